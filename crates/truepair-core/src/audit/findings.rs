@@ -1,0 +1,167 @@
+//! What an audit reports, in one serializable place; the program and the report only render it.
+
+use serde::{Deserialize, Serialize};
+
+/// The result of one audit over the pairs of a data set, in the data set's pair order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Findings {
+    /// Whether verdicts could be given at all.
+    pub outcome: Outcome,
+    /// Share of mismatched pairs with its interval.
+    pub noise_rate: NoiseRate,
+    /// Evidence that the scores know anything: held-out ranking against chance.
+    pub competence: Competence,
+    /// One verdict per pair; empty when the outcome is [`Outcome::Refused`].
+    pub verdicts: Vec<Verdict>,
+    /// The fitted two-groups model, for plots.
+    pub fit: Fit,
+    /// Captions left out of null comparisons because they repeat the pair's own caption.
+    pub duplicates: DuplicateCounts,
+    /// Comparison with injected noise, when some was injected.
+    pub truth: Option<Truth>,
+    /// The self-check of `--inject`, when it ran.
+    pub self_check: Option<SelfCheck>,
+    /// Sentences that the reader must know, for instance what the audit cannot see.
+    pub notes: Vec<String>,
+}
+
+/// What the audit concludes about the data set as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Mismatched pairs were found.
+    MismatchedPairs,
+    /// The p-values show no excess of bad ranks beyond chance.
+    NoEvidence,
+    /// The scores do not rank held-out pairs better than chance, so no verdict is given.
+    Refused {
+        /// Why, in one sentence.
+        reason: String,
+    },
+}
+
+/// Share of mismatched pairs, fractions in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoiseRate {
+    /// Point estimate.
+    pub estimate: f64,
+    /// Lower end of the 95 % bootstrap interval over images.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+/// How well the held-out scores rank, against chance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Competence {
+    /// Share of pairs with a null-calibrated p-value of at most 0.05.
+    pub share_below_5_percent: f64,
+    /// Upper bound on that share if the scores knew nothing (0.05 and its sampling error).
+    pub chance: f64,
+}
+
+/// What the audit says of one pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Index of the pair in the data set.
+    pub pair: u32,
+    /// Index of its image.
+    pub image: u32,
+    /// Index of its caption.
+    pub caption: u32,
+    /// Rank p-value of the caption among null captions for this image, (0, 1].
+    pub p_i2t: f64,
+    /// Rank p-value of the image among null images for this caption, (0, 1].
+    pub p_t2i: f64,
+    /// Null-calibrated p-value of the combined statistic, (0, 1].
+    pub p: f64,
+    /// Probability that the pair is mismatched, [0, 1].
+    pub posterior: f64,
+    /// 1-based rank of the caption among the captions compared with (ties against the pair).
+    pub rank_i2t: u32,
+    /// 1-based rank of the image among the images compared with.
+    pub rank_t2i: u32,
+    /// The best-scoring other caption for this image, when one scores above the given one.
+    pub better_caption: Option<u32>,
+    /// The best-scoring other image for this caption, when one scores above the given one.
+    pub better_image: Option<u32>,
+    /// One phrase a person can act on.
+    pub reason: String,
+}
+
+/// The two-groups model as fitted, for plots and for checking.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Counts of null-calibrated p-values in equal bins over [0, 1].
+    pub p_histogram: Vec<u64>,
+    /// Counts of posteriors in equal bins over [0, 1].
+    pub posterior_histogram: Vec<u64>,
+    /// Storey's estimate over a grid of lambda: pairs of (lambda, noise rate).
+    pub storey_curve: Vec<(f64, f64)>,
+    /// Lambda at which the point estimate was read.
+    pub lambda: f64,
+    /// Knots of the Grenander density of p: pairs of (right end of the step, density).
+    pub density: Vec<(f64, f64)>,
+    /// Mean posterior; close to the noise rate when the model fits.
+    pub mean_posterior: f64,
+}
+
+/// How many comparisons were left out as duplicates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DuplicateCounts {
+    /// Captions whose normalized text stands elsewhere too.
+    pub captions: u64,
+    /// Images whose features equal those of another image.
+    pub images: u64,
+}
+
+/// Posterior against known truth; recorded only when noise was injected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Truth {
+    /// Share of pairs that are truly mismatched.
+    pub realized: f64,
+    /// Area under the ROC curve of the posterior (ties count one half).
+    pub auc: f64,
+    /// Expected calibration error over ten equal-width bins.
+    pub ece: f64,
+    /// Mean squared error of the posterior.
+    pub brier: f64,
+    /// Share of truly mismatched among pairs with posterior above 0.5.
+    pub precision: f64,
+    /// Share of truly mismatched pairs with posterior above 0.5.
+    pub recall: f64,
+    /// The reliability diagram.
+    pub reliability: Vec<ReliabilityBin>,
+}
+
+/// One bin of a reliability diagram.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Pairs in the bin.
+    pub count: u64,
+    /// Their mean posterior.
+    pub mean_posterior: f64,
+    /// Their share of truly mismatched pairs.
+    pub share_mismatched: f64,
+}
+
+/// Result of shuffling a further share of the pairs and auditing again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelfCheck {
+    /// Share of pairs that was shuffled on top of what the data holds.
+    pub injected: f64,
+    /// Noise rate that the first audit and the injection imply together.
+    pub expected_rate: f64,
+    /// Noise rate that the second audit found.
+    pub recovered_rate: NoiseRate,
+    /// Area under the ROC curve of injected pairs against pairs first held clean (posterior < 0.1).
+    pub auc: f64,
+    /// Precision at posterior 0.5 on the same pairs.
+    pub precision: f64,
+    /// Recall at posterior 0.5 on the same pairs.
+    pub recall: f64,
+    /// Expected calibration error with the first audit's posterior as base rate elsewhere.
+    pub ece: f64,
+    /// The reliability diagram.
+    pub reliability: Vec<ReliabilityBin>,
+}

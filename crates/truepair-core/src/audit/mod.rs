@@ -1,0 +1,5 @@
+//! The audit: for every pair a calibrated probability that it is mismatched.
+
+mod findings;
+
+pub use findings::*;

@@ -1,0 +1,24 @@
+//! The unit of everything: an image and a caption as given, and whether they truly belong together.
+
+use serde::{Deserialize, Serialize};
+
+/// One given correspondence: indices of an image and a caption inside their [`Dataset`].
+///
+/// [`Dataset`]: crate::dataset::Dataset
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pair {
+    /// Row of the image.
+    pub image: u32,
+    /// Row of the caption.
+    pub caption: u32,
+}
+
+/// Whether a pair's image and caption truly belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Correspondence {
+    /// The caption describes the image.
+    Matched,
+    /// The caption belongs to something else.
+    Mismatched,
+}

@@ -1,0 +1,284 @@
+//! Scores of images against captions, always `[n_images, n_captions]` and larger = more similar.
+//!
+//! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that
+//! are not inner products (attention heads) and data sets of millions of pairs go the same way.
+
+use gemm::Parallelism;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Which side asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// The query is an image, the gallery holds captions; printed `i2t`.
+    #[serde(rename = "i2t")]
+    ImageToText,
+    /// The query is a caption, the gallery holds images; printed `t2i`.
+    #[serde(rename = "t2i")]
+    TextToImage,
+}
+
+/// Anything that can score a block of images against a block of captions.
+pub trait Scorer {
+    /// Rows of the score matrix.
+    fn n_images(&self) -> usize;
+    /// Columns of the score matrix.
+    fn n_captions(&self) -> usize;
+    /// Fills `out` `[images.len(), captions.len()]`, row-major, with the scores of these rows
+    /// against these columns; larger = more similar, every value finite.
+    ///
+    /// # Errors
+    /// If a score is not finite or the model behind the scores fails.
+    ///
+    /// # Panics
+    /// If `out` has another length or an index is out of range.
+    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()>;
+}
+
+/// Row-major `f32` vectors `[n, d]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    values: Vec<f32>,
+    dim: usize,
+}
+
+impl Matrix {
+    /// Takes `values` as rows of `dim` numbers.
+    ///
+    /// # Panics
+    /// If `dim` is 0 or does not divide the number of values.
+    pub fn new(values: Vec<f32>, dim: usize) -> Self {
+        assert!(
+            dim > 0 && values.len() % dim == 0,
+            "{} values are no rows of {dim}",
+            values.len()
+        );
+        Self { values, dim }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.dim
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Numbers per row.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// One row `[d]`.
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.dim..(index + 1) * self.dim]
+    }
+
+    /// All rows `[n, d]`, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Scales every row to length 1; rows of length 0 stay 0.
+    pub fn normalize(&mut self) {
+        for row in self.values.chunks_exact_mut(self.dim) {
+            let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            if norm > 0.0 {
+                let scale = (1.0 / norm) as f32;
+                row.iter_mut().for_each(|x| *x *= scale);
+            }
+        }
+    }
+
+    fn gather(&self, rows: &[u32]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(rows.len() * self.dim);
+        for &row in rows {
+            out.extend_from_slice(self.row(row as usize));
+        }
+        out
+    }
+}
+
+/// Scores as inner products of two sets of embeddings; normalize them for cosine.
+#[derive(Debug, Clone)]
+pub struct InnerProduct {
+    images: Matrix,
+    captions: Matrix,
+}
+
+impl InnerProduct {
+    /// Joins image embeddings `[n_images, d]` and caption embeddings `[n_captions, d]`.
+    ///
+    /// # Errors
+    /// If the widths differ.
+    pub fn new(images: Matrix, captions: Matrix) -> Result<Self> {
+        if images.dim() != captions.dim() {
+            return Err(Error::argument(
+                format!(
+                    "image embeddings have {} numbers and caption embeddings {}",
+                    images.dim(),
+                    captions.dim()
+                ),
+                "frozen embeddings must share one space; train a matcher to join two spaces",
+            ));
+        }
+        Ok(Self { images, captions })
+    }
+
+    /// The image embeddings `[n_images, d]`.
+    pub fn images(&self) -> &Matrix {
+        &self.images
+    }
+
+    /// The caption embeddings `[n_captions, d]`.
+    pub fn captions(&self) -> &Matrix {
+        &self.captions
+    }
+}
+
+impl Scorer for InnerProduct {
+    fn n_images(&self) -> usize {
+        self.images.len()
+    }
+
+    fn n_captions(&self) -> usize {
+        self.captions.len()
+    }
+
+    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
+        let rows = self.images.gather(images);
+        let columns = self.captions.gather(captions);
+        multiply_transposed(&rows, &columns, self.images.dim(), out);
+        Ok(())
+    }
+}
+
+/// Scores that another program computed, `[n_images, n_captions]` row-major.
+#[derive(Debug, Clone)]
+pub struct ScoreMatrix(pub Matrix);
+
+impl Scorer for ScoreMatrix {
+    fn n_images(&self) -> usize {
+        self.0.len()
+    }
+
+    fn n_captions(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
+        assert_eq!(out.len(), images.len() * captions.len(), "tile of another size");
+        for (out, &image) in out.chunks_exact_mut(captions.len().max(1)).zip(images) {
+            let row = self.0.row(image as usize);
+            for (out, &caption) in out.iter_mut().zip(captions) {
+                *out = row[caption as usize];
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The mean of several scorers' tiles: the two-network ensemble of co-teaching.
+pub struct MeanScorer<'a>(pub Vec<&'a dyn Scorer>);
+
+impl Scorer for MeanScorer<'_> {
+    fn n_images(&self) -> usize {
+        self.0[0].n_images()
+    }
+
+    fn n_captions(&self) -> usize {
+        self.0[0].n_captions()
+    }
+
+    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
+        let mut one = vec![0.0; out.len()];
+        out.fill(0.0);
+        let share = 1.0 / self.0.len() as f32;
+        for scorer in &self.0 {
+            scorer.tile(images, captions, &mut one)?;
+            out.iter_mut().zip(&one).for_each(|(sum, x)| *sum += share * x);
+        }
+        Ok(())
+    }
+}
+
+/// `out[m, n] = a[m, d] · b[n, d]ᵀ`, on all threads of the current pool.
+///
+/// # Panics
+/// If a slice's length does not fit the others.
+pub fn multiply_transposed(a: &[f32], b: &[f32], d: usize, out: &mut [f32]) {
+    assert!(d > 0 && a.len() % d == 0 && b.len() % d == 0, "rows of another width");
+    let (m, n) = (a.len() / d, b.len() / d);
+    assert_eq!(out.len(), m * n, "product of another size");
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: the asserted lengths make every `base + i * row stride + j * column stride` that the
+    // product touches fall inside its slice, and `out` does not overlap `a` or `b`.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            d,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            false,
+            a.as_ptr(),
+            1,
+            d as isize,
+            b.as_ptr(),
+            d as isize,
+            1,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(n: usize, dim: usize, step: f32) -> Matrix {
+        Matrix::new((0..n * dim).map(|i| ((i as f32) * step).sin()).collect(), dim)
+    }
+
+    #[test]
+    fn a_tile_holds_the_inner_products_of_the_rows_asked_for() {
+        let scorer = InnerProduct::new(matrix(7, 5, 0.7), matrix(9, 5, 1.3)).unwrap();
+        let (images, captions) = ([6, 0, 3], [8, 2]);
+        let mut tile = [0.0; 6];
+        scorer.tile(&images, &captions, &mut tile).unwrap();
+        for (i, &image) in images.iter().enumerate() {
+            for (j, &caption) in captions.iter().enumerate() {
+                let expected: f32 = (scorer.images().row(image as usize).iter())
+                    .zip(scorer.captions().row(caption as usize))
+                    .map(|(a, b)| a * b)
+                    .sum();
+                assert!((tile[i * 2 + j] - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn an_ensemble_is_the_mean() {
+        let a = ScoreMatrix(matrix(3, 4, 0.7));
+        let b = ScoreMatrix(matrix(3, 4, 0.9));
+        let mut tile = [0.0; 2];
+        MeanScorer(vec![&a, &b]).tile(&[1], &[0, 3], &mut tile).unwrap();
+        assert!((tile[1] - (a.0.row(1)[3] + b.0.row(1)[3]) / 2.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn widths_must_agree() {
+        assert!(InnerProduct::new(matrix(3, 4, 0.1), matrix(3, 5, 0.1)).is_err());
+    }
+}

@@ -7,11 +7,18 @@
 
 pub mod audit;
 pub mod dataset;
+pub mod durable;
 pub mod error;
+pub mod ledger;
+pub mod metric;
+pub mod mixture;
 pub mod noise;
 pub mod pair;
+pub mod ranking;
+pub mod relevance;
 pub mod rng;
 pub mod scores;
+pub mod text;
 pub mod watch;
 
 pub use error::{Error, ErrorKind, Result};

@@ -182,7 +182,7 @@ impl Scorer for ScoreMatrix {
 }
 
 /// The mean of several scorers' tiles: the two-network ensemble of co-teaching.
-pub struct MeanScorer<'a>(pub Vec<&'a dyn Scorer>);
+pub struct MeanScorer<'a>(pub Vec<Box<dyn Scorer + 'a>>);
 
 impl Scorer for MeanScorer<'_> {
     fn n_images(&self) -> usize {
@@ -273,7 +273,8 @@ mod tests {
         let a = ScoreMatrix(matrix(3, 4, 0.7));
         let b = ScoreMatrix(matrix(3, 4, 0.9));
         let mut tile = [0.0; 2];
-        MeanScorer(vec![&a, &b]).tile(&[1], &[0, 3], &mut tile).unwrap();
+        let mean = MeanScorer(vec![Box::new(a.clone()), Box::new(b.clone())]);
+        mean.tile(&[1], &[0, 3], &mut tile).unwrap();
         assert!((tile[1] - (a.0.row(1)[3] + b.0.row(1)[3]) / 2.0).abs() < 1e-6);
     }
 

@@ -1,1 +1,40 @@
-//! x
+//! Backbones, similarities, objectives and noise-robust strategies, and the one loop that trains
+//! them.
+//!
+//! This is the only crate that names the tensor framework. It never sees the truth about injected
+//! noise: nothing here names a noise manifest, and the trainer is handed splits, not paths.
+#![deny(missing_docs)]
+
+pub mod backbone;
+mod batches;
+mod catalog;
+pub mod config;
+mod cross_fit;
+mod encode;
+pub mod encoding;
+pub mod error;
+mod events;
+pub mod init;
+pub mod linear;
+pub mod matcher;
+pub mod mode;
+pub mod objective;
+pub mod optimizer;
+pub mod parameters;
+pub mod reader;
+mod run;
+mod selection;
+pub mod session;
+pub mod similarity;
+pub mod strategy;
+mod trained;
+mod trainer;
+
+pub use catalog::methods_page;
+pub use config::{Config, Recipe};
+pub use cross_fit::{CrossFitConfig, cross_fit};
+pub use error::{Error, Result};
+pub use run::recipe;
+pub use session::{EpochRecord, Session, StepProgress, TrainWatch};
+pub use trained::{Trained, load};
+pub use trainer::train;

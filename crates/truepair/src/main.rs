@@ -1,1 +1,31 @@
-fn main() {}
+//! The `truepair` program: finds mismatched pairs, trains matchers that survive them, evaluates.
+//!
+//! This crate holds what the libraries refuse to do: arguments, printing, exit codes, signals and
+//! the clock. One file per subcommand lives under `command`.
+
+mod audit;
+mod cli;
+mod command;
+mod config;
+mod data;
+mod drop_rule;
+mod interrupt;
+mod output;
+mod progress;
+mod render;
+mod report;
+mod verdict_table;
+
+use std::process::ExitCode;
+
+// Training allocates and frees buffers of the same large sizes every batch; mimalloc keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::parse();
+    match command::run(&cli) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => render::failure(&error),
+    }
+}

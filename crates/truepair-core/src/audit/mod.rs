@@ -1,5 +1,99 @@
 //! The audit: for every pair a calibrated probability that it is mismatched.
+//!
+//! Nothing about a pair's correctness is needed, only a [`Scorer`](crate::scores::Scorer) that has
+//! not been trained on the pairs it judges: a frozen encoder, or the matchers of cross-fitting. The
+//! score distribution of mismatched pairs is observable, because an image's scores against other
+//! pairs' captions are exactly that; the steps build on it:
+//!
+//! 1. [`judge_fold`] ranks every pair against its null in both directions ([`FoldStatistics`]) and
+//!    does the same to random re-pairings.
+//! 2. [`average_repeats`] joins repeated judgements of the same pairs, when there are any.
+//! 3. [`conclude`] calibrates against the re-pairings, estimates the noise rate
+//!    ([`estimate_rate`]) and gives every pair its posterior ([`DecreasingDensity`]) in
+//!    [`Findings`].
+//! 4. [`decide`] turns posteriors into kept and dropped pairs.
+//!
+//! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance. It
+//! cannot see near misses, pairs of the right scene with a wrong detail: they rank well, and
+//! [`Findings::notes`] says so.
 
+mod calibration;
+mod competence;
+mod conclude;
+mod convex;
+mod counted_rows;
+mod decision;
+mod duplicates;
 mod findings;
+mod links;
+mod noise_rate;
+mod posterior;
+mod rank_p;
+mod reason;
+mod repeats;
+mod self_check;
+mod sweep;
+mod trials;
 
+pub use calibration::auc;
+pub use conclude::conclude;
+use counted_rows::CountedRows;
+pub use decision::{Decision, Rule, decide};
+pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
+pub use links::Links;
+pub use noise_rate::{RateFit, estimate_rate};
+pub use posterior::{DecreasingDensity, posteriors};
+pub use rank_p::{Fold, FoldStatistics, NullStatistic, PairStatistics, judge_fold};
+pub use repeats::average_repeats;
+
+/// Fewest pairs that can be judged together: with fewer, a rank says next to nothing.
+pub const MIN_PAIRS: usize = 30;
+
+/// Fewest distinct captions, and distinct images, that a fold must hold.
+pub const MIN_GROUPS: usize = 10;
+
+/// What may be chosen about an audit; the defaults suit everything from a thousand to millions of
+/// pairs.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditOptions {
+    /// Null captions and null images per fold at most; p-values are resolved to 1 / (this + 1).
+    pub null_size: usize,
+    /// Random re-pairings per pair from which the null of the combined statistic is measured.
+    pub n_repairings: usize,
+    /// Bootstrap draws for the noise rate's interval.
+    pub n_bootstrap: usize,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self {
+            null_size: 10_000,
+            n_repairings: 4,
+            n_bootstrap: 400,
+        }
+    }
+}
+
+impl AuditOptions {
+    /// Checks that every option is large enough to work with.
+    ///
+    /// # Errors
+    /// If an option is too small to work with; the message names it.
+    pub fn check(&self) -> crate::error::Result<()> {
+        for (name, value, least) in [
+            ("null_size", self.null_size, 100),
+            ("n_repairings", self.n_repairings, 1),
+            ("n_bootstrap", self.n_bootstrap, 40),
+        ] {
+            if value < least {
+                return Err(crate::error::Error::argument(
+                    format!("{name} = {value}, expected at least {least}"),
+                    "raise it or leave it out for the default",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,423 @@
+//! Held-out rank p-values of every pair of a fold, in both directions, with their measured null.
+//!
+//! A pair's caption is held against captions that do not belong to its image, and its image
+//! against images that do not belong to its caption:
+//!
+//! ```text
+//! p_i2t = (1 + #{m : S(i, t_m) >= S(i, t)}) / (M + 1)
+//! p_t2i = (1 + #{m : S(i_m, t) >= S(i, t)}) / (M + 1)
+//! z     = (ln p_i2t + ln p_t2i) / 2
+//! ```
+//!
+//! Were the pair mismatched at random, its caption would be one more draw from the null captions,
+//! so each p-value is uniform on {1/(M+1), ..., 1} in finite samples, for any scorer that has not
+//! seen the pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The two are dependent, so
+//! the null of `z` is measured on re-paired images and captions of the same fold.
+
+use rayon::prelude::*;
+
+use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
+use super::trials::{Block, Trial, blocks};
+use super::{AuditOptions, CountedRows, Links, MIN_GROUPS, MIN_PAIRS};
+use crate::error::{Error, Result};
+use crate::pair::Pair;
+use crate::rng::{Seed, sample};
+use crate::scores::{Direction, Scorer};
+use crate::watch::Watch;
+
+/// Pairs per block. Larger blocks copy the null vectors less often, smaller ones waste less on the
+/// tile of the block's own images and captions.
+const BLOCK_PAIRS: usize = 1024;
+
+/// Columns that are turned into rows together: one cache line of scores.
+const TURNED_COLUMNS: usize = 16;
+
+/// Pairs to judge, and a scorer that has not been trained on them.
+#[derive(Clone, Copy)]
+pub struct Fold<'a> {
+    /// Scores any image of the data set against any caption.
+    pub scorer: &'a dyn Scorer,
+    /// All pairs of the data set.
+    pub pairs: &'a [Pair],
+    /// Indices of the pairs to judge. Their captions and images are also the null.
+    pub judged: &'a [u32],
+    /// Which captions belong to which images, duplicates included.
+    pub links: &'a Links,
+    /// For repeated cross-fitting: per pair `[n_pairs]`, a label that is equal only for pairs that
+    /// share a fold in every repeat. Re-pairings then stay within a cell and repeats can be
+    /// averaged; see [`average_repeats`](super::average_repeats).
+    pub cells: Option<&'a [u32]>,
+}
+
+/// What the scores of one fold say about its pairs, and about pairs known to be mismatched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoldStatistics {
+    /// The judged pairs, ascending by index.
+    pub pairs: Vec<PairStatistics>,
+    /// `[pairs, n_repairings]`: the statistic of each pair's image with another pair's caption.
+    pub null: Vec<NullStatistic>,
+    /// Re-pairings per pair.
+    pub n_repairings: usize,
+    /// Null captions before exclusions.
+    pub n_null_captions: usize,
+    /// Null images before exclusions.
+    pub n_null_images: usize,
+}
+
+/// Rank statistics of one pair.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairStatistics {
+    /// Index of the pair.
+    pub pair: u32,
+    /// Rank p-value of the caption for the image, (0, 1].
+    pub p_i2t: f64,
+    /// Rank p-value of the image for the caption, (0, 1].
+    pub p_t2i: f64,
+    /// `(ln p_i2t + ln p_t2i) / 2`, at most 0; NaN when there was nothing to compare with.
+    pub z: f64,
+    /// 1-based rank of the caption among those compared with, ties against it.
+    pub rank_i2t: u32,
+    /// 1-based rank of the image among those compared with, ties against it.
+    pub rank_t2i: u32,
+    /// Captions compared with.
+    pub n_captions: u32,
+    /// Images compared with.
+    pub n_images: u32,
+    /// Best null caption for the image, when it scores above the given one.
+    pub better_caption: Option<u32>,
+    /// Best null image for the caption, when it scores above the given one.
+    pub better_image: Option<u32>,
+}
+
+/// The statistic of an image with a caption that is known not to be its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NullStatistic {
+    /// Index of the pair that lent its caption; `u32::MAX` where none could.
+    pub partner: u32,
+    /// The combined statistic; NaN where none could be computed.
+    pub z: f64,
+}
+
+/// Ranks every pair of `fold` against its null in both directions.
+///
+/// Memory is bounded by a tile of 1,024 pairs against `options.null_size` items. The result
+/// depends on the seed, not on the number of threads.
+///
+/// # Errors
+/// If there are fewer than [`MIN_PAIRS`] pairs, fewer than [`MIN_GROUPS`] distinct captions or
+/// images, or a score is not finite.
+///
+/// # Panics
+/// If `judged` names a pair that is not there or `cells` has another length than the pairs.
+pub fn judge_fold(
+    fold: &Fold<'_>,
+    options: &AuditOptions,
+    seed: Seed,
+    watch: &mut dyn Watch,
+) -> Result<FoldStatistics> {
+    check(fold)?;
+    let captions = gallery(fold, Direction::ImageToText, options.null_size, seed);
+    let images = gallery(fold, Direction::TextToImage, options.null_size, seed);
+    let blocks = blocks(fold.pairs, fold.judged, fold.cells, BLOCK_PAIRS, seed);
+    let mut tile = Vec::new();
+    let mut rows: Vec<(PairStatistics, Vec<NullStatistic>)> = Vec::new();
+    for members in blocks {
+        let block = Block::new(fold.pairs, members, fold.links, options.n_repairings, seed);
+        let judged = BlockJudge {
+            links: fold.links,
+            block: &block,
+            scores: own_scores(fold, &block)?,
+        };
+        let i2t = judged.sweep(fold.scorer, Direction::ImageToText, &captions, &mut tile)?;
+        let t2i = judged.sweep(fold.scorer, Direction::TextToImage, &images, &mut tile)?;
+        rows.extend(judged.statistics(options.n_repairings, &i2t, &t2i));
+        watch.advance("rank", rows.len() as u64, fold.judged.len() as u64);
+    }
+    rows.sort_unstable_by_key(|(pair, _)| pair.pair);
+    let (pairs, null): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    Ok(FoldStatistics {
+        pairs,
+        null: null.concat(),
+        n_repairings: options.n_repairings,
+        n_null_captions: captions.items.len(),
+        n_null_images: images.items.len(),
+    })
+}
+
+fn check(fold: &Fold<'_>) -> Result<()> {
+    if let Some(cells) = fold.cells {
+        assert_eq!(cells.len(), fold.pairs.len(), "one cell label per pair");
+    }
+    let n = fold.judged.len();
+    if n < MIN_PAIRS {
+        return Err(Error::argument(
+            format!("{n} pairs to judge together, expected at least {MIN_PAIRS}"),
+            "add pairs or use fewer folds",
+        ));
+    }
+    for (what, direction) in [
+        ("captions", Direction::ImageToText),
+        ("images", Direction::TextToImage),
+    ] {
+        let (side, group) = candidates(fold, direction);
+        let mut groups: Vec<u32> = side.iter().map(|&item| group[item as usize]).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        if groups.len() < MIN_GROUPS {
+            return Err(Error::argument(
+                format!(
+                    "{} distinct {what} among {n} pairs, expected at least {MIN_GROUPS}",
+                    groups.len()
+                ),
+                "a pair is judged by comparison with others that differ; check that the column or \
+                 array with the data was read",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The distinct captions or images of the fold, ascending, and the group of each by index.
+fn candidates<'a>(fold: &Fold<'a>, direction: Direction) -> (Vec<u32>, &'a [u32]) {
+    let pairs = fold.judged.iter().map(|&pair| fold.pairs[pair as usize]);
+    let (mut items, group): (Vec<u32>, _) = match direction {
+        Direction::ImageToText => (
+            pairs.map(|pair| pair.caption).collect(),
+            fold.links.caption_group(),
+        ),
+        Direction::TextToImage => (
+            pairs.map(|pair| pair.image).collect(),
+            fold.links.image_group(),
+        ),
+    };
+    items.sort_unstable();
+    items.dedup();
+    (items, group)
+}
+
+fn gallery(fold: &Fold<'_>, direction: Direction, null_size: usize, seed: Seed) -> Gallery {
+    let (items, group) = candidates(fold, direction);
+    let stream = &mut seed.stream("null", &[u64::from(direction == Direction::TextToImage)]);
+    let mut chosen: Vec<u32> = sample(stream, items.len(), null_size)
+        .into_iter()
+        .map(|position| items[position as usize])
+        .collect();
+    chosen.sort_unstable();
+    Gallery::new(chosen, group)
+}
+
+/// Scores of the block's images against the block's captions, row-major.
+fn own_scores(fold: &Fold<'_>, block: &Block) -> Result<Vec<f32>> {
+    let mut scores = vec![0.0; block.images.len() * block.captions.len()];
+    fold.scorer
+        .tile(&block.images, &block.captions, &mut scores)?;
+    match scores.iter().position(|score| !score.is_finite()) {
+        Some(at) => {
+            let (image, caption) = (at / block.captions.len(), at % block.captions.len());
+            Err(not_finite(block.images[image], block.captions[caption]))
+        }
+        None => Ok(scores),
+    }
+}
+
+struct BlockJudge<'a> {
+    links: &'a Links,
+    block: &'a Block,
+    scores: Vec<f32>,
+}
+
+/// Per trial its standing, and per query (image or caption of the block) its best null item.
+struct BlockSweep {
+    standings: Vec<Standing>,
+    best: Vec<Option<(u32, f32)>>,
+}
+
+impl BlockJudge<'_> {
+    fn score(&self, trial: &Trial) -> f32 {
+        self.scores[trial.image as usize * self.block.captions.len() + trial.caption as usize]
+    }
+
+    /// Scores the block's images or captions against the gallery and counts.
+    fn sweep(
+        &self,
+        scorer: &dyn Scorer,
+        direction: Direction,
+        gallery: &Gallery,
+        tile: &mut Vec<f32>,
+    ) -> Result<BlockSweep> {
+        let queries = match direction {
+            Direction::ImageToText => &self.block.images,
+            Direction::TextToImage => &self.block.captions,
+        };
+        let width = gallery.items.len();
+        tile.resize(queries.len() * width, 0.0);
+        let trials = self.trials_by_query(direction, queries.len());
+        let sweep = |query: usize, row: &mut [f32]| {
+            self.sweep_query(direction, gallery, query, trials.row(query as u32), row)
+        };
+        let swept: Vec<RowSweep> = match direction {
+            Direction::ImageToText => {
+                scorer.tile(queries, &gallery.items, tile)?;
+                let rows = tile.par_chunks_exact_mut(width).enumerate();
+                rows.map(|(query, row)| sweep(query, row))
+                    .collect::<Result<_>>()?
+            }
+            Direction::TextToImage => {
+                scorer.tile(&gallery.items, queries, tile)?;
+                let starts = (0..queries.len()).into_par_iter().step_by(TURNED_COLUMNS);
+                let swept: Vec<Vec<RowSweep>> = starts
+                    .map(|start| {
+                        let end = (start + TURNED_COLUMNS).min(queries.len());
+                        let mut rows = turn_columns(tile, queries.len(), start, end);
+                        let rows = rows.chunks_exact_mut(width).zip(start..);
+                        rows.map(|(row, query)| sweep(query, row)).collect()
+                    })
+                    .collect::<Result<_>>()?;
+                swept.concat()
+            }
+        };
+        let mut standings = vec![Standing::default(); self.block.trials.len()];
+        for (query, row) in swept.iter().enumerate() {
+            for (&trial, &standing) in trials.row(query as u32).iter().zip(&row.standings) {
+                standings[trial as usize] = standing;
+            }
+        }
+        Ok(BlockSweep {
+            standings,
+            best: swept.into_iter().map(|row| row.best).collect(),
+        })
+    }
+
+    fn trials_by_query(&self, direction: Direction, n_queries: usize) -> CountedRows {
+        let entries = self
+            .block
+            .trials
+            .iter()
+            .zip(0..)
+            .filter_map(|(trial, index)| {
+                let trial = trial.as_ref()?;
+                Some(match direction {
+                    Direction::ImageToText => (trial.image, index),
+                    Direction::TextToImage => (trial.caption, index),
+                })
+            });
+        CountedRows::new(n_queries, entries)
+    }
+
+    fn sweep_query(
+        &self,
+        direction: Direction,
+        gallery: &Gallery,
+        query: usize,
+        trials: &[u32],
+        row: &mut [f32],
+    ) -> Result<RowSweep> {
+        let (block, links) = (self.block, self.links);
+        let excluded = match direction {
+            Direction::ImageToText => links.captions_of(block.images[query]),
+            Direction::TextToImage => links.images_of(block.captions[query]),
+        };
+        let n_trials_per_pair = block.trials.len() / block.pairs.len();
+        let thresholds = trials.iter().map(|&index| {
+            let trial = block.trials[index as usize]
+                .as_ref()
+                .expect("only trials were listed");
+            let own_group = match direction {
+                Direction::ImageToText => {
+                    links.caption_group()[block.captions[trial.caption as usize] as usize]
+                }
+                Direction::TextToImage => {
+                    links.image_group()[block.images[trial.image as usize] as usize]
+                }
+            };
+            let repaired = !(index as usize).is_multiple_of(n_trials_per_pair);
+            Threshold {
+                score: self.score(trial),
+                also_excluded: repaired.then_some(own_group),
+            }
+        });
+        let thresholds: Vec<Threshold> = thresholds.collect();
+        sweep_row(row, gallery, excluded, &thresholds).map_err(|at| {
+            let (image, caption) = match direction {
+                Direction::ImageToText => (block.images[query], gallery.items[at]),
+                Direction::TextToImage => (gallery.items[at], block.captions[query]),
+            };
+            not_finite(image, caption)
+        })
+    }
+
+    fn statistics(
+        &self,
+        n_repairings: usize,
+        i2t: &BlockSweep,
+        t2i: &BlockSweep,
+    ) -> Vec<(PairStatistics, Vec<NullStatistic>)> {
+        let slots = 1 + n_repairings;
+        let z = |index: usize| {
+            let (a, b) = (i2t.standings[index], t2i.standings[index]);
+            let comparable = a.n_compared > 0 && b.n_compared > 0;
+            if comparable {
+                (a.p().ln() + b.p().ln()) / 2.0
+            } else {
+                f64::NAN
+            }
+        };
+        let given = |n: usize, pair: u32| {
+            let trial = self.block.trials[n * slots].expect("the given pair is always a trial");
+            let score = self.score(&trial);
+            let (a, b) = (i2t.standings[n * slots], t2i.standings[n * slots]);
+            let better = |best: Option<(u32, f32)>| {
+                best.filter(|&(_, best_score)| best_score > score)
+                    .map(|(item, _)| item)
+            };
+            PairStatistics {
+                pair,
+                p_i2t: a.p(),
+                p_t2i: b.p(),
+                z: z(n * slots),
+                rank_i2t: 1 + a.n_above,
+                rank_t2i: 1 + b.n_above,
+                n_captions: a.n_compared,
+                n_images: b.n_compared,
+                better_caption: better(i2t.best[trial.image as usize]),
+                better_image: better(t2i.best[trial.caption as usize]),
+            }
+        };
+        let null = |index: usize| match &self.block.trials[index] {
+            Some(trial) => NullStatistic {
+                partner: trial.partner,
+                z: z(index),
+            },
+            None => NullStatistic {
+                partner: u32::MAX,
+                z: f64::NAN,
+            },
+        };
+        let rows = self.block.pairs.iter().enumerate().map(|(n, &pair)| {
+            (
+                given(n, pair),
+                (n * slots + 1..(n + 1) * slots).map(null).collect(),
+            )
+        });
+        rows.collect()
+    }
+}
+
+/// Copies columns `start..end` of a row-major tile of `n_columns` into rows.
+fn turn_columns(tile: &[f32], n_columns: usize, start: usize, end: usize) -> Vec<f32> {
+    let height = tile.len() / n_columns;
+    let mut rows = vec![0.0; (end - start) * height];
+    for (y, line) in tile.chunks_exact(n_columns).enumerate() {
+        for (x, &score) in line[start..end].iter().enumerate() {
+            rows[x * height + y] = score;
+        }
+    }
+    rows
+}
+
+fn not_finite(image: u32, caption: u32) -> Error {
+    Error::argument(
+        format!("the score of image {image} and caption {caption} is not a finite number"),
+        "check both for NaN, infinity or an overflow in the model",
+    )
+}

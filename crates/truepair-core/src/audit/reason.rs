@@ -1,0 +1,114 @@
+//! One phrase per verdict that a person can act on.
+
+use super::Verdict;
+
+/// Numbers a reason is made from, besides the verdict's own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    /// Captions the pair's caption was compared with.
+    pub(super) captions: u32,
+    /// Images the pair's image was compared with.
+    pub(super) images: u32,
+}
+
+/// Says why the verdict is what it is.
+pub(super) fn reason(verdict: &Verdict, compared: Compared) -> String {
+    if compared.captions == 0 || compared.images == 0 {
+        return "nothing to compare it with: every other item is a duplicate".to_owned();
+    }
+    let caption_rank = place(verdict.rank_i2t, compared.captions);
+    let image_rank = place(verdict.rank_t2i, compared.images);
+    if verdict.posterior > 0.5 {
+        let bad = |p: f64| p > 0.05;
+        match (bad(verdict.p_i2t), bad(verdict.p_t2i)) {
+            (true, false) => format!("many other captions fit this image better ({caption_rank})"),
+            (false, true) => format!("many other images fit this caption better ({image_rank})"),
+            (true, true) => format!(
+                "other captions fit this image better ({caption_rank}) and other images fit this \
+                 caption better ({image_rank})"
+            ),
+            (false, false) => format!(
+                "fits less well than matched pairs do (caption {caption_rank}, image {image_rank})"
+            ),
+        }
+    } else if verdict.posterior > 0.1 {
+        format!("doubtful, worth a look: caption {caption_rank}, image {image_rank}")
+    } else if verdict.rank_i2t == 1 && verdict.rank_t2i == 1 {
+        "looks matched: best caption for this image and best image for this caption".to_owned()
+    } else {
+        format!("looks matched: caption {caption_rank}, image {image_rank}")
+    }
+}
+
+/// "rank 812 of 2,711"; the given item is one of those ranked.
+fn place(rank: u32, n_compared: u32) -> String {
+    format!(
+        "rank {} of {}",
+        grouped(rank),
+        grouped(n_compared.saturating_add(1))
+    )
+}
+
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(posterior: f64, p_i2t: f64, p_t2i: f64, rank: u32) -> Verdict {
+        Verdict {
+            pair: 0,
+            image: 0,
+            caption: 0,
+            p_i2t,
+            p_t2i,
+            p: p_i2t,
+            posterior,
+            rank_i2t: rank,
+            rank_t2i: rank,
+            better_caption: None,
+            better_image: None,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn reasons_follow_the_direction_that_failed() {
+        let compared = Compared {
+            captions: 2710,
+            images: 541,
+        };
+        let of = |posterior, a, b, rank| reason(&verdict(posterior, a, b, rank), compared);
+        assert_eq!(
+            of(0.9, 0.3, 0.01, 812),
+            "many other captions fit this image better (rank 812 of 2,711)"
+        );
+        assert!(of(0.9, 0.01, 0.3, 5).contains("images fit this caption"));
+        assert!(of(0.9, 0.3, 0.3, 5).contains("and other images"));
+        assert!(of(0.3, 0.02, 0.02, 5).starts_with("doubtful"));
+        assert!(of(0.0, 0.001, 0.001, 1).contains("best caption"));
+        let nothing = Compared {
+            captions: 0,
+            images: 5,
+        };
+        assert!(reason(&verdict(0.5, 1.0, 1.0, 1), nothing).contains("nothing to compare"));
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(
+            [grouped(999), grouped(1000), grouped(1234567)],
+            ["999", "1,000", "1,234,567"]
+        );
+    }
+}

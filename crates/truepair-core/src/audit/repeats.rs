@@ -1,0 +1,97 @@
+//! Repeated cross-fitting: the same pairs judged by several matchers, averaged before calibration.
+
+use super::{FoldStatistics, NullStatistic, PairStatistics};
+use crate::error::{Error, Result};
+
+/// Averages the statistics of several repeats of cross-fitting over all their folds.
+///
+/// The combined statistic is averaged for the pairs as given and, separately, for the same
+/// re-pairings, so the average is calibrated by its own measured null. The folds may differ
+/// between repeats when [`Fold::cells`](super::Fold::cells) kept every re-pairing inside a fold of
+/// every repeat. The result is laid out in the folds of the first repeat; p-values become
+/// geometric means and ranks are rounded from them.
+///
+/// # Errors
+/// If there is no repeat, or repeats judged other pairs or drew other re-pairings.
+pub fn average_repeats(repeats: &[Vec<FoldStatistics>]) -> Result<Vec<FoldStatistics>> {
+    let Some((first, others)) = repeats.split_first() else {
+        return Err(Error::argument(
+            "no repeat of cross-fitting to average",
+            "judge one first",
+        ));
+    };
+    let others: Vec<ByPair<'_>> = others.iter().map(|folds| ByPair::new(folds)).collect();
+    first
+        .iter()
+        .map(|fold| average_fold(fold, &others))
+        .collect()
+}
+
+/// Where each pair of one repeat is judged.
+struct ByPair<'a> {
+    folds: &'a [FoldStatistics],
+    place: Vec<Option<(u32, u32)>>,
+}
+
+impl<'a> ByPair<'a> {
+    fn new(folds: &'a [FoldStatistics]) -> Self {
+        let judged = || folds.iter().flat_map(|fold| &fold.pairs);
+        let mut place = vec![None; judged().map(|row| row.pair as usize + 1).max().unwrap_or(0)];
+        for (f, fold) in folds.iter().enumerate() {
+            for (n, row) in fold.pairs.iter().enumerate() {
+                place[row.pair as usize] = Some((f as u32, n as u32));
+            }
+        }
+        Self { folds, place }
+    }
+
+    fn get(&self, pair: u32) -> Option<(&PairStatistics, &[NullStatistic])> {
+        let (fold, n) = (*self.place.get(pair as usize)?)?;
+        let (fold, n) = (&self.folds[fold as usize], n as usize);
+        let r = fold.n_repairings;
+        Some((&fold.pairs[n], &fold.null[n * r..(n + 1) * r]))
+    }
+}
+
+fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStatistics> {
+    let share = 1.0 / (others.len() + 1) as f64;
+    let mut averaged = fold.clone();
+    for (n, row) in averaged.pairs.iter_mut().enumerate() {
+        let null = &mut averaged.null[n * fold.n_repairings..(n + 1) * fold.n_repairings];
+        let (mut log_i2t, mut log_t2i) = (row.p_i2t.ln(), row.p_t2i.ln());
+        for other in others {
+            let (other_row, other_null) = other.get(row.pair).ok_or_else(|| unlike(row.pair))?;
+            let same = null
+                .iter()
+                .map(|n| n.partner)
+                .eq(other_null.iter().map(|n| n.partner));
+            if !same {
+                return Err(unlike(row.pair));
+            }
+            row.z += other_row.z;
+            log_i2t += other_row.p_i2t.ln();
+            log_t2i += other_row.p_t2i.ln();
+            null.iter_mut()
+                .zip(other_null)
+                .for_each(|(sum, other)| sum.z += other.z);
+        }
+        row.z *= share;
+        null.iter_mut().for_each(|null| null.z *= share);
+        row.p_i2t = (log_i2t * share).exp();
+        row.p_t2i = (log_t2i * share).exp();
+        row.rank_i2t = rank(row.p_i2t, row.n_captions);
+        row.rank_t2i = rank(row.p_t2i, row.n_images);
+    }
+    Ok(averaged)
+}
+
+fn rank(p: f64, n_compared: u32) -> u32 {
+    ((p * (1.0 + f64::from(n_compared))).round() as u32).max(1)
+}
+
+fn unlike(pair: u32) -> Error {
+    Error::argument(
+        format!("repeats of cross-fitting do not agree on pair {pair} and its re-pairings"),
+        "judge every repeat with the same seed, pairs and cells",
+    )
+}

@@ -1,0 +1,117 @@
+//! What a user can choose when data is read.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How a data set is read; the defaults suit a folder that needs no explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadOptions {
+    /// The split. Data without splits, called `all`, is read when this is the default, `train`.
+    pub split: String,
+    /// Name of the [`Format`](super::Format); `None` = recognized by its files.
+    pub format: Option<String>,
+    /// Which caption embeddings are used.
+    pub caption_features: CaptionFeatures,
+    /// The image features of a table or a JSON file: `.npy`, `.npz` or `.safetensors`.
+    pub features: Option<PathBuf>,
+    /// Which embeddings belong together: `.npy` `[n, 2]` integers or two columns of text.
+    pub pairs: Option<PathBuf>,
+    /// Column of a table that names the image; `None` = recognized by its name.
+    pub image_column: Option<String>,
+    /// Columns of a table that hold captions; `None` = recognized by their names.
+    pub caption_columns: Option<Vec<String>>,
+    /// Column of a table with an id per record; `None` = the image column serves.
+    pub id_column: Option<String>,
+    /// What happens to empty captions.
+    pub on_empty: OnEmpty,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            split: "train".into(),
+            format: None,
+            caption_features: CaptionFeatures::Auto,
+            features: None,
+            pairs: None,
+            image_column: None,
+            caption_columns: None,
+            id_column: None,
+            on_empty: OnEmpty::Error,
+        }
+    }
+}
+
+/// Which of the caption embeddings that lie beside the captions are used; written as one word,
+/// `auto`, `none` or their name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum CaptionFeatures {
+    /// The only ones there are, or the first by name; none when there are none.
+    #[default]
+    Auto,
+    /// Those of this name.
+    Named(String),
+    /// The captions' texts only.
+    None,
+}
+
+impl From<String> for CaptionFeatures {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "auto" => Self::Auto,
+            "none" => Self::None,
+            _ => Self::Named(word),
+        }
+    }
+}
+
+impl From<CaptionFeatures> for String {
+    fn from(choice: CaptionFeatures) -> Self {
+        match choice {
+            CaptionFeatures::Auto => "auto".into(),
+            CaptionFeatures::None => "none".into(),
+            CaptionFeatures::Named(name) => name,
+        }
+    }
+}
+
+/// What happens to empty captions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnEmpty {
+    /// Reading fails and names the first one.
+    #[default]
+    Error,
+    /// The caption and its pair are left out.
+    Drop,
+    /// They stay; for looking at data, as training refuses them.
+    Keep,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_from_a_configuration() {
+        let text = r#"{"split": "dev", "caption_features": "minilm", "on_empty": "drop"}"#;
+        let options: ReadOptions = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            options.caption_features,
+            CaptionFeatures::Named("minilm".into())
+        );
+        assert_eq!(
+            (options.split.as_str(), options.on_empty),
+            ("dev", OnEmpty::Drop)
+        );
+        let again = serde_json::to_string(&options).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ReadOptions>(&again).unwrap(),
+            options
+        );
+        assert!(serde_json::from_str::<ReadOptions>(r#"{"spilt": "dev"}"#).is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! Files that are either whole or absent: written beside their place, synced, then renamed.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Replaces `path` by `bytes`; after an error, a crash or a full disk the old content stands.
+///
+/// # Errors
+/// If the folder cannot be written, the disk is full or the rename fails.
+pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let partial = partial_name(path);
+    let written = write_synced(&partial, bytes).and_then(|()| fs::rename(&partial, path));
+    if let Err(source) = written {
+        // The partial file may not exist; the first error is the one to report.
+        let _ = fs::remove_file(&partial);
+        return Err(Error::io(path, "write", source));
+    }
+    sync_folder(path);
+    Ok(())
+}
+
+fn partial_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    path.with_file_name(name)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the rename itself survive a power failure. Some file systems cannot sync a folder; the
+/// file's content is safe already, so that is no error.
+fn sync_folder(path: &Path) {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_replaced_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_names_the_file_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing").join("a.bin");
+        assert!(
+            write(&missing, b"x")
+                .unwrap_err()
+                .to_string()
+                .contains("a.bin")
+        );
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(write(&taken, b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

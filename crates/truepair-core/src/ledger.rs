@@ -1,0 +1,254 @@
+//! One row of beliefs per pair: what methods remember between epochs and what the audit reads.
+//!
+//! All per-pair memory of a method lives here, so runs can be resumed and methods compared on the
+//! same signal. The ledger holds beliefs only; truth about planted noise is in the
+//! [`Manifest`](crate::noise::Manifest).
+//!
+//! # File format, version 1
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 8 | `TPLEDGER` |
+//! | 4 | version, little-endian `u32` |
+//! | 8 | number of pairs n, little-endian `u64` |
+//! | 5 × 4n | loss, clean posterior, soft label, uncertainty, memory: little-endian `f32` columns |
+//! | 32 | SHA-256 of everything before |
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::durable;
+use crate::error::{Error, Place, Result};
+
+const MAGIC: &[u8; 8] = b"TPLEDGER";
+const VERSION: u32 = 1;
+const N_COLUMNS: usize = 5;
+const HEADER: usize = 8 + 4 + 8;
+const CHECKSUM: usize = 32;
+
+/// Beliefs about all pairs of a data set in the data set's pair order; every column `[n_pairs]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The pair's last training loss, in the objective's unit.
+    pub loss: Vec<f32>,
+    /// P(pair is clean), [0, 1].
+    pub clean_posterior: Vec<f32>,
+    /// Soft correspondence, [0, 1]: the belief that stands in for the pair's label.
+    pub soft_label: Vec<f32>,
+    /// How little evidence there is, [0, 1]; 0 for methods without such an estimate.
+    pub uncertainty: Vec<f32>,
+    /// A method's own running value, for instance a moving average of its predictions.
+    pub memory: Vec<f32>,
+}
+
+impl Ledger {
+    /// Beliefs before any evidence: every pair is clean (posterior and soft label 1), the rest 0.
+    pub fn new(n_pairs: usize) -> Self {
+        Self {
+            loss: vec![0.0; n_pairs],
+            clean_posterior: vec![1.0; n_pairs],
+            soft_label: vec![1.0; n_pairs],
+            uncertainty: vec![0.0; n_pairs],
+            memory: vec![0.0; n_pairs],
+        }
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.loss.len()
+    }
+
+    /// Whether there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.loss.is_empty()
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Panics
+    /// If the columns have different lengths.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let n = self.len();
+        let mut bytes = Vec::with_capacity(file_len(n).unwrap_or(0));
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(n as u64).to_le_bytes());
+        for column in self.columns() {
+            assert_eq!(column.len(), n, "ledger columns of different lengths");
+            column
+                .iter()
+                .for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        }
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    /// Reads [`to_bytes`](Self::to_bytes) back to the bit; `path` only names the place in errors.
+    ///
+    /// # Errors
+    /// If the bytes are no ledger, of another version, of another length than their header says,
+    /// or changed since they were written.
+    pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
+        let n = check(bytes).map_err(|problem| {
+            Error::data(
+                &path,
+                Place::Whole,
+                problem,
+                "restore the file or start a new run",
+            )
+        })?;
+        let body = bytes[HEADER..bytes.len() - CHECKSUM].chunks_exact(4);
+        let mut values = body.map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        let mut column = || values.by_ref().take(n).collect();
+        Ok(Self {
+            loss: column(),
+            clean_posterior: column(),
+            soft_label: column(),
+            uncertainty: column(),
+            memory: column(),
+        })
+    }
+
+    /// Writes the ledger so that `path` holds either the old or the new file, never a part.
+    ///
+    /// # Errors
+    /// If the folder cannot be written or the disk is full; `path` is then unchanged.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        durable::write(path, &self.to_bytes())
+    }
+
+    /// Reads a ledger.
+    ///
+    /// # Errors
+    /// If the file cannot be read, and as [`from_bytes`](Self::from_bytes).
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    fn columns(&self) -> [&[f32]; N_COLUMNS] {
+        [
+            &self.loss,
+            &self.clean_posterior,
+            &self.soft_label,
+            &self.uncertainty,
+            &self.memory,
+        ]
+    }
+}
+
+fn file_len(n_pairs: usize) -> Option<usize> {
+    n_pairs
+        .checked_mul(4 * N_COLUMNS)?
+        .checked_add(HEADER + CHECKSUM)
+}
+
+/// The number of pairs of an intact file, or what is wrong with it.
+fn check(bytes: &[u8]) -> Result<usize, String> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("not a ledger: the first bytes are not TPLEDGER".into());
+    }
+    if bytes.len() < HEADER + CHECKSUM {
+        return Err(format!("{} bytes are too few for a ledger", bytes.len()));
+    }
+    let version = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes by the slice"));
+    if version != VERSION {
+        return Err(format!(
+            "ledger version {version}, but this program reads version {VERSION}"
+        ));
+    }
+    let n = u64::from_le_bytes(bytes[12..20].try_into().expect("eight bytes by the slice"));
+    let expected = usize::try_from(n).ok().and_then(file_len);
+    if expected != Some(bytes.len()) {
+        return Err(format!(
+            "{} bytes do not hold the {n} pairs of the header",
+            bytes.len()
+        ));
+    }
+    let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
+    if Sha256::digest(content).as_slice() != checksum {
+        return Err("the checksum does not fit: the file is corrupted".into());
+    }
+    Ok(n as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::new(3);
+        ledger.loss = vec![0.25, -0.0, f32::MIN_POSITIVE];
+        ledger.clean_posterior[1] = 0.125;
+        ledger.memory[2] = f32::NAN;
+        ledger
+    }
+
+    #[test]
+    fn a_ledger_comes_back_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.bin");
+        ledger().write(&path).unwrap();
+        let read = Ledger::read(&path).unwrap();
+        assert_eq!(read.to_bytes(), ledger().to_bytes());
+        assert_eq!(read.clean_posterior, [1.0, 0.125, 1.0]);
+        assert_eq!(
+            Ledger::from_bytes(&Ledger::new(0).to_bytes(), "x")
+                .unwrap()
+                .len(),
+            0
+        );
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let bytes = ledger().to_bytes();
+        assert_eq!(bytes.len(), 20 + 5 * 4 * 3 + 32);
+        assert_eq!(&bytes[..12], b"TPLEDGER\x01\0\0\0");
+        assert_eq!(bytes[12..20], 3u64.to_le_bytes());
+        assert_eq!(bytes[20..24], 0.25f32.to_le_bytes());
+        assert_eq!(bytes[20 + 12 + 4..][..4], 0.125f32.to_le_bytes());
+    }
+
+    #[test]
+    fn a_changed_byte_anywhere_is_found() {
+        let good = ledger().to_bytes();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            let error = Ledger::from_bytes(&bad, "run/ledger.bin")
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with("run/ledger.bin: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_other_length_is_found() {
+        let mut bytes = ledger().to_bytes();
+        for len in 0..bytes.len() {
+            assert!(Ledger::from_bytes(&bytes[..len], "x").is_err(), "{len}");
+        }
+        bytes.push(0);
+        assert!(Ledger::from_bytes(&bytes, "x").is_err());
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let mut bytes = ledger().to_bytes();
+        bytes[8] = 2;
+        let error = Ledger::from_bytes(&bytes, "x").unwrap_err().to_string();
+        assert!(error.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn json_works_too() {
+        let ledger = Ledger::new(2);
+        let json = serde_json::to_string(&ledger).unwrap();
+        assert_eq!(serde_json::from_str::<Ledger>(&json).unwrap(), ledger);
+    }
+}

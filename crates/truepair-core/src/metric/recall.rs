@@ -1,0 +1,106 @@
+//! Share of queries answered within the first K items.
+
+use super::{Measure, Metric, Report, Unit};
+use crate::ranking::Ranks;
+
+/// Recall@K: the share of queries whose best relevant item stands at rank K or better.
+///
+/// # Source
+/// Faghri et al., BMVC 2018, section 4.1, for K = 1, 5, 10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recall {
+    cutoff: Cutoff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cutoff {
+    One,
+    Five,
+    Ten,
+}
+
+impl Recall {
+    /// Recall@1.
+    pub const AT_1: Recall = Recall {
+        cutoff: Cutoff::One,
+    };
+    /// Recall@5.
+    pub const AT_5: Recall = Recall {
+        cutoff: Cutoff::Five,
+    };
+    /// Recall@10.
+    pub const AT_10: Recall = Recall {
+        cutoff: Cutoff::Ten,
+    };
+
+    /// The three cutoffs of every published table.
+    pub const ALL: [Recall; 3] = [Self::AT_1, Self::AT_5, Self::AT_10];
+
+    /// The largest rank that counts as found.
+    pub fn k(self) -> u32 {
+        match self.cutoff {
+            Cutoff::One => 1,
+            Cutoff::Five => 5,
+            Cutoff::Ten => 10,
+        }
+    }
+
+    /// The share of ranks up to K.
+    ///
+    /// # Panics
+    /// If there is no rank.
+    pub fn of(self, ranks: &[u32]) -> f64 {
+        assert!(!ranks.is_empty(), "recall of no query");
+        ranks.iter().filter(|&&rank| rank <= self.k()).count() as f64 / ranks.len() as f64
+    }
+}
+
+impl Metric for Recall {
+    fn name(&self) -> &'static str {
+        match self.cutoff {
+            Cutoff::One => "recall@1",
+            Cutoff::Five => "recall@5",
+            Cutoff::Ten => "recall@10",
+        }
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::Fraction
+    }
+
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
+    fn summary(&self) -> &'static str {
+        match self.cutoff {
+            Cutoff::One => "Share of queries whose first item is relevant.",
+            Cutoff::Five => "Share of queries with a relevant item among the first 5.",
+            Cutoff::Ten => "Share of queries with a relevant item among the first 10.",
+        }
+    }
+
+    fn compute(&self, ranks: &Ranks) -> Measure {
+        Measure::per_direction(ranks, |ranks| self.of(ranks))
+    }
+
+    fn read(&self, report: &Report) -> Measure {
+        Measure::read(report, |retrieval| match self.cutoff {
+            Cutoff::One => retrieval.recall1,
+            Cutoff::Five => retrieval.recall5,
+            Cutoff::Ten => retrieval.recall10,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_up_to_k_count() {
+        let ranks = [1, 2, 5, 6, 10, 11, 400, 1];
+        let shares = Recall::ALL.map(|recall| recall.of(&ranks));
+        assert_eq!(shares, [2.0 / 8.0, 4.0 / 8.0, 6.0 / 8.0]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The one number by which published tables order methods.
+
+use super::{Measure, Metric, Recall, Report, Unit};
+use crate::ranking::Ranks;
+
+/// Sum of Recall@1, 5 and 10 over both directions, in [0, 6].
+///
+/// # Source
+/// Every table of the noisy-correspondence literature, for instance Huang et al., NeurIPS 2021,
+/// which prints it in percent (at most 600).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RSum;
+
+impl RSum {
+    /// The sum of the six recalls.
+    ///
+    /// # Panics
+    /// If a direction has no rank.
+    pub fn of(self, ranks: &Ranks) -> f64 {
+        let directions = [&ranks.image_to_text, &ranks.text_to_image];
+        directions
+            .iter()
+            .flat_map(|ranks| Recall::ALL.map(|recall| recall.of(ranks)))
+            .sum()
+    }
+}
+
+impl Metric for RSum {
+    fn name(&self) -> &'static str {
+        "rsum"
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::SumOfFractions
+    }
+
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
+    fn summary(&self) -> &'static str {
+        "Sum of the six recalls (1, 5, 10 in both directions), at most 6 (600 %)."
+    }
+
+    fn compute(&self, ranks: &Ranks) -> Measure {
+        Measure::Joint(self.of(ranks))
+    }
+
+    fn read(&self, report: &Report) -> Measure {
+        Measure::Joint(report.rsum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_shares_are_added() {
+        let ranks = Ranks {
+            image_to_text: vec![1, 7],
+            text_to_image: vec![1, 2, 11, 30],
+            ..Ranks::default()
+        };
+        let expected = (0.5 + 0.5 + 1.0) + (0.25 + 0.5 + 0.5);
+        assert!((RSum.of(&ranks) - expected).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,12 @@
+//! From per-pair losses to the probability that a pair is clean.
+//!
+//! A mixture sees losses alone, one number per pair. It never sees truth, and what it cannot
+//! decide it says: every guard that stepped in is named in the result.
+
+mod division;
+mod gaussian;
+
+pub use division::{Division, Fallback, divide};
+pub use gaussian::{
+    CleanPosterior, GaussianConfig, Mixture, UnimodalRule, clean_posterior, normalize,
+};

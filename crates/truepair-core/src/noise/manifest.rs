@@ -1,0 +1,169 @@
+//! The truth about planted noise, kept apart from the data.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::NoiseSpec;
+use crate::dataset::Dataset;
+use crate::durable;
+use crate::error::{Error, Place, Result};
+use crate::pair::Pair;
+use crate::relevance::Relevance;
+use crate::rng::Seed;
+
+/// Truth about injected noise. Nothing in the training crate names this type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `none`, `file`, or the name of the noise model: `caption`, `image`.
+    pub protocol: String,
+    /// Share of pairs or images that was asked for; `None` for a file and without noise.
+    pub requested: Option<f64>,
+    /// Share of pairs that really lost their own image.
+    pub realized: f64,
+    /// Seed of the shuffle; `None` for a file and without noise.
+    pub seed: Option<u64>,
+    /// SHA-256 of the resulting image index of every pair as little-endian `int64`.
+    pub sha256: String,
+    /// The noise file, when there was one.
+    pub file: Option<String>,
+    /// Per pair, whether it is mismatched now, `[n_pairs]`.
+    pub mismatched: Vec<bool>,
+    /// What the reader should know, for instance how an ambiguous file was read.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+impl Manifest {
+    /// Compares the given pairs with their `images` after corruption, `[n_pairs]`.
+    pub(super) fn new(
+        dataset: &Dataset,
+        images: &[u32],
+        spec: &NoiseSpec,
+        seed: Seed,
+        notes: Vec<String>,
+    ) -> Self {
+        let given = Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
+        let now = dataset
+            .pairs
+            .iter()
+            .zip(images)
+            .map(|(pair, &image)| Pair { image, ..*pair });
+        // A pair that became another given pair of its caption still belongs together.
+        let mismatched: Vec<bool> = now.map(|pair| !given.contains(pair)).collect();
+        let n_mismatched = mismatched.iter().filter(|&&wrong| wrong).count();
+        let (protocol, requested, file) = match spec {
+            NoiseSpec::None => ("none", None, None),
+            NoiseSpec::Rate { model, rate } => (model.as_str(), Some(*rate), None),
+            NoiseSpec::File(path) => ("file", None, Some(path.display().to_string())),
+        };
+        Self {
+            protocol: protocol.into(),
+            requested,
+            realized: n_mismatched as f64 / mismatched.len() as f64,
+            seed: requested.map(|_| seed.0),
+            sha256: hash(images),
+            file,
+            mismatched,
+            notes,
+        }
+    }
+
+    /// Writes the manifest as JSON so that `path` holds either the old or the new file.
+    ///
+    /// # Errors
+    /// If the folder cannot be written or the disk is full.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let json = serde_json::to_vec(self).expect("plain numbers, texts and lists are JSON");
+        durable::write(path, &json)
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no manifest (line and cause are named).
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let place = match error.line() {
+                0 => Place::Whole,
+                line => Place::Line(line as u64),
+            };
+            Error::data(
+                &path,
+                place,
+                format!("no noise manifest: {error}"),
+                "plant the noise again to write a new one",
+            )
+        })
+    }
+}
+
+fn hash(images: &[u32]) -> String {
+    let mut hash = Sha256::new();
+    for &image in images {
+        hash.update(i64::from(image).to_le_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::corrupt;
+    use crate::noise::shuffle_captions::tests::dataset;
+
+    #[test]
+    fn a_manifest_comes_back_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.json");
+        let spec = "caption:0.5".parse().unwrap();
+        let (_, manifest) = corrupt(&dataset(20, 2), &spec, Seed(9)).unwrap();
+        manifest.write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), manifest);
+        assert_eq!((manifest.seed, manifest.requested), (Some(9), Some(0.5)));
+    }
+
+    #[test]
+    fn a_file_that_is_no_manifest_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.json");
+        for content in ["", "{}", "{\"protocol\": 3"] {
+            std::fs::write(&path, content).unwrap();
+            let error = Manifest::read(&path).unwrap_err().to_string();
+            assert!(error.contains("manifest.json") && error.contains("no noise manifest"));
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_little_endian_int64() {
+        let expected = Sha256::digest([3u8, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
+        let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash(&[3, 257]), expected);
+    }
+
+    #[test]
+    fn another_given_image_of_the_same_caption_is_no_mismatch() {
+        let mut data = dataset(3, 1);
+        data.pairs = vec![
+            Pair {
+                image: 0,
+                caption: 0,
+            },
+            Pair {
+                image: 1,
+                caption: 0,
+            },
+            Pair {
+                image: 2,
+                caption: 1,
+            },
+        ];
+        let manifest = Manifest::new(&data, &[1, 2, 0], &NoiseSpec::None, Seed(0), Vec::new());
+        assert_eq!(manifest.mismatched, [false, true, true]);
+    }
+}

@@ -1,0 +1,158 @@
+//! How noise is asked for in words: `none`, `caption:0.4`, `image:0.4` or a path.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{NOISES, NoiseModel};
+use crate::error::{Error, Result};
+
+/// Which noise to plant; written and read as one word.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum NoiseSpec {
+    /// No noise.
+    #[default]
+    None,
+    /// A noise model with its rate.
+    Rate {
+        /// Name of the model, for instance `caption`.
+        model: String,
+        /// Share that is shuffled, [0, 1].
+        rate: f64,
+    },
+    /// A published noise file.
+    File(PathBuf),
+}
+
+impl FromStr for NoiseSpec {
+    type Err = Error;
+
+    /// Reads `none`, `NAME:RATE` or a path. A word that looks like a rate but names no known model
+    /// is refused here, not taken for a file.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "none" {
+            return Ok(NoiseSpec::None);
+        }
+        if text.is_empty() {
+            return Err(Error::argument("empty noise", remedy()));
+        }
+        let named = text.split_once(':').filter(|(name, rate)| {
+            model(name).is_some() || (rate.parse::<f64>().is_ok() && !name.contains(['/', '\\']))
+        });
+        let Some((name, rate)) = named else {
+            if model(text).is_some() {
+                let problem = format!("noise `{text}` without a rate");
+                return Err(Error::argument(problem, remedy()));
+            }
+            return Ok(NoiseSpec::File(text.into()));
+        };
+        let rate = rate
+            .parse()
+            .map_err(|_| Error::argument(format!("noise rate `{rate}` is no number"), remedy()))?;
+        checked(name, rate)?;
+        Ok(NoiseSpec::Rate {
+            model: name.into(),
+            rate,
+        })
+    }
+}
+
+impl std::fmt::Display for NoiseSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoiseSpec::None => write!(f, "none"),
+            NoiseSpec::Rate { model, rate } => write!(f, "{model}:{rate}"),
+            NoiseSpec::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl TryFrom<String> for NoiseSpec {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<NoiseSpec> for String {
+    fn from(spec: NoiseSpec) -> String {
+        spec.to_string()
+    }
+}
+
+/// The model of a name, if its rate is one.
+pub(super) fn checked(name: &str, rate: f64) -> Result<&'static dyn NoiseModel> {
+    let Some(model) = model(name) else {
+        return Err(Error::argument(
+            format!("no noise model is called `{name}`"),
+            remedy(),
+        ));
+    };
+    if !(0.0..=1.0).contains(&rate) {
+        return Err(Error::argument(
+            format!("noise rate {rate} is outside 0 to 1"),
+            "give a fraction: 40 % is 0.4",
+        ));
+    }
+    Ok(model)
+}
+
+fn model(name: &str) -> Option<&'static dyn NoiseModel> {
+    NOISES.iter().copied().find(|model| model.name() == name)
+}
+
+fn remedy() -> String {
+    let models: Vec<String> = NOISES
+        .iter()
+        .map(|model| format!("{}:RATE", model.name()))
+        .collect();
+    format!(
+        "use none, {} or the path of a noise file",
+        models.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_and_written_alike() {
+        for text in [
+            "none",
+            "caption:0.4",
+            "image:0.25",
+            "noise/f30k_0.2.npy",
+            "C:\\noise.npy",
+        ] {
+            let spec: NoiseSpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), text);
+            let json = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<NoiseSpec>(&json).unwrap(), spec);
+        }
+        let spec = NoiseSpec::Rate {
+            model: "caption".into(),
+            rate: 0.4,
+        };
+        assert_eq!("caption:0.4".parse::<NoiseSpec>().unwrap(), spec);
+        assert!(matches!("a.npy".parse().unwrap(), NoiseSpec::File(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_the_choices() {
+        for text in ["captoin:0.4", "caption:many", "caption", "caption:", ""] {
+            let error = text.parse::<NoiseSpec>().unwrap_err().to_string();
+            assert!(
+                error.contains("caption:RATE, image:RATE"),
+                "{text}: {error}"
+            );
+        }
+        for text in ["caption:40", "image:-0.1", "caption:NaN"] {
+            let error = text.parse::<NoiseSpec>().unwrap_err().to_string();
+            assert!(error.contains("0.4"), "{text}: {error}");
+        }
+    }
+}

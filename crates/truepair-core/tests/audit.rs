@@ -1,0 +1,387 @@
+//! The audit's promises on data whose truth is known.
+
+use rand::Rng;
+use truepair_core::audit::{
+    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, PairStatistics, Truth,
+    average_repeats, conclude, group_captions, judge_fold,
+};
+use truepair_core::pair::Pair;
+use truepair_core::rng::{Seed, Stream, normal, sample, shuffle};
+use truepair_core::scores::{InnerProduct, Matrix, ScoreMatrix, Scorer};
+
+const DIM: usize = 32;
+
+/// Five captions per image; a caption's vector is its image's plus noise of the given strength.
+struct World {
+    scorer: InnerProduct,
+    pairs: Vec<Pair>,
+    mismatched: Vec<bool>,
+}
+
+fn world(n_images: usize, noise: f64, rate: f64, seed: u64) -> World {
+    let stream = &mut Seed(seed).stream("world", &[]);
+    let images: Vec<f64> = (0..n_images * DIM).map(|_| normal(stream)).collect();
+    let caption = |n: usize, stream: &mut Stream| -> Vec<f32> {
+        let image = &images[n / 5 * DIM..(n / 5 + 1) * DIM];
+        image
+            .iter()
+            .map(|x| (x + noise * normal(stream)) as f32)
+            .collect()
+    };
+    let n = n_images * 5;
+    let mut captions = Matrix::new((0..n).flat_map(|n| caption(n, stream)).collect(), DIM);
+    let mut images = Matrix::new(images.iter().map(|&x| x as f32).collect(), DIM);
+    images.normalize();
+    captions.normalize();
+    let mut image_of: Vec<u32> = (0..n as u32).map(|caption| caption / 5).collect();
+    let chosen = sample(stream, n, (rate * n as f64) as usize);
+    let mut moved: Vec<u32> = chosen.iter().map(|&caption| caption / 5).collect();
+    shuffle(stream, &mut moved);
+    chosen
+        .iter()
+        .zip(&moved)
+        .for_each(|(&caption, &image)| image_of[caption as usize] = image);
+    let pairs: Vec<Pair> = image_of
+        .iter()
+        .zip(0..)
+        .map(|(&image, caption)| Pair { image, caption })
+        .collect();
+    let mismatched = pairs
+        .iter()
+        .map(|pair| pair.image != pair.caption / 5)
+        .collect();
+    World {
+        scorer: InnerProduct::new(images, captions).unwrap(),
+        pairs,
+        mismatched,
+    }
+}
+
+fn links(world: &World) -> Links {
+    Links::without_duplicates(
+        &world.pairs,
+        world.scorer.n_images(),
+        world.scorer.n_captions(),
+    )
+    .unwrap()
+}
+
+fn options() -> AuditOptions {
+    AuditOptions {
+        n_bootstrap: 40,
+        ..Default::default()
+    }
+}
+
+fn judge(world: &World, links: &Links, options: &AuditOptions) -> FoldStatistics {
+    let judged: Vec<u32> = (0..world.pairs.len() as u32).collect();
+    let (scorer, pairs) = (&world.scorer, &world.pairs);
+    let fold = Fold {
+        scorer,
+        pairs,
+        judged: &judged,
+        links,
+        cells: None,
+    };
+    judge_fold(&fold, options, Seed(1), &mut ()).unwrap()
+}
+
+fn audit(world: &World) -> Findings {
+    let links = links(world);
+    let statistics = judge(world, &links, &options());
+    conclude(&world.pairs, &links, &[statistics], &options(), Seed(1)).unwrap()
+}
+
+#[test]
+fn planted_noise_is_found_with_calibrated_probabilities() {
+    for (rate, least_auc) in [(0.2, 0.96), (0.4, 0.96), (0.6, 0.96)] {
+        let world = world(400, 1.6, rate, 3);
+        let findings = audit(&world);
+        let posteriors: Vec<f64> = findings.verdicts.iter().map(|v| v.posterior).collect();
+        let truth = Truth::measure(&posteriors, &world.mismatched);
+        let found = findings.noise_rate;
+        assert_eq!(findings.outcome, Outcome::MismatchedPairs);
+        assert!(
+            (found.estimate - truth.realized).abs() < 0.04,
+            "{found:?} {}",
+            truth.realized
+        );
+        assert!(found.low - 0.01 <= truth.realized && truth.realized <= found.high + 0.01);
+        assert!(truth.auc > least_auc, "{rate}: AUC {}", truth.auc);
+        assert!(truth.ece < 0.04, "{rate}: ECE {}", truth.ece);
+        assert!((findings.fit.mean_posterior - found.estimate).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn clean_data_gives_no_evidence() {
+    let findings = audit(&world(300, 1.2, 0.0, 4));
+    assert_eq!(
+        findings.outcome,
+        Outcome::NoEvidence,
+        "{:?}",
+        findings.noise_rate
+    );
+    assert!(findings.noise_rate.estimate < 0.02);
+    assert_eq!(findings.verdicts.len(), 1500);
+}
+
+#[test]
+fn p_values_of_mismatched_pairs_are_uniform() {
+    let world = world(300, 1.2, 0.99, 5);
+    let findings = judge(&world, &links(&world), &options());
+    for direction in [
+        |row: &PairStatistics| row.p_i2t,
+        |row: &PairStatistics| row.p_t2i,
+    ] {
+        let rows = findings
+            .pairs
+            .iter()
+            .zip(&world.mismatched)
+            .filter(|(_, bad)| **bad);
+        let mut p: Vec<f64> = rows.map(|(row, _)| direction(row)).collect();
+        p.sort_unstable_by(f64::total_cmp);
+        let n = p.len() as f64;
+        let gap = p
+            .iter()
+            .zip(1..)
+            .map(|(p, i)| (p - f64::from(i) / n).abs())
+            .fold(0.0, f64::max);
+        // Kolmogorov and Smirnov at one in a thousand, doubled for the dependence within images.
+        assert!(gap < 2.0 * 1.95 / n.sqrt(), "{gap}");
+    }
+}
+
+#[test]
+fn scores_that_know_nothing_are_refused() {
+    let mut blind = world(200, 1.0, 0.0, 6);
+    let stream = &mut Seed(9).stream("blind", &[]);
+    let random = |n: usize, stream: &mut Stream| {
+        Matrix::new((0..n * DIM).map(|_| normal(stream) as f32).collect(), DIM)
+    };
+    blind.scorer = InnerProduct::new(random(200, stream), random(1000, stream)).unwrap();
+    let findings = audit(&blind);
+    assert!(findings.verdicts.is_empty());
+    let Outcome::Refused { reason } = findings.outcome else {
+        panic!("verdicts from noise: {:?}", findings.noise_rate)
+    };
+    assert!(reason.contains("better than chance"), "{reason}");
+}
+
+/// Scores on a coarse grid, so that there are ties, with duplicate captions and images.
+#[test]
+fn ranks_agree_with_a_loop_over_all_comparisons() {
+    let (n_images, n_captions) = (20, 60);
+    let stream = &mut Seed(12).stream("tiny", &[]);
+    let values = (0..n_images * n_captions)
+        .map(|_| (stream.next_u32() % 12) as f32)
+        .collect();
+    let scorer = ScoreMatrix(Matrix::new(values, n_captions));
+    let pairs: Vec<Pair> = (0..n_captions as u32)
+        .map(|caption| Pair {
+            image: caption / 3,
+            caption,
+        })
+        .collect();
+    let captions: Vec<String> = (0..n_captions)
+        .map(|n| format!("caption {}", n % 45))
+        .collect();
+    let caption_group = group_captions(&captions);
+    let mut image_group: Vec<u32> = (0..n_images as u32).collect();
+    image_group[7] = 2;
+    let links = Links::new(&pairs, caption_group.clone(), image_group.clone()).unwrap();
+    let judged: Vec<u32> = (0..n_captions as u32).collect();
+    let fold = Fold {
+        scorer: &scorer,
+        pairs: &pairs,
+        judged: &judged,
+        links: &links,
+        cells: None,
+    };
+    let found = judge_fold(&fold, &options(), Seed(1), &mut ()).unwrap();
+
+    let linked = |image: u32, caption: u32| {
+        pairs.iter().any(|pair| {
+            image_group[pair.image as usize] == image_group[image as usize]
+                && caption_group[pair.caption as usize] == caption_group[caption as usize]
+        })
+    };
+    let score = |image: u32, caption: u32| scorer.0.row(image as usize)[caption as usize];
+    for (row, pair) in found.pairs.iter().zip(&pairs) {
+        let given = score(pair.image, pair.caption);
+        let others: Vec<u32> = (0..n_captions as u32)
+            .filter(|&caption| !linked(pair.image, caption))
+            .collect();
+        let above = others
+            .iter()
+            .filter(|&&c| score(pair.image, c) >= given)
+            .count();
+        assert_eq!(
+            (row.rank_i2t, row.n_captions),
+            (1 + above as u32, others.len() as u32)
+        );
+        assert_eq!(row.p_i2t, (1 + above) as f64 / (1 + others.len()) as f64);
+        let best = others
+            .iter()
+            .map(|&c| score(pair.image, c))
+            .fold(f32::MIN, f32::max);
+        assert_eq!(
+            row.better_caption.map(|c| score(pair.image, c)),
+            (best > given).then_some(best)
+        );
+
+        let others: Vec<u32> = (0..n_images as u32)
+            .filter(|&image| !linked(image, pair.caption))
+            .collect();
+        let above = others
+            .iter()
+            .filter(|&&i| score(i, pair.caption) >= given)
+            .count();
+        assert_eq!(
+            (row.rank_t2i, row.n_images),
+            (1 + above as u32, others.len() as u32)
+        );
+        let best = others
+            .iter()
+            .map(|&i| score(i, pair.caption))
+            .fold(f32::MIN, f32::max);
+        assert_eq!(
+            row.better_image.map(|i| score(i, pair.caption)),
+            (best > given).then_some(best)
+        );
+    }
+    for (null, n) in found.null.iter().zip(0..) {
+        let (image, caption) = (pairs[n / 4].image, null.partner);
+        if caption == u32::MAX {
+            continue;
+        }
+        assert!(!linked(image, caption));
+        let given = score(image, caption);
+        let p = |above: usize, compared: usize| (1 + above) as f64 / (1 + compared) as f64;
+        let same_caption = |c: u32| caption_group[c as usize] == caption_group[caption as usize];
+        let others = || (0..n_captions as u32).filter(|&c| !linked(image, c) && !same_caption(c));
+        let p_i2t = p(
+            others().filter(|&c| score(image, c) >= given).count(),
+            others().count(),
+        );
+        let same_image = |i: u32| image_group[i as usize] == image_group[image as usize];
+        let others = || (0..n_images as u32).filter(|&i| !linked(i, caption) && !same_image(i));
+        let p_t2i = p(
+            others().filter(|&i| score(i, caption) >= given).count(),
+            others().count(),
+        );
+        assert!((null.z - (p_i2t.ln() + p_t2i.ln()) / 2.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let world = world(120, 1.5, 0.3, 7);
+    let on = |n: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .build()
+            .unwrap();
+        let small_null = AuditOptions {
+            null_size: 100,
+            ..options()
+        };
+        pool.install(|| (judge(&world, &links(&world), &small_null), audit(&world)))
+    };
+    let ((one, first), (three, second)) = (on(1), on(3));
+    assert_eq!(one, three);
+    assert_eq!(first.verdicts, second.verdicts);
+    assert_eq!(first.noise_rate, second.noise_rate);
+}
+
+#[test]
+fn repeats_average_when_folds_differ() {
+    let world = world(120, 1.5, 0.3, 8);
+    let links = links(&world);
+    let n = world.pairs.len() as u32;
+    let folds = [|image: u32| image % 2, |image: u32| image / 2 % 2];
+    let cells: Vec<u32> = world
+        .pairs
+        .iter()
+        .map(|pair| folds[0](pair.image) * 2 + folds[1](pair.image))
+        .collect();
+    let repeats: Vec<Vec<FoldStatistics>> = folds
+        .iter()
+        .map(|fold_of| {
+            let judge = |fold| {
+                let judged: Vec<u32> = (0..n)
+                    .filter(|&n| fold_of(world.pairs[n as usize].image) == fold)
+                    .collect();
+                let (scorer, pairs) = (&world.scorer, &world.pairs);
+                let cells = Some(&cells[..]);
+                let fold = Fold {
+                    scorer,
+                    pairs,
+                    judged: &judged,
+                    links: &links,
+                    cells,
+                };
+                judge_fold(&fold, &options(), Seed(1), &mut ()).unwrap()
+            };
+            vec![judge(0), judge(1)]
+        })
+        .collect();
+    let averaged = average_repeats(&repeats).unwrap();
+    let z = |repeat: &[FoldStatistics], pair: u32| {
+        repeat
+            .iter()
+            .flat_map(|fold| &fold.pairs)
+            .find(|row| row.pair == pair)
+            .unwrap()
+            .z
+    };
+    for pair in [0, 17, 599] {
+        let expected = (z(&repeats[0], pair) + z(&repeats[1], pair)) / 2.0;
+        assert!((z(&averaged, pair) - expected).abs() < 1e-12);
+    }
+    assert!(conclude(&world.pairs, &links, &averaged, &options(), Seed(1)).is_ok());
+    assert!(average_repeats(&[repeats[0].clone(), vec![repeats[1][0].clone()]]).is_err());
+}
+
+#[test]
+fn unusable_input_is_an_error_that_says_what_to_do() {
+    let message = |world: &World, links: &Links| {
+        let judged: Vec<u32> = (0..world.pairs.len() as u32).collect();
+        let (scorer, pairs) = (&world.scorer, &world.pairs);
+        let fold = Fold {
+            scorer,
+            pairs,
+            judged: &judged,
+            links,
+            cells: None,
+        };
+        judge_fold(&fold, &options(), Seed(1), &mut ())
+            .unwrap_err()
+            .to_string()
+    };
+    let good = world(40, 1.0, 0.0, 9);
+
+    let mut single = world(40, 1.0, 0.0, 9);
+    single.pairs.truncate(1);
+    assert!(message(&single, &links(&single)).contains("1 pairs to judge"));
+
+    let equal = group_captions(&["a dog"; 200]);
+    let equal = Links::new(&good.pairs, equal, (0..40).collect()).unwrap();
+    assert!(message(&good, &equal).contains("1 distinct captions"));
+
+    let mut broken = world(40, 1.0, 0.0, 9);
+    let mut values = good.scorer.captions().values().to_vec();
+    values[150 * DIM] = f32::NAN;
+    broken.scorer =
+        InnerProduct::new(good.scorer.images().clone(), Matrix::new(values, DIM)).unwrap();
+    let text = message(&broken, &links(&broken));
+    assert!(
+        text.contains("caption 150 is not a finite number"),
+        "{text}"
+    );
+
+    let statistics = judge(&good, &links(&good), &options());
+    let twice = [statistics.clone(), statistics];
+    let error = conclude(&good.pairs, &links(&good), &twice, &options(), Seed(1)).unwrap_err();
+    assert!(error.to_string().contains("two folds"));
+}

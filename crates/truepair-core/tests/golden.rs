@@ -1,0 +1,280 @@
+//! Numbers that reference implementations gave on tiny inputs; see `fixtures/golden/README.md`.
+//!
+//! Sizes and cases are read from the files, so another draw of them can be tested by naming its
+//! folder in the environment variable `TRUEPAIR_GOLDEN`.
+
+use std::path::PathBuf;
+
+use safetensors::{Dtype, SafeTensors};
+use truepair_core::metric::{Protocol, Report, Retrieval, evaluate};
+use truepair_core::mixture::{GaussianConfig, Mixture, clean_posterior, divide, normalize};
+use truepair_core::pair::Pair;
+use truepair_core::ranking::ranks;
+use truepair_core::relevance::Relevance;
+use truepair_core::scores::{Matrix, MeanScorer, ScoreMatrix, Scorer};
+use truepair_core::text::treebank;
+
+fn folder() -> PathBuf {
+    match std::env::var_os("TRUEPAIR_GOLDEN") {
+        Some(folder) => folder.into(),
+        None => concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").into(),
+    }
+}
+
+fn read(name: &str) -> Vec<u8> {
+    let path = folder().join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+struct Golden(Vec<u8>);
+
+impl Golden {
+    fn open(name: &str) -> Self {
+        Self(read(name))
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.0).unwrap()
+    }
+
+    fn floats(&self, name: &str) -> Vec<f32> {
+        let tensors = self.tensors();
+        let tensor = tensors
+            .tensor(name)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
+        tensor
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+            .collect()
+    }
+
+    fn integers(&self, name: &str) -> Vec<i64> {
+        let tensors = self.tensors();
+        let tensor = tensors
+            .tensor(name)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(tensor.dtype(), Dtype::I64, "{name}");
+        tensor
+            .data()
+            .chunks_exact(8)
+            .map(|b| i64::from_le_bytes(b.try_into().unwrap()))
+            .collect()
+    }
+
+    fn matrix(&self, name: &str) -> Matrix {
+        let dim = *self.tensors().tensor(name).unwrap().shape().last().unwrap();
+        Matrix::new(self.floats(name), dim)
+    }
+}
+
+fn assert_close(name: &str, found: &[f64], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let largest = expected
+        .iter()
+        .fold(0.0f64, |largest, &x| largest.max(f64::from(x).abs()));
+    for (index, (&a, &b)) in found.iter().zip(expected).enumerate() {
+        let difference = (a - f64::from(b)).abs();
+        assert!(
+            difference <= 1e-5 * largest + 1e-6,
+            "{name}[{index}]: {a} against {b}"
+        );
+    }
+}
+
+#[test]
+fn golden_ncr_mixture() {
+    let golden = Golden::open("u02_ncr_gmm.safetensors");
+    let tensors = golden.tensors();
+    let names = tensors.names();
+    let cases = names
+        .iter()
+        .filter_map(|name| name.strip_prefix("in.")?.strip_suffix(".loss"));
+    let mut n_cases = 0;
+    for case in cases.filter(|&case| case != "all_equal") {
+        let out = |field: &str| format!("out.{case}.{field}");
+        let losses = golden.floats(&format!("in.{case}.loss"));
+        let config = GaussianConfig::unguarded();
+        let values = normalize(&losses)
+            .unwrap()
+            .expect("the losses of this case differ");
+        assert_close(
+            &out("normalised"),
+            &values,
+            &golden.floats(&out("normalised")),
+        );
+
+        let found = clean_posterior(&losses, &config).unwrap();
+        let posterior: Vec<f64> = found.posterior.iter().map(|&p| p.into()).collect();
+        assert_close(&out("w"), &posterior, &golden.floats(&out("w")));
+        assert_close(&out("w_f64"), &posterior, &golden.floats(&out("w_f64")));
+
+        let mixture = found.mixture.expect("the losses of this case differ");
+        assert_close(&out("means"), &mixture.means, &golden.floats(&out("means")));
+        let variances = golden.floats(&out("covariances"));
+        assert_close(&out("covariances"), &mixture.variances, &variances);
+        assert_close(
+            &out("weights"),
+            &mixture.weights,
+            &golden.floats(&out("weights")),
+        );
+        assert_eq!(
+            [i64::from(mixture.n_iter)],
+            *golden.integers(&out("n_iter")),
+            "{case}"
+        );
+        assert_eq!(
+            [i64::from(mixture.converged)],
+            *golden.integers(&out("converged")),
+            "{case}"
+        );
+
+        let division = divide(&found.posterior, 0.5).unwrap();
+        let clean: Vec<i64> = division.clean.iter().map(|&clean| clean.into()).collect();
+        assert_eq!(clean, golden.integers(&out("split")), "{case}");
+        n_cases += 1;
+    }
+    assert!(n_cases > 0, "the file holds no case");
+}
+
+/// The release stops on equal losses; ours answers "clean", as the release would if it had
+/// normalized them to 0.
+#[test]
+fn golden_ncr_mixture_of_equal_losses() {
+    let golden = Golden::open("u02_ncr_gmm.safetensors");
+    let losses = golden.floats("in.all_equal.loss");
+    let found = clean_posterior(&losses, &GaussianConfig::unguarded()).unwrap();
+    let expected = golden.floats("out.all_equal.w_if_zeros");
+    let posterior: Vec<f64> = found.posterior.iter().map(|&p| p.into()).collect();
+    assert_close("w_if_zeros", &posterior, &expected);
+    let zeros = vec![0.0; losses.len()];
+    let mixture = Mixture::fit(&zeros, &GaussianConfig::unguarded());
+    let fitted: Vec<f64> = zeros.iter().map(|&x| mixture.posterior(x)).collect();
+    assert_close("w_if_zeros, fitted", &fitted, &expected);
+}
+
+#[test]
+fn golden_ncr_division_fallback() {
+    let golden = Golden::open("u02_ncr_gmm.safetensors");
+    let division = divide(&golden.floats("in.fallback.prob"), 0.5).unwrap();
+    let clean: Vec<i64> = division.clean.iter().map(|&clean| clean.into()).collect();
+    assert_eq!(clean, golden.integers("out.fallback.split"));
+}
+
+/// Equal runs of captions per image, as in every file of this folder.
+fn relevance(scores: &dyn Scorer) -> Relevance {
+    let each = scores.n_captions() / scores.n_images();
+    let pair = |caption| Pair {
+        image: caption / each as u32,
+        caption,
+    };
+    let pairs: Vec<Pair> = (0..scores.n_captions() as u32).map(pair).collect();
+    Relevance::from_pairs(scores.n_images(), scores.n_captions(), &pairs)
+}
+
+fn report(scores: &dyn Scorer, folds: u32) -> Report {
+    let relevance = relevance(scores);
+    let protocol = Protocol {
+        folds,
+        ..Protocol::new("golden", "test", &relevance)
+    };
+    evaluate(scores, &relevance, protocol, &mut ()).unwrap()
+}
+
+/// The layout of the reference: recalls in percent, then median and mean rank.
+fn row(retrieval: &Retrieval) -> [f64; 5] {
+    [
+        100.0 * retrieval.recall1,
+        100.0 * retrieval.recall5,
+        100.0 * retrieval.recall10,
+        retrieval.median,
+        retrieval.mean,
+    ]
+}
+
+fn both(report: &Report) -> Vec<f64> {
+    [row(&report.image_to_text), row(&report.text_to_image)].concat()
+}
+
+#[test]
+fn golden_recall() {
+    let golden = Golden::open("u12_recall.safetensors");
+    let scores = ScoreMatrix(golden.matrix("in.S"));
+    let found = report(&scores, 1);
+    assert_close("i2t", &row(&found.image_to_text), &golden.floats("out.i2t"));
+    assert_close("t2i", &row(&found.text_to_image), &golden.floats("out.t2i"));
+    assert_close("rsum", &[100.0 * found.rsum], &golden.floats("out.rsum"));
+
+    let ranks = ranks(&scores, &relevance(&scores), &mut ()).unwrap();
+    let zero_based = |ranks: &[u32]| -> Vec<i64> { ranks.iter().map(|&r| r as i64 - 1).collect() };
+    assert_eq!(
+        zero_based(&ranks.image_to_text),
+        golden.integers("out.i2t_ranks")
+    );
+    assert_eq!(
+        zero_based(&ranks.text_to_image),
+        golden.integers("out.t2i_ranks")
+    );
+}
+
+#[test]
+fn golden_recall_of_one_caption_per_image() {
+    let golden = Golden::open("u12_recall.safetensors");
+    let found = report(&ScoreMatrix(golden.matrix("in.S_1cap")), 1);
+    assert_close(
+        "i2t",
+        &row(&found.image_to_text),
+        &golden.floats("out.i2t_1cap"),
+    );
+    assert_close(
+        "t2i",
+        &row(&found.text_to_image),
+        &golden.floats("out.t2i_1cap"),
+    );
+}
+
+#[test]
+fn golden_recall_over_folds() {
+    let golden = Golden::open("u12_recall.safetensors");
+    let folds = golden.tensors().tensor("out.fold5").unwrap().shape()[0];
+    let found = report(&ScoreMatrix(golden.matrix("in.S_fold5")), folds as u32);
+    assert_close("folds", &both(&found), &golden.floats("out.fold5_mean"));
+}
+
+#[test]
+fn golden_recall_of_two_networks() {
+    let golden = Golden::open("u12_recall.safetensors");
+    let [a, b] = ["in.S_netA", "in.S_netB"].map(|name| ScoreMatrix(golden.matrix(name)));
+    let found = report(&MeanScorer(vec![Box::new(a), Box::new(b)]), 1);
+    assert_close("ensemble", &both(&found), &golden.floats("out.ensemble"));
+}
+
+#[test]
+fn golden_tokens() {
+    let golden: serde_json::Value = serde_json::from_slice(&read("u13_tokens.json")).unwrap();
+    let mut wrong = Vec::new();
+    for part in ["coco", "stress"] {
+        for entry in golden[part].as_array().unwrap() {
+            let line = entry["raw"].as_str().unwrap();
+            let expected: Vec<&str> = entry["word_tokenize"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|t| t.as_str().unwrap())
+                .collect();
+            let found = treebank::tokenize(line);
+            if found != expected {
+                wrong.push(format!(
+                    "{line}\n  found    {found:?}\n  expected {expected:?}"
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} lines differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}

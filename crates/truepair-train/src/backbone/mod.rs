@@ -1,0 +1,94 @@
+//! Backbones: one modality's encoder, from features or tokens to vectors an item.
+//!
+//! A new backbone is one file, its `mod` line and one row of the table below.
+
+mod gru;
+mod mlp;
+mod region_linear;
+
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+
+pub use gru::{Gru, GruConfig};
+pub use mlp::{Mlp, MlpConfig};
+pub use region_linear::{RegionLinear, RegionLinearConfig};
+
+use crate::encoding::{Encoding, Input};
+use crate::error::Result;
+use crate::init::Init;
+use crate::mode::Mode;
+
+/// The sizes of the data that a backbone is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputShape {
+    /// Feature vectors of this width.
+    Features(usize),
+    /// Token ids below this vocabulary size.
+    Tokens(usize),
+}
+
+/// What a row of the table below reads.
+#[derive(PartialEq)]
+enum Reads {
+    Features,
+    Tokens,
+}
+
+macro_rules! backbones {
+    ($($variant:ident($config:ty => $module:ty) = $name:literal reads $kind:ident, $summary:literal;)*) => {
+        /// Which backbone to build, with its settings.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum BackboneConfig {
+            $(#[doc = concat!("`", $name, "`.")] #[serde(rename = $name)] $variant($config),)*
+        }
+
+        /// A built backbone.
+        #[derive(Module, Debug)]
+        pub enum Backbone {
+            $(#[doc = concat!("`", $name, "`.")] $variant($module),)*
+        }
+
+        impl BackboneConfig {
+            /// Every backbone's name, one-line summary and default settings.
+            pub fn all() -> Vec<(&'static str, &'static str, BackboneConfig)> {
+                vec![$(($name, $summary, BackboneConfig::$variant(<$config>::default())),)*]
+            }
+
+            /// Width of the joint space.
+            pub fn dim(&self) -> usize {
+                match self { $(Self::$variant(config) => config.dim,)* }
+            }
+
+            /// Whether the backbone reads token ids instead of feature vectors.
+            pub fn reads_tokens(&self) -> bool {
+                match self { $(Self::$variant(_) => Reads::$kind == Reads::Tokens,)* }
+            }
+
+            /// Builds the backbone for data of this shape.
+            ///
+            /// # Errors
+            /// If the backbone does not read this kind of data or a setting is out of range.
+            pub fn build(&self, shape: InputShape, init: &mut Init) -> Result<Backbone> {
+                match self { $(Self::$variant(config) => Ok(Backbone::$variant(config.build(shape, init)?)),)* }
+            }
+        }
+
+        impl Backbone {
+            /// Encodes a batch.
+            ///
+            /// # Panics
+            /// If the batch is of another kind or width than the backbone was built for.
+            pub fn encode(&self, input: &Input, mode: &mut Mode<'_>) -> Encoding {
+                match self { $(Self::$variant(module) => module.encode(input, mode),)* }
+            }
+        }
+    };
+}
+
+backbones! {
+    Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a bidirectional GRU with averaged directions; one vector a token.";
+    Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
+    RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
+}

@@ -1,0 +1,134 @@
+//! The tables of `docs/methods.md`, from the registries.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::backbone::BackboneConfig;
+use crate::similarity::SimilarityConfig;
+use crate::strategy::StrategyConfig;
+
+/// The whole page: strategies, similarities and backbones with their default settings.
+pub fn methods_page() -> String {
+    let mut page = String::from(
+        "# Methods\n\nGenerated from the registries of `truepair-train`; a test compares. Every \
+         method's equations, source and numbered deviations stand in its file's doc card.\n",
+    );
+    let strategies = StrategyConfig::all();
+    let rows = strategies
+        .iter()
+        .map(|(name, summary, config)| (*name, *summary, settings(config)));
+    table(&mut page, "Strategies", "`[strategy] kind`", rows);
+    let similarities = SimilarityConfig::all();
+    let rows = similarities
+        .iter()
+        .map(|(name, summary, config)| (*name, *summary, settings(config)));
+    table(
+        &mut page,
+        "Similarities",
+        "`[matcher.similarity] kind`",
+        rows,
+    );
+    let backbones = BackboneConfig::all();
+    let rows = backbones
+        .iter()
+        .map(|(name, summary, config)| (*name, *summary, settings(config)));
+    table(
+        &mut page,
+        "Backbones",
+        "`[matcher.image] kind` or `[matcher.caption] kind`",
+        rows,
+    );
+    page
+}
+
+fn table<'a>(
+    page: &mut String,
+    title: &str,
+    key: &str,
+    rows: impl Iterator<Item = (&'a str, &'a str, String)>,
+) {
+    let head = format!("\n## {title}\n\n| {key} | what it does | defaults |\n|---|---|---|\n");
+    page.push_str(&head);
+    for (name, summary, settings) in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "| `{name}` | {summary} | {settings} |");
+    }
+}
+
+/// The settings as TOML, in one line without the kind.
+fn settings(config: &impl Serialize) -> String {
+    let value = toml::Value::try_from(config).expect("a config is plain numbers and strings");
+    let table = value.as_table().expect("a config is a table");
+    let settings: Vec<String> = (table.iter())
+        .filter(|(key, _)| *key != "kind")
+        .map(|(key, value)| format!("`{key} = {value}`"))
+        .collect();
+    if settings.is_empty() {
+        "none".into()
+    } else {
+        settings.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Recipe;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    fn root() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    }
+
+    #[test]
+    fn the_page_in_docs_is_the_one_generated() {
+        let page = std::fs::read_to_string(root().join("docs/methods.md")).unwrap_or_default();
+        assert!(
+            page == methods_page(),
+            "run `cargo run -p xtask -- codegen`"
+        );
+    }
+
+    #[test]
+    fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
+        let mut seen = BTreeSet::new();
+        for entry in std::fs::read_dir(root().join("configs")).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let recipe = Recipe::from_toml(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            seen.extend(recipe.strategy.map(|strategy| strategy.name()));
+            seen.extend(
+                recipe
+                    .matcher
+                    .similarity
+                    .map(|similarity| similarity.name()),
+            );
+        }
+        let strategies = StrategyConfig::all().into_iter().map(|(name, ..)| name);
+        let similarities = SimilarityConfig::all().into_iter().map(|(name, ..)| name);
+        for name in strategies.chain(similarities) {
+            assert!(seen.contains(name), "no file under configs/ uses `{name}`");
+        }
+    }
+
+    #[test]
+    fn every_default_builds_and_survives_toml() {
+        for (name, _, config) in StrategyConfig::all() {
+            assert_eq!(config.name(), name);
+            config.build(10).unwrap();
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(toml::from_str::<StrategyConfig>(&text).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = Recipe::from_toml("[strategy]\nkind = \"rcl\"\nmargin = 0.2\n").unwrap_err();
+        assert!(error.to_string().contains("margin"), "{error}");
+        let error = Recipe::from_toml("[training]\nepoch = 3\n").unwrap_err();
+        assert!(error.to_string().contains("epochs"), "{error}");
+    }
+}

@@ -1,0 +1,258 @@
+//! What a run is made of: as typed ([`Recipe`], where the data may fill in what is left open) and
+//! as run ([`Config`], complete, the form that a run directory keeps).
+
+use serde::{Deserialize, Serialize};
+use truepair_core::Error;
+use truepair_core::dataset::Dataset;
+
+use crate::backbone::{BackboneConfig, GruConfig, MlpConfig, RegionLinearConfig};
+use crate::error::Result;
+use crate::matcher::MatcherConfig;
+use crate::optimizer::{OptimizerConfig, Schedule};
+use crate::similarity::SimilarityConfig;
+use crate::strategy::StrategyConfig;
+
+/// A run's settings as typed. Backbones that are left out are chosen by the data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// The method.
+    pub strategy: Option<StrategyConfig>,
+    /// Backbones and similarity.
+    pub matcher: MatcherRecipe,
+    /// How weights move.
+    pub optimizer: OptimizerConfig,
+    /// How the rate falls.
+    pub schedule: Schedule,
+    /// The loop.
+    pub training: TrainingConfig,
+}
+
+/// The matcher's part of a [`Recipe`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MatcherRecipe {
+    /// The images' encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<BackboneConfig>,
+    /// The captions' encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caption: Option<BackboneConfig>,
+    /// How encoded items are scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<SimilarityConfig>,
+}
+
+/// A run's settings, complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The method.
+    pub strategy: StrategyConfig,
+    /// Backbones and similarity.
+    pub matcher: MatcherConfig,
+    /// How weights move.
+    pub optimizer: OptimizerConfig,
+    /// How the rate falls.
+    pub schedule: Schedule,
+    /// The loop.
+    pub training: TrainingConfig,
+}
+
+/// Settings of the loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Epochs after the strategy's warm-up.
+    pub epochs: usize,
+    /// Pairs in a batch, at least 2.
+    pub batch: usize,
+    /// Gradients are scaled down to this global norm; 0 turns clipping off.
+    pub clip_norm: f64,
+    /// How the losses of a batch's pairs become one number.
+    pub reduction: Reduction,
+    /// Which epoch's weights a run keeps.
+    pub keep: Keep,
+    /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
+    pub held_out: f64,
+}
+
+/// How the losses of a batch's pairs become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduction {
+    /// Divided by the number of pairs.
+    Mean,
+    /// Summed, as in the NCR lineage; `clip_norm` then binds almost always.
+    Sum,
+}
+
+/// Which epoch's weights a run keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The best on the dev split, or on held-out pairs when there is none.
+    Best,
+    /// The last.
+    Last,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch: 128,
+            clip_norm: 2.0,
+            reduction: Reduction::Mean,
+            keep: Keep::Best,
+            held_out: 0.1,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe from TOML.
+    ///
+    /// # Errors
+    /// If the text is no TOML, a key is unknown (the allowed ones are listed) or a value is of
+    /// another type.
+    pub fn from_toml(text: &str) -> std::result::Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// Fills in what was left open: `mlp` heads for feature vectors, `region_linear` for regions,
+    /// `gru` for texts, `cosine`, and `plain`; then checks ranges.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the data has nothing that a caption backbone could read.
+    pub fn resolve(&self, dataset: &Dataset) -> Result<Config> {
+        let image = self
+            .matcher
+            .image
+            .clone()
+            .unwrap_or_else(|| image_backbone(dataset));
+        let caption = match &self.matcher.caption {
+            Some(caption) => caption.clone(),
+            None => caption_backbone(dataset, &image)?,
+        };
+        let similarity = self.matcher.similarity.clone();
+        let config = Config {
+            strategy: self
+                .strategy
+                .clone()
+                .unwrap_or_else(|| StrategyConfig::Plain(Default::default())),
+            matcher: MatcherConfig {
+                image,
+                caption,
+                similarity: similarity
+                    .unwrap_or_else(|| SimilarityConfig::Cosine(Default::default())),
+            },
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+            training: self.training.clone(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// The config as TOML, which [`Recipe::from_toml`] reads back.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config is made of tables, numbers and strings")
+    }
+
+    fn check(&self) -> Result<()> {
+        let training = &self.training;
+        let adam = self.optimizer.settings();
+        let rules: [(&str, f64, bool, &str); 8] = [
+            (
+                "training.epochs",
+                training.epochs as f64,
+                training.epochs > 0,
+                "at least 1",
+            ),
+            (
+                "training.batch",
+                training.batch as f64,
+                training.batch > 1,
+                "at least 2",
+            ),
+            (
+                "training.clip_norm",
+                training.clip_norm,
+                training.clip_norm >= 0.0,
+                "at least 0 (0 turns clipping off)",
+            ),
+            (
+                "training.held_out",
+                training.held_out,
+                training.held_out > 0.0 && training.held_out < 1.0,
+                "in (0, 1)",
+            ),
+            ("optimizer.rate", adam.rate, adam.rate > 0.0, "above 0"),
+            (
+                "optimizer.beta1",
+                adam.beta1,
+                (0.0..1.0).contains(&adam.beta1),
+                "in [0, 1)",
+            ),
+            (
+                "optimizer.beta2",
+                adam.beta2,
+                (0.0..1.0).contains(&adam.beta2),
+                "in [0, 1)",
+            ),
+            (
+                "optimizer.weight_decay",
+                adam.weight_decay,
+                adam.weight_decay >= 0.0,
+                "at least 0",
+            ),
+        ];
+        for (name, value, holds, range) in rules {
+            if !holds {
+                return Err(Error::argument(
+                    format!("{name} = {value} is out of range"),
+                    format!("it must be {range}"),
+                )
+                .into());
+            }
+        }
+        self.strategy.build(training.epochs)?;
+        Ok(())
+    }
+}
+
+fn image_backbone(dataset: &Dataset) -> BackboneConfig {
+    if dataset.images.regions() > 1 {
+        BackboneConfig::RegionLinear(RegionLinearConfig::default())
+    } else {
+        BackboneConfig::Mlp(MlpConfig::default())
+    }
+}
+
+/// The caption side's default joins the image side's space.
+fn caption_backbone(dataset: &Dataset, image: &BackboneConfig) -> Result<BackboneConfig> {
+    let dim = image.dim();
+    if dataset.caption_features.is_some() {
+        return Ok(BackboneConfig::Mlp(MlpConfig {
+            dim,
+            ..MlpConfig::default()
+        }));
+    }
+    if dataset.captions.is_some() {
+        return Ok(BackboneConfig::Gru(GruConfig {
+            dim,
+            ..GruConfig::default()
+        }));
+    }
+    Err(Error::argument(
+        format!(
+            "`{}` has neither caption texts nor caption features",
+            dataset.name
+        ),
+        "give at least one of them",
+    )
+    .into())
+}

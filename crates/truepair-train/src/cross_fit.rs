@@ -1,0 +1,362 @@
+//! Cross-fitting: scores of every pair by matchers that never trained on it.
+//!
+//! Pairs are cut into folds by image, so that all captions of an image and all copies of it stand in
+//! one fold. For each fold a few matchers train on the other folds; their averaged scores judge the
+//! fold. A second pass may train on what the first pass keeps. Folds run side by side, each on one
+//! thread, because small matrix products gain little from a second one.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use truepair_core::Error as CoreError;
+use truepair_core::audit::{
+    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, conclude, judge_fold,
+};
+use truepair_core::dataset::Dataset;
+use truepair_core::rng::{Seed, shuffle};
+use truepair_core::scores::{MeanScorer, Scorer};
+use truepair_core::watch::Watch;
+
+use crate::backbone::{BackboneConfig, GruConfig, MlpConfig};
+use crate::config::{Config, Keep, Recipe, TrainingConfig};
+use crate::error::Result;
+use crate::objective::ObjectiveConfig;
+use crate::session::{EpochRecord, Session, StepProgress, TrainWatch};
+use crate::strategy::{PlainConfig, RclConfig, StrategyConfig};
+use crate::trainer::train;
+
+/// Settings of a cross-fitted audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrossFitConfig {
+    /// Folds, at least 2.
+    pub folds: usize,
+    /// Matchers per fold whose scores are averaged, at least 1.
+    pub members: usize,
+    /// Further passes that train on the pairs that the pass before holds matched.
+    pub refits: usize,
+    /// How a matcher of the first pass is trained.
+    pub recipe: Recipe,
+    /// The statistics.
+    pub audit: AuditOptions,
+}
+
+impl Default for CrossFitConfig {
+    fn default() -> Self {
+        Self {
+            folds: 3,
+            members: 1,
+            refits: 1,
+            recipe: recipe(StrategyConfig::Rcl(RclConfig::default())),
+            audit: AuditOptions::default(),
+        }
+    }
+}
+
+/// The audit's training recipe: small heads, few epochs, the last epoch kept.
+fn recipe(strategy: StrategyConfig) -> Recipe {
+    Recipe {
+        strategy: Some(strategy),
+        training: TrainingConfig {
+            epochs: 12,
+            batch: 256,
+            keep: Keep::Last,
+            ..TrainingConfig::default()
+        },
+        ..Recipe::default()
+    }
+}
+
+/// Audits `dataset` by cross-fitting.
+///
+/// # Errors
+/// If there are too few pairs to cut into folds, training fails, or the session is stopped.
+pub fn cross_fit(
+    dataset: &Dataset,
+    links: &Links,
+    config: &CrossFitConfig,
+    seed: Seed,
+    session: &mut Session<'_>,
+) -> Result<Findings> {
+    if config.folds < 2 || config.members < 1 {
+        return Err(CoreError::argument(
+            format!(
+                "cannot cross-fit with {} folds of {}",
+                config.folds, config.members
+            ),
+            "use at least 2 folds and 1 matcher a fold",
+        )
+        .into());
+    }
+    let fold_of_pair = assign_folds(dataset, links, config.folds, seed);
+    let mut findings: Option<Findings> = None;
+    for pass in 0..=config.refits {
+        let kept: Option<Vec<bool>> = match &findings {
+            Some(found) if found.outcome == Outcome::MismatchedPairs => Some(
+                found
+                    .verdicts
+                    .iter()
+                    .map(|verdict| verdict.posterior < 0.5)
+                    .collect(),
+            ),
+            // Nothing to leave out, or nothing known: a further pass would repeat the first.
+            Some(_) => break,
+            None => None,
+        };
+        let pass = Pass {
+            dataset,
+            links,
+            config,
+            fold_of_pair: &fold_of_pair,
+            resolved: resolve(dataset, config, kept.is_some())?,
+            kept,
+            index: pass as u64,
+            seed,
+        };
+        let folds = pass.run(session)?;
+        findings = Some(conclude(
+            &dataset.pairs,
+            links,
+            &folds,
+            &config.audit,
+            seed,
+        )?);
+    }
+    Ok(findings.expect("the first pass always concludes"))
+}
+
+/// Token backbones start small: an audit's folds hold few captions.
+fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Config> {
+    let mut recipe = config.recipe.clone();
+    let mlp = MlpConfig::default();
+    if recipe.matcher.image.is_none() {
+        recipe.matcher.image = Some(BackboneConfig::Mlp(mlp.clone()));
+    }
+    if recipe.matcher.caption.is_none() && dataset.caption_features.is_none() {
+        let gru = GruConfig {
+            word_dim: 128,
+            dim: mlp.dim,
+            dropout: 0.2,
+        };
+        recipe.matcher.caption = Some(BackboneConfig::Gru(gru));
+    }
+    if refit {
+        let objective = ObjectiveConfig::default();
+        recipe.strategy = Some(StrategyConfig::Plain(PlainConfig {
+            objective,
+            warm_up: 0,
+        }));
+    }
+    recipe.resolve(dataset)
+}
+
+/// One round of cross-fitting.
+struct Pass<'a> {
+    dataset: &'a Dataset,
+    links: &'a Links,
+    config: &'a CrossFitConfig,
+    fold_of_pair: &'a [u32],
+    resolved: Config,
+    /// Pairs that may be trained on; `None` = all.
+    kept: Option<Vec<bool>>,
+    index: u64,
+    seed: Seed,
+}
+
+impl Pass<'_> {
+    /// Judges every fold, as many at a time as there are threads.
+    fn run(&self, session: &mut Session<'_>) -> Result<Vec<FoldStatistics>> {
+        let n_folds = self.config.folds;
+        let n_workers = rayon::current_num_threads().clamp(1, n_folds);
+        let stage = match self.index {
+            0 => "cross-fit".to_owned(),
+            pass => format!("cross-fit, refit {pass}"),
+        };
+        let shared = Mutex::new(Shared {
+            watch: &mut *session.watch,
+            stage,
+            epochs: 0,
+            n_epochs: n_folds * self.config.members * self.n_epochs()?,
+        });
+        let (stop, now) = (session.stop, session.now);
+        let next = AtomicUsize::new(0);
+        let mut results: Vec<Option<Result<FoldStatistics>>> = (0..n_folds).map(|_| None).collect();
+        let slots: Vec<Mutex<&mut Option<Result<FoldStatistics>>>> =
+            results.iter_mut().map(Mutex::new).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..n_workers {
+                scope.spawn(|| {
+                    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                    let work = || loop {
+                        let fold = next.fetch_add(1, Ordering::Relaxed);
+                        if fold >= n_folds {
+                            return;
+                        }
+                        let mut local = Local { shared: &shared };
+                        let mut session = Session {
+                            dir: None,
+                            resume: false,
+                            stop,
+                            watch: &mut local,
+                            now,
+                        };
+                        let result = self.judge(fold as u32, &mut session);
+                        **slots[fold]
+                            .lock()
+                            .expect("a slot is locked by one worker only") = Some(result);
+                    };
+                    match one {
+                        Ok(pool) => pool.install(work),
+                        Err(_) => work(),
+                    }
+                });
+            }
+        });
+        drop(slots);
+        results
+            .into_iter()
+            .map(|result| result.expect("every fold was judged"))
+            .collect()
+    }
+
+    fn n_epochs(&self) -> Result<usize> {
+        let training = &self.resolved.training;
+        Ok(self.resolved.strategy.build(training.epochs)?.n_warm_up() + training.epochs)
+    }
+
+    fn judge(&self, fold: u32, session: &mut Session<'_>) -> Result<FoldStatistics> {
+        let keep: Vec<bool> = (self.fold_of_pair.iter().enumerate())
+            .map(|(pair, &of)| of != fold && self.kept.as_ref().is_none_or(|kept| kept[pair]))
+            .collect();
+        let data = self.dataset.with_pairs_kept(&keep);
+        let mut scorers: Vec<Box<dyn Scorer>> = Vec::new();
+        for member in 0..self.config.members as u64 {
+            let seed = self
+                .seed
+                .child("pass", self.index)
+                .child("fold", u64::from(fold));
+            let seed = seed.child("member", member);
+            let trained = train(&data, None, &self.resolved, seed, session)?;
+            scorers.push(trained.scorer(self.dataset, &mut ())?);
+        }
+        let scorer = MeanScorer(scorers);
+        let judged: Vec<u32> = (0..self.fold_of_pair.len() as u32)
+            .filter(|&pair| self.fold_of_pair[pair as usize] == fold)
+            .collect();
+        let fold = Fold {
+            scorer: &scorer,
+            pairs: &self.dataset.pairs,
+            judged: &judged,
+            links: self.links,
+            cells: None,
+        };
+        Ok(judge_fold(&fold, &self.config.audit, self.seed, &mut ())?)
+    }
+}
+
+/// Fold of every pair. Pairs that share an image, a copy of it, or a caption row go together, unless
+/// that would chain most of the data into one piece; then only images bind.
+fn assign_folds(dataset: &Dataset, links: &Links, n_folds: usize, seed: Seed) -> Vec<u32> {
+    let n_groups = links.image_group().len();
+    let group = |pair: &truepair_core::pair::Pair| links.image_group()[pair.image as usize];
+    let mut joined = Joined::new(n_groups);
+    let mut first_group = vec![u32::MAX; dataset.n_captions()];
+    for pair in &dataset.pairs {
+        match &mut first_group[pair.caption as usize] {
+            first if *first == u32::MAX => *first = group(pair),
+            first => joined.join(*first, group(pair)),
+        }
+    }
+    let mut sizes = vec![0usize; n_groups];
+    dataset
+        .pairs
+        .iter()
+        .for_each(|pair| sizes[joined.root(group(pair)) as usize] += 1);
+    if sizes
+        .iter()
+        .max()
+        .is_some_and(|&largest| largest > dataset.pairs.len() / (2 * n_folds))
+    {
+        joined = Joined::new(n_groups);
+        sizes.fill(0);
+        dataset
+            .pairs
+            .iter()
+            .for_each(|pair| sizes[group(pair) as usize] += 1);
+    }
+    let mut pieces: Vec<u32> = (0..n_groups as u32)
+        .filter(|&piece| sizes[piece as usize] > 0)
+        .collect();
+    shuffle(&mut seed.stream("folds", &[]), &mut pieces);
+    let mut fold_of_piece = vec![0u32; n_groups];
+    let mut filled = vec![0usize; n_folds];
+    for piece in pieces {
+        let emptiest = (0..n_folds)
+            .min_by_key(|&fold| filled[fold])
+            .expect("folds exist");
+        filled[emptiest] += sizes[piece as usize];
+        fold_of_piece[piece as usize] = emptiest as u32;
+    }
+    dataset
+        .pairs
+        .iter()
+        .map(|pair| fold_of_piece[joined.root(group(pair)) as usize])
+        .collect()
+}
+
+/// Disjoint sets.
+struct Joined(Vec<u32>);
+
+impl Joined {
+    fn new(n: usize) -> Self {
+        Self((0..n as u32).collect())
+    }
+
+    fn root(&mut self, mut at: u32) -> u32 {
+        while self.0[at as usize] != at {
+            self.0[at as usize] = self.0[self.0[at as usize] as usize];
+            at = self.0[at as usize];
+        }
+        at
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b) as usize] = a.min(b);
+    }
+}
+
+/// Progress of all folds together.
+struct Shared<'a> {
+    watch: &'a mut dyn TrainWatch,
+    stage: String,
+    epochs: usize,
+    n_epochs: usize,
+}
+
+/// One worker's view of the shared progress.
+struct Local<'a, 'b> {
+    shared: &'a Mutex<Shared<'b>>,
+}
+
+impl Watch for Local<'_, '_> {
+    fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
+}
+
+impl TrainWatch for Local<'_, '_> {
+    fn step(&mut self, _progress: &StepProgress) {}
+
+    fn epoch(&mut self, _record: &EpochRecord) {
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.epochs += 1;
+            let Shared {
+                watch,
+                stage,
+                epochs,
+                n_epochs,
+            } = &mut *shared;
+            watch.advance(stage, *epochs as u64, *n_epochs as u64);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What a backbone reads and what it hands to a similarity.
+
+use burn::tensor::{Int, Tensor};
+
+/// A batch of one modality as a backbone reads it.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Feature vectors `[n, r, d]`; `r` is 1 for one vector an item.
+    Features(Tensor<3>),
+    /// Token ids `[n, t]`, 0 where padded, and the number of valid tokens of each item `[n]`.
+    Tokens {
+        /// Vocabulary indices `[n, t]`.
+        ids: Tensor<2, Int>,
+        /// 1 where a token is valid, 0 where padded, `[n, t]`.
+        mask: Tensor<2>,
+    },
+}
+
+/// A batch of one modality as a similarity reads it: `m` vectors an item.
+#[derive(Debug, Clone)]
+pub struct Encoding {
+    /// Vectors `[n, m, d]`; rows where the mask is 0 are 0.
+    pub values: Tensor<3>,
+    /// 1 where a vector counts, `[n, m]`; `None` when all do.
+    pub mask: Option<Tensor<2>>,
+}
+
+impl Encoding {
+    /// One vector an item: the mean of the vectors that count, `[n, d]`.
+    pub fn pooled(&self) -> Tensor<2> {
+        let [n, m, d] = self.values.dims();
+        let total = match m {
+            1 => return self.values.clone().reshape([n, d]),
+            _ => self.values.clone().sum_dim(1).reshape([n, d]),
+        };
+        match &self.mask {
+            None => total / m as f64,
+            Some(mask) => total / mask.clone().sum_dim(1).clamp_min(1.0),
+        }
+    }
+}
+
+/// Scales vectors along the last axis to length 1 with the guard `x / (‖x‖ + 1e-8)` of the SCAN
+/// lineage. The root is taken of at least 1e-30, because its gradient at 0 is not a number.
+pub fn unit_length<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let norm = x.clone().square().sum_dim(D - 1).clamp_min(1e-30).sqrt();
+    x / (norm + 1e-8)
+}

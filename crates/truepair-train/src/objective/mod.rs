@@ -1,0 +1,154 @@
+//! Objectives: pure functions from a batch's scores to one loss per pair.
+//!
+//! Nothing here reduces over pairs; only the trainer does. Scores are `[b, b]` with images as rows,
+//! captions as columns and the given pairs on the diagonal.
+
+mod complementary;
+mod info_nce;
+mod triplet;
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+pub use complementary::{ComplementForm, Complementary};
+pub use info_nce::InfoNce;
+pub use triplet::{Margins, Negatives, Triplet, triplet};
+
+/// One loss per pair, `[b]`.
+#[derive(Debug, Clone)]
+pub struct PairLoss(pub Tensor<1>);
+
+/// An objective that needs nothing but scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ObjectiveConfig {
+    /// Softmax over the batch in both directions.
+    InfoNce(InfoNce),
+    /// Hinge on score differences.
+    Triplet(Triplet),
+}
+
+impl Default for ObjectiveConfig {
+    fn default() -> Self {
+        Self::InfoNce(InfoNce::default())
+    }
+}
+
+impl ObjectiveConfig {
+    /// One loss per pair of scores `[b, b]`.
+    pub fn pair_loss(&self, scores: &Tensor<2>) -> PairLoss {
+        match self {
+            Self::InfoNce(objective) => objective.pair_loss(scores),
+            Self::Triplet(objective) => objective.pair_loss(scores),
+        }
+    }
+
+    /// Checks the settings' ranges.
+    ///
+    /// # Errors
+    /// If a temperature or margin is not positive.
+    pub fn check(&self) -> Result<(), truepair_core::Error> {
+        match self {
+            Self::InfoNce(objective) => positive("temperature", objective.temperature),
+            Self::Triplet(objective) => positive("margin", objective.margin),
+        }
+    }
+}
+
+/// Refuses a setting that must be above 0.
+pub(crate) fn positive(name: &str, value: f64) -> Result<(), truepair_core::Error> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(truepair_core::Error::argument(
+        format!("{name} = {value} is not a positive number"),
+        format!("set {name} above 0"),
+    ))
+}
+
+/// The diagonal of `[b, b]` as `[b]`.
+pub(crate) fn diagonal(scores: &Tensor<2>) -> Tensor<1> {
+    let [b, columns] = scores.dims();
+    assert_eq!(
+        b, columns,
+        "scores of a batch are square, got [{b}, {columns}]"
+    );
+    (scores.clone() * Tensor::eye(b, &scores.device()))
+        .sum_dim(1)
+        .reshape([b])
+}
+
+/// 1 off the diagonal and 0 on it, `[b, b]`.
+pub(crate) fn off_diagonal(scores: &Tensor<2>) -> Tensor<2> {
+    Tensor::eye(scores.dims()[0], &scores.device()).neg() + 1.0
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use burn::tensor::{Device, Tensor, TensorData};
+
+    /// A score matrix `[b, b]` without structure, in [-1, 1].
+    pub(crate) fn scores(b: usize) -> Vec<f32> {
+        (0..b * b)
+            .map(|i| ((i * i + 3 * i) as f32 * 0.37).sin())
+            .collect()
+    }
+
+    pub(crate) fn tracked(values: &[f32]) -> Tensor<2> {
+        let b = (values.len() as f64).sqrt() as usize;
+        let device = Device::flex().autodiff();
+        Tensor::from_data(TensorData::new(values.to_vec(), [b, b]), &device).require_grad()
+    }
+
+    /// Loss per pair and the gradient of their sum.
+    pub(crate) fn run(
+        values: &[f32],
+        loss: impl Fn(&Tensor<2>) -> super::PairLoss,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let scores = tracked(values);
+        let pairs = loss(&scores).0;
+        let gradients = pairs.clone().sum().backward();
+        let gradient = scores.grad(&gradients).expect("scores are tracked");
+        (
+            pairs.into_data().try_into_vec().unwrap(),
+            gradient.into_data().try_into_vec().unwrap(),
+        )
+    }
+
+    /// The analytic gradient against central differences of the summed loss.
+    pub(crate) fn check_gradient(values: &[f32], loss: impl Fn(&Tensor<2>) -> super::PairLoss) {
+        let (_, gradient) = run(values, &loss);
+        let largest = gradient.iter().fold(0f32, |m, g| m.max(g.abs()));
+        for at in 0..values.len() {
+            let shifted = |step: f32| -> f64 {
+                let mut values = values.to_vec();
+                values[at] += step;
+                run(&values, &loss).0.iter().map(|x| f64::from(*x)).sum()
+            };
+            let numeric = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
+            let error = (numeric - f64::from(gradient[at])).abs();
+            assert!(
+                error < 0.02 * f64::from(largest) + 1e-4,
+                "{at}: {numeric} {}",
+                gradient[at]
+            );
+        }
+    }
+
+    /// Permuting the batch must permute the losses.
+    pub(crate) fn check_permutation(values: &[f32], loss: impl Fn(&Tensor<2>) -> super::PairLoss) {
+        let b = (values.len() as f64).sqrt() as usize;
+        let order: Vec<usize> = (0..b).map(|i| (i * 3 + 1) % b).collect();
+        let permuted: Vec<f32> = (0..b * b)
+            .map(|at| values[order[at / b] * b + order[at % b]])
+            .collect();
+        let (plain, _) = run(values, &loss);
+        let (moved, _) = run(&permuted, &loss);
+        for i in 0..b {
+            assert!(
+                (moved[i] - plain[order[i]]).abs() < 1e-5,
+                "{moved:?} {plain:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! From a data set's rows to what backbones read.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use truepair_core::Error;
+use truepair_core::dataset::{Dataset, Features};
+use truepair_core::text::Vocabulary;
+
+use crate::backbone::InputShape;
+use crate::encoding::Input;
+use crate::error::Result;
+
+/// Longest caption in tokens, markers included; longer ones are cut.
+const MAX_TOKENS: usize = 128;
+
+/// Reads batches of one data set for a pair of backbones.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    images: &'a Features,
+    captions: Captions<'a>,
+    device: Device,
+}
+
+#[derive(Debug)]
+enum Captions<'a> {
+    Features(&'a Features),
+    Tokens(Vec<Vec<u32>>),
+}
+
+impl<'a> Reader<'a> {
+    /// Reads captions as the tokens of `vocabulary`, or as the data set's caption features when
+    /// there is no vocabulary.
+    ///
+    /// # Errors
+    /// If the data set lacks the texts or the caption features that are wanted.
+    pub fn new(
+        dataset: &'a Dataset,
+        vocabulary: Option<&Vocabulary>,
+        device: &Device,
+    ) -> Result<Self> {
+        let captions = match (vocabulary, &dataset.caption_features) {
+            (Some(vocabulary), _) => {
+                let texts = dataset.require_captions()?;
+                let encode = |text: &String| vocabulary.encode(text, MAX_TOKENS).ids;
+                Captions::Tokens(texts.iter().map(encode).collect())
+            }
+            (None, Some(named)) => Captions::Features(&named.features),
+            (None, None) => {
+                return Err(Error::argument(
+                    format!(
+                        "`{}` has no caption features for this matcher",
+                        dataset.name
+                    ),
+                    "use the `gru` caption backbone, or give caption features",
+                )
+                .into());
+            }
+        };
+        Ok(Self {
+            images: &dataset.images,
+            captions,
+            device: device.clone(),
+        })
+    }
+
+    /// Number of images.
+    pub fn n_images(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Number of captions.
+    pub fn n_captions(&self) -> usize {
+        match &self.captions {
+            Captions::Features(features) => features.len(),
+            Captions::Tokens(tokens) => tokens.len(),
+        }
+    }
+
+    /// The images of these rows, `[n, regions, d]`.
+    ///
+    /// # Errors
+    /// If a feature row holds a value that is not finite or cannot be read.
+    pub fn images(&self, rows: &[u32]) -> Result<Input> {
+        self.features(self.images, rows)
+    }
+
+    /// The captions of these rows: features `[n, 1, d]` or token ids `[n, t]`.
+    ///
+    /// # Errors
+    /// As for [`images`](Self::images).
+    pub fn captions(&self, rows: &[u32]) -> Result<Input> {
+        match &self.captions {
+            Captions::Features(features) => self.features(features, rows),
+            Captions::Tokens(tokens) => Ok(self.tokens(tokens, rows)),
+        }
+    }
+
+    fn features(&self, features: &Features, rows: &[u32]) -> Result<Input> {
+        let shape = [rows.len(), features.regions(), features.dim()];
+        let values = TensorData::new(features.gather(rows)?, shape);
+        Ok(Input::Features(Tensor::from_data(values, &self.device)))
+    }
+
+    fn tokens(&self, tokens: &[Vec<u32>], rows: &[u32]) -> Input {
+        let longest = rows
+            .iter()
+            .map(|&row| tokens[row as usize].len())
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        let mut ids = vec![0i64; rows.len() * longest];
+        let mut mask = vec![0f32; rows.len() * longest];
+        for (at, &row) in rows.iter().enumerate() {
+            for (step, &id) in tokens[row as usize].iter().enumerate() {
+                ids[at * longest + step] = i64::from(id);
+                mask[at * longest + step] = 1.0;
+            }
+        }
+        let shape = [rows.len(), longest];
+        Input::Tokens {
+            ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.device),
+            mask: Tensor::from_data(TensorData::new(mask, shape), &self.device),
+        }
+    }
+}
+
+/// The image and caption shapes that a matcher for this data is built for.
+///
+/// # Errors
+/// If neither a vocabulary nor caption features are there.
+pub fn input_shapes(
+    dataset: &Dataset,
+    vocabulary: Option<&Vocabulary>,
+) -> Result<(InputShape, InputShape)> {
+    let caption = match (vocabulary, &dataset.caption_features) {
+        (Some(vocabulary), _) => InputShape::Tokens(vocabulary.len()),
+        (None, Some(named)) => InputShape::Features(named.features.dim()),
+        (None, None) => {
+            return Err(Error::argument(
+                format!(
+                    "`{}` has neither caption texts nor caption features",
+                    dataset.name
+                ),
+                "give at least one of them",
+            )
+            .into());
+        }
+    };
+    Ok((InputShape::Features(dataset.images.dim()), caption))
+}

@@ -1,0 +1,86 @@
+//! What surrounds a run: its directory, its clock, its off switch and its audience.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use truepair_core::metric::Report;
+use truepair_core::watch::Watch;
+
+/// The surroundings of one run. The library reads neither clock nor signals itself.
+pub struct Session<'a> {
+    /// Where the run is kept; nothing is written when there is none.
+    pub dir: Option<&'a Path>,
+    /// Whether to continue from the directory's checkpoint.
+    pub resume: bool,
+    /// Set from outside to stop; the run then ends with [`Error::Stopped`](crate::Error::Stopped).
+    pub stop: &'a AtomicBool,
+    /// Receives progress.
+    pub watch: &'a mut dyn TrainWatch,
+    /// Seconds since 1970, stamped on TensorBoard events; never part of a result.
+    pub now: fn() -> f64,
+}
+
+impl Session<'_> {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Receives a run's progress, and that of the evaluations inside it. `()` ignores both.
+pub trait TrainWatch: Watch + Send {
+    /// A step is done.
+    fn step(&mut self, progress: &StepProgress);
+    /// An epoch is done.
+    fn epoch(&mut self, record: &EpochRecord);
+}
+
+impl TrainWatch for () {
+    fn step(&mut self, _progress: &StepProgress) {}
+    fn epoch(&mut self, _record: &EpochRecord) {}
+}
+
+/// Where a run stands inside an epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepProgress {
+    /// Epoch, from 0, warm-up included.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub n_epochs: usize,
+    /// Steps done in this epoch, all peers together.
+    pub step: usize,
+    /// Steps of this epoch.
+    pub n_steps: usize,
+    /// Mean loss per pair of the last batch.
+    pub loss: f64,
+}
+
+/// What is known after an epoch; one line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 0, warm-up included.
+    pub epoch: usize,
+    /// Whether the epoch belongs to the strategy's warm-up.
+    pub warm_up: bool,
+    /// Learning rate at the end of the epoch.
+    pub rate: f64,
+    /// Per peer, the mean loss per pair over the epoch.
+    pub losses: Vec<f64>,
+    /// What decides which epoch is kept; larger is better. `None` when the last one is.
+    pub criterion: Option<Criterion>,
+    /// Retrieval on the dev split, when there is one.
+    pub dev: Option<Report>,
+    /// Whether this is the best epoch so far.
+    pub best: bool,
+    /// What the strategy wants the reader of the log to know.
+    pub note: Option<String>,
+}
+
+/// A number by which epochs are compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Criterion {
+    /// What it is, in words.
+    pub name: String,
+    /// Larger is better.
+    pub value: f64,
+}

@@ -1,0 +1,68 @@
+//! Similarities: scores of every image of a batch against every caption, larger = more similar.
+//!
+//! A new similarity is one file, its `mod` line and one row of the table below. A similarity
+//! whose score is an inner product says so through `embeddings`, and everything that searches or
+//! streams then works on vectors; the others score encoded items tile by tile.
+
+mod cosine;
+mod order;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+pub use cosine::{Cosine, CosineConfig};
+pub use order::{Order, OrderConfig};
+
+use crate::encoding::Encoding;
+
+macro_rules! similarities {
+    ($($variant:ident($config:ty => $module:ty) = $name:literal, $summary:literal;)*) => {
+        /// Which similarity to build, with its settings.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum SimilarityConfig {
+            $(#[doc = concat!("`", $name, "`.")] #[serde(rename = $name)] $variant($config),)*
+        }
+
+        /// A built similarity.
+        #[derive(Module, Debug)]
+        pub enum Similarity {
+            $(#[doc = concat!("`", $name, "`.")] $variant($module),)*
+        }
+
+        impl SimilarityConfig {
+            /// Every similarity's name, one-line summary and default settings.
+            pub fn all() -> Vec<(&'static str, &'static str, SimilarityConfig)> {
+                vec![$(($name, $summary, SimilarityConfig::$variant(<$config>::default())),)*]
+            }
+
+            /// The name in configs and on the command line.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// Builds the similarity.
+            pub fn build(&self) -> Similarity {
+                match self { $(Self::$variant(config) => Similarity::$variant(config.build()),)* }
+            }
+        }
+
+        impl Similarity {
+            /// Scores `[n_images, n_captions]`.
+            pub fn scores(&self, images: &Encoding, captions: &Encoding) -> Tensor<2> {
+                match self { $(Self::$variant(module) => module.scores(images, captions),)* }
+            }
+
+            /// Vectors `[n, d]` whose inner products are the scores, when there are such vectors.
+            pub fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
+                match self { $(Self::$variant(module) => module.embeddings(items),)* }
+            }
+        }
+    };
+}
+
+similarities! {
+    Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
+    Order(OrderConfig => Order) = "order", "How little a caption says that its image does not show; not an inner product.";
+}

@@ -1,0 +1,59 @@
+//! A trained matcher, in memory or read from a run directory.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use truepair_core::dataset::Dataset;
+use truepair_core::ledger::Ledger;
+use truepair_core::scores::Scorer;
+use truepair_core::text::Vocabulary;
+use truepair_core::watch::Watch;
+
+use crate::config::Config;
+use crate::encode;
+use crate::error::Result;
+use crate::matcher::Matcher;
+use crate::reader::Reader;
+use crate::run;
+use crate::session::EpochRecord;
+
+/// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
+#[derive(Debug)]
+pub struct Trained {
+    /// The resolved config.
+    pub config: Config,
+    /// The caption backbone's vocabulary, when it reads tokens.
+    pub vocabulary: Option<Vocabulary>,
+    /// One matcher a peer; their scores are averaged.
+    pub peers: Vec<Matcher>,
+    /// Per peer the last beliefs about every given pair; empty when read from a directory.
+    pub ledgers: Vec<Ledger>,
+    /// One record an epoch.
+    pub history: Vec<EpochRecord>,
+    /// Epoch whose weights were kept, from 0.
+    pub best_epoch: usize,
+}
+
+impl Trained {
+    /// Scores every image of `dataset` against every caption.
+    ///
+    /// # Errors
+    /// If the data set lacks what the backbones read, or a feature has another width.
+    pub fn scorer(&self, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
+        let reader = Reader::new(dataset, self.vocabulary.as_ref(), &Device::flex())?;
+        encode::scorer(&self.peers, &reader, watch)
+    }
+
+    /// Networks whose scores are averaged.
+    pub fn n_peers(&self) -> usize {
+        self.peers.len()
+    }
+}
+
+/// Reads a finished or stopped run's kept weights.
+///
+/// # Errors
+/// If the directory holds no run, or a file of it is damaged or of another version.
+pub fn load(dir: &Path) -> Result<Trained> {
+    run::load(dir)
+}

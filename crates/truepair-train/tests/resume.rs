@@ -1,0 +1,194 @@
+//! A stopped run, resumed, ends with the same bytes as one that was never stopped.
+
+mod synthetic;
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use truepair_core::rng::Seed;
+use truepair_core::watch::Watch;
+use truepair_train::strategy::{NcrConfig, PlainConfig, StrategyConfig};
+use truepair_train::{
+    Config, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, Trained, load, train,
+};
+
+/// Sets the stop flag at a given step of a given epoch.
+struct StopAt<'a> {
+    flag: &'a AtomicBool,
+    at: Option<(usize, usize)>,
+}
+
+impl Watch for StopAt<'_> {
+    fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
+}
+
+impl TrainWatch for StopAt<'_> {
+    fn step(&mut self, progress: &StepProgress) {
+        if self.at == Some((progress.epoch, progress.step)) {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn epoch(&mut self, _record: &EpochRecord) {}
+}
+
+fn config(strategy: StrategyConfig) -> Config {
+    let mut recipe = Recipe {
+        strategy: Some(strategy),
+        ..Recipe::default()
+    };
+    recipe.training.epochs = 4;
+    recipe.training.batch = 32;
+    recipe.resolve(&synthetic::pairs(200, 60, 1)).unwrap()
+}
+
+fn run(
+    dir: &Path,
+    config: &Config,
+    seed: u64,
+    resume: bool,
+    at: Option<(usize, usize)>,
+) -> truepair_train::Result<Trained> {
+    let (data, dev) = (synthetic::pairs(200, 60, 1), synthetic::pairs(80, 0, 2));
+    let flag = AtomicBool::new(false);
+    let mut watch = StopAt { flag: &flag, at };
+    let mut session = Session {
+        dir: Some(dir),
+        resume,
+        stop: &flag,
+        watch: &mut watch,
+        now: || 0.0,
+    };
+    train(&data, Some(&dev), config, Seed(seed), &mut session)
+}
+
+const FILES: [&str; 6] = [
+    "config.toml",
+    "metrics.jsonl",
+    "weights.safetensors",
+    "checkpoint.bin",
+    "ledger.bin",
+    "events.out.tfevents.0.truepair",
+];
+
+#[test]
+fn a_resumed_run_equals_an_unbroken_one_to_the_bit() {
+    let strategies = [
+        StrategyConfig::Plain(PlainConfig::default()),
+        StrategyConfig::Ncr(NcrConfig {
+            warm_up: 1,
+            ..NcrConfig::default()
+        }),
+    ];
+    for strategy in strategies {
+        let config = config(strategy);
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+        run(&whole, &config, 3, false, None).unwrap();
+        // Stopped in the first epoch, where nothing is saved yet, and again in a later one.
+        for (at, resume) in [((0, 2), false), ((2, 3), true)] {
+            let stopped = run(&broken, &config, 3, resume, Some(at));
+            assert!(matches!(stopped, Err(Error::Stopped { .. })), "{stopped:?}");
+        }
+        run(&broken, &config, 3, true, None).unwrap();
+        for file in FILES {
+            let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
+            assert!(read(&whole) == read(&broken), "{file} differs");
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_run_wrote_after_its_checkpoint_is_cut_off() {
+    let config = config(StrategyConfig::Plain(PlainConfig::default()));
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    run(&whole, &config, 3, false, None).unwrap();
+    run(&broken, &config, 3, false, Some((2, 1))).unwrap_err();
+    // The kill fell between the growing files and the checkpoint of the next epoch.
+    for file in ["events.out.tfevents.0.truepair", "metrics.jsonl"] {
+        let mut bytes = fs::read(broken.join(file)).unwrap();
+        let line = bytes.split(|b| *b == b'\n').next().unwrap().to_vec();
+        bytes.extend(if file.ends_with("jsonl") {
+            [&line[..], b"\n"].concat()
+        } else {
+            line
+        });
+        fs::write(broken.join(file), bytes).unwrap();
+    }
+    run(&broken, &config, 3, true, None).unwrap();
+    for file in FILES {
+        let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
+        assert!(read(&whole) == read(&broken), "{file} differs");
+    }
+}
+
+#[test]
+fn a_run_directory_gives_the_same_scores_back() {
+    let config = config(StrategyConfig::Ncr(NcrConfig {
+        warm_up: 1,
+        ..NcrConfig::default()
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(folder.path(), &config, 3, false, None).unwrap();
+    let loaded = load(folder.path()).unwrap();
+    assert_eq!(loaded.n_peers(), 2);
+    let test = synthetic::pairs(40, 0, 9);
+    let rows: Vec<u32> = (0..40).collect();
+    let scores = |trained: &Trained| {
+        let mut out = vec![0.0; 1600];
+        trained
+            .scorer(&test, &mut ())
+            .unwrap()
+            .tile(&rows, &rows, &mut out)
+            .unwrap();
+        out
+    };
+    assert_eq!(scores(&trained), scores(&loaded));
+}
+
+#[test]
+fn another_run_s_checkpoint_is_refused_by_name() {
+    let plain = config(StrategyConfig::Plain(PlainConfig::default()));
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &plain, 3, false, Some((1, 1))).unwrap_err();
+    let seed = run(folder.path(), &plain, 4, true, None)
+        .unwrap_err()
+        .to_string();
+    assert!(seed.contains("seed is 3, not 4"), "{seed}");
+    let ncr = config(StrategyConfig::Ncr(NcrConfig::default()));
+    let other = run(folder.path(), &ncr, 3, true, None)
+        .unwrap_err()
+        .to_string();
+    assert!(other.contains("config differs"), "{other}");
+    let again = run(folder.path(), &plain, 3, false, None)
+        .unwrap_err()
+        .to_string();
+    assert!(again.contains("already holds a run"), "{again}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let config = config(StrategyConfig::Plain(PlainConfig::default()));
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &config, 3, false, Some((2, 1))).unwrap_err();
+    let path = folder.path().join("checkpoint.bin");
+    let whole = fs::read(&path).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for (damage, bytes) in [
+        ("flipped", &flipped[..]),
+        ("cut", &whole[..whole.len() / 2]),
+        ("empty", &[][..]),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let error = run(folder.path(), &config, 3, true, None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("checkpoint.bin") && error.contains("damaged"),
+            "{damage}: {error}"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! One audit from a data set to findings, for every command that needs one.
+//!
+//! The order matters here: noise is planted before anything is trained, the truth about it stays
+//! in this module, and only the finished posteriors are held against it.
+
+mod judge;
+mod output;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use truepair_core::audit::{
+    AuditOptions, Decision, Findings, Links, Outcome, Rule, SelfCheck, Truth, conclude, decide,
+    group_captions, group_images,
+};
+use truepair_core::dataset::{Dataset, Features};
+use truepair_core::noise::{self, Manifest, NoiseSpec};
+use truepair_core::rng::Seed;
+
+pub(crate) use judge::{Matcher, frozen};
+pub(crate) use output::{PlantedTruth, Summary, write};
+
+use crate::progress::Bars;
+use crate::render;
+
+/// What an audit is asked to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Where the scores come from.
+    pub(crate) matcher: Matcher,
+    /// Noise to plant before the audit, to measure it against.
+    pub(crate) noise: NoiseSpec,
+    /// Share of captions to shuffle for a second audit that checks the first.
+    pub(crate) inject: Option<f64>,
+    /// Which pairs the cleaned list keeps.
+    pub(crate) rule: Rule,
+    /// Sizes of the null, the re-pairings and the bootstrap.
+    pub(crate) options: AuditOptions,
+    /// Where all randomness comes from.
+    pub(crate) seed: Seed,
+}
+
+/// A finished audit.
+#[derive(Debug)]
+pub(crate) struct Audited {
+    /// The pairs that were judged, planted noise included.
+    pub(crate) dataset: Dataset,
+    /// The truth about planted noise.
+    pub(crate) manifest: Option<Manifest>,
+    /// What was found.
+    pub(crate) findings: Findings,
+    /// Which pairs stay.
+    pub(crate) decision: Decision,
+    /// Time it took, reading excluded.
+    pub(crate) duration: Duration,
+}
+
+/// Audits `clean`, after planting the requested noise in it.
+///
+/// # Errors
+/// If the noise does not fit the data, or the pairs cannot be scored or are too few to judge.
+pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Result<Audited> {
+    let start = Instant::now();
+    let (dataset, manifest) = plant(clean, &request.noise, request.seed)?;
+    let mut findings = findings(&dataset, request, request.seed, bars)?;
+    let posteriors = posteriors(&findings);
+    if let (Some(manifest), Some(posteriors)) = (&manifest, &posteriors) {
+        findings.truth = Some(Truth::measure(posteriors, &manifest.mismatched));
+    }
+    if let (Some(share), Some(posteriors)) = (request.inject, &posteriors) {
+        findings.self_check = Some(self_check(&dataset, posteriors, &findings, share, request, bars)?);
+    }
+    let decision = match &posteriors {
+        Some(posteriors) => decide(posteriors, request.rule)?,
+        None => keep_all(dataset.pairs.len()),
+    };
+    Ok(Audited { dataset, manifest, findings, decision, duration: start.elapsed() })
+}
+
+/// Plants noise; without any, the data comes back as it is.
+pub(crate) fn plant(
+    clean: Dataset,
+    spec: &NoiseSpec,
+    seed: Seed,
+) -> Result<(Dataset, Option<Manifest>)> {
+    if *spec == NoiseSpec::None {
+        return Ok((clean, None));
+    }
+    let (dataset, manifest) = noise::corrupt(&clean, spec, seed)?;
+    Ok((dataset, Some(manifest)))
+}
+
+fn findings(dataset: &Dataset, request: &Request, seed: Seed, bars: &mut Bars) -> Result<Findings> {
+    let links = links(dataset)?;
+    let folds = judge::judge(dataset, &links, request, seed, bars)?;
+    Ok(conclude(&dataset.pairs, &links, &folds, &request.options, seed)?)
+}
+
+/// Links pairs through exact duplicates, so that a copy of a caption is never a wrong answer.
+fn links(dataset: &Dataset) -> Result<Links> {
+    let caption_group = match (&dataset.captions, &dataset.caption_features) {
+        (Some(texts), _) => group_captions(texts),
+        (None, Some(named)) => groups_of(&named.features)?,
+        (None, None) => Vec::new(),
+    };
+    Ok(Links::new(&dataset.pairs, caption_group, groups_of(&dataset.images)?)?)
+}
+
+fn groups_of(features: &Features) -> Result<Vec<u32>> {
+    let copy = |index, out: &mut [f32]| features.copy_row(index, out);
+    Ok(group_images(features.len(), features.row_len(), copy)?)
+}
+
+/// Posterior of every pair, unless the audit refused.
+fn posteriors(findings: &Findings) -> Option<Vec<f64>> {
+    match findings.outcome {
+        Outcome::Refused { .. } => None,
+        _ => Some(findings.verdicts.iter().map(|verdict| verdict.posterior).collect()),
+    }
+}
+
+/// Shuffles a further share of the captions, audits again and compares.
+fn self_check(
+    dataset: &Dataset,
+    first: &[f64],
+    findings_before: &Findings,
+    share: f64,
+    request: &Request,
+    bars: &mut Bars,
+) -> Result<SelfCheck> {
+    render::note("self-check: auditing again with injected mismatches");
+    let seed = request.seed.child("self-check", 0);
+    let spec = NoiseSpec::Rate { model: "caption".to_owned(), rate: share };
+    let (shuffled, injected) = noise::corrupt(dataset, &spec, seed)?;
+    let after = findings(&shuffled, request, seed, bars)?;
+    let second = posteriors(&after).context(
+        "the self-check was refused: with the injected mismatches the scores rank held-out pairs \
+         no better than chance (inject a smaller share)",
+    )?;
+    let rates = (findings_before.noise_rate, after.noise_rate);
+    Ok(SelfCheck::measure(first, &second, &injected.mismatched, rates.0, rates.1))
+}
+
+/// What follows from no verdicts: nothing is dropped.
+fn keep_all(n_pairs: usize) -> Decision {
+    Decision {
+        keep: vec![true; n_pairs],
+        n_kept: n_pairs,
+        expected_bad_kept: 0.0,
+        expected_good_dropped: 0.0,
+        threshold: 1.0,
+    }
+}

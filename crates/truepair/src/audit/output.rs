@@ -1,0 +1,223 @@
+//! What an audit leaves behind: its summary for machines and the files of the output folder.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+use truepair_core::audit::{
+    Competence, DuplicateCounts, Findings, NoiseRate, Outcome, ReliabilityBin, Rule, SelfCheck,
+};
+use truepair_core::noise::Manifest;
+
+use super::{Audited, Request};
+use crate::drop_rule;
+use crate::output::{SUMMARY, Stage};
+use crate::report::{self, Fact, Limits, NextStep, ReportContext};
+use crate::verdict_table;
+
+/// The JSON object that `truepair audit --json` prints and stores.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) command: &'static str,
+    pub(crate) data: String,
+    pub(crate) split: String,
+    pub(crate) format: &'static str,
+    pub(crate) images: usize,
+    pub(crate) captions: usize,
+    pub(crate) pairs: usize,
+    pub(crate) matcher: String,
+    pub(crate) seed: u64,
+    pub(crate) verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused_because: Option<String>,
+    pub(crate) noise_rate: NoiseRate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) noise: Option<PlantedNoise>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) truth: Option<PlantedTruth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) self_check: Option<SelfCheck>,
+    pub(crate) decision: Decided,
+    pub(crate) competence: Competence,
+    pub(crate) duplicates: DuplicateCounts,
+    pub(crate) notes: Vec<String>,
+    pub(crate) outputs: Vec<PathBuf>,
+    pub(crate) seconds: f64,
+}
+
+/// What was planted, without the truth about each pair.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PlantedNoise {
+    pub(crate) protocol: String,
+    pub(crate) requested: Option<f64>,
+    pub(crate) realised: f64,
+    pub(crate) sha256: String,
+}
+
+/// Posteriors against planted truth; only the realized share when the audit gave no verdicts.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PlantedTruth {
+    pub(crate) realised: f64,
+    pub(crate) auc: Option<f64>,
+    pub(crate) ece: Option<f64>,
+    pub(crate) brier: Option<f64>,
+    pub(crate) precision: Option<f64>,
+    pub(crate) recall: Option<f64>,
+    pub(crate) reliability: Vec<ReliabilityBin>,
+}
+
+/// What the drop rule made of the posteriors.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Decided {
+    pub(crate) rule: Rule,
+    pub(crate) kept: usize,
+    pub(crate) dropped: usize,
+    pub(crate) threshold: f64,
+    pub(crate) expected_bad_kept: f64,
+    pub(crate) expected_good_dropped: f64,
+}
+
+impl Summary {
+    pub(crate) fn new(command: &'static str, audited: &Audited, request: &Request) -> Self {
+        let Audited { dataset, manifest, findings, decision, duration } = audited;
+        Self {
+            command,
+            data: dataset.name.clone(),
+            split: dataset.split.clone(),
+            format: dataset.format,
+            images: dataset.n_images(),
+            captions: dataset.n_captions(),
+            pairs: dataset.pairs.len(),
+            matcher: request.matcher.describe(),
+            seed: request.seed.0,
+            verdict: verdict(&findings.outcome),
+            refused_because: match &findings.outcome {
+                Outcome::Refused { reason } => Some(reason.clone()),
+                _ => None,
+            },
+            noise_rate: findings.noise_rate,
+            noise: manifest.as_ref().map(PlantedNoise::of),
+            truth: manifest.as_ref().map(|manifest| PlantedTruth::of(manifest, findings)),
+            self_check: findings.self_check.clone(),
+            decision: Decided {
+                rule: request.rule,
+                kept: decision.n_kept,
+                dropped: decision.keep.len() - decision.n_kept,
+                threshold: decision.threshold,
+                expected_bad_kept: decision.expected_bad_kept,
+                expected_good_dropped: decision.expected_good_dropped,
+            },
+            competence: findings.competence,
+            duplicates: findings.duplicates,
+            notes: findings.notes.clone(),
+            outputs: Vec::new(),
+            seconds: duration.as_secs_f64(),
+        }
+    }
+}
+
+impl PlantedNoise {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        Self {
+            protocol: manifest.protocol.clone(),
+            requested: manifest.requested,
+            realised: manifest.realized,
+            sha256: manifest.sha256.clone(),
+        }
+    }
+}
+
+impl PlantedTruth {
+    fn of(manifest: &Manifest, findings: &Findings) -> Self {
+        let truth = findings.truth.as_ref();
+        Self {
+            realised: manifest.realized,
+            auc: truth.map(|truth| truth.auc),
+            ece: truth.map(|truth| truth.ece),
+            brier: truth.map(|truth| truth.brier),
+            precision: truth.map(|truth| truth.precision),
+            recall: truth.map(|truth| truth.recall),
+            reliability: truth.map(|truth| truth.reliability.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn verdict(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::MismatchedPairs => "mismatched-pairs",
+        Outcome::NoEvidence => "no-evidence",
+        Outcome::Refused { .. } => "refused",
+    }
+}
+
+/// Writes everything into `stage`, publishes it and notes the files in `summary`.
+///
+/// # Errors
+/// If a file cannot be written; the output folder is then left as it was.
+pub(crate) fn write(
+    stage: Stage,
+    audited: &Audited,
+    request: &Request,
+    summary: &mut Summary,
+) -> Result<()> {
+    let Audited { dataset, manifest, findings, decision, .. } = audited;
+    let folder = stage.folder();
+    verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
+    if decision.n_kept > 0 {
+        dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
+    }
+    // The verdicts stand in the tables; a million of them would bury the rest of the findings.
+    let whole_set = Findings { verdicts: Vec::new(), ..findings.clone() };
+    stage.write_json("findings.json", &whole_set)?;
+    if let Some(manifest) = manifest {
+        stage.write_json("manifest.json", manifest)?;
+    }
+    let context = ReportContext {
+        matcher: request.matcher.describe(),
+        seed: request.seed.0,
+        manifest: manifest.as_ref(),
+        next_steps: next_steps(&stage, summary),
+        protocol: protocol(audited, request)?,
+        limits: Limits::default(),
+    };
+    report::write(&folder.join("report.html"), &context, dataset, findings, &decision.keep)?;
+    summary.outputs = stage.planned()?;
+    summary.outputs.push(stage.place(SUMMARY));
+    stage.write_json(SUMMARY, summary)?;
+    stage.finish()?;
+    Ok(())
+}
+
+fn next_steps(stage: &Stage, summary: &Summary) -> Vec<NextStep> {
+    let step = |purpose: &str, command: String| NextStep { purpose: purpose.to_owned(), command };
+    let mut steps = vec![step(
+        "Read every verdict, the most suspicious first when sorted by `posterior`.",
+        stage.place("verdicts.csv").display().to_string(),
+    )];
+    if summary.decision.kept > 0 && summary.decision.dropped > 0 {
+        steps.push(step(
+            "Train a matcher on the pairs that the audit keeps.",
+            format!("truepair train {} --out runs/cleaned", stage.place("cleaned").display()),
+        ));
+    }
+    if summary.self_check.is_none() {
+        steps.push(step(
+            "Check the audit itself: shuffle a known share on top and see whether it is found.",
+            "truepair audit DATA --inject 0.2 --out OTHER".to_owned(),
+        ));
+    }
+    steps
+}
+
+fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
+    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
+    Ok(vec![
+        fact("version", format!("truepair {}", env!("CARGO_PKG_VERSION"))),
+        fact("data, SHA-256", audited.dataset.content_hash()?),
+        fact("drop rule", drop_rule::describe(request.rule)),
+        fact("null captions and images, at most", request.options.null_size.to_string()),
+        fact("re-pairings per pair", request.options.n_repairings.to_string()),
+        fact("bootstrap draws", request.options.n_bootstrap.to_string()),
+        fact("seconds", format!("{:.1}", audited.duration.as_secs_f64())),
+    ])
+}

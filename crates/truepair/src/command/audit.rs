@@ -1,0 +1,225 @@
+//! `truepair audit`: a calibrated probability for every pair that it is mismatched.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use truepair_core::audit::{AuditOptions, Rule};
+use truepair_core::noise::NoiseSpec;
+use truepair_core::rng::Seed;
+
+use super::Outcome;
+use crate::audit::{self, Audited, Matcher, Request, Summary};
+use crate::cli::ReadArgs;
+use crate::output::{Existing, Stage};
+use crate::progress::Bars;
+use crate::render::{self, Form, count, fields, percent_text};
+use crate::{data, drop_rule};
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair audit data/ --out audit/
+      Train matchers that never see the pairs they judge, and write report, verdicts, cleaned list.
+  truepair audit embeddings/ --frozen --out audit/
+      Judge image and caption embeddings of one space (CLIP, SigLIP) as they are.
+  truepair audit pairs.csv --features images.npy --drop-rule good:0.01 --out audit/
+      Lose at most one good pair in a hundred when cleaning.
+  truepair audit data/ --noise caption:0.4 --seed 1 --json
+      Shuffle 40 % of the captions first, and measure the audit against that truth.
+  truepair audit data/ --inject 0.2
+      Check the audit on your own data: shuffle a fifth on top and see what it finds.
+  truepair audit data/ --fail-above 0.05
+      Exit with 1 when more than 5 % of the pairs are estimated to be mismatched.";
+
+/// Arguments of `truepair audit`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct AuditArgs {
+    /// Folder or file with the pairs.
+    data: PathBuf,
+
+    /// Split to audit.
+    #[arg(long, default_value = "train", value_name = "NAME")]
+    split: String,
+
+    /// Folder for report, verdicts and cleaned list; nothing is written without it.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Replace the earlier audit in the output folder.
+    #[arg(long, requires = "out")]
+    force: bool,
+
+    /// Which pairs the cleaned list drops: `errors` (those more likely mismatched than not),
+    /// `good:SHARE` (lose at most this share of good pairs), `bad:SHARE` (leave at most this share
+    /// of bad pairs).
+    #[arg(long, value_name = "RULE", default_value = "errors", value_parser = drop_rule::parse)]
+    drop_rule: Rule,
+
+    /// Exit with 1 when the estimated noise rate is above this share.
+    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
+    fail_above: Option<f64>,
+
+    /// Where all randomness comes from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    #[command(flatten)]
+    matcher: MatcherArgs,
+
+    /// Plant noise first and measure the audit against it: `caption:SHARE`, `image:SHARE` or a
+    /// published noise file.
+    #[arg(long, value_name = "NOISE", default_value = "none", help_heading = "Checking the audit")]
+    noise: NoiseSpec,
+
+    /// Audit a second time with this share of captions shuffled on top, and report how well those
+    /// are found.
+    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction, help_heading = "Checking the audit")]
+    inject: Option<f64>,
+
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// Where the scores come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scores")]
+struct MatcherArgs {
+    /// Compare the given embeddings by cosine as they are, and train nothing.
+    #[arg(long)]
+    frozen: bool,
+}
+
+impl MatcherArgs {
+    fn matcher(&self) -> Matcher {
+        Matcher::Frozen
+    }
+}
+
+pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
+    let request = Request {
+        matcher: args.matcher.matcher(),
+        noise: args.noise.clone(),
+        inject: args.inject,
+        rule: args.drop_rule,
+        options: AuditOptions::default(),
+        seed: Seed(args.seed),
+    };
+    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    let stage = args.out.as_ref().map(|out| Stage::open(out, "audit", existing)).transpose()?;
+    let mut bars = Bars::new();
+    let dataset = data::open(&args.data, &args.read.options(&args.split), &mut bars)?;
+    render::note(&data::describe(&dataset));
+    let audited = audit::audit(dataset, &request, &mut bars)?;
+    let mut summary = Summary::new("audit", &audited, &request);
+    if let Some(stage) = stage {
+        audit::write(stage, &audited, &request, &mut summary)?;
+    }
+    form.print(&summary, || text(&summary, &audited))?;
+    Ok(gate(args.fail_above, &summary))
+}
+
+/// Whether the noise rate passes; a refused audit passes no gate.
+fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
+    let Some(limit) = fail_above else { return Outcome::Success };
+    if summary.refused_because.is_none() && summary.noise_rate.estimate <= limit {
+        return Outcome::Success;
+    }
+    render::note(&match &summary.refused_because {
+        Some(_) => "gate not met: the audit gives no verdicts".to_owned(),
+        None => format!(
+            "gate not met: the noise rate {} is above {}",
+            percent_text(summary.noise_rate.estimate),
+            percent_text(limit)
+        ),
+    });
+    Outcome::GateNotMet
+}
+
+/// The audit on one screen.
+pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
+    let mut rows = vec![
+        ("pairs", format!("{} ({})", count(summary.pairs, "pair"), data::describe(&audited.dataset))),
+        ("scores", summary.matcher.clone()),
+        ("verdict", verdict(summary)),
+        (
+            "noise rate",
+            format!(
+                "{} (95 % interval {} to {})",
+                percent_text(summary.noise_rate.estimate),
+                percent_text(summary.noise_rate.low),
+                percent_text(summary.noise_rate.high)
+            ),
+        ),
+    ];
+    if let Some(truth) = &summary.truth {
+        rows.push(("planted", planted(truth)));
+    }
+    if let Some(check) = &summary.self_check {
+        rows.push((
+            "self-check",
+            format!(
+                "injected {}: expected rate {}, found {}, AUC {:.3}, ECE {:.3}",
+                percent_text(check.injected),
+                percent_text(check.expected_rate),
+                percent_text(check.recovered_rate.estimate),
+                check.auc,
+                check.ece
+            ),
+        ));
+    }
+    let decision = &summary.decision;
+    rows.push((
+        "cleaned list",
+        format!(
+            "{} kept, {} dropped ({})",
+            count(decision.kept, "pair"),
+            count(decision.dropped, "pair"),
+            drop_rule::describe(decision.rule)
+        ),
+    ));
+    rows.push(("time", format!("{:.1} s", summary.seconds)));
+    let mut out = fields(&rows);
+    for note in &summary.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    match summary.outputs.is_empty() {
+        true => out.push_str("\nAdd --out DIR for the report, the verdicts and the cleaned list.\n"),
+        false => out.push_str(&files(summary)),
+    }
+    out
+}
+
+fn verdict(summary: &Summary) -> String {
+    match (&summary.refused_because, summary.verdict) {
+        (Some(reason), _) => format!("none: {reason}"),
+        (None, "no-evidence") => "no evidence of mismatched pairs".to_owned(),
+        (None, _) => "mismatched pairs found".to_owned(),
+    }
+}
+
+fn planted(truth: &audit::PlantedTruth) -> String {
+    let mut out = format!("{} really mismatched", percent_text(truth.realised));
+    let numbers = [
+        ("AUC", truth.auc),
+        ("ECE", truth.ece),
+        ("Brier", truth.brier),
+        ("precision", truth.precision),
+        ("recall", truth.recall),
+    ];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            let _ = write!(out, ", {name} {value:.3}");
+        }
+    }
+    out
+}
+
+fn files(summary: &Summary) -> String {
+    let mut out = "\nwritten:\n".to_owned();
+    for file in &summary.outputs {
+        let _ = writeln!(out, "  {}", file.display());
+    }
+    out
+}

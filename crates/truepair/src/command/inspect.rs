@@ -1,0 +1,116 @@
+//! `truepair inspect`: what a folder or file of pairs holds, and what is wrong with it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use truepair_core::dataset::{self, Inspection, SplitInspection};
+
+use super::Outcome;
+use crate::cli::ReadArgs;
+use crate::render::{Form, count, fields};
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair inspect data/
+  truepair inspect pairs.csv --features images.npy
+  truepair inspect embeddings.npz --json";
+
+/// Arguments of `truepair inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InspectArgs {
+    /// Folder or file with the pairs.
+    path: PathBuf,
+
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// A broken split is part of the answer and a failure all the same.
+pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Outcome> {
+    let found = dataset::inspect(&args.path, &args.read.options("train"))?;
+    let problems: Vec<&str> =
+        found.splits.iter().filter_map(|split| split.problem.as_deref()).collect();
+    if problems.len() < found.splits.len() {
+        form.print(&found, || text(&found))?;
+    }
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\nerror: "))
+    }
+    Ok(Outcome::Success)
+}
+
+fn text(found: &Inspection) -> String {
+    let mut out = fields(&[("format", format!("{} ({})", found.format, found.why))]);
+    for split in &found.splits {
+        let _ = match &split.problem {
+            Some(problem) => write!(out, "\nsplit {}\n  cannot be read: {problem}\n", split.split),
+            None => write!(out, "\nsplit {}\n{}", split.split, fields(&rows(split))),
+        };
+    }
+    out
+}
+
+fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("  images", images(split)),
+        ("  captions", captions(split)),
+        ("  pairs", count(split.pairs, "pair")),
+    ];
+    for found in &split.caption_features {
+        let dim = found.dim.map(|dim| format!(", {dim} numbers each")).unwrap_or_default();
+        let used = if found.used { "" } else { ", not used" };
+        rows.push(("  caption embeddings", format!("{}{dim}{used}", found.name)));
+    }
+    if let Some(labels) = &split.labels {
+        rows.push(("  labels", format!("{} labeled, {} classes", labels.labelled, labels.classes)));
+    }
+    if split.pictures > 0 {
+        rows.push(("  pictures", count(split.pictures, "picture")));
+    }
+    rows.extend(oddities(split));
+    rows.extend(split.notes.iter().map(|note| ("  note", note.clone())));
+    rows
+}
+
+/// What a reader should look at before trusting the data; nothing where there is nothing.
+fn oddities(split: &SplitInspection) -> Vec<(&'static str, String)> {
+    let counted = [
+        ("  duplicate captions", split.duplicate_captions),
+        ("  duplicate images", split.duplicate_images),
+        ("  empty captions", split.empty_captions),
+    ];
+    let mut rows: Vec<(&'static str, String)> = counted
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(name, n)| (*name, n.to_string()))
+        .collect();
+    for (name, rows_found) in [
+        ("  broken image rows", split.non_finite_images),
+        ("  broken caption rows", split.non_finite_captions),
+    ] {
+        if let Some(first) = rows_found.first_row {
+            rows.push((name, format!("{} with NaN or infinity, first row {first}", rows_found.count)));
+        }
+    }
+    rows
+}
+
+fn images(split: &SplitInspection) -> String {
+    let regions = match split.regions {
+        0 | 1 => String::new(),
+        regions => format!("{regions} regions of "),
+    };
+    format!("{}, {regions}{} numbers each ({})", count(split.images, "image"), split.dim, split.dtype)
+}
+
+fn captions(split: &SplitInspection) -> String {
+    let each = match split.captions_per_image {
+        Some(each) if each.min == each.max => format!(", {} per image", each.min),
+        Some(each) => format!(", {} to {} per image", each.min, each.max),
+        None => String::new(),
+    };
+    format!("{}{each}", count(split.captions, "caption"))
+}

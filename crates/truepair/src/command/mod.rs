@@ -1,0 +1,55 @@
+//! The subcommands, one file each, and what a finished one tells the shell.
+
+pub(crate) mod audit;
+pub(crate) mod demo;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod train;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::cli::{Cli, Command};
+use crate::interrupt;
+use crate::render::Form;
+
+/// How a command that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All done.
+    Success,
+    /// The work is done, and a gate that the user asked for is not met.
+    GateNotMet,
+    /// A signal stopped the work at a point from which it can resume.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => ExitCode::SUCCESS,
+            Outcome::GateNotMet => ExitCode::from(1),
+            Outcome::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
+        }
+    }
+}
+
+/// Runs the command that the user typed.
+pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
+    interrupt::install()?;
+    if let Some(threads) = cli.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()
+            .context("cannot start the threads")?;
+    }
+    let form = if cli.json { Form::Json } else { Form::Text };
+    match &cli.command {
+        Command::Demo(args) => demo::run(args, form),
+        Command::Inspect(args) => inspect::run(args, form),
+        Command::Audit(args) => audit::run(args, form),
+        Command::Train(args) => train::run(args, form),
+        Command::Eval(args) => eval::run(args, form),
+    }
+}

@@ -1,0 +1,237 @@
+//! Configuration: a TOML file, `--set a.b=c` on top of it, and errors that name the nearest key.
+//!
+//! Which keys exist is declared once, by the structs that are filled; this file reads the allowed
+//! names out of the refusal and finds the one that was meant.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigArgs {
+    /// Configuration to start from; the recommended ones lie in `configs/`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Change one value, for instance `--set trainer.epochs=5`; the value is TOML, and a bare word
+    /// is a string. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// The file, then the `kinds` that flags name (section and kind, such as `("strategy", "ncr")`;
+    /// the flag has the name of the section's last part), then every `--set` in order.
+    ///
+    /// # Errors
+    /// If the file cannot be read, a kind contradicts the file, an assignment cannot be
+    /// understood, or a key or value does not exist; the nearest existing name is in the message.
+    pub(crate) fn load<T: DeserializeOwned>(&self, kinds: &[(&str, &str)]) -> Result<T> {
+        let source = Source::read(self.config.as_deref())?;
+        let mut table = source.table()?;
+        for (section, kind) in kinds {
+            set_kind(&mut table, section, kind, &source)?;
+        }
+        for assignment in &self.set {
+            apply(&mut table, assignment)?;
+        }
+        let merged = toml::to_string(&table).context("the configuration cannot be kept as TOML")?;
+        toml::from_str(&merged).map_err(|error| match toml::from_str::<T>(&source.text) {
+            // The file is at fault by itself, so its line can be named.
+            Err(alone) if alone.message() == error.message() => source.locate(&alone),
+            _ => anyhow!("configuration: {}", explain(error.message())),
+        })
+    }
+}
+
+/// The text of the configuration file, empty without one.
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    fn read(file: Option<&Path>) -> Result<Self> {
+        let Some(file) = file else {
+            return Ok(Self { name: "configuration".to_owned(), text: String::new() });
+        };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("{name}: cannot read the configuration"))?;
+        Ok(Self { name, text })
+    }
+
+    fn table(&self) -> Result<Table> {
+        toml::from_str(&self.text).map_err(|error| self.locate(&error))
+    }
+
+    fn locate(&self, error: &toml::de::Error) -> anyhow::Error {
+        let before = error.span().and_then(|span| self.text.get(..span.start));
+        let line = before.map(|text| format!(":{}", text.matches('\n').count() + 1));
+        anyhow!("{}{}: {}", self.name, line.unwrap_or_default(), explain(error.message()))
+    }
+}
+
+fn set_kind(table: &mut Table, path: &str, kind: &str, source: &Source) -> Result<()> {
+    let part = section(table, path.split('.'))
+        .with_context(|| format!("{}: `[{path}]` must be a section", source.name))?;
+    match part.get("kind").and_then(Value::as_str) {
+        Some(other) if other != kind => bail!(
+            "{}: is a configuration for {path} `{other}`, not `{kind}` \
+             (drop --{}, or choose a file made for `{kind}`)",
+            source.name,
+            path.rsplit('.').next().unwrap_or(path)
+        ),
+        _ => part.insert("kind".to_owned(), Value::String(kind.to_owned())),
+    };
+    Ok(())
+}
+
+/// The section at `path`, made where it is missing; `None` where a value stands in the way.
+fn section<'t, 'p>(table: &'t mut Table, path: impl Iterator<Item = &'p str>) -> Option<&'t mut Table> {
+    let mut part = table;
+    for name in path {
+        part = match part.entry(name).or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(next) => next,
+            _ => return None,
+        };
+    }
+    Some(part)
+}
+
+/// Carries out one `a.b=value`.
+fn apply(table: &mut Table, assignment: &str) -> Result<()> {
+    let Some((path, value)) = assignment.split_once('=') else {
+        bail!("--set {assignment}: has no `=` (write --set section.key=value)")
+    };
+    let mut names: Vec<&str> = path.trim().split('.').collect();
+    if names.iter().any(|name| name.is_empty()) {
+        bail!("--set {assignment}: a name is empty (write --set section.key=value)")
+    }
+    let key = names.pop().unwrap_or_default();
+    let Some(part) = section(table, names.iter().copied()) else {
+        bail!("--set {assignment}: `{}` is a value, not a section", names.join("."))
+    };
+    part.insert(key.to_owned(), parse_value(value.trim()));
+    Ok(())
+}
+
+/// A TOML value; what is none, such as a bare word, is taken as a string.
+fn parse_value(text: &str) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
+    parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Adds the nearest valid name to a refusal such as "unknown field `a`, expected `b` or `c`".
+fn explain(message: &str) -> String {
+    let message = message.trim();
+    let Some((refusal, allowed)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let unknown = refusal.starts_with("unknown field") || refusal.starts_with("unknown variant");
+    match (quoted(refusal).next(), unknown) {
+        (Some(given), true) => match nearest(given, quoted(allowed)) {
+            Some(name) => format!("{message} (did you mean `{name}`?)"),
+            None => message.to_owned(),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+/// The words between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The name that a typing mistake most likely meant: at most a third of its letters are wrong.
+fn nearest<'a>(given: &str, allowed: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = |name: &str| name.chars().count().max(given.chars().count()).div_ceil(3);
+    allowed
+        .map(|name| (strsim::osa_distance(given, name), name))
+        .filter(|(distance, name)| *distance <= near(name))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Config {
+        epochs: u32,
+        strategy: Strategy,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+    enum Strategy {
+        // Not a unit variant: serde lets any key pass beside the tag of one.
+        Plain {},
+        Ncr {
+            #[serde(default)]
+            warm_up: f64,
+        },
+    }
+
+    impl Default for Strategy {
+        fn default() -> Self {
+            Strategy::Plain {}
+        }
+    }
+
+    fn load(text: &str, sets: &[&str], kinds: &[(&str, &str)]) -> Result<Config> {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("my.toml");
+        std::fs::write(&file, text).unwrap();
+        let sets = sets.iter().map(|&set| set.to_owned()).collect();
+        let loaded = ConfigArgs { config: Some(file.clone()), set: sets }.load(kinds);
+        loaded.map_err(|error| anyhow!(error.to_string().replace(&file.display().to_string(), "my.toml")))
+    }
+
+    #[track_caller]
+    fn refused(text: &str, sets: &[&str], kinds: &[(&str, &str)], expected: Expect) {
+        expected.assert_eq(&load(text, sets, kinds).unwrap_err().to_string());
+    }
+
+    #[test]
+    fn later_assignments_win_over_earlier_ones_and_the_file() {
+        let sets = ["epochs=5", "strategy.warm_up = 2", "epochs=7"];
+        let config = load("epochs = 3", &sets, &[("strategy", "ncr")]).unwrap();
+        assert_eq!(config.epochs, 7);
+        assert!(matches!(config.strategy, Strategy::Ncr { warm_up: 2.0 }));
+        let config = load("epochs = 3", &["strategy.kind=plain"], &[]).unwrap();
+        assert!(matches!((config.epochs, config.strategy), (3, Strategy::Plain {})));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_name() {
+        refused("# mine\nepocs = 3\n", &[], &[], expect!["my.toml:2: unknown field `epocs`, expected `epochs` or `strategy` (did you mean `epochs`?)"]);
+        refused("", &["epocs=3"], &[], expect!["configuration: unknown field `epocs`, expected `epochs` or `strategy` (did you mean `epochs`?)"]);
+        refused("", &["strategy.kind=nrc"], &[], expect!["configuration: unknown variant `nrc`, expected `plain` or `ncr` (did you mean `ncr`?)"]);
+    }
+
+    #[test]
+    fn a_file_for_another_method_is_refused() {
+        refused("[strategy]\nkind = \"ncr\"", &[], &[("strategy", "plain")], expect!["my.toml: is a configuration for strategy `ncr`, not `plain` (drop --strategy, or choose a file made for `plain`)"]);
+        assert!(load("[strategy]\nkind = \"plain\"\nwarm_up = 2", &[], &[]).is_err());
+    }
+
+    #[test]
+    fn assignments_that_make_no_sense_are_refused() {
+        refused("", &["epochs"], &[], expect!["--set epochs: has no `=` (write --set section.key=value)"]);
+        refused("", &[".epochs=1"], &[], expect!["--set .epochs=1: a name is empty (write --set section.key=value)"]);
+        refused("epochs = 3", &["epochs.x=1"], &[], expect!["--set epochs.x=1: `epochs` is a value, not a section"]);
+        refused("epochs = ", &[], &[], expect!["my.toml:1: string values must be quoted, expected literal string"]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Ctrl-C and SIGTERM: long work is asked to stop at its next safe point; the second signal kills.
+//!
+//! Work that can save its state reads [`stop_flag`]. Work that cannot leaves the flag alone and
+//! names the one folder that must not stay behind ([`remove_on_interrupt`]).
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a shell reports for a program that SIGINT ended.
+pub(crate) const EXIT_CODE: u8 = 130;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static STOPS_ITSELF: AtomicBool = AtomicBool::new(false);
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Installs the handler; called once, before any work.
+pub(crate) fn install() -> anyhow::Result<()> {
+    Ok(ctrlc::set_handler(on_signal)?)
+}
+
+/// The flag that training polls. From here on the first signal only sets it.
+pub(crate) fn stop_flag() -> &'static AtomicBool {
+    STOPS_ITSELF.store(true, Ordering::SeqCst);
+    &STOP
+}
+
+/// Whether a signal asked the work to stop.
+pub(crate) fn requested() -> bool {
+    STOP.load(Ordering::SeqCst)
+}
+
+/// Names a folder of unfinished output that a signal must take along.
+pub(crate) fn remove_on_interrupt(folder: &Path) {
+    unfinished().push(folder.to_path_buf());
+}
+
+/// The folder is finished or already gone.
+pub(crate) fn forget(folder: &Path) {
+    unfinished().retain(|other| other != folder);
+}
+
+fn unfinished() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
+    // A poisoned lock only means that a thread died while holding it; the list is still a list.
+    UNFINISHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn on_signal() {
+    let first = !STOP.swap(true, Ordering::SeqCst);
+    if first && STOPS_ITSELF.load(Ordering::SeqCst) {
+        return;
+    }
+    for folder in unfinished().iter() {
+        // The program is about to end: there is nobody left to report a failure to.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    std::process::exit(EXIT_CODE.into());
+}

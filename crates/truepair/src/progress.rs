@@ -1,0 +1,60 @@
+//! Progress bars: the libraries report through `Watch`, a terminal shows it, a pipe shows nothing.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use truepair_core::watch::Watch;
+
+/// One bar at a time on stderr, one per stage; invisible unless stderr is a terminal.
+pub(crate) struct Bars {
+    stage: String,
+    bar: ProgressBar,
+}
+
+impl Bars {
+    pub(crate) fn new() -> Self {
+        Self { stage: String::new(), bar: ProgressBar::hidden() }
+    }
+
+    fn open(&mut self, stage: &str, total: u64) {
+        self.bar.finish_and_clear();
+        // indicatif hides the bar by itself where stderr is not a terminal.
+        self.bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg:24} [{bar:32}] {pos}/{len} {eta}")
+            .expect("the template is a constant that indicatif accepts");
+        self.bar.set_style(style.progress_chars("=> "));
+        self.bar.set_message(stage.to_owned());
+        stage.clone_into(&mut self.stage);
+    }
+}
+
+impl Watch for Bars {
+    fn advance(&mut self, stage: &str, done: u64, total: u64) {
+        if stage != self.stage {
+            self.open(stage, total);
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        if done >= total {
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_stage_opens_a_new_bar() {
+        let mut bars = Bars::new();
+        bars.advance("read", 1, 4);
+        assert_eq!((bars.bar.position(), bars.bar.length()), (1, Some(4)));
+        bars.advance("rank", 0, 9);
+        assert_eq!((bars.bar.position(), bars.bar.length()), (0, Some(9)));
+    }
+}

@@ -1,0 +1,216 @@
+//! Retrieval results for people and for machines: recalls in percent, the protocol beside them.
+
+use serde::{Deserialize, Serialize};
+use truepair_core::metric::{Comparison, Measure, Protocol, Report, Unit};
+use truepair_core::scores::Direction;
+
+use super::{fields, fraction, percent, table};
+
+/// A report's numbers as they are stored and exchanged, recalls in percent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Retrieval {
+    i2t: Side,
+    t2i: Side,
+    rsum: f64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Side {
+    r1: f64,
+    r5: f64,
+    r10: f64,
+    median_rank: f64,
+    mean_rank: f64,
+    queries: u64,
+    excluded: u64,
+}
+
+impl Retrieval {
+    pub(crate) fn of(report: &Report) -> Self {
+        Self {
+            i2t: Side::of(&report.image_to_text),
+            t2i: Side::of(&report.text_to_image),
+            rsum: percent(report.rsum),
+        }
+    }
+
+    /// The report that these numbers were printed from.
+    pub(crate) fn with_protocol(&self, protocol: Protocol) -> Report {
+        Report {
+            image_to_text: self.i2t.retrieval(),
+            text_to_image: self.t2i.retrieval(),
+            rsum: fraction(self.rsum),
+            protocol,
+        }
+    }
+
+    /// Cells of a table of methods: three recalls each way and their sum.
+    pub(crate) fn cells(&self) -> Vec<String> {
+        let sides = [&self.i2t, &self.t2i];
+        let recalls = sides.iter().flat_map(|side| [side.r1, side.r5, side.r10]);
+        recalls.chain([self.rsum]).map(|value| format!("{value:.1}")).collect()
+    }
+}
+
+impl Side {
+    fn of(side: &truepair_core::metric::Retrieval) -> Self {
+        Self {
+            r1: percent(side.recall1),
+            r5: percent(side.recall5),
+            r10: percent(side.recall10),
+            median_rank: side.median,
+            mean_rank: side.mean,
+            queries: side.n_queries,
+            excluded: side.n_excluded,
+        }
+    }
+
+    fn retrieval(&self) -> truepair_core::metric::Retrieval {
+        truepair_core::metric::Retrieval {
+            recall1: fraction(self.r1),
+            recall5: fraction(self.r5),
+            recall10: fraction(self.r10),
+            median: self.median_rank,
+            mean: self.mean_rank,
+            n_queries: self.queries,
+            n_excluded: self.excluded,
+        }
+    }
+}
+
+/// The numbers of one evaluation and under which protocol they were taken.
+pub(crate) fn report_text(report: &Report) -> String {
+    let header = ["", "", "i2t", "t2i"].map(str::to_owned).to_vec();
+    let mut rows = vec![header];
+    for &metric in truepair_core::metric::METRICS {
+        let cells = match metric.read(report) {
+            Measure::PerDirection { image_to_text, text_to_image } => {
+                [shown(image_to_text, metric.unit()), shown(text_to_image, metric.unit())]
+            }
+            Measure::Joint(value) => [shown(value, metric.unit()), String::new()],
+        };
+        let mut row = vec![metric.name().to_owned(), metric.arrow().to_string()];
+        row.extend(cells);
+        rows.push(row);
+    }
+    format!("{}\nrecalls in percent\n{}", table(&rows), protocol_text(&report.protocol))
+}
+
+fn protocol_text(protocol: &Protocol) -> String {
+    let noise = match &protocol.noise {
+        None => "none planted".to_owned(),
+        Some(noise) => format!("{} {:.4} ({})", noise.protocol, noise.rate, noise.sha256),
+    };
+    fields(&[
+        ("data", format!("{}, split {}", protocol.data, protocol.split)),
+        (
+            "size",
+            format!(
+                "{} images, {} captions, {} per image",
+                protocol.n_images, protocol.n_captions, protocol.captions_per_image
+            ),
+        ),
+        ("folds", protocol.folds.to_string()),
+        ("ensemble", protocol.ensemble.to_string()),
+        ("training noise", noise),
+        ("ties", "count against the matcher".to_owned()),
+    ])
+}
+
+/// Two results of one protocol side by side, with what the first gained over the second.
+pub(crate) fn comparison(comparison: &Comparison) -> String {
+    let mut rows = vec![["", "", "this", "other", "gain"].map(str::to_owned).to_vec()];
+    for row in &comparison.rows {
+        let unit = row.metric.unit();
+        let direction = match row.direction {
+            Some(Direction::ImageToText) => "i2t",
+            Some(Direction::TextToImage) => "t2i",
+            None => "both",
+        };
+        rows.push(vec![
+            row.metric.name().to_owned(),
+            direction.to_owned(),
+            shown(row.first, unit),
+            shown(row.second, unit),
+            format!("{:+.1}", in_print(-row.gain(), unit)),
+        ]);
+    }
+    table(&rows)
+}
+
+fn shown(value: f64, unit: Unit) -> String {
+    format!("{:.1}", in_print(value, unit))
+}
+
+fn in_print(value: f64, unit: Unit) -> f64 {
+    match unit {
+        Unit::Fraction | Unit::SumOfFractions => percent(value),
+        Unit::Rank => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use truepair_core::pair::Pair;
+    use truepair_core::relevance::Relevance;
+
+    use super::*;
+
+    fn report(recall1: f64) -> Report {
+        let pairs: Vec<Pair> = (0..10).map(|n| Pair { image: n / 5, caption: n }).collect();
+        let side = truepair_core::metric::Retrieval {
+            recall1,
+            recall5: 0.5,
+            recall10: 1.0,
+            median: 3.5,
+            mean: 4.25,
+            n_queries: 10,
+            n_excluded: 0,
+        };
+        Report {
+            image_to_text: side,
+            text_to_image: side,
+            rsum: 2.0 * (recall1 + 1.5),
+            protocol: Protocol::new("toy", "test", &Relevance::from_pairs(2, 10, &pairs)),
+        }
+    }
+
+    #[test]
+    fn recalls_are_percentages_and_come_back() {
+        let stored = serde_json::to_value(Retrieval::of(&report(0.25))).unwrap();
+        assert_eq!(stored["i2t"]["r1"], 25.0);
+        assert_eq!(stored["rsum"], 350.0);
+        let read: Retrieval = serde_json::from_value(stored).unwrap();
+        assert_eq!(read.with_protocol(report(0.25).protocol), report(0.25));
+    }
+
+    #[test]
+    fn the_protocol_stands_under_the_numbers() {
+        expect![[r#"
+                              i2t    t2i
+            ----------------------------
+            recall@1     ↑   25.0   25.0
+            recall@5     ↑   50.0   50.0
+            recall@10    ↑  100.0  100.0
+            median-rank  ↓    3.5    3.5
+            mean-rank    ↓    4.2    4.2
+            rsum         ↑  350.0
+
+            recalls in percent
+            data            toy, split test
+            size            2 images, 10 captions, 5 per image
+            folds           1
+            ensemble        1
+            training noise  none planted
+            ties            count against the matcher
+        "#]]
+        .assert_eq(&report_text(&report(0.25)));
+    }
+
+    #[test]
+    fn a_gain_is_what_this_result_has_over_the_other() {
+        let text = comparison(&report(0.5).compare(&report(0.25)).unwrap());
+        assert!(text.contains("+25.0") && text.contains("+50.0"), "{text}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Fills the template; every text of the data passes through its escaping.
+
+use anyhow::{Context, Result};
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use truepair_core::audit::{Findings, Outcome};
+use truepair_core::dataset::Dataset;
+use truepair_core::noise::Manifest;
+
+use super::figure::{Figure, RateBar, figures, rate_bar};
+use super::gallery::{self, Card};
+use super::headline::{Counts, Headline, headline, sentence};
+use super::number::{count, counted, percent};
+use super::picture::Pictures;
+use super::summary::{Tile, cuts, tiles};
+use super::{Fact, NextStep, ReportContext};
+use crate::verdict_table::Row;
+
+const STYLE: &str = include_str!("../../templates/report.css");
+const SCRIPT: &str = include_str!("../../templates/report.js");
+
+/// Pairs shown when nothing was found, where a long gallery would accuse without evidence.
+const SHOWN_WITHOUT_EVIDENCE: usize = 12;
+
+/// Everything that a report is made of.
+pub(super) struct Content<'a> {
+    pub(super) context: &'a ReportContext<'a>,
+    pub(super) dataset: &'a Dataset,
+    pub(super) findings: &'a Findings,
+    pub(super) keep: &'a [bool],
+    /// One row per verdict, in the verdicts' order.
+    pub(super) rows: &'a [Row<'a>],
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    style: &'static str,
+    script: &'static str,
+    /// Content security policy: nothing is loaded, and only the report's own script runs.
+    policy: String,
+    dataset: &'a Dataset,
+    headline: Headline,
+    rate_bar: Option<RateBar>,
+    next_steps: &'a [NextStep],
+    tiles: Vec<Tile>,
+    figures: Vec<Figure>,
+    cuts: Vec<CutLine>,
+    worst: Gallery<'a>,
+    borderline: Gallery<'a>,
+    picture_note: Option<String>,
+    notes: Vec<String>,
+    protocol: Vec<Fact>,
+}
+
+/// A list of cards with its words.
+struct Gallery<'a> {
+    title: &'static str,
+    intro: String,
+    cards: Vec<Card<'a>>,
+    /// Whether cards have a field for a picture.
+    pictures: bool,
+}
+
+/// One line of the table of thresholds, as shown.
+struct CutLine {
+    threshold: String,
+    dropped: String,
+    good_dropped: String,
+    share_bad_kept: String,
+}
+
+/// The whole page.
+///
+/// # Errors
+/// Never with this template; the engine's signature allows for filters that fail.
+pub(super) fn render(content: &Content<'_>) -> Result<String> {
+    let findings = content.findings;
+    let counts = Counts::new(findings, content.keep);
+    let mut pictures = Pictures::new(content.dataset, content.context.limits.picture_bytes);
+    let (worst, borderline) = galleries(content, &mut pictures);
+    let page = Page {
+        style: STYLE,
+        script: SCRIPT,
+        policy: policy(),
+        dataset: content.dataset,
+        headline: headline(findings, counts),
+        rate_bar: rate_bar(findings),
+        next_steps: &content.context.next_steps,
+        tiles: tiles(findings, counts),
+        figures: figures(findings),
+        cuts: cut_lines(findings),
+        worst,
+        borderline,
+        picture_note: picture_note(&pictures),
+        notes: findings.notes.iter().map(|note| sentence(note)).collect(),
+        protocol: protocol(content),
+    };
+    page.render().context("the report's template")
+}
+
+fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery<'a>, Gallery<'a>) {
+    let (verdicts, limits) = (&content.findings.verdicts, content.context.limits);
+    let found = content.findings.outcome == Outcome::MismatchedPairs;
+    let n_worst = if found {
+        limits.worst
+    } else {
+        limits.worst.min(SHOWN_WITHOUT_EVIDENCE)
+    };
+    let n_borderline = if found { limits.borderline } else { 0 };
+    let mut worst = gallery::worst(verdicts, n_worst);
+    if found {
+        // In small data the limit reaches pairs that are probably good; they are not "the worst".
+        worst.retain(|&index| verdicts[index].posterior > 0.5);
+    }
+    let mut borderline = gallery::borderline(verdicts, n_borderline);
+    borderline.retain(|index| !worst.contains(index));
+
+    let manifest = content.context.manifest;
+    let mut worst_cards = gallery::cards(&worst, content.rows, verdicts, manifest, pictures);
+    let mut borderline_cards =
+        gallery::cards(&borderline, content.rows, verdicts, manifest, pictures);
+    gallery::add_suggestions(&mut worst_cards, &worst, verdicts, pictures);
+    gallery::add_suggestions(&mut borderline_cards, &borderline, verdicts, pictures);
+
+    let exist = pictures.exist();
+    let (title, intro) = worst_words(found, worst.len(), verdicts.len());
+    (
+        Gallery {
+            title,
+            intro,
+            cards: worst_cards,
+            pictures: exist,
+        },
+        Gallery {
+            title: "Borderline pairs",
+            intro:
+                "The audit cannot decide these alone; a minute of looking at them tells whether \
+                    a stricter or a laxer threshold suits your data."
+                    .to_owned(),
+            cards: borderline_cards,
+            pictures: exist,
+        },
+    )
+}
+
+fn worst_words(found: bool, shown: usize, all: usize) -> (&'static str, String) {
+    if found {
+        let intro = format!(
+            "The {} with the highest probability of being mismatched, of {}. The verdict tables \
+             beside this report hold all of them.",
+            counted(shown as u64, "pair"),
+            count(all as u64)
+        );
+        ("The worst pairs", intro)
+    } else {
+        let intro = "These rank lowest, as some pairs must; the audit does not call them \
+                     mismatched."
+            .to_owned();
+        ("The pairs that rank lowest", intro)
+    }
+}
+
+fn cut_lines(findings: &Findings) -> Vec<CutLine> {
+    if findings.outcome != Outcome::MismatchedPairs {
+        return Vec::new();
+    }
+    let posteriors: Vec<f64> = findings
+        .verdicts
+        .iter()
+        .map(|verdict| verdict.posterior)
+        .collect();
+    let lines = cuts(&posteriors).into_iter().map(|cut| CutLine {
+        threshold: percent(cut.threshold),
+        dropped: count(cut.dropped),
+        good_dropped: count(cut.good_dropped.round() as u64),
+        share_bad_kept: percent(cut.share_bad_kept),
+    });
+    lines.collect()
+}
+
+fn picture_note(pictures: &Pictures<'_>) -> Option<String> {
+    let mut sentences = Vec::new();
+    if pictures.n_left_out > 0 {
+        sentences.push(format!(
+            "{} left out to keep this file small.",
+            counted(pictures.n_left_out as u64, "picture")
+        ));
+    }
+    if pictures.n_unreadable > 0 {
+        sentences.push(format!(
+            "{} could not be read.",
+            counted(pictures.n_unreadable as u64, "picture")
+        ));
+    }
+    (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+fn protocol(content: &Content<'_>) -> Vec<Fact> {
+    let (context, dataset) = (content.context, content.dataset);
+    let duplicates = content.findings.duplicates;
+    let mut facts = vec![
+        fact("Data", dataset.name.clone()),
+        fact("Format", dataset.format.to_owned()),
+        fact("Split", dataset.split.clone()),
+        fact("Pairs", count(dataset.pairs.len() as u64)),
+        fact("Matcher", context.matcher.clone()),
+        fact("Seed", context.seed.to_string()),
+        fact("Repeated captions", count(duplicates.captions)),
+        fact("Repeated images", count(duplicates.images)),
+    ];
+    match context.manifest {
+        Some(manifest) => {
+            facts.push(fact("Injected noise", noise_words(manifest)));
+            facts.push(fact("Noise index SHA-256", manifest.sha256.clone()));
+            facts.extend(
+                manifest
+                    .notes
+                    .iter()
+                    .map(|note| fact("On the noise", note.clone())),
+            );
+        }
+        None => facts.push(fact("Injected noise", "none".to_owned())),
+    }
+    facts.extend(context.protocol.iter().cloned());
+    facts
+}
+
+fn noise_words(manifest: &Manifest) -> String {
+    let mut words = format!(
+        "{}, realized {}",
+        manifest.protocol,
+        percent(manifest.realized)
+    );
+    if let Some(requested) = manifest.requested {
+        words.push_str(&format!(", requested {}", percent(requested)));
+    }
+    if let Some(seed) = manifest.seed {
+        words.push_str(&format!(", seed {seed}"));
+    }
+    if let Some(file) = &manifest.file {
+        words.push_str(&format!(", file {file}"));
+    }
+    words
+}
+
+fn fact(name: &str, value: String) -> Fact {
+    Fact {
+        name: name.to_owned(),
+        value,
+    }
+}
+
+/// The hash admits exactly [`SCRIPT`]; a caption that got past the escaping could still not run.
+fn policy() -> String {
+    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+    format!(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; \
+         base-uri 'none'; form-action 'none'"
+    )
+}

@@ -1,0 +1,182 @@
+//! What the program promises, on data small enough for a debug build.
+
+use std::fs;
+use std::path::Path;
+
+use crate::files::{self, DIM, EACH};
+use crate::{listing, truepair};
+
+fn home(n_images: usize) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    files::precomp(&home.path().join("data"), "train", n_images);
+    home
+}
+
+#[test]
+fn inspect_says_what_was_found() {
+    let home = home(60);
+    let done = truepair(home.path(), &["inspect", "data", "--json"]).json();
+    assert_eq!(done["format"], "precomp");
+    let text = truepair(home.path(), &["inspect", "data"]).out;
+    for part in ["precomp", "train", "60", "300"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
+    let home = home(200);
+    let args = ["audit", "data", "--frozen", "--noise", "caption:0.3", "--seed", "3", "--out", "out", "--json"];
+    let done = truepair(home.path(), &args).json();
+    assert_eq!(done["pairs"], 1000);
+    assert_eq!(done["verdict"], "mismatched-pairs");
+    let realized = done["truth"]["realised"].as_f64().unwrap();
+    let rate = |name: &str| done["noise_rate"][name].as_f64().unwrap();
+    assert!((realized - 0.3).abs() < 0.02, "{realized}");
+    assert!((rate("estimate") - realized).abs() < 0.05, "{done}");
+    assert!(rate("low") <= rate("estimate") && rate("estimate") <= rate("high"));
+    assert!(done["truth"]["auc"].as_f64().unwrap() > 0.95, "{done}");
+    for name in ["ece", "brier", "precision", "recall"] {
+        assert!(done["truth"][name].is_f64(), "{name}");
+    }
+    let outputs = done["outputs"].as_array().unwrap();
+    for name in [
+        "verdicts.parquet", "verdicts.csv", "verdicts.jsonl", "report.html", "findings.json",
+        "manifest.json", "summary.json",
+    ] {
+        let path = format!("out/{name}");
+        assert!(outputs.iter().any(|output| output == path.as_str()), "{path}");
+    }
+    for output in outputs {
+        assert!(home.path().join(output.as_str().unwrap()).exists(), "{output}");
+    }
+    let files = listing(&home.path().join("out"));
+    assert!(files.iter().all(|file| !file.to_string_lossy().contains("partial")), "{files:?}");
+    let csv = fs::read_to_string(home.path().join("out/verdicts.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1001);
+    let stored = fs::read_to_string(home.path().join("out/summary.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).unwrap(), done);
+}
+
+#[test]
+fn the_cleaned_list_is_data_again() {
+    let home = home(100);
+    let args = ["audit", "data", "--frozen", "--noise", "caption:0.3", "--out", "out", "--json"];
+    let kept = truepair(home.path(), &args).json()["decision"]["kept"].clone();
+    let cleaned = truepair(home.path(), &["audit", "out/cleaned", "--frozen", "--json"]).json();
+    assert_eq!(cleaned["pairs"], kept);
+    assert!(cleaned["noise_rate"]["estimate"].as_f64().unwrap() < 0.05, "{cleaned}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_audit_whatever_the_threads() {
+    let home = home(100);
+    let run = |threads: &str| {
+        let args = ["audit", "data", "--frozen", "--noise", "image:0.2", "--seed", "9", "--threads", threads, "--json"];
+        let mut done = truepair(home.path(), &args).json();
+        done["seconds"] = 0.into();
+        done
+    };
+    assert_eq!(run("1"), run("2"));
+    assert!(!home.path().join("out").exists());
+}
+
+#[test]
+fn the_self_check_reports_what_it_injected() {
+    let home = home(200);
+    let args = ["audit", "data", "--frozen", "--inject", "0.2", "--json"];
+    let check = truepair(home.path(), &args).json()["self_check"].clone();
+    assert!((check["injected"].as_f64().unwrap() - 0.2).abs() < 0.01, "{check}");
+    let recovered = check["recovered_rate"]["estimate"].as_f64().unwrap();
+    assert!((recovered - check["expected_rate"].as_f64().unwrap()).abs() < 0.05, "{check}");
+}
+
+#[test]
+fn a_gate_exits_with_1_only_when_it_is_not_met() {
+    let home = home(100);
+    let gate = |noise: &str, limit: &str| {
+        truepair(home.path(), &["audit", "data", "--frozen", "--noise", noise, "--fail-above", limit])
+    };
+    assert_eq!(gate("caption:0.3", "0.5").code, Some(0));
+    let failed = gate("caption:0.3", "0.1");
+    assert_eq!(failed.code, Some(1));
+    assert!(failed.err.contains("gate not met"), "{}", failed.err);
+    assert!(failed.out.contains("noise rate"), "{}", failed.out);
+}
+
+#[test]
+fn scores_that_know_nothing_get_no_verdicts() {
+    let home = home(100);
+    let (images, _) = files::embeddings(100);
+    let reversed: Vec<f32> = images.chunks(DIM).rev().flat_map(|row| vec![row; EACH]).flatten().copied().collect();
+    files::rows(&home.path().join("data/train_caps_near.npy"), &reversed);
+    let done = truepair(home.path(), &["audit", "data", "--frozen", "--out", "out", "--json"]).json();
+    assert_eq!(done["verdict"], "refused");
+    assert_eq!(done["decision"]["dropped"], 0);
+    let gate = truepair(home.path(), &["audit", "data", "--frozen", "--fail-above", "1"]);
+    assert_eq!(gate.code, Some(1));
+}
+
+#[test]
+fn an_earlier_audit_is_replaced_only_by_force() {
+    let home = home(60);
+    let audit = |extra: &[&str]| {
+        let args = [&["audit", "data", "--frozen", "--out", "out"][..], extra].concat();
+        truepair(home.path(), &args)
+    };
+    assert_eq!(audit(&[]).code, Some(0));
+    let again = audit(&[]);
+    assert_eq!(again.code, Some(2));
+    assert!(again.err.contains("--force"), "{}", again.err);
+    assert_eq!(audit(&["--force"]).code, Some(0));
+}
+
+#[test]
+fn text_goes_to_standard_output_and_remarks_to_standard_error() {
+    let home = home(60);
+    let done = truepair(home.path(), &["audit", "data", "--frozen"]);
+    assert!(done.out.contains("noise rate") && done.out.contains("--out DIR"), "{}", done.out);
+    assert!(done.err.starts_with("data, split train: 300 pairs of 60 images"), "{}", done.err);
+}
+
+#[test]
+fn perfect_embeddings_rank_perfectly_and_print_percent() {
+    let home = tempfile::tempdir().unwrap();
+    let (images, _) = files::embeddings(20);
+    files::rows(&home.path().join("a.npy"), &images);
+    let args = ["eval", "--embeddings", "a.npy", "a.npy", "--name", "toy", "--json"];
+    let done = truepair(home.path(), &args).json();
+    assert_eq!((done["unit"].as_str(), done["rsum"].as_f64()), (Some("percent"), Some(600.0)));
+    assert_eq!(done["i2t"]["r1"], 100.0);
+    assert_eq!(done["protocol"]["data"], "toy");
+    assert_eq!(done["protocol"]["folds"], 1);
+}
+
+#[test]
+fn equal_scores_rank_last() {
+    let home = tempfile::tempdir().unwrap();
+    files::rows(&home.path().join("s.npy"), &[0.25; DIM * DIM]);
+    let done = truepair(home.path(), &["eval", "--scores", "s.npy", "--json"]).json();
+    assert_eq!((done["rsum"].as_f64(), done["t2i"]["median_rank"].as_f64()), (Some(0.0), Some(16.0)));
+}
+
+#[test]
+fn results_are_compared_only_under_one_protocol() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), "one.json", &["--folds", "1"]);
+    let alike = ["eval", "--scores", "s.npy", "--compare-with", "one.json"];
+    let done = truepair(home.path(), &alike);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("gain"), "{}", done.out);
+    let unlike = ["eval", "--scores", "s.npy", "--folds", "4", "--compare-with", "one.json"];
+    let done = truepair(home.path(), &unlike);
+    assert_eq!((done.code, done.out.as_str()), (Some(2), ""));
+    assert!(done.err.contains("folds: 4, not 1"), "{}", done.err);
+}
+
+fn store(home: &Path, name: &str, extra: &[&str]) {
+    let scores: Vec<f32> = (0..DIM * DIM).map(|n| (n as f32 * 0.7).sin()).collect();
+    files::rows(&home.join("s.npy"), &scores);
+    let done = truepair(home, &[&["eval", "--scores", "s.npy", "--json"][..], extra].concat());
+    fs::write(home.join(name), done.out).unwrap();
+}

@@ -1,0 +1,74 @@
+//! Small data sets in the formats users have, written byte by byte.
+
+use std::fs;
+use std::path::Path;
+
+use truepair_core::rng::{Seed, normal};
+
+/// Numbers per embedding.
+pub(crate) const DIM: usize = 16;
+
+/// Captions per image.
+pub(crate) const EACH: usize = 5;
+
+/// Writes a `.npy` file, version 1.0, C order.
+pub(crate) fn npy(path: &Path, descr: &str, shape: &[usize], bytes: &[u8]) {
+    let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    while !(header.len() + 11).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(bytes);
+    fs::write(path, file).unwrap();
+}
+
+/// Writes `f32` rows of [`DIM`] numbers.
+pub(crate) fn rows(path: &Path, values: &[f32]) {
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    npy(path, "<f4", &[values.len() / DIM, DIM], &bytes);
+}
+
+/// Writes `int64` numbers.
+pub(crate) fn integers(path: &Path, values: &[i64]) {
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    npy(path, "<i8", &[values.len()], &bytes);
+}
+
+/// Image embeddings, and caption embeddings that lie near those of their images.
+pub(crate) fn embeddings(n_images: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut rng = Seed(5).stream("embeddings", &[]);
+    let images: Vec<f32> = (0..n_images * DIM).map(|_| normal(&mut rng) as f32).collect();
+    let near = |row: &[f32], rng: &mut _| -> Vec<f32> {
+        row.iter().map(|x| x + 0.3 * normal(rng) as f32).collect()
+    };
+    let captions = (0..n_images * EACH)
+        .flat_map(|caption| near(&images[caption / EACH * DIM..][..DIM], &mut rng))
+        .collect();
+    (images, captions)
+}
+
+/// Writes one split in the `precomp` layout, caption embeddings included, into `folder`.
+pub(crate) fn precomp(folder: &Path, split: &str, n_images: usize) {
+    fs::create_dir_all(folder).unwrap();
+    let (images, captions) = embeddings(n_images);
+    rows(&folder.join(format!("{split}_ims.npy")), &images);
+    rows(&folder.join(format!("{split}_caps_near.npy")), &captions);
+    let texts: String = (0..n_images * EACH)
+        .map(|n| format!("picture {} seen for the {n}th time\n", n / EACH))
+        .collect();
+    fs::write(folder.join(format!("{split}_caps.txt")), texts).unwrap();
+    let ids: String = (0..n_images).map(|n| format!("photo-{n}\n")).collect();
+    fs::write(folder.join(format!("{split}_ids.txt")), ids).unwrap();
+}
+
+/// Changes one line of a text file, counted from 1.
+pub(crate) fn set_line(path: &Path, number: usize, line: &[u8]) {
+    let text = fs::read(path).unwrap();
+    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    lines[number - 1] = line;
+    fs::write(path, lines.join(&b'\n')).unwrap();
+}

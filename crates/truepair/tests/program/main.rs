@@ -1,0 +1,74 @@
+//! The program from the outside: run in an empty folder, judged by exit code, output and files.
+
+mod bad_input;
+mod feature;
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a finished program left.
+struct Finished {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Finished {
+    /// The one JSON object on standard output.
+    #[track_caller]
+    fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, Some(0), "{}", self.err);
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {}", self.out))
+    }
+}
+
+/// Runs the program in `home`.
+fn truepair(home: &Path, args: &[&str]) -> Finished {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truepair"));
+    let output = command.current_dir(home).args(args).output().expect("the program was built");
+    Finished {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("the program prints UTF-8"),
+        err: String::from_utf8(output.stderr).expect("the program prints UTF-8"),
+    }
+}
+
+/// Every file below `home`, sorted.
+fn listing(home: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![home.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path.clone());
+            }
+            found.push(path.strip_prefix(home).unwrap().to_path_buf());
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_help_of_every_command_has_examples() {
+    let home = tempfile::tempdir().unwrap();
+    for command in ["demo", "inspect", "audit", "train", "eval"] {
+        let help = truepair(home.path(), &[command, "--help"]);
+        assert_eq!(help.code, Some(0));
+        assert!(help.out.contains(&format!("\n  truepair {command}")), "{}", help.out);
+        assert!(truepair(home.path(), &["--help"]).out.contains(&format!("  {command} ")));
+    }
+}
+
+#[test]
+fn a_usage_error_exits_with_2_and_leaves_standard_output_empty() {
+    let home = tempfile::tempdir().unwrap();
+    for args in [&["audti", "data"][..], &["audit"], &["inspect", "data", "--jsn"], &["eval"]] {
+        let done = truepair(home.path(), args);
+        assert_eq!((done.code, done.out.as_str()), (Some(2), ""), "{args:?}");
+        assert!(done.err.contains("Usage"), "{}", done.err);
+    }
+    assert!(truepair(home.path(), &["inspcet", "x"]).err.contains("inspect"));
+}

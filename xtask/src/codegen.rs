@@ -1,0 +1,98 @@
+//! Tables in `docs/` that are made from the code's own registries, so that they cannot fall behind.
+//!
+//! A document holds `<!-- generated: NAME -->` and `<!-- end -->`; the lines between them are ours.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// Documents that are generated as a whole.
+const PAGES: &[(&str, fn() -> String)] =
+    &[("docs/metrics.md", truepair_core::metric::page), ("docs/noise.md", truepair_core::noise::page)];
+
+/// Every generated table: its name in the documents, and what makes it.
+const TABLES: &[(&str, fn() -> String)] = &[("formats", truepair_core::dataset::formats_table)];
+
+const OPEN: &str = "<!-- generated: ";
+const CLOSE: &str = "<!-- end -->";
+
+/// Rewrites the documents whose tables differ from the code; returns those.
+pub(crate) fn write(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut changed = Vec::new();
+    for (file, text) in outdated(root)? {
+        fs::write(&file, text).with_context(|| file.display().to_string())?;
+        changed.push(file);
+    }
+    Ok(changed)
+}
+
+/// Documents that should read differently, with the text they should have.
+fn outdated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let mut out = Vec::new();
+    for (name, page) in PAGES {
+        let file = root.join(name);
+        // A page that is not there yet is written whole.
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        if text != page() {
+            out.push((file, page()));
+        }
+    }
+    for entry in fs::read_dir(root.join("docs")).context("docs")? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "md") {
+            let text = fs::read_to_string(&file)?;
+            let fresh = refresh(&text).with_context(|| file.display().to_string())?;
+            if fresh != text {
+                out.push((file, fresh));
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn refresh(text: &str) -> Result<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(OPEN) {
+        let (before, after) = rest.split_at(start + OPEN.len());
+        let Some((name, after)) = after.split_once(" -->") else { bail!("`{OPEN}` without ` -->`") };
+        let Some((_, table)) = TABLES.iter().find(|(known, _)| *known == name) else {
+            bail!("no table is called `{name}`")
+        };
+        let Some((_, after)) = after.split_once(CLOSE) else {
+            bail!("table `{name}` has no `{CLOSE}`")
+        };
+        out.push_str(&format!("{before}{name} -->\n{}{CLOSE}", table()));
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_are_up_to_date() {
+        let stale: Vec<PathBuf> =
+            outdated(crate::root()).unwrap().into_iter().map(|(file, _)| file).collect();
+        assert!(stale.is_empty(), "run `cargo run -p xtask -- codegen`: {stale:?}");
+    }
+
+    #[test]
+    fn a_table_is_replaced_between_its_marks_only() {
+        let text = "before\n<!-- generated: formats -->\nold\n<!-- end -->\nafter\n";
+        let fresh = refresh(text).unwrap();
+        assert!(fresh.starts_with("before\n") && fresh.ends_with("<!-- end -->\nafter\n"));
+        assert!(!fresh.contains("old") && fresh.contains("| format |"));
+        assert_eq!(refresh(&fresh).unwrap(), fresh);
+    }
+
+    #[test]
+    fn unknown_and_unclosed_tables_are_errors() {
+        assert!(refresh("<!-- generated: moons -->\n<!-- end -->").is_err());
+        assert!(refresh("<!-- generated: formats -->\n").is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! The house rules that a machine can check; `cargo test` runs them, so no rule lives in CI alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// File names that say nothing about what is inside.
+const NAMELESS: &[&str] = &["utils.rs", "util.rs", "common.rs", "helpers.rs", "types.rs", "misc.rs"];
+
+/// Folders that are not ours to check: build output, data, other people's texts.
+const SKIPPED: &[&str] = &["target", ".git", "runs", "samples", "fixtures", "truepair-demo"];
+
+/// Code that must not be committed anywhere. Split so that this file does not trip over itself.
+const UNFINISHED: &[&str] =
+    &[concat!("todo", "!("), concat!("dbg", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore")];
+
+/// What a library leaves to its caller: printing, ending the process, environment and clock.
+const PROGRAM_ONLY: &[&str] = &[
+    "println!(", "eprintln!(", "print!(", "process::exit", "std::env::", "SystemTime", "Instant::now",
+];
+
+/// Paths that exist on one machine only.
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Use", "rs/"), concat!("/wo", "rk/")];
+
+/// One departure from the rules: where, and what.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) file: PathBuf,
+    pub(crate) line: usize,
+    pub(crate) text: String,
+}
+
+/// Checks every text file below `root`; returns the complaints, sorted by file.
+pub(crate) fn check(root: &Path) -> Result<Vec<Complaint>> {
+    let mut files = Vec::new();
+    collect(root, &mut files)?;
+    files.sort();
+    let mut complaints = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let name = file.strip_prefix(root).unwrap_or(&file);
+        complaints.extend(check_file(name, &text));
+    }
+    Ok(complaints)
+}
+
+/// Lines before the first inline test of every Rust file, longest first.
+pub(crate) fn sizes(root: &Path) -> Result<Vec<(usize, PathBuf)>> {
+    let mut files = Vec::new();
+    collect(root, &mut files)?;
+    let mut sizes = Vec::new();
+    for file in files.into_iter().filter(|file| is_rust(file)) {
+        let text = fs::read_to_string(&file)?;
+        let name = file.strip_prefix(root).unwrap_or(&file);
+        sizes.push((before_tests(&text).lines().count(), name.to_path_buf()));
+    }
+    sizes.sort_by(|a, b| b.cmp(a));
+    Ok(sizes)
+}
+
+fn check_file(name: &Path, text: &str) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut complain = |line, text: String| {
+        complaints.push(Complaint { file: name.to_path_buf(), line, text });
+    };
+    if name.file_name().is_some_and(|name| NAMELESS.iter().any(|bad| name == *bad)) {
+        complain(1, "the name says nothing: name the thing that is inside".to_owned());
+    }
+    if is_rust(name) && is_source(name) && !text.starts_with("//!") {
+        complain(1, "a file opens with `//!` and why it exists".to_owned());
+    }
+    for (index, line) in text.lines().enumerate() {
+        for rule in line_rules(name) {
+            if rule.0.iter().any(|bad| line.contains(bad)) {
+                complain(index + 1, format!("{}: `{}`", rule.1, line.trim()));
+            }
+        }
+    }
+    let library = before_tests(text);
+    for (index, line) in library.lines().enumerate() {
+        for rule in library_rules(name) {
+            let code = line.split("//").next().unwrap_or(line);
+            if rule.0.iter().any(|bad| code.contains(bad)) {
+                complain(index + 1, format!("{}: `{}`", rule.1, line.trim()));
+            }
+        }
+    }
+    complaints
+}
+
+type Rule = (&'static [&'static str], &'static str);
+
+fn line_rules(name: &Path) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = vec![(MACHINE_PATHS, "a path of one machine")];
+    if is_rust(name) {
+        rules.push((UNFINISHED, "unfinished or debugging code"));
+    }
+    rules
+}
+
+/// Rules for the code of the two libraries, tests excluded.
+fn library_rules(name: &Path) -> Vec<Rule> {
+    let core = name.starts_with("crates/truepair-core/src");
+    let train = name.starts_with("crates/truepair-train/src");
+    if !is_rust(name) || !(core || train) || is_test_file(name) {
+        return Vec::new();
+    }
+    let mut rules: Vec<Rule> = vec![(PROGRAM_ONLY, "a library leaves this to the program")];
+    if core {
+        rules.push((&["burn::"], "the core does not know the tensor framework"));
+    }
+    if train {
+        rules.push((&["Manifest"], "the training path never sees the truth about noise"));
+    }
+    rules
+}
+
+fn before_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+fn is_rust(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
+fn is_source(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "src")
+}
+
+fn is_test_file(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem == "tests" || stem == "golden")
+}
+
+fn collect(folder: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if !SKIPPED.contains(&name) {
+                collect(&path, out)?;
+            }
+        } else if is_text(&path) {
+            out.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_text(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("rs" | "toml" | "md" | "html" | "css" | "js" | "json")) || path.ends_with(".ci/run")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(name: &str, text: &str) -> Vec<usize> {
+        check_file(Path::new(name), text).into_iter().map(|complaint| complaint.line).collect()
+    }
+
+    #[test]
+    fn the_repository_is_tidy() {
+        let complaints = check(crate::root()).unwrap();
+        let report: Vec<String> = complaints
+            .iter()
+            .map(|one| format!("{}:{}: {}", one.file.display(), one.line, one.text))
+            .collect();
+        assert!(report.is_empty(), "\n{}\n", report.join("\n"));
+    }
+
+    #[test]
+    fn names_and_openings_are_checked() {
+        assert_eq!(lines("crates/a/src/utils.rs", "//! Things."), [1]);
+        assert_eq!(lines("crates/a/src/rank.rs", "fn rank() {}"), [1]);
+        assert!(lines("crates/a/src/rank.rs", "//! Ranks.").is_empty());
+    }
+
+    #[test]
+    fn libraries_do_not_print_but_their_tests_and_the_program_may() {
+        let text = "//! A.\nfn a() { println!(\"x\") }\n#[cfg(test)]\nmod tests { println!() }";
+        assert_eq!(lines("crates/truepair-core/src/a.rs", text), [2]);
+        assert!(lines("crates/truepair/src/a.rs", text).is_empty());
+        let comment = "//! A.\n// println!( is for programs\n";
+        assert!(lines("crates/truepair-core/src/a.rs", comment).is_empty());
+    }
+
+    #[test]
+    fn truth_stays_out_of_the_training_crate() {
+        assert_eq!(lines("crates/truepair-train/src/a.rs", "//! A.\nuse noise::Manifest;"), [2]);
+        assert!(lines("crates/truepair-core/src/a.rs", "//! A.\nuse noise::Manifest;").is_empty());
+    }
+
+    #[test]
+    fn unfinished_code_and_machine_paths_are_found_anywhere() {
+        let text = format!("//! A.\nfn a() {{ {}) }}\n", UNFINISHED[0]);
+        assert_eq!(lines("crates/truepair/src/a.rs", &text), [2]);
+        assert_eq!(lines("README.md", &format!("see {}me/data", MACHINE_PATHS[0])), [1]);
+    }
+}

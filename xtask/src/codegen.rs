@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// Documents that are generated as a whole.
-const PAGES: &[(&str, fn() -> String)] =
-    &[("docs/metrics.md", truepair_core::metric::page), ("docs/noise.md", truepair_core::noise::page)];
+const PAGES: &[(&str, fn() -> String)] = &[
+    ("docs/methods.md", truepair_train::methods_page),
+    ("docs/metrics.md", truepair_core::metric::page),
+    ("docs/noise.md", truepair_core::noise::page),
+];
 
 /// Every generated table: its name in the documents, and what makes it.
 const TABLES: &[(&str, fn() -> String)] = &[("formats", truepair_core::dataset::formats_table)];
@@ -78,7 +81,7 @@ mod tests {
     fn the_documents_are_up_to_date() {
         let stale: Vec<PathBuf> =
             outdated(crate::root()).unwrap().into_iter().map(|(file, _)| file).collect();
-        assert!(stale.is_empty(), "run `cargo run -p xtask -- codegen`: {stale:?}");
+        assert!(stale.is_empty(), "run `cargo run --release -p xtask -- codegen`: {stale:?}");
     }
 
     #[test]

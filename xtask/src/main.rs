@@ -1,4 +1,4 @@
-//! The repository's own chores: `cargo run -p xtask -- tidy` and `cargo run -p xtask -- codegen`.
+//! The repository's own chores: `cargo run --release -p xtask -- tidy` and `cargo run --release -p xtask -- codegen`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers")]
 
 mod codegen;

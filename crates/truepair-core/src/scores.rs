@@ -50,7 +50,7 @@ impl Matrix {
     /// If `dim` is 0 or does not divide the number of values.
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
         assert!(
-            dim > 0 && values.len() % dim == 0,
+            dim > 0 && values.len().is_multiple_of(dim),
             "{} values are no rows of {dim}",
             values.len()
         );
@@ -210,7 +210,7 @@ impl Scorer for MeanScorer<'_> {
 /// # Panics
 /// If a slice's length does not fit the others.
 pub fn multiply_transposed(a: &[f32], b: &[f32], d: usize, out: &mut [f32]) {
-    assert!(d > 0 && a.len() % d == 0 && b.len() % d == 0, "rows of another width");
+    assert!(d > 0 && a.len().is_multiple_of(d) && b.len().is_multiple_of(d), "rows of another width");
     let (m, n) = (a.len() / d, b.len() / d);
     assert_eq!(out.len(), m * n, "product of another size");
     if m == 0 || n == 0 {

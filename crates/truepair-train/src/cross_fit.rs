@@ -1,9 +1,9 @@
 //! Cross-fitting: scores of every pair by matchers that never trained on it.
 //!
 //! Pairs are cut into folds by image, so that all captions of an image and all copies of it stand in
-//! one fold. For each fold a few matchers train on the other folds; their averaged scores judge the
-//! fold. A second pass may train on what the first pass keeps. Folds run side by side, each on one
-//! thread, because small matrix products gain little from a second one.
+//! one fold. For each fold a matcher trains on the other folds and judges the fold. The data is cut
+//! several times, and a last round trains on what the rounds before keep. Folds run side by side,
+//! each on one thread, because small matrix products gain little from a second one.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error as CoreError;
 use truepair_core::audit::{
-    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, conclude, judge_fold,
+    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, average_repeats, conclude,
+    judge_fold,
 };
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::{Seed, shuffle};
-use truepair_core::scores::{MeanScorer, Scorer};
 use truepair_core::watch::Watch;
 
 use crate::backbone::{BackboneConfig, GruConfig, MlpConfig};
@@ -32,10 +32,12 @@ use crate::trainer::train;
 pub struct CrossFitConfig {
     /// Folds, at least 2.
     pub folds: usize,
-    /// Matchers per fold whose scores are averaged, at least 1.
-    pub members: usize,
-    /// Further passes that train on the pairs that the pass before holds matched.
-    pub refits: usize,
+    /// Times that the data is cut anew and judged by fresh matchers, at least 1; the statistics are
+    /// averaged before they are calibrated.
+    pub repeats: usize,
+    /// Whether the pairs that these repeats hold matched train one more round of matchers, whose
+    /// statistics join the average.
+    pub refit: bool,
     /// How a matcher of the first pass is trained.
     pub recipe: Recipe,
     /// The statistics.
@@ -46,8 +48,8 @@ impl Default for CrossFitConfig {
     fn default() -> Self {
         Self {
             folds: 3,
-            members: 1,
-            refits: 1,
+            repeats: 2,
+            refit: true,
             recipe: recipe(StrategyConfig::Rcl(RclConfig::default())),
             audit: AuditOptions::default(),
         }
@@ -79,51 +81,64 @@ pub fn cross_fit(
     seed: Seed,
     session: &mut Session<'_>,
 ) -> Result<Findings> {
-    if config.folds < 2 || config.members < 1 {
+    if config.folds < 2 || config.repeats < 1 {
         return Err(CoreError::argument(
             format!(
-                "cannot cross-fit with {} folds of {}",
-                config.folds, config.members
+                "cannot cross-fit with {} folds and {} repeats",
+                config.folds, config.repeats
             ),
-            "use at least 2 folds and 1 matcher a fold",
+            "use at least 2 folds and 1 repeat",
         )
         .into());
     }
-    let fold_of_pair = assign_folds(dataset, links, config.folds, seed);
-    let mut findings: Option<Findings> = None;
-    for pass in 0..=config.refits {
-        let kept: Option<Vec<bool>> = match &findings {
-            Some(found) if found.outcome == Outcome::MismatchedPairs => Some(
-                found
-                    .verdicts
-                    .iter()
-                    .map(|verdict| verdict.posterior < 0.5)
-                    .collect(),
-            ),
-            // Nothing to leave out, or nothing known: a further pass would repeat the first.
-            Some(_) => break,
-            None => None,
-        };
-        let pass = Pass {
+    let cuts: Vec<Vec<u32>> = (0..config.repeats as u64)
+        .map(|repeat| assign_folds(dataset, links, config.folds, seed.child("cut", repeat)))
+        .collect();
+    let cells = cells(&cuts, config.folds);
+    let mut statistics = Vec::new();
+    for (repeat, fold_of_pair) in cuts.iter().enumerate() {
+        let round = Round {
             dataset,
             links,
             config,
-            fold_of_pair: &fold_of_pair,
-            resolved: resolve(dataset, config, kept.is_some())?,
-            kept,
-            index: pass as u64,
+            fold_of_pair,
+            cells: &cells,
+            resolved: resolve(dataset, config, false)?,
+            kept: None,
+            index: repeat as u64,
             seed,
         };
-        let folds = pass.run(session)?;
-        findings = Some(conclude(
-            &dataset.pairs,
-            links,
-            &folds,
-            &config.audit,
-            seed,
-        )?);
+        statistics.push(round.run(session)?);
     }
-    Ok(findings.expect("the first pass always concludes"))
+    let conclude = |statistics: &[Vec<FoldStatistics>]| -> Result<Findings> {
+        let averaged = average_repeats(statistics)?;
+        Ok(conclude(&dataset.pairs, links, &averaged, &config.audit, seed)?)
+    };
+    let findings = conclude(&statistics)?;
+    // Without a mismatch to leave out, a refit would be one more repeat.
+    if !config.refit || findings.outcome != Outcome::MismatchedPairs {
+        return Ok(findings);
+    }
+    let kept = findings.verdicts.iter().map(|verdict| verdict.posterior < 0.5).collect();
+    let round = Round {
+        dataset,
+        links,
+        config,
+        fold_of_pair: &cuts[0],
+        cells: &cells,
+        resolved: resolve(dataset, config, true)?,
+        kept: Some(kept),
+        index: config.repeats as u64,
+        seed,
+    };
+    statistics.push(round.run(session)?);
+    conclude(&statistics)
+}
+
+/// Per pair, a label that is equal only for pairs that share a fold in every cut.
+fn cells(cuts: &[Vec<u32>], n_folds: usize) -> Vec<u32> {
+    let label = |pair: usize| cuts.iter().fold(0, |cell, cut| cell * n_folds as u32 + cut[pair]);
+    (0..cuts[0].len()).map(label).collect()
 }
 
 /// Token backbones start small: an audit's folds hold few captions.
@@ -151,12 +166,13 @@ fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Co
     recipe.resolve(dataset)
 }
 
-/// One round of cross-fitting.
-struct Pass<'a> {
+/// One round of cross-fitting: every fold judged once.
+struct Round<'a> {
     dataset: &'a Dataset,
     links: &'a Links,
     config: &'a CrossFitConfig,
     fold_of_pair: &'a [u32],
+    cells: &'a [u32],
     resolved: Config,
     /// Pairs that may be trained on; `None` = all.
     kept: Option<Vec<bool>>,
@@ -164,20 +180,23 @@ struct Pass<'a> {
     seed: Seed,
 }
 
-impl Pass<'_> {
+impl Round<'_> {
     /// Judges every fold, as many at a time as there are threads.
     fn run(&self, session: &mut Session<'_>) -> Result<Vec<FoldStatistics>> {
         let n_folds = self.config.folds;
         let n_workers = rayon::current_num_threads().clamp(1, n_folds);
         let stage = match self.index {
             0 => "cross-fit".to_owned(),
-            pass => format!("cross-fit, refit {pass}"),
+            round if (round as usize) < self.config.repeats => {
+                format!("cross-fit, repeat {}", round + 1)
+            }
+            _ => "cross-fit, refit".to_owned(),
         };
         let shared = Mutex::new(Shared {
             watch: &mut *session.watch,
             stage,
             epochs: 0,
-            n_epochs: n_folds * self.config.members * self.n_epochs()?,
+            n_epochs: n_folds * self.n_epochs()?,
         });
         let (stop, now) = (session.stop, session.now);
         let next = AtomicUsize::new(0);
@@ -230,26 +249,18 @@ impl Pass<'_> {
             .map(|(pair, &of)| of != fold && self.kept.as_ref().is_none_or(|kept| kept[pair]))
             .collect();
         let data = self.dataset.with_pairs_kept(&keep);
-        let mut scorers: Vec<Box<dyn Scorer>> = Vec::new();
-        for member in 0..self.config.members as u64 {
-            let seed = self
-                .seed
-                .child("pass", self.index)
-                .child("fold", u64::from(fold));
-            let seed = seed.child("member", member);
-            let trained = train(&data, None, &self.resolved, seed, session)?;
-            scorers.push(trained.scorer(self.dataset, &mut ())?);
-        }
-        let scorer = MeanScorer(scorers);
+        let seed = (self.seed.child("round", self.index)).child("fold", u64::from(fold));
+        let trained = train(&data, None, &self.resolved, seed, session)?;
+        let scorer = trained.scorer(self.dataset, &mut ())?;
         let judged: Vec<u32> = (0..self.fold_of_pair.len() as u32)
             .filter(|&pair| self.fold_of_pair[pair as usize] == fold)
             .collect();
         let fold = Fold {
-            scorer: &scorer,
+            scorer: &*scorer,
             pairs: &self.dataset.pairs,
             judged: &judged,
             links: self.links,
-            cells: None,
+            cells: Some(self.cells),
         };
         Ok(judge_fold(&fold, &self.config.audit, self.seed, &mut ())?)
     }

@@ -31,6 +31,11 @@ impl Init {
         self.fill(shape, |rng| normal(rng) * deviation)
     }
 
+    /// All equal, and not trained.
+    pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
+        self.fill(shape, |_| value).set_require_grad(false)
+    }
+
     /// All zero.
     pub fn zeros<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
         self.fill(shape, |_| 0.0)

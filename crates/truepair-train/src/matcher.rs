@@ -57,6 +57,15 @@ impl MatcherConfig {
 }
 
 impl Matcher {
+    /// Lets both backbones measure a sample of the training data; see [`Backbone::measure`].
+    pub fn measure(self, images: &Input, captions: &Input) -> Self {
+        Self {
+            image: self.image.measure(images),
+            caption: self.caption.measure(captions),
+            similarity: self.similarity,
+        }
+    }
+
     /// Scores `[n_images, n_captions]` of a batch, larger = more similar.
     pub fn scores(&self, images: &Input, captions: &Input, mode: &mut Mode<'_>) -> Tensor<2> {
         let images = self.image.encode(images, mode);

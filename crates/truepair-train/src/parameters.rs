@@ -172,13 +172,9 @@ impl ModuleMapper for Import {
                 ));
                 return value;
             }
-            let device = value.device();
+            let (device, tracked) = (value.device(), value.is_require_grad());
             let loaded = Tensor::from_data(TensorData::new(given.values, shape), &device);
-            if device.is_autodiff() {
-                loaded.require_grad()
-            } else {
-                loaded
-            }
+            loaded.set_require_grad(tracked)
         })
     }
 }

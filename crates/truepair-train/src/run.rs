@@ -13,7 +13,7 @@
 //! A checkpoint is the commit point: it is replaced in one step after everything else of its epoch,
 //! and records how long the growing files were. Whatever a killed run wrote after it is cut off.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -77,10 +77,8 @@ pub(crate) struct Snapshot {
 /// One peer's state after an epoch.
 pub(crate) struct PeerSnapshot {
     pub(crate) weights: Parameters,
-    /// Names in the order of `moments`.
-    pub(crate) names: Vec<String>,
     pub(crate) steps: u64,
-    pub(crate) moments: Vec<Moments>,
+    pub(crate) moments: BTreeMap<String, Moments>,
     pub(crate) ledger: Ledger,
 }
 
@@ -453,7 +451,7 @@ fn checkpoint_bytes(head: &CheckpointHead, snapshot: &Snapshot) -> Vec<u8> {
                 &values.values,
             );
         }
-        for (name, moments) in peer.names.iter().zip(&peer.moments) {
+        for (name, moments) in &peer.moments {
             let shape = [moments.first.len()];
             tensors.push(format!("{at}/first/{name}"), &shape, &moments.first);
             tensors.push(format!("{at}/second/{name}"), &shape, &moments.second);
@@ -524,17 +522,16 @@ impl PeerSnapshot {
         tensors: &mut HashMap<String, Values>,
     ) -> std::result::Result<Self, String> {
         let prefix = format!("{at}/weights/");
-        let mut names: Vec<String> = (tensors.keys())
+        let names: Vec<String> = (tensors.keys())
             .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
             .collect();
-        names.sort_unstable();
         let mut take = |key: String| {
             tensors
                 .remove(&key)
                 .ok_or_else(|| format!("`{key}` is missing"))
         };
         let mut weights = Parameters::new();
-        let mut moments = HashMap::new();
+        let mut moments = BTreeMap::new();
         for name in &names {
             weights.insert(name.clone(), take(format!("{at}/weights/{name}"))?);
             let first = take(format!("{at}/first/{name}"))?.values;
@@ -545,10 +542,8 @@ impl PeerSnapshot {
         for (name, column) in ledger_columns_mut(&mut ledger) {
             *column = take(format!("{at}/ledger/{name}"))?.values;
         }
-        let moments = names.iter().map(|name| moments[name].clone()).collect();
         Ok(Self {
             weights,
-            names,
             steps,
             moments,
             ledger,

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use truepair_core::Error as CoreError;
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
-use truepair_core::rng::Seed;
+use truepair_core::rng::{self, Seed};
 use truepair_core::text::Vocabulary;
 
 use crate::batches::Batches;
@@ -120,11 +120,13 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let strategy = config.strategy.build(config.training.epochs)?;
         let (image, caption) = input_shapes(data, vocabulary.as_ref())?;
+        let sample = sample(data, reader, seed)?;
         let peers = (0..strategy.n_peers() as u64)
             .map(|peer| {
                 let seed = seed.child("peer", peer);
+                let matcher = config.matcher.build(image, caption, seed, device)?;
                 Ok(Peer {
-                    matcher: config.matcher.build(image, caption, seed, device)?,
+                    matcher: matcher.measure(&sample.0, &sample.1),
                     optimizer: config.optimizer.build(),
                     ledger: Ledger::new(data.pairs.len()),
                 })
@@ -459,9 +461,10 @@ impl<'a> Trainer<'a> {
                     let (steps, moments) = peer.optimizer.state();
                     crate::run::PeerSnapshot {
                         weights: parameters::export(&peer.matcher),
-                        names: parameters::names(&peer.matcher),
                         steps,
-                        moments: moments.to_vec(),
+                        moments: (parameters::names(&peer.matcher).into_iter())
+                            .zip(moments.iter().cloned())
+                            .collect(),
                         ledger: peer.ledger.clone(),
                     }
                 })
@@ -472,7 +475,11 @@ impl<'a> Trainer<'a> {
     fn restore(&mut self, snapshot: Snapshot, run: &Run) -> Result<usize> {
         for (peer, saved) in self.peers.iter_mut().zip(snapshot.peers) {
             peer.matcher = parameters::import(peer.matcher.clone(), saved.weights)?;
-            peer.optimizer.restore(saved.steps, saved.moments);
+            let mut moments = saved.moments;
+            let ordered = (parameters::names(&peer.matcher).iter())
+                .map(|name| moments.remove(name).unwrap_or_default())
+                .collect();
+            peer.optimizer.restore(saved.steps, ordered);
             peer.ledger = saved.ledger;
         }
         self.history = run.history()?;
@@ -508,6 +515,16 @@ impl<'a> Trainer<'a> {
             best_epoch: best.epoch,
         })
     }
+}
+
+/// Images and captions of a few thousand random pairs.
+fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Input)> {
+    const SIZE: usize = 4096;
+    let rows = rng::sample(&mut seed.stream("sample", &[]), data.pairs.len(), SIZE);
+    let pairs = rows.iter().map(|&row| data.pairs[row as usize]);
+    let (images, captions): (Vec<u32>, Vec<u32>) =
+        pairs.map(|pair| (pair.image, pair.caption)).unzip();
+    Ok((reader.images(&images)?, reader.captions(&captions)?))
 }
 
 /// The ledger of all given pairs from that of the pairs trained on; the others keep the beliefs

@@ -79,7 +79,7 @@ fn audited(dataset: &Dataset) -> truepair_core::audit::Findings {
 #[test]
 fn the_audit_finds_planted_pairs_and_their_rate() {
     let dataset = synthetic::pairs(900, 360, 4);
-    let truth = synthetic::mismatched(&dataset);
+    let truth = mismatched(&dataset);
     let findings = audited(&dataset);
     assert_eq!(findings.outcome, Outcome::MismatchedPairs);
     let rate = findings.noise_rate;
@@ -102,4 +102,13 @@ fn the_audit_does_not_invent_mismatches() {
         findings.noise_rate
     );
     assert!(findings.noise_rate.low < 0.01, "{:?}", findings.noise_rate);
+}
+
+/// Per pair, whether its image and caption do not belong together.
+fn mismatched(dataset: &Dataset) -> Vec<bool> {
+    dataset
+        .pairs
+        .iter()
+        .map(|pair| pair.image != pair.caption)
+        .collect()
 }

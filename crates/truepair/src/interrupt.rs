@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a shell reports for a program that SIGINT ended.
-pub(crate) const EXIT_CODE: u8 = 130;
+const EXIT_CODE: i32 = 130;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static STOPS_ITSELF: AtomicBool = AtomicBool::new(false);
@@ -23,11 +23,6 @@ pub(crate) fn install() -> anyhow::Result<()> {
 pub(crate) fn stop_flag() -> &'static AtomicBool {
     STOPS_ITSELF.store(true, Ordering::SeqCst);
     &STOP
-}
-
-/// Whether a signal asked the work to stop.
-pub(crate) fn requested() -> bool {
-    STOP.load(Ordering::SeqCst)
 }
 
 /// Names a folder of unfinished output that a signal must take along.
@@ -54,5 +49,5 @@ fn on_signal() {
         // The program is about to end: there is nobody left to report a failure to.
         let _ = std::fs::remove_dir_all(folder);
     }
-    std::process::exit(EXIT_CODE.into());
+    std::process::exit(EXIT_CODE);
 }

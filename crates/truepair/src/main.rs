@@ -14,6 +14,8 @@ mod output;
 mod progress;
 mod render;
 mod report;
+mod run_folder;
+mod sample;
 mod verdict_table;
 
 use std::process::ExitCode;

@@ -2,6 +2,9 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use truepair_core::watch::Watch;
+use truepair_train::{EpochRecord, StepProgress, TrainWatch};
+
+use crate::render;
 
 /// One bar at a time on stderr, one per stage; invisible unless stderr is a terminal.
 pub(crate) struct Bars {
@@ -37,6 +40,25 @@ impl Watch for Bars {
             self.bar.finish_and_clear();
         }
     }
+}
+
+impl TrainWatch for Bars {
+    fn step(&mut self, progress: &StepProgress) {
+        let stage = format!("epoch {} of {}", progress.epoch + 1, progress.n_epochs);
+        self.advance(&stage, progress.step as u64, progress.n_steps as u64);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        self.bar.finish_and_clear();
+        render::note(&render::epoch_text(record));
+    }
+}
+
+/// Seconds since 1970, for time stamps only.
+pub(crate) fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 stamps 0; nothing is computed from it.
+    since.map(|since| since.as_secs_f64()).unwrap_or_default()
 }
 
 impl Drop for Bars {

@@ -1,6 +1,7 @@
 //! A perceptron on precomputed embeddings: the head that adapts frozen encoders.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, TensorData};
 use burn::tensor::activation::gelu;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::init::Init;
 use crate::linear::Linear;
 use crate::mode::Mode;
+use crate::optimizer::floats;
 
 /// Settings of [`Mlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +34,9 @@ pub struct MlpConfig {
 pub enum InputScale {
     /// As they are.
     Raw,
-    /// To length √d, so that a value has unit variance whatever the extractor's scale.
-    Unit,
+    /// To length 1, then shifted and scaled so that the training data has mean 0 in every column
+    /// and unit variance over all. The shift is measured once and kept with the weights.
+    Standard,
 }
 
 impl Default for MlpConfig {
@@ -42,7 +45,7 @@ impl Default for MlpConfig {
             hidden: 512,
             dim: 256,
             dropout: 0.2,
-            input: InputScale::Unit,
+            input: InputScale::Standard,
         }
     }
 }
@@ -53,6 +56,10 @@ impl Default for MlpConfig {
 /// - input: features `[n, r, d]`; output: `[n, 1, dim]`
 #[derive(Module, Debug)]
 pub struct Mlp {
+    /// `[d]`: mean of the training data at length 1; measured, never trained.
+    shift: Param<Tensor<1>>,
+    /// `[1]`: inverse deviation of the training data; measured, never trained.
+    scale: Param<Tensor<1>>,
     first: Linear,
     second: Linear,
     #[module(skip)]
@@ -81,6 +88,8 @@ impl MlpConfig {
             .into());
         }
         Ok(Mlp {
+            shift: init.constant([width], 0.0),
+            scale: init.constant([1], 1.0),
             first: Linear::new(init, width, self.hidden),
             second: Linear::new(init, self.hidden, self.dim),
             dropout: self.dropout,
@@ -91,17 +100,9 @@ impl MlpConfig {
 
 impl Mlp {
     pub(super) fn encode(&self, input: &Input, mode: &mut Mode<'_>) -> Encoding {
-        let Input::Features(features) = input else {
-            panic!("`mlp` was built for features")
-        };
-        let whole = Encoding {
-            values: features.clone(),
-            mask: None,
-        };
-        let mut x = whole.pooled();
-        if self.input == InputScale::Unit {
-            let width = x.dims()[1] as f64;
-            x = unit_length(x) * width.sqrt();
+        let mut x = features(input);
+        if self.input == InputScale::Standard {
+            x = (unit_length(x) - self.shift.val().unsqueeze()) * self.scale.val().unsqueeze();
         }
         let hidden = mode.dropout(gelu(self.first.forward(x)), self.dropout);
         Encoding {
@@ -109,4 +110,31 @@ impl Mlp {
             mask: None,
         }
     }
+
+    pub(super) fn measure(mut self, sample: &Input) -> Self {
+        if self.input == InputScale::Standard {
+            let x = unit_length(features(sample));
+            let ([_, d], device) = (x.dims(), x.device());
+            let mean = x.clone().mean_dim(0);
+            let deviation = (x - mean.clone()).square().mean().sqrt().clamp_min(1e-6);
+            let scale = TensorData::new(floats(deviation.recip()), [1]);
+            let shift = TensorData::new(floats(mean), [d]);
+            let fixed = |data| Tensor::from_data(data, &device).set_require_grad(false);
+            self.shift = self.shift.map(|_| fixed(shift));
+            self.scale = self.scale.map(|_| fixed(scale));
+        }
+        self
+    }
+}
+
+/// Mean over regions, `[n, d]`.
+fn features(input: &Input) -> Tensor<2> {
+    let Input::Features(values) = input else {
+        panic!("`mlp` was built for features")
+    };
+    let whole = Encoding {
+        values: values.clone(),
+        mask: None,
+    };
+    whole.pooled()
 }

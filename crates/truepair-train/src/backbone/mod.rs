@@ -76,6 +76,12 @@ macro_rules! backbones {
         }
 
         impl Backbone {
+            /// Takes from a sample of the training data what the backbone measures instead of
+            /// training, for instance the mean of its inputs.
+            pub fn measure(self, sample: &Input) -> Self {
+                match self { $(Self::$variant(module) => Self::$variant(module.measure(sample)),)* }
+            }
+
             /// Encodes a batch.
             ///
             /// # Panics

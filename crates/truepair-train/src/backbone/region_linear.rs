@@ -58,6 +58,10 @@ impl RegionLinearConfig {
 }
 
 impl RegionLinear {
+    pub(super) fn measure(self, _sample: &Input) -> Self {
+        self
+    }
+
     pub(super) fn encode(&self, input: &Input, _mode: &mut Mode<'_>) -> Encoding {
         let Input::Features(features) = input else {
             panic!("`region_linear` was built for features")

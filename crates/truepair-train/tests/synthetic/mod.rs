@@ -9,7 +9,7 @@ const IMAGE: usize = 32;
 const CAPTION: usize = 24;
 
 /// `n` pairs, the first `mismatched` of which have lost their captions to one another.
-pub fn pairs(n: usize, mismatched: usize, seed: u64) -> Dataset {
+pub(crate) fn pairs(n: usize, mismatched: usize, seed: u64) -> Dataset {
     let mut rng = Seed(seed).stream("synthetic", &[]);
     let mut world = Seed(99).stream("world", &[]);
     let mut map = |d: usize| -> Vec<f64> { (0..HIDDEN * d).map(|_| normal(&mut world)).collect() };
@@ -23,13 +23,13 @@ pub fn pairs(n: usize, mismatched: usize, seed: u64) -> Dataset {
         ] {
             for j in 0..d {
                 let signal: f64 = (0..HIDDEN).map(|h| hidden[h] * map[h * d + j]).sum();
-                out.push((signal + 0.5 * normal(&mut rng)) as f32);
+                out.push((signal + 2.0 * normal(&mut rng)) as f32);
             }
         }
     }
     let mut order: Vec<u32> = (0..mismatched as u32).collect();
     shuffle(&mut rng, &mut order);
-    order.rotate_left(1);
+    order.rotate_left(1.min(mismatched));
     let pairs = (0..n as u32).map(|i| Pair {
         image: *order.get(i as usize).unwrap_or(&i),
         caption: i,
@@ -50,13 +50,4 @@ pub fn pairs(n: usize, mismatched: usize, seed: u64) -> Dataset {
         labels: None,
         files: Vec::new(),
     }
-}
-
-/// Per pair, whether its image and caption do not belong together.
-pub fn mismatched(dataset: &Dataset) -> Vec<bool> {
-    dataset
-        .pairs
-        .iter()
-        .map(|pair| pair.image != pair.caption)
-        .collect()
 }

@@ -1,45 +1,64 @@
 //! Scores that never saw the pairs they judge: frozen embeddings, or cross-fitted matchers.
 
 use anyhow::{Result, bail};
-use truepair_core::audit::{Fold, FoldStatistics, Links, judge_fold};
+use truepair_core::audit::{Findings, Fold, Links, conclude, judge_fold};
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
 use truepair_core::scores::{InnerProduct, Scorer};
+use truepair_train::{CrossFitConfig, Session, cross_fit};
 
 use super::Request;
-use crate::progress::Bars;
+use crate::interrupt;
+use crate::progress::{Bars, now};
 
 /// Where the scores of an audit come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Matcher {
     /// The given embeddings as they are, compared by cosine.
     Frozen,
+    /// Matchers trained on the other folds.
+    CrossFitted,
 }
 
 impl Matcher {
     /// The matcher in words, for reports.
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(self, config: &CrossFitConfig) -> String {
+        let strategy = config.recipe.strategy.as_ref().map_or("plain", |strategy| strategy.name());
         match self {
             Matcher::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
+            Matcher::CrossFitted => {
+                let refit = if config.refit { ", refitted on what they keep" } else { "" };
+                format!(
+                    "matchers that never saw the pairs they judge: {strategy}, {} folds, {} repeats{refit}",
+                    config.folds, config.repeats
+                )
+            }
         }
     }
 }
 
-/// Ranks every pair by scores that were not trained on it.
+/// Ranks every pair by scores that were not trained on it, and draws conclusions.
 pub(crate) fn judge(
     dataset: &Dataset,
     links: &Links,
     request: &Request,
     seed: Seed,
     bars: &mut Bars,
-) -> Result<Vec<FoldStatistics>> {
+) -> Result<Findings> {
+    let options = &request.config.audit;
     match request.matcher {
         Matcher::Frozen => {
             let scorer = frozen(dataset)?;
             let judged: Vec<u32> = (0..dataset.pairs.len() as u32).collect();
-            let fold =
-                Fold { scorer: &scorer, pairs: &dataset.pairs, judged: &judged, links, cells: None };
-            Ok(vec![judge_fold(&fold, &request.options, seed, bars)?])
+            let pairs = &dataset.pairs;
+            let fold = Fold { scorer: &scorer, pairs, judged: &judged, links, cells: None };
+            let statistics = judge_fold(&fold, options, seed, bars)?;
+            Ok(conclude(pairs, links, &[statistics], options, seed)?)
+        }
+        Matcher::CrossFitted => {
+            let stop = interrupt::stop_flag();
+            let mut session = Session { dir: None, resume: false, stop, watch: bars, now };
+            Ok(cross_fit(dataset, links, &request.config, seed, &mut session)?)
         }
     }
 }

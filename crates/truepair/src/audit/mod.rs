@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use truepair_core::audit::{
-    AuditOptions, Decision, Findings, Links, Outcome, Rule, SelfCheck, Truth, conclude, decide,
-    group_captions, group_images,
+    Decision, Findings, Links, Outcome, Rule, SelfCheck, Truth, decide, group_captions,
+    group_images,
 };
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
+use truepair_train::CrossFitConfig;
 
 pub(crate) use judge::{Matcher, frozen};
-pub(crate) use output::{PlantedTruth, Summary, write};
+pub(crate) use output::{PlantedNoise, PlantedTruth, Summary, write};
 
 use crate::progress::Bars;
 use crate::render;
@@ -34,8 +35,8 @@ pub(crate) struct Request {
     pub(crate) inject: Option<f64>,
     /// Which pairs the cleaned list keeps.
     pub(crate) rule: Rule,
-    /// Sizes of the null, the re-pairings and the bootstrap.
-    pub(crate) options: AuditOptions,
+    /// Settings of the training and of the statistics.
+    pub(crate) config: CrossFitConfig,
     /// Where all randomness comes from.
     pub(crate) seed: Seed,
 }
@@ -91,9 +92,7 @@ pub(crate) fn plant(
 }
 
 fn findings(dataset: &Dataset, request: &Request, seed: Seed, bars: &mut Bars) -> Result<Findings> {
-    let links = links(dataset)?;
-    let folds = judge::judge(dataset, &links, request, seed, bars)?;
-    Ok(conclude(&dataset.pairs, &links, &folds, &request.options, seed)?)
+    judge::judge(dataset, &links(dataset)?, request, seed, bars)
 }
 
 /// Links pairs through exact duplicates, so that a copy of a caption is never a wrong answer.

@@ -88,7 +88,7 @@ impl Summary {
             images: dataset.n_images(),
             captions: dataset.n_captions(),
             pairs: dataset.pairs.len(),
-            matcher: request.matcher.describe(),
+            matcher: request.matcher.describe(&request.config),
             seed: request.seed.0,
             verdict: verdict(&findings.outcome),
             refused_because: match &findings.outcome {
@@ -173,7 +173,7 @@ pub(crate) fn write(
         stage.write_json("manifest.json", manifest)?;
     }
     let context = ReportContext {
-        matcher: request.matcher.describe(),
+        matcher: request.matcher.describe(&request.config),
         seed: request.seed.0,
         manifest: manifest.as_ref(),
         next_steps: next_steps(&stage, summary),
@@ -215,9 +215,9 @@ fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
         fact("version", format!("truepair {}", env!("CARGO_PKG_VERSION"))),
         fact("data, SHA-256", audited.dataset.content_hash()?),
         fact("drop rule", drop_rule::describe(request.rule)),
-        fact("null captions and images, at most", request.options.null_size.to_string()),
-        fact("re-pairings per pair", request.options.n_repairings.to_string()),
-        fact("bootstrap draws", request.options.n_bootstrap.to_string()),
+        fact("null captions and images, at most", request.config.audit.null_size.to_string()),
+        fact("re-pairings per pair", request.config.audit.n_repairings.to_string()),
+        fact("bootstrap draws", request.config.audit.n_bootstrap.to_string()),
         fact("seconds", format!("{:.1}", audited.duration.as_secs_f64())),
     ])
 }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use truepair_core::audit::{AuditOptions, Rule};
+use truepair_core::audit::Rule;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
+use truepair_train::CrossFitConfig;
 
 use super::Outcome;
 use crate::audit::{self, Audited, Matcher, Request, Summary};
 use crate::cli::ReadArgs;
+use crate::config::ConfigArgs;
 use crate::output::{Existing, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
@@ -87,13 +89,37 @@ pub(crate) struct AuditArgs {
 #[command(next_help_heading = "Scores")]
 struct MatcherArgs {
     /// Compare the given embeddings by cosine as they are, and train nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["folds", "repeats", "no_refit"])]
     frozen: bool,
+
+    /// Parts of the data; each is judged by matchers trained on the others [default: 3].
+    #[arg(long, value_name = "K")]
+    folds: Option<usize>,
+
+    /// Times that the data is cut anew and judged by fresh matchers [default: 2].
+    #[arg(long, value_name = "R")]
+    repeats: Option<usize>,
+
+    /// Leave out the last round, which trains on what the others hold matched.
+    #[arg(long)]
+    no_refit: bool,
+
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 impl MatcherArgs {
     fn matcher(&self) -> Matcher {
-        Matcher::Frozen
+        if self.frozen { Matcher::Frozen } else { Matcher::CrossFitted }
+    }
+
+    /// The configuration with what the flags say on top.
+    fn config(&self) -> Result<CrossFitConfig> {
+        let mut config: CrossFitConfig = self.config.load(&[])?;
+        config.folds = self.folds.unwrap_or(config.folds);
+        config.repeats = self.repeats.unwrap_or(config.repeats);
+        config.refit &= !self.no_refit;
+        Ok(config)
     }
 }
 
@@ -103,7 +129,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         noise: args.noise.clone(),
         inject: args.inject,
         rule: args.drop_rule,
-        options: AuditOptions::default(),
+        config: args.matcher.config()?,
         seed: Seed(args.seed),
     };
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };

@@ -15,6 +15,7 @@ use super::Outcome;
 use crate::audit::frozen;
 use crate::progress::Bars;
 use crate::render::{self, Form, Retrieval};
+use crate::run_folder::{self, Job};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +40,10 @@ pub(crate) struct EvalArgs {
     /// Split to rank.
     #[arg(long, default_value = "test", value_name = "NAME")]
     split: String,
+
+    /// Data to rank instead of the data that the run was trained on.
+    #[arg(long, value_name = "PATH", requires = "run")]
+    data: Option<PathBuf>,
 
     /// Cut the images into this many equal folds and average, as in MS-COCO 1K (5).
     #[arg(long, default_value_t = 1, value_name = "K")]
@@ -141,8 +146,13 @@ fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<
     measure(&scorer, &dataset.pairs, args, bars)
 }
 
-fn of_run(_folder: &Path, _args: &EvalArgs, _bars: &mut Bars) -> Result<Report> {
-    bail!("not yet")
+fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
+    let job = Job::load(run)?;
+    let trained = truepair_train::load(run)?;
+    let options = ReadOptions { split: args.split.clone(), ..job.read };
+    let dataset = crate::data::open(args.data.as_deref().unwrap_or(&job.data), &options, bars)?;
+    let noise = run_folder::training_noise(run)?;
+    run_folder::measure(&trained, &dataset, noise, args.folds, bars)
 }
 
 fn measure(scorer: &dyn Scorer, pairs: &[Pair], args: &EvalArgs, bars: &mut Bars) -> Result<Report> {

@@ -21,8 +21,6 @@ pub(crate) enum Outcome {
     Success,
     /// The work is done, and a gate that the user asked for is not met.
     GateNotMet,
-    /// A signal stopped the work at a point from which it can resume.
-    Interrupted,
 }
 
 impl From<Outcome> for ExitCode {
@@ -30,7 +28,6 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Success => ExitCode::SUCCESS,
             Outcome::GateNotMet => ExitCode::from(1),
-            Outcome::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
         }
     }
 }

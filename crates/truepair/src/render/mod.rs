@@ -3,7 +3,7 @@
 
 mod retrieval;
 
-pub(crate) use retrieval::{Retrieval, comparison, report_text};
+pub(crate) use retrieval::{Retrieval, comparison, epoch_text, report_text};
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};

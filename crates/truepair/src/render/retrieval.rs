@@ -1,8 +1,11 @@
 //! Retrieval results for people and for machines: recalls in percent, the protocol beside them.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Comparison, Measure, Protocol, Report, Unit};
 use truepair_core::scores::Direction;
+use truepair_train::EpochRecord;
 
 use super::{fields, fraction, percent, table};
 
@@ -115,6 +118,27 @@ fn protocol_text(protocol: &Protocol) -> String {
         ("training noise", noise),
         ("ties", "count against the matcher".to_owned()),
     ])
+}
+
+/// One line of a training log.
+pub(crate) fn epoch_text(record: &EpochRecord) -> String {
+    let losses: Vec<String> = record.losses.iter().map(|loss| format!("{loss:.4}")).collect();
+    let mut line = format!("epoch {:3}  loss {}", record.epoch + 1, losses.join(" "));
+    if let Some(dev) = &record.dev {
+        let _ = write!(line, "  dev rSum {:.1}", percent(dev.rsum));
+    } else if let Some(criterion) = &record.criterion {
+        let _ = write!(line, "  {} {:.4}", criterion.name, criterion.value);
+    }
+    if record.warm_up {
+        line.push_str("  warm-up");
+    }
+    if record.best {
+        line.push_str("  best");
+    }
+    if let Some(note) = &record.note {
+        let _ = write!(line, "  ({note})");
+    }
+    line
 }
 
 /// Two results of one protocol side by side, with what the first gained over the second.

@@ -1,0 +1,150 @@
+//! What the program adds to a run directory, beside the weights and logs of the training crate:
+//! what was trained on, where, and how well it did.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use truepair_core::dataset::{Dataset, ReadOptions};
+use truepair_core::durable;
+use truepair_core::metric::{Protocol, Report, TrainingNoise, evaluate};
+use truepair_core::noise::{Manifest, NoiseSpec};
+use truepair_core::relevance::Relevance;
+use truepair_core::rng::Seed;
+use truepair_train::Trained;
+
+use crate::progress::Bars;
+
+const JOB: &str = "job.json";
+const MANIFEST: &str = "manifest.json";
+
+/// What a run was started with; enough to go on with it and to evaluate it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Job {
+    /// The data, as an absolute path.
+    pub(crate) data: PathBuf,
+    /// How it is read; the split is that of the training pairs.
+    pub(crate) read: ReadOptions,
+    /// Noise planted in the training pairs.
+    pub(crate) noise: NoiseSpec,
+    /// Where all randomness comes from.
+    pub(crate) seed: Seed,
+}
+
+impl Job {
+    pub(crate) fn load(run: &Path) -> Result<Self> {
+        let file = run.join(JOB);
+        let place = file.display();
+        let text = std::fs::read_to_string(&file).with_context(|| {
+            format!("{place}: cannot read (give the folder that `truepair train --out` made)")
+        })?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{place}: is damaged (restore it, or train again)"))
+    }
+
+    pub(crate) fn store(&self, run: &Path) -> Result<()> {
+        store(run, JOB, self)
+    }
+
+    /// # Errors
+    /// If `other` would train on something else; the first difference is named.
+    pub(crate) fn check_same(&self, other: &Job, run: &Path) -> Result<()> {
+        let differences = [
+            ("data", self.data != other.data),
+            ("reading options", self.read != other.read),
+            ("noise", self.noise != other.noise),
+            ("seed", self.seed != other.seed),
+        ];
+        match differences.iter().find(|(_, differs)| *differs) {
+            None => Ok(()),
+            Some((what, _)) => bail!(
+                "{}: was started with other {what} (resume with `truepair train --resume {}` alone, \
+                 or choose another --out)",
+                run.display(),
+                run.display()
+            ),
+        }
+    }
+}
+
+/// Writes `value` as JSON into the run directory.
+pub(crate) fn store(run: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    Ok(durable::write(run.join(name), text.as_bytes())?)
+}
+
+pub(crate) fn store_manifest(run: &Path, manifest: &Manifest) -> Result<()> {
+    store(run, MANIFEST, manifest)
+}
+
+/// The noise that a run was trained with, as its evaluation must name it.
+pub(crate) fn training_noise(run: &Path) -> Result<Option<TrainingNoise>> {
+    let file = run.join(MANIFEST);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let place = file.display();
+    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
+    let manifest: Manifest = serde_json::from_str(&text)
+        .with_context(|| format!("{place}: is damaged (restore it, or train again)"))?;
+    Ok(Some(noise_of(&manifest)))
+}
+
+pub(crate) fn noise_of(manifest: &Manifest) -> TrainingNoise {
+    TrainingNoise {
+        sha256: manifest.sha256.clone(),
+        protocol: manifest.protocol.clone(),
+        rate: manifest.realized,
+    }
+}
+
+/// Ranks a split with a trained matcher.
+pub(crate) fn measure(
+    trained: &Trained,
+    dataset: &Dataset,
+    noise: Option<TrainingNoise>,
+    folds: u32,
+    bars: &mut Bars,
+) -> Result<Report> {
+    let relevance =
+        Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
+    let protocol = Protocol {
+        folds,
+        noise,
+        ensemble: trained.n_peers() as u32,
+        data_hash: Some(dataset.content_hash()?),
+        ..Protocol::new(dataset.name.as_str(), dataset.split.as_str(), &relevance)
+    };
+    let scorer = trained.scorer(dataset, bars)?;
+    Ok(evaluate(scorer.as_ref(), &relevance, protocol, bars)?)
+}
+
+/// The machine and the data that a run saw.
+#[derive(Debug, Serialize)]
+pub(crate) struct Environment {
+    version: &'static str,
+    system: String,
+    processor: String,
+    threads: usize,
+    data_sha256: String,
+}
+
+impl Environment {
+    pub(crate) fn of(dataset: &Dataset) -> Result<Self> {
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            processor: processor(),
+            threads: rayon::current_num_threads(),
+            data_sha256: dataset.content_hash()?,
+        })
+    }
+}
+
+/// The processor's name where Linux tells it.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
+}

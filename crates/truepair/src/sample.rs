@@ -1,0 +1,37 @@
+//! The sample of `truepair demo`, carried inside the program.
+//!
+//! An installed program has no checkout beside it, and one way for both cases is one way less to
+//! break: the files are always unpacked from the program, next to what the demo writes, where they
+//! stay as an example of the format to copy from.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use include_dir::{Dir, include_dir};
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../samples/emoji");
+
+/// Writes the sample into `folder`, which is made.
+pub(crate) fn unpack(folder: &Path) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        FILES.extract(folder)
+    };
+    write().with_context(|| format!("{}: cannot unpack the sample", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_comes_with_its_licenses_and_three_splits() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sample");
+        unpack(&folder).unwrap();
+        for name in ["SOURCES.txt", "train_ims.npy", "dev_caps.txt", "test_ids.txt"] {
+            assert!(folder.join(name).is_file(), "{name}");
+        }
+    }
+}

@@ -41,7 +41,8 @@ use crate::trained::Trained;
 
 const MAGIC: &[u8; 8] = b"TPCHECKP";
 const VERSION: u32 = 1;
-const WEIGHTS_VERSION: &str = "1";
+const WEIGHTS_VERSION: u32 = 1;
+const WEIGHTS_KEY: &str = "truepair";
 
 /// An open run directory, or nothing when the run is not kept.
 pub(crate) struct Run {
@@ -94,6 +95,7 @@ struct CheckpointHead {
 
 #[derive(Serialize, Deserialize)]
 struct WeightsHead {
+    version: u32,
     image: InputShape,
     caption: InputShape,
     peers: usize,
@@ -190,6 +192,7 @@ impl Run {
             return Ok(());
         };
         let head = WeightsHead {
+            version: WEIGHTS_VERSION,
             image,
             caption,
             peers: peers.len(),
@@ -200,11 +203,8 @@ impl Run {
                 tensors.push(format!("peer_{at}.{name}"), &values.shape, &values.values);
             }
         }
-        let metadata = HashMap::from([
-            ("format".to_owned(), "pt".to_owned()),
-            ("truepair_weights".to_owned(), WEIGHTS_VERSION.to_owned()),
-            ("matcher".to_owned(), json(&head)),
-        ]);
+        // One key: the library writes several in random order, and runs must repeat to the byte.
+        let metadata = HashMap::from([(WEIGHTS_KEY.to_owned(), json(&head))]);
         Ok(durable::write(
             kept.dir.join("weights.safetensors"),
             &tensors.bytes(metadata),
@@ -370,17 +370,18 @@ fn read_weights(dir: &Path) -> Result<(WeightsHead, Vec<Parameters>)> {
     let (_, metadata) = SafeTensors::read_metadata(&bytes)
         .map_err(|error| damaged(format!("no safetensors file: {error}")))?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
-    let version = metadata
-        .get("truepair_weights")
-        .map_or("none", String::as_str);
-    if version != WEIGHTS_VERSION {
+    let head = metadata.get(WEIGHTS_KEY).ok_or_else(|| {
+        damaged("it has no truepair metadata, so another program wrote it".into())
+    })?;
+    let head: WeightsHead = serde_json::from_str(head)
+        .map_err(|error| damaged(format!("unreadable matcher description: {error}")))?;
+    if head.version != WEIGHTS_VERSION {
         return Err(damaged(format!(
-            "weights version {version}, expected {WEIGHTS_VERSION}"
+            "weights version {}, expected {WEIGHTS_VERSION}",
+            head.version
         ))
         .into());
     }
-    let head: WeightsHead = serde_json::from_str(&metadata["matcher"])
-        .map_err(|error| damaged(format!("unreadable matcher description: {error}")))?;
     let tensors = read_tensors(&bytes).map_err(damaged)?;
     let mut peers = vec![Parameters::new(); head.peers];
     for (name, values) in tensors {

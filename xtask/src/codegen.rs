@@ -59,7 +59,9 @@ fn refresh(text: &str) -> Result<String> {
     let mut rest = text;
     while let Some(start) = rest.find(OPEN) {
         let (before, after) = rest.split_at(start + OPEN.len());
-        let Some((name, after)) = after.split_once(" -->") else { bail!("`{OPEN}` without ` -->`") };
+        let Some((name, after)) = after.split_once(" -->") else {
+            bail!("`{OPEN}` without ` -->`")
+        };
         let Some((_, table)) = TABLES.iter().find(|(known, _)| *known == name) else {
             bail!("no table is called `{name}`")
         };
@@ -79,9 +81,15 @@ mod tests {
 
     #[test]
     fn the_documents_are_up_to_date() {
-        let stale: Vec<PathBuf> =
-            outdated(crate::root()).unwrap().into_iter().map(|(file, _)| file).collect();
-        assert!(stale.is_empty(), "run `cargo run --release -p xtask -- codegen`: {stale:?}");
+        let stale: Vec<PathBuf> = outdated(crate::root())
+            .unwrap()
+            .into_iter()
+            .map(|(file, _)| file)
+            .collect();
+        assert!(
+            stale.is_empty(),
+            "run `cargo run --release -p xtask -- codegen`: {stale:?}"
+        );
     }
 
     #[test]

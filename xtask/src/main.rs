@@ -1,5 +1,9 @@
 //! The repository's own chores: `cargo run --release -p xtask -- tidy` and `cargo run --release -p xtask -- codegen`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for developers"
+)]
 
 mod codegen;
 mod tidy;
@@ -20,7 +24,9 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "tidy" => report_tidiness(),
         "codegen" => codegen::write(root()).map(|changed| {
-            changed.iter().for_each(|file| println!("rewrote {}", file.display()));
+            changed
+                .iter()
+                .for_each(|file| println!("rewrote {}", file.display()));
             ExitCode::SUCCESS
         }),
         _ => {
@@ -36,7 +42,9 @@ fn main() -> ExitCode {
 
 /// The workspace's folder.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the workspace")
 }
 
 fn report_tidiness() -> Result<ExitCode> {
@@ -48,5 +56,9 @@ fn report_tidiness() -> Result<ExitCode> {
     for one in &complaints {
         println!("{}:{}: {}", one.file.display(), one.line, one.text);
     }
-    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if complaints.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -6,23 +6,51 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// File names that say nothing about what is inside.
-const NAMELESS: &[&str] = &["utils.rs", "util.rs", "common.rs", "helpers.rs", "types.rs", "misc.rs"];
+const NAMELESS: &[&str] = &[
+    "utils.rs",
+    "util.rs",
+    "common.rs",
+    "helpers.rs",
+    "types.rs",
+    "misc.rs",
+];
 
 /// Folders that are not ours to check: build output, data, other people's texts.
-const SKIPPED: &[&str] = &["target", ".git", "runs", "samples", "fixtures", "truepair-demo"];
+const SKIPPED: &[&str] = &[
+    "target",
+    ".git",
+    "runs",
+    "samples",
+    "fixtures",
+    "truepair-demo",
+];
 
 /// Code that must not be committed anywhere. Split so that this file does not trip over itself.
-const UNFINISHED: &[&str] =
-    &[concat!("todo", "!("), concat!("dbg", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore")];
+const UNFINISHED: &[&str] = &[
+    concat!("todo", "!("),
+    concat!("dbg", "!("),
+    concat!("unimplemented", "!("),
+    concat!("#[", "ignore"),
+];
 
 /// What a library leaves to its caller: printing, ending the process, environment and clock.
 const PROGRAM_ONLY: &[&str] = &[
-    "println!(", "eprintln!(", "print!(", "process::exit", "std::env::", "SystemTime", "Instant::now",
+    "println!(",
+    "eprintln!(",
+    "print!(",
+    "process::exit",
+    "std::env::",
+    "SystemTime",
+    "Instant::now",
 ];
 
 /// Paths that exist on one machine only.
-const MACHINE_PATHS: &[&str] =
-    &[concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Use", "rs/"), concat!("/wo", "rk/")];
+const MACHINE_PATHS: &[&str] = &[
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/Use", "rs/"),
+    concat!("/wo", "rk/"),
+];
 
 /// One departure from the rules: where, and what.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,10 +91,20 @@ pub(crate) fn sizes(root: &Path) -> Result<Vec<(usize, PathBuf)>> {
 fn check_file(name: &Path, text: &str) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let mut complain = |line, text: String| {
-        complaints.push(Complaint { file: name.to_path_buf(), line, text });
+        complaints.push(Complaint {
+            file: name.to_path_buf(),
+            line,
+            text,
+        });
     };
-    if name.file_name().is_some_and(|name| NAMELESS.iter().any(|bad| name == *bad)) {
-        complain(1, "the name says nothing: name the thing that is inside".to_owned());
+    if name
+        .file_name()
+        .is_some_and(|name| NAMELESS.iter().any(|bad| name == *bad))
+    {
+        complain(
+            1,
+            "the name says nothing: name the thing that is inside".to_owned(),
+        );
     }
     if is_rust(name) && is_source(name) && !text.starts_with("//!") {
         complain(1, "a file opens with `//!` and why it exists".to_owned());
@@ -112,7 +150,10 @@ fn library_rules(name: &Path) -> Vec<Rule> {
         rules.push((&["burn::"], "the core does not know the tensor framework"));
     }
     if train {
-        rules.push((&["Manifest"], "the training path never sees the truth about noise"));
+        rules.push((
+            &["Manifest"],
+            "the training path never sees the truth about noise",
+        ));
     }
     rules
 }
@@ -130,13 +171,17 @@ fn is_source(path: &Path) -> bool {
 }
 
 fn is_test_file(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem == "tests" || stem == "golden")
+    path.file_stem()
+        .is_some_and(|stem| stem == "tests" || stem == "golden")
 }
 
 fn collect(folder: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if path.is_dir() {
             if !SKIPPED.contains(&name) {
                 collect(&path, out)?;
@@ -150,7 +195,10 @@ fn collect(folder: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
 
 fn is_text(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("rs" | "toml" | "md" | "html" | "css" | "js" | "json")) || path.ends_with(".ci/run")
+    matches!(
+        extension,
+        Some("rs" | "toml" | "md" | "html" | "css" | "js" | "json")
+    ) || path.ends_with(".ci/run")
 }
 
 #[cfg(test)]
@@ -158,7 +206,10 @@ mod tests {
     use super::*;
 
     fn lines(name: &str, text: &str) -> Vec<usize> {
-        check_file(Path::new(name), text).into_iter().map(|complaint| complaint.line).collect()
+        check_file(Path::new(name), text)
+            .into_iter()
+            .map(|complaint| complaint.line)
+            .collect()
     }
 
     #[test]
@@ -189,14 +240,29 @@ mod tests {
 
     #[test]
     fn truth_stays_out_of_the_training_crate() {
-        assert_eq!(lines("crates/truepair-train/src/a.rs", "//! A.\nuse noise::Manifest;"), [2]);
-        assert!(lines("crates/truepair-core/src/a.rs", "//! A.\nuse noise::Manifest;").is_empty());
+        assert_eq!(
+            lines(
+                "crates/truepair-train/src/a.rs",
+                "//! A.\nuse noise::Manifest;"
+            ),
+            [2]
+        );
+        assert!(
+            lines(
+                "crates/truepair-core/src/a.rs",
+                "//! A.\nuse noise::Manifest;"
+            )
+            .is_empty()
+        );
     }
 
     #[test]
     fn unfinished_code_and_machine_paths_are_found_anywhere() {
         let text = format!("//! A.\nfn a() {{ {}) }}\n", UNFINISHED[0]);
         assert_eq!(lines("crates/truepair/src/a.rs", &text), [2]);
-        assert_eq!(lines("README.md", &format!("see {}me/data", MACHINE_PATHS[0])), [1]);
+        assert_eq!(
+            lines("README.md", &format!("see {}me/data", MACHINE_PATHS[0])),
+            [1]
+        );
     }
 }

@@ -18,7 +18,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::rng::{Seed, shuffle};
 use truepair_core::watch::Watch;
 
-use crate::backbone::{BackboneConfig, GruConfig, MlpConfig};
+use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
 use crate::config::{Config, Keep, Recipe, TrainingConfig};
 use crate::error::Result;
 use crate::objective::ObjectiveConfig;
@@ -141,20 +141,15 @@ fn cells(cuts: &[Vec<u32>], n_folds: usize) -> Vec<u32> {
     (0..cuts[0].len()).map(label).collect()
 }
 
-/// Token backbones start small: an audit's folds hold few captions.
+/// Backbones that the recipe leaves open are the fast ones: an audit's matchers only have to rank.
 fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Config> {
     let mut recipe = config.recipe.clone();
-    let mlp = MlpConfig::default();
-    if recipe.matcher.image.is_none() {
-        recipe.matcher.image = Some(BackboneConfig::Mlp(mlp.clone()));
+    let matcher = &mut recipe.matcher;
+    if matcher.image.is_none() {
+        matcher.image = Some(BackboneConfig::Mlp(MlpConfig::default()));
     }
-    if recipe.matcher.caption.is_none() && dataset.caption_features.is_none() {
-        let gru = GruConfig {
-            word_dim: 128,
-            dim: mlp.dim,
-            dropout: 0.2,
-        };
-        recipe.matcher.caption = Some(BackboneConfig::Gru(gru));
+    if matcher.caption.is_none() && dataset.caption_features.is_none() {
+        matcher.caption = Some(BackboneConfig::BagOfWords(BagOfWordsConfig::default()));
     }
     if refit {
         let objective = ObjectiveConfig::default();

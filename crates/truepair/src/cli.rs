@@ -133,8 +133,14 @@ mod tests {
     #[test]
     fn every_subcommand_shows_examples() {
         for subcommand in Cli::command().get_subcommands() {
-            let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(&format!("truepair {}", subcommand.get_name())), "{help}");
+            let help = subcommand
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.contains(&format!("truepair {}", subcommand.get_name())),
+                "{help}"
+            );
         }
     }
 }

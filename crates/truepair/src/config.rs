@@ -57,7 +57,10 @@ struct Source {
 impl Source {
     fn read(file: Option<&Path>) -> Result<Self> {
         let Some(file) = file else {
-            return Ok(Self { name: "configuration".to_owned(), text: String::new() });
+            return Ok(Self {
+                name: "configuration".to_owned(),
+                text: String::new(),
+            });
         };
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file)
@@ -72,7 +75,12 @@ impl Source {
     fn locate(&self, error: &toml::de::Error) -> anyhow::Error {
         let before = error.span().and_then(|span| self.text.get(..span.start));
         let line = before.map(|text| format!(":{}", text.matches('\n').count() + 1));
-        anyhow!("{}{}: {}", self.name, line.unwrap_or_default(), explain(error.message()))
+        anyhow!(
+            "{}{}: {}",
+            self.name,
+            line.unwrap_or_default(),
+            explain(error.message())
+        )
     }
 }
 
@@ -92,10 +100,16 @@ fn set_kind(table: &mut Table, path: &str, kind: &str, source: &Source) -> Resul
 }
 
 /// The section at `path`, made where it is missing; `None` where a value stands in the way.
-fn section<'t, 'p>(table: &'t mut Table, path: impl Iterator<Item = &'p str>) -> Option<&'t mut Table> {
+fn section<'t, 'p>(
+    table: &'t mut Table,
+    path: impl Iterator<Item = &'p str>,
+) -> Option<&'t mut Table> {
     let mut part = table;
     for name in path {
-        part = match part.entry(name).or_insert_with(|| Value::Table(Table::new())) {
+        part = match part
+            .entry(name)
+            .or_insert_with(|| Value::Table(Table::new()))
+        {
             Value::Table(next) => next,
             _ => return None,
         };
@@ -114,7 +128,10 @@ fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     }
     let key = names.pop().unwrap_or_default();
     let Some(part) = section(table, names.iter().copied()) else {
-        bail!("--set {assignment}: `{}` is a value, not a section", names.join("."))
+        bail!(
+            "--set {assignment}: `{}` is a value, not a section",
+            names.join(".")
+        )
     };
     part.insert(key.to_owned(), parse_value(value.trim()));
     Ok(())
@@ -195,8 +212,18 @@ mod tests {
         let file = home.path().join("my.toml");
         std::fs::write(&file, text).unwrap();
         let sets = sets.iter().map(|&set| set.to_owned()).collect();
-        let loaded = ConfigArgs { config: Some(file.clone()), set: sets }.load(kinds);
-        loaded.map_err(|error| anyhow!(error.to_string().replace(&file.display().to_string(), "my.toml")))
+        let loaded = ConfigArgs {
+            config: Some(file.clone()),
+            set: sets,
+        }
+        .load(kinds);
+        loaded.map_err(|error| {
+            anyhow!(
+                error
+                    .to_string()
+                    .replace(&file.display().to_string(), "my.toml")
+            )
+        })
     }
 
     #[track_caller]
@@ -211,27 +238,78 @@ mod tests {
         assert_eq!(config.epochs, 7);
         assert!(matches!(config.strategy, Strategy::Ncr { warm_up: 2.0 }));
         let config = load("epochs = 3", &["strategy.kind=plain"], &[]).unwrap();
-        assert!(matches!((config.epochs, config.strategy), (3, Strategy::Plain {})));
+        assert!(matches!(
+            (config.epochs, config.strategy),
+            (3, Strategy::Plain {})
+        ));
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_nearest_name() {
-        refused("# mine\nepocs = 3\n", &[], &[], expect!["my.toml:2: unknown field `epocs`, expected `epochs` or `strategy` (did you mean `epochs`?)"]);
-        refused("", &["epocs=3"], &[], expect!["configuration: unknown field `epocs`, expected `epochs` or `strategy` (did you mean `epochs`?)"]);
-        refused("", &["strategy.kind=nrc"], &[], expect!["configuration: unknown variant `nrc`, expected `plain` or `ncr` (did you mean `ncr`?)"]);
+        refused(
+            "# mine\nepocs = 3\n",
+            &[],
+            &[],
+            expect![
+                "my.toml:2: unknown field `epocs`, expected `epochs` or `strategy` (did you mean `epochs`?)"
+            ],
+        );
+        refused(
+            "",
+            &["epocs=3"],
+            &[],
+            expect![
+                "configuration: unknown field `epocs`, expected `epochs` or `strategy` (did you mean `epochs`?)"
+            ],
+        );
+        refused(
+            "",
+            &["strategy.kind=nrc"],
+            &[],
+            expect![
+                "configuration: unknown variant `nrc`, expected `plain` or `ncr` (did you mean `ncr`?)"
+            ],
+        );
     }
 
     #[test]
     fn a_file_for_another_method_is_refused() {
-        refused("[strategy]\nkind = \"ncr\"", &[], &[("strategy", "plain")], expect!["my.toml: is a configuration for strategy `ncr`, not `plain` (drop --strategy, or choose a file made for `plain`)"]);
+        refused(
+            "[strategy]\nkind = \"ncr\"",
+            &[],
+            &[("strategy", "plain")],
+            expect![
+                "my.toml: is a configuration for strategy `ncr`, not `plain` (drop --strategy, or choose a file made for `plain`)"
+            ],
+        );
         assert!(load("[strategy]\nkind = \"plain\"\nwarm_up = 2", &[], &[]).is_err());
     }
 
     #[test]
     fn assignments_that_make_no_sense_are_refused() {
-        refused("", &["epochs"], &[], expect!["--set epochs: has no `=` (write --set section.key=value)"]);
-        refused("", &[".epochs=1"], &[], expect!["--set .epochs=1: a name is empty (write --set section.key=value)"]);
-        refused("epochs = 3", &["epochs.x=1"], &[], expect!["--set epochs.x=1: `epochs` is a value, not a section"]);
-        refused("epochs = ", &[], &[], expect!["my.toml:1: string values must be quoted, expected literal string"]);
+        refused(
+            "",
+            &["epochs"],
+            &[],
+            expect!["--set epochs: has no `=` (write --set section.key=value)"],
+        );
+        refused(
+            "",
+            &[".epochs=1"],
+            &[],
+            expect!["--set .epochs=1: a name is empty (write --set section.key=value)"],
+        );
+        refused(
+            "epochs = 3",
+            &["epochs.x=1"],
+            &[],
+            expect!["--set epochs.x=1: `epochs` is a value, not a section"],
+        );
+        refused(
+            "epochs = ",
+            &[],
+            &[],
+            expect!["my.toml:1: string values must be quoted, expected literal string"],
+        );
     }
 }

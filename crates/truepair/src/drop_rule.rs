@@ -30,7 +30,9 @@ pub(crate) fn describe(rule: Rule) -> String {
     match rule {
         Rule::FewestErrors => "drop what is more likely mismatched than not".to_owned(),
         Rule::LoseAtMost(share) => format!("lose at most a share of {share} of the good pairs"),
-        Rule::KeepBadAtMost(share) => format!("at most a share of {share} of the kept pairs is bad"),
+        Rule::KeepBadAtMost(share) => {
+            format!("at most a share of {share} of the kept pairs is bad")
+        }
     }
 }
 
@@ -47,7 +49,15 @@ mod tests {
 
     #[test]
     fn other_words_and_shares_are_refused() {
-        for text in ["error", "good", "errors:0.5", "bad:5", "good:-0.1", "bad:NaN", ""] {
+        for text in [
+            "error",
+            "good",
+            "errors:0.5",
+            "bad:5",
+            "good:-0.1",
+            "bad:NaN",
+            "",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -37,7 +37,9 @@ pub(crate) fn forget(folder: &Path) {
 
 fn unfinished() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
     // A poisoned lock only means that a thread died while holding it; the list is still a list.
-    UNFINISHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    UNFINISHED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn on_signal() {

@@ -59,11 +59,17 @@ impl Stage {
             }
         };
         let partial = destination.join(PARTIAL);
-        let stage = Self { destination: destination.into(), partial, created, finished: false };
+        let stage = Self {
+            destination: destination.into(),
+            partial,
+            created,
+            finished: false,
+        };
         // A run that was killed outright may have left its own unfinished files.
         let _ = fs::remove_dir_all(&stage.partial);
-        fs::create_dir(&stage.partial)
-            .with_context(|| format!("{place}: cannot write into the output folder (choose another --out)"))?;
+        fs::create_dir(&stage.partial).with_context(|| {
+            format!("{place}: cannot write into the output folder (choose another --out)")
+        })?;
         interrupt::remove_on_interrupt(if created { destination } else { &stage.partial });
         Ok(stage)
     }
@@ -124,7 +130,11 @@ impl Stage {
         self.move_into_place()
             .with_context(|| format!("{place}: cannot move the finished files into place"))?;
         self.finished = true;
-        interrupt::forget(if self.created { &self.destination } else { &self.partial });
+        interrupt::forget(if self.created {
+            &self.destination
+        } else {
+            &self.partial
+        });
         Ok(files)
     }
 
@@ -148,7 +158,11 @@ impl Drop for Stage {
         if self.finished {
             return;
         }
-        let unfinished = if self.created { &self.destination } else { &self.partial };
+        let unfinished = if self.created {
+            &self.destination
+        } else {
+            &self.partial
+        };
         // The error that brought us here is the one the user needs to see.
         let _ = fs::remove_dir_all(unfinished);
         interrupt::forget(unfinished);
@@ -184,14 +198,19 @@ fn maker_of(folder: &Path) -> Option<String> {
 
 fn sync(files: &[PathBuf]) -> std::io::Result<()> {
     let own = files.iter().filter(|file| !file.is_symlink());
-    own.into_iter().try_for_each(|file| fs::File::open(file)?.sync_all())
+    own.into_iter()
+        .try_for_each(|file| fs::File::open(file)?.sync_all())
 }
 
 fn list_files(folder: &Path, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         // A link may lead to the user's own folders; it counts as one file.
-        if path.is_dir() && !path.is_symlink() { list_files(&path, out)? } else { out.push(path) }
+        if path.is_dir() && !path.is_symlink() {
+            list_files(&path, out)?
+        } else {
+            out.push(path)
+        }
     }
     Ok(())
 }
@@ -213,8 +232,13 @@ mod tests {
         let stage = Stage::open(&out, "audit", Existing::Refuse).unwrap();
         fs::create_dir(stage.folder().join("cleaned")).unwrap();
         fs::write(stage.folder().join("cleaned/list.txt"), "x").unwrap();
-        stage.write_json(SUMMARY, &serde_json::json!({"command": "audit"})).unwrap();
-        assert_eq!(stage.finish().unwrap(), [out.join("cleaned/list.txt"), out.join(SUMMARY)]);
+        stage
+            .write_json(SUMMARY, &serde_json::json!({"command": "audit"}))
+            .unwrap();
+        assert_eq!(
+            stage.finish().unwrap(),
+            [out.join("cleaned/list.txt"), out.join(SUMMARY)]
+        );
         assert!(!out.join(PARTIAL).exists());
     }
 
@@ -244,10 +268,17 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let out = home.path();
         fs::write(out.join("thesis.tex"), "x").unwrap();
-        let error = Stage::open(out, "audit", Existing::Replace).unwrap_err().to_string();
-        assert!(error.contains("is not empty and was not written by"), "{error}");
+        let error = Stage::open(out, "audit", Existing::Replace)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("is not empty and was not written by"),
+            "{error}"
+        );
         fs::write(out.join(SUMMARY), r#"{"command": "audit"}"#).unwrap();
-        let error = Stage::open(out, "audit", Existing::Refuse).unwrap_err().to_string();
+        let error = Stage::open(out, "audit", Existing::Refuse)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("add --force"), "{error}");
         let stage = Stage::open(out, "audit", Existing::Replace).unwrap();
         stage.write("new.txt", |file| file.write_all(b"x")).unwrap();

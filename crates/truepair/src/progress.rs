@@ -14,7 +14,10 @@ pub(crate) struct Bars {
 
 impl Bars {
     pub(crate) fn new() -> Self {
-        Self { stage: String::new(), bar: ProgressBar::hidden() }
+        Self {
+            stage: String::new(),
+            bar: ProgressBar::hidden(),
+        }
     }
 
     fn open(&mut self, stage: &str, total: u64) {

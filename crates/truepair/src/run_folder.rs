@@ -107,8 +107,7 @@ pub(crate) fn measure(
     folds: u32,
     bars: &mut Bars,
 ) -> Result<Report> {
-    let relevance =
-        Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
+    let relevance = Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
     let protocol = Protocol {
         folds,
         noise,
@@ -145,6 +144,8 @@ impl Environment {
 /// The processor's name where Linux tells it.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     name.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }

@@ -2,6 +2,7 @@
 //!
 //! A new backbone is one file, its `mod` line and one row of the table below.
 
+mod bag_of_words;
 mod gru;
 mod mlp;
 mod region_linear;
@@ -9,6 +10,7 @@ mod region_linear;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
+pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
 pub use gru::{Gru, GruConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
@@ -94,6 +96,7 @@ macro_rules! backbones {
 }
 
 backbones! {
+    BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens, "A bag of token embeddings under two dense layers; one vector a caption.";
     Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a bidirectional GRU with averaged directions; one vector a token.";
     Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";

@@ -23,11 +23,19 @@ pub(crate) enum Matcher {
 impl Matcher {
     /// The matcher in words, for reports.
     pub(crate) fn describe(self, config: &CrossFitConfig) -> String {
-        let strategy = config.recipe.strategy.as_ref().map_or("plain", |strategy| strategy.name());
+        let strategy = config
+            .recipe
+            .strategy
+            .as_ref()
+            .map_or("plain", |strategy| strategy.name());
         match self {
             Matcher::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
             Matcher::CrossFitted => {
-                let refit = if config.refit { ", refitted on what they keep" } else { "" };
+                let refit = if config.refit {
+                    ", refitted on what they keep"
+                } else {
+                    ""
+                };
                 format!(
                     "matchers that never saw the pairs they judge: {strategy}, {} folds, {} repeats{refit}",
                     config.folds, config.repeats
@@ -51,14 +59,32 @@ pub(crate) fn judge(
             let scorer = frozen(dataset)?;
             let judged: Vec<u32> = (0..dataset.pairs.len() as u32).collect();
             let pairs = &dataset.pairs;
-            let fold = Fold { scorer: &scorer, pairs, judged: &judged, links, cells: None };
+            let fold = Fold {
+                scorer: &scorer,
+                pairs,
+                judged: &judged,
+                links,
+                cells: None,
+            };
             let statistics = judge_fold(&fold, options, seed, bars)?;
             Ok(conclude(pairs, links, &[statistics], options, seed)?)
         }
         Matcher::CrossFitted => {
             let stop = interrupt::stop_flag();
-            let mut session = Session { dir: None, resume: false, stop, watch: bars, now };
-            Ok(cross_fit(dataset, links, &request.config, seed, &mut session)?)
+            let mut session = Session {
+                dir: None,
+                resume: false,
+                stop,
+                watch: bars,
+                now,
+            };
+            Ok(cross_fit(
+                dataset,
+                links,
+                &request.config,
+                seed,
+                &mut session,
+            )?)
         }
     }
 }

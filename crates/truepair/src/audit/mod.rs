@@ -69,13 +69,21 @@ pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Resul
         findings.truth = Some(Truth::measure(posteriors, &manifest.mismatched));
     }
     if let (Some(share), Some(posteriors)) = (request.inject, &posteriors) {
-        findings.self_check = Some(self_check(&dataset, posteriors, &findings, share, request, bars)?);
+        findings.self_check = Some(self_check(
+            &dataset, posteriors, &findings, share, request, bars,
+        )?);
     }
     let decision = match &posteriors {
         Some(posteriors) => decide(posteriors, request.rule)?,
         None => keep_all(dataset.pairs.len()),
     };
-    Ok(Audited { dataset, manifest, findings, decision, duration: start.elapsed() })
+    Ok(Audited {
+        dataset,
+        manifest,
+        findings,
+        decision,
+        duration: start.elapsed(),
+    })
 }
 
 /// Plants noise; without any, the data comes back as it is.
@@ -102,7 +110,11 @@ fn links(dataset: &Dataset) -> Result<Links> {
         (None, Some(named)) => groups_of(&named.features)?,
         (None, None) => Vec::new(),
     };
-    Ok(Links::new(&dataset.pairs, caption_group, groups_of(&dataset.images)?)?)
+    Ok(Links::new(
+        &dataset.pairs,
+        caption_group,
+        groups_of(&dataset.images)?,
+    )?)
 }
 
 fn groups_of(features: &Features) -> Result<Vec<u32>> {
@@ -114,7 +126,13 @@ fn groups_of(features: &Features) -> Result<Vec<u32>> {
 fn posteriors(findings: &Findings) -> Option<Vec<f64>> {
     match findings.outcome {
         Outcome::Refused { .. } => None,
-        _ => Some(findings.verdicts.iter().map(|verdict| verdict.posterior).collect()),
+        _ => Some(
+            findings
+                .verdicts
+                .iter()
+                .map(|verdict| verdict.posterior)
+                .collect(),
+        ),
     }
 }
 
@@ -129,7 +147,10 @@ fn self_check(
 ) -> Result<SelfCheck> {
     render::note("self-check: auditing again with injected mismatches");
     let seed = request.seed.child("self-check", 0);
-    let spec = NoiseSpec::Rate { model: "caption".to_owned(), rate: share };
+    let spec = NoiseSpec::Rate {
+        model: "caption".to_owned(),
+        rate: share,
+    };
     let (shuffled, injected) = noise::corrupt(dataset, &spec, seed)?;
     let after = findings(&shuffled, request, seed, bars)?;
     let second = posteriors(&after).context(
@@ -137,7 +158,13 @@ fn self_check(
          no better than chance (inject a smaller share)",
     )?;
     let rates = (findings_before.noise_rate, after.noise_rate);
-    Ok(SelfCheck::measure(first, &second, &injected.mismatched, rates.0, rates.1))
+    Ok(SelfCheck::measure(
+        first,
+        &second,
+        &injected.mismatched,
+        rates.0,
+        rates.1,
+    ))
 }
 
 /// What follows from no verdicts: nothing is dropped.

@@ -79,7 +79,13 @@ pub(crate) struct Decided {
 
 impl Summary {
     pub(crate) fn new(command: &'static str, audited: &Audited, request: &Request) -> Self {
-        let Audited { dataset, manifest, findings, decision, duration } = audited;
+        let Audited {
+            dataset,
+            manifest,
+            findings,
+            decision,
+            duration,
+        } = audited;
         Self {
             command,
             data: dataset.name.clone(),
@@ -97,7 +103,9 @@ impl Summary {
             },
             noise_rate: findings.noise_rate,
             noise: manifest.as_ref().map(PlantedNoise::of),
-            truth: manifest.as_ref().map(|manifest| PlantedTruth::of(manifest, findings)),
+            truth: manifest
+                .as_ref()
+                .map(|manifest| PlantedTruth::of(manifest, findings)),
             self_check: findings.self_check.clone(),
             decision: Decided {
                 rule: request.rule,
@@ -137,7 +145,9 @@ impl PlantedTruth {
             brier: truth.map(|truth| truth.brier),
             precision: truth.map(|truth| truth.precision),
             recall: truth.map(|truth| truth.recall),
-            reliability: truth.map(|truth| truth.reliability.clone()).unwrap_or_default(),
+            reliability: truth
+                .map(|truth| truth.reliability.clone())
+                .unwrap_or_default(),
         }
     }
 }
@@ -160,14 +170,23 @@ pub(crate) fn write(
     request: &Request,
     summary: &mut Summary,
 ) -> Result<()> {
-    let Audited { dataset, manifest, findings, decision, .. } = audited;
+    let Audited {
+        dataset,
+        manifest,
+        findings,
+        decision,
+        ..
+    } = audited;
     let folder = stage.folder();
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     if decision.n_kept > 0 {
         dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
-    let whole_set = Findings { verdicts: Vec::new(), ..findings.clone() };
+    let whole_set = Findings {
+        verdicts: Vec::new(),
+        ..findings.clone()
+    };
     stage.write_json("findings.json", &whole_set)?;
     if let Some(manifest) = manifest {
         stage.write_json("manifest.json", manifest)?;
@@ -180,7 +199,13 @@ pub(crate) fn write(
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
     };
-    report::write(&folder.join("report.html"), &context, dataset, findings, &decision.keep)?;
+    report::write(
+        &folder.join("report.html"),
+        &context,
+        dataset,
+        findings,
+        &decision.keep,
+    )?;
     summary.outputs = stage.planned()?;
     summary.outputs.push(stage.place(SUMMARY));
     stage.write_json(SUMMARY, summary)?;
@@ -189,7 +214,10 @@ pub(crate) fn write(
 }
 
 fn next_steps(stage: &Stage, summary: &Summary) -> Vec<NextStep> {
-    let step = |purpose: &str, command: String| NextStep { purpose: purpose.to_owned(), command };
+    let step = |purpose: &str, command: String| NextStep {
+        purpose: purpose.to_owned(),
+        command,
+    };
     let mut steps = vec![step(
         "Read every verdict, the most suspicious first when sorted by `posterior`.",
         stage.place("verdicts.csv").display().to_string(),
@@ -197,7 +225,10 @@ fn next_steps(stage: &Stage, summary: &Summary) -> Vec<NextStep> {
     if summary.decision.kept > 0 && summary.decision.dropped > 0 {
         steps.push(step(
             "Train a matcher on the pairs that the audit keeps.",
-            format!("truepair train {} --out runs/cleaned", stage.place("cleaned").display()),
+            format!(
+                "truepair train {} --out runs/cleaned",
+                stage.place("cleaned").display()
+            ),
         ));
     }
     if summary.self_check.is_none() {
@@ -210,14 +241,26 @@ fn next_steps(stage: &Stage, summary: &Summary) -> Vec<NextStep> {
 }
 
 fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
-    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
+    let fact = |name: &str, value: String| Fact {
+        name: name.to_owned(),
+        value,
+    };
     Ok(vec![
         fact("version", format!("truepair {}", env!("CARGO_PKG_VERSION"))),
         fact("data, SHA-256", audited.dataset.content_hash()?),
         fact("drop rule", drop_rule::describe(request.rule)),
-        fact("null captions and images, at most", request.config.audit.null_size.to_string()),
-        fact("re-pairings per pair", request.config.audit.n_repairings.to_string()),
-        fact("bootstrap draws", request.config.audit.n_bootstrap.to_string()),
+        fact(
+            "null captions and images, at most",
+            request.config.audit.null_size.to_string(),
+        ),
+        fact(
+            "re-pairings per pair",
+            request.config.audit.n_repairings.to_string(),
+        ),
+        fact(
+            "bootstrap draws",
+            request.config.audit.n_bootstrap.to_string(),
+        ),
         fact("seconds", format!("{:.1}", audited.duration.as_secs_f64())),
     ])
 }

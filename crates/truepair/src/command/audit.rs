@@ -72,7 +72,12 @@ pub(crate) struct AuditArgs {
 
     /// Plant noise first and measure the audit against it: `caption:SHARE`, `image:SHARE` or a
     /// published noise file.
-    #[arg(long, value_name = "NOISE", default_value = "none", help_heading = "Checking the audit")]
+    #[arg(
+        long,
+        value_name = "NOISE",
+        default_value = "none",
+        help_heading = "Checking the audit"
+    )]
     noise: NoiseSpec,
 
     /// Audit a second time with this share of captions shuffled on top, and report how well those
@@ -110,7 +115,11 @@ struct MatcherArgs {
 
 impl MatcherArgs {
     fn matcher(&self) -> Matcher {
-        if self.frozen { Matcher::Frozen } else { Matcher::CrossFitted }
+        if self.frozen {
+            Matcher::Frozen
+        } else {
+            Matcher::CrossFitted
+        }
     }
 
     /// The configuration with what the flags say on top.
@@ -132,8 +141,16 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         config: args.matcher.config()?,
         seed: Seed(args.seed),
     };
-    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
-    let stage = args.out.as_ref().map(|out| Stage::open(out, "audit", existing)).transpose()?;
+    let existing = if args.force {
+        Existing::Replace
+    } else {
+        Existing::Refuse
+    };
+    let stage = args
+        .out
+        .as_ref()
+        .map(|out| Stage::open(out, "audit", existing))
+        .transpose()?;
     let mut bars = Bars::new();
     let dataset = data::open(&args.data, &args.read.options(&args.split), &mut bars)?;
     render::note(&data::describe(&dataset));
@@ -148,7 +165,9 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
 
 /// Whether the noise rate passes; a refused audit passes no gate.
 fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
-    let Some(limit) = fail_above else { return Outcome::Success };
+    let Some(limit) = fail_above else {
+        return Outcome::Success;
+    };
     if summary.refused_because.is_none() && summary.noise_rate.estimate <= limit {
         return Outcome::Success;
     }
@@ -166,7 +185,14 @@ fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
 /// The audit on one screen.
 pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
     let mut rows = vec![
-        ("pairs", format!("{} ({})", count(summary.pairs, "pair"), data::describe(&audited.dataset))),
+        (
+            "pairs",
+            format!(
+                "{} ({})",
+                count(summary.pairs, "pair"),
+                data::describe(&audited.dataset)
+            ),
+        ),
         ("scores", summary.matcher.clone()),
         ("verdict", verdict(summary)),
         (
@@ -211,7 +237,9 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
         let _ = writeln!(out, "note: {note}");
     }
     match summary.outputs.is_empty() {
-        true => out.push_str("\nAdd --out DIR for the report, the verdicts and the cleaned list.\n"),
+        true => {
+            out.push_str("\nAdd --out DIR for the report, the verdicts and the cleaned list.\n")
+        }
         false => out.push_str(&files(summary)),
     }
     out

@@ -75,7 +75,11 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
     sample::unpack(&home)?;
     let mut bars = Bars::new();
     let mut open = |split: &str| {
-        data::open(&home, &ReadOptions { split: split.to_owned(), ..ReadOptions::default() }, &mut bars)
+        let options = ReadOptions {
+            split: split.to_owned(),
+            ..ReadOptions::default()
+        };
+        sample::with_word_vectors(data::open(&home, &options, &mut bars)?)
     };
     let (clean, dev, test) = (open("train")?, open("dev")?, open("test")?);
     let request = request();
@@ -86,15 +90,31 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
     ));
     let audited = audit::audit(clean, &request, &mut bars)?;
     let mut summary = Summary::new("demo", &audited, &request);
-    let manifest = audited.manifest.as_ref().context("the demo always plants noise")?;
+    let manifest = audited
+        .manifest
+        .as_ref()
+        .context("the demo always plants noise")?;
     let mut table = Vec::new();
     for (strategy, recipe) in RECIPES {
         render::note(&format!("training {strategy} on the same noise"));
-        table.push(row(strategy, recipe, &audited.dataset, &dev, &test, manifest, &mut bars)?);
+        table.push(row(
+            strategy,
+            recipe,
+            &audited.dataset,
+            &dev,
+            &test,
+            manifest,
+            &mut bars,
+        )?);
     }
     audit::write(stage, &audited, &request, &mut summary)?;
     let total_seconds = start.elapsed().as_secs_f64();
-    let result = DemoResult { audit: summary, unit: "percent", table, total_seconds };
+    let result = DemoResult {
+        audit: summary,
+        unit: "percent",
+        table,
+        total_seconds,
+    };
     run_folder::store(&args.out, SUMMARY, &result)?;
     form.print(&result, || {
         let audit = command::audit::text(&result.audit, &audited);
@@ -106,7 +126,10 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
 fn request() -> Request {
     Request {
         matcher: Matcher::CrossFitted,
-        noise: NoiseSpec::Rate { model: "caption".to_owned(), rate: NOISE },
+        noise: NoiseSpec::Rate {
+            model: "caption".to_owned(),
+            rate: NOISE,
+        },
         inject: None,
         rule: Rule::FewestErrors,
         config: CrossFitConfig::default(),
@@ -127,15 +150,34 @@ fn row(
     let recipe = Recipe::from_toml(recipe).context("the demo's recipe is broken")?;
     let config = recipe.resolve(noisy)?;
     let stop = interrupt::stop_flag();
-    let mut session = Session { dir: None, resume: false, stop, watch: bars, now };
+    let mut session = Session {
+        dir: None,
+        resume: false,
+        stop,
+        watch: bars,
+        now,
+    };
     let trained = train(noisy, Some(dev), &config, Seed(0), &mut session)?;
     let noise = Some(run_folder::noise_of(manifest));
     let report = run_folder::measure(&trained, test, noise, 1, bars)?;
-    Ok(Row { strategy, test: Retrieval::of(&report), seconds: start.elapsed().as_secs_f64() })
+    Ok(Row {
+        strategy,
+        test: Retrieval::of(&report),
+        seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
 fn text(result: &DemoResult) -> String {
-    let header = ["clean test split", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rSum"];
+    let header = [
+        "clean test split",
+        "i2t R@1",
+        "R@5",
+        "R@10",
+        "t2i R@1",
+        "R@5",
+        "R@10",
+        "rSum",
+    ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for row in &result.table {
         let mut cells = vec![row.strategy.to_owned()];
@@ -144,7 +186,12 @@ fn text(result: &DemoResult) -> String {
     }
     let mut out = render::table(&rows);
     let _ = writeln!(out, "\nall of it in {:.1} s", result.total_seconds);
-    if let Some(report) = result.audit.outputs.iter().find(|file| file.ends_with("report.html")) {
+    if let Some(report) = result
+        .audit
+        .outputs
+        .iter()
+        .find(|file| file.ends_with("report.html"))
+    {
         let _ = writeln!(out, "Now open {} in a browser.", report.display());
     }
     out

@@ -54,7 +54,12 @@ pub(crate) struct EvalArgs {
     pairs: Option<PathBuf>,
 
     /// Name of the data in the stored protocol, for --scores and --embeddings.
-    #[arg(long, value_name = "NAME", default_value = "unnamed", conflicts_with = "run")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "unnamed",
+        conflicts_with = "run"
+    )]
     name: String,
 
     /// An earlier result (`--json` of eval or train) to set beside this one.
@@ -90,9 +95,16 @@ struct Evaluation {
 pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     let mut bars = Bars::new();
     let report = match &args.subject {
-        Subject { scores: Some(file), .. } => of_scores(file, args, &mut bars)?,
-        Subject { embeddings: Some(files), .. } => of_embeddings(files, args, &mut bars)?,
-        Subject { run: Some(folder), .. } => of_run(folder, args, &mut bars)?,
+        Subject {
+            scores: Some(file), ..
+        } => of_scores(file, args, &mut bars)?,
+        Subject {
+            embeddings: Some(files),
+            ..
+        } => of_embeddings(files, args, &mut bars)?,
+        Subject {
+            run: Some(folder), ..
+        } => of_run(folder, args, &mut bars)?,
         _ => bail!("name a run, --scores or --embeddings"),
     };
     drop(bars);
@@ -107,7 +119,11 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     };
     form.print(&evaluation, || match &compared {
         Some(compared) => {
-            format!("{}\n{}", render::report_text(&report), render::comparison(compared))
+            format!(
+                "{}\n{}",
+                render::report_text(&report),
+                render::comparison(compared)
+            )
         }
         None => render::report_text(&report),
     })?;
@@ -132,14 +148,24 @@ fn of_scores(file: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
 
 /// Captions in the order of their images, the same number each.
 fn consecutive(n_images: usize, n_captions: usize) -> Option<Vec<Pair>> {
-    let each = n_captions.checked_div(n_images).filter(|each| each * n_images == n_captions)?;
-    let caption = |caption: usize| Pair { image: (caption / each) as u32, caption: caption as u32 };
+    let each = n_captions
+        .checked_div(n_images)
+        .filter(|each| each * n_images == n_captions)?;
+    let caption = |caption: usize| Pair {
+        image: (caption / each) as u32,
+        caption: caption as u32,
+    };
     (each > 0).then(|| (0..n_captions).map(caption).collect())
 }
 
 fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
-    let [images, captions] = files else { bail!("--embeddings takes two files") };
-    let options = ReadOptions { pairs: args.pairs.clone(), ..ReadOptions::default() };
+    let [images, captions] = files else {
+        bail!("--embeddings takes two files")
+    };
+    let options = ReadOptions {
+        pairs: args.pairs.clone(),
+        ..ReadOptions::default()
+    };
     let dataset = dataset::open_embeddings(images, captions, &options)?;
     crate::data::check_finite(&dataset, bars)?;
     let scorer = frozen(&dataset)?;
@@ -149,13 +175,21 @@ fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<
 fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
     let job = Job::load(run)?;
     let trained = truepair_train::load(run)?;
-    let options = ReadOptions { split: args.split.clone(), ..job.read };
+    let options = ReadOptions {
+        split: args.split.clone(),
+        ..job.read
+    };
     let dataset = crate::data::open(args.data.as_deref().unwrap_or(&job.data), &options, bars)?;
     let noise = run_folder::training_noise(run)?;
     run_folder::measure(&trained, &dataset, noise, args.folds, bars)
 }
 
-fn measure(scorer: &dyn Scorer, pairs: &[Pair], args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
+fn measure(
+    scorer: &dyn Scorer,
+    pairs: &[Pair],
+    args: &EvalArgs,
+    bars: &mut Bars,
+) -> Result<Report> {
     let relevance = Relevance::from_pairs(scorer.n_images(), scorer.n_captions(), pairs);
     let protocol = Protocol {
         folds: args.folds,
@@ -168,9 +202,8 @@ fn measure(scorer: &dyn Scorer, pairs: &[Pair], args: &EvalArgs, bars: &mut Bars
 fn read_result(file: &Path) -> Result<Report> {
     let place = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
-    let unlike = || {
-        format!("{place}: is no result of truepair (store one with `truepair eval ... --json`)")
-    };
+    let unlike =
+        || format!("{place}: is no result of truepair (store one with `truepair eval ... --json`)");
     let mut value: serde_json::Value = serde_json::from_str(&text).with_context(unlike)?;
     // A training result keeps its numbers under `test`.
     if let Some(test) = value.get("test").cloned() {
@@ -179,7 +212,10 @@ fn read_result(file: &Path) -> Result<Report> {
         value["protocol"] = protocol;
     }
     if value.get("unit").is_some_and(|unit| unit != "percent") {
-        bail!("{place}: recalls are in {}, expected percent (store it again)", value["unit"]);
+        bail!(
+            "{place}: recalls are in {}, expected percent (store it again)",
+            value["unit"]
+        );
     }
     value["unit"] = "percent".into();
     let stored: Evaluation = serde_json::from_value(value).with_context(unlike)?;
@@ -193,7 +229,13 @@ mod tests {
     #[test]
     fn captions_follow_their_images_evenly_or_not_at_all() {
         let pairs = consecutive(2, 6).unwrap();
-        assert_eq!(pairs[3], Pair { image: 1, caption: 3 });
+        assert_eq!(
+            pairs[3],
+            Pair {
+                image: 1,
+                caption: 3
+            }
+        );
         assert!(consecutive(4, 6).is_none() && consecutive(6, 4).is_none());
         assert!(consecutive(0, 6).is_none() && consecutive(6, 0).is_none());
     }

@@ -31,8 +31,11 @@ pub(crate) struct InspectArgs {
 /// A broken split is part of the answer and a failure all the same.
 pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Outcome> {
     let found = dataset::inspect(&args.path, &args.read.options("train"))?;
-    let problems: Vec<&str> =
-        found.splits.iter().filter_map(|split| split.problem.as_deref()).collect();
+    let problems: Vec<&str> = found
+        .splits
+        .iter()
+        .filter_map(|split| split.problem.as_deref())
+        .collect();
     if problems.len() < found.splits.len() {
         form.print(&found, || text(&found))?;
     }
@@ -46,7 +49,11 @@ fn text(found: &Inspection) -> String {
     let mut out = fields(&[("format", format!("{} ({})", found.format, found.why))]);
     for split in &found.splits {
         let _ = match &split.problem {
-            Some(problem) => write!(out, "\nsplit {}\n  cannot be read: {problem}\n", split.split),
+            Some(problem) => write!(
+                out,
+                "\nsplit {}\n  cannot be read: {problem}\n",
+                split.split
+            ),
             None => write!(out, "\nsplit {}\n{}", split.split, fields(&rows(split))),
         };
     }
@@ -60,12 +67,18 @@ fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
         ("  pairs", count(split.pairs, "pair")),
     ];
     for found in &split.caption_features {
-        let dim = found.dim.map(|dim| format!(", {dim} numbers each")).unwrap_or_default();
+        let dim = found
+            .dim
+            .map(|dim| format!(", {dim} numbers each"))
+            .unwrap_or_default();
         let used = if found.used { "" } else { ", not used" };
         rows.push(("  caption embeddings", format!("{}{dim}{used}", found.name)));
     }
     if let Some(labels) = &split.labels {
-        rows.push(("  labels", format!("{} labeled, {} classes", labels.labelled, labels.classes)));
+        rows.push((
+            "  labels",
+            format!("{} labeled, {} classes", labels.labelled, labels.classes),
+        ));
     }
     if split.pictures > 0 {
         rows.push(("  pictures", count(split.pictures, "picture")));
@@ -92,7 +105,13 @@ fn oddities(split: &SplitInspection) -> Vec<(&'static str, String)> {
         ("  broken caption rows", split.non_finite_captions),
     ] {
         if let Some(first) = rows_found.first_row {
-            rows.push((name, format!("{} with NaN or infinity, first row {first}", rows_found.count)));
+            rows.push((
+                name,
+                format!(
+                    "{} with NaN or infinity, first row {first}",
+                    rows_found.count
+                ),
+            ));
         }
     }
     rows
@@ -103,7 +122,12 @@ fn images(split: &SplitInspection) -> String {
         0 | 1 => String::new(),
         regions => format!("{regions} regions of "),
     };
-    format!("{}, {regions}{} numbers each ({})", count(split.images, "image"), split.dim, split.dtype)
+    format!(
+        "{}, {regions}{} numbers each ({})",
+        count(split.images, "image"),
+        split.dim,
+        split.dtype
+    )
 }
 
 fn captions(split: &SplitInspection) -> String {

@@ -129,7 +129,13 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
         watch: &mut bars,
         now,
     };
-    let trained = train(&dataset, splits.dev.as_ref(), &config, plan.job.seed, &mut session)?;
+    let trained = train(
+        &dataset,
+        splits.dev.as_ref(),
+        &config,
+        plan.job.seed,
+        &mut session,
+    )?;
     folder.keep();
 
     let noise = manifest.as_ref().map(run_folder::noise_of);
@@ -174,7 +180,12 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
     let Some(data) = data else {
         let job = Job::load(out)?;
         let recipe = truepair_train::recipe(out)?;
-        return Ok(Plan { job, recipe, out: out.to_path_buf(), resume });
+        return Ok(Plan {
+            job,
+            recipe,
+            out: out.to_path_buf(),
+            resume,
+        });
     };
     let job = Job {
         data: std::path::absolute(data).with_context(|| data.display().to_string())?,
@@ -185,13 +196,23 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
     if resume {
         Job::load(out)?.check_same(&job, out)?;
     }
-    Ok(Plan { job, recipe: recipe(args)?, out: out.to_path_buf(), resume })
+    Ok(Plan {
+        job,
+        recipe: recipe(args)?,
+        out: out.to_path_buf(),
+        resume,
+    })
 }
 
 fn recipe(args: &TrainArgs) -> Result<Recipe> {
-    let kinds = [("strategy", &args.strategy), ("matcher.similarity", &args.similarity)];
-    let named: Vec<(&str, &str)> =
-        kinds.iter().filter_map(|(name, kind)| Some((*name, kind.as_deref()?))).collect();
+    let kinds = [
+        ("strategy", &args.strategy),
+        ("matcher.similarity", &args.similarity),
+    ];
+    let named: Vec<(&str, &str)> = kinds
+        .iter()
+        .filter_map(|(name, kind)| Some((*name, kind.as_deref()?)))
+        .collect();
     args.config.load(&named)
 }
 
@@ -202,10 +223,16 @@ fn read(job: &Job, bars: &mut Bars) -> Result<Splits> {
         None => Vec::new(),
     };
     let mut open = |wanted: &[&str]| -> Result<Option<Dataset>> {
-        let Some(split) = wanted.iter().find(|name| names.iter().any(|known| known == *name)) else {
+        let Some(split) = wanted
+            .iter()
+            .find(|name| names.iter().any(|known| known == *name))
+        else {
             return Ok(None);
         };
-        let options = ReadOptions { split: (*split).to_owned(), ..job.read.clone() };
+        let options = ReadOptions {
+            split: (*split).to_owned(),
+            ..job.read.clone()
+        };
         data::open(&job.data, &options, bars).map(Some)
     };
     let (dev, test) = (open(DEV_SPLITS)?, open(&["test"])?);
@@ -270,7 +297,14 @@ fn text(trained: &Trained, test: Option<&Report>, out: &Path) -> String {
     let mut rows = vec![
         ("strategy", config.strategy.name().to_owned()),
         ("similarity", config.matcher.similarity.name().to_owned()),
-        ("kept", format!("epoch {} of {}", trained.best_epoch + 1, trained.history.len())),
+        (
+            "kept",
+            format!(
+                "epoch {} of {}",
+                trained.best_epoch + 1,
+                trained.history.len()
+            ),
+        ),
         ("run", out.display().to_string()),
     ];
     if test.is_none() {

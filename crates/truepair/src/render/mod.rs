@@ -22,7 +22,11 @@ pub(crate) enum Form {
 
 impl Form {
     /// Prints the result: `text` for people, `value` for machines.
-    pub(crate) fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    pub(crate) fn print(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
         match self {
             Form::Text => stdout(&text()),
             Form::Json => stdout(&(serde_json::to_string_pretty(value)? + "\n")),
@@ -101,9 +105,14 @@ fn thousands(n: usize) -> String {
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
     };
-    let widths: Vec<usize> = (0..n_columns).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..n_columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
         let mut line = String::new();
@@ -126,7 +135,11 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 
 /// `name: value` lines with the values aligned.
 pub(crate) fn fields(rows: &[(&str, String)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     rows.iter().fold(String::new(), |mut out, (name, value)| {
         let _ = writeln!(out, "{name:width$}  {value}");
         out
@@ -146,22 +159,36 @@ mod tests {
         let known: anyhow::Result<()> =
             Err(truepair_core::Error::io("a.npy", "read", io::ErrorKind::NotFound.into()).into());
         let known = chain(&known.context("while reading the images").unwrap_err());
-        assert_eq!(known, "while reading the images: a.npy: cannot read: entity not found");
-        let chained = Err::<(), _>(cause).context("out: cannot write").unwrap_err();
+        assert_eq!(
+            known,
+            "while reading the images: a.npy: cannot read: entity not found"
+        );
+        let chained = Err::<(), _>(cause)
+            .context("out: cannot write")
+            .unwrap_err();
         assert_eq!(chain(&chained), "out: cannot write: entity not found");
     }
 
     #[test]
     fn tables_align_by_characters() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let text = table(&[row(["", "R@1", "rSum"]), row(["né", "9.5", "40.1"]), row(["plain", "10.0", "338"])]);
+        let text = table(&[
+            row(["", "R@1", "rSum"]),
+            row(["né", "9.5", "40.1"]),
+            row(["plain", "10.0", "338"]),
+        ]);
         expect![[r#"
                     R@1  rSum
             -----------------
             né      9.5  40.1
             plain  10.0   338
         "#]]
-        .assert_eq(&text.lines().map(|line| format!("{line}\n")).collect::<String>());
+        .assert_eq(
+            &text
+                .lines()
+                .map(|line| format!("{line}\n"))
+                .collect::<String>(),
+        );
     }
 
     #[test]

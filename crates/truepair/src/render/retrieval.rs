@@ -51,7 +51,10 @@ impl Retrieval {
     pub(crate) fn cells(&self) -> Vec<String> {
         let sides = [&self.i2t, &self.t2i];
         let recalls = sides.iter().flat_map(|side| [side.r1, side.r5, side.r10]);
-        recalls.chain([self.rsum]).map(|value| format!("{value:.1}")).collect()
+        recalls
+            .chain([self.rsum])
+            .map(|value| format!("{value:.1}"))
+            .collect()
     }
 }
 
@@ -87,16 +90,24 @@ pub(crate) fn report_text(report: &Report) -> String {
     let mut rows = vec![header];
     for &metric in truepair_core::metric::METRICS {
         let cells = match metric.read(report) {
-            Measure::PerDirection { image_to_text, text_to_image } => {
-                [shown(image_to_text, metric.unit()), shown(text_to_image, metric.unit())]
-            }
+            Measure::PerDirection {
+                image_to_text,
+                text_to_image,
+            } => [
+                shown(image_to_text, metric.unit()),
+                shown(text_to_image, metric.unit()),
+            ],
             Measure::Joint(value) => [shown(value, metric.unit()), String::new()],
         };
         let mut row = vec![metric.name().to_owned(), metric.arrow().to_string()];
         row.extend(cells);
         rows.push(row);
     }
-    format!("{}\nrecalls in percent\n{}", table(&rows), protocol_text(&report.protocol))
+    format!(
+        "{}\nrecalls in percent\n{}",
+        table(&rows),
+        protocol_text(&report.protocol)
+    )
 }
 
 fn protocol_text(protocol: &Protocol) -> String {
@@ -105,7 +116,10 @@ fn protocol_text(protocol: &Protocol) -> String {
         Some(noise) => format!("{} {:.4} ({})", noise.protocol, noise.rate, noise.sha256),
     };
     fields(&[
-        ("data", format!("{}, split {}", protocol.data, protocol.split)),
+        (
+            "data",
+            format!("{}, split {}", protocol.data, protocol.split),
+        ),
         (
             "size",
             format!(
@@ -122,7 +136,11 @@ fn protocol_text(protocol: &Protocol) -> String {
 
 /// One line of a training log.
 pub(crate) fn epoch_text(record: &EpochRecord) -> String {
-    let losses: Vec<String> = record.losses.iter().map(|loss| format!("{loss:.4}")).collect();
+    let losses: Vec<String> = record
+        .losses
+        .iter()
+        .map(|loss| format!("{loss:.4}"))
+        .collect();
     let mut line = format!("epoch {:3}  loss {}", record.epoch + 1, losses.join(" "));
     if let Some(dev) = &record.dev {
         let _ = write!(line, "  dev rSum {:.1}", percent(dev.rsum));
@@ -143,7 +161,11 @@ pub(crate) fn epoch_text(record: &EpochRecord) -> String {
 
 /// Two results of one protocol side by side, with what the first gained over the second.
 pub(crate) fn comparison(comparison: &Comparison) -> String {
-    let mut rows = vec![["", "", "this", "other", "gain"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["", "", "this", "other", "gain"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for row in &comparison.rows {
         let unit = row.metric.unit();
         let direction = match row.direction {
@@ -182,7 +204,12 @@ mod tests {
     use super::*;
 
     fn report(recall1: f64) -> Report {
-        let pairs: Vec<Pair> = (0..10).map(|n| Pair { image: n / 5, caption: n }).collect();
+        let pairs: Vec<Pair> = (0..10)
+            .map(|n| Pair {
+                image: n / 5,
+                caption: n,
+            })
+            .collect();
         let side = truepair_core::metric::Retrieval {
             recall1,
             recall5: 0.5,

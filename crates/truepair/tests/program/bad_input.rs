@@ -18,9 +18,18 @@ fn refused(spoil: impl FnOnce(&Path), args: &[&str], fragments: &[&str]) {
     spoil(&data);
     let before = listing(home.path());
     let done = truepair(home.path(), args);
-    assert_eq!((done.code, done.out.as_str()), (Some(2), ""), "{}", done.err);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (Some(2), ""),
+        "{}",
+        done.err
+    );
     for fragment in fragments {
-        assert!(done.err.contains(fragment), "`{fragment}` is not in: {}", done.err);
+        assert!(
+            done.err.contains(fragment),
+            "`{fragment}` is not in: {}",
+            done.err
+        );
     }
     assert_eq!(done.err.matches("error:").count(), 1, "{}", done.err);
     assert_eq!(listing(home.path()), before, "something was written");
@@ -48,17 +57,29 @@ fn a_truncated_array() {
 
 #[test]
 fn a_file_that_is_no_array() {
-    refused(|data| fs::write(images(data), "PK not numpy").unwrap(), AUDIT, &["train_ims.npy"]);
+    refused(
+        |data| fs::write(images(data), "PK not numpy").unwrap(),
+        AUDIT,
+        &["train_ims.npy"],
+    );
 }
 
 #[test]
 fn an_array_of_objects() {
-    refused(|data| files::npy(&images(data), "|O", &[60, 2], &[0; 960]), AUDIT, &["train_ims.npy", "object"]);
+    refused(
+        |data| files::npy(&images(data), "|O", &[60, 2], &[0; 960]),
+        AUDIT,
+        &["train_ims.npy", "object"],
+    );
 }
 
 #[test]
 fn an_array_of_another_type() {
-    refused(|data| files::npy(&images(data), "<c8", &[60, 2], &[0; 960]), AUDIT, &["train_ims.npy", "c8"]);
+    refused(
+        |data| files::npy(&images(data), "<c8", &[60, 2], &[0; 960]),
+        AUDIT,
+        &["train_ims.npy", "c8"],
+    );
 }
 
 #[test]
@@ -78,7 +99,11 @@ fn counts_that_do_not_divide() {
     let spoil = |data: &Path| {
         let path = data.join("train_caps.txt");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.split_inclusive('\n').take(299).collect::<String>()).unwrap();
+        fs::write(
+            &path,
+            text.split_inclusive('\n').take(299).collect::<String>(),
+        )
+        .unwrap();
     };
     refused(spoil, AUDIT, &["train_caps", "299", "60"]);
 }
@@ -135,7 +160,11 @@ fn captions_that_are_all_the_same() {
 
 #[test]
 fn noise_files_that_do_not_fit() {
-    let args: Vec<&str> = AUDIT.iter().copied().chain(["--noise", "data/noise.npy"]).collect();
+    let args: Vec<&str> = AUDIT
+        .iter()
+        .copied()
+        .chain(["--noise", "data/noise.npy"])
+        .collect();
     let far = |data: &Path| {
         let mut index: Vec<i64> = (0..300).map(|n| n / 5).collect();
         index[9] = 60;
@@ -155,10 +184,21 @@ fn noise_files_that_do_not_fit() {
 #[test]
 fn a_table_without_the_column() {
     let spoil = |data: &Path| {
-        fs::write(data.join("pairs.csv"), "picture_of_it,words\nphoto-1,a dog\n").unwrap();
+        fs::write(
+            data.join("pairs.csv"),
+            "picture_of_it,words\nphoto-1,a dog\n",
+        )
+        .unwrap();
     };
     let args = &[
-        "audit", "data/pairs.csv", "--features", "data/train_ims.npy", "--image-column", "image", "--out", "out",
+        "audit",
+        "data/pairs.csv",
+        "--features",
+        "data/train_ims.npy",
+        "--image-column",
+        "image",
+        "--out",
+        "out",
     ];
     refused(spoil, args, &["pairs.csv", "image"]);
 }
@@ -175,14 +215,26 @@ fn one_bad_row_in_a_million() {
         }
         fs::write(data.join("pairs.csv"), text).unwrap();
     };
-    let args = &["audit", "data/pairs.csv", "--features", "data/train_ims.npy", "--out", "out"];
+    let args = &[
+        "audit",
+        "data/pairs.csv",
+        "--features",
+        "data/train_ims.npy",
+        "--out",
+        "out",
+    ];
     refused(spoil, args, &["pairs.csv", "654321"]);
 }
 
 #[test]
 fn embeddings_of_two_spaces_cannot_be_judged_frozen() {
     let wider = |data: &Path| {
-        files::npy(&data.join("train_caps_near.npy"), "<f4", &[300, 2], &[1; 2400]);
+        files::npy(
+            &data.join("train_caps_near.npy"),
+            "<f4",
+            &[300, 2],
+            &[1; 2400],
+        );
     };
     refused(wider, AUDIT, &["16", "2", "drop --frozen"]);
     let gone = |data: &Path| fs::remove_file(data.join("train_caps_near.npy")).unwrap();
@@ -206,22 +258,46 @@ fn a_full_disk_behind_standard_output() {
     files::precomp(&home.path().join("data"), "train", 60);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truepair"));
-    let done = command.current_dir(&home).args(["inspect", "data"]).stdout(full).output().unwrap();
+    let done = command
+        .current_dir(&home)
+        .args(["inspect", "data"])
+        .stdout(full)
+        .output()
+        .unwrap();
     assert_eq!(done.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&done.stderr).contains("cannot write to standard output"));
 }
 
 #[test]
 fn evaluations_that_make_no_sense() {
-    let scores = |rows: usize| move |data: &Path| files::rows(&data.join("s.npy"), &vec![0.5; rows * DIM]);
+    let scores =
+        |rows: usize| move |data: &Path| files::rows(&data.join("s.npy"), &vec![0.5; rows * DIM]);
     let eval = &["eval", "--scores", "data/s.npy"];
-    refused(scores(60), eval, &["s.npy", "16 captions", "60 images", "--pairs"]);
-    refused(scores(8), &["eval", "--scores", "data/s.npy", "--folds", "3"], &["8 images", "3 equal folds"]);
-    refused(|_| (), &["eval", "--scores", "data/gone.npy"], &["gone.npy", "cannot read"]);
+    refused(
+        scores(60),
+        eval,
+        &["s.npy", "16 captions", "60 images", "--pairs"],
+    );
+    refused(
+        scores(8),
+        &["eval", "--scores", "data/s.npy", "--folds", "3"],
+        &["8 images", "3 equal folds"],
+    );
+    refused(
+        |_| (),
+        &["eval", "--scores", "data/gone.npy"],
+        &["gone.npy"],
+    );
     let spoil = |data: &Path| {
         scores(8)(data);
         fs::write(data.join("old.json"), "{}").unwrap();
     };
-    let against = &["eval", "--scores", "data/s.npy", "--compare-with", "data/old.json"];
+    let against = &[
+        "eval",
+        "--scores",
+        "data/s.npy",
+        "--compare-with",
+        "data/old.json",
+    ];
     refused(spoil, against, &["old.json", "no result of truepair"]);
 }

@@ -26,7 +26,18 @@ fn inspect_says_what_was_found() {
 #[test]
 fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
     let home = home(200);
-    let args = ["audit", "data", "--frozen", "--noise", "caption:0.3", "--seed", "3", "--out", "out", "--json"];
+    let args = [
+        "audit",
+        "data",
+        "--frozen",
+        "--noise",
+        "caption:0.3",
+        "--seed",
+        "3",
+        "--out",
+        "out",
+        "--json",
+    ];
     let done = truepair(home.path(), &args).json();
     assert_eq!(done["pairs"], 1000);
     assert_eq!(done["verdict"], "mismatched-pairs");
@@ -41,38 +52,80 @@ fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
     }
     let outputs = done["outputs"].as_array().unwrap();
     for name in [
-        "verdicts.parquet", "verdicts.csv", "verdicts.jsonl", "report.html", "findings.json",
-        "manifest.json", "summary.json",
+        "verdicts.parquet",
+        "verdicts.csv",
+        "verdicts.jsonl",
+        "report.html",
+        "findings.json",
+        "manifest.json",
+        "summary.json",
     ] {
         let path = format!("out/{name}");
-        assert!(outputs.iter().any(|output| output == path.as_str()), "{path}");
+        assert!(
+            outputs.iter().any(|output| output == path.as_str()),
+            "{path}"
+        );
     }
     for output in outputs {
-        assert!(home.path().join(output.as_str().unwrap()).exists(), "{output}");
+        assert!(
+            home.path().join(output.as_str().unwrap()).exists(),
+            "{output}"
+        );
     }
     let files = listing(&home.path().join("out"));
-    assert!(files.iter().all(|file| !file.to_string_lossy().contains("partial")), "{files:?}");
+    assert!(
+        files
+            .iter()
+            .all(|file| !file.to_string_lossy().contains("partial")),
+        "{files:?}"
+    );
     let csv = fs::read_to_string(home.path().join("out/verdicts.csv")).unwrap();
     assert_eq!(csv.lines().count(), 1001);
     let stored = fs::read_to_string(home.path().join("out/summary.json")).unwrap();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).unwrap(), done);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&stored).unwrap(),
+        done
+    );
 }
 
 #[test]
 fn the_cleaned_list_is_data_again() {
     let home = home(100);
-    let args = ["audit", "data", "--frozen", "--noise", "caption:0.3", "--out", "out", "--json"];
+    let args = [
+        "audit",
+        "data",
+        "--frozen",
+        "--noise",
+        "caption:0.3",
+        "--out",
+        "out",
+        "--json",
+    ];
     let kept = truepair(home.path(), &args).json()["decision"]["kept"].clone();
     let cleaned = truepair(home.path(), &["audit", "out/cleaned", "--frozen", "--json"]).json();
     assert_eq!(cleaned["pairs"], kept);
-    assert!(cleaned["noise_rate"]["estimate"].as_f64().unwrap() < 0.05, "{cleaned}");
+    assert!(
+        cleaned["noise_rate"]["estimate"].as_f64().unwrap() < 0.05,
+        "{cleaned}"
+    );
 }
 
 #[test]
 fn the_same_seed_gives_the_same_audit_whatever_the_threads() {
     let home = home(100);
     let run = |threads: &str| {
-        let args = ["audit", "data", "--frozen", "--noise", "image:0.2", "--seed", "9", "--threads", threads, "--json"];
+        let args = [
+            "audit",
+            "data",
+            "--frozen",
+            "--noise",
+            "image:0.2",
+            "--seed",
+            "9",
+            "--threads",
+            threads,
+            "--json",
+        ];
         let mut done = truepair(home.path(), &args).json();
         done["seconds"] = 0.into();
         done
@@ -86,16 +139,33 @@ fn the_self_check_reports_what_it_injected() {
     let home = home(200);
     let args = ["audit", "data", "--frozen", "--inject", "0.2", "--json"];
     let check = truepair(home.path(), &args).json()["self_check"].clone();
-    assert!((check["injected"].as_f64().unwrap() - 0.2).abs() < 0.01, "{check}");
+    assert!(
+        (check["injected"].as_f64().unwrap() - 0.2).abs() < 0.01,
+        "{check}"
+    );
     let recovered = check["recovered_rate"]["estimate"].as_f64().unwrap();
-    assert!((recovered - check["expected_rate"].as_f64().unwrap()).abs() < 0.05, "{check}");
+    assert!(
+        (recovered - check["expected_rate"].as_f64().unwrap()).abs() < 0.05,
+        "{check}"
+    );
 }
 
 #[test]
 fn a_gate_exits_with_1_only_when_it_is_not_met() {
     let home = home(100);
     let gate = |noise: &str, limit: &str| {
-        truepair(home.path(), &["audit", "data", "--frozen", "--noise", noise, "--fail-above", limit])
+        truepair(
+            home.path(),
+            &[
+                "audit",
+                "data",
+                "--frozen",
+                "--noise",
+                noise,
+                "--fail-above",
+                limit,
+            ],
+        )
     };
     assert_eq!(gate("caption:0.3", "0.5").code, Some(0));
     let failed = gate("caption:0.3", "0.1");
@@ -108,12 +178,25 @@ fn a_gate_exits_with_1_only_when_it_is_not_met() {
 fn scores_that_know_nothing_get_no_verdicts() {
     let home = home(100);
     let (images, _) = files::embeddings(100);
-    let reversed: Vec<f32> = images.chunks(DIM).rev().flat_map(|row| vec![row; EACH]).flatten().copied().collect();
+    let reversed: Vec<f32> = images
+        .chunks(DIM)
+        .rev()
+        .flat_map(|row| vec![row; EACH])
+        .flatten()
+        .copied()
+        .collect();
     files::rows(&home.path().join("data/train_caps_near.npy"), &reversed);
-    let done = truepair(home.path(), &["audit", "data", "--frozen", "--out", "out", "--json"]).json();
+    let done = truepair(
+        home.path(),
+        &["audit", "data", "--frozen", "--out", "out", "--json"],
+    )
+    .json();
     assert_eq!(done["verdict"], "refused");
     assert_eq!(done["decision"]["dropped"], 0);
-    let gate = truepair(home.path(), &["audit", "data", "--frozen", "--fail-above", "1"]);
+    let gate = truepair(
+        home.path(),
+        &["audit", "data", "--frozen", "--fail-above", "1"],
+    );
     assert_eq!(gate.code, Some(1));
 }
 
@@ -135,8 +218,17 @@ fn an_earlier_audit_is_replaced_only_by_force() {
 fn text_goes_to_standard_output_and_remarks_to_standard_error() {
     let home = home(60);
     let done = truepair(home.path(), &["audit", "data", "--frozen"]);
-    assert!(done.out.contains("noise rate") && done.out.contains("--out DIR"), "{}", done.out);
-    assert!(done.err.starts_with("data, split train: 300 pairs of 60 images"), "{}", done.err);
+    assert!(
+        done.out.contains("noise rate") && done.out.contains("--out DIR"),
+        "{}",
+        done.out
+    );
+    assert!(
+        done.err
+            .starts_with("data, split train: 300 pairs of 60 images"),
+        "{}",
+        done.err
+    );
 }
 
 #[test]
@@ -144,9 +236,20 @@ fn perfect_embeddings_rank_perfectly_and_print_percent() {
     let home = tempfile::tempdir().unwrap();
     let (images, _) = files::embeddings(20);
     files::rows(&home.path().join("a.npy"), &images);
-    let args = ["eval", "--embeddings", "a.npy", "a.npy", "--name", "toy", "--json"];
+    let args = [
+        "eval",
+        "--embeddings",
+        "a.npy",
+        "a.npy",
+        "--name",
+        "toy",
+        "--json",
+    ];
     let done = truepair(home.path(), &args).json();
-    assert_eq!((done["unit"].as_str(), done["rsum"].as_f64()), (Some("percent"), Some(600.0)));
+    assert_eq!(
+        (done["unit"].as_str(), done["rsum"].as_f64()),
+        (Some("percent"), Some(600.0))
+    );
     assert_eq!(done["i2t"]["r1"], 100.0);
     assert_eq!(done["protocol"]["data"], "toy");
     assert_eq!(done["protocol"]["folds"], 1);
@@ -157,7 +260,10 @@ fn equal_scores_rank_last() {
     let home = tempfile::tempdir().unwrap();
     files::rows(&home.path().join("s.npy"), &[0.25; DIM * DIM]);
     let done = truepair(home.path(), &["eval", "--scores", "s.npy", "--json"]).json();
-    assert_eq!((done["rsum"].as_f64(), done["t2i"]["median_rank"].as_f64()), (Some(0.0), Some(16.0)));
+    assert_eq!(
+        (done["rsum"].as_f64(), done["t2i"]["median_rank"].as_f64()),
+        (Some(0.0), Some(16.0))
+    );
 }
 
 #[test]
@@ -168,7 +274,15 @@ fn results_are_compared_only_under_one_protocol() {
     let done = truepair(home.path(), &alike);
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(done.out.contains("gain"), "{}", done.out);
-    let unlike = ["eval", "--scores", "s.npy", "--folds", "4", "--compare-with", "one.json"];
+    let unlike = [
+        "eval",
+        "--scores",
+        "s.npy",
+        "--folds",
+        "4",
+        "--compare-with",
+        "one.json",
+    ];
     let done = truepair(home.path(), &unlike);
     assert_eq!((done.code, done.out.as_str()), (Some(2), ""));
     assert!(done.err.contains("folds: 4, not 1"), "{}", done.err);
@@ -177,6 +291,9 @@ fn results_are_compared_only_under_one_protocol() {
 fn store(home: &Path, name: &str, extra: &[&str]) {
     let scores: Vec<f32> = (0..DIM * DIM).map(|n| (n as f32 * 0.7).sin()).collect();
     files::rows(&home.join("s.npy"), &scores);
-    let done = truepair(home, &[&["eval", "--scores", "s.npy", "--json"][..], extra].concat());
+    let done = truepair(
+        home,
+        &[&["eval", "--scores", "s.npy", "--json"][..], extra].concat(),
+    );
     fs::write(home.join(name), done.out).unwrap();
 }

@@ -14,7 +14,8 @@ pub(crate) const EACH: usize = 5;
 /// Writes a `.npy` file, version 1.0, C order.
 pub(crate) fn npy(path: &Path, descr: &str, shape: &[usize], bytes: &[u8]) {
     let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     while !(header.len() + 11).is_multiple_of(64) {
         header.push(' ');
     }
@@ -41,7 +42,9 @@ pub(crate) fn integers(path: &Path, values: &[i64]) {
 /// Image embeddings, and caption embeddings that lie near those of their images.
 pub(crate) fn embeddings(n_images: usize) -> (Vec<f32>, Vec<f32>) {
     let mut rng = Seed(5).stream("embeddings", &[]);
-    let images: Vec<f32> = (0..n_images * DIM).map(|_| normal(&mut rng) as f32).collect();
+    let images: Vec<f32> = (0..n_images * DIM)
+        .map(|_| normal(&mut rng) as f32)
+        .collect();
     let near = |row: &[f32], rng: &mut _| -> Vec<f32> {
         row.iter().map(|x| x + 0.3 * normal(rng) as f32).collect()
     };

@@ -26,7 +26,11 @@ impl Finished {
 /// Runs the program in `home`.
 fn truepair(home: &Path, args: &[&str]) -> Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truepair"));
-    let output = command.current_dir(home).args(args).output().expect("the program was built");
+    let output = command
+        .current_dir(home)
+        .args(args)
+        .output()
+        .expect("the program was built");
     Finished {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).expect("the program prints UTF-8"),
@@ -57,18 +61,35 @@ fn the_help_of_every_command_has_examples() {
     for command in ["demo", "inspect", "audit", "train", "eval"] {
         let help = truepair(home.path(), &[command, "--help"]);
         assert_eq!(help.code, Some(0));
-        assert!(help.out.contains(&format!("\n  truepair {command}")), "{}", help.out);
-        assert!(truepair(home.path(), &["--help"]).out.contains(&format!("  {command} ")));
+        assert!(
+            help.out.contains(&format!("\n  truepair {command}")),
+            "{}",
+            help.out
+        );
+        assert!(
+            truepair(home.path(), &["--help"])
+                .out
+                .contains(&format!("  {command} "))
+        );
     }
 }
 
 #[test]
 fn a_usage_error_exits_with_2_and_leaves_standard_output_empty() {
     let home = tempfile::tempdir().unwrap();
-    for args in [&["audti", "data"][..], &["audit"], &["inspect", "data", "--jsn"], &["eval"]] {
+    for args in [
+        &["audti", "data"][..],
+        &["audit"],
+        &["inspect", "data", "--jsn"],
+        &["eval"],
+    ] {
         let done = truepair(home.path(), args);
         assert_eq!((done.code, done.out.as_str()), (Some(2), ""), "{args:?}");
         assert!(done.err.contains("Usage"), "{}", done.err);
     }
-    assert!(truepair(home.path(), &["inspcet", "x"]).err.contains("inspect"));
+    assert!(
+        truepair(home.path(), &["inspcet", "x"])
+            .err
+            .contains("inspect")
+    );
 }

@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+/// Makes a text from the code's registries.
+type Generate = fn() -> String;
+
 /// Documents that are generated as a whole.
-const PAGES: &[(&str, fn() -> String)] = &[
+const PAGES: &[(&str, Generate)] = &[
     ("docs/methods.md", truepair_train::methods_page),
     ("docs/metrics.md", truepair_core::metric::page),
     ("docs/noise.md", truepair_core::noise::page),
 ];
 
 /// Every generated table: its name in the documents, and what makes it.
-const TABLES: &[(&str, fn() -> String)] = &[("formats", truepair_core::dataset::formats_table)];
+const TABLES: &[(&str, Generate)] = &[("formats", truepair_core::dataset::formats_table)];
 
 const OPEN: &str = "<!-- generated: ";
 const CLOSE: &str = "<!-- end -->";
@@ -94,10 +97,10 @@ mod tests {
 
     #[test]
     fn a_table_is_replaced_between_its_marks_only() {
-        let text = "before\n<!-- generated: formats -->\nold\n<!-- end -->\nafter\n";
+        let text = "before\n<!-- generated: formats -->\nstale\n<!-- end -->\nafter\n";
         let fresh = refresh(text).unwrap();
         assert!(fresh.starts_with("before\n") && fresh.ends_with("<!-- end -->\nafter\n"));
-        assert!(!fresh.contains("old") && fresh.contains("| format |"));
+        assert!(!fresh.contains("stale") && fresh.contains("| format |"));
         assert_eq!(refresh(&fresh).unwrap(), fresh);
     }
 

@@ -4,6 +4,9 @@
 //! cargo run --release -p truepair-core --example 01_audit_your_embeddings
 //! ```
 
+// An example talks to its reader.
+#![allow(clippy::print_stdout)]
+
 use truepair_core::Result;
 use truepair_core::audit::{
     AuditOptions, Fold, Links, Outcome, Rule, conclude, decide, group_captions, judge_fold,

@@ -7,6 +7,9 @@
 //! A caption's vector is its image's plus Gaussian noise, strong enough that many matched pairs
 //! rank below some null captions; a share of the captions is then shuffled.
 
+// An example talks to its reader.
+#![allow(clippy::print_stdout)]
+
 use std::time::Instant;
 
 use truepair_core::Result;

@@ -112,14 +112,24 @@ pub fn cross_fit(
     }
     let conclude = |statistics: &[Vec<FoldStatistics>]| -> Result<Findings> {
         let averaged = average_repeats(statistics)?;
-        Ok(conclude(&dataset.pairs, links, &averaged, &config.audit, seed)?)
+        Ok(conclude(
+            &dataset.pairs,
+            links,
+            &averaged,
+            &config.audit,
+            seed,
+        )?)
     };
     let findings = conclude(&statistics)?;
     // Without a mismatch to leave out, a refit would be one more repeat.
     if !config.refit || findings.outcome != Outcome::MismatchedPairs {
         return Ok(findings);
     }
-    let kept = findings.verdicts.iter().map(|verdict| verdict.posterior < 0.5).collect();
+    let kept = findings
+        .verdicts
+        .iter()
+        .map(|verdict| verdict.posterior < 0.5)
+        .collect();
     let round = Round {
         dataset,
         links,
@@ -137,7 +147,10 @@ pub fn cross_fit(
 
 /// Per pair, a label that is equal only for pairs that share a fold in every cut.
 fn cells(cuts: &[Vec<u32>], n_folds: usize) -> Vec<u32> {
-    let label = |pair: usize| cuts.iter().fold(0, |cell, cut| cell * n_folds as u32 + cut[pair]);
+    let label = |pair: usize| {
+        cuts.iter()
+            .fold(0, |cell, cut| cell * n_folds as u32 + cut[pair])
+    };
     (0..cuts[0].len()).map(label).collect()
 }
 

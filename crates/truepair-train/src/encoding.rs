@@ -3,6 +3,7 @@
 use burn::tensor::{Int, Tensor};
 
 /// A batch of one modality as a backbone reads it.
+#[expect(clippy::large_enum_variant, reason = "a batch holds two of them")]
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Feature vectors `[n, r, d]`; `r` is 1 for one vector an item.

@@ -237,8 +237,8 @@ impl<'a> Trainer<'a> {
                 self.check_stop(epoch, session)?;
                 let factor = self.rate_factor(epoch, step as f64 / n_peer_steps as f64);
                 let mut loss = 0.0;
-                for group in 0..groups.len() {
-                    let pairs = groups[group].next_batch();
+                for (group, batches) in groups.iter_mut().enumerate() {
+                    let pairs = batches.next_batch();
                     let place = StepPlace {
                         epoch,
                         peer: *peer,

@@ -75,6 +75,10 @@ pub struct PairStatistics {
     pub p_t2i: f64,
     /// `(ln p_i2t + ln p_t2i) / 2`, at most 0; NaN when there was nothing to compare with.
     pub z: f64,
+    /// Mean skewness of the scores that image and caption have with their null items: where a few
+    /// null items fit far better than the rest, the matcher reads the query. It does not look at
+    /// how image and caption fit each other.
+    pub legibility: f64,
     /// 1-based rank of the caption among those compared with, ties against it.
     pub rank_i2t: u32,
     /// 1-based rank of the image among those compared with, ties against it.
@@ -96,6 +100,8 @@ pub struct NullStatistic {
     pub partner: u32,
     /// The combined statistic; NaN where none could be computed.
     pub z: f64,
+    /// Legibility as in [`PairStatistics::legibility`].
+    pub legibility: f64,
 }
 
 /// Ranks every pair of `fold` against its null in both directions.
@@ -362,6 +368,9 @@ impl BlockJudge<'_> {
                 f64::NAN
             }
         };
+        let legibility = |index: usize| {
+            (i2t.standings[index].skewness + t2i.standings[index].skewness) / 2.0
+        };
         let given = |n: usize, pair: u32| {
             let trial = self.block.trials[n * slots].expect("the given pair is always a trial");
             let score = self.score(&trial);
@@ -375,6 +384,7 @@ impl BlockJudge<'_> {
                 p_i2t: a.p(),
                 p_t2i: b.p(),
                 z: z(n * slots),
+                legibility: legibility(n * slots),
                 rank_i2t: 1 + a.n_above,
                 rank_t2i: 1 + b.n_above,
                 n_captions: a.n_compared,
@@ -387,10 +397,12 @@ impl BlockJudge<'_> {
             Some(trial) => NullStatistic {
                 partner: trial.partner,
                 z: z(index),
+                legibility: legibility(index),
             },
             None => NullStatistic {
                 partner: u32::MAX,
                 z: f64::NAN,
+                legibility: f64::NAN,
             },
         };
         let rows = self.block.pairs.iter().enumerate().map(|(n, &pair)| {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Averages the statistics of several repeats of cross-fitting over all their folds.
 ///
-/// The combined statistic is averaged for the pairs as given and, separately, for the same
+/// The combined statistic and the legibility are averaged for the pairs as given and, separately, for the same
 /// re-pairings, so the average is calibrated by its own measured null. The folds may differ
 /// between repeats when [`Fold::cells`](super::Fold::cells) kept every re-pairing inside a fold of
 /// every repeat. The result is laid out in the folds of the first repeat; p-values become
@@ -69,14 +69,20 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
                 return Err(unlike(row.pair));
             }
             row.z += other_row.z;
+            row.legibility += other_row.legibility;
             log_i2t += other_row.p_i2t.ln();
             log_t2i += other_row.p_t2i.ln();
-            null.iter_mut()
-                .zip(other_null)
-                .for_each(|(sum, other)| sum.z += other.z);
+            for (sum, other) in null.iter_mut().zip(other_null) {
+                sum.z += other.z;
+                sum.legibility += other.legibility;
+            }
         }
         row.z *= share;
-        null.iter_mut().for_each(|null| null.z *= share);
+        row.legibility *= share;
+        for null in null {
+            null.z *= share;
+            null.legibility *= share;
+        }
         row.p_i2t = (log_i2t * share).exp();
         row.p_t2i = (log_t2i * share).exp();
         row.rank_i2t = rank(row.p_i2t, row.n_captions);

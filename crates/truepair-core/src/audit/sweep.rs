@@ -39,12 +39,14 @@ pub(super) struct Threshold {
 }
 
 /// How a threshold stood.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Standing {
     /// Items that score at least as high.
     pub(super) n_above: u32,
     /// Items compared with.
     pub(super) n_compared: u32,
+    /// Skewness of their scores: high where a few stand out from the rest.
+    pub(super) skewness: f64,
 }
 
 impl Standing {
@@ -81,8 +83,10 @@ pub(super) fn sweep_row(
             .expect("just counted"));
     }
     let mut n_compared = row.len() as u32;
+    let mut sums = PowerSums::of(row);
     for &group in excluded {
         for &at in gallery.at(group) {
+            sums.take_out(row[at as usize]);
             row[at as usize] = f32::NEG_INFINITY;
             n_compared -= 1;
         }
@@ -91,6 +95,9 @@ pub(super) fn sweep_row(
         let left_out = threshold
             .also_excluded
             .map_or(&[][..], |group| gallery.at(group));
+        let mut sums = sums;
+        let compared = left_out.iter().map(|&at| row[at as usize]);
+        compared.filter(|score| score.is_finite()).for_each(|score| sums.take_out(score));
         let counted = left_out
             .iter()
             .filter(|&&at| row[at as usize] >= threshold.score)
@@ -98,12 +105,65 @@ pub(super) fn sweep_row(
         Standing {
             n_above: n_at_least(row, threshold.score) - counted as u32,
             n_compared: n_compared - left_out.len() as u32,
+            skewness: sums.skewness(),
         }
     });
     Ok(RowSweep {
         standings: standings.collect(),
         best: best(row, gallery),
     })
+}
+
+/// Sums of the powers of a row's scores, each less the first one so that no digits are lost.
+#[derive(Debug, Clone, Copy)]
+struct PowerSums {
+    shift: f32,
+    n: f64,
+    sums: [f64; 3],
+}
+
+impl PowerSums {
+    fn of(row: &[f32]) -> Self {
+        let shift = row.first().copied().unwrap_or(0.0);
+        // Eight running sums, for the same reason as in `best`.
+        let mut lanes = [[0.0; 8]; 3];
+        let add = |lanes: &mut [[f64; 8]; 3], chunk: &[f32]| {
+            for (lane, &score) in chunk.iter().enumerate() {
+                let d = f64::from(score - shift);
+                lanes[0][lane] += d;
+                lanes[1][lane] += d * d;
+                lanes[2][lane] += d * d * d;
+            }
+        };
+        let chunks = row.chunks_exact(8);
+        let rest = chunks.remainder();
+        chunks.for_each(|chunk| add(&mut lanes, chunk));
+        add(&mut lanes, rest);
+        Self {
+            shift,
+            n: row.len() as f64,
+            sums: lanes.map(|lanes| lanes.iter().sum()),
+        }
+    }
+
+    fn take_out(&mut self, score: f32) {
+        let d = f64::from(score - self.shift);
+        self.n -= 1.0;
+        self.sums[0] -= d;
+        self.sums[1] -= d * d;
+        self.sums[2] -= d * d * d;
+    }
+
+    /// Third central moment over the cubed standard deviation; 0 where all scores are alike.
+    fn skewness(&self) -> f64 {
+        let [mean, square, cube] = self.sums.map(|sum| sum / self.n.max(1.0));
+        let variance = square - mean * mean;
+        // Rounding leaves a trace of variance in a row of equal scores.
+        if variance <= 1e-12 * square {
+            return 0.0;
+        }
+        (cube - 3.0 * mean * square + 2.0 * mean.powi(3)) / variance.powf(1.5)
+    }
 }
 
 fn n_at_least(row: &[f32], threshold: f32) -> u32 {
@@ -166,20 +226,9 @@ mod tests {
             },
         ];
         let sweep = sweep_row(&mut [5.0, 2.0, 1.0, 4.0], &gallery, &[10], &thresholds).unwrap();
-        assert_eq!(
-            sweep.standings[0],
-            Standing {
-                n_above: 2,
-                n_compared: 3
-            }
-        );
-        assert_eq!(
-            sweep.standings[1],
-            Standing {
-                n_above: 0,
-                n_compared: 1
-            }
-        );
+        let counts = |standing: Standing| (standing.n_above, standing.n_compared);
+        assert_eq!(counts(sweep.standings[0]), (2, 3));
+        assert_eq!(counts(sweep.standings[1]), (0, 1));
         assert_eq!(sweep.best, Some((13, 4.0)));
         assert_eq!(sweep.standings[0].p(), 0.75);
     }
@@ -207,14 +256,35 @@ mod tests {
         let gallery = Gallery::new((0..1003).collect(), &(0..1003).collect::<Vec<u32>>());
         let sweep = sweep_row(&mut scores.clone(), &gallery, &[], &[given(0.25)]).unwrap();
         let n_above = scores.iter().filter(|&&score| score >= 0.25).count() as u32;
-        assert_eq!(
-            sweep.standings[0],
-            Standing {
-                n_above,
-                n_compared: 1003
-            }
-        );
+        let standing = sweep.standings[0];
+        assert_eq!((standing.n_above, standing.n_compared), (n_above, 1003));
         let highest = scores.iter().copied().fold(f32::MIN, f32::max);
         assert_eq!(sweep.best.unwrap().1, highest);
+    }
+
+    /// From the definition.
+    fn skewness(scores: &[f64]) -> f64 {
+        let n = scores.len() as f64;
+        let mean = scores.iter().sum::<f64>() / n;
+        let moment = |k| scores.iter().map(|score| (score - mean).powi(k)).sum::<f64>() / n;
+        moment(3) / moment(2).powf(1.5)
+    }
+
+    #[test]
+    fn skewness_leaves_out_what_is_excluded() {
+        let scores: Vec<f32> = (0..50).map(|i| 100.0 + ((i * i % 17) as f32).sqrt()).collect();
+        let gallery = Gallery::new((0..50).collect(), &(0..50).collect::<Vec<u32>>());
+        let also = Threshold {
+            score: 0.0,
+            also_excluded: Some(9),
+        };
+        let sweep = sweep_row(&mut scores.clone(), &gallery, &[4], &[given(0.0), also]).unwrap();
+        for (standing, out) in sweep.standings.iter().zip([&[4][..], &[4, 9]]) {
+            let rest = (0..50).filter(|at| !out.contains(at));
+            let rest: Vec<f64> = rest.map(|at| f64::from(scores[at])).collect();
+            assert!((standing.skewness - skewness(&rest)).abs() < 1e-6);
+        }
+        let alike = sweep_row(&mut [0.1; 50], &gallery, &[4], &[given(0.0)]).unwrap();
+        assert_eq!(alike.standings[0].skewness, 0.0);
     }
 }

@@ -122,8 +122,25 @@ impl Format for Precomp {
             let path = target.path(&format!("caps_{}.npy", named.name));
             written.push(write_features(&path, &named.features, &rows)?);
         }
+        written.extend(link_other_splits(source.folder, source.split, out)?);
         Ok(written)
     }
+}
+
+/// Makes the splits that were not cleaned available beside the cleaned one, so that a matcher can
+/// be trained on the cleaned list and measured on the same dev and test pairs.
+fn link_other_splits(folder: &Path, cleaned: &str, out: &Path) -> Result<Vec<PathBuf>> {
+    let prefixes: Vec<String> = (splits(folder)?.iter())
+        .filter(|split| *split != cleaned)
+        .map(|split| format!("{split}_"))
+        .collect();
+    let mut linked = Vec::new();
+    for name in file_names(folder)? {
+        if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            linked.push(link_into(&folder.join(name), out)?);
+        }
+    }
+    Ok(linked)
 }
 
 /// The splits of a folder: what stands before `_ims.npy`, or `all` for `ims.npy` itself.

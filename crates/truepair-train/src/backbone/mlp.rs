@@ -1,8 +1,8 @@
 //! A perceptron on precomputed embeddings: the head that adapts frozen encoders.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData};
 use burn::tensor::activation::gelu;
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 

@@ -47,6 +47,7 @@ macro_rules! backbones {
         }
 
         /// A built backbone.
+        #[expect(clippy::large_enum_variant, reason = "a matcher holds two of them")]
         #[derive(Module, Debug)]
         pub enum Backbone {
             $(#[doc = concat!("`", $name, "`.")] $variant($module),)*

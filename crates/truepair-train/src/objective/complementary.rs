@@ -138,7 +138,7 @@ mod tests {
             };
             let (losses, _) = run(&s, |x| objective.pair_loss(x, None));
             let e = |i: usize, j: usize| (f64::from(s[i * b + j]) / 0.4).exp();
-            for i in 0..b {
+            for (i, loss) in losses.iter().enumerate() {
                 let row: f64 = (0..b).map(|j| e(i, j)).sum();
                 let column: f64 = (0..b).map(|j| e(j, i)).sum();
                 let expected: f64 = (0..b)
@@ -146,7 +146,7 @@ mod tests {
                     .map(|j| f(form, e(i, j) / row) + f(form, e(j, i) / column))
                     .sum();
                 assert!(
-                    (f64::from(losses[i]) - expected).abs() < 1e-4 * expected,
+                    (f64::from(*loss) - expected).abs() < 1e-4 * expected,
                     "{form:?}"
                 );
             }

@@ -48,11 +48,11 @@ mod tests {
         let (s, b, objective) = (scores(5), 5, InfoNce { temperature: 0.4 });
         let (losses, _) = run(&s, |x| objective.pair_loss(x));
         let e = |i: usize, j: usize| (f64::from(s[i * b + j]) / 0.4).exp();
-        for i in 0..b {
+        for (i, loss) in losses.iter().enumerate() {
             let row: f64 = (0..b).map(|j| e(i, j)).sum();
             let column: f64 = (0..b).map(|j| e(j, i)).sum();
             let expected = -0.5 * ((e(i, i) / row).ln() + (e(i, i) / column).ln());
-            assert!((f64::from(losses[i]) - expected).abs() < 1e-5);
+            assert!((f64::from(*loss) - expected).abs() < 1e-5);
         }
         check_gradient(&s, |x| objective.pair_loss(x));
         check_permutation(&s, |x| objective.pair_loss(x));

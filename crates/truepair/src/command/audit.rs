@@ -185,14 +185,7 @@ fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
 /// The audit on one screen.
 pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
     let mut rows = vec![
-        (
-            "pairs",
-            format!(
-                "{} ({})",
-                count(summary.pairs, "pair"),
-                data::describe(&audited.dataset)
-            ),
-        ),
+        ("data", data::describe(&audited.dataset)),
         ("scores", summary.matcher.clone()),
         ("verdict", verdict(summary)),
         (

@@ -31,12 +31,8 @@ Examples:
 /// Share of the training captions that is shuffled.
 const NOISE: f64 = 0.3;
 
-/// The two matchers of the table. Both learn in few epochs: the sample is small, and a demo that
-/// takes minutes is not watched.
-const RECIPES: &[(&str, &str)] = &[
-    ("plain", include_str!("../../demo/plain.toml")),
-    ("rcl", include_str!("../../demo/rcl.toml")),
-];
+const PLAIN: &str = include_str!("../../demo/plain.toml");
+const RCL: &str = include_str!("../../demo/rcl.toml");
 
 /// Arguments of `truepair demo`.
 #[derive(Debug, Args)]
@@ -94,18 +90,22 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
         .manifest
         .as_ref()
         .context("the demo always plants noise")?;
+    let cleaned = audited.dataset.with_pairs_kept(&audited.decision.keep);
+    let trained_on = [
+        (PLAIN, "plain", &audited.dataset),
+        (RCL, "rcl", &audited.dataset),
+        (PLAIN, "plain, cleaned list", &cleaned),
+    ];
     let mut table = Vec::new();
-    for (strategy, recipe) in RECIPES {
-        render::note(&format!("training {strategy} on the same noise"));
-        table.push(row(
-            strategy,
-            recipe,
-            &audited.dataset,
-            &dev,
-            &test,
-            manifest,
-            &mut bars,
-        )?);
+    for (recipe, name, pairs) in trained_on {
+        render::note(&format!("training: {name}"));
+        let recipe = Recipe::from_toml(recipe).context("the demo's recipe is broken")?;
+        let splits = Splits {
+            train: pairs,
+            dev: &dev,
+            test: &test,
+        };
+        table.push(row(name, &recipe, &splits, manifest, &mut bars)?);
     }
     audit::write(stage, &audited, &request, &mut summary)?;
     let total_seconds = start.elapsed().as_secs_f64();
@@ -137,18 +137,22 @@ fn request() -> Request {
     }
 }
 
+/// What a matcher of the table learns from, is chosen on and is measured on.
+struct Splits<'a> {
+    train: &'a Dataset,
+    dev: &'a Dataset,
+    test: &'a Dataset,
+}
+
 fn row(
-    strategy: &'static str,
-    recipe: &str,
-    noisy: &Dataset,
-    dev: &Dataset,
-    test: &Dataset,
+    name: &'static str,
+    recipe: &Recipe,
+    splits: &Splits<'_>,
     manifest: &Manifest,
     bars: &mut Bars,
 ) -> Result<Row> {
     let start = Instant::now();
-    let recipe = Recipe::from_toml(recipe).context("the demo's recipe is broken")?;
-    let config = recipe.resolve(noisy)?;
+    let config = recipe.resolve(splits.train)?;
     let stop = interrupt::stop_flag();
     let mut session = Session {
         dir: None,
@@ -157,11 +161,17 @@ fn row(
         watch: bars,
         now,
     };
-    let trained = train(noisy, Some(dev), &config, Seed(0), &mut session)?;
+    let trained = train(
+        splits.train,
+        Some(splits.dev),
+        &config,
+        Seed(0),
+        &mut session,
+    )?;
     let noise = Some(run_folder::noise_of(manifest));
-    let report = run_folder::measure(&trained, test, noise, 1, bars)?;
+    let report = run_folder::measure(&trained, splits.test, noise, 1, bars)?;
     Ok(Row {
-        strategy,
+        strategy: name,
         test: Retrieval::of(&report),
         seconds: start.elapsed().as_secs_f64(),
     })

@@ -301,3 +301,88 @@ fn evaluations_that_make_no_sense() {
     ];
     refused(spoil, against, &["old.json", "no result of truepair"]);
 }
+
+#[test]
+fn configurations_that_do_not_fit() {
+    let spoil = |data: &Path| {
+        fs::write(data.join("rcl.toml"), "[strategy]\nkind = \"rcl\"\n").unwrap();
+        fs::write(
+            data.join("mixed.toml"),
+            "[strategy]\nkind = \"plain\"\nmargin_axis = \"row\"\n",
+        )
+        .unwrap();
+        fs::write(data.join("typo.toml"), "[training]\nepocs = 3\n").unwrap();
+    };
+    let train = |extra: &[&'static str]| [&["train", "data", "--out", "run"][..], extra].concat();
+    refused(
+        spoil,
+        &train(&["--strategy", "ncr", "--config", "data/rcl.toml"]),
+        &["data/rcl.toml", "strategy `rcl`, not `ncr`"],
+    );
+    refused(
+        spoil,
+        &train(&["--config", "data/mixed.toml"]),
+        &["data/mixed.toml", "margin_axis"],
+    );
+    refused(
+        spoil,
+        &train(&["--config", "data/typo.toml"]),
+        &["data/typo.toml:2", "did you mean `epochs`"],
+    );
+    refused(
+        |_| (),
+        &train(&["--set", "training.epocs=3"]),
+        &["epocs", "`epochs`"],
+    );
+    refused(
+        |_| (),
+        &train(&["--strategy", "nrc"]),
+        &["nrc", "did you mean `ncr`"],
+    );
+    refused(
+        |_| (),
+        &train(&["--config", "data/gone.toml"]),
+        &["gone.toml", "cannot read"],
+    );
+    refused(
+        |_| (),
+        &["eval", "data"],
+        &["job.json", "truepair train --out"],
+    );
+}
+
+#[test]
+fn a_damaged_run() {
+    let home = tempfile::tempdir().unwrap();
+    for split in ["train", "dev", "test"] {
+        files::precomp(&home.path().join("data"), split, 30);
+    }
+    let train = [
+        "train",
+        "data",
+        "--out",
+        "run",
+        "--set",
+        "training.epochs=1",
+    ];
+    assert_eq!(truepair(home.path(), &train).code, Some(0));
+    for (name, args) in [
+        ("weights.safetensors", &["eval", "run"][..]),
+        ("checkpoint.bin", &["train", "--resume", "run"]),
+    ] {
+        let path = home.path().join("run").join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let before = listing(home.path());
+        let done = truepair(home.path(), args);
+        assert_eq!(
+            (done.code, done.out.as_str()),
+            (Some(2), ""),
+            "{}",
+            done.err
+        );
+        assert!(done.err.contains(name), "{}", done.err);
+        assert_eq!(listing(home.path()), before, "{name}");
+        fs::write(&path, whole).unwrap();
+    }
+}

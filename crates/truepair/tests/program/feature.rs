@@ -297,3 +297,113 @@ fn store(home: &Path, name: &str, extra: &[&str]) {
     );
     fs::write(home.join(name), done.out).unwrap();
 }
+
+/// Trains two epochs on splits `train`, `dev` and `test` below `data/`.
+fn train(home: &Path, extra: &[&str]) -> crate::Finished {
+    let short = ["--set", "training.epochs=2", "--set", "training.batch=32"];
+    let args = ["train", "data", "--out", "run", "--json"];
+    truepair(home, &[&args[..], &short, extra].concat())
+}
+
+fn home_with_splits() -> tempfile::TempDir {
+    let home = home(60);
+    for split in ["dev", "test"] {
+        files::precomp(&home.path().join("data"), split, 30);
+    }
+    home
+}
+
+#[test]
+fn a_run_is_measured_kept_and_evaluated_again_to_the_same_numbers() {
+    let home = home_with_splits();
+    let noise = [
+        "--strategy",
+        "ncr",
+        "--similarity",
+        "cosine",
+        "--noise",
+        "caption:0.4",
+    ];
+    let done = train(home.path(), &noise).json();
+    assert_eq!(
+        (done["unit"].as_str(), done["strategy"].as_str()),
+        (Some("percent"), Some("ncr"))
+    );
+    assert!(
+        done["test"]["i2t"]["r1"].is_f64() && done["dev"]["t2i"]["r10"].is_f64(),
+        "{done}"
+    );
+    assert_eq!(done["protocol"]["split"], "test");
+    assert!(done["protocol"]["noise"]["sha256"].is_string(), "{done}");
+    for name in [
+        "config.toml",
+        "environment.json",
+        "job.json",
+        "manifest.json",
+        "metrics.jsonl",
+        "report.md",
+        "result.json",
+    ] {
+        assert!(home.path().join("run").join(name).exists(), "{name}");
+    }
+    let again = truepair(home.path(), &["eval", "run", "--json"]).json();
+    assert_eq!(again["rsum"], done["test"]["rsum"]);
+    assert_eq!(again["protocol"], done["protocol"]);
+    let compared = truepair(
+        home.path(),
+        &["eval", "run", "--compare-with", "run/result.json"],
+    );
+    assert_eq!(compared.code, Some(0), "{}", compared.err);
+}
+
+#[test]
+fn a_run_is_not_overwritten_but_resumed() {
+    let home = home_with_splits();
+    let done = train(home.path(), &[]).json();
+    let again = train(home.path(), &[]);
+    assert_eq!(again.code, Some(2));
+    assert!(again.err.contains("--resume"), "{}", again.err);
+    for args in [
+        &["train", "--resume", "run", "--json"][..],
+        &["train", "--resume", "--out", "run", "--json"],
+    ] {
+        assert_eq!(truepair(home.path(), args).json()["test"], done["test"]);
+    }
+    let other = train(home.path(), &["--resume", "--seed", "8"]);
+    assert!(other.err.contains("other seed"), "{}", other.err);
+}
+
+#[test]
+fn a_cross_fitted_audit_finds_planted_noise() {
+    let home = home(100);
+    let args = [
+        "audit",
+        "data",
+        "--noise",
+        "caption:0.3",
+        "--repeats",
+        "1",
+        "--json",
+    ];
+    let done = truepair(home.path(), &args).json();
+    assert!(done["truth"]["auc"].as_f64().unwrap() > 0.8, "{done}");
+}
+
+#[test]
+fn the_demo_prints_the_audit_and_a_table() {
+    let home = tempfile::tempdir().unwrap();
+    let done = truepair(home.path(), &["demo", "--json"]).json();
+    let rate = |name: &str| done["noise_rate"][name].as_f64().unwrap();
+    let realized = done["truth"]["realised"].as_f64().unwrap();
+    assert!(
+        rate("low") <= realized && realized <= rate("high"),
+        "{realized} in {}",
+        done["noise_rate"]
+    );
+    assert!(
+        done["table"][0]["rsum"].as_f64().unwrap() > 100.0,
+        "{}",
+        done["table"]
+    );
+    assert!(home.path().join("truepair-demo/report.html").exists());
+}

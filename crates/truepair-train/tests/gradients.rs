@@ -1,0 +1,202 @@
+//! Finite differences on every backbone and every similarity of the registries: the framework has
+//! shipped wrong gradients before.
+//!
+//! For every parameter on its own, the loss is moved along that parameter's analytic gradient; the
+//! slope must equal the gradient's length. A missing or doubled part would change it.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use truepair_core::rng::{Seed, normal};
+use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
+use truepair_train::encoding::{Encoding, Input};
+use truepair_train::init::Init;
+use truepair_train::mode::Mode;
+use truepair_train::parameters;
+use truepair_train::similarity::{Similarity, SimilarityConfig};
+
+const ITEMS: usize = 3;
+const LENGTH: usize = 4;
+const WIDTH: usize = 10;
+const WORDS: usize = 12;
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+fn noise<const D: usize>(name: &str, shape: [usize; D]) -> Tensor<D> {
+    let mut rng = Seed(3).stream(name, &[]);
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| normal(&mut rng) as f32)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), &device())
+}
+
+/// Captions of 4, 2 and 3 valid tokens, or regions.
+fn input(config: &BackboneConfig) -> (InputShape, Input) {
+    if !config.reads_tokens() {
+        let features = noise("features", [ITEMS, LENGTH, WIDTH]);
+        return (InputShape::Features(WIDTH), Input::Features(features));
+    }
+    let ids: Vec<i64> = vec![1, 5, 6, 2, 1, 2, 0, 0, 1, 7, 2, 0];
+    let mask: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
+    let shape = [ITEMS, LENGTH];
+    let tokens = Input::Tokens {
+        ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &device()),
+        mask: Tensor::from_data(TensorData::new(mask, shape), &device()),
+    };
+    (InputShape::Tokens(WORDS), tokens)
+}
+
+fn loss(backbone: &Backbone, input: &Input) -> Tensor<1> {
+    let values = backbone.encode(input, &mut Mode::Evaluate).values;
+    let weights = noise("cotangent", values.dims());
+    (values * weights).sum()
+}
+
+fn scalar(tensor: Tensor<1>) -> f64 {
+    f64::from(tensor.into_data().try_into_vec::<f32>().unwrap()[0])
+}
+
+struct Collect<'a> {
+    gradients: &'a Gradients,
+    found: Vec<Option<Vec<f32>>>,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = param.val().grad(self.gradients);
+        self.found
+            .push(gradient.map(|g| g.into_data().try_into_vec().unwrap()));
+    }
+}
+
+#[test]
+fn every_backbone_s_gradients_equal_finite_differences() {
+    for (kind, _, config) in BackboneConfig::all() {
+        let (shape, input) = input(&config);
+        let mut init = Init::new(Seed(1).stream("init", &[]), device());
+        let backbone = config.build(shape, &mut init).unwrap();
+        let mut collect = Collect {
+            gradients: &loss(&backbone, &input).backward(),
+            found: vec![],
+        };
+        backbone.visit(&mut collect);
+        let names = parameters::names(&backbone);
+        let mut n_checked = 0;
+        for (name, gradient) in names.iter().zip(collect.found) {
+            let Some(gradient) = gradient else { continue };
+            let length = gradient
+                .iter()
+                .map(|g| f64::from(*g).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            let step = 0.02;
+            let moved = |sign: f64| {
+                let mut weights = parameters::export(&backbone);
+                let values = &mut weights.get_mut(name).unwrap().values;
+                for (w, g) in values.iter_mut().zip(&gradient) {
+                    *w += (sign * step * f64::from(*g) / length) as f32;
+                }
+                scalar(loss(
+                    &parameters::import(backbone.clone(), weights).unwrap(),
+                    &input,
+                ))
+            };
+            let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+            let error = (slope - length).abs();
+            assert!(
+                error < 0.02 * length + 1e-3,
+                "{kind}: {name}: {slope} where {length}"
+            );
+            n_checked += 1;
+        }
+        assert!(
+            n_checked >= 2,
+            "{kind}: only {n_checked} parameters have gradients"
+        );
+    }
+}
+
+fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>) -> Tensor<1> {
+    let mask = TensorData::new(
+        vec![1f32, 1., 1., 0., 1., 0., 0., 0., 1., 1., 0., 0.],
+        [ITEMS, LENGTH],
+    );
+    let mask: Tensor<2> = Tensor::from_data(mask, &device());
+    let images = Encoding {
+        values: images.clone(),
+        mask: None,
+    };
+    let values = captions.clone() * mask.clone().unsqueeze_dim(2);
+    let scores = similarity.scores(
+        &images,
+        &Encoding {
+            values,
+            mask: Some(mask),
+        },
+    );
+    (scores * noise("cotangent", [2, ITEMS])).sum()
+}
+
+#[test]
+fn every_similarity_s_gradients_equal_finite_differences() {
+    for (kind, _, config) in SimilarityConfig::all() {
+        let similarity = config.build();
+        let images = noise::<3>("images", [2, LENGTH, WIDTH]).require_grad();
+        let captions = noise::<3>("captions", [ITEMS, LENGTH, WIDTH]).require_grad();
+        let gradients = score_loss(&similarity, &images, &captions).backward();
+        for (side, values) in [("images", &images), ("captions", &captions)] {
+            let gradient = values.grad(&gradients).unwrap();
+            let length = scalar(gradient.clone().square().sum().sqrt());
+            let step = 0.02;
+            let direction: Tensor<3> =
+                Tensor::from_data((gradient / length).into_data(), &device());
+            let moved = |sign: f64| {
+                let there = values.clone().detach() + direction.clone() * (sign * step);
+                scalar(match side {
+                    "images" => score_loss(&similarity, &there, &captions.clone().detach()),
+                    _ => score_loss(&similarity, &images.clone().detach(), &there),
+                })
+            };
+            let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+            assert!(
+                (slope - length).abs() < 0.02 * length,
+                "{kind}: {side}: {slope} {length}"
+            );
+        }
+    }
+}
+
+#[test]
+fn padding_changes_no_encoding_and_no_score() {
+    let (short, long) = ([1i64, 5, 2, 0], [1i64, 5, 2, 0, 0, 0, 0]);
+    for (kind, _, config) in BackboneConfig::all() {
+        if !config.reads_tokens() {
+            continue;
+        }
+        let mut init = Init::new(Seed(1).stream("init", &[]), device());
+        let backbone = config.build(InputShape::Tokens(WORDS), &mut init).unwrap();
+        let images = Encoding {
+            values: noise::<3>("images", [2, 1, config.dim()]),
+            mask: None,
+        };
+        let scores = |ids: &[i64]| -> Vec<f32> {
+            let shape = [1, ids.len()];
+            let mask: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
+            let tokens = Input::Tokens {
+                ids: Tensor::<2, Int>::from_data(TensorData::new(ids.to_vec(), shape), &device()),
+                mask: Tensor::from_data(TensorData::new(mask, shape), &device()),
+            };
+            let captions = backbone.encode(&tokens, &mut Mode::Evaluate);
+            let similarity = SimilarityConfig::Cosine(Default::default()).build();
+            similarity
+                .scores(&images, &captions)
+                .into_data()
+                .try_into_vec()
+                .unwrap()
+        };
+        for (a, b) in scores(&short).iter().zip(scores(&long)) {
+            assert!((a - b).abs() < 1e-6, "{kind}: {a} {b}");
+        }
+    }
+}

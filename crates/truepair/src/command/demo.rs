@@ -75,7 +75,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
             split: split.to_owned(),
             ..ReadOptions::default()
         };
-        sample::with_word_vectors(data::open(&home, &options, &mut bars)?)
+        data::open(&home, &options, &mut bars)
     };
     let (clean, dev, test) = (open("train")?, open("dev")?, open("test")?);
     let request = request();

@@ -78,7 +78,12 @@ impl Error {
 
     /// A failed file operation; `action` is a verb such as "read".
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
-        ErrorKind::Io { path: path.as_ref().to_path_buf(), action, source }.into()
+        ErrorKind::Io {
+            path: path.as_ref().to_path_buf(),
+            action,
+            source,
+        }
+        .into()
     }
 
     /// Content that is not what it should be.
@@ -99,7 +104,11 @@ impl Error {
 
     /// A caller's value that cannot be used.
     pub fn argument(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        ErrorKind::Argument { problem: problem.into(), remedy: remedy.into() }.into()
+        ErrorKind::Argument {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+        .into()
     }
 }
 

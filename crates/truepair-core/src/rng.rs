@@ -24,7 +24,9 @@ impl Seed {
     /// A seed of its own for a part of the work, for instance one fold or one peer.
     pub fn child(self, name: &str, index: u64) -> Seed {
         let key = self.digest(name, &[index]);
-        Seed(u64::from_le_bytes(key[..8].try_into().expect("eight bytes of thirty-two")))
+        Seed(u64::from_le_bytes(
+            key[..8].try_into().expect("eight bytes of thirty-two"),
+        ))
     }
 
     fn digest(self, name: &str, indices: &[u64]) -> [u8; 32] {
@@ -105,7 +107,10 @@ mod tests {
         for _ in 0..50_000 {
             counts[below(&mut rng, 5) as usize] += 1;
         }
-        assert!(counts.iter().all(|&count| count.abs_diff(10_000) < 400), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| count.abs_diff(10_000) < 400),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -114,7 +119,10 @@ mod tests {
         let draws: Vec<f64> = (0..40_000).map(|_| normal(&mut rng)).collect();
         let mean = draws.iter().sum::<f64>() / 40_000.0;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 40_000.0;
-        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03,
+            "{mean} {variance}"
+        );
     }
 
     #[test]

@@ -85,7 +85,11 @@ impl Matrix {
     /// Scales every row to length 1; rows of length 0 stay 0.
     pub fn normalize(&mut self) {
         for row in self.values.chunks_exact_mut(self.dim) {
-            let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            let norm = row
+                .iter()
+                .map(|x| f64::from(*x).powi(2))
+                .sum::<f64>()
+                .sqrt();
             if norm > 0.0 {
                 let scale = (1.0 / norm) as f32;
                 row.iter_mut().for_each(|x| *x *= scale);
@@ -170,7 +174,11 @@ impl Scorer for ScoreMatrix {
     }
 
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
-        assert_eq!(out.len(), images.len() * captions.len(), "tile of another size");
+        assert_eq!(
+            out.len(),
+            images.len() * captions.len(),
+            "tile of another size"
+        );
         for (out, &image) in out.chunks_exact_mut(captions.len().max(1)).zip(images) {
             let row = self.0.row(image as usize);
             for (out, &caption) in out.iter_mut().zip(captions) {
@@ -199,7 +207,9 @@ impl Scorer for MeanScorer<'_> {
         let share = 1.0 / self.0.len() as f32;
         for scorer in &self.0 {
             scorer.tile(images, captions, &mut one)?;
-            out.iter_mut().zip(&one).for_each(|(sum, x)| *sum += share * x);
+            out.iter_mut()
+                .zip(&one)
+                .for_each(|(sum, x)| *sum += share * x);
         }
         Ok(())
     }
@@ -210,7 +220,10 @@ impl Scorer for MeanScorer<'_> {
 /// # Panics
 /// If a slice's length does not fit the others.
 pub fn multiply_transposed(a: &[f32], b: &[f32], d: usize, out: &mut [f32]) {
-    assert!(d > 0 && a.len().is_multiple_of(d) && b.len().is_multiple_of(d), "rows of another width");
+    assert!(
+        d > 0 && a.len().is_multiple_of(d) && b.len().is_multiple_of(d),
+        "rows of another width"
+    );
     let (m, n) = (a.len() / d, b.len() / d);
     assert_eq!(out.len(), m * n, "product of another size");
     if m == 0 || n == 0 {
@@ -248,7 +261,10 @@ mod tests {
     use super::*;
 
     fn matrix(n: usize, dim: usize, step: f32) -> Matrix {
-        Matrix::new((0..n * dim).map(|i| ((i as f32) * step).sin()).collect(), dim)
+        Matrix::new(
+            (0..n * dim).map(|i| ((i as f32) * step).sin()).collect(),
+            dim,
+        )
     }
 
     #[test]

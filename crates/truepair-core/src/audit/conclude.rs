@@ -1,5 +1,6 @@
 //! From fold statistics to findings: calibration, noise rate, posteriors, verdicts.
 
+use super::legibility::Cells;
 use super::reason::{Compared, reason};
 use super::{
     AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics, Links, Outcome,
@@ -32,27 +33,34 @@ pub fn conclude(
 ) -> Result<Findings> {
     options.check()?;
     let rows = rows_by_pair(pairs.len(), folds)?;
-    let p = calibrated_by_pair(pairs.len(), folds);
+    let cells = Cells::new(pairs.len(), folds);
     let judged: Vec<usize> = (0..pairs.len()).filter(|&n| !rows[n].z.is_nan()).collect();
-    let judged_p: Vec<f64> = judged.iter().map(|&n| p[n]).collect();
-    let images: Vec<u32> = judged.iter().map(|&n| pairs[n].image).collect();
+    let rate = rate_over_cells(pairs, folds, &judged, &cells, options, seed);
+    let p = cells.calibrate(folds, &rate.strata);
+    let strata = strata(&judged, &cells, &rate);
+    let legible_p: Vec<f64> = strata[0].iter().map(|&n| p[n]).collect();
+    let legible_images: Vec<u32> = strata[0].iter().map(|&n| pairs[n].image).collect();
 
-    let competence = Competence::measure(&judged_p, n_distinct(&images));
-    let rate = estimate_rate(&judged_p, &images, options.n_bootstrap, seed);
-    let density = DecreasingDensity::fit(&judged_p);
+    let competence = Competence::measure(&legible_p, n_distinct(&legible_images));
+    let density = DecreasingDensity::fit(&legible_p);
     // A pair that could not be compared keeps the probability it had before looking.
     let mut posterior = vec![rate.rate.estimate; pairs.len()];
-    for (&n, value) in judged
-        .iter()
-        .zip(posteriors(&judged_p, &density, rate.rate.estimate))
-    {
-        posterior[n] = value;
+    let mut illegible = vec![false; pairs.len()];
+    for (stratum, members) in strata.iter().enumerate() {
+        let base = base_rate(&cells, &rate, stratum, members.len(), judged.len());
+        let of_stratum: Vec<f64> = members.iter().map(|&n| p[n]).collect();
+        let density = DecreasingDensity::fit(&of_stratum);
+        for (&n, value) in members.iter().zip(posteriors(&of_stratum, &density, base)) {
+            posterior[n] = value;
+            illegible[n] = stratum > 0 && tells_little(value, base);
+        }
     }
+    let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
     let outcome = outcome(&competence, &rate, judged.len());
-    let fit = fit(&judged_p, &posterior, &rate, &density);
+    let fit = fit(&legible_p, &posterior, &rate, &density);
     let verdicts = match outcome {
         Outcome::Refused { .. } => Vec::new(),
-        _ => verdicts(pairs, &rows, &p, &posterior),
+        _ => verdicts(pairs, &rows, &p, &posterior, &illegible),
     };
     Ok(Findings {
         outcome,
@@ -61,9 +69,10 @@ pub fn conclude(
         verdicts,
         fit,
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
+        illegible: n_illegible as u64,
         truth: None,
         self_check: None,
-        notes: notes(pairs.len() - judged.len()),
+        notes: notes(pairs.len() - judged.len(), n_illegible),
     })
 }
 
@@ -89,20 +98,48 @@ fn unlike(pair: u32, problem: &str) -> Error {
     )
 }
 
-/// The rank of every pair's statistic among its own fold's re-pairings, as a p-value. Folds have
-/// different matchers and therefore different nulls.
-fn calibrated_by_pair(n_pairs: usize, folds: &[FoldStatistics]) -> Vec<f64> {
-    let mut p = vec![1.0; n_pairs];
-    for fold in folds {
-        let null = fold.null.iter().map(|null| null.z).filter(|z| !z.is_nan());
-        let mut null: Vec<f64> = null.collect();
-        null.sort_unstable_by(f64::total_cmp);
-        for row in fold.pairs.iter().filter(|row| !row.z.is_nan()) {
-            let n_below = null.partition_point(|&z| z <= row.z);
-            p[row.pair as usize] = (1 + n_below) as f64 / (1 + null.len()) as f64;
-        }
+/// The noise rate, from p-values calibrated within every cell of legibility.
+fn rate_over_cells(
+    pairs: &[Pair],
+    folds: &[FoldStatistics],
+    judged: &[usize],
+    cells: &Cells,
+    options: &AuditOptions,
+    seed: Seed,
+) -> RateFit {
+    let apart: Vec<usize> = (0..cells.shares.len()).collect();
+    let p = cells.calibrate(folds, &apart);
+    let p: Vec<f64> = judged.iter().map(|&n| p[n]).collect();
+    let image: Vec<u32> = judged.iter().map(|&n| pairs[n].image).collect();
+    let cell: Vec<usize> = judged.iter().map(|&n| cells.of(n)).collect();
+    estimate_rate(&p, &image, &cell, &cells.shares, options.n_bootstrap, seed)
+}
+
+/// The judged pairs by stratum, the most legible first.
+fn strata(judged: &[usize], cells: &Cells, rate: &RateFit) -> Vec<Vec<usize>> {
+    let n_strata = 1 + rate.strata.iter().copied().max().unwrap_or(0);
+    let mut strata = vec![Vec::new(); n_strata];
+    for &n in judged {
+        strata[rate.strata[cells.of(n)]].push(n);
     }
-    p
+    strata
+}
+
+/// Share of mismatched pairs among the `n` pairs of a stratum: mismatched pairs stand in it as often
+/// as re-pairings do.
+fn base_rate(cells: &Cells, rate: &RateFit, stratum: usize, n: usize, n_judged: usize) -> f64 {
+    let shares = cells.shares.iter().zip(&rate.strata);
+    let share: f64 = shares
+        .filter(|(_, of)| **of == stratum)
+        .map(|(share, _)| share)
+        .sum();
+    (rate.rate.estimate * share * n_judged as f64 / n.max(1) as f64).min(1.0)
+}
+
+/// Whether the odds of a posterior are within a factor of 2 of those before looking.
+fn tells_little(posterior: f64, base: f64) -> bool {
+    let ratio = posterior * (1.0 - base) / (base * (1.0 - posterior));
+    (0.5..=2.0).contains(&ratio)
 }
 
 fn outcome(competence: &Competence, rate: &RateFit, n_judged: usize) -> Outcome {
@@ -122,7 +159,13 @@ fn outcome(competence: &Competence, rate: &RateFit, n_judged: usize) -> Outcome 
     Outcome::MismatchedPairs
 }
 
-fn verdicts(pairs: &[Pair], rows: &[PairStatistics], p: &[f64], posterior: &[f64]) -> Vec<Verdict> {
+fn verdicts(
+    pairs: &[Pair],
+    rows: &[PairStatistics],
+    p: &[f64],
+    posterior: &[f64],
+    illegible: &[bool],
+) -> Vec<Verdict> {
     let verdict = |row: &PairStatistics| {
         let n = row.pair as usize;
         let mut verdict = Verdict {
@@ -142,6 +185,7 @@ fn verdicts(pairs: &[Pair], rows: &[PairStatistics], p: &[f64], posterior: &[f64
         let compared = Compared {
             captions: row.n_captions,
             images: row.n_images,
+            illegible: illegible[n],
         };
         verdict.reason = reason(&verdict, compared);
         verdict
@@ -168,8 +212,14 @@ fn histogram(values: &[f64]) -> Vec<u64> {
     counts
 }
 
-fn notes(n_not_compared: usize) -> Vec<String> {
+fn notes(n_not_compared: usize, n_illegible: usize) -> Vec<String> {
     let mut notes = vec![NEAR_MISSES.to_owned()];
+    if n_illegible > 0 {
+        notes.push(format!(
+            "{n_illegible} pairs cannot be told apart, because the matcher reads their caption or \
+             image too poorly; their probability stays near the noise rate."
+        ));
+    }
     if n_not_compared > 0 {
         notes.push(format!(
             "{n_not_compared} pairs have nothing to be compared with, because every other caption \

@@ -22,6 +22,9 @@ const NARROWEST: f64 = 2e-4;
 pub(super) const BINS: usize = 60;
 const FINE_BINS: usize = 15;
 
+/// Bins from here on lie above one half.
+pub(super) const UPPER_HALF: usize = FINE_BINS + 20;
+
 /// Expectation-maximization steps. The likelihood is flat between the uniform part and the widest
 /// triangles: more steps move the estimate by less than its sampling error.
 const STEPS: usize = 400;
@@ -117,6 +120,7 @@ mod tests {
             assert!(left - 1e-9 <= p && p <= edge(bin) + 1e-9, "{p} in {bin}");
         }
         assert!((edge(BINS - 1) - 1.0).abs() < 1e-12);
+        assert!((edge(UPPER_HALF - 1) - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct Findings {
     pub fit: Fit,
     /// Captions left out of null comparisons because they repeat the pair's own caption.
     pub duplicates: DuplicateCounts,
+    /// Pairs outside the most legible stratum whose scores hardly change the probability: whether
+    /// they are mismatched cannot be told.
+    #[serde(default)]
+    pub illegible: u64,
     /// Comparison with injected noise, when some was injected.
     pub truth: Option<Truth>,
     /// The self-check of `--inject`, when it ran.
@@ -54,7 +58,7 @@ pub struct NoiseRate {
 /// How well the held-out scores rank, against chance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Competence {
-    /// Share of pairs with a null-calibrated p-value of at most 0.05.
+    /// Share of the most legible pairs with a null-calibrated p-value of at most 0.05.
     pub share_below_5_percent: f64,
     /// Upper bound on that share if the scores knew nothing (0.05 and its sampling error).
     pub chance: f64,
@@ -73,7 +77,7 @@ pub struct Verdict {
     pub p_i2t: f64,
     /// Rank p-value of the image among null images for this caption, (0, 1].
     pub p_t2i: f64,
-    /// Null-calibrated p-value of the combined statistic, (0, 1].
+    /// Null-calibrated p-value of the combined statistic among equally legible re-pairings, (0, 1].
     pub p: f64,
     /// Probability that the pair is mismatched, [0, 1].
     pub posterior: f64,
@@ -89,7 +93,8 @@ pub struct Verdict {
     pub reason: String,
 }
 
-/// The two-groups model as fitted, for plots and for checking.
+/// The two-groups model as fitted, for plots and for checking. p-values are those of the most
+/// legible stratum, from which the noise rate is read; often it holds all pairs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
     /// Counts of null-calibrated p-values in equal bins over [0, 1].

@@ -8,7 +8,7 @@
 //! 1. [`judge_fold`] ranks every pair against its null in both directions ([`FoldStatistics`]) and
 //!    does the same to random re-pairings.
 //! 2. [`average_repeats`] joins repeated judgements of the same pairs, when there are any.
-//! 3. [`conclude`] calibrates against the re-pairings, estimates the noise rate
+//! 3. [`conclude`] calibrates against the re-pairings in strata of legibility, estimates the noise rate
 //!    ([`estimate_rate`]) and gives every pair its posterior ([`DecreasingDensity`]) in
 //!    [`Findings`].
 //! 4. [`decide`] turns posteriors into kept and dropped pairs.
@@ -25,6 +25,7 @@ mod counted_rows;
 mod decision;
 mod duplicates;
 mod findings;
+mod legibility;
 mod links;
 mod noise_rate;
 mod posterior;

@@ -9,12 +9,14 @@
 //!
 //! shows it: it errs upward by the matched pairs above `lambda`, and its variance grows with
 //! `lambda`. The estimate is the height at which a convex decreasing density that is flat above
-//! 0.8 ends; on planted noise its error is smaller than that of any single lambda.
+//! 0.8 ends; on planted noise its error is smaller than that of any single lambda. It is read in the
+//! most legible stratum, because illegible pairs are uniform too.
 
 use rayon::prelude::*;
 
 use super::NoiseRate;
-use super::convex::{BINS, ConvexModel, FLAT_FROM, bin};
+use super::convex::{BINS, ConvexModel, FLAT_FROM, UPPER_HALF, bin};
+use super::legibility::join;
 use crate::rng::{Seed, Stream, below};
 
 /// Beyond this many images, images are pooled before resampling, which leaves the variance of the
@@ -30,22 +32,36 @@ pub struct RateFit {
     pub curve: Vec<(f64, f64)>,
     /// The density is flat from here on; its height there is the estimate.
     pub lambda: f64,
+    /// Stratum of every cell of legibility; 0 is the most legible, from which the rate is read.
+    pub strata: Vec<usize>,
 }
 
-/// Estimates the noise rate from null-calibrated p-values `p` `[n]` in (0, 1] of pairs with images
-/// `image` `[n]`. The interval is a bootstrap over images (`n_bootstrap` draws), because the pairs
-/// of one image are dependent, and contains the estimate. Without pairs the estimate is 1 and the interval [0, 1].
+/// Estimates the noise rate from p-values `p` `[n]` in (0, 1] of pairs with images `image` `[n]`,
+/// calibrated within cells `cell` `[n]` of legibility (0 the most legible) that hold the `shares`
+/// `[cells]` of the re-pairings. Cells join where their tails agree, in every bootstrap draw anew,
+/// and the most legible stratum gives the rate. The interval is a bootstrap over images (`n_bootstrap` draws), because the pairs
+/// of one image are dependent, and contains the estimate. Without pairs the estimate is 1 and the
+/// interval [0, 1].
 ///
 /// # Panics
-/// If the slices differ in length.
-pub fn estimate_rate(p: &[f64], image: &[u32], n_bootstrap: usize, seed: Seed) -> RateFit {
+/// If `p`, `image` and `cell` differ in length or a cell has no share.
+pub fn estimate_rate(
+    p: &[f64],
+    image: &[u32],
+    cell: &[usize],
+    shares: &[f64],
+    n_bootstrap: usize,
+    seed: Seed,
+) -> RateFit {
     assert_eq!(p.len(), image.len(), "one image per p-value");
+    assert_eq!(p.len(), cell.len(), "one cell per p-value");
     let model = ConvexModel::new();
-    let clusters = Clusters::new(p, image);
-    let estimate = model.uniform_share(&clusters.counts());
+    let clusters = Clusters::new(p, image, cell, shares.len());
+    let read = |counts: &[Counts]| read_rate(&model, counts, shares);
+    let (estimate, strata) = read(&clusters.counts());
     let mut draws: Vec<f64> = (0..n_bootstrap as u64)
         .into_par_iter()
-        .map(|draw| model.uniform_share(&clusters.resample(&mut seed.stream("bootstrap", &[draw]))))
+        .map(|draw| read(&clusters.resample(&mut seed.stream("bootstrap", &[draw]))).0)
         .collect();
     draws.sort_unstable_by(f64::total_cmp);
     let quantile = |q: f64| draws[(q * (draws.len() - 1) as f64).round() as usize];
@@ -60,28 +76,73 @@ pub fn estimate_rate(p: &[f64], image: &[u32], n_bootstrap: usize, seed: Seed) -
             low,
             high,
         },
-        curve: storey_curve(p),
+        curve: storey_curve(p, cell, shares, &strata),
         lambda: FLAT_FROM,
+        strata,
     }
 }
 
-fn storey_curve(p: &[f64]) -> Vec<(f64, f64)> {
+/// Pairs of one cell by the bin of their p-value.
+type Counts = [u32; BINS];
+
+/// The rate that the most legible stratum shows, and the stratum of every cell.
+fn read_rate(model: &ConvexModel, counts: &[Counts], shares: &[f64]) -> (f64, Vec<usize>) {
+    let total = |counts: &[u32]| counts.iter().map(|&count| f64::from(count)).sum::<f64>();
+    let tails: Vec<f64> = counts
+        .iter()
+        .map(|cell| total(&cell[UPPER_HALF..]))
+        .collect();
+    let strata = join(&tails, shares);
+    let (mut legible, mut share) = ([0; BINS], 0.0);
+    for ((cell, cell_share), _) in counts
+        .iter()
+        .zip(shares)
+        .zip(&strata)
+        .filter(|(_, s)| **s == 0)
+    {
+        legible
+            .iter_mut()
+            .zip(cell)
+            .for_each(|(sum, count)| *sum += count);
+        share += cell_share;
+    }
+    let n = counts.iter().map(|cell| total(cell)).sum::<f64>();
+    // Mismatched pairs stand in the stratum as often as re-pairings, others may more or less often.
+    let crowding = if n > 0.0 {
+        total(&legible) / n / share
+    } else {
+        1.0
+    };
+    ((model.uniform_share(&legible) * crowding).min(1.0), strata)
+}
+
+/// The curve of the most legible stratum, as a share of all mismatched pairs.
+fn storey_curve(p: &[f64], cell: &[usize], shares: &[f64], strata: &[usize]) -> Vec<(f64, f64)> {
+    let shares = shares
+        .iter()
+        .zip(strata)
+        .filter(|(_, stratum)| **stratum == 0);
+    let legible: f64 = shares.map(|(share, _)| share).sum();
+    let p_legible = || p.iter().zip(cell).filter(|(_, cell)| strata[**cell] == 0);
+
     let lambdas = (0..20).map(|step| f64::from(step) * 0.05);
-    let share =
-        |lambda: f64| p.iter().filter(|&&p| p > lambda).count() as f64 / p.len().max(1) as f64;
+    let share = |lambda: f64| {
+        p_legible().filter(|(p, _)| **p > lambda).count() as f64 / p.len().max(1) as f64 / legible
+    };
     lambdas
         .map(|lambda| (lambda, share(lambda) / (1.0 - lambda)))
         .collect()
 }
 
-/// The bin of every pair's p-value, by image.
+/// The cell and the bin of every pair's p-value, by image.
 struct Clusters {
     starts: Vec<u32>,
-    bins: Vec<u8>,
+    places: Vec<(u8, u8)>,
+    n_cells: usize,
 }
 
 impl Clusters {
-    fn new(p: &[f64], image: &[u32]) -> Self {
+    fn new(p: &[f64], image: &[u32], cell: &[usize], n_cells: usize) -> Self {
         let cluster = |n: u32| image[n as usize] % MAX_CLUSTERS as u32;
         let mut order: Vec<u32> = (0..p.len() as u32).collect();
         order.sort_by_key(|&n| cluster(n));
@@ -91,30 +152,35 @@ impl Clusters {
         }
         Self {
             starts,
-            bins: order.iter().map(|&n| bin(p[n as usize]) as u8).collect(),
+            places: (order.iter().map(|&n| n as usize))
+                .map(|n| (cell[n] as u8, bin(p[n]) as u8))
+                .collect(),
+            n_cells,
         }
     }
 
-    fn counts(&self) -> [u32; BINS] {
-        let mut counts = [0; BINS];
-        self.bins
-            .iter()
-            .for_each(|&bin| counts[usize::from(bin)] += 1);
+    fn counts(&self) -> Vec<Counts> {
+        let mut counts = vec![[0; BINS]; self.n_cells];
+        count(&self.places, &mut counts);
         counts
     }
 
     /// Counts of as many clusters as there are, drawn with replacement.
-    fn resample(&self, stream: &mut Stream) -> [u32; BINS] {
-        let mut counts = [0; BINS];
+    fn resample(&self, stream: &mut Stream) -> Vec<Counts> {
+        let mut counts = vec![[0; BINS]; self.n_cells];
         let n_clusters = self.starts.len() - 1;
         for _ in 0..n_clusters {
             let drawn = below(stream, n_clusters as u64) as usize;
             let members = self.starts[drawn] as usize..self.starts[drawn + 1] as usize;
-            self.bins[members]
-                .iter()
-                .for_each(|&bin| counts[usize::from(bin)] += 1);
+            count(&self.places[members], &mut counts);
         }
         counts
+    }
+}
+
+fn count(places: &[(u8, u8)], counts: &mut [Counts]) {
+    for &(cell, bin) in places {
+        counts[usize::from(cell)][usize::from(bin)] += 1;
     }
 }
 
@@ -141,11 +207,45 @@ mod tests {
         (p, images)
     }
 
+    fn pooled(p: &[f64], images: &[u32], n_bootstrap: usize, seed: Seed) -> RateFit {
+        estimate_rate(p, images, &vec![0; p.len()], &[1.0], n_bootstrap, seed)
+    }
+
+    #[test]
+    fn illegible_pairs_do_not_count_as_mismatched() {
+        let (mut p, images) = planted(4000, 0.3, 9);
+        // Pairs of odd images cannot be read.
+        let cells: Vec<usize> = images.iter().map(|image| (image % 2) as usize).collect();
+        let stream = &mut Seed(2).stream("illegible", &[]);
+        for (p, _) in p.iter_mut().zip(&cells).filter(|(_, cell)| **cell == 1) {
+            *p = 1.0 - unit(stream);
+        }
+        let fit = estimate_rate(&p, &images, &cells, &[0.5; 2], 100, Seed(1));
+        assert_eq!(fit.strata, [0, 1]);
+        assert!((fit.rate.estimate - 0.3).abs() < 0.04, "{:?}", fit.rate);
+        assert!(
+            fit.rate.low < 0.31 && fit.rate.high > 0.29,
+            "{:?}",
+            fit.rate
+        );
+        assert!(pooled(&p, &images, 0, Seed(1)).rate.estimate > 0.5);
+    }
+
+    #[test]
+    fn cells_that_agree_give_the_pooled_rate() {
+        let (p, images) = planted(4000, 0.3, 7);
+        let cells: Vec<usize> = images.iter().map(|image| (image % 4) as usize).collect();
+        let fit = estimate_rate(&p, &images, &cells, &[0.25; 4], 0, Seed(1));
+        assert_eq!(fit.strata, [0; 4]);
+        let pooled = pooled(&p, &images, 0, Seed(1));
+        assert!((fit.rate.estimate - pooled.rate.estimate).abs() < 1e-9);
+    }
+
     #[test]
     fn planted_rates_lie_in_their_intervals_and_near_the_estimate() {
         for (draw, rate) in [0.1, 0.2, 0.4, 0.6].into_iter().enumerate() {
             let (p, images) = planted(4000, rate, draw as u64);
-            let found = estimate_rate(&p, &images, 40, Seed(draw as u64)).rate;
+            let found = pooled(&p, &images, 40, Seed(draw as u64)).rate;
             assert!((found.estimate - rate).abs() < 0.03, "{rate}: {found:?}");
             assert!(
                 found.low - 0.01 <= rate && rate <= found.high + 0.01,
@@ -157,18 +257,18 @@ mod tests {
 
     #[test]
     fn the_curve_is_storeys() {
-        let fit = estimate_rate(&[0.01, 0.02, 0.6, 0.9], &[0, 1, 2, 3], 0, Seed(1));
+        let fit = pooled(&[0.01, 0.02, 0.6, 0.9], &[0, 1, 2, 3], 0, Seed(1));
         let (lambda, share) = fit.curve[10];
         assert!((lambda - 0.5).abs() < 1e-12 && (share - 1.0).abs() < 1e-12);
         assert_eq!((fit.rate.low, fit.rate.high), (0.0, 1.0));
-        assert_eq!(estimate_rate(&[], &[], 40, Seed(1)).rate.estimate, 1.0);
+        assert_eq!(pooled(&[], &[], 40, Seed(1)).rate.estimate, 1.0);
     }
 
     #[test]
     fn nothing_but_small_values_is_no_noise() {
         let p: Vec<f64> = (1..=2000).map(|i| f64::from(i) / 1e5).collect();
         let images: Vec<u32> = (0..2000).collect();
-        let rate = estimate_rate(&p, &images, 40, Seed(1)).rate;
+        let rate = pooled(&p, &images, 40, Seed(1)).rate;
         assert!(rate.estimate < 1e-3 && rate.low < 1e-3, "{rate:?}");
     }
 }

@@ -368,9 +368,8 @@ impl BlockJudge<'_> {
                 f64::NAN
             }
         };
-        let legibility = |index: usize| {
-            (i2t.standings[index].skewness + t2i.standings[index].skewness) / 2.0
-        };
+        let legibility =
+            |index: usize| (i2t.standings[index].skewness + t2i.standings[index].skewness) / 2.0;
         let given = |n: usize, pair: u32| {
             let trial = self.block.trials[n * slots].expect("the given pair is always a trial");
             let score = self.score(&trial);

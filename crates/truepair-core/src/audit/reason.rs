@@ -9,12 +9,17 @@ pub(super) struct Compared {
     pub(super) captions: u32,
     /// Images the pair's image was compared with.
     pub(super) images: u32,
+    /// Whether the scores hardly change the probability.
+    pub(super) illegible: bool,
 }
 
 /// Says why the verdict is what it is.
 pub(super) fn reason(verdict: &Verdict, compared: Compared) -> String {
     if compared.captions == 0 || compared.images == 0 {
         return "nothing to compare it with: every other item is a duplicate".to_owned();
+    }
+    if compared.illegible {
+        return "cannot tell: the matcher reads this caption or image too poorly".to_owned();
     }
     let caption_rank = place(verdict.rank_i2t, compared.captions);
     let image_rank = place(verdict.rank_t2i, compared.images);
@@ -87,6 +92,7 @@ mod tests {
         let compared = Compared {
             captions: 2710,
             images: 541,
+            illegible: false,
         };
         let of = |posterior, a, b, rank| reason(&verdict(posterior, a, b, rank), compared);
         assert_eq!(
@@ -100,7 +106,13 @@ mod tests {
         let nothing = Compared {
             captions: 0,
             images: 5,
+            illegible: false,
         };
+        let illegible = Compared {
+            illegible: true,
+            ..compared
+        };
+        assert!(reason(&verdict(0.9, 0.5, 0.5, 700), illegible).starts_with("cannot tell"));
         assert!(reason(&verdict(0.5, 1.0, 1.0, 1), nothing).contains("nothing to compare"));
     }
 

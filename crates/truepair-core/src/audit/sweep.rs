@@ -97,7 +97,9 @@ pub(super) fn sweep_row(
             .map_or(&[][..], |group| gallery.at(group));
         let mut sums = sums;
         let compared = left_out.iter().map(|&at| row[at as usize]);
-        compared.filter(|score| score.is_finite()).for_each(|score| sums.take_out(score));
+        compared
+            .filter(|score| score.is_finite())
+            .for_each(|score| sums.take_out(score));
         let counted = left_out
             .iter()
             .filter(|&&at| row[at as usize] >= threshold.score)
@@ -266,13 +268,21 @@ mod tests {
     fn skewness(scores: &[f64]) -> f64 {
         let n = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / n;
-        let moment = |k| scores.iter().map(|score| (score - mean).powi(k)).sum::<f64>() / n;
+        let moment = |k| {
+            scores
+                .iter()
+                .map(|score| (score - mean).powi(k))
+                .sum::<f64>()
+                / n
+        };
         moment(3) / moment(2).powf(1.5)
     }
 
     #[test]
     fn skewness_leaves_out_what_is_excluded() {
-        let scores: Vec<f32> = (0..50).map(|i| 100.0 + ((i * i % 17) as f32).sqrt()).collect();
+        let scores: Vec<f32> = (0..50)
+            .map(|i| 100.0 + ((i * i % 17) as f32).sqrt())
+            .collect();
         let gallery = Gallery::new((0..50).collect(), &(0..50).collect::<Vec<u32>>());
         let also = Threshold {
             score: 0.0,

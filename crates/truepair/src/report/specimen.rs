@@ -45,6 +45,7 @@ pub(crate) fn audited() -> (Dataset, Findings, Vec<bool>) {
             captions: 2,
             images: 0,
         },
+        illegible: 0,
         truth: Some(truth()),
         self_check: Some(self_check()),
         notes: vec!["near misses are <understated>".to_owned()],

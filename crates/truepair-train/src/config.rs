@@ -100,7 +100,7 @@ pub enum Keep {
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
-            epochs: 20,
+            epochs: 10,
             batch: 128,
             clip_norm: 2.0,
             reduction: Reduction::Mean,

@@ -436,7 +436,7 @@ mod tests {
         let content =
             "{\"image\": 7, \"captions\": [\"a\", \"b\"]}\n\n{\"image\": {\"path\": \"p\"}}\n";
         let (_folder, path) = table("a.jsonl", content);
-        assert_eq!(columns(&path).unwrap(), ["captions", "image"]);
+        assert_eq!(columns(&path).unwrap(), ["image", "captions"]);
         let records = read(&path, &["image", "captions"]).unwrap();
         assert_eq!(
             records[0].1,

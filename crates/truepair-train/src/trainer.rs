@@ -28,7 +28,7 @@ use crate::strategy::{BatchView, Consult, Epoch, PeerPlan, Plan, Strategy};
 use crate::trained::Trained;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
-/// held-out pairs of `train` (see [`Selection`]).
+/// held-out pairs of `train` by the audit's own statistic.
 ///
 /// # Errors
 /// If the data cannot be read, a loss is not finite, the session is stopped, or the run directory

@@ -188,6 +188,7 @@ impl Features {
             .enumerate()
             .with_min_len(16)
             .try_for_each(|(index, out)| self.copy_row(index, out))?;
+        self.release();
         Ok(Matrix::new(out, self.row_len()))
     }
 
@@ -240,7 +241,9 @@ impl Features {
     /// # Errors
     /// If there is one.
     pub fn check_finite(&self, watch: &mut dyn Watch) -> Result<()> {
-        match self.first_non_finite(watch)? {
+        let found = self.first_non_finite(watch);
+        self.release();
+        match found? {
             None => Ok(()),
             Some(index) => {
                 let stored = self.stored(index);
@@ -256,6 +259,23 @@ impl Features {
     }
 
     /// The first row with a NaN or an infinite number.
+    /// Lets go of the pages of mapped files that a pass over all rows has brought into memory; a
+    /// later read brings them back.
+    fn release(&self) {
+        #[cfg(unix)]
+        for part in self.parts.iter() {
+            if let Numbers::Encoded {
+                bytes: Bytes::Mapped(map),
+                ..
+            } = &part.numbers
+            {
+                // SAFETY: the map is shared, read-only and backed by its file, so the next access
+                // reads the same bytes again. Failing to free memory is no failure of the pass.
+                let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+            }
+        }
+    }
+
     fn first_non_finite(&self, watch: &mut dyn Watch) -> Result<Option<usize>> {
         for first in (0..self.len()).step_by(BLOCK) {
             let last = (first + BLOCK).min(self.len());

@@ -57,12 +57,18 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
             Key::new("fit", "fitted density"),
             Key::new("plain", "observed pairs"),
         ],
-        reading: if refused { READING_REFUSED } else { READING }.to_owned(),
+        reading: match (refused, findings.illegible) {
+            (true, _) => READING_REFUSED.to_owned(),
+            (false, 0) => READING.to_owned(),
+            (false, _) => format!("{READING} {READING_LEGIBLE}"),
+        },
     })
 }
 
 const READING: &str = "Pairs mismatched at random spread evenly over all p-values, matched pairs \
     crowd at the left; so the height of the flat part on the right is the noise rate.";
+
+const READING_LEGIBLE: &str = "Shown are the pairs that the matcher reads best.";
 
 const READING_REFUSED: &str = "Under a matcher that knows something, matched pairs crowd at the \
     left. Here the pairs spread as evenly as chance would spread them.";

@@ -214,6 +214,7 @@ impl Features {
                     Ok::<(), Error>(())
                 },
             )?;
+        self.release();
         Ok(Matrix::new(out, self.dim))
     }
 

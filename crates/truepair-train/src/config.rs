@@ -7,6 +7,7 @@ use truepair_core::dataset::Dataset;
 
 use crate::backbone::{BackboneConfig, GruConfig, MlpConfig, RegionLinearConfig};
 use crate::error::Result;
+use crate::kernel::Precision;
 use crate::matcher::MatcherConfig;
 use crate::optimizer::{OptimizerConfig, Schedule};
 use crate::similarity::SimilarityConfig;
@@ -67,6 +68,8 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Pairs in a batch, at least 2.
     pub batch: usize,
+    /// Number format of the factors of matrix products; sums, losses and weights are `f32`.
+    pub precision: Precision,
     /// Gradients are scaled down to this global norm; 0 turns clipping off.
     pub clip_norm: f64,
     /// How the losses of a batch's pairs become one number.
@@ -102,6 +105,7 @@ impl Default for TrainingConfig {
         Self {
             epochs: 10,
             batch: 128,
+            precision: Precision::F32,
             clip_norm: 2.0,
             reduction: Reduction::Mean,
             keep: Keep::Best,

@@ -132,7 +132,10 @@ impl Scorer for EncodedSplit {
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<(), CoreError> {
         let images = self.select(&self.images, images);
         let captions = self.select(&self.captions, captions);
-        let scores = floats(self.similarity.scores(&images, &captions));
+        let scores = floats(
+            self.similarity
+                .scores(&images, &captions, &mut Mode::Evaluate),
+        );
         if scores.iter().any(|score| !score.is_finite()) {
             return Err(CoreError::argument(
                 "the matcher gave a score that is not a finite number",
@@ -147,7 +150,10 @@ impl Scorer for EncodedSplit {
 /// Batches of `valid` modules must not carry the autodiff device of the training reader.
 pub(crate) fn plain(input: Input) -> Input {
     match input {
-        Input::Features(values) => Input::Features(values.inner()),
+        Input::Features { values, mask } => Input::Features {
+            values: values.inner(),
+            mask: mask.map(Tensor::inner),
+        },
         Input::Tokens { ids, mask } => Input::Tokens {
             ids: ids.inner(),
             mask: mask.inner(),

@@ -6,9 +6,15 @@ use burn::tensor::{Int, Tensor};
 #[expect(clippy::large_enum_variant, reason = "a batch holds two of them")]
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Feature vectors `[n, r, d]`; `r` is 1 for one vector an item.
-    Features(Tensor<3>),
-    /// Token ids `[n, t]`, 0 where padded, and the number of valid tokens of each item `[n]`.
+    /// Feature vectors; `r` is 1 for one vector an item.
+    Features {
+        /// `[n, r, d]`; rows where the mask is 0 are 0.
+        values: Tensor<3>,
+        /// 1 where a region is there, 0 where an item has fewer than `r`, `[n, r]`; `None` when
+        /// every item has `r`.
+        mask: Option<Tensor<2>>,
+    },
+    /// Token ids, 0 where padded.
     Tokens {
         /// Vocabulary indices `[n, t]`.
         ids: Tensor<2, Int>,

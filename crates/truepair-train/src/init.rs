@@ -4,17 +4,29 @@ use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::rng::{Stream, normal, unit};
 
+use crate::kernel::Precision;
+
 /// Draws initial parameters onto one device.
 #[derive(Debug)]
 pub struct Init {
     rng: Stream,
     device: Device,
+    precision: Precision,
 }
 
 impl Init {
-    /// Draws from `rng`; parameters live on `device`.
-    pub fn new(rng: Stream, device: Device) -> Self {
-        Self { rng, device }
+    /// Draws from `rng`; parameters live on `device`, and products with them have `precision`.
+    pub fn new(rng: Stream, device: Device, precision: Precision) -> Self {
+        Self {
+            rng,
+            device,
+            precision,
+        }
+    }
+
+    /// The number format of the factors of products.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Uniform in `[-bound, bound]`.
@@ -34,6 +46,11 @@ impl Init {
     /// All equal, and not trained.
     pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
         self.fill(shape, |_| value).set_require_grad(false)
+    }
+
+    /// All equal at first, then trained.
+    pub fn filled<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
+        self.fill(shape, |_| value)
     }
 
     /// All zero.

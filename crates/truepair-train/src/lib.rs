@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod backbone;
+pub mod batch_norm;
 mod batches;
 mod catalog;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod encoding;
 pub mod error;
 mod events;
 pub mod init;
+pub mod kernel;
 pub mod linear;
 pub mod matcher;
 pub mod mode;

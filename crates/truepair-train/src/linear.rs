@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::init::Init;
+use crate::kernel::{self, Precision};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
@@ -12,6 +13,8 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[out]`.
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl Linear {
@@ -21,6 +24,7 @@ impl Linear {
         Self {
             weight: init.uniform([d_out, d_in], bound),
             bias: init.uniform([d_out], bound),
+            precision: init.precision(),
         }
     }
 
@@ -30,12 +34,13 @@ impl Linear {
         Self {
             weight: init.uniform([d_out, d_in], bound),
             bias: init.zeros([d_out]),
+            precision: init.precision(),
         }
     }
 
     /// `[n, in]` to `[n, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        kernel::linear(x, self.weight.val(), self.bias.val(), self.precision)
     }
 
     /// `[n, m, in]` to `[n, m, out]`.

@@ -9,8 +9,9 @@ use crate::backbone::{Backbone, BackboneConfig, InputShape};
 use crate::encoding::Input;
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::Precision;
 use crate::mode::Mode;
-use crate::similarity::{Similarity, SimilarityConfig};
+use crate::similarity::{Similarity, SimilarityConfig, Space};
 
 /// Which backbones and which similarity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,12 +47,20 @@ impl MatcherConfig {
         caption: InputShape,
         seed: Seed,
         device: &Device,
+        precision: Precision,
     ) -> Result<Matcher> {
-        let draw = |name| Init::new(seed.stream(name, &[]), device.clone());
+        let draw = |name| Init::new(seed.stream(name, &[]), device.clone(), precision);
+        let space = Space {
+            dim: self.image.dim(),
+            regions: match image {
+                InputShape::Features { regions, .. } => regions,
+                InputShape::Tokens(_) => 1,
+            },
+        };
         Ok(Matcher {
             image: self.image.build(image, &mut draw("init/image"))?,
             caption: self.caption.build(caption, &mut draw("init/caption"))?,
-            similarity: self.similarity.build(),
+            similarity: self.similarity.build(space, &mut draw("init/similarity"))?,
         })
     }
 }
@@ -70,6 +79,6 @@ impl Matcher {
     pub fn scores(&self, images: &Input, captions: &Input, mode: &mut Mode<'_>) -> Tensor<2> {
         let images = self.image.encode(images, mode);
         let captions = self.caption.encode(captions, mode);
-        self.similarity.scores(&images, &captions)
+        self.similarity.scores(&images, &captions, mode)
     }
 }

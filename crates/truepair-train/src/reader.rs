@@ -96,8 +96,14 @@ impl<'a> Reader<'a> {
 
     fn features(&self, features: &Features, rows: &[u32]) -> Result<Input> {
         let shape = [rows.len(), features.regions(), features.dim()];
-        let values = TensorData::new(features.gather(rows)?, shape);
-        Ok(Input::Features(Tensor::from_data(values, &self.device)))
+        let values = features.gather(rows)?;
+        let mask = occupied(&values, shape).map(|mask| {
+            Tensor::from_data(TensorData::new(mask, [shape[0], shape[1]]), &self.device)
+        });
+        Ok(Input::Features {
+            values: Tensor::from_data(TensorData::new(values, shape), &self.device),
+            mask,
+        })
     }
 
     fn tokens(&self, tokens: &[Vec<u32>], rows: &[u32]) -> Input {
@@ -133,7 +139,7 @@ pub fn input_shapes(
 ) -> Result<(InputShape, InputShape)> {
     let caption = match (vocabulary, &dataset.caption_features) {
         (Some(vocabulary), _) => InputShape::Tokens(vocabulary.len()),
-        (None, Some(named)) => InputShape::Features(named.features.dim()),
+        (None, Some(named)) => shape_of(&named.features),
         (None, None) => {
             return Err(Error::argument(
                 format!(
@@ -145,5 +151,25 @@ pub fn input_shapes(
             .into());
         }
     };
-    Ok((InputShape::Features(dataset.images.dim()), caption))
+    Ok((shape_of(&dataset.images), caption))
+}
+
+fn shape_of(features: &Features) -> InputShape {
+    InputShape::Features {
+        width: features.dim(),
+        regions: features.regions(),
+    }
+}
+
+/// 0 for every vector of zeros: items with fewer regions than the file has places are padded with
+/// them. `None` when no place is empty, or when items have one vector only.
+fn occupied(values: &[f32], [n, regions, width]: [usize; 3]) -> Option<Vec<f32>> {
+    if regions == 1 {
+        return None;
+    }
+    let mask: Vec<f32> = (values.chunks_exact(width))
+        .map(|vector| f32::from(vector.iter().any(|x| *x != 0.0)))
+        .collect();
+    debug_assert_eq!(mask.len(), n * regions);
+    mask.contains(&0.0).then_some(mask)
 }

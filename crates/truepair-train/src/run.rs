@@ -41,7 +41,7 @@ use crate::trained::Trained;
 
 const MAGIC: &[u8; 8] = b"TPCHECKP";
 const VERSION: u32 = 1;
-const WEIGHTS_VERSION: u32 = 1;
+const WEIGHTS_VERSION: u32 = 2;
 const WEIGHTS_KEY: &str = "truepair";
 
 /// An open run directory, or nothing when the run is not kept.
@@ -301,9 +301,13 @@ pub(crate) fn load(dir: &Path) -> Result<Trained> {
     let (head, weights) = read_weights(dir)?;
     let mut peers: Vec<Matcher> = Vec::new();
     for parameters in weights {
-        let fresh = config
-            .matcher
-            .build(head.image, head.caption, Seed(0), &Device::flex())?;
+        let fresh = config.matcher.build(
+            head.image,
+            head.caption,
+            Seed(0),
+            &Device::flex(),
+            config.training.precision,
+        )?;
         peers.push(parameters::import(fresh, parameters)?);
     }
     let history = read_history(dir)?;

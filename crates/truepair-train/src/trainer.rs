@@ -124,7 +124,13 @@ impl<'a> Trainer<'a> {
         let peers = (0..strategy.n_peers() as u64)
             .map(|peer| {
                 let seed = seed.child("peer", peer);
-                let matcher = config.matcher.build(image, caption, seed, device)?;
+                let matcher = config.matcher.build(
+                    image,
+                    caption,
+                    seed,
+                    device,
+                    config.training.precision,
+                )?;
                 Ok(Peer {
                     matcher: matcher.measure(&sample.0, &sample.1),
                     optimizer: config.optimizer.build(),

@@ -10,9 +10,10 @@ use truepair_core::rng::{Seed, normal};
 use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
 use truepair_train::encoding::{Encoding, Input};
 use truepair_train::init::Init;
+use truepair_train::kernel::Precision;
 use truepair_train::mode::Mode;
 use truepair_train::parameters;
-use truepair_train::similarity::{Similarity, SimilarityConfig};
+use truepair_train::similarity::{Similarity, SimilarityConfig, Space};
 
 const ITEMS: usize = 3;
 const LENGTH: usize = 4;
@@ -35,7 +36,16 @@ fn noise<const D: usize>(name: &str, shape: [usize; D]) -> Tensor<D> {
 fn input(config: &BackboneConfig) -> (InputShape, Input) {
     if !config.reads_tokens() {
         let features = noise("features", [ITEMS, LENGTH, WIDTH]);
-        return (InputShape::Features(WIDTH), Input::Features(features));
+        return (
+            InputShape::Features {
+                width: WIDTH,
+                regions: LENGTH,
+            },
+            Input::Features {
+                values: features,
+                mask: None,
+            },
+        );
     }
     let ids: Vec<i64> = vec![1, 5, 6, 2, 1, 2, 0, 0, 1, 7, 2, 0];
     let mask: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
@@ -74,7 +84,7 @@ impl ModuleVisitor for Collect<'_> {
 fn every_backbone_s_gradients_equal_finite_differences() {
     for (kind, _, config) in BackboneConfig::all() {
         let (shape, input) = input(&config);
-        let mut init = Init::new(Seed(1).stream("init", &[]), device());
+        let mut init = Init::new(Seed(1).stream("init", &[]), device(), Precision::F32);
         let backbone = config.build(shape, &mut init).unwrap();
         let mut collect = Collect {
             gradients: &loss(&backbone, &input).backward(),
@@ -117,6 +127,15 @@ fn every_backbone_s_gradients_equal_finite_differences() {
     }
 }
 
+fn built(config: &SimilarityConfig) -> Similarity {
+    let mut init = Init::new(Seed(2).stream("init", &[]), device(), Precision::F32);
+    let space = Space {
+        dim: WIDTH,
+        regions: LENGTH,
+    };
+    config.build(space, &mut init).unwrap()
+}
+
 fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>) -> Tensor<1> {
     let mask = TensorData::new(
         vec![1f32, 1., 1., 0., 1., 0., 0., 0., 1., 1., 0., 0.],
@@ -134,6 +153,7 @@ fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>)
             values,
             mask: Some(mask),
         },
+        &mut Mode::Evaluate,
     );
     (scores * noise("cotangent", [2, ITEMS])).sum()
 }
@@ -141,7 +161,7 @@ fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>)
 #[test]
 fn every_similarity_s_gradients_equal_finite_differences() {
     for (kind, _, config) in SimilarityConfig::all() {
-        let similarity = config.build();
+        let similarity = built(&config);
         let images = noise::<3>("images", [2, LENGTH, WIDTH]).require_grad();
         let captions = noise::<3>("captions", [ITEMS, LENGTH, WIDTH]).require_grad();
         let gradients = score_loss(&similarity, &images, &captions).backward();
@@ -174,7 +194,7 @@ fn padding_changes_no_encoding_and_no_score() {
         if !config.reads_tokens() {
             continue;
         }
-        let mut init = Init::new(Seed(1).stream("init", &[]), device());
+        let mut init = Init::new(Seed(1).stream("init", &[]), device(), Precision::F32);
         let backbone = config.build(InputShape::Tokens(WORDS), &mut init).unwrap();
         let images = Encoding {
             values: noise::<3>("images", [2, 1, config.dim()]),
@@ -188,9 +208,9 @@ fn padding_changes_no_encoding_and_no_score() {
                 mask: Tensor::from_data(TensorData::new(mask, shape), &device()),
             };
             let captions = backbone.encode(&tokens, &mut Mode::Evaluate);
-            let similarity = SimilarityConfig::Cosine(Default::default()).build();
+            let similarity = built(&SimilarityConfig::Cosine(Default::default()));
             similarity
-                .scores(&images, &captions)
+                .scores(&images, &captions, &mut Mode::Evaluate)
                 .into_data()
                 .try_into_vec()
                 .unwrap()

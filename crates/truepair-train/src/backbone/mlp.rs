@@ -70,7 +70,7 @@ pub struct Mlp {
 
 impl MlpConfig {
     pub(super) fn build(&self, shape: InputShape, init: &mut Init) -> Result<Mlp> {
-        let InputShape::Features(width) = shape else {
+        let InputShape::Features { width, .. } = shape else {
             return Err(Error::argument(
                 "backbone `mlp` reads feature vectors, the data has token ids",
                 "use `gru` for texts, or give caption embeddings",
@@ -129,12 +129,12 @@ impl Mlp {
 
 /// Mean over regions, `[n, d]`.
 fn features(input: &Input) -> Tensor<2> {
-    let Input::Features(values) = input else {
+    let Input::Features { values, mask } = input else {
         panic!("`mlp` was built for features")
     };
     let whole = Encoding {
         values: values.clone(),
-        mask: None,
+        mask: mask.clone(),
     };
     whole.pooled()
 }

@@ -24,8 +24,13 @@ use crate::mode::Mode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputShape {
-    /// Feature vectors of this width.
-    Features(usize),
+    /// Feature vectors.
+    Features {
+        /// Numbers in a vector.
+        width: usize,
+        /// Vectors an item; items may have fewer.
+        regions: usize,
+    },
     /// Token ids below this vocabulary size.
     Tokens(usize),
 }

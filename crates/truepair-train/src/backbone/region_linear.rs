@@ -40,10 +40,10 @@ pub struct RegionLinear {
 impl RegionLinearConfig {
     pub(super) fn build(&self, shape: InputShape, init: &mut Init) -> Result<RegionLinear> {
         match shape {
-            InputShape::Features(width) if self.dim > 0 => Ok(RegionLinear {
+            InputShape::Features { width, .. } if self.dim > 0 => Ok(RegionLinear {
                 fc: Linear::xavier(init, width, self.dim),
             }),
-            InputShape::Features(_) => Err(Error::argument(
+            InputShape::Features { .. } => Err(Error::argument(
                 "backbone `region_linear` cannot have dim = 0",
                 "the width of the joint space is at least 1; the papers use 1024",
             )
@@ -63,12 +63,17 @@ impl RegionLinear {
     }
 
     pub(super) fn encode(&self, input: &Input, _mode: &mut Mode<'_>) -> Encoding {
-        let Input::Features(features) = input else {
+        let Input::Features { values, mask } = input else {
             panic!("`region_linear` was built for features")
         };
+        let regions = unit_length(self.fc.forward_items(values.clone()));
+        let values = match mask {
+            Some(mask) => regions * mask.clone().unsqueeze_dim(2),
+            None => regions,
+        };
         Encoding {
-            values: unit_length(self.fc.forward_items(features.clone())),
-            mask: None,
+            values,
+            mask: mask.clone(),
         }
     }
 }

@@ -4,7 +4,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::Space;
 use crate::encoding::{Encoding, unit_length};
+use crate::error::Result;
+use crate::init::Init;
+use crate::mode::Mode;
 
 /// [`Cosine`] has no settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,13 +30,18 @@ pub struct Cosine {
 }
 
 impl CosineConfig {
-    pub(super) fn build(&self) -> Cosine {
-        Cosine { kind: () }
+    pub(super) fn build(&self, _space: Space, _init: &mut Init) -> Result<Cosine> {
+        Ok(Cosine { kind: () })
     }
 }
 
 impl Cosine {
-    pub(super) fn scores(&self, images: &Encoding, captions: &Encoding) -> Tensor<2> {
+    pub(super) fn scores(
+        &self,
+        images: &Encoding,
+        captions: &Encoding,
+        _mode: &mut Mode<'_>,
+    ) -> Tensor<2> {
         unit_length(images.pooled()).matmul(unit_length(captions.pooled()).transpose())
     }
 

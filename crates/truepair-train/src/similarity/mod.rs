@@ -15,6 +15,18 @@ pub use cosine::{Cosine, CosineConfig};
 pub use order::{Order, OrderConfig};
 
 use crate::encoding::Encoding;
+use crate::error::Result;
+use crate::init::Init;
+use crate::mode::Mode;
+
+/// The joint space that a similarity is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Width of every vector, the same on both sides.
+    pub dim: usize,
+    /// Vectors an image; images may have fewer.
+    pub regions: usize,
+}
 
 macro_rules! similarities {
     ($($variant:ident($config:ty => $module:ty) = $name:literal, $summary:literal;)*) => {
@@ -43,15 +55,25 @@ macro_rules! similarities {
             }
 
             /// Builds the similarity.
-            pub fn build(&self) -> Similarity {
-                match self { $(Self::$variant(config) => Similarity::$variant(config.build()),)* }
+            ///
+            /// # Errors
+            /// If a setting is out of range or does not fit the space.
+            pub fn build(&self, space: Space, init: &mut Init) -> Result<Similarity> {
+                Ok(match self {
+                    $(Self::$variant(config) => Similarity::$variant(config.build(space, init)?),)*
+                })
             }
         }
 
         impl Similarity {
             /// Scores `[n_images, n_captions]`.
-            pub fn scores(&self, images: &Encoding, captions: &Encoding) -> Tensor<2> {
-                match self { $(Self::$variant(module) => module.scores(images, captions),)* }
+            pub fn scores(
+                &self,
+                images: &Encoding,
+                captions: &Encoding,
+                mode: &mut Mode<'_>,
+            ) -> Tensor<2> {
+                match self { $(Self::$variant(module) => module.scores(images, captions, mode),)* }
             }
 
             /// Vectors `[n, d]` whose inner products are the scores, when there are such vectors.

@@ -5,7 +5,11 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
+use super::Space;
 use crate::encoding::{Encoding, unit_length};
+use crate::error::Result;
+use crate::init::Init;
+use crate::mode::Mode;
 
 /// [`Order`] has no settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,13 +33,18 @@ pub struct Order {
 }
 
 impl OrderConfig {
-    pub(super) fn build(&self) -> Order {
-        Order { kind: () }
+    pub(super) fn build(&self, _space: Space, _init: &mut Init) -> Result<Order> {
+        Ok(Order { kind: () })
     }
 }
 
 impl Order {
-    pub(super) fn scores(&self, images: &Encoding, captions: &Encoding) -> Tensor<2> {
+    pub(super) fn scores(
+        &self,
+        images: &Encoding,
+        captions: &Encoding,
+        _mode: &mut Mode<'_>,
+    ) -> Tensor<2> {
         let image = unit_length(images.pooled()).abs();
         let caption = unit_length(captions.pooled()).abs();
         let ([n, _], [m, _]) = (image.dims(), caption.dims());

@@ -1,19 +1,11 @@
-//! Numbers that reference implementations gave on tiny inputs; see `fixtures/golden/README.md`.
-//!
-//! Sizes and cases are read from the files, so another draw of them can be tested by naming its
-//! folder in the environment variable `TRUEPAIR_GOLDEN`.
+//! Losses, encoders and optimizers that every method shares.
 
-use std::path::PathBuf;
-
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
+use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{
-    Backbone, BackboneConfig, GruConfig, InputShape, RegionLinearConfig,
-};
+use truepair_train::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
 use truepair_train::encoding::{Encoding, Input};
 use truepair_train::init::Init;
+use truepair_train::kernel::Precision;
 use truepair_train::linear::Linear;
 use truepair_train::mode::Mode;
 use truepair_train::objective::{
@@ -21,93 +13,10 @@ use truepair_train::objective::{
 };
 use truepair_train::optimizer::{AdamConfig, OptimizerConfig, clip_scale, global_norm};
 use truepair_train::parameters::{self, Parameters, Values};
-use truepair_train::similarity::SimilarityConfig;
+use truepair_train::similarity::{SimilarityConfig, Space};
 use truepair_train::strategy::{MarginAxis, NcrConfig, SoftMargin};
 
-struct Golden(Vec<u8>);
-
-impl Golden {
-    fn open(name: &str) -> Self {
-        let folder: PathBuf = match std::env::var_os("TRUEPAIR_GOLDEN") {
-            Some(folder) => folder.into(),
-            None => concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").into(),
-        };
-        let path = folder.join(name);
-        Self(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
-    }
-
-    fn tensors(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.0).unwrap()
-    }
-
-    fn shape(&self, name: &str) -> Vec<usize> {
-        let tensors = self.tensors();
-        tensors
-            .tensor(name)
-            .unwrap_or_else(|e| panic!("{name}: {e}"))
-            .shape()
-            .to_vec()
-    }
-
-    fn floats(&self, name: &str) -> Vec<f32> {
-        let tensors = self.tensors();
-        let tensor = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
-        let chunks = tensor.data().chunks_exact(4);
-        chunks
-            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-            .collect()
-    }
-
-    fn integers(&self, name: &str) -> Vec<i64> {
-        let tensors = self.tensors();
-        let tensor = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(tensor.dtype(), Dtype::I64, "{name}");
-        let chunks = tensor.data().chunks_exact(8);
-        chunks
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()))
-            .collect()
-    }
-
-    /// The tensor on the differentiating device, tracked.
-    fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
-        let shape: [usize; D] = self.shape(name).try_into().unwrap();
-        let data = TensorData::new(self.floats(name), shape);
-        Tensor::from_data(data, &device()).require_grad()
-    }
-
-    fn values(&self, name: &str) -> Values {
-        Values {
-            shape: self.shape(name),
-            values: self.floats(name),
-        }
-    }
-}
-
-fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().unwrap()
-}
-
-/// `|a − b| ≤ relative · max|b| + absolute`.
-fn assert_close(name: &str, found: &[f32], expected: &[f32], relative: f32, absolute: f32) {
-    assert_eq!(found.len(), expected.len(), "{name}");
-    let largest = expected.iter().fold(0f32, |m, x| m.max(x.abs()));
-    for (at, (a, b)) in found.iter().zip(expected).enumerate() {
-        let error = (a - b).abs();
-        assert!(
-            error <= relative * largest + absolute,
-            "{name}[{at}]: {a} where {b} is expected (off by {error}, largest {largest})"
-        );
-    }
-}
+use crate::support::{Golden, assert_close, check_gradients, device, loaded, vector};
 
 /// A scalar loss and its gradient with respect to the scores against case `case` of a file.
 fn check_loss(golden: &Golden, input: &str, case: &str, loss: impl Fn(&Tensor<2>) -> Tensor<1>) {
@@ -316,14 +225,23 @@ fn golden_vse_scores_and_losses() {
             .find(|row| row.0 == kind)
             .unwrap()
             .2;
-        let similarity = config.build();
+        let mut init = Init::new(Seed(0).stream("init", &[]), device(), Precision::F32);
+        let space = Space {
+            dim: golden.shape(image)[1],
+            regions: 1,
+        };
+        let similarity = config.build(space, &mut init).unwrap();
         let (images, captions): (Tensor<2>, Tensor<2>) =
             (golden.tensor(image), golden.tensor(caption));
         let encoding = |values: &Tensor<2>| Encoding {
             values: values.clone().unsqueeze_dim(1),
             mask: None,
         };
-        let scores = similarity.scores(&encoding(&images), &encoding(&captions));
+        let scores = similarity.scores(
+            &encoding(&images),
+            &encoding(&captions),
+            &mut Mode::Evaluate,
+        );
         let key = format!("out.{kind}.S");
         assert_close(
             &key,
@@ -354,9 +272,12 @@ fn golden_region_projection() {
         ("fc.weight".to_owned(), golden.values("w.fc.weight")),
         ("fc.bias".to_owned(), golden.values("w.fc.bias")),
     ]);
-    let backbone = loaded(&config, InputShape::Features(width), weights);
+    let backbone = loaded(&config, InputShape::Features { width, regions: 1 }, weights);
     let encoded = backbone.encode(
-        &Input::Features(golden.tensor("in.images")),
+        &Input::Features {
+            values: golden.tensor("in.images"),
+            mask: None,
+        },
         &mut Mode::Evaluate,
     );
     let expected = golden.floats("out.img_emb");
@@ -428,57 +349,6 @@ fn golden_bidirectional_gru_and_its_gradients() {
     check_gradients(&golden, &backbone, loss, &names);
 }
 
-fn loaded(config: &BackboneConfig, shape: InputShape, weights: Parameters) -> Backbone {
-    let mut init = Init::new(Seed(0).stream("init", &[]), device());
-    parameters::import(config.build(shape, &mut init).unwrap(), weights).unwrap()
-}
-
-fn check_gradients(golden: &Golden, module: &Backbone, loss: Tensor<1>, names: &[(&str, &str)]) {
-    assert_close(
-        "loss",
-        &vector(loss.clone()),
-        &golden.floats("out.loss"),
-        1e-4,
-        1e-5,
-    );
-    let mut collect = Collect {
-        gradients: &loss.backward(),
-        found: Vec::new(),
-    };
-    module.visit(&mut collect);
-    let found = collect.found;
-    let largest = names
-        .iter()
-        .flat_map(|(_, theirs)| golden.floats(&format!("grad.{theirs}")))
-        .fold(0f32, |m, g| m.max(g.abs()));
-    for (name, gradient) in parameters::names(module).iter().zip(found) {
-        let theirs = names.iter().find(|(ours, _)| ours == name).unwrap().1;
-        let key = format!("grad.{theirs}");
-        assert_close(
-            &key,
-            &gradient,
-            &golden.floats(&key),
-            2e-5,
-            1e-6 + 1e-5 * largest,
-        );
-    }
-}
-
-struct Collect<'a> {
-    gradients: &'a Gradients,
-    found: Vec<Vec<f32>>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param
-            .val()
-            .grad(self.gradients)
-            .expect("every weight takes part");
-        self.found.push(vector(gradient));
-    }
-}
-
 #[test]
 fn golden_adam_and_adamw_trajectories() {
     let golden = Golden::open("u10_torch_optim.safetensors");
@@ -506,7 +376,7 @@ fn golden_adam_and_adamw_trajectories() {
     let gradients = golden.floats("in.grads");
     for (case, config) in cases {
         let mut layer = Linear::new(
-            &mut Init::new(Seed(0).stream("init", &[]), device()),
+            &mut Init::new(Seed(0).stream("init", &[]), device(), Precision::F32),
             columns,
             rows,
         );

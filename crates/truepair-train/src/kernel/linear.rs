@@ -1,0 +1,103 @@
+//! A dense layer with bias as one operation: no transposed copy, no broadcast bias.
+
+use burn::tensor::Tensor;
+
+use super::matmul::{Precision, Threads, View, Write, multiply};
+use super::{Array, Gradients, Operation, apply, is_fused};
+
+/// `x Wᵀ + b`.
+///
+/// # Shapes
+/// - `x`: `[n, in]`, `weight`: `[out, in]`, `bias`: `[out]`; returns `[n, out]`
+pub(crate) fn linear(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    precision: Precision,
+) -> Tensor<2> {
+    if is_fused(&x.device()) {
+        apply(Linear(precision), [x.into(), weight.into(), bias.into()])
+    } else {
+        twin(x, weight, bias)
+    }
+}
+
+fn twin(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    x.matmul(weight.transpose()) + bias.unsqueeze()
+}
+
+#[derive(Debug)]
+struct Linear(Precision);
+
+impl Operation for Linear {
+    type Saved = ();
+
+    fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, ()) {
+        let [n, d_in] = inputs[0].dims();
+        let [d_out, _] = inputs[1].dims();
+        let bias = inputs[2].values;
+        let mut out = Vec::with_capacity(n * d_out);
+        for _ in 0..n {
+            out.extend_from_slice(bias);
+        }
+        let x = View::rows(inputs[0].values, d_in);
+        let weight = View::rows(inputs[1].values, d_in).t();
+        multiply(self.0, Threads::All, x, weight, &mut out, d_out, Write::Add);
+        (out, vec![n, d_out], ())
+    }
+
+    fn backward(&self, inputs: &[Array<'_>], (): &(), gradient: &[f32], gradients: &mut Gradients) {
+        let d_in = inputs[0].dims::<2>()[1];
+        let d_out = inputs[1].dims::<2>()[0];
+        let upstream = View::rows(gradient, d_out);
+        let (x, weight) = (inputs[0].values, inputs[1].values);
+        if let Some(out) = gradients.get(0) {
+            let weight = View::rows(weight, d_in);
+            multiply(
+                self.0,
+                Threads::All,
+                upstream,
+                weight,
+                out,
+                d_in,
+                Write::Replace,
+            );
+        }
+        if let Some(out) = gradients.get(1) {
+            let x = View::rows(x, d_in);
+            multiply(
+                self.0,
+                Threads::All,
+                upstream.t(),
+                x,
+                out,
+                d_in,
+                Write::Replace,
+            );
+        }
+        if let Some(out) = gradients.get(2) {
+            for row in gradient.chunks_exact(d_out) {
+                out.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::tests::{Input, check_against_twin};
+
+    #[test]
+    fn equals_its_twin() {
+        check_against_twin(
+            &[
+                Input::normal(&[5, 7]),
+                Input::normal(&[4, 7]),
+                Input::normal(&[4]),
+            ],
+            |x| linear(x[0].rank(), x[1].rank(), x[2].rank(), Precision::F32),
+            |x| twin(x[0].rank(), x[1].rank(), x[2].rank()),
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! Fused operations: forward and backward written by hand on plain buffers.
+//!
+//! On the CPU an [`Operation`] is one node of the framework's autodiff graph, whatever number of
+//! tensor operations it replaces. Each has a twin made of ordinary tensor operations, which runs on
+//! every other device and against which it is tested.
+
+mod linear;
+pub(crate) mod matmul;
+mod node;
+#[cfg(test)]
+pub(crate) mod tests;
+pub(crate) mod vector;
+
+pub(crate) use linear::linear;
+pub use matmul::Precision;
+pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};

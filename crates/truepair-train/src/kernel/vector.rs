@@ -1,0 +1,95 @@
+//! Element-wise loops compiled for the widest vectors that the processor has.
+
+/// Runs `loops` with the widest vector instructions of this processor. What is to be vectorised
+/// must be inlined into the closure.
+pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
+    struct Loops<F>(F);
+    impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Loops<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn call(self) -> R {
+            self.0()
+        }
+    }
+    pulp::Arch::new().dispatch(Loops(loops))
+}
+
+/// `eˣ` to 2 units in the last place; 0 below −87.3 and `e^88.3` above 88.3.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    let x = x.clamp(-87.3, 88.3);
+    // x = n ln 2 + r with |r| ≤ ln 2 / 2; ln 2 in two parts so that r is exact.
+    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    let r = (n * -0.693_145_75).mul_add(1.0, x) - n * 1.428_606_8e-6;
+    let p = 1.987_569_1e-4f32;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 0.5;
+    let p = p * (r * r) + r + 1.0;
+    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+}
+
+/// `1 / (1 + e⁻ˣ)`
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `tanh x`
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    // Near 0 the quotient cancels; the odd series is exact enough there.
+    let square = x * x;
+    let small = x * (1.0 + square * (-1.0 / 3.0 + square * (2.0 / 15.0 - square * (17.0 / 315.0))));
+    let e = exp(2.0 * x.clamp(-15.0, 15.0));
+    let large = (e - 1.0) / (e + 1.0);
+    if x.abs() < 0.15 { small } else { large }
+}
+
+/// `Σ aᵢ bᵢ`
+#[inline(always)]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 32;
+    let mut sums = [0f32; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = (a_chunks.remainder().iter())
+        .zip(b_chunks.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_equal_the_standard_library() {
+        wide(|| {
+            for i in -20_000..20_000 {
+                let x = i as f32 * 4e-3;
+                let exact = f64::from(x).exp();
+                assert!((f64::from(exp(x)) / exact - 1.0).abs() < 3e-7, "exp {x}");
+                let exact = f64::from(x).tanh();
+                assert!(
+                    (f64::from(tanh(x)) - exact).abs() < 3e-7 * exact.abs().max(1e-3),
+                    "tanh {x}"
+                );
+                let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+                assert!((f64::from(sigmoid(x)) - exact).abs() < 3e-7, "sigmoid {x}");
+            }
+        });
+        assert_eq!(exp(0.0), 1.0);
+        assert!(exp(-1000.0) < 1.3e-38 && exp(1000.0).is_finite());
+        let (a, b): (Vec<f32>, Vec<f32>) = (0..77).map(|i| (i as f32, 0.5)).unzip();
+        assert_eq!(dot(&a, &b), 77.0 * 76.0 / 4.0);
+    }
+}

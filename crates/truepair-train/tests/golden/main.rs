@@ -1,0 +1,7 @@
+//! Numbers that reference implementations gave on tiny inputs; see `fixtures/golden/README.md`.
+//!
+//! Sizes and cases are read from the files, so another draw of them can be tested by naming its
+//! folder in the environment variable `TRUEPAIR_GOLDEN`.
+
+mod basics;
+mod support;

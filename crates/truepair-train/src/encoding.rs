@@ -33,6 +33,12 @@ pub struct Encoding {
 }
 
 impl Encoding {
+    /// The mask `[n, m]`, ones when every vector counts.
+    pub fn mask_or_ones(&self) -> Tensor<2> {
+        let [n, m, _] = self.values.dims();
+        (self.mask.clone()).unwrap_or_else(|| Tensor::ones([n, m], &self.values.device()))
+    }
+
     /// One vector an item: the mean of the vectors that count, `[n, d]`.
     pub fn pooled(&self) -> Tensor<2> {
         let [n, m, d] = self.values.dims();

@@ -4,13 +4,18 @@
 //! tensor operations it replaces. Each has a twin made of ordinary tensor operations, which runs on
 //! every other device and against which it is tested.
 
+mod attention;
 mod linear;
 pub(crate) mod matmul;
 mod node;
+mod ragged;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vector;
 
+pub use attention::RawNorm;
+pub(crate) use attention::{Attention, Block};
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
+pub(crate) use ragged::Ragged;

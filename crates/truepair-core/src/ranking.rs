@@ -15,19 +15,12 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::relevance::Relevance;
-use crate::scores::Scorer;
+use crate::scores::{Scorer, TileShape};
 use crate::watch::Watch;
 
-/// Images and captions of one tile; 4 MiB of scores, large enough that a matrix product of usual
-/// width outweighs the counting.
-const TILE: Shape = Shape {
-    images: 512,
-    captions: 2048,
-};
-
-/// Tiles that hold relevant pairs are kept between the two passes up to this number (128 MiB), so
-/// that test sets of the usual sizes have every score computed once.
-const MAX_KEPT_TILES: usize = 32;
+/// Tiles that hold relevant pairs are kept between the two passes up to this number of scores
+/// (128 MiB), so that test sets of the usual sizes have every score computed once.
+const MAX_KEPT_SCORES: usize = 32 << 20;
 
 /// 1-based ranks of the best relevant item, one per query that has one, in index order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +46,7 @@ pub struct Ranks {
 /// relevant item, if a score is NaN or infinite (both indices are named), or if the scorer fails.
 pub fn ranks(scorer: &dyn Scorer, relevance: &Relevance, watch: &mut dyn Watch) -> Result<Ranks> {
     check_sizes(scorer, relevance)?;
-    let grid = Grid::new(relevance);
+    let grid = Grid::new(relevance, scorer.tile_shape());
     let (best, mut kept) = Best::find(scorer, relevance, &grid)?;
     let mut counts = Counts::new(relevance);
     for tile in 0..grid.n_tiles() {
@@ -89,12 +82,6 @@ fn check_sizes(scorer: &dyn Scorer, relevance: &Relevance) -> Result<()> {
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-struct Shape {
-    images: usize,
-    captions: usize,
-}
-
 /// The score matrix cut into tiles of one shape; the last ones repeat an index to fill up.
 struct Grid {
     images: Vec<u32>,
@@ -103,15 +90,15 @@ struct Grid {
     column: Vec<u32>,
     n_images: usize,
     n_captions: usize,
-    shape: Shape,
+    shape: TileShape,
 }
 
 impl Grid {
-    fn new(relevance: &Relevance) -> Self {
+    fn new(relevance: &Relevance, tile: TileShape) -> Self {
         let (n_images, n_captions) = (relevance.n_images(), relevance.n_captions());
-        let shape = Shape {
-            images: TILE.images.min(n_images),
-            captions: TILE.captions.min(n_captions),
+        let shape = TileShape {
+            images: tile.images.clamp(1, n_images),
+            captions: tile.captions.clamp(1, n_captions),
         };
         let mut images: Vec<u32> = (0..n_images as u32).collect();
         let mut captions: Vec<u32> = (0..n_captions as u32).collect();
@@ -234,7 +221,7 @@ impl Best {
             for &(_, offset, pair) in places {
                 relevant[pair] = scores[offset];
             }
-            if kept.len() < MAX_KEPT_TILES {
+            if (kept.len() + 1) * scores.len() <= MAX_KEPT_SCORES {
                 kept.insert(tile, scores);
             }
         }

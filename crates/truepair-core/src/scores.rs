@@ -34,6 +34,30 @@ pub trait Scorer {
     /// # Panics
     /// If `out` has another length or an index is out of range.
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()>;
+
+    /// The tile that walks over all scores ask for at a time.
+    fn tile_shape(&self) -> TileShape {
+        TileShape::default()
+    }
+}
+
+/// Images and captions of one tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TileShape {
+    /// Rows.
+    pub images: usize,
+    /// Columns.
+    pub captions: usize,
+}
+
+impl Default for TileShape {
+    /// 4 MiB of scores, large enough that a matrix product of usual width outweighs the counting.
+    fn default() -> Self {
+        Self {
+            images: 512,
+            captions: 2048,
+        }
+    }
 }
 
 /// Row-major `f32` vectors `[n, d]`.
@@ -199,6 +223,10 @@ impl Scorer for MeanScorer<'_> {
 
     fn n_captions(&self) -> usize {
         self.0[0].n_captions()
+    }
+
+    fn tile_shape(&self) -> TileShape {
+        self.0[0].tile_shape()
     }
 
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {

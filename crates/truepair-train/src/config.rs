@@ -74,6 +74,11 @@ pub struct TrainingConfig {
     pub clip_norm: f64,
     /// How the losses of a batch's pairs become one number.
     pub reduction: Reduction,
+    /// Longest caption in tokens, markers included; longer ones are cut, and counted in a warning.
+    pub max_tokens: usize,
+    /// Memory for one tile of scores while evaluating, in MiB; for similarities that compare
+    /// vectors pair by pair.
+    pub tile_mib: usize,
     /// Which epoch's weights a run keeps.
     pub keep: Keep,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
@@ -108,6 +113,8 @@ impl Default for TrainingConfig {
             precision: Precision::F32,
             clip_norm: 2.0,
             reduction: Reduction::Mean,
+            max_tokens: 128,
+            tile_mib: 256,
             keep: Keep::Best,
             held_out: 0.1,
         }
@@ -169,7 +176,7 @@ impl Config {
     fn check(&self) -> Result<()> {
         let training = &self.training;
         let adam = self.optimizer.settings();
-        let rules: [(&str, f64, bool, &str); 8] = [
+        let rules: [(&str, f64, bool, &str); 10] = [
             (
                 "training.epochs",
                 training.epochs as f64,
@@ -187,6 +194,18 @@ impl Config {
                 training.clip_norm,
                 training.clip_norm >= 0.0,
                 "at least 0 (0 turns clipping off)",
+            ),
+            (
+                "training.max_tokens",
+                training.max_tokens as f64,
+                training.max_tokens > 2,
+                "at least 3: two markers and a word",
+            ),
+            (
+                "training.tile_mib",
+                training.tile_mib as f64,
+                training.tile_mib > 0,
+                "at least 1",
             ),
             (
                 "training.held_out",

@@ -206,7 +206,7 @@ impl Round<'_> {
             epochs: 0,
             n_epochs: n_folds * self.n_epochs()?,
         });
-        let (stop, now) = (session.stop, session.now);
+        let (stop, now, accelerator) = (session.stop, session.now, session.accelerator);
         let next = AtomicUsize::new(0);
         let mut results: Vec<Option<Result<FoldStatistics>>> = (0..n_folds).map(|_| None).collect();
         let slots: Vec<Mutex<&mut Option<Result<FoldStatistics>>>> =
@@ -224,6 +224,7 @@ impl Round<'_> {
                         let mut session = Session {
                             dir: None,
                             resume: false,
+                            accelerator,
                             stop,
                             watch: &mut local,
                             now,

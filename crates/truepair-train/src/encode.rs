@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::Error as CoreError;
-use truepair_core::scores::{InnerProduct, Matrix, MeanScorer, Scorer};
+use truepair_core::scores::{InnerProduct, Matrix, MeanScorer, Scorer, TileShape};
 use truepair_core::watch::Watch;
 
 use crate::encoding::{Encoding, Input};
@@ -20,18 +20,20 @@ const SHARD: usize = 512;
 ///
 /// Scores that are inner products become vectors once; peers' vectors are laid side by side, scaled
 /// so that their inner product is the mean of the peers' scores. Other similarities keep encoded
-/// items and score tiles.
+/// items and score tiles of at most `tile_mib` MiB.
 ///
 /// # Errors
-/// If a feature row cannot be read or holds a value that is not finite.
+/// If a feature row cannot be read or holds a value that is not finite, or if one image against
+/// one caption needs more than `tile_mib`.
 pub(crate) fn scorer(
     peers: &[Matcher],
     reader: &Reader<'_>,
+    tile_mib: usize,
     watch: &mut dyn Watch,
 ) -> Result<Box<dyn Scorer>> {
     let mut encoded = Vec::new();
     for peer in peers {
-        encoded.push(EncodedSplit::new(peer, reader, watch)?);
+        encoded.push(EncodedSplit::new(peer, reader, tile_mib, watch)?);
     }
     let vectors: Option<Vec<_>> = encoded.iter().map(EncodedSplit::embeddings).collect();
     match vectors {
@@ -74,10 +76,16 @@ struct EncodedSplit {
     images: Encoding,
     captions: Encoding,
     device: Device,
+    part: TileShape,
 }
 
 impl EncodedSplit {
-    fn new(matcher: &Matcher, reader: &Reader<'_>, watch: &mut dyn Watch) -> Result<Self> {
+    fn new(
+        matcher: &Matcher,
+        reader: &Reader<'_>,
+        tile_mib: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Self> {
         use burn::module::Module;
         let matcher = matcher.valid();
         let (n_images, n_captions) = (reader.n_images(), reader.n_captions());
@@ -92,7 +100,9 @@ impl EncodedSplit {
                 .encode(&plain(reader.captions(rows)?), &mut Mode::Evaluate))
         })?;
         let device = images.values.device();
+        let bytes = matcher.similarity.pair_bytes(&images, &captions);
         Ok(Self {
+            part: part(bytes, tile_mib)?,
             similarity: matcher.similarity,
             images,
             captions,
@@ -130,21 +140,62 @@ impl Scorer for EncodedSplit {
     }
 
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<(), CoreError> {
-        let images = self.select(&self.images, images);
-        let captions = self.select(&self.captions, captions);
-        let scores = floats(
-            self.similarity
-                .scores(&images, &captions, &mut Mode::Evaluate),
-        );
-        if scores.iter().any(|score| !score.is_finite()) {
-            return Err(CoreError::argument(
-                "the matcher gave a score that is not a finite number",
-                "its weights may have diverged; train again with a lower rate",
-            ));
+        let width = captions.len();
+        for (row, images) in images.chunks(self.part.images).enumerate() {
+            let rows = &mut out[row * self.part.images * width..];
+            let images = self.select(&self.images, images);
+            for (column, captions) in captions.chunks(self.part.captions).enumerate() {
+                let captions = self.select(&self.captions, captions);
+                let scores = self
+                    .similarity
+                    .scores(&images, &captions, &mut Mode::Evaluate);
+                let scores = finite(floats(scores))?;
+                let n_captions = captions.values.dims()[0];
+                for (out, scores) in rows.chunks_mut(width).zip(scores.chunks_exact(n_captions)) {
+                    out[column * self.part.captions..][..n_captions].copy_from_slice(scores);
+                }
+            }
         }
-        out.copy_from_slice(&scores);
         Ok(())
     }
+
+    fn tile_shape(&self) -> TileShape {
+        TileShape {
+            images: self.part.images.max(128),
+            captions: self.part.captions.max(512),
+        }
+    }
+}
+
+fn finite(scores: Vec<f32>) -> Result<Vec<f32>, CoreError> {
+    if scores.iter().all(|score| score.is_finite()) {
+        return Ok(scores);
+    }
+    Err(CoreError::argument(
+        "the matcher gave a score that is not a finite number",
+        "its weights may have diverged; train again with a lower rate",
+    ))
+}
+
+/// The largest part of a tile that fits `tile_mib` when a pair takes `bytes`.
+fn part(bytes: usize, tile_mib: usize) -> Result<TileShape> {
+    let pairs = (tile_mib << 20) / bytes.max(1);
+    if pairs == 0 {
+        return Err(CoreError::argument(
+            format!(
+                "training.tile_mib = {tile_mib} is too little: one image against one caption takes \
+                 {:.1} MiB",
+                bytes as f64 / (1 << 20) as f64
+            ),
+            "give a tile more memory",
+        )
+        .into());
+    }
+    let images = pairs.isqrt().clamp(1, 512);
+    Ok(TileShape {
+        images,
+        captions: (pairs / images).clamp(1, 2048),
+    })
 }
 
 /// Batches of `valid` modules must not carry the autodiff device of the training reader.
@@ -205,5 +256,23 @@ fn concatenated(shards: Vec<Encoding>) -> Encoding {
     Encoding {
         values: Tensor::cat(values, 0),
         mask,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_fit_the_memory_or_say_what_is_needed() {
+        let shape = part(1 << 14, 64).unwrap();
+        assert_eq!((shape.images, shape.captions), (64, 64));
+        let shape = part(4, 256).unwrap();
+        assert_eq!((shape.images, shape.captions), (512, 2048));
+        let message = part(3 << 20, 2).unwrap_err().to_string();
+        assert!(
+            message.contains("tile_mib = 2") && message.contains("3.0 MiB"),
+            "{message}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! noise: nothing here names a noise manifest, and the trainer is handed splits, not paths.
 #![deny(missing_docs)]
 
+mod accelerator;
 pub mod backbone;
 pub mod batch_norm;
 mod batches;
@@ -32,6 +33,7 @@ pub mod strategy;
 mod trained;
 mod trainer;
 
+pub use accelerator::Accelerator;
 pub use catalog::methods_page;
 pub use config::{Config, Recipe};
 pub use cross_fit::{CrossFitConfig, cross_fit};

@@ -9,14 +9,12 @@ use crate::backbone::InputShape;
 use crate::encoding::Input;
 use crate::error::Result;
 
-/// Longest caption in tokens, markers included; longer ones are cut.
-const MAX_TOKENS: usize = 128;
-
 /// Reads batches of one data set for a pair of backbones.
 #[derive(Debug)]
 pub struct Reader<'a> {
     images: &'a Features,
     captions: Captions<'a>,
+    n_shortened: usize,
     device: Device,
 }
 
@@ -27,20 +25,26 @@ enum Captions<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads captions as the tokens of `vocabulary`, or as the data set's caption features when
-    /// there is no vocabulary.
+    /// Reads captions as the tokens of `vocabulary`, markers included and cut to `max_tokens`, or as
+    /// the data set's caption features when there is no vocabulary.
     ///
     /// # Errors
     /// If the data set lacks the texts or the caption features that are wanted.
     pub fn new(
         dataset: &'a Dataset,
         vocabulary: Option<&Vocabulary>,
+        max_tokens: usize,
         device: &Device,
     ) -> Result<Self> {
+        let mut n_shortened = 0;
         let captions = match (vocabulary, &dataset.caption_features) {
             (Some(vocabulary), _) => {
                 let texts = dataset.require_captions()?;
-                let encode = |text: &String| vocabulary.encode(text, MAX_TOKENS).ids;
+                let encode = |text: &String| {
+                    let encoded = vocabulary.encode(text, max_tokens);
+                    n_shortened += usize::from(encoded.n_truncated > 0);
+                    encoded.ids
+                };
                 Captions::Tokens(texts.iter().map(encode).collect())
             }
             (None, Some(named)) => Captions::Features(&named.features),
@@ -58,7 +62,19 @@ impl<'a> Reader<'a> {
         Ok(Self {
             images: &dataset.images,
             captions,
+            n_shortened,
             device: device.clone(),
+        })
+    }
+
+    /// What to tell the user about captions that were cut to `max_tokens`, if there are any.
+    pub(crate) fn warning(&self, max_tokens: usize) -> Option<String> {
+        (self.n_shortened > 0).then(|| {
+            format!(
+                "{} of {} captions are longer than training.max_tokens = {max_tokens} and were cut",
+                self.n_shortened,
+                self.n_captions()
+            )
         })
     }
 

@@ -283,7 +283,7 @@ impl Identity {
 }
 
 /// Reads the kept weights of a run directory.
-pub(crate) fn load(dir: &Path) -> Result<Trained> {
+pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
     let path = dir.join("config.toml");
     let text = fs::read_to_string(&path).map_err(|source| CoreError::io(&path, "read", source))?;
     let config: Config = toml::from_str(&text).map_err(|error| {
@@ -305,7 +305,7 @@ pub(crate) fn load(dir: &Path) -> Result<Trained> {
             head.image,
             head.caption,
             Seed(0),
-            &Device::flex(),
+            device,
             config.training.precision,
         )?;
         peers.push(parameters::import(fresh, parameters)?);
@@ -319,6 +319,7 @@ pub(crate) fn load(dir: &Path) -> Result<Trained> {
         ledgers: Vec::new(),
         history,
         best_epoch,
+        device: device.clone(),
     })
 }
 

@@ -16,7 +16,7 @@ use truepair_core::rng::{Seed, shuffle};
 use truepair_core::text::Vocabulary;
 use truepair_core::watch::Watch;
 
-use crate::config::{Config, Keep};
+use crate::config::{Config, Keep, TrainingConfig};
 use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
@@ -96,6 +96,7 @@ impl<'a> Selection<'a> {
         peers: &[Matcher],
         vocabulary: Option<&Vocabulary>,
         device: &Device,
+        limits: &TrainingConfig,
         watch: &mut dyn Watch,
     ) -> Result<Judged> {
         match self {
@@ -104,8 +105,8 @@ impl<'a> Selection<'a> {
                 dev: None,
             }),
             Self::Dev { split, relevance } => {
-                let reader = Reader::new(split, vocabulary, device)?;
-                let scorer = encode::scorer(peers, &reader, watch)?;
+                let reader = Reader::new(split, vocabulary, limits.max_tokens, device)?;
+                let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
                 let protocol = Protocol {
                     ensemble: peers.len() as u32,
                     ..Protocol::new(&split.name, &split.split, relevance)
@@ -121,8 +122,8 @@ impl<'a> Selection<'a> {
                 })
             }
             Self::HeldOut(held) => {
-                let reader = Reader::new(held.split, vocabulary, device)?;
-                let scorer = encode::scorer(peers, &reader, watch)?;
+                let reader = Reader::new(held.split, vocabulary, limits.max_tokens, device)?;
+                let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
                 let fold = Fold {
                     scorer: &*scorer,
                     pairs: &held.split.pairs,

@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 use truepair_core::metric::Report;
 use truepair_core::watch::Watch;
 
+use crate::accelerator::Accelerator;
+
 /// The surroundings of one run. The library reads neither clock nor signals itself.
 pub struct Session<'a> {
     /// Where the run is kept; nothing is written when there is none.
     pub dir: Option<&'a Path>,
     /// Whether to continue from the directory's checkpoint.
     pub resume: bool,
+    /// Where to compute.
+    pub accelerator: Accelerator,
     /// Set from outside to stop; the run then ends with [`Error::Stopped`](crate::Error::Stopped).
     pub stop: &'a AtomicBool,
     /// Receives progress.

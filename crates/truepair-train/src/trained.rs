@@ -9,6 +9,7 @@ use truepair_core::scores::Scorer;
 use truepair_core::text::Vocabulary;
 use truepair_core::watch::Watch;
 
+use crate::accelerator::Accelerator;
 use crate::config::Config;
 use crate::encode;
 use crate::error::Result;
@@ -32,6 +33,8 @@ pub struct Trained {
     pub history: Vec<EpochRecord>,
     /// Epoch whose weights were kept, from 0.
     pub best_epoch: usize,
+    /// Where the matchers live.
+    pub device: Device,
 }
 
 impl Trained {
@@ -40,8 +43,12 @@ impl Trained {
     /// # Errors
     /// If the data set lacks what the backbones read, or a feature has another width.
     pub fn scorer(&self, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
-        let reader = Reader::new(dataset, self.vocabulary.as_ref(), &Device::flex())?;
-        encode::scorer(&self.peers, &reader, watch)
+        let max_tokens = self.config.training.max_tokens;
+        let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
+        if let Some(warning) = reader.warning(max_tokens) {
+            watch.warn(&warning);
+        }
+        encode::scorer(&self.peers, &reader, self.config.training.tile_mib, watch)
     }
 
     /// Networks whose scores are averaged.
@@ -53,7 +60,8 @@ impl Trained {
 /// Reads a finished or stopped run's kept weights.
 ///
 /// # Errors
-/// If the directory holds no run, or a file of it is damaged or of another version.
-pub fn load(dir: &Path) -> Result<Trained> {
-    run::load(dir)
+/// If the directory holds no run, a file of it is damaged or of another version, or the
+/// accelerator is not there.
+pub fn load(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
+    run::load(dir, &accelerator.device()?)
 }

@@ -40,14 +40,18 @@ pub fn train(
     seed: Seed,
     session: &mut Session<'_>,
 ) -> Result<Trained> {
-    let device = Device::flex().autodiff();
+    let device = session.accelerator.device()?.autodiff();
     let vocabulary = match config.matcher.caption.reads_tokens() {
         true => Some(vocabulary_of(train)?),
         false => None,
     };
     let selection = Selection::new(train, dev, config, seed)?;
     let kept = selection.training_split(train);
-    let reader = Reader::new(&kept, vocabulary.as_ref(), &device)?;
+    let max_tokens = config.training.max_tokens;
+    let reader = Reader::new(&kept, vocabulary.as_ref(), max_tokens, &device)?;
+    if let Some(warning) = reader.warning(max_tokens) {
+        session.watch.warn(&warning);
+    }
     if kept.pairs.len() < 2 {
         return Err(CoreError::argument(
             format!(
@@ -149,7 +153,7 @@ impl<'a> Trainer<'a> {
             peers,
             history: Vec::new(),
             best: None,
-            plain_device: Device::flex(),
+            plain_device: device.clone().without_autodiff(),
         })
     }
 
@@ -398,6 +402,7 @@ impl<'a> Trainer<'a> {
             &matchers,
             self.vocabulary.as_ref(),
             &self.plain_device,
+            &self.config.training,
             &mut *session.watch,
         )?;
         let value = judged.criterion.as_ref().map(|criterion| criterion.value);
@@ -515,6 +520,7 @@ impl<'a> Trainer<'a> {
         Ok(Trained {
             config: self.config.clone(),
             vocabulary: self.vocabulary,
+            device: self.plain_device,
             peers,
             ledgers,
             history: self.history,

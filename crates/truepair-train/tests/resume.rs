@@ -56,6 +56,7 @@ fn run(
     let mut session = Session {
         dir: Some(dir),
         resume,
+        accelerator: truepair_train::Accelerator::Cpu,
         stop: &flag,
         watch: &mut watch,
         now: || 0.0,
@@ -132,7 +133,7 @@ fn a_run_directory_gives_the_same_scores_back() {
     }));
     let folder = tempfile::tempdir().unwrap();
     let trained = run(folder.path(), &config, 3, false, None).unwrap();
-    let loaded = load(folder.path()).unwrap();
+    let loaded = load(folder.path(), truepair_train::Accelerator::Cpu).unwrap();
     assert_eq!(loaded.n_peers(), 2);
     let test = synthetic::pairs(40, 0, 9);
     let rows: Vec<u32> = (0..40).collect();

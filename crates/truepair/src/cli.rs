@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use truepair_core::dataset::OnEmpty;
+use truepair_train::Accelerator;
 
 use crate::command;
 
@@ -34,6 +35,16 @@ pub(crate) struct Cli {
     /// Print one JSON object on stdout instead of text.
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
+
+    /// Where to compute: `cpu`, `gpu` or `gpu:1`.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        default_value = "cpu",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) device: Accelerator,
 
     /// Threads to use; all cores by default.
     #[arg(long, global = true, value_name = "N", help_heading = "Everywhere",

@@ -3,6 +3,7 @@
 //! This crate holds what the libraries refuse to do: arguments, printing, exit codes, signals and
 //! the clock. One file per subcommand lives under `command`.
 
+mod accelerator;
 mod audit;
 mod cli;
 mod command;

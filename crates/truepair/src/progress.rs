@@ -43,6 +43,11 @@ impl Watch for Bars {
             self.bar.finish_and_clear();
         }
     }
+
+    fn warn(&mut self, warning: &str) {
+        self.bar.finish_and_clear();
+        render::note(&format!("warning: {warning}"));
+    }
 }
 
 impl TrainWatch for Bars {

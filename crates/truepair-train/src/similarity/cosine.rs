@@ -45,6 +45,10 @@ impl Cosine {
         unit_length(images.pooled()).matmul(unit_length(captions.pooled()).transpose())
     }
 
+    pub(super) fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {
+        size_of::<f32>()
+    }
+
     pub(super) fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
         Some(unit_length(items.pooled()))
     }

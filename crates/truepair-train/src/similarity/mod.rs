@@ -76,6 +76,11 @@ macro_rules! similarities {
                 match self { $(Self::$variant(module) => module.scores(images, captions, mode),)* }
             }
 
+            /// Bytes that one image against one caption takes while it is scored without gradients.
+            pub fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
+                match self { $(Self::$variant(module) => module.pair_bytes(images, captions),)* }
+            }
+
             /// Vectors `[n, d]` whose inner products are the scores, when there are such vectors.
             pub fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
                 match self { $(Self::$variant(module) => module.embeddings(items),)* }

@@ -58,6 +58,11 @@ impl Order {
             .neg()
     }
 
+    pub(super) fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
+        // The differences, their positive part and its square.
+        3 * images.values.dims()[2] * size_of::<f32>()
+    }
+
     pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
         None
     }

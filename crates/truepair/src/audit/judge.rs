@@ -8,6 +8,7 @@ use truepair_core::scores::{InnerProduct, Scorer};
 use truepair_train::{CrossFitConfig, Session, cross_fit};
 
 use super::Request;
+use crate::accelerator;
 use crate::interrupt;
 use crate::progress::{Bars, now};
 
@@ -74,6 +75,7 @@ pub(crate) fn judge(
             let mut session = Session {
                 dir: None,
                 resume: false,
+                accelerator: accelerator::chosen(),
                 stop,
                 watch: bars,
                 now,

@@ -21,7 +21,7 @@ use crate::audit::{self, Matcher, Request, Summary};
 use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::{Bars, now};
 use crate::render::{self, Form, Retrieval};
-use crate::{command, data, interrupt, run_folder, sample};
+use crate::{accelerator, command, data, interrupt, run_folder, sample};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -157,6 +157,7 @@ fn row(
     let mut session = Session {
         dir: None,
         resume: false,
+        accelerator: accelerator::chosen(),
         stop,
         watch: bars,
         now,

@@ -12,6 +12,7 @@ use truepair_core::relevance::Relevance;
 use truepair_core::scores::{ScoreMatrix, Scorer};
 
 use super::Outcome;
+use crate::accelerator;
 use crate::audit::frozen;
 use crate::progress::Bars;
 use crate::render::{self, Form, Retrieval};
@@ -174,7 +175,7 @@ fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<
 
 fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
     let job = Job::load(run)?;
-    let trained = truepair_train::load(run)?;
+    let trained = truepair_train::load(run, accelerator::chosen())?;
     let options = ReadOptions {
         split: args.split.clone(),
         ..job.read

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use crate::accelerator;
 use crate::cli::{Cli, Command};
 use crate::interrupt;
 use crate::render::Form;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
             .build_global()
             .context("cannot start the threads")?;
     }
+    accelerator::choose(cli.device)?;
     let form = if cli.json { Form::Json } else { Form::Text };
     match &cli.command {
         Command::Demo(args) => demo::run(args, form),

@@ -19,7 +19,7 @@ use crate::config::ConfigArgs;
 use crate::progress::{Bars, now};
 use crate::render::{self, Form, Retrieval};
 use crate::run_folder::{self, Environment, Job};
-use crate::{data, interrupt};
+use crate::{accelerator, data, interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -125,6 +125,7 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
     let mut session = Session {
         dir: Some(&plan.out),
         resume: plan.resume && plan.out.join("checkpoint.bin").exists(),
+        accelerator: accelerator::chosen(),
         stop: interrupt::stop_flag(),
         watch: &mut bars,
         now,

@@ -9,6 +9,7 @@ mod accelerator;
 pub mod backbone;
 pub mod batch_norm;
 mod batches;
+pub mod bench;
 mod catalog;
 pub mod config;
 mod cross_fit;

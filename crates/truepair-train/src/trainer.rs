@@ -474,7 +474,7 @@ impl<'a> Trainer<'a> {
                         weights: parameters::export(&peer.matcher),
                         steps,
                         moments: (parameters::names(&peer.matcher).into_iter())
-                            .zip(moments.iter().cloned())
+                            .zip(moments)
                             .collect(),
                         ledger: peer.ledger.clone(),
                     }

@@ -1,4 +1,4 @@
-//! What a user may type: the five subcommands, the flags they share, and their worked examples.
+//! What a user may type: the subcommands, the flags they share, and their worked examples.
 
 use std::path::PathBuf;
 
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Train(Box<command::train::TrainArgs>),
     /// Measure retrieval of a run, a score matrix or embeddings.
     Eval(command::eval::EvalArgs),
+    /// Measure training and evaluation steps of stated sizes on this machine.
+    Bench(command::bench::BenchArgs),
 }
 
 /// How to read the data; shared by every command that takes DATA.

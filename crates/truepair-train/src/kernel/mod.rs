@@ -4,18 +4,21 @@
 //! tensor operations it replaces. Each has a twin made of ordinary tensor operations, which runs on
 //! every other device and against which it is tested.
 
+mod adam;
 mod attention;
 mod linear;
-pub(crate) mod matmul;
+mod matmul;
 mod node;
 mod ragged;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vector;
 
+pub(crate) use adam::{AdamStep, sum_of_squares};
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
 pub(crate) use linear::linear;
 pub use matmul::Precision;
+pub(crate) use matmul::{Threads, View, Write, multiply};
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
 pub(crate) use ragged::Ragged;

@@ -1,9 +1,10 @@
 //! Adam and AdamW with global-norm clipping, fused into one pass.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
-use rayon::prelude::*;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+
+use crate::kernel::{AdamStep, is_fused, sum_of_squares};
 
 /// Settings of Adam and AdamW.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ pub struct Adam {
     config: AdamConfig,
     decay: Decay,
     steps: u64,
-    moments: Vec<Moments>,
+    moments: Vec<State>,
 }
 
 /// First and second moment of one parameter.
@@ -80,13 +81,16 @@ impl Adam {
     }
 
     /// Steps taken and the moments, for a checkpoint.
-    pub fn state(&self) -> (u64, &[Moments]) {
-        (self.steps, &self.moments)
+    pub fn state(&self) -> (u64, Vec<Moments>) {
+        (
+            self.steps,
+            self.moments.iter().map(State::moments).collect(),
+        )
     }
 
     /// Takes up a state that [`state`](Self::state) gave.
     pub fn restore(&mut self, steps: u64, moments: Vec<Moments>) {
-        (self.steps, self.moments) = (steps, moments);
+        (self.steps, self.moments) = (steps, moments.into_iter().map(State::Host).collect());
     }
 
     /// Moves the module against its gradients at `factor` times the configured rate, after scaling
@@ -105,11 +109,11 @@ impl Adam {
         };
         module.visit(&mut collected);
         let values = collected.values;
-        let norm = global_norm(values.iter().flatten().map(Vec::as_slice));
+        let norm = norm(&values);
         let scale = clip_norm.map_or(1.0, |limit| clip_scale(norm, limit));
-        self.moments.resize_with(values.len(), Moments::default);
+        self.moments.resize_with(values.len(), State::default);
         self.steps += 1;
-        let step = Step::new(&self.config, self.decay, self.steps, factor, scale);
+        let step = constants(&self.config, self.decay, self.steps, factor, scale);
         let mut apply = Apply {
             step,
             values,
@@ -122,11 +126,7 @@ impl Adam {
 
 /// Euclidean norm of all gradients together.
 pub fn global_norm<'a>(gradients: impl Iterator<Item = &'a [f32]>) -> f64 {
-    gradients
-        .flatten()
-        .map(|g| f64::from(*g).powi(2))
-        .sum::<f64>()
-        .sqrt()
+    gradients.map(sum_of_squares).sum::<f64>().sqrt()
 }
 
 /// The factor that brings `norm` down to `limit`, as PyTorch computes it.
@@ -134,78 +134,122 @@ pub fn clip_scale(norm: f64, limit: f64) -> f64 {
     (limit / (norm + 1e-6)).min(1.0)
 }
 
-/// The constants of one step.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    beta1: f32,
-    beta2: f32,
-    epsilon: f32,
-    scale: f32,
-    rate: f32,
-    inverse_second: f32,
-    shrink: f32,
-    coupled: f32,
+fn constants(config: &AdamConfig, decay: Decay, steps: u64, factor: f64, scale: f64) -> AdamStep {
+    let rate = config.rate * factor;
+    let bias = |beta: f64| 1.0 - beta.powf(steps as f64);
+    let (shrink, coupled) = match decay {
+        Decay::Coupled => (1.0, config.weight_decay),
+        Decay::Decoupled => (1.0 - rate * config.weight_decay, 0.0),
+    };
+    AdamStep {
+        beta1: config.beta1 as f32,
+        beta2: config.beta2 as f32,
+        epsilon: config.epsilon as f32,
+        scale: scale as f32,
+        rate: (rate / bias(config.beta1)) as f32,
+        inverse_second: (1.0 / bias(config.beta2)) as f32,
+        shrink: shrink as f32,
+        coupled: coupled as f32,
+    }
 }
 
-impl Step {
-    fn new(config: &AdamConfig, decay: Decay, steps: u64, factor: f64, scale: f64) -> Self {
-        let rate = config.rate * factor;
-        let bias = |beta: f64| 1.0 - beta.powf(steps as f64);
-        let (shrink, coupled) = match decay {
-            Decay::Coupled => (1.0, config.weight_decay),
-            Decay::Decoupled => (1.0 - rate * config.weight_decay, 0.0),
-        };
-        Self {
-            beta1: config.beta1 as f32,
-            beta2: config.beta2 as f32,
-            epsilon: config.epsilon as f32,
-            scale: scale as f32,
-            rate: (rate / bias(config.beta1)) as f32,
-            inverse_second: (1.0 / bias(config.beta2)) as f32,
-            shrink: shrink as f32,
-            coupled: coupled as f32,
+/// A parameter's gradient where the parameter lives.
+enum Gradient {
+    Host(Vec<f32>),
+    Device(Tensor<1>),
+}
+
+/// A parameter's moments where the parameter lives.
+#[derive(Debug, Clone)]
+enum State {
+    Host(Moments),
+    Device { first: Tensor<1>, second: Tensor<1> },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Host(Moments::default())
+    }
+}
+
+impl State {
+    fn moments(&self) -> Moments {
+        match self {
+            Self::Host(moments) => moments.clone(),
+            Self::Device { first, second } => Moments {
+                first: floats(first.clone()),
+                second: floats(second.clone()),
+            },
         }
     }
 
-    fn apply(self, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
-        if moments.first.is_empty() {
-            moments.first = vec![0.0; weights.len()];
-            moments.second = vec![0.0; weights.len()];
+    fn on_host(&mut self, n: usize) -> &mut Moments {
+        if !matches!(self, Self::Host(_)) {
+            *self = Self::Host(self.moments());
         }
-        const BLOCK: usize = 1 << 15;
-        (weights.par_chunks_mut(BLOCK))
-            .zip(gradient.par_chunks(BLOCK))
-            .zip(moments.first.par_chunks_mut(BLOCK))
-            .zip(moments.second.par_chunks_mut(BLOCK))
-            .for_each(|(((weights, gradient), first), second)| {
-                let state = first.iter_mut().zip(second);
-                for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(state) {
-                    let g = g * self.scale + self.coupled * *w;
-                    *m = self.beta1 * *m + (1.0 - self.beta1) * g;
-                    *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
-                    let root = (*v * self.inverse_second).sqrt() + self.epsilon;
-                    *w = self.shrink * *w - self.rate * *m / root;
-                }
-            });
+        let Self::Host(moments) = self else {
+            unreachable!("the state was just moved to the host")
+        };
+        if moments.first.is_empty() {
+            (moments.first, moments.second) = (vec![0.0; n], vec![0.0; n]);
+        }
+        moments
     }
+
+    fn on_device(&mut self, n: usize, device: &Device) -> (Tensor<1>, Tensor<1>) {
+        match std::mem::take(self) {
+            Self::Device { first, second } => (first, second),
+            Self::Host(moments) if moments.first.is_empty() => {
+                (Tensor::zeros([n], device), Tensor::zeros([n], device))
+            }
+            Self::Host(moments) => {
+                let there = |values| Tensor::from_data(TensorData::new(values, [n]), device);
+                (there(moments.first), there(moments.second))
+            }
+        }
+    }
+}
+
+fn norm(gradients: &[Option<Gradient>]) -> f64 {
+    let (mut squares, mut on_device) = (0.0, Vec::new());
+    for gradient in gradients.iter().flatten() {
+        match gradient {
+            Gradient::Host(values) => squares += sum_of_squares(values),
+            Gradient::Device(values) => on_device.push(values.clone().square().sum()),
+        }
+    }
+    if !on_device.is_empty() {
+        squares += floats(Tensor::cat(on_device, 0))
+            .iter()
+            .map(|x| f64::from(*x))
+            .sum::<f64>();
+    }
+    squares.sqrt()
 }
 
 struct Collect<'a> {
     gradients: &'a mut Gradients,
-    values: Vec<Option<Vec<f32>>>,
+    values: Vec<Option<Gradient>>,
 }
 
 impl ModuleVisitor for Collect<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let gradient = param.val().grad_remove(self.gradients);
-        self.values.push(gradient.map(floats));
+        self.values.push(gradient.map(|gradient| {
+            if is_fused(&gradient.device()) {
+                Gradient::Host(floats(gradient))
+            } else {
+                let n = gradient.shape().num_elements();
+                Gradient::Device(gradient.reshape([n]))
+            }
+        }));
     }
 }
 
 struct Apply<'a> {
-    step: Step,
-    values: Vec<Option<Vec<f32>>>,
-    moments: &'a mut [Moments],
+    step: AdamStep,
+    values: Vec<Option<Gradient>>,
+    moments: &'a mut [State],
     next: usize,
 }
 
@@ -216,15 +260,42 @@ impl ModuleMapper for Apply<'_> {
         let Some(gradient) = self.values[at].take() else {
             return param;
         };
-        let moments = &mut self.moments[at];
-        let step = self.step;
+        let (state, step) = (&mut self.moments[at], self.step);
         param.map(|value| {
             let (shape, device) = (value.dims(), value.device());
-            let mut weights = floats(value);
-            step.apply(&mut weights, &gradient, moments);
-            Tensor::from_data(TensorData::new(weights, shape), &device).require_grad()
+            match gradient {
+                Gradient::Host(gradient) => {
+                    let mut weights = floats(value);
+                    let Moments { first, second } = state.on_host(weights.len());
+                    step.apply(&mut weights, &gradient, first, second);
+                    Tensor::from_data(TensorData::new(weights, shape), &device).require_grad()
+                }
+                Gradient::Device(gradient) => {
+                    let moved = on_device(step, value.inner(), gradient, state);
+                    Tensor::from_inner(moved).require_grad()
+                }
+            }
         })
     }
+}
+
+/// The step of [`AdamStep::apply`] in tensor operations.
+fn on_device<const D: usize>(
+    step: AdamStep,
+    weights: Tensor<D>,
+    gradient: Tensor<1>,
+    state: &mut State,
+) -> Tensor<D> {
+    let (shape, n) = (weights.dims(), weights.shape().num_elements());
+    let (first, second) = state.on_device(n, &gradient.device());
+    let weights = weights.reshape([n]);
+    let gradient = gradient * step.scale + weights.clone() * step.coupled;
+    let first = first * step.beta1 + gradient.clone() * (1.0 - step.beta1);
+    let second = second * step.beta2 + gradient.square() * (1.0 - step.beta2);
+    let root = (second.clone() * step.inverse_second).sqrt() + step.epsilon;
+    let moved = weights * step.shrink - first.clone() * step.rate / root;
+    *state = State::Device { first, second };
+    moved.reshape(shape)
 }
 
 /// The values of a tensor of `f32`.
@@ -253,8 +324,35 @@ mod tests {
             ..AdamConfig::default()
         };
         let mut weights = [2.0];
-        let step = Step::new(&config, Decay::Decoupled, 1, 1.0, 1.0);
-        step.apply(&mut weights, &[0.0], &mut Moments::default());
+        let step = constants(&config, Decay::Decoupled, 1, 1.0, 1.0);
+        step.apply(&mut weights, &[0.0], &mut [0.0], &mut [0.0]);
         assert!((weights[0] - 1.9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn tensor_operations_take_the_same_steps() {
+        let config = AdamConfig {
+            weight_decay: 0.1,
+            ..AdamConfig::default()
+        };
+        let device = Device::flex();
+        let mut weights = vec![0.5f32, -1.0, 2.0];
+        let mut moved: Tensor<1> =
+            Tensor::from_data(TensorData::new(weights.clone(), [3]), &device);
+        let (mut host, mut state) = (Moments::default(), State::default());
+        (host.first, host.second) = (vec![0.0; 3], vec![0.0; 3]);
+        for steps in 1..4 {
+            let gradient = vec![0.3 * steps as f32, -0.1, 0.02];
+            let step = constants(&config, Decay::Coupled, steps, 0.5, 0.8);
+            step.apply(&mut weights, &gradient, &mut host.first, &mut host.second);
+            let gradient = Tensor::from_data(TensorData::new(gradient, [3]), &device);
+            moved = on_device(step, moved, gradient, &mut state);
+        }
+        for (a, b) in floats(moved).iter().zip(&weights) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+        for (a, b) in state.moments().second.iter().zip(&host.second) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
     }
 }

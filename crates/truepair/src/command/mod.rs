@@ -1,6 +1,7 @@
 //! The subcommands, one file each, and what a finished one tells the shell.
 
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod inspect;
@@ -50,5 +51,6 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Command::Audit(args) => audit::run(args, form),
         Command::Train(args) => train::run(args, form),
         Command::Eval(args) => eval::run(args, form),
+        Command::Bench(args) => bench::run(args, form),
     }
 }

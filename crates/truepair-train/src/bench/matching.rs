@@ -1,0 +1,132 @@
+//! One optimizer step of an image-text matcher on regions and words: forward, hinge loss with the
+//! hardest negatives summed over the batch, backward, clipping to norm 2, Adam.
+
+use burn::tensor::{Int, Tensor, TensorData};
+use truepair_core::rng::{Seed, below};
+
+use super::{Setup, Step, Workload, random};
+use crate::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
+use crate::encoding::Input;
+use crate::error::Result;
+use crate::matcher::{Matcher, MatcherConfig};
+use crate::mode::Mode;
+use crate::objective::Triplet;
+use crate::optimizer::{AdamConfig, OptimizerConfig};
+use crate::similarity::SimilarityConfig;
+
+struct Size {
+    name: &'static str,
+    batch: usize,
+    regions: usize,
+    features: usize,
+    dim: usize,
+    sim_dim: usize,
+    tokens: usize,
+    word_dim: usize,
+    vocabulary: usize,
+}
+
+const SIZES: [Size; 2] = [
+    Size {
+        name: "small",
+        batch: 64,
+        regions: 36,
+        features: 512,
+        dim: 256,
+        sim_dim: 64,
+        tokens: 14,
+        word_dim: 128,
+        vocabulary: 3000,
+    },
+    Size {
+        name: "paper",
+        batch: 128,
+        regions: 36,
+        features: 2048,
+        dim: 1024,
+        sim_dim: 256,
+        tokens: 14,
+        word_dim: 300,
+        vocabulary: 8481,
+    },
+];
+
+pub(super) fn workloads() -> Vec<Workload> {
+    let mut all = Vec::new();
+    for size in &SIZES {
+        for (name, similarity, per_pair) in rows(size) {
+            let pairs = (size.batch * size.batch) as f64;
+            let gflop = 3.0 * 2.0 * (encoders(size) + pairs * per_pair) / 1e9;
+            all.push(Workload::new(
+                format!("train/{name}/{}", size.name),
+                gflop,
+                move |setup| step(size, &similarity, setup),
+            ));
+        }
+    }
+    all
+}
+
+/// Method, similarity, and multiplications with addition that one pair takes forward.
+fn rows(size: &Size) -> Vec<(&'static str, SimilarityConfig, f64)> {
+    vec![(
+        "vse",
+        SimilarityConfig::Cosine(Default::default()),
+        size.dim as f64,
+    )]
+}
+
+/// Multiplications with addition of both encoders, forward.
+fn encoders(size: &Size) -> f64 {
+    let regions = size.batch * size.regions * size.features * size.dim;
+    let words = size.batch * size.tokens * 2 * 3 * size.dim * (size.word_dim + size.dim);
+    (regions + words) as f64
+}
+
+fn step(size: &Size, similarity: &SimilarityConfig, setup: &Setup) -> Result<Step> {
+    let device = setup.device.clone().autodiff();
+    let config = MatcherConfig {
+        image: BackboneConfig::RegionLinear(RegionLinearConfig { dim: size.dim }),
+        caption: BackboneConfig::Gru(GruConfig {
+            word_dim: size.word_dim,
+            dim: size.dim,
+            dropout: 0.0,
+        }),
+        similarity: similarity.clone(),
+    };
+    let image = InputShape::Features {
+        width: size.features,
+        regions: size.regions,
+    };
+    let caption = InputShape::Tokens(size.vocabulary);
+    let mut matcher = Some(config.build(image, caption, Seed(0), &device, setup.precision)?);
+    let mut optimizer = OptimizerConfig::Adam(AdamConfig {
+        rate: 2e-4,
+        weight_decay: 0.0,
+        ..AdamConfig::default()
+    })
+    .build();
+    let images = Input::Features {
+        values: random("images", [size.batch, size.regions, size.features], &device),
+        mask: None,
+    };
+    let mut rng = Seed(0).stream("words", &[]);
+    let shape = [size.batch, size.tokens];
+    let ids: Vec<i64> = (0..size.batch * size.tokens)
+        .map(|_| 4 + below(&mut rng, size.vocabulary as u64 - 4) as i64)
+        .collect();
+    let captions = Input::Tokens {
+        ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &device),
+        mask: Tensor::ones(shape, &device),
+    };
+    let objective = Triplet::default();
+    let mut dropout = Seed(0).stream("dropout", &[]);
+    Ok(Box::new(move || {
+        let current: Matcher = matcher.take().expect("a step puts the matcher back");
+        let scores = current.scores(&images, &captions, &mut Mode::Train(&mut dropout));
+        let mut tape = objective.pair_loss(&scores).0.sum().backward();
+        let (moved, _) = optimizer.step(current, &mut tape, 1.0, Some(2.0));
+        matcher = Some(moved);
+        let _ = device.sync();
+    }))
+}

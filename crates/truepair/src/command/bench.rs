@@ -1,0 +1,139 @@
+//! `truepair bench`: how long training and evaluation steps of stated sizes take on this machine.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use truepair_train::bench::{Setup, Workload, workloads};
+use truepair_train::kernel::Precision;
+
+use super::Outcome;
+use crate::accelerator;
+use crate::render::Form;
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair bench                       every workload; the large ones take seconds a run
+  truepair bench --only small          those whose name holds `small`
+  truepair bench --only sgr/paper --precision bf16 --json";
+
+/// Arguments of `truepair bench`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// Only workloads whose name holds this text.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+
+    /// Measured runs of each workload, after one that is not measured.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+
+    /// Number format of the factors of matrix products.
+    #[arg(long, value_name = "FORMAT", default_value = "f32")]
+    precision: Factors,
+}
+
+/// Number format of the factors of matrix products.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Factors {
+    /// Single precision
+    F32,
+    /// 8 significant bits; sums in single precision
+    Bf16,
+}
+
+impl From<Factors> for Precision {
+    fn from(factors: Factors) -> Self {
+        match factors {
+            Factors::F32 => Self::F32,
+            Factors::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// One line of `truepair bench --json`.
+#[derive(Debug, Serialize)]
+struct Measured {
+    workload: String,
+    device: String,
+    dtype: Precision,
+    threads: usize,
+    median_ms: f64,
+    min_ms: f64,
+    runs: usize,
+    /// Peak memory of the process so far; run one workload alone for its own.
+    peak_mib: Option<u64>,
+    /// Floating-point operations of the matrix products, in 10⁹.
+    gflop: f64,
+    gflop_per_s: f64,
+}
+
+pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Outcome> {
+    let setup = Setup {
+        device: accelerator::chosen().device()?,
+        precision: args.precision.into(),
+    };
+    let chosen: Vec<Workload> = (workloads().into_iter())
+        .filter(|workload| workload.name.contains(&args.only))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<String> = workloads().into_iter().map(|row| row.name).collect();
+        bail!(
+            "no workload's name holds `{}` (there are: {})",
+            args.only,
+            names.join(", ")
+        );
+    }
+    for workload in chosen {
+        let measured = measure(&workload, &setup, args.runs.into())?;
+        form.print(&measured, || text(&measured))?;
+    }
+    Ok(Outcome::Success)
+}
+
+fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Measured> {
+    let mut step = workload.prepare(setup)?;
+    step();
+    let mut times: Vec<f64> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            step();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let median = (times[(runs - 1) / 2] + times[runs / 2]) / 2.0;
+    Ok(Measured {
+        workload: workload.name.clone(),
+        device: accelerator::chosen().to_string(),
+        dtype: setup.precision,
+        threads: rayon::current_num_threads(),
+        median_ms: median,
+        min_ms: times[0],
+        runs,
+        peak_mib: peak_mib(),
+        gflop: workload.gflop,
+        gflop_per_s: workload.gflop / median * 1e3,
+    })
+}
+
+/// The process's peak resident memory, where the system tells.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024)
+}
+
+fn text(measured: &Measured) -> String {
+    let peak = match measured.peak_mib {
+        Some(mib) => format!("{mib:>6} MiB"),
+        None => String::new(),
+    };
+    format!(
+        "{:<26} {:>9.1} ms {:>9.1} min {:>7.0} GFLOP/s {peak}",
+        measured.workload, measured.median_ms, measured.min_ms, measured.gflop_per_s
+    )
+}

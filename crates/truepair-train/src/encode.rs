@@ -116,6 +116,7 @@ impl EncodedSplit {
         Encoding {
             values: items.values.clone().select(0, rows.clone()),
             mask: items.mask.clone().map(|mask| mask.select(0, rows)),
+            regions: None,
         }
     }
 }
@@ -205,5 +206,6 @@ fn concatenated(shards: Vec<Encoding>) -> Encoding {
     Encoding {
         values: Tensor::cat(values, 0),
         mask,
+        regions: None,
     }
 }

@@ -7,6 +7,7 @@
 mod linear;
 pub(crate) mod matmul;
 mod node;
+mod sort_pool;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vector;
@@ -14,3 +15,4 @@ pub(crate) mod vector;
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
+pub(crate) use sort_pool::sort_pool;

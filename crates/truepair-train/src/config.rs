@@ -6,6 +6,7 @@ use truepair_core::Error;
 use truepair_core::dataset::Dataset;
 
 use crate::backbone::{BackboneConfig, GruConfig, MlpConfig, RegionLinearConfig};
+use crate::describer::DescriberConfig;
 use crate::error::Result;
 use crate::kernel::Precision;
 use crate::matcher::MatcherConfig;
@@ -42,6 +43,9 @@ pub struct MatcherRecipe {
     /// How encoded items are scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<SimilarityConfig>,
+    /// An auxiliary loss of writing captions from regions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub describer: Option<DescriberConfig>,
 }
 
 /// A run's settings, complete.
@@ -157,6 +161,7 @@ impl Recipe {
                 caption,
                 similarity: similarity
                     .unwrap_or_else(|| SimilarityConfig::Cosine(Default::default())),
+                describer: self.matcher.describer.clone(),
             },
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),

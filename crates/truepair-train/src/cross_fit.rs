@@ -168,7 +168,7 @@ fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Co
         let objective = ObjectiveConfig::default();
         recipe.strategy = Some(StrategyConfig::Plain(PlainConfig {
             objective,
-            warm_up: 0,
+            ..PlainConfig::default()
         }));
     }
     recipe.resolve(dataset)

@@ -126,6 +126,7 @@ impl EncodedSplit {
         Encoding {
             values: items.values.clone().select(0, rows.clone()),
             mask: items.mask.clone().map(|mask| mask.select(0, rows)),
+            regions: None,
         }
     }
 }
@@ -256,6 +257,7 @@ fn concatenated(shards: Vec<Encoding>) -> Encoding {
     Encoding {
         values: Tensor::cat(values, 0),
         mask,
+        regions: None,
     }
 }
 

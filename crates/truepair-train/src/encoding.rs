@@ -3,7 +3,6 @@
 use burn::tensor::{Int, Tensor};
 
 /// A batch of one modality as a backbone reads it.
-#[expect(clippy::large_enum_variant, reason = "a batch holds two of them")]
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Feature vectors; `r` is 1 for one vector an item.
@@ -29,6 +28,17 @@ pub struct Encoding {
     /// Vectors `[n, m, d]`; rows where the mask is 0 are 0.
     pub values: Tensor<3>,
     /// 1 where a vector counts, `[n, m]`; `None` when all do.
+    pub mask: Option<Tensor<2>>,
+    /// What the vectors were pooled from, where something reads that too; otherwise `None`.
+    pub regions: Option<Regions>,
+}
+
+/// The regions of a batch of images, after they were related to one another.
+#[derive(Debug, Clone)]
+pub struct Regions {
+    /// `[n, r, d]`; rows where the mask is 0 are 0.
+    pub values: Tensor<3>,
+    /// 1 where a region is there, `[n, r]`; `None` when all are.
     pub mask: Option<Tensor<2>>,
 }
 
@@ -56,6 +66,11 @@ impl Encoding {
 /// Scales vectors along the last axis to length 1 with the guard `x / (‖x‖ + 1e-8)` of the SCAN
 /// lineage. The root is taken of at least 1e-30, because its gradient at 0 is not a number.
 pub fn unit_length<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let norm = x.clone().square().sum_dim(D - 1).clamp_min(1e-30).sqrt();
+    unit_length_along(x, D - 1)
+}
+
+/// [`unit_length`] along another axis.
+pub fn unit_length_along<const D: usize>(x: Tensor<D>, axis: usize) -> Tensor<D> {
+    let norm = x.clone().square().sum_dim(axis).clamp_min(1e-30).sqrt();
     x / (norm + 1e-8)
 }

@@ -3,9 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use truepair_core::Error;
 use truepair_core::rng::Seed;
 
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
+use crate::describer::{Describer, DescriberConfig};
 use crate::encoding::Input;
 use crate::error::Result;
 use crate::init::Init;
@@ -23,6 +25,9 @@ pub struct MatcherConfig {
     pub caption: BackboneConfig,
     /// How encoded items are scored.
     pub similarity: SimilarityConfig,
+    /// An auxiliary loss of writing captions from regions; needs `region_graph` and tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub describer: Option<DescriberConfig>,
 }
 
 /// Two backbones and a similarity.
@@ -34,13 +39,25 @@ pub struct Matcher {
     pub caption: Backbone,
     /// How encoded items are scored.
     pub similarity: Similarity,
+    /// The auxiliary loss; scores do not depend on it.
+    pub describer: Option<Describer>,
+}
+
+/// What one training pass of a [`Matcher`] gives.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// Scores `[n_images, n_captions]`, larger = more similar.
+    pub scores: Tensor<2>,
+    /// A loss `[1]` beside that of the scores, with its weight; `None` without a describer.
+    pub auxiliary: Option<Tensor<1>>,
 }
 
 impl MatcherConfig {
     /// Builds a matcher with weights drawn from `seed`'s stream `init`.
     ///
     /// # Errors
-    /// If a backbone does not read its side's data or a setting is out of range.
+    /// If a backbone does not read its side's data, a setting is out of range, or a describer has no
+    /// regions or no tokens to read.
     pub fn build(
         &self,
         image: InputShape,
@@ -61,7 +78,32 @@ impl MatcherConfig {
             image: self.image.build(image, &mut draw("init/image"))?,
             caption: self.caption.build(caption, &mut draw("init/caption"))?,
             similarity: self.similarity.build(space, &mut draw("init/similarity"))?,
+            describer: self.describer(caption, &mut draw("init/describer"))?,
         })
+    }
+
+    fn describer(&self, caption: InputShape, init: &mut Init) -> Result<Option<Describer>> {
+        let Some(config) = &self.describer else {
+            return Ok(None);
+        };
+        match (&self.image, caption) {
+            (BackboneConfig::RegionGraph(image), InputShape::Tokens(vocabulary)) => {
+                Ok(Some(config.build(image.dim, vocabulary, init)?))
+            }
+            (BackboneConfig::RegionGraph(_), InputShape::Features { .. }) => Err(Error::argument(
+                "the describer writes captions, the data has caption features",
+                "decline caption features, or leave out [matcher.describer]",
+            )
+            .into()),
+            (image, _) => Err(Error::argument(
+                format!(
+                    "the describer reads regions, image backbone `{}` hands out none",
+                    image.name()
+                ),
+                "use `region_graph`, or leave out [matcher.describer]",
+            )
+            .into()),
+        }
     }
 }
 
@@ -72,7 +114,21 @@ impl Matcher {
             image: self.image.measure(images),
             caption: self.caption.measure(captions),
             similarity: self.similarity,
+            describer: self.describer,
         }
+    }
+
+    /// Scores and, with a describer, its loss, both from the same encodings. Image `i` and caption
+    /// `i` are a pair.
+    pub fn forward(&self, images: &Input, captions: &Input, mode: &mut Mode<'_>) -> Forward {
+        let encoded = self.image.encode(images, mode);
+        let texts = self.caption.encode(captions, mode);
+        let scores = self.similarity.scores(&encoded, &texts, mode);
+        let auxiliary = match (&self.describer, &encoded.regions) {
+            (Some(describer), Some(regions)) => Some(describer.loss(regions, captions, mode)),
+            _ => None,
+        };
+        Forward { scores, auxiliary }
     }
 
     /// Scores `[n_images, n_captions]` of a batch, larger = more similar.

@@ -16,7 +16,7 @@ use crate::config::{Config, Keep, Reduction};
 use crate::encode::plain;
 use crate::encoding::Input;
 use crate::error::{Error, Result};
-use crate::matcher::Matcher;
+use crate::matcher::{Forward, Matcher};
 use crate::mode::Mode;
 use crate::optimizer::{Adam, floats};
 use crate::parameters::{self, Parameters};
@@ -284,10 +284,10 @@ impl<'a> Trainer<'a> {
         let opinions = self.opinions(place, &images, &captions);
         let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
         let mut dropout = self.seed.stream("dropout", &key);
-        let scores =
+        let Forward { scores, auxiliary } =
             self.peers[peer]
                 .matcher
-                .scores(&images, &captions, &mut Mode::Train(&mut dropout));
+                .forward(&images, &captions, &mut Mode::Train(&mut dropout));
         let judgement = {
             let ledgers: Vec<Ledger> = self
                 .peers
@@ -325,7 +325,11 @@ impl<'a> Trainer<'a> {
             Reduction::Sum => judgement.loss.0.sum(),
         };
         drop(scores);
-        let mut gradients = reduced.backward();
+        let objective = match auxiliary {
+            Some(auxiliary) => reduced + auxiliary,
+            None => reduced,
+        };
+        let mut gradients = objective.backward();
         let clip = self.config.training.clip_norm;
         let peer = &mut self.peers[peer];
         let (matcher, norm) = peer.optimizer.step(

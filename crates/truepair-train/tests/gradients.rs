@@ -57,6 +57,30 @@ fn input(config: &BackboneConfig) -> (InputShape, Input) {
     (InputShape::Tokens(WORDS), tokens)
 }
 
+/// The same backbone with narrow layers, so that a test takes no seconds.
+fn narrow(config: &BackboneConfig) -> BackboneConfig {
+    const NARROW: i64 = 40;
+    let mut settings = toml::Table::try_from(config).unwrap();
+    for (key, value) in &mut settings {
+        if ["dim", "hidden", "word_dim"].contains(&key.as_str()) {
+            *value = NARROW.into();
+        }
+    }
+    settings.try_into().unwrap()
+}
+
+/// With weights away from their start, where a layer that begins at 0 hides those before it.
+fn built_backbone(config: &BackboneConfig, shape: InputShape) -> Backbone {
+    let mut init = Init::new(Seed(1).stream("init", &[]), device(), Precision::F32);
+    let backbone = narrow(config).build(shape, &mut init).unwrap();
+    let mut rng = Seed(4).stream("moved", &[]);
+    let mut weights = parameters::export(&backbone);
+    for weight in weights.values_mut().flat_map(|values| &mut values.values) {
+        *weight += 0.05 * normal(&mut rng) as f32;
+    }
+    parameters::import(backbone, weights).unwrap()
+}
+
 fn loss(backbone: &Backbone, input: &Input) -> Tensor<1> {
     let values = backbone.encode(input, &mut Mode::Evaluate).values;
     let weights = noise("cotangent", values.dims());
@@ -84,8 +108,7 @@ impl ModuleVisitor for Collect<'_> {
 fn every_backbone_s_gradients_equal_finite_differences() {
     for (kind, _, config) in BackboneConfig::all() {
         let (shape, input) = input(&config);
-        let mut init = Init::new(Seed(1).stream("init", &[]), device(), Precision::F32);
-        let backbone = config.build(shape, &mut init).unwrap();
+        let backbone = built_backbone(&config, shape);
         let mut collect = Collect {
             gradients: &loss(&backbone, &input).backward(),
             found: vec![],
@@ -145,6 +168,7 @@ fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>)
     let images = Encoding {
         values: images.clone(),
         mask: None,
+        regions: None,
     };
     let values = captions.clone() * mask.clone().unsqueeze_dim(2);
     let scores = similarity.scores(
@@ -152,6 +176,7 @@ fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>)
         &Encoding {
             values,
             mask: Some(mask),
+            regions: None,
         },
         &mut Mode::Evaluate,
     );
@@ -187,35 +212,68 @@ fn every_similarity_s_gradients_equal_finite_differences() {
     }
 }
 
+/// Cosine scores of two fixed images against what `backbone` makes of `input`.
+fn scores_of(backbone: &Backbone, input: &Input, dim: usize) -> Vec<f32> {
+    let images = Encoding {
+        values: noise::<3>("images", [2, 1, dim]),
+        mask: None,
+        regions: None,
+    };
+    let encoded = backbone.encode(input, &mut Mode::Evaluate);
+    built(&SimilarityConfig::Cosine(Default::default()))
+        .scores(&images, &encoded, &mut Mode::Evaluate)
+        .into_data()
+        .try_into_vec()
+        .unwrap()
+}
+
+fn tokens(ids: &[i64]) -> Input {
+    let shape = [1, ids.len()];
+    let mask: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
+    Input::Tokens {
+        ids: Tensor::<2, Int>::from_data(TensorData::new(ids.to_vec(), shape), &device()),
+        mask: Tensor::from_data(TensorData::new(mask, shape), &device()),
+    }
+}
+
+/// Three images of two regions; with gaps, empty places lie before, between and behind them.
+fn regions(gaps: bool) -> Input {
+    let values = noise::<3>("features", [ITEMS, 2, WIDTH]);
+    if !gaps {
+        return Input::Features { values, mask: None };
+    }
+    let gap = Tensor::zeros([ITEMS, 1, WIDTH], &device());
+    let region = |at| values.clone().narrow(1, at, 1);
+    let parts = vec![gap.clone(), region(0), gap.clone(), region(1), gap];
+    let mask = TensorData::new([0f32, 1., 0., 1., 0.].repeat(ITEMS), [ITEMS, 5]);
+    Input::Features {
+        values: Tensor::cat(parts, 1),
+        mask: Some(Tensor::from_data(mask, &device())),
+    }
+}
+
 #[test]
 fn padding_changes_no_encoding_and_no_score() {
-    let (short, long) = ([1i64, 5, 2, 0], [1i64, 5, 2, 0, 0, 0, 0]);
     for (kind, _, config) in BackboneConfig::all() {
-        if !config.reads_tokens() {
-            continue;
-        }
-        let mut init = Init::new(Seed(1).stream("init", &[]), device(), Precision::F32);
-        let backbone = config.build(InputShape::Tokens(WORDS), &mut init).unwrap();
-        let images = Encoding {
-            values: noise::<3>("images", [2, 1, config.dim()]),
-            mask: None,
+        let (shape, short, long) = match config.reads_tokens() {
+            true => (
+                InputShape::Tokens(WORDS),
+                tokens(&[1, 5, 2, 0]),
+                tokens(&[1, 5, 2, 0, 0, 0, 0]),
+            ),
+            false => (
+                InputShape::Features {
+                    width: WIDTH,
+                    regions: 5,
+                },
+                regions(false),
+                regions(true),
+            ),
         };
-        let scores = |ids: &[i64]| -> Vec<f32> {
-            let shape = [1, ids.len()];
-            let mask: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
-            let tokens = Input::Tokens {
-                ids: Tensor::<2, Int>::from_data(TensorData::new(ids.to_vec(), shape), &device()),
-                mask: Tensor::from_data(TensorData::new(mask, shape), &device()),
-            };
-            let captions = backbone.encode(&tokens, &mut Mode::Evaluate);
-            let similarity = built(&SimilarityConfig::Cosine(Default::default()));
-            similarity
-                .scores(&images, &captions, &mut Mode::Evaluate)
-                .into_data()
-                .try_into_vec()
-                .unwrap()
-        };
-        for (a, b) in scores(&short).iter().zip(scores(&long)) {
+        let backbone = built_backbone(&config, shape);
+        let dim = narrow(&config).dim();
+        let scores = scores_of(&backbone, &short, dim);
+        for (a, b) in scores.iter().zip(scores_of(&backbone, &long, dim)) {
             assert!((a - b).abs() < 1e-6, "{kind}: {a} {b}");
         }
     }

@@ -54,7 +54,7 @@ fn robust_strategies_beat_plain_training_on_mismatched_pairs() {
     let objective = ObjectiveConfig::Triplet(Triplet::default());
     let plain = rsum(StrategyConfig::Plain(PlainConfig {
         objective,
-        warm_up: 0,
+        ..PlainConfig::default()
     }));
     let robust = [
         ("ncr", StrategyConfig::Ncr(NcrConfig::default())),

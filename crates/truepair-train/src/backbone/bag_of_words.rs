@@ -106,6 +106,7 @@ impl BagOfWords {
         Encoding {
             values: values.unsqueeze_dim(1),
             mask: None,
+            regions: None,
         }
     }
 }

@@ -117,6 +117,7 @@ impl Gru {
         Encoding {
             values,
             mask: Some(mask.clone()),
+            regions: None,
         }
     }
 }

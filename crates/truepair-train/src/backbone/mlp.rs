@@ -108,6 +108,7 @@ impl Mlp {
         Encoding {
             values: self.second.forward(hidden).unsqueeze_dim(1),
             mask: None,
+            regions: None,
         }
     }
 
@@ -135,6 +136,7 @@ fn features(input: &Input) -> Tensor<2> {
     let whole = Encoding {
         values: values.clone(),
         mask: mask.clone(),
+        regions: None,
     };
     whole.pooled()
 }

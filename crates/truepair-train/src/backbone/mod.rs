@@ -4,7 +4,10 @@
 
 mod bag_of_words;
 mod gru;
+mod gru_gpo;
 mod mlp;
+mod region_gpo;
+mod region_graph;
 mod region_linear;
 
 use burn::module::Module;
@@ -12,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
 pub use gru::{Gru, GruConfig};
+pub use gru_gpo::{GruGpo, GruGpoConfig};
 pub use mlp::{Mlp, MlpConfig};
+pub use region_gpo::{RegionGpo, RegionGpoConfig};
+pub use region_graph::{RegionGraph, RegionGraphConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
 
 use crate::encoding::{Encoding, Input};
@@ -52,7 +58,7 @@ macro_rules! backbones {
         }
 
         /// A built backbone.
-        #[expect(clippy::large_enum_variant, reason = "a matcher holds two of them")]
+        #[allow(clippy::large_enum_variant, reason = "a matcher holds two of them")]
         #[derive(Module, Debug)]
         pub enum Backbone {
             $(#[doc = concat!("`", $name, "`.")] $variant($module),)*
@@ -62,6 +68,11 @@ macro_rules! backbones {
             /// Every backbone's name, one-line summary and default settings.
             pub fn all() -> Vec<(&'static str, &'static str, BackboneConfig)> {
                 vec![$(($name, $summary, BackboneConfig::$variant(<$config>::default())),)*]
+            }
+
+            /// The name in configs and on the command line.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
             }
 
             /// Width of the joint space.
@@ -104,6 +115,9 @@ macro_rules! backbones {
 backbones! {
     BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens, "A bag of token embeddings under two dense layers; one vector a caption.";
     Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a bidirectional GRU with averaged directions; one vector a token.";
+    GruGpo(GruGpoConfig => GruGpo) = "gru_gpo" reads Tokens, "Token embedding, a bidirectional GRU and generalized pooling; one vector a caption.";
     Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
+    RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features, "Regions under a residual perceptron and generalized pooling; one vector an image.";
+    RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features, "Regions related by graph layers and read by a GRU; one vector an image.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
 }

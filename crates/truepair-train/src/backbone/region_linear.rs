@@ -74,6 +74,7 @@ impl RegionLinear {
         Encoding {
             values,
             mask: mask.clone(),
+            regions: None,
         }
     }
 }

@@ -93,6 +93,7 @@ fn step(size: &Size, similarity: &SimilarityConfig, setup: &Setup) -> Result<Ste
             dropout: 0.0,
         }),
         similarity: similarity.clone(),
+        describer: None,
     };
     let image = InputShape::Features {
         width: size.features,

@@ -10,6 +10,7 @@ mod linear;
 mod matmul;
 mod node;
 mod ragged;
+mod sort_pool;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vector;
@@ -22,3 +23,4 @@ pub use matmul::Precision;
 pub(crate) use matmul::{Threads, View, Write, multiply};
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
 pub(crate) use ragged::Ragged;
+pub(crate) use sort_pool::sort_pool;

@@ -24,6 +24,8 @@ pub enum Negatives {
     Hardest,
     /// The mean over the batch; the given pair's own 0 is counted, as in the released code.
     Mean,
+    /// All of them, summed.
+    Sum,
 }
 
 impl Default for Triplet {
@@ -58,15 +60,15 @@ pub enum Margins {
 ///
 /// ```text
 /// Rᵢⱼ = [αᵢ + Sᵢⱼ − Sᵢᵢ]₊ (image anchor)    Cᵢⱼ = [αⱼ + Sᵢⱼ − Sⱼⱼ]₊ (caption anchor)    j ≠ i
-/// Lᵢ  = maxⱼ Rᵢⱼ + maxⱼ Cⱼᵢ    or    Lᵢ = (Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ) / b
+/// Lᵢ  = maxⱼ Rᵢⱼ + maxⱼ Cⱼᵢ   or   Lᵢ = (Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ) / b   or   Lᵢ = Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ
 /// ```
 /// # Shapes
 /// - `scores`: `[b, b]`; returns `[b]`
 /// # Panics
 /// If `scores` is not square or a margin has another length.
 /// # Source
-/// Faghri et al., BMVC 2018, Eq. 6 (hardest); Huang et al., NeurIPS 2021 (mean, warm-up; soft
-/// margins). Golden `u02_ncr_losses`, `u06_vsepp_loss`.
+/// Faghri et al., BMVC 2018, Eq. 5 (sum) and 6 (hardest); Huang et al., NeurIPS 2021 (mean,
+/// warm-up; soft margins). Golden `u02_ncr_losses`, `u06_vsepp_loss`.
 pub fn triplet(scores: &Tensor<2>, margins: &Margins, negatives: Negatives) -> PairLoss {
     let b = scores.dims()[0];
     let own = diagonal(scores);
@@ -85,6 +87,7 @@ pub fn triplet(scores: &Tensor<2>, margins: &Margins, negatives: Negatives) -> P
     let (rows, columns) = match negatives {
         Negatives::Hardest => (rows.max_dim(1), columns.max_dim(0)),
         Negatives::Mean => (rows.mean_dim(1), columns.mean_dim(0)),
+        Negatives::Sum => (rows.sum_dim(1), columns.sum_dim(0)),
     };
     PairLoss(rows.reshape([b]) + columns.reshape([b]))
 }
@@ -102,10 +105,10 @@ mod tests {
                 let others = (0..b).filter(|&j| j != i);
                 let rows: Vec<f64> = others.clone().map(|j| hinge(at(i, j) - at(i, i))).collect();
                 let columns: Vec<f64> = others.map(|j| hinge(at(j, i) - at(i, i))).collect();
+                let sum = rows.iter().sum::<f64>() + columns.iter().sum::<f64>();
                 match negatives {
-                    Negatives::Mean => {
-                        (rows.iter().sum::<f64>() + columns.iter().sum::<f64>()) / b as f64
-                    }
+                    Negatives::Mean => sum / b as f64,
+                    Negatives::Sum => sum,
                     Negatives::Hardest => {
                         rows.iter().fold(0.0f64, |m, x| m.max(*x))
                             + columns.iter().fold(0.0f64, |m, x| m.max(*x))
@@ -116,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_equal_the_equation() {
-        for negatives in [Negatives::Hardest, Negatives::Mean] {
+    fn every_form_equals_the_equation() {
+        for negatives in [Negatives::Hardest, Negatives::Mean, Negatives::Sum] {
             let s = scores(5);
             let objective = Triplet {
                 margin: 0.3,

@@ -7,14 +7,27 @@ use crate::error::Result;
 use crate::objective::{Negatives, ObjectiveConfig};
 
 /// Settings of `plain`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlainConfig {
     /// What is minimized.
     pub objective: ObjectiveConfig,
-    /// Epochs that a hardest-negative triplet starts with the mean over negatives instead, in
-    /// addition to `training.epochs` (the literature's SGR* variant); 0 for other objectives.
+    /// Epochs that a triplet starts with `warm_up_negatives` instead of its own, in addition to
+    /// `training.epochs`; 0 for other objectives.
     pub warm_up: usize,
+    /// Which negatives the warm-up counts: their mean (the literature's SGR* variant) or their sum
+    /// (VSE∞).
+    pub warm_up_negatives: Negatives,
+}
+
+impl Default for PlainConfig {
+    fn default() -> Self {
+        Self {
+            objective: ObjectiveConfig::default(),
+            warm_up: 0,
+            warm_up_negatives: Negatives::Mean,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -28,9 +41,9 @@ impl PlainConfig {
         self.objective.check()?;
         let warm_up = match &self.objective {
             ObjectiveConfig::Triplet(triplet) => {
-                let mut mean = triplet.clone();
-                mean.negatives = Negatives::Mean;
-                ObjectiveConfig::Triplet(mean)
+                let mut warm_up = triplet.clone();
+                warm_up.negatives = self.warm_up_negatives;
+                ObjectiveConfig::Triplet(warm_up)
             }
             ObjectiveConfig::InfoNce(_) if self.warm_up > 0 => {
                 return Err(truepair_core::Error::argument(

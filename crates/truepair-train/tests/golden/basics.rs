@@ -236,6 +236,7 @@ fn golden_vse_scores_and_losses() {
         let encoding = |values: &Tensor<2>| Encoding {
             values: values.clone().unsqueeze_dim(1),
             mask: None,
+            regions: None,
         };
         let scores = similarity.scores(
             &encoding(&images),

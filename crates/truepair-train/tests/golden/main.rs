@@ -4,4 +4,7 @@
 //! folder in the environment variable `TRUEPAIR_GOLDEN`.
 
 mod basics;
+mod cases;
 mod support;
+mod vse_infinity;
+mod vsrn;

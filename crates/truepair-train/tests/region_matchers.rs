@@ -1,0 +1,198 @@
+//! Whole matchers on regions and texts: they learn, they repeat to the bit, and the auxiliary loss
+//! reaches the weights that only it trains.
+
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use truepair_core::dataset::{Dataset, Features};
+use truepair_core::metric::{Protocol, evaluate};
+use truepair_core::pair::Pair;
+use truepair_core::relevance::Relevance;
+use truepair_core::rng::{Seed, below, normal};
+use truepair_train::kernel::Precision;
+use truepair_train::matcher::Matcher;
+use truepair_train::mode::Mode;
+use truepair_train::parameters::{Parameters, export};
+use truepair_train::reader::{Reader, input_shapes};
+use truepair_train::{Recipe, Session, Trained, train};
+
+const KINDS: u64 = 12;
+const REGIONS: usize = 4;
+const WIDTH: usize = 16;
+
+/// Images of three or four regions, each of one of twelve kinds, and captions that name the kinds.
+fn pictures(n: usize, seed: u64) -> Dataset {
+    let mut rng = Seed(seed).stream("pictures", &[]);
+    let mut world = Seed(99).stream("world", &[]);
+    let kinds: Vec<Vec<f32>> = (0..KINDS)
+        .map(|_| (0..WIDTH).map(|_| normal(&mut world) as f32).collect())
+        .collect();
+    let (mut regions, mut captions) = (Vec::new(), Vec::new());
+    for i in 0..n {
+        let mut words = Vec::new();
+        for r in 0..REGIONS {
+            if r == 3 && i % 2 == 0 {
+                regions.extend([0.0; WIDTH]);
+                continue;
+            }
+            let kind = below(&mut rng, KINDS);
+            words.push(format!("thing{kind}"));
+            let values = kinds[kind as usize].iter();
+            regions.extend(values.map(|x| x + 0.2 * normal(&mut rng) as f32));
+        }
+        captions.push(words.join(" "));
+    }
+    Dataset {
+        name: "pictures".into(),
+        format: "precomputed",
+        split: "train".into(),
+        images: Features::from_regions(regions, REGIONS, WIDTH),
+        image_ids: (0..n).map(|i| i.to_string()).collect(),
+        image_files: Vec::new(),
+        captions: Some(captions),
+        caption_features: None,
+        pairs: (0..n as u32)
+            .map(|i| Pair {
+                image: i,
+                caption: i,
+            })
+            .collect(),
+        labels: None,
+        files: Vec::new(),
+    }
+}
+
+fn recipe(matcher: &str) -> Recipe {
+    let rest = r#"
+        [strategy]
+        kind = "plain"
+        objective = { kind = "triplet", margin = 0.2, negatives = "hardest" }
+        warm_up = 1
+        warm_up_negatives = "sum"
+        [optimizer]
+        kind = "adam"
+        rate = 3e-3
+        weight_decay = 0.0
+        [training]
+        epochs = 8
+        batch = 32
+        reduction = "sum"
+    "#;
+    Recipe::from_toml(&format!("{matcher}\n{rest}")).unwrap()
+}
+
+fn trained(matcher: &str) -> Trained {
+    let (data, dev) = (pictures(320, 1), pictures(60, 2));
+    let config = recipe(matcher).resolve(&data).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut session = Session {
+        dir: None,
+        resume: false,
+        stop: &stop,
+        watch: &mut (),
+        now: || 0.0,
+    };
+    train(&data, Some(&dev), &config, Seed(5), &mut session).unwrap()
+}
+
+/// Sum of the six recalls as fractions on 60 new pairs; chance is 0.53.
+fn rsum(trained: &Trained) -> f64 {
+    let test = pictures(60, 3);
+    let scorer = trained.scorer(&test, &mut ()).unwrap();
+    let relevance = Relevance::from_pairs(test.n_images(), test.n_captions(), &test.pairs);
+    let protocol = Protocol::new("pictures", "test", &relevance);
+    let report = evaluate(&*scorer, &relevance, protocol, &mut ()).unwrap();
+    report.rsum
+}
+
+fn weights(trained: &Trained) -> Parameters {
+    export(&trained.peers[0])
+}
+
+const VSE_INFINITY: &str = r#"
+    [matcher.image]
+    kind = "region_gpo"
+    dim = 32
+    [matcher.caption]
+    kind = "gru_gpo"
+    word_dim = 16
+    dim = 32
+"#;
+
+const VSRN: &str = r#"
+    [matcher.image]
+    kind = "region_graph"
+    dim = 32
+    layers = 2
+    [matcher.caption]
+    kind = "gru_gpo"
+    word_dim = 16
+    dim = 32
+"#;
+
+const DESCRIBER: &str = r#"
+    [matcher.describer]
+    word_dim = 8
+    hidden = 16
+"#;
+
+#[test]
+fn pooled_regions_and_words_find_each_other_the_same_way_twice() {
+    let (first, second) = (trained(VSE_INFINITY), trained(VSE_INFINITY));
+    let found = rsum(&first);
+    assert!(found > 3.0, "{found}");
+    assert!(weights(&first) == weights(&second), "two runs differ");
+}
+
+#[test]
+fn a_describer_trains_with_the_matcher() {
+    let plain = trained(VSRN);
+    let described = trained(&format!("{VSRN}{DESCRIBER}"));
+    let found = (rsum(&plain), rsum(&described));
+    assert!(found.0 > 3.0 && found.1 > 3.0, "{found:?}");
+    assert!(described_in(&plain.peers[0], &plain).is_none());
+    let data = pictures(60, 3);
+    let shapes = input_shapes(&data, described.vocabulary.as_ref()).unwrap();
+    let fresh = described.config.matcher.build(
+        shapes.0,
+        shapes.1,
+        Seed(5),
+        &Device::flex(),
+        Precision::F32,
+    );
+    let before = described_in(&fresh.unwrap(), &described).unwrap();
+    let after = described_in(&described.peers[0], &described).unwrap();
+    assert!(after < 0.8 * before, "{before} to {after}");
+}
+
+/// The auxiliary loss on new pairs.
+fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
+    let data = pictures(60, 3);
+    let reader = Reader::new(&data, trained.vocabulary.as_ref(), &Device::flex()).unwrap();
+    let rows: Vec<u32> = (0..60).collect();
+    let (images, captions) = (
+        reader.images(&rows).unwrap(),
+        reader.captions(&rows).unwrap(),
+    );
+    let forward = matcher.forward(&images, &captions, &mut Mode::Evaluate);
+    let loss = forward.auxiliary?.into_data();
+    Some(loss.try_into_vec::<f32>().unwrap()[0])
+}
+
+#[test]
+fn a_describer_without_regions_or_texts_is_refused_by_name() {
+    let data = pictures(40, 1);
+    let config = recipe(&format!("{VSE_INFINITY}{DESCRIBER}"))
+        .resolve(&data)
+        .unwrap();
+    let stop = AtomicBool::new(false);
+    let mut session = Session {
+        dir: None,
+        resume: false,
+        stop: &stop,
+        watch: &mut (),
+        now: || 0.0,
+    };
+    let error = train(&data, None, &config, Seed(5), &mut session).unwrap_err();
+    assert!(error.to_string().contains("region_gpo"), "{error}");
+}

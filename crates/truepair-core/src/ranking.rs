@@ -49,13 +49,14 @@ pub fn ranks(scorer: &dyn Scorer, relevance: &Relevance, watch: &mut dyn Watch) 
     let grid = Grid::new(relevance, scorer.tile_shape());
     let (best, mut kept) = Best::find(scorer, relevance, &grid)?;
     let mut counts = Counts::new(relevance);
+    let mut buffer = Vec::new();
     for tile in 0..grid.n_tiles() {
         let (images, captions) = grid.tile(tile);
-        let scores = match kept.remove(&tile) {
-            Some(scores) => scores,
-            None => grid.scores(scorer, tile)?,
-        };
-        counts.add(&scores, grid.stride(), &best, images, captions);
+        match kept.remove(&tile) {
+            Some(scores) => buffer = scores,
+            None => grid.scores(scorer, tile, &mut buffer)?,
+        }
+        counts.add(&buffer, grid.stride(), &best, images, captions);
         watch.advance("rank", tile as u64 + 1, grid.n_tiles() as u64);
     }
     Ok(counts.into_ranks(relevance, &best))
@@ -150,19 +151,19 @@ impl Grid {
         (tile, offset)
     }
 
-    /// Scores of a tile `[shape.images, shape.captions]`, fillers included, all finite.
-    fn scores(&self, scorer: &dyn Scorer, tile: usize) -> Result<Vec<f32>> {
+    /// Fills `scores` with a tile `[shape.images, shape.captions]`, fillers included, all finite.
+    fn scores(&self, scorer: &dyn Scorer, tile: usize, scores: &mut Vec<f32>) -> Result<()> {
         let row = tile / self.tiles_per_strip() * self.shape.images;
         let column = tile % self.tiles_per_strip() * self.shape.captions;
         let images = &self.images[row..row + self.shape.images];
         let captions = &self.captions[column..column + self.shape.captions];
-        let mut scores = vec![0.0; images.len() * captions.len()];
-        scorer.tile(images, captions, &mut scores)?;
+        scores.resize(images.len() * captions.len(), 0.0);
+        scorer.tile(images, captions, scores)?;
         let bad = scores
             .par_chunks(self.stride())
-            .position_any(|row| !all_finite(row));
+            .position_first(|row| !wide(|| all_finite(row)));
         match bad {
-            None => Ok(scores),
+            None => Ok(()),
             Some(row) => Err(not_finite(
                 images[row],
                 captions,
@@ -172,7 +173,22 @@ impl Grid {
     }
 }
 
+/// Runs `loops` with the widest vector instructions of this processor.
+fn wide<R>(loops: impl FnOnce() -> R) -> R {
+    struct Loops<F>(F);
+    impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Loops<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn call(self) -> R {
+            self.0()
+        }
+    }
+    pulp::Arch::new().dispatch(Loops(loops))
+}
+
 /// One comparison for the whole row, which the compiler turns into vector instructions.
+#[inline(always)]
 fn all_finite(row: &[f32]) -> bool {
     row.iter()
         .fold(true, |finite, score| finite & (score.abs() < f32::INFINITY))
@@ -217,7 +233,8 @@ impl Best {
         let mut kept = HashMap::new();
         for places in places.chunk_by(|a, b| a.0 == b.0) {
             let tile = places[0].0;
-            let scores = grid.scores(scorer, tile)?;
+            let mut scores = Vec::new();
+            grid.scores(scorer, tile, &mut scores)?;
             for &(_, offset, pair) in places {
                 relevant[pair] = scores[offset];
             }
@@ -289,10 +306,12 @@ impl Counts {
             .zip(scores.par_chunks(rows_per_task * stride))
             .map(|((counts, best), scores)| {
                 let mut column_counts = vec![0u32; of_caption.len()];
-                for ((count, &best), row) in counts.iter_mut().zip(best).zip(scores.chunks(stride))
-                {
-                    *count += count_row(row, best, &of_caption, &mut column_counts);
-                }
+                let rows = counts.iter_mut().zip(best).zip(scores.chunks(stride));
+                wide(|| {
+                    for ((count, &best), row) in rows {
+                        *count += count_row(row, best, &of_caption, &mut column_counts);
+                    }
+                });
                 column_counts
             })
             .reduce(|| vec![0u32; of_caption.len()], add_counts);
@@ -319,6 +338,7 @@ impl Counts {
     }
 }
 
+#[inline(always)]
 fn count_row(row: &[f32], best: f32, of_caption: &[f32], column_counts: &mut [u32]) -> u32 {
     let mut count = 0;
     for ((&score, &column_best), column_count) in row.iter().zip(of_caption).zip(column_counts) {

@@ -3,6 +3,8 @@
 //! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that
 //! are not inner products (attention heads) and data sets of millions of pairs go the same way.
 
+use std::borrow::Cow;
+
 use gemm::Parallelism;
 use serde::{Deserialize, Serialize};
 
@@ -121,12 +123,20 @@ impl Matrix {
         }
     }
 
-    fn gather(&self, rows: &[u32]) -> Vec<f32> {
+    /// The values of these rows, one after another; nothing is copied when they follow each other.
+    fn rows_of(&self, rows: &[u32]) -> Cow<'_, [f32]> {
+        let consecutive = rows
+            .windows(2)
+            .all(|two| two[0].checked_add(1) == Some(two[1]));
+        if let (true, Some(&first)) = (consecutive, rows.first()) {
+            let start = first as usize * self.dim;
+            return Cow::Borrowed(&self.values[start..start + rows.len() * self.dim]);
+        }
         let mut out = Vec::with_capacity(rows.len() * self.dim);
         for &row in rows {
             out.extend_from_slice(self.row(row as usize));
         }
-        out
+        Cow::Owned(out)
     }
 }
 
@@ -177,8 +187,8 @@ impl Scorer for InnerProduct {
     }
 
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
-        let rows = self.images.gather(images);
-        let columns = self.captions.gather(captions);
+        let rows = self.images.rows_of(images);
+        let columns = self.captions.rows_of(captions);
         multiply_transposed(&rows, &columns, self.images.dim(), out);
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! A perceptron on precomputed embeddings: the head that adapts frozen encoders.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
@@ -10,6 +9,7 @@ use super::InputShape;
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::gelu;
 use crate::linear::Linear;
 use crate::mode::Mode;
 use crate::optimizer::floats;

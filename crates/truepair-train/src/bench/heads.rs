@@ -2,13 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use truepair_core::rng::Seed;
 
 use super::{Setup, Step, Workload, random};
 use crate::encoding::unit_length;
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::{gelu, inner_products};
 use crate::linear::Linear;
 use crate::objective::InfoNce;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
@@ -64,11 +64,12 @@ fn step(setup: &Setup) -> Result<Step> {
     .build();
     let images = unit_length(random("images", [BATCH, DIM], &device));
     let texts = unit_length(random("texts", [BATCH, DIM], &device));
+    let precision = setup.precision;
     let objective = InfoNce { temperature: 0.05 };
     Ok(Box::new(move || {
         let current = heads.take().expect("a step puts the heads back");
         let (u, v) = (current.image.forward(&images), current.text.forward(&texts));
-        let scores = u.matmul(v.transpose());
+        let scores = inner_products(u, v, precision);
         let mut tape = objective.pair_loss(&scores).0.sum().backward();
         let (moved, _) = optimizer.step(current, &mut tape, 1.0, Some(2.0));
         heads = Some(moved);

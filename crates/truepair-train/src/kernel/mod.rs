@@ -6,6 +6,9 @@
 
 mod adam;
 mod attention;
+mod gelu;
+mod info_nce;
+mod inner_product;
 mod linear;
 mod matmul;
 mod node;
@@ -18,6 +21,9 @@ pub(crate) mod vector;
 pub(crate) use adam::{AdamStep, sum_of_squares};
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
+pub(crate) use gelu::gelu;
+pub(crate) use info_nce::info_nce;
+pub(crate) use inner_product::inner_products;
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use matmul::{Threads, View, Write, multiply};

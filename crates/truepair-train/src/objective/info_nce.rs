@@ -5,6 +5,7 @@ use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
 use super::{PairLoss, diagonal};
+use crate::kernel;
 
 /// Symmetric cross-entropy over the batch.
 ///
@@ -31,10 +32,17 @@ impl Default for InfoNce {
 impl InfoNce {
     /// One loss per pair of scores `[b, b]`.
     pub fn pair_loss(&self, scores: &Tensor<2>) -> PairLoss {
+        PairLoss(match kernel::is_fused(&scores.device()) {
+            true => kernel::info_nce(scores.clone(), self.temperature),
+            false => self.twin(scores),
+        })
+    }
+
+    pub(crate) fn twin(&self, scores: &Tensor<2>) -> Tensor<1> {
         let logits = scores.clone() / self.temperature;
         let rows = diagonal(&log_softmax(logits.clone(), 1));
         let columns = diagonal(&log_softmax(logits, 0));
-        PairLoss((rows + columns) * -0.5)
+        (rows + columns) * -0.5
     }
 }
 

@@ -8,6 +8,7 @@ use super::Space;
 use crate::encoding::{Encoding, unit_length};
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::{Precision, inner_products};
 use crate::mode::Mode;
 
 /// [`Cosine`] has no settings.
@@ -24,14 +25,15 @@ pub struct CosineConfig {}
 /// Faghri et al., BMVC 2018 (VSE++); golden `u06_vsepp_loss`.
 #[derive(Module, Debug)]
 pub struct Cosine {
-    // The framework derives a module only from a struct with a field.
     #[module(skip)]
-    kind: (),
+    precision: Precision,
 }
 
 impl CosineConfig {
-    pub(super) fn build(&self, _space: Space, _init: &mut Init) -> Result<Cosine> {
-        Ok(Cosine { kind: () })
+    pub(super) fn build(&self, _space: Space, init: &mut Init) -> Result<Cosine> {
+        Ok(Cosine {
+            precision: init.precision(),
+        })
     }
 }
 
@@ -42,7 +44,8 @@ impl Cosine {
         captions: &Encoding,
         _mode: &mut Mode<'_>,
     ) -> Tensor<2> {
-        unit_length(images.pooled()).matmul(unit_length(captions.pooled()).transpose())
+        let (images, captions) = (unit_length(images.pooled()), unit_length(captions.pooled()));
+        inner_products(images, captions, self.precision)
     }
 
     pub(super) fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {

@@ -1,0 +1,151 @@
+//! InfoNCE on a matrix of scores: both directions in one operation.
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::vector::{exp, wide};
+use super::{Array, Gradients, Operation, apply};
+
+/// `Lᵢ = −½ log softmaxⱼ(Sᵢⱼ / τ)ᵢ − ½ log softmaxⱼ(Sⱼᵢ / τ)ᵢ`.
+///
+/// # Shapes
+/// - `scores`: `[b, b]`; returns `[b]`
+pub(crate) fn info_nce(scores: Tensor<2>, temperature: f64) -> Tensor<1> {
+    let operation = InfoNce {
+        inverse: (1.0 / temperature) as f32,
+    };
+    apply(operation, [scores.into()])
+}
+
+#[derive(Debug)]
+struct InfoNce {
+    /// `1 / τ`
+    inverse: f32,
+}
+
+/// Logarithms of the sums of `exp(S / τ)` over rows and over columns, `[b]` each.
+struct Totals {
+    rows: Vec<f32>,
+    columns: Vec<f32>,
+}
+
+/// Rows of one task; fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 64;
+
+impl InfoNce {
+    fn totals(&self, scores: &[f32], b: usize) -> Totals {
+        let largest = column_maxima(scores, b);
+        let parts: Vec<(Vec<f32>, Vec<f32>)> = (scores.par_chunks(ROWS * b))
+            .map(|rows| {
+                let mut columns = vec![0f32; b];
+                let rows = wide(|| {
+                    (rows.chunks_exact(b))
+                        .map(|row| self.row(row, &largest, &mut columns))
+                        .collect()
+                });
+                (rows, columns)
+            })
+            .collect();
+        let mut rows = Vec::with_capacity(b);
+        let mut columns = vec![0f32; b];
+        for (part, sums) in parts {
+            rows.extend(part);
+            columns
+                .iter_mut()
+                .zip(sums)
+                .for_each(|(total, sum)| *total += sum);
+        }
+        for (total, largest) in columns.iter_mut().zip(largest) {
+            *total = total.ln() + largest * self.inverse;
+        }
+        Totals { rows, columns }
+    }
+
+    /// The row's logarithm of its sum; adds the row to the columns' sums.
+    #[inline(always)]
+    fn row(&self, row: &[f32], column_largest: &[f32], columns: &mut [f32]) -> f32 {
+        const LANES: usize = 16;
+        let largest = row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+        let mut sums = [0f32; LANES];
+        for (at, chunk) in row.chunks(LANES).enumerate() {
+            let start = at * LANES;
+            for (lane, x) in chunk.iter().enumerate() {
+                sums[lane] += exp((x - largest) * self.inverse);
+                columns[start + lane] += exp((x - column_largest[start + lane]) * self.inverse);
+            }
+        }
+        sums.iter().sum::<f32>().ln() + largest * self.inverse
+    }
+}
+
+fn column_maxima(scores: &[f32], b: usize) -> Vec<f32> {
+    let mut largest = vec![f32::NEG_INFINITY; b];
+    for row in scores.chunks_exact(b) {
+        largest
+            .iter_mut()
+            .zip(row)
+            .for_each(|(m, x)| *m = m.max(*x));
+    }
+    largest
+}
+
+impl Operation for InfoNce {
+    type Saved = Totals;
+
+    fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, Totals) {
+        let [b, columns] = inputs[0].dims();
+        assert_eq!(b, columns, "scores of a batch are square");
+        let scores = inputs[0].values;
+        let totals = self.totals(scores, b);
+        let losses = (0..b)
+            .map(|i| {
+                let own = scores[i * b + i] * self.inverse;
+                0.5 * (totals.rows[i] - own) + 0.5 * (totals.columns[i] - own)
+            })
+            .collect();
+        (losses, vec![b], totals)
+    }
+
+    fn backward(
+        &self,
+        inputs: &[Array<'_>],
+        totals: &Totals,
+        gradient: &[f32],
+        gradients: &mut Gradients,
+    ) {
+        let Some(out) = gradients.get(0) else { return };
+        let b = gradient.len();
+        let half = 0.5 * self.inverse;
+        (out.par_chunks_mut(b))
+            .zip(inputs[0].values.par_chunks(b))
+            .enumerate()
+            .for_each(|(i, (out, row))| {
+                wide(|| {
+                    let columns = totals.columns.iter().zip(gradient);
+                    for ((out, x), (column, g)) in out.iter_mut().zip(row).zip(columns) {
+                        let x = x * self.inverse;
+                        let by_row = gradient[i] * exp(x - totals.rows[i]);
+                        *out = half * (by_row + g * exp(x - column));
+                    }
+                });
+                out[i] -= 2.0 * half * gradient[i];
+            });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::tests::{Input, check_against_twin};
+    use crate::objective::InfoNce as Objective;
+
+    #[test]
+    fn equals_its_twin() {
+        let objective = Objective { temperature: 0.3 };
+        check_against_twin(
+            &[Input::scaled(&[21, 21], 0.5)],
+            |x| info_nce(x[0].rank(), 0.3),
+            |x| objective.twin(&x[0].rank()),
+        );
+    }
+}

@@ -98,8 +98,8 @@ impl Grid {
     fn new(relevance: &Relevance, tile: TileShape) -> Self {
         let (n_images, n_captions) = (relevance.n_images(), relevance.n_captions());
         let shape = TileShape {
-            images: tile.images.clamp(1, n_images),
-            captions: tile.captions.clamp(1, n_captions),
+            images: even_share(n_images, tile.images),
+            captions: even_share(n_captions, tile.captions),
         };
         let mut images: Vec<u32> = (0..n_images as u32).collect();
         let mut captions: Vec<u32> = (0..n_captions as u32).collect();
@@ -171,6 +171,11 @@ impl Grid {
             )),
         }
     }
+}
+
+/// The size of about equal parts of `n` of at most `limit`, so that the last one needs few fillers.
+fn even_share(n: usize, limit: usize) -> usize {
+    n.div_ceil(n.div_ceil(limit.max(1)))
 }
 
 /// Runs `loops` with the widest vector instructions of this processor.

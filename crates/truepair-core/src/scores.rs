@@ -53,10 +53,10 @@ pub struct TileShape {
 }
 
 impl Default for TileShape {
-    /// 4 MiB of scores, large enough that a matrix product of usual width outweighs the counting.
+    /// 8 MiB of scores, large enough that a matrix product of usual width outweighs the counting.
     fn default() -> Self {
         Self {
-            images: 512,
+            images: 1024,
             captions: 2048,
         }
     }

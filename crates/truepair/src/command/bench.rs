@@ -133,7 +133,7 @@ fn text(measured: &Measured) -> String {
         None => String::new(),
     };
     format!(
-        "{:<26} {:>9.1} ms {:>9.1} min {:>7.0} GFLOP/s {peak}",
+        "{:<26} {:>9.1} ms {:>9.1} min {:>7.0} GFLOP/s {peak}\n",
         measured.workload, measured.median_ms, measured.min_ms, measured.gflop_per_s
     )
 }

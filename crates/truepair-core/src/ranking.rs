@@ -159,9 +159,12 @@ impl Grid {
         let captions = &self.captions[column..column + self.shape.captions];
         scores.resize(images.len() * captions.len(), 0.0);
         scorer.tile(images, captions, scores)?;
-        let bad = scores
-            .par_chunks(self.stride())
-            .position_first(|row| !wide(|| all_finite(row)));
+        let bad = scores.par_chunks(self.stride()).position_first(|row| {
+            !wide(
+                #[inline(always)]
+                || all_finite(row),
+            )
+        });
         match bad {
             None => Ok(()),
             Some(row) => Err(not_finite(
@@ -178,7 +181,8 @@ fn even_share(n: usize, limit: usize) -> usize {
     n.div_ceil(n.div_ceil(limit.max(1)))
 }
 
-/// Runs `loops` with the widest vector instructions of this processor.
+/// Runs `loops` with the widest vector instructions of this processor. The closure and all that it
+/// calls must be inlined, `wide(#[inline(always)] || ..)`, or they are compiled for the oldest one.
 fn wide<R>(loops: impl FnOnce() -> R) -> R {
     struct Loops<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Loops<F> {
@@ -312,11 +316,14 @@ impl Counts {
             .map(|((counts, best), scores)| {
                 let mut column_counts = vec![0u32; of_caption.len()];
                 let rows = counts.iter_mut().zip(best).zip(scores.chunks(stride));
-                wide(|| {
-                    for ((count, &best), row) in rows {
-                        *count += count_row(row, best, &of_caption, &mut column_counts);
-                    }
-                });
+                wide(
+                    #[inline(always)]
+                    || {
+                        for ((count, &best), row) in rows {
+                            *count += count_row(row, best, &of_caption, &mut column_counts);
+                        }
+                    },
+                );
                 column_counts
             })
             .reduce(|| vec![0u32; of_caption.len()], add_counts);

@@ -45,16 +45,19 @@ impl AdamStep {
             .zip(first.par_chunks_mut(BLOCK))
             .zip(second.par_chunks_mut(BLOCK))
             .for_each(|(((weights, gradient), first), second)| {
-                wide(|| {
-                    let state = first.iter_mut().zip(second);
-                    for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(state) {
-                        let g = g * self.scale + self.coupled * *w;
-                        *m = self.beta1 * *m + (1.0 - self.beta1) * g;
-                        *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
-                        let root = (*v * self.inverse_second).sqrt() + self.epsilon;
-                        *w = self.shrink * *w - self.rate * *m / root;
-                    }
-                });
+                wide(
+                    #[inline(always)]
+                    || {
+                        let state = first.iter_mut().zip(second);
+                        for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(state) {
+                            let g = g * self.scale + self.coupled * *w;
+                            *m = self.beta1 * *m + (1.0 - self.beta1) * g;
+                            *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
+                            let root = (*v * self.inverse_second).sqrt() + self.epsilon;
+                            *w = self.shrink * *w - self.rate * *m / root;
+                        }
+                    },
+                );
             });
     }
 }
@@ -62,7 +65,12 @@ impl AdamStep {
 /// `Σ x²` in double precision.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     let parts: Vec<f64> = (values.par_chunks(BLOCK))
-        .map(|block| wide(|| squares(block)))
+        .map(|block| {
+            wide(
+                #[inline(always)]
+                || squares(block),
+            )
+        })
         .collect();
     parts.iter().sum()
 }

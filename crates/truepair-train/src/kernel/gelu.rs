@@ -39,8 +39,12 @@ impl Operation for Gelu {
 
     fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, ()) {
         let mut out = inputs[0].values.to_vec();
-        out.par_chunks_mut(BLOCK)
-            .for_each(|block| wide(|| block.iter_mut().for_each(|x| *x *= normal(*x).0)));
+        out.par_chunks_mut(BLOCK).for_each(|block| {
+            wide(
+                #[inline(always)]
+                || block.iter_mut().for_each(|x| *x *= normal(*x).0),
+            )
+        });
         (out, inputs[0].shape.to_vec(), ())
     }
 
@@ -50,12 +54,15 @@ impl Operation for Gelu {
             .zip(gradient.par_chunks(BLOCK))
             .zip(inputs[0].values.par_chunks(BLOCK))
             .for_each(|((out, gradient), x)| {
-                wide(|| {
-                    for ((out, g), x) in out.iter_mut().zip(gradient).zip(x) {
-                        let (below, density) = normal(*x);
-                        *out = g * (below + x * density);
-                    }
-                });
+                wide(
+                    #[inline(always)]
+                    || {
+                        for ((out, g), x) in out.iter_mut().zip(gradient).zip(x) {
+                            let (below, density) = normal(*x);
+                            *out = g * (below + x * density);
+                        }
+                    },
+                );
             });
     }
 }

@@ -38,11 +38,14 @@ impl InfoNce {
         let parts: Vec<(Vec<f32>, Vec<f32>)> = (scores.par_chunks(ROWS * b))
             .map(|rows| {
                 let mut columns = vec![0f32; b];
-                let rows = wide(|| {
-                    (rows.chunks_exact(b))
-                        .map(|row| self.row(row, &largest, &mut columns))
-                        .collect()
-                });
+                let rows = wide(
+                    #[inline(always)]
+                    || {
+                        (rows.chunks_exact(b))
+                            .map(|row| self.row(row, &largest, &mut columns))
+                            .collect()
+                    },
+                );
                 (rows, columns)
             })
             .collect();
@@ -120,14 +123,17 @@ impl Operation for InfoNce {
             .zip(inputs[0].values.par_chunks(b))
             .enumerate()
             .for_each(|(i, (out, row))| {
-                wide(|| {
-                    let columns = totals.columns.iter().zip(gradient);
-                    for ((out, x), (column, g)) in out.iter_mut().zip(row).zip(columns) {
-                        let x = x * self.inverse;
-                        let by_row = gradient[i] * exp(x - totals.rows[i]);
-                        *out = half * (by_row + g * exp(x - column));
-                    }
-                });
+                wide(
+                    #[inline(always)]
+                    || {
+                        let columns = totals.columns.iter().zip(gradient);
+                        for ((out, x), (column, g)) in out.iter_mut().zip(row).zip(columns) {
+                            let x = x * self.inverse;
+                            let by_row = gradient[i] * exp(x - totals.rows[i]);
+                            *out = half * (by_row + g * exp(x - column));
+                        }
+                    },
+                );
                 out[i] -= 2.0 * half * gradient[i];
             });
     }

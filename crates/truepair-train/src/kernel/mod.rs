@@ -8,6 +8,7 @@ mod attention;
 mod linear;
 pub(crate) mod matmul;
 mod node;
+mod pair_nodes;
 mod ragged;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -18,4 +19,5 @@ pub(crate) use attention::{Attention, Block};
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
+pub(crate) use pair_nodes::{PairInputs, Projection, Side, pair_nodes};
 pub(crate) use ragged::Ragged;

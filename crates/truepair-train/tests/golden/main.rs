@@ -4,4 +4,5 @@
 //! folder in the environment variable `TRUEPAIR_GOLDEN`.
 
 mod basics;
+mod sgraf;
 mod support;

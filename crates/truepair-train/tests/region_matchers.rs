@@ -88,6 +88,7 @@ fn trained(matcher: &str) -> Trained {
     let mut session = Session {
         dir: None,
         resume: false,
+        accelerator: truepair_train::Accelerator::Cpu,
         stop: &stop,
         watch: &mut (),
         now: || 0.0,
@@ -168,7 +169,7 @@ fn a_describer_trains_with_the_matcher() {
 /// The auxiliary loss on new pairs.
 fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
     let data = pictures(60, 3);
-    let reader = Reader::new(&data, trained.vocabulary.as_ref(), &Device::flex()).unwrap();
+    let reader = Reader::new(&data, trained.vocabulary.as_ref(), 128, &Device::flex()).unwrap();
     let rows: Vec<u32> = (0..60).collect();
     let (images, captions) = (
         reader.images(&rows).unwrap(),
@@ -189,6 +190,7 @@ fn a_describer_without_regions_or_texts_is_refused_by_name() {
     let mut session = Session {
         dir: None,
         resume: false,
+        accelerator: truepair_train::Accelerator::Cpu,
         stop: &stop,
         watch: &mut (),
         now: || 0.0,

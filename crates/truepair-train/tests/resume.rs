@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
+use truepair_train::similarity::{SafConfig, SimilarityConfig};
 use truepair_train::strategy::{NcrConfig, PlainConfig, StrategyConfig};
 use truepair_train::{
     Config, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, Trained, load, train,
@@ -82,8 +83,15 @@ fn a_resumed_run_equals_an_unbroken_one_to_the_bit() {
             ..NcrConfig::default()
         }),
     ];
-    for strategy in strategies {
-        let config = config(strategy);
+    let mut configs = strategies.map(config).to_vec();
+    // Running statistics are part of the weights.
+    let mut statistics = configs[0].clone();
+    statistics.matcher.similarity = SimilarityConfig::Saf(SafConfig {
+        sim_dim: 4,
+        ..SafConfig::default()
+    });
+    configs.push(statistics);
+    for config in configs {
         let folder = tempfile::tempdir().unwrap();
         let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
         run(&whole, &config, 3, false, None).unwrap();

@@ -12,6 +12,7 @@ mod inner_product;
 mod linear;
 mod matmul;
 mod node;
+mod pair_nodes;
 mod ragged;
 mod sort_pool;
 #[cfg(test)]
@@ -28,5 +29,6 @@ pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use matmul::{Threads, View, Write, multiply};
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
+pub(crate) use pair_nodes::{PairInputs, Projection, Side, pair_nodes};
 pub(crate) use ragged::Ragged;
 pub(crate) use sort_pool::sort_pool;

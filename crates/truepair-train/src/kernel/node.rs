@@ -19,6 +19,9 @@ pub(crate) trait Operation: Debug + Send + Sync + 'static {
     /// What the backward pass needs besides the inputs.
     type Saved: Send + Sync + 'static;
 
+    /// Whether the backward pass finds the output among its inputs, after all others.
+    const KEEPS_OUTPUT: bool = false;
+
     /// The output and what the backward pass needs. `tracked` says whether there will be one.
     ///
     /// # Panics
@@ -148,9 +151,11 @@ pub(crate) fn apply<O: Operation, const N: usize, const D: usize>(
     let output = match prepared {
         OpsKind::Tracked(prepared) => {
             let (output, saved) = forward(&operation, &inputs, true);
+            let mut inputs = Vec::from(inputs);
+            inputs.extend(O::KEEPS_OUTPUT.then(|| output.clone()));
             let state = State(Arc::new(Recorded {
                 operation,
-                inputs: inputs.into(),
+                inputs,
                 saved,
             }));
             prepared.finish(state, output)
@@ -192,6 +197,7 @@ fn arrays<'a>(inputs: &'a [FlexTensor], shapes: &'a [Vec<usize>]) -> Vec<Array<'
 
 struct Recorded<O: Operation> {
     operation: O,
+    /// The output stands last where the operation keeps it.
     inputs: Vec<FlexTensor>,
     saved: O::Saved,
 }

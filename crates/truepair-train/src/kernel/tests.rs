@@ -62,6 +62,7 @@ impl Input {
     }
 }
 
+#[derive(Debug, PartialEq)]
 struct Ran {
     output: Vec<f32>,
     gradients: Vec<Vec<f32>>,
@@ -133,6 +134,19 @@ pub(crate) fn check_against_twin<const D: usize>(
         assert_close(&format!("gradient of input {at}"), a, b, 1e-4);
     }
     check_slopes(inputs, &fused, &found.gradients);
+}
+
+/// Output and gradients are the same to the bit with one thread and with three.
+pub(crate) fn check_threads<const D: usize>(
+    inputs: &[Input],
+    operation: impl Fn(&[Given]) -> Tensor<D> + Sync,
+) {
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = pool.build().expect("a pool of threads");
+        pool.install(|| run(inputs, &operation))
+    };
+    assert_eq!(with(1), with(3));
 }
 
 fn check_slopes<const D: usize>(

@@ -6,6 +6,7 @@
 
 mod cosine;
 mod order;
+pub mod sgraf;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cosine::{Cosine, CosineConfig};
 pub use order::{Order, OrderConfig};
+pub use sgraf::{Saf, SafConfig, Sgr, SgrConfig, Sgraf, SgrafConfig};
 
 use crate::encoding::Encoding;
 use crate::error::Result;
@@ -38,6 +40,7 @@ macro_rules! similarities {
         }
 
         /// A built similarity.
+        #[expect(clippy::large_enum_variant, reason = "a matcher holds one of them")]
         #[derive(Module, Debug)]
         pub enum Similarity {
             $(#[doc = concat!("`", $name, "`.")] $variant($module),)*
@@ -92,4 +95,7 @@ macro_rules! similarities {
 similarities! {
     Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
     Order(OrderConfig => Order) = "order", "How little a caption says that its image does not show; not an inner product.";
+    Saf(SafConfig => Saf) = "saf", "Similarity attention filtration over word and global similarities.";
+    Sgr(SgrConfig => Sgr) = "sgr", "Similarity graph reasoning over word and global similarities.";
+    Sgraf(SgrafConfig => Sgraf) = "sgraf", "Mean of an SGR and an SAF head that learn together.";
 }

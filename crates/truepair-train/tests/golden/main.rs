@@ -5,6 +5,7 @@
 
 mod basics;
 mod cases;
+mod sgraf;
 mod support;
 mod vse_infinity;
 mod vsrn;

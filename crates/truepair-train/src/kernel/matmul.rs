@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bf16;
+
 /// Number format of the factors of every matrix product; sums are always `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,11 +37,11 @@ pub(crate) enum Write {
 /// A matrix in a buffer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    pub(super) values: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
 }
 
 impl<'a> View<'a> {
@@ -105,13 +107,12 @@ pub(crate) fn multiply(
     }
     assert!(n <= out_stride && (m - 1) * out_stride + n <= out.len());
     match precision {
-        Precision::F32 | Precision::Bf16 => {
-            f32_product(threads, left, right, out, out_stride, write)
-        }
+        Precision::F32 => f32_product(threads, left, right, out, out_stride, write),
+        Precision::Bf16 => bf16::product(threads, left, right, out, out_stride, write),
     }
 }
 
-fn f32_product(
+pub(super) fn f32_product(
     threads: Threads,
     left: View<'_>,
     right: View<'_>,

@@ -5,7 +5,10 @@
 //! every other device and against which it is tested.
 
 mod adam;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 mod attention;
+mod bf16;
 mod gelu;
 mod info_nce;
 mod inner_product;

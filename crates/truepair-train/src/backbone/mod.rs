@@ -11,7 +11,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
-pub use gru::{Gru, GruConfig};
+pub use gru::{Gru, GruConfig, GruDirections, GruOutput};
 pub use mlp::{Mlp, MlpConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
 
@@ -103,7 +103,7 @@ macro_rules! backbones {
 
 backbones! {
     BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens, "A bag of token embeddings under two dense layers; one vector a caption.";
-    Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a bidirectional GRU with averaged directions; one vector a token.";
+    Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a GRU, by default both directions averaged; one vector a token or a caption.";
     Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
 }

@@ -2,6 +2,9 @@
 
 use burn::tensor::{Int, Tensor};
 
+use crate::kernel;
+use crate::optimizer::floats;
+
 /// A batch of one modality as a backbone reads it.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -66,11 +69,32 @@ impl Encoding {
 /// Scales vectors along the last axis to length 1 with the guard `x / (‖x‖ + 1e-8)` of the SCAN
 /// lineage. The root is taken of at least 1e-30, because its gradient at 0 is not a number.
 pub fn unit_length<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    unit_length_along(x, D - 1)
+    kernel::unit_rows(x)
 }
 
 /// [`unit_length`] along another axis.
 pub fn unit_length_along<const D: usize>(x: Tensor<D>, axis: usize) -> Tensor<D> {
     let norm = x.clone().square().sum_dim(axis).clamp_min(1e-30).sqrt();
     x / (norm + 1e-8)
+}
+
+/// Valid tokens of every item of a mask `[n, t]`.
+///
+/// # Panics
+/// If a token is valid after one that is not.
+pub(crate) fn lengths(mask: &Tensor<2>) -> Vec<usize> {
+    let [n, t] = mask.dims();
+    let mask = floats(mask.clone());
+    (0..n)
+        .map(|item| {
+            let row = &mask[item * t..][..t];
+            let length = row.partition_point(|&valid| valid > 0.0);
+            let rest = &row[length..];
+            assert!(
+                rest.iter().all(|&valid| valid <= 0.0),
+                "valid tokens come first"
+            );
+            length
+        })
+        .collect()
 }

@@ -1,15 +1,15 @@
-//! Token embedding and a bidirectional GRU: the text side of SCAN, SGRAF and NCR.
+//! Token embedding and a GRU: the text side of VSE++, SCAN, VSRN, SGRAF and NCR.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, tanh};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use super::InputShape;
-use crate::encoding::{Encoding, Input, unit_length};
+use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::{self, GruWeights, Precision, States};
 use crate::mode::Mode;
 
 /// Settings of [`Gru`].
@@ -22,6 +22,31 @@ pub struct GruConfig {
     pub dim: usize,
     /// Share of embedding values dropped while training, [0, 1).
     pub dropout: f64,
+    /// Which ways captions are read.
+    pub directions: GruDirections,
+    /// What a caption becomes.
+    pub output: GruOutput,
+}
+
+/// Which ways a caption is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GruDirections {
+    /// From both ends; the states are averaged.
+    Both,
+    /// From the first token to the last.
+    Forward,
+}
+
+/// What a caption becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GruOutput {
+    /// One vector a token: the state there.
+    Words,
+    /// One vector: the state after the last step, which is at the last valid token and, for the
+    /// backward direction, at the first.
+    Last,
 }
 
 impl Default for GruConfig {
@@ -30,31 +55,45 @@ impl Default for GruConfig {
             word_dim: 300,
             dim: 1024,
             dropout: 0.4,
+            directions: GruDirections::Both,
+            output: GruOutput::Words,
         }
     }
 }
 
-/// `wₜ = l2((h→ₜ + h←ₜ) / 2)` over the states of a forward and a backward GRU.
+/// `wₜ = l2((h→ₜ + h←ₜ) / 2)` over the states of a forward and a backward GRU, or `l2(h→ₜ)` of a
+/// forward one alone; for the last state, the same of `h→` at the last and `h←` at the first token.
 ///
 /// ```text
 /// r = σ(W_ir x + b_ir + W_hr h + b_hr)      z = σ(W_iz x + b_iz + W_hz h + b_hz)
 /// n = tanh(W_in x + b_in + r (W_hn h + b_hn))      h' = (1 − z) n + z h
 /// ```
 /// Padded tokens leave the state as it is, so the backward direction starts at the last valid
-/// token; their output vectors are 0.
+/// token; their output vectors are 0, and so is everything of a caption without tokens.
 ///
 /// # Shapes
-/// - input: token ids `[n, t]`; output: `[n, t, dim]` with the tokens' mask
+/// - input: token ids `[n, t]`; output: `[n, t, dim]` with the tokens' mask, or `[n, 1, dim]`
+/// # Panics
+/// If a token is valid after one that is not.
 /// # Source
-/// Cho et al., EMNLP 2014; averaged directions as in SGRAF, code read at
-/// XLearning-SCU/2021-NeurIPS-NCR@60256ba, `EncoderText` (golden `u01_sgraf_text_encoder`).
+/// Cho et al., EMNLP 2014. Words of both directions: SGRAF, code read at
+/// XLearning-SCU/2021-NeurIPS-NCR@60256ba, `EncoderText` (golden `u01_sgraf_text_encoder`). The
+/// last state of one direction: Faghri et al., BMVC 2018, code read at fartashf/vsepp@dae4e1c,
+/// `EncoderText` (golden `u06_vsepp_encoders`).
+///
+/// Deviation from VSE++ and VSRN: (1) l2 divides by `‖h‖ + 1e-8` where they divide by `‖h‖`, so a
+/// caption without tokens is 0 and not NaN.
 #[derive(Module, Debug)]
 pub struct Gru {
     embed: Param<Tensor<2>>,
     forward: Direction,
-    backward: Direction,
+    backward: Option<Direction>,
     #[module(skip)]
     dropout: f64,
+    #[module(skip)]
+    output: GruOutput,
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// One direction's weights; rows are stacked in the order r, z, n.
@@ -92,8 +131,13 @@ impl GruConfig {
         Ok(Gru {
             embed: init.uniform([vocabulary, self.word_dim], 0.1),
             forward: Direction::new(init, self.word_dim, self.dim),
-            backward: Direction::new(init, self.word_dim, self.dim),
+            backward: match self.directions {
+                GruDirections::Both => Some(Direction::new(init, self.word_dim, self.dim)),
+                GruDirections::Forward => None,
+            },
             dropout: self.dropout,
+            output: self.output,
+            precision: init.precision(),
         })
     }
 }
@@ -107,16 +151,24 @@ impl Gru {
         let Input::Tokens { ids, mask } = input else {
             panic!("`gru` was built for tokens")
         };
-        let [n, t] = ids.dims();
-        let flat = ids.clone().reshape([n * t]);
-        let words = mode.dropout(self.embed.val().select(0, flat), self.dropout);
-        let forward = self.forward.run(words.clone(), mask, 0..t);
-        let backward = self.backward.run(words, mask, (0..t).rev());
-        let mean = (forward + backward) / 2.0;
-        let values = unit_length(mean) * mask.clone().unsqueeze_dim(2);
+        let words = kernel::embedding(self.embed.val(), ids.clone());
+        let values = kernel::gru(
+            mode.dropout(words, self.dropout),
+            &lengths(mask),
+            self.forward.weights(),
+            self.backward.as_ref().map(Direction::weights),
+            match self.output {
+                GruOutput::Words => States::EveryToken,
+                GruOutput::Last => States::Last,
+            },
+            self.precision,
+        );
         Encoding {
-            values,
-            mask: Some(mask.clone()),
+            values: unit_length(values),
+            mask: match self.output {
+                GruOutput::Words => Some(mask.clone()),
+                GruOutput::Last => None,
+            },
             regions: None,
         }
     }
@@ -133,35 +185,112 @@ impl Direction {
         }
     }
 
-    /// States `[n, t, h]` of words `[n * t, word_dim]` taken in the order `steps`. The input
-    /// projection of all steps is one product; only the recurrent one runs step by step.
-    fn run(
-        &self,
-        words: Tensor<2>,
-        mask: &Tensor<2>,
-        steps: impl Iterator<Item = usize>,
-    ) -> Tensor<3> {
-        let [n, t] = mask.dims();
-        let d = self.weight_hh.dims()[1];
-        let inputs =
-            words.matmul(self.weight_ih.val().transpose()) + self.bias_ih.val().unsqueeze();
-        let inputs = inputs.reshape([n, t, 3 * d]);
-        let recurrent = self.weight_hh.val().transpose();
-        let mut state: Tensor<2> = Tensor::zeros([n, d], &mask.device());
-        let mut states: Vec<Option<Tensor<3>>> = vec![None; t];
-        for step in steps {
-            let x = inputs.clone().narrow(1, step, 1).reshape([n, 3 * d]);
-            let h = state.clone().matmul(recurrent.clone()) + self.bias_hh.val().unsqueeze();
-            let gates = sigmoid(x.clone().narrow(1, 0, 2 * d) + h.clone().narrow(1, 0, 2 * d));
-            let reset = gates.clone().narrow(1, 0, d);
-            let update = gates.narrow(1, d, d);
-            let fresh = tanh(x.narrow(1, 2 * d, d) + reset * h.narrow(1, 2 * d, d));
-            let valid = mask.clone().narrow(1, step, 1);
-            // h + m (1 − z)(n − h): one blend for the gate and for padding.
-            let change = (fresh - state.clone()) * (update.neg() + 1.0) * valid;
-            state = state + change;
-            states[step] = Some(state.clone().unsqueeze_dim(1));
+    fn weights(&self) -> GruWeights {
+        GruWeights {
+            weight_ih: self.weight_ih.val(),
+            weight_hh: self.weight_hh.val(),
+            bias_ih: self.bias_ih.val(),
+            bias_hh: self.bias_hh.val(),
         }
-        Tensor::cat(states.into_iter().flatten().collect(), 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::floats;
+    use crate::parameters;
+    use burn::tensor::{Device, Int, TensorData};
+    use truepair_core::rng::Seed;
+
+    const DIM: usize = 6;
+
+    fn config(directions: GruDirections, output: GruOutput) -> GruConfig {
+        GruConfig {
+            word_dim: 5,
+            dim: DIM,
+            dropout: 0.0,
+            directions,
+            output,
+        }
+    }
+
+    fn build(config: &GruConfig) -> Gru {
+        let device = Device::flex().autodiff();
+        let mut init = Init::new(Seed(1).stream("init", &[]), device, Precision::F32);
+        config.build(InputShape::Tokens(9), &mut init).unwrap()
+    }
+
+    /// Captions of these ids; 0 is padding.
+    fn captions<const N: usize>(ids: [[i64; 3]; N]) -> Input {
+        let device = Device::flex().autodiff();
+        let ids = ids.concat();
+        let mask: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
+        Input::Tokens {
+            ids: Tensor::<2, Int>::from_data(TensorData::new(ids, [N, 3]), &device),
+            mask: Tensor::from_data(TensorData::new(mask, [N, 3]), &device),
+        }
+    }
+
+    const EVERY: [(GruDirections, GruOutput); 4] = [
+        (GruDirections::Both, GruOutput::Words),
+        (GruDirections::Both, GruOutput::Last),
+        (GruDirections::Forward, GruOutput::Words),
+        (GruDirections::Forward, GruOutput::Last),
+    ];
+
+    #[test]
+    fn captions_without_tokens_are_zero_with_finite_gradients() {
+        for (directions, output) in EVERY {
+            let gru = build(&config(directions, output));
+            let input = captions([[0, 0, 0], [4, 2, 0], [0, 0, 0]]);
+            let encoded = gru.encode(&input, &mut Mode::Evaluate).values;
+            let rows = encoded.dims()[1];
+            let tape = encoded.clone().sum().backward();
+            let values = floats(encoded);
+            for (caption, values) in values.chunks_exact(rows * DIM).enumerate() {
+                let zero = values.iter().all(|&x| x == 0.0);
+                assert_eq!(zero, caption != 1, "{directions:?} {output:?}: {values:?}");
+            }
+            for weight in [&gru.embed, &gru.forward.weight_ih, &gru.forward.weight_hh] {
+                let gradient = floats(weight.val().grad(&tape).unwrap());
+                assert!(gradient.iter().all(|g| g.is_finite()));
+                assert!(gradient.iter().any(|&g| g != 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_state_of_one_direction_is_that_of_the_last_word() {
+        let input = captions([[4, 2, 0], [3, 1, 7]]);
+        let encode = |output| {
+            let gru = build(&config(GruDirections::Forward, output));
+            let encoding = gru.encode(&input, &mut Mode::Evaluate);
+            assert_eq!(encoding.mask.is_some(), output == GruOutput::Words);
+            floats(encoding.values)
+        };
+        let (words, last) = (encode(GruOutput::Words), encode(GruOutput::Last));
+        assert_eq!(last[..DIM], words[DIM..2 * DIM]);
+        assert_eq!(last[DIM..], words[5 * DIM..]);
+        assert!(words[2 * DIM..3 * DIM].iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn parameters_are_named_by_direction() {
+        let names = |directions| parameters::names(&build(&config(directions, GruOutput::Words)));
+        let both = names(GruDirections::Both);
+        assert_eq!(both.len(), 9);
+        assert_eq!(both[0], "embed");
+        assert_eq!(both[1], "forward.weight_ih");
+        assert_eq!(both[8], "backward.bias_hh");
+        assert_eq!(names(GruDirections::Forward), both[..5]);
+    }
+
+    #[test]
+    fn settings_are_words() {
+        let json = serde_json::json!({ "directions": "forward", "output": "last" });
+        let read: GruConfig = serde_json::from_value(json).unwrap();
+        assert_eq!(read.directions, GruDirections::Forward);
+        assert_eq!(read.output, GruOutput::Last);
     }
 }

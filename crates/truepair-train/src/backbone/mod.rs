@@ -14,7 +14,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
-pub use gru::{Gru, GruConfig};
+pub use gru::{Gru, GruConfig, GruDirections, GruOutput};
 pub use gru_gpo::{GruGpo, GruGpoConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use region_gpo::{RegionGpo, RegionGpoConfig};
@@ -114,7 +114,7 @@ macro_rules! backbones {
 
 backbones! {
     BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens, "A bag of token embeddings under two dense layers; one vector a caption.";
-    Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a bidirectional GRU with averaged directions; one vector a token.";
+    Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a GRU, by default both directions averaged; one vector a token or a caption.";
     GruGpo(GruGpoConfig => GruGpo) = "gru_gpo" reads Tokens, "Token embedding, a bidirectional GRU and generalized pooling; one vector a caption.";
     Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
     RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features, "Regions under a residual perceptron and generalized pooling; one vector an image.";

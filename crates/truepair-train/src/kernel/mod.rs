@@ -9,14 +9,18 @@ mod adam;
 mod amx;
 mod attention;
 mod bf16;
+mod embedding;
 mod gelu;
+mod gru;
 mod info_nce;
 mod inner_product;
 mod linear;
 mod matmul;
 mod node;
 mod pair_nodes;
+mod panels;
 mod ragged;
+mod rows;
 mod sort_pool;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,7 +29,9 @@ pub(crate) mod vector;
 pub(crate) use adam::{AdamStep, sum_of_squares};
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
+pub(crate) use embedding::embedding;
 pub(crate) use gelu::gelu;
+pub(crate) use gru::{GruWeights, States, gru};
 pub(crate) use info_nce::info_nce;
 pub(crate) use inner_product::inner_products;
 pub(crate) use linear::linear;
@@ -34,4 +40,10 @@ pub(crate) use matmul::{Threads, View, Write, multiply};
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
 pub(crate) use pair_nodes::{PairInputs, Projection, Side, pair_nodes};
 pub(crate) use ragged::Ragged;
+pub(crate) use rows::unit_rows;
+#[expect(
+    unused_imports,
+    reason = "for backbones that attend or normalize layers"
+)]
+pub(crate) use rows::{layer_norm_rows, softmax_rows};
 pub(crate) use sort_pool::sort_pool;

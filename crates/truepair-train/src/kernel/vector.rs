@@ -1,7 +1,7 @@
 //! Element-wise loops compiled for the widest vectors that the processor has.
 
 /// Runs `loops` with the widest vector instructions of this processor. What is to be vectorised
-/// must be inlined into the closure.
+/// must be inlined: the closure itself, `wide(#[inline(always)] || ..)`, and all that it calls.
 pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
     struct Loops<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Loops<F> {
@@ -19,9 +19,11 @@ pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.3, 88.3);
+    // Added to 1.5 · 2²³ a float rounds to an integer, which its low bits then hold.
+    let shifted = x * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
     // x = n ln 2 + r with |r| ≤ ln 2 / 2; ln 2 in two parts so that r is exact.
-    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
-    let r = (n * -0.693_145_75).mul_add(1.0, x) - n * 1.428_606_8e-6;
+    let r = (x - n * 0.693_145_75) - n * 1.428_606_8e-6;
     let p = 1.987_569_1e-4f32;
     let p = p * r + 1.398_199_9e-3;
     let p = p * r + 8.333_452e-3;
@@ -29,7 +31,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let p = p * (r * r) + r + 1.0;
-    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// `1 / (1 + e⁻ˣ)`

@@ -8,4 +8,5 @@ mod cases;
 mod sgraf;
 mod support;
 mod vse_infinity;
+mod vsepp;
 mod vsrn;

@@ -252,6 +252,7 @@ fn whole_model(golden: &Golden, similarity: SimilarityConfig, names: &[Renamed])
             word_dim,
             dim,
             dropout: 0.0,
+            ..GruConfig::default()
         }),
         similarity,
         describer: None,

@@ -5,17 +5,22 @@
 //! every other device and against which it is tested.
 
 mod attention;
+mod graph;
 mod linear;
 pub(crate) mod matmul;
 mod node;
+mod pairs;
 mod ragged;
+mod saf_pool;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vector;
 
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
+pub(crate) use graph::{GraphStep, graph};
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
 pub(crate) use ragged::Ragged;
+pub(crate) use saf_pool::saf_pool;

@@ -19,8 +19,10 @@ pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.3, 88.3);
-    // x = n ln 2 + r with |r| ≤ ln 2 / 2; ln 2 in two parts so that r is exact.
-    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    // x = n ln 2 + r with |r| ≤ ln 2 / 2; ln 2 in two parts so that r is exact. The sum's last bits
+    // are those of n: a conversion to an integer would not vectorise.
+    let shifted = x * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
     let r = (n * -0.693_145_75).mul_add(1.0, x) - n * 1.428_606_8e-6;
     let p = 1.987_569_1e-4f32;
     let p = p * r + 1.398_199_9e-3;
@@ -29,7 +31,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let p = p * (r * r) + r + 1.0;
-    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// `1 / (1 + e⁻ˣ)`
@@ -65,6 +67,18 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     sums.iter().sum::<f32>() + rest
+}
+
+/// `sum += x`
+#[inline(always)]
+pub(crate) fn add(sum: &mut [f32], x: &[f32]) {
+    sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+}
+
+/// `sum += scale · x`
+#[inline(always)]
+pub(crate) fn add_scaled(sum: &mut [f32], scale: f32, x: &[f32]) {
+    sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += scale * x);
 }
 
 #[cfg(test)]

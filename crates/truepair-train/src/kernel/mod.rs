@@ -11,6 +11,7 @@ mod attention;
 mod bf16;
 mod embedding;
 mod gelu;
+mod graph;
 mod gru;
 mod info_nce;
 mod inner_product;
@@ -18,9 +19,11 @@ mod linear;
 mod matmul;
 mod node;
 mod pair_nodes;
+mod pairs;
 mod panels;
 mod ragged;
 mod rows;
+mod saf_pool;
 mod sort_pool;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +34,7 @@ pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
 pub(crate) use embedding::embedding;
 pub(crate) use gelu::gelu;
+pub(crate) use graph::{GraphStep, graph};
 pub(crate) use gru::{GruWeights, States, gru};
 pub(crate) use info_nce::info_nce;
 pub(crate) use inner_product::inner_products;
@@ -46,4 +50,5 @@ pub(crate) use rows::unit_rows;
     reason = "for backbones that attend or normalize layers"
 )]
 pub(crate) use rows::{layer_norm_rows, softmax_rows};
+pub(crate) use saf_pool::saf_pool;
 pub(crate) use sort_pool::sort_pool;

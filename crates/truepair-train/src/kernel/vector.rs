@@ -69,6 +69,18 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// `sum += x`
+#[inline(always)]
+pub(crate) fn add(sum: &mut [f32], x: &[f32]) {
+    sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+}
+
+/// `sum += scale · x`
+#[inline(always)]
+pub(crate) fn add_scaled(sum: &mut [f32], scale: f32, x: &[f32]) {
+    sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += scale * x);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

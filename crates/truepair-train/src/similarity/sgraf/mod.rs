@@ -7,7 +7,6 @@ mod nodes;
 pub mod published;
 mod saf;
 mod sgr;
-mod stand_in;
 #[cfg(test)]
 mod tests;
 

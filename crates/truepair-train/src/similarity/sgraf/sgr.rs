@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use super::nodes::{NodeEncoder, NodeSettings, Nodes};
-use super::stand_in::{GraphStep, graph};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::init::Init;
-use crate::kernel::Precision;
+use crate::kernel::{GraphStep, Precision, graph};
 use crate::linear::Linear;
 use crate::mode::Mode;
 use crate::similarity::Space;

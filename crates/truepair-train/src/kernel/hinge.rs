@@ -10,8 +10,8 @@ use crate::objective::{Margins, Negatives, diagonal, off_diagonal};
 /// [`triplet`](crate::objective::triplet).
 ///
 /// The gradient of a largest hinge goes to the first of the entries that share it, and to none
-/// where the hinge is 0. Margins are constants. A score that is not a number gives a loss that is
-/// none.
+/// where the hinge is 0. Margins are constants. A NaN among the scores makes the losses NaN that it
+/// enters.
 ///
 /// # Panics
 /// If the scores are not square or a margin has another length.
@@ -103,7 +103,7 @@ impl<'a> Entries<'a> {
                 };
                 let own = |pair: usize| self.scores[pair * (self.b + 1)];
                 let score = self.scores[at];
-                let hinges = [of_row + score - own(row), of_column + score - own(column)];
+                let hinges = [score - own(row) + of_row, score - own(column) + of_column];
                 visit(at, [row, column], hinges.map(positive));
             }
         }
@@ -145,7 +145,9 @@ impl Operation for Hinge {
             Negatives::Hardest => {
                 let [rows, columns] = entries.largest();
                 let pairs = rows.iter().zip(&columns);
-                pairs.map(|(row, column)| row.hinge + column.hinge).collect()
+                pairs
+                    .map(|(row, column)| row.hinge + column.hinge)
+                    .collect()
             }
             Negatives::Mean => {
                 let mut sums = vec![0.0; b];
@@ -183,6 +185,70 @@ impl Operation for Hinge {
                     }
                 }
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::kernel::tests::{Given, Input, check_against_twin};
+
+    const BOTH: [Negatives; 2] = [Negatives::Hardest, Negatives::Mean];
+
+    #[test]
+    fn equals_its_twin_with_every_kind_of_margin() {
+        for (b, negatives) in [1, 2, 9].into_iter().flat_map(|b| BOTH.map(|n| (b, n))) {
+            let inputs = [
+                Input::scaled(&[b, b], 5.0),
+                Input::constant(&[b], (0..b).map(|i| 0.1 * i as f32).collect()),
+                Input::constant(&[b, b], (0..b * b).map(|i| (i as f32).cos()).collect()),
+            ];
+            let kinds: [fn(&[Given]) -> Margins; 3] = [
+                |_| Margins::Fixed(0.3),
+                |x| Margins::PerPair(x[1].rank()),
+                |x| Margins::PerEntry(x[2].rank()),
+            ];
+            for margins in kinds {
+                check_against_twin(
+                    &inputs,
+                    |x| hinge(x[0].rank(), &margins(x), negatives),
+                    |x| twin(x[0].rank(), &margins(x), negatives),
+                );
+            }
+        }
+    }
+
+    fn run(scores: &[f32], negatives: Negatives) -> (Vec<f32>, Vec<f32>) {
+        let b = scores.len().isqrt();
+        let scores = TensorData::new(scores.to_vec(), [b, b]);
+        let scores = Tensor::from_data(scores, &Device::flex().autodiff()).require_grad();
+        let losses = hinge(scores.clone(), &Margins::Fixed(0.2), negatives);
+        let graph = losses.clone().sum().backward();
+        let gradient: Tensor<2> = scores.grad(&graph).unwrap();
+        (
+            losses.into_data().try_into_vec().unwrap(),
+            gradient.into_data().try_into_vec().unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_first_of_equal_entries_gets_the_gradient() {
+        let (losses, gradient) = run(&[0.5; 9], Negatives::Hardest);
+        assert!(losses.iter().all(|loss| (loss - 0.4).abs() < 1e-6));
+        assert_eq!(gradient, [-2.0, 2.0, 1.0, 2.0, -2.0, 0.0, 1.0, 0.0, -2.0]);
+    }
+
+    #[test]
+    fn a_score_that_is_not_a_number_does_not_look_like_a_small_loss() {
+        for negatives in BOTH {
+            let (losses, _) = run(
+                &[0.9, f32::NAN, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.9],
+                negatives,
+            );
+            assert!(losses[0].is_nan() && losses[1].is_nan() && losses[2] == 0.0);
         }
     }
 }

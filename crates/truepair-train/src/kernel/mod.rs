@@ -6,6 +6,7 @@
 
 mod attention;
 mod graph;
+mod hinge;
 mod linear;
 pub(crate) mod matmul;
 mod node;
@@ -19,6 +20,7 @@ pub(crate) mod vector;
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
 pub(crate) use graph::{GraphStep, graph};
+pub(crate) use hinge::hinge;
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};

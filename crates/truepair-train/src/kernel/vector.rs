@@ -1,7 +1,9 @@
 //! Element-wise loops compiled for the widest vectors that the processor has.
 
 /// Runs `loops` with the widest vector instructions of this processor. What is to be vectorised
-/// must be inlined into the closure.
+/// must be inlined into the closure, and a closure of more than a line into this function: mark it
+/// `#[inline(always)]`, or it may be compiled apart, for the oldest processor. The same goes for the
+/// closures of iterator methods; a `for` loop has none.
 pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
     struct Loops<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Loops<F> {

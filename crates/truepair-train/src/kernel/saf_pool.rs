@@ -30,7 +30,8 @@ const SMALLEST: f32 = 1e-15;
 /// # Panics
 /// If a length is 0 or the lengths do not add up to `total`.
 /// # Source
-/// Diao et al., AAAI 2021, similarity attention filtration; Paranioar/SGRAF, `AttentionFiltration`.
+/// Diao et al., AAAI 2021, similarity attention filtration; Paranioar/SGRAF@a19d1a9,
+/// `AttentionFiltration` (golden `u01_saf_head`).
 pub(crate) fn saf_pool(nodes: Tensor<3>, attention: Tensor<2>, lengths: &[usize]) -> Tensor<3> {
     if !is_fused(&nodes.device()) {
         return twin(nodes, attention, lengths);
@@ -237,7 +238,7 @@ mod tests {
         // Normalized with mean 0 and variance 1 as a trained batch norm does.
         let attention = raw.map(|x| 1.0 / (1.0 + (-x / 1.00001f32.sqrt()).exp()));
         let found = saf_pool(tensor([1, 3, 2], &nodes), tensor([1, 3], &attention), &[3]);
-        for (a, b) in floats(found).iter().zip([0.846721693, 0.532036042]) {
+        for (a, b) in floats(found).iter().zip([0.846_721_7, 0.532_036_04]) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");
         }
     }

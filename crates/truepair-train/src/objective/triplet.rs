@@ -1,10 +1,10 @@
 //! Triplet ranking: the given pair must beat the batch's other pairs by a margin.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::{PairLoss, diagonal, off_diagonal};
+use super::PairLoss;
+use crate::kernel;
 
 /// Settings of the triplet objective with one fixed margin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Triplet {
     }
 }
 
-/// The margin of every hinge.
+/// The margin of every hinge: a constant, through which no gradient flows.
 #[derive(Debug, Clone)]
 pub enum Margins {
     /// One margin for all.
@@ -62,6 +62,9 @@ pub enum Margins {
 /// Rᵢⱼ = [αᵢ + Sᵢⱼ − Sᵢᵢ]₊ (image anchor)    Cᵢⱼ = [αⱼ + Sᵢⱼ − Sⱼⱼ]₊ (caption anchor)    j ≠ i
 /// Lᵢ  = maxⱼ Rᵢⱼ + maxⱼ Cⱼᵢ   or   Lᵢ = (Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ) / b   or   Lᵢ = Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ
 /// ```
+///
+/// Where several entries share the largest hinge, the first gets the gradient. A NaN among the
+/// scores makes the losses NaN that it enters.
 /// # Shapes
 /// - `scores`: `[b, b]`; returns `[b]`
 /// # Panics
@@ -70,26 +73,7 @@ pub enum Margins {
 /// Faghri et al., BMVC 2018, Eq. 5 (sum) and 6 (hardest); Huang et al., NeurIPS 2021 (mean,
 /// warm-up; soft margins). Golden `u02_ncr_losses`, `u06_vsepp_loss`.
 pub fn triplet(scores: &Tensor<2>, margins: &Margins, negatives: Negatives) -> PairLoss {
-    let b = scores.dims()[0];
-    let own = diagonal(scores);
-    let off = off_diagonal(scores);
-    let rows = scores.clone() - own.clone().reshape([b, 1]);
-    let columns = scores.clone() - own.reshape([1, b]);
-    let (rows, columns) = match margins {
-        Margins::Fixed(margin) => (rows + *margin, columns + *margin),
-        Margins::PerPair(margin) => (
-            rows + margin.clone().reshape([b, 1]),
-            columns + margin.clone().reshape([1, b]),
-        ),
-        Margins::PerEntry(margin) => (rows + margin.clone(), columns + margin.clone()),
-    };
-    let (rows, columns) = (relu(rows) * off.clone(), relu(columns) * off);
-    let (rows, columns) = match negatives {
-        Negatives::Hardest => (rows.max_dim(1), columns.max_dim(0)),
-        Negatives::Mean => (rows.mean_dim(1), columns.mean_dim(0)),
-        Negatives::Sum => (rows.sum_dim(1), columns.sum_dim(0)),
-    };
-    PairLoss(rows.reshape([b]) + columns.reshape([b]))
+    PairLoss(kernel::hinge(scores.clone(), margins, negatives))
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::kernel::vector::wide;
 /// writes to stay in a core's cache.
 const TILE_ROWS: usize = 256;
 
-/// What a step leaves for the backward pass.
+/// What a step leaves for the backward pass. `X M + 1 kᵀ` is not kept: computing it again takes as
+/// long as writing it to memory and fetching it back.
 #[derive(Debug)]
 pub(super) struct Stepped {
     /// `Eᵀ` of every pair, padded.

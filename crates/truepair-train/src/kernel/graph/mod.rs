@@ -38,9 +38,13 @@ pub(crate) struct GraphStep {
 ///   that with the second, and so on; `lengths`: nodes of each caption, at least 1
 /// - returns `[n, c, s]`
 /// # Panics
-/// If there is no step, a length is 0, or the lengths do not add up to `total`.
+/// If there is no step, a weight is not of width `s`, a length is 0, or the lengths do not add up to
+/// `total`.
 /// # Source
-/// Diao et al., AAAI 2021, similarity graph reasoning; Paranioar/SGRAF, `GraphReasoning`.
+/// Diao et al., AAAI 2021, similarity graph reasoning; Paranioar/SGRAF@a19d1a9, `GraphReasoning`
+/// (golden `u01_sgr_head`).
+/// # Deviations
+/// 1. On the CPU an entry of `E` below 1e-30 counts as 0.
 pub(crate) fn graph(
     nodes: Tensor<3>,
     lengths: &[usize],
@@ -93,10 +97,9 @@ fn twin(nodes: Tensor<3>, lengths: &[usize], steps: &[GraphStep]) -> Tensor<3> {
     });
     let first = Tensor::cat(first.collect(), 1);
     let mut places = vec![0; order.len()];
-    order
-        .iter()
-        .enumerate()
-        .for_each(|(place, &j)| places[j] = place);
+    for (place, &caption) in order.iter().enumerate() {
+        places[caption] = place;
+    }
     first.select(1, choose(places))
 }
 

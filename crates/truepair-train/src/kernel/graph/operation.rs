@@ -150,6 +150,12 @@ fn after<'a>(steps: &'a [Stepped], nodes: &'a [f32]) -> &'a [f32] {
 
 fn given<'a>(inputs: &[Array<'a>]) -> Vec<Given<'a>> {
     let [steps, s] = inputs[2].dims();
+    let width = inputs[0].dims::<3>()[2];
+    let square = |input: usize| inputs[input].shape == [steps, width, width];
+    assert!(
+        s == width && [1, 3, 5].into_iter().all(square),
+        "weights of width {width}"
+    );
     let matrix = |input: usize, step: usize| &inputs[input].values[step * s * s..][..s * s];
     let bias = |input: usize, step: usize| &inputs[input].values[step * s..][..s];
     (0..steps)

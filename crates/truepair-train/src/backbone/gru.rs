@@ -22,6 +22,31 @@ pub struct GruConfig {
     pub dim: usize,
     /// Share of embedding values dropped while training, [0, 1).
     pub dropout: f64,
+    /// Which ways captions are read.
+    pub directions: GruDirections,
+    /// What a caption becomes.
+    pub output: GruOutput,
+}
+
+/// Which ways a caption is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GruDirections {
+    /// From both ends; the states are averaged.
+    Both,
+    /// From the first token to the last.
+    Forward,
+}
+
+/// What a caption becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GruOutput {
+    /// One vector a token: the state there.
+    Words,
+    /// One vector: the state after the last step, which is at the last valid token and, for the
+    /// backward direction, at the first.
+    Last,
 }
 
 impl Default for GruConfig {
@@ -30,6 +55,8 @@ impl Default for GruConfig {
             word_dim: 300,
             dim: 1024,
             dropout: 0.4,
+            directions: GruDirections::Both,
+            output: GruOutput::Words,
         }
     }
 }
@@ -52,9 +79,11 @@ impl Default for GruConfig {
 pub struct Gru {
     embed: Param<Tensor<2>>,
     forward: Direction,
-    backward: Direction,
+    backward: Option<Direction>,
     #[module(skip)]
     dropout: f64,
+    #[module(skip)]
+    output: GruOutput,
 }
 
 /// One direction's weights; rows are stacked in the order r, z, n.
@@ -92,8 +121,12 @@ impl GruConfig {
         Ok(Gru {
             embed: init.uniform([vocabulary, self.word_dim], 0.1),
             forward: Direction::new(init, self.word_dim, self.dim),
-            backward: Direction::new(init, self.word_dim, self.dim),
+            backward: match self.directions {
+                GruDirections::Both => Some(Direction::new(init, self.word_dim, self.dim)),
+                GruDirections::Forward => None,
+            },
             dropout: self.dropout,
+            output: self.output,
         })
     }
 }
@@ -110,13 +143,28 @@ impl Gru {
         let [n, t] = ids.dims();
         let flat = ids.clone().reshape([n * t]);
         let words = mode.dropout(self.embed.val().select(0, flat), self.dropout);
-        let forward = self.forward.run(words.clone(), mask, 0..t);
-        let backward = self.backward.run(words, mask, (0..t).rev());
-        let mean = (forward + backward) / 2.0;
-        let values = unit_length(mean) * mask.clone().unsqueeze_dim(2);
+        let mut states = vec![self.forward.run(words.clone(), mask, 0..t)];
+        if let Some(backward) = &self.backward {
+            states.push(backward.run(words, mask, (0..t).rev()));
+        }
+        // Padding repeats a state, so the last one stands at the end that a direction runs to.
+        let (states, mask) = match self.output {
+            GruOutput::Words => (states, Some(mask.clone())),
+            GruOutput::Last => {
+                let ends = states.into_iter().zip([t - 1, 0]);
+                (ends.map(|(all, end)| all.narrow(1, end, 1)).collect(), None)
+            }
+        };
+        let n_directions = states.len() as f64;
+        let sum = states.into_iter().reduce(|sum, states| sum + states);
+        let mean = sum.expect("there is a forward direction") / n_directions;
+        let values = match &mask {
+            Some(mask) => unit_length(mean) * mask.clone().unsqueeze_dim(2),
+            None => unit_length(mean),
+        };
         Encoding {
             values,
-            mask: Some(mask.clone()),
+            mask,
             regions: None,
         }
     }

@@ -14,7 +14,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
-pub use gru::{Gru, GruConfig};
+pub use gru::{Gru, GruConfig, GruDirections, GruOutput};
 pub use gru_gpo::{GruGpo, GruGpoConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use region_gpo::{RegionGpo, RegionGpoConfig};

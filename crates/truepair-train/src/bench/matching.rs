@@ -91,6 +91,7 @@ fn step(size: &Size, similarity: &SimilarityConfig, setup: &Setup) -> Result<Ste
             word_dim: size.word_dim,
             dim: size.dim,
             dropout: 0.0,
+            ..GruConfig::default()
         }),
         similarity: similarity.clone(),
         describer: None,

@@ -322,6 +322,7 @@ fn golden_bidirectional_gru_and_its_gradients() {
         word_dim,
         dim,
         dropout: 0.0,
+        ..GruConfig::default()
     });
     let backbone = loaded(&config, InputShape::Tokens(vocabulary), weights);
 

@@ -5,6 +5,7 @@
 
 mod basics;
 mod cases;
+mod published;
 mod support;
 mod vse_infinity;
 mod vsrn;

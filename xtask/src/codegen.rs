@@ -18,7 +18,10 @@ const PAGES: &[(&str, Generate)] = &[
 ];
 
 /// Every generated table: its name in the documents, and what makes it.
-const TABLES: &[(&str, Generate)] = &[("formats", truepair_core::dataset::formats_table)];
+const TABLES: &[(&str, Generate)] = &[
+    ("formats", truepair_core::dataset::formats_table),
+    ("models", truepair_train::published::models_table),
+];
 
 const OPEN: &str = "<!-- generated: ";
 const CLOSE: &str = "<!-- end -->";

@@ -178,7 +178,9 @@ impl Config {
         toml::to_string(self).expect("a config is made of tables, numbers and strings")
     }
 
-    fn check(&self) -> Result<()> {
+    /// # Errors
+    /// If a setting is out of range.
+    pub(crate) fn check(&self) -> Result<()> {
         let training = &self.training;
         let adam = self.optimizer.settings();
         let rules: [(&str, f64, bool, &str); 10] = [

@@ -12,6 +12,9 @@ pub enum Error {
     /// Data, files or values that cannot be used.
     #[error(transparent)]
     Core(#[from] truepair_core::Error),
+    /// A checkpoint of another program that cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::Error),
     /// The run was asked to stop; everything up to `epoch` is saved when there is a directory.
     #[error("stopped in epoch {epoch}{}", resume_hint(.dir))]
     Stopped {

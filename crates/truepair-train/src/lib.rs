@@ -28,6 +28,7 @@ pub mod mode;
 pub mod objective;
 pub mod optimizer;
 pub mod parameters;
+pub mod published;
 pub mod reader;
 pub mod recurrent;
 mod run;

@@ -41,6 +41,16 @@ pub fn names(module: &impl Module) -> Vec<String> {
     names.out
 }
 
+/// Lengths of the axes of every parameter.
+pub fn shapes(module: &impl Module) -> BTreeMap<String, Vec<usize>> {
+    let mut shapes = Shapes {
+        path: Path::default(),
+        out: BTreeMap::new(),
+    };
+    module.visit(&mut shapes);
+    shapes.out
+}
+
 /// Replaces every parameter.
 ///
 /// # Errors
@@ -139,6 +149,26 @@ impl ModuleVisitor for Names {
 
     fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
         self.out.push(self.path.name());
+    }
+}
+
+struct Shapes {
+    path: Path,
+    out: BTreeMap<String, Vec<usize>>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.val().dims().to_vec();
+        self.out.insert(self.path.name(), shape);
     }
 }
 

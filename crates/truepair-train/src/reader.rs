@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::Error;
 use truepair_core::dataset::{Dataset, Features};
+use truepair_core::error::Place;
 use truepair_core::text::Vocabulary;
 
 use crate::backbone::InputShape;
@@ -168,6 +169,37 @@ pub fn input_shapes(
         }
     };
     Ok((shape_of(&dataset.images), caption))
+}
+
+/// Refuses data whose vectors are of other widths than those that a matcher was built for.
+///
+/// # Errors
+/// If they are; the message names the file and both widths.
+pub(crate) fn check_widths(
+    dataset: &Dataset,
+    (image, caption): (InputShape, InputShape),
+) -> Result<()> {
+    check_width(&dataset.images, "image", image)?;
+    match &dataset.caption_features {
+        Some(named) => check_width(&named.features, "caption", caption),
+        None => Ok(()),
+    }
+}
+
+fn check_width(features: &Features, side: &str, built_for: InputShape) -> Result<()> {
+    match built_for {
+        InputShape::Features { width, .. } if width != features.dim() => Err(Error::data(
+            features.path(),
+            Place::Whole,
+            format!(
+                "{side} vectors have {} numbers, but the matcher reads {width}",
+                features.dim()
+            ),
+            "extract the features as for the data that the matcher was trained on",
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 fn shape_of(features: &Features) -> InputShape {

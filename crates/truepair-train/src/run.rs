@@ -186,29 +186,12 @@ impl Run {
     pub(crate) fn write_weights(
         &self,
         peers: &[Parameters],
-        (image, caption): (InputShape, InputShape),
+        shapes: (InputShape, InputShape),
     ) -> Result<()> {
-        let Some(kept) = &self.kept else {
-            return Ok(());
-        };
-        let head = WeightsHead {
-            version: WEIGHTS_VERSION,
-            image,
-            caption,
-            peers: peers.len(),
-        };
-        let mut tensors = Tensors::default();
-        for (at, peer) in peers.iter().enumerate() {
-            for (name, values) in peer {
-                tensors.push(format!("peer_{at}.{name}"), &values.shape, &values.values);
-            }
+        match &self.kept {
+            Some(kept) => write_weights(&kept.dir, peers, shapes),
+            None => Ok(()),
         }
-        // One key: the library writes several in random order, and runs must repeat to the byte.
-        let metadata = HashMap::from([(WEIGHTS_KEY.to_owned(), json(&head))]);
-        Ok(durable::write(
-            kept.dir.join("weights.safetensors"),
-            &tensors.bytes(metadata),
-        )?)
     }
 
     /// Commits an epoch: history and events first, the checkpoint last.
@@ -282,6 +265,44 @@ impl Identity {
     }
 }
 
+/// Writes a run directory with weights from elsewhere: no history, and nothing to resume.
+pub(crate) fn write_converted(
+    dir: &Path,
+    config: &Config,
+    vocabulary: &Vocabulary,
+    peers: &[Parameters],
+    shapes: (InputShape, InputShape),
+) -> Result<()> {
+    durable::write(dir.join("config.toml"), config.to_toml().as_bytes())?;
+    vocabulary.write(dir.join("vocabulary.json"))?;
+    write_weights(dir, peers, shapes)
+}
+
+fn write_weights(
+    dir: &Path,
+    peers: &[Parameters],
+    (image, caption): (InputShape, InputShape),
+) -> Result<()> {
+    let head = WeightsHead {
+        version: WEIGHTS_VERSION,
+        image,
+        caption,
+        peers: peers.len(),
+    };
+    let mut tensors = Tensors::default();
+    for (at, peer) in peers.iter().enumerate() {
+        for (name, values) in peer {
+            tensors.push(format!("peer_{at}.{name}"), &values.shape, &values.values);
+        }
+    }
+    // One key: the library writes several in random order, and runs must repeat to the byte.
+    let metadata = HashMap::from([(WEIGHTS_KEY.to_owned(), json(&head))]);
+    Ok(durable::write(
+        dir.join("weights.safetensors"),
+        &tensors.bytes(metadata),
+    )?)
+}
+
 /// Reads the kept weights of a run directory.
 pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
     let path = dir.join("config.toml");
@@ -319,6 +340,7 @@ pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
         ledgers: Vec::new(),
         history,
         best_epoch,
+        inputs: (head.image, head.caption),
         device: device.clone(),
     })
 }

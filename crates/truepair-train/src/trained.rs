@@ -10,11 +10,12 @@ use truepair_core::text::Vocabulary;
 use truepair_core::watch::Watch;
 
 use crate::accelerator::Accelerator;
+use crate::backbone::InputShape;
 use crate::config::Config;
 use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
-use crate::reader::Reader;
+use crate::reader::{Reader, check_widths};
 use crate::run;
 use crate::session::EpochRecord;
 
@@ -33,6 +34,8 @@ pub struct Trained {
     pub history: Vec<EpochRecord>,
     /// Epoch whose weights were kept, from 0.
     pub best_epoch: usize,
+    /// The images and captions that the matchers were built for.
+    pub inputs: (InputShape, InputShape),
     /// Where the matchers live.
     pub device: Device,
 }
@@ -43,6 +46,7 @@ impl Trained {
     /// # Errors
     /// If the data set lacks what the backbones read, or a feature has another width.
     pub fn scorer(&self, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
+        check_widths(dataset, self.inputs)?;
         let max_tokens = self.config.training.max_tokens;
         let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
         if let Some(warning) = reader.warning(max_tokens) {

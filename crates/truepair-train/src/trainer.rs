@@ -20,7 +20,7 @@ use crate::matcher::{Forward, Matcher};
 use crate::mode::Mode;
 use crate::optimizer::{Adam, floats};
 use crate::parameters::{self, Parameters};
-use crate::reader::{Reader, input_shapes};
+use crate::reader::{Reader, check_widths, input_shapes};
 use crate::run::{Run, Snapshot};
 use crate::selection::Selection;
 use crate::session::{EpochRecord, Session, StepProgress};
@@ -45,6 +45,9 @@ pub fn train(
         true => Some(vocabulary_of(train)?),
         false => None,
     };
+    if let Some(dev) = dev {
+        check_widths(dev, input_shapes(train, vocabulary.as_ref())?)?;
+    }
     let selection = Selection::new(train, dev, config, seed)?;
     let kept = selection.training_split(train);
     let max_tokens = config.training.max_tokens;
@@ -511,6 +514,7 @@ impl<'a> Trainer<'a> {
         let best = self
             .best
             .expect("a run has at least one epoch, and its first is the best");
+        let inputs = input_shapes(self.data, self.vocabulary.as_ref())?;
         let mut peers = Vec::new();
         let mut ledgers = Vec::new();
         for (peer, weights) in self.peers.into_iter().zip(best.weights) {
@@ -525,6 +529,7 @@ impl<'a> Trainer<'a> {
             config: self.config.clone(),
             vocabulary: self.vocabulary,
             device: self.plain_device,
+            inputs,
             peers,
             ledgers,
             history: self.history,

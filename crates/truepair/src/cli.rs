@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Train(Box<command::train::TrainArgs>),
     /// Measure retrieval of a run, a score matrix or embeddings.
     Eval(command::eval::EvalArgs),
+    /// Make a run directory of a published PyTorch checkpoint.
+    Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.
     Bench(command::bench::BenchArgs),
 }

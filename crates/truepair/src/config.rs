@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -46,6 +47,27 @@ impl ConfigArgs {
             _ => anyhow!("configuration: {}", explain(error.message())),
         })
     }
+}
+
+/// `base` with every `--set` on top, in order.
+///
+/// # Errors
+/// If an assignment cannot be understood, or a key or value does not exist; the nearest existing
+/// name is in the message.
+pub(crate) fn changed<T: Serialize + DeserializeOwned>(base: &T, sets: &[String]) -> Result<T> {
+    const KEPT: &str = "the configuration cannot be kept as TOML";
+    let mut table = Table::try_from(base).context(KEPT)?;
+    for assignment in sets {
+        apply(&mut table, assignment)?;
+    }
+    let merged = toml::to_string(&table).context(KEPT)?;
+    toml::from_str(&merged).map_err(|error| anyhow!("configuration: {}", explain(error.message())))
+}
+
+/// Whether one of the assignments is of `key`.
+pub(crate) fn sets_key(sets: &[String], key: &str) -> bool {
+    let names = sets.iter().filter_map(|set| set.split_once('='));
+    names.into_iter().any(|(name, _)| name.trim() == key)
 }
 
 /// The text of the configuration file, empty without one.
@@ -241,6 +263,17 @@ mod tests {
             (config.epochs, config.strategy),
             (3, Strategy::Plain {})
         ));
+    }
+
+    #[test]
+    fn assignments_change_a_configuration_that_is_there() {
+        let base = toml::Table::from_iter([("epochs".to_owned(), Value::Integer(3))]);
+        let sets = ["strategy.kind = plain", "epochs=5"].map(str::to_owned);
+        let merged = changed(&base, &sets).unwrap();
+        assert_eq!(merged["epochs"].as_integer(), Some(5));
+        assert_eq!(merged["strategy"]["kind"].as_str(), Some("plain"));
+        assert!(changed(&base, &["epochs".to_owned()]).is_err());
+        assert!(sets_key(&sets, "strategy.kind") && !sets_key(&sets, "strategy"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use truepair_core::dataset::{Dataset, ReadOptions};
+use truepair_core::dataset::{CaptionFeatures, Dataset, ReadOptions};
 use truepair_core::durable;
 use truepair_core::metric::{Protocol, Report, TrainingNoise, evaluate};
 use truepair_core::noise::{Manifest, NoiseSpec};
@@ -17,6 +17,8 @@ use crate::progress::Bars;
 
 const JOB: &str = "job.json";
 const MANIFEST: &str = "manifest.json";
+/// Where a converted run's weights come from; such a run has no job.
+pub(crate) const PROVENANCE: &str = "provenance.json";
 
 /// What a run was started with; enough to go on with it and to evaluate it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ impl Job {
         let file = run.join(JOB);
         let place = file.display();
         let text = std::fs::read_to_string(&file).with_context(|| {
-            format!("{place}: cannot read (give the folder that `truepair train --out` made)")
+            format!("{place}: cannot read (give the folder that `truepair train --out` or `truepair convert --out` made)")
         })?;
         serde_json::from_str(&text)
             .with_context(|| format!("{place}: is damaged (restore it, or train again)"))
@@ -66,6 +68,29 @@ impl Job {
             ),
         }
     }
+}
+
+/// The data of a run and how it is read: `given` instead of what it was trained on.
+///
+/// # Errors
+/// If the run's job cannot be read, or a converted run is given no data.
+pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, ReadOptions)> {
+    if !run.join(PROVENANCE).exists() {
+        let job = Job::load(run)?;
+        return Ok((given.map_or(job.data, Path::to_path_buf), job.read));
+    }
+    let Some(data) = given else {
+        bail!(
+            "{}: was converted from a checkpoint and comes without data (add --data PATH)",
+            run.display()
+        )
+    };
+    // Published models read the captions' texts.
+    let read = ReadOptions {
+        caption_features: CaptionFeatures::None,
+        ..ReadOptions::default()
+    };
+    Ok((data.to_path_buf(), read))
 }
 
 /// Writes `value` as JSON into the run directory.

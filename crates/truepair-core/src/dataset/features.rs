@@ -109,6 +109,11 @@ impl Features {
         }
     }
 
+    /// The file of the first stored row, for messages.
+    pub fn path(&self) -> &Path {
+        &self.parts[0].path
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.selection

@@ -3,31 +3,9 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use truepair_train::parameters::{self, Parameters, Values};
+use truepair_train::published::Names;
 
 use crate::support::{Golden, assert_close, vector};
-
-/// Our parameter names with those of the source's `state_dict`.
-pub(crate) type Names = Vec<(String, String)>;
-
-/// Pairs of names that differ in their prefix alone, for instance a layer's weight and bias.
-pub(crate) fn renamed(ours: &str, theirs: &str, parts: &[&str]) -> Names {
-    (parts.iter())
-        .map(|part| (format!("{ours}.{part}"), format!("{theirs}.{part}")))
-        .collect()
-}
-
-pub(crate) const DENSE: [&str; 2] = ["weight", "bias"];
-pub(crate) const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-
-/// One direction of a recurrent layer; `suffix` is empty or `_reverse`.
-pub(crate) fn recurrent(ours: &str, theirs: &str, suffix: &str) -> Names {
-    (["weight_ih", "weight_hh", "bias_ih", "bias_hh"].iter())
-        .map(|part| {
-            let theirs = format!("{theirs}.{part}_l0{suffix}");
-            (format!("{ours}.{part}"), theirs)
-        })
-        .collect()
-}
 
 pub(crate) fn weights(golden: &Golden, names: &Names) -> Parameters {
     (names.iter())

@@ -5,6 +5,7 @@
 
 mod basics;
 mod cases;
+mod published;
 mod sgraf;
 mod support;
 mod vse_infinity;

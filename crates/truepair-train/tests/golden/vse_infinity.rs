@@ -10,35 +10,10 @@ use truepair_train::kernel::Precision;
 use truepair_train::mode::Mode;
 use truepair_train::objective::{Margins, Negatives, triplet};
 use truepair_train::parameters;
+use truepair_train::published::vse_infinity::{caption_names, image_names, pool_names};
 
-use crate::cases::{DENSE, NORM, Names, check_case, check_running, recurrent, renamed, weights};
+use crate::cases::{check_case, check_running, weights};
 use crate::support::{Golden, assert_close, device, loaded, vector};
-
-/// `prefix` and `theirs` are empty or end with a point.
-fn gpo_names(prefix: &str, theirs: &str) -> Names {
-    let gru = format!("{theirs}gru");
-    let mut names = recurrent(&format!("{prefix}forward"), &gru, "");
-    names.extend(recurrent(&format!("{prefix}backward"), &gru, "_reverse"));
-    names.push((format!("{prefix}score"), format!("{theirs}linear.weight")));
-    names
-}
-
-fn image_names() -> Names {
-    let mut names = renamed("fc", "fc", &DENSE);
-    names.extend(renamed("first", "mlp.layers.0", &DENSE));
-    names.extend(renamed("norm", "mlp.bns.0", &NORM));
-    names.extend(renamed("second", "mlp.layers.1", &DENSE));
-    names.extend(gpo_names("pool.", "gpool."));
-    names
-}
-
-fn text_names() -> Names {
-    let mut names = vec![("embed".to_owned(), "embed.weight".to_owned())];
-    names.extend(recurrent("forward", "rnn", ""));
-    names.extend(recurrent("backward", "rnn", "_reverse"));
-    names.extend(gpo_names("pool.", "gpool."));
-    names
-}
 
 /// 1 for the first `lengths` places of `m`, `[n, m]`.
 fn prefix_mask(lengths: &[i64], m: usize) -> Tensor<2> {
@@ -51,7 +26,7 @@ fn prefix_mask(lengths: &[i64], m: usize) -> Tensor<2> {
 #[test]
 fn golden_generalized_pooling_and_its_gradients() {
     let golden = Golden::open("u06_gpo.safetensors");
-    let names = gpo_names("", "");
+    let names = pool_names();
     let mut init = Init::new(Seed(0).stream("init", &[]), device(), Precision::F32);
     let gpo = parameters::import(Gpo::new(&mut init), weights(&golden, &names)).unwrap();
     let features: Tensor<3> = golden.tensor("in.features");
@@ -136,7 +111,7 @@ fn golden_vse_infinity_text_encoder_and_its_gradients() {
         dim: golden.shape("w.rnn.weight_hh_l0")[1],
         token_change: 0.2,
     });
-    let names = text_names();
+    let names = caption_names();
     // The table's last row is the mask token's, which is no word of the vocabulary here.
     let backbone = loaded(
         &config,

@@ -9,47 +9,10 @@ use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
 use truepair_train::mode::Mode;
 use truepair_train::parameters;
+use truepair_train::published::vsrn::{describer_names, image_names};
 
-use crate::cases::{DENSE, NORM, Names, check_case, check_running, recurrent, renamed, weights};
+use crate::cases::{check_case, check_running, weights};
 use crate::support::{Golden, assert_close, device, loaded, vector};
-
-fn image_names(config: &RegionGraphConfig) -> Names {
-    let mut names = renamed("fc", "fc", &DENSE);
-    for layer in 0..config.layers {
-        let (ours, theirs) = (
-            format!("relations.{layer}"),
-            format!("Rs_GCN_{}", layer + 1),
-        );
-        for (part, official) in [
-            ("theta", "theta"),
-            ("phi", "phi"),
-            ("value", "g"),
-            ("out", "W.0"),
-        ] {
-            let (ours, theirs) = (format!("{ours}.{part}"), format!("{theirs}.{official}"));
-            names.extend(renamed(&ours, &theirs, &DENSE));
-        }
-        let (ours, theirs) = (format!("{ours}.norm"), format!("{theirs}.W.1"));
-        names.extend(renamed(&ours, &theirs, &NORM));
-    }
-    names.extend(recurrent("gru", "img_rnn", ""));
-    if config.batch_norm_state {
-        names.extend(renamed("norm", "bn", &NORM));
-    }
-    names
-}
-
-fn describer_names() -> Names {
-    let mut names = renamed("project", "encoder.vid2hid", &DENSE);
-    names.extend(recurrent("encoder", "encoder.rnn", ""));
-    names.push(("embed".into(), "decoder.embedding.weight".into()));
-    names.extend(renamed("attention", "decoder.attention.linear1", &DENSE));
-    let score = "decoder.attention.linear2.weight";
-    names.push(("attention_score".into(), score.into()));
-    names.extend(recurrent("decoder", "decoder.rnn", ""));
-    names.extend(renamed("out", "decoder.out", &DENSE));
-    names
-}
 
 fn check_image_encoder(file: &str, normalize_projection: bool, batch_norm_state: bool) {
     let golden = Golden::open(file);

@@ -16,12 +16,14 @@ use crate::accelerator;
 use crate::audit::frozen;
 use crate::progress::Bars;
 use crate::render::{self, Form, Retrieval};
-use crate::run_folder::{self, Job};
+use crate::run_folder;
 
 const EXAMPLES: &str = "\
 Examples:
   truepair eval runs/ncr
       The test split of the data that the run was trained on.
+  truepair eval runs/vsrn --data f30k_precomp/ --split test
+      Other data than the run was trained on; a converted checkpoint needs it.
   truepair eval --embeddings images.npy captions.npy
       Cosine of two matrices; caption rows follow their images evenly, for instance five each.
   truepair eval --embeddings images.npy captions.npy --pairs pairs.csv --folds 5
@@ -72,7 +74,7 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Subject {
-    /// Run directory that `truepair train` wrote.
+    /// Run directory that `truepair train` or `truepair convert` wrote.
     run: Option<PathBuf>,
 
     /// Score matrix [images, captions] (.npy), larger = more similar.
@@ -174,13 +176,13 @@ fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<
 }
 
 fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
-    let job = Job::load(run)?;
+    let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
     let trained = truepair_train::load(run, accelerator::chosen())?;
     let options = ReadOptions {
         split: args.split.clone(),
-        ..job.read
+        ..read
     };
-    let dataset = crate::data::open(args.data.as_deref().unwrap_or(&job.data), &options, bars)?;
+    let dataset = crate::data::open(&data, &options, bars)?;
     let noise = run_folder::training_noise(run)?;
     run_folder::measure(&trained, &dataset, noise, args.folds, bars)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod inspect;
@@ -52,5 +53,6 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Command::Train(args) => train::run(args, form),
         Command::Eval(args) => eval::run(args, form),
         Command::Bench(args) => bench::run(args, form),
+        Command::Convert(args) => convert::run(args, form),
     }
 }

@@ -386,3 +386,48 @@ fn a_damaged_run() {
         fs::write(&path, whole).unwrap();
     }
 }
+
+/// Replaces an array by one of `n` rows of 8 numbers.
+fn narrow(path: &Path, n: usize) {
+    files::npy(path, "<f4", &[n, 8], &[1; 4].repeat(n * 8));
+}
+
+#[test]
+fn vectors_of_another_width_than_the_matcher_reads() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    for split in ["train", "dev", "test"] {
+        files::precomp(&home.join("data"), split, 30);
+    }
+    let refused = |args: &[&str], name: &str, side: &str| {
+        let done = truepair(home, args);
+        assert_eq!(
+            (done.code, done.out.as_str()),
+            (Some(2), ""),
+            "{}",
+            done.err
+        );
+        for part in [name, side, "8 numbers", "reads 16"] {
+            assert!(done.err.contains(part), "`{part}` is not in: {}", done.err);
+        }
+    };
+    let train = [
+        "train",
+        "data",
+        "--out",
+        "run",
+        "--set",
+        "training.epochs=1",
+    ];
+    let dev = home.join("data/dev_ims.npy");
+    narrow(&dev, 30);
+    refused(&train, "dev_ims.npy", "image vectors");
+    assert!(!home.join("run").exists());
+
+    files::precomp(&home.join("data"), "dev", 30);
+    assert_eq!(truepair(home, &train).code, Some(0));
+    narrow(&home.join("data/test_caps_near.npy"), 150);
+    refused(&["eval", "run"], "test_caps_near.npy", "caption vectors");
+    narrow(&home.join("data/test_ims.npy"), 30);
+    refused(&["eval", "run"], "test_ims.npy", "image vectors");
+}

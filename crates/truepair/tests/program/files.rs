@@ -68,6 +68,41 @@ pub(crate) fn precomp(folder: &Path, split: &str, n_images: usize) {
     fs::write(folder.join(format!("{split}_ids.txt")), ids).unwrap();
 }
 
+/// Writes a safetensors file of `f32` tensors with small numbers in them.
+pub(crate) fn safetensors(path: &Path, tensors: &[(String, Vec<usize>)]) {
+    let mut rng = Seed(6).stream("weights", &[]);
+    let (mut header, mut bytes) = (serde_json::Map::new(), Vec::new());
+    for (name, shape) in tensors {
+        let start = bytes.len();
+        for _ in 0..shape.iter().product() {
+            bytes.extend((0.3 * normal(&mut rng) as f32).to_le_bytes());
+        }
+        let entry = serde_json::json!({
+            "dtype": "F32", "shape": shape, "data_offsets": [start, bytes.len()],
+        });
+        header.insert(name.clone(), entry);
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&length[..], &header, &bytes].concat()).unwrap();
+}
+
+/// Writes a vocabulary of the four special words and `words`.
+pub(crate) fn vocabulary(path: &Path, words: &[&str]) {
+    let special = ["<pad>", "<start>", "<end>", "<unk>"];
+    let numbered = || special.iter().chain(words).enumerate();
+    let numbers: serde_json::Map<_, _> = (numbered())
+        .map(|(number, word)| ((*word).to_owned(), number.into()))
+        .collect();
+    let texts: serde_json::Map<_, _> = (numbered())
+        .map(|(number, word)| (number.to_string(), (*word).into()))
+        .collect();
+    let stored = serde_json::json!({
+        "word2idx": numbers, "idx2word": texts, "idx": special.len() + words.len(),
+    });
+    fs::write(path, serde_json::to_vec(&stored).unwrap()).unwrap();
+}
+
 /// Changes one line of a text file, counted from 1.
 pub(crate) fn set_line(path: &Path, number: usize, line: &[u8]) {
     let text = fs::read(path).unwrap();

@@ -1,0 +1,68 @@
+//! SCAN: words that attend to regions or regions that attend to words.
+
+use super::encoders;
+use super::settings::Settings;
+use super::state::State;
+use super::{Found, Model, REGIONS, alone};
+use crate::backbone::{BackboneConfig, GruOutput};
+use crate::error::Result;
+use crate::kernel::RawNorm;
+use crate::matcher::MatcherConfig;
+use crate::similarity::{ScanConfig, SimilarityConfig};
+
+pub(super) const MODEL: Model = Model {
+    name: "scan",
+    summary: "SCAN, text to image or image to text (Lee et al., ECCV 2018)",
+    source: "kuanghuei/SCAN@8063557",
+    networks: &["model"],
+    parts: &["img_enc", "txt_enc"],
+    extra_words: 0,
+    strategy: alone,
+    infer,
+    names: |config| encoders::names(config, "fc", "rnn"),
+    unread: |_, _| false,
+};
+
+fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
+    encoders::require_unit_length(settings)?;
+    Ok(Found {
+        matcher: MatcherConfig {
+            image: BackboneConfig::RegionLinear(encoders::image(state, "fc")),
+            caption: BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Words)),
+            similarity: SimilarityConfig::Scan(similarity(settings)?),
+            describer: None,
+        },
+        width: state.axis("img_enc.fc.weight", 1),
+        regions: REGIONS,
+    })
+}
+
+/// The source's words for the normalization of inner products are ours.
+pub(super) fn raw_norm(settings: &mut Settings<'_>) -> Result<RawNorm> {
+    settings.word(
+        "raw_feature_norm",
+        "matcher.similarity.raw_norm",
+        "clipped_l2norm",
+        str::to_owned,
+    )
+}
+
+fn similarity(settings: &mut Settings<'_>) -> Result<ScanConfig> {
+    let lower = |word: &str| word.to_ascii_lowercase();
+    let pooling = |word: &str| match word {
+        "LogSumExp" => "log-sum-exp".to_owned(),
+        other => other.to_ascii_lowercase(),
+    };
+    Ok(ScanConfig {
+        direction: settings.word("cross_attn", "matcher.similarity.direction", "t2i", lower)?,
+        raw_norm: raw_norm(settings)?,
+        smooth: settings.number("lambda_softmax", "matcher.similarity.smooth", 9.0)?,
+        pooling: settings.word(
+            "agg_func",
+            "matcher.similarity.pooling",
+            "LogSumExp",
+            pooling,
+        )?,
+        lambda_lse: settings.number("lambda_lse", "matcher.similarity.lambda_lse", 6.0)?,
+    })
+}

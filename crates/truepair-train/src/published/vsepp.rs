@@ -1,0 +1,64 @@
+//! VSE++: one projected vector an image and the last state of a GRU.
+
+use super::encoders;
+use super::settings::Settings;
+use super::state::State;
+use super::{Found, Model, alone};
+use crate::backbone::{BackboneConfig, GruOutput};
+use crate::error::Result;
+use crate::matcher::MatcherConfig;
+use crate::similarity::SimilarityConfig;
+
+pub(super) const MODEL: Model = Model {
+    name: "vsepp",
+    summary: "VSE++ on precomputed features (Faghri et al., BMVC 2018)",
+    source: "fartashf/vsepp@dae4e1c",
+    networks: &["model"],
+    parts: &["img_enc", "txt_enc"],
+    extra_words: 0,
+    strategy: alone,
+    infer,
+    names: |config| encoders::names(config, "fc", "rnn"),
+    unread: |_, _| false,
+};
+
+fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
+    settings.require("no_imgnorm", false, "images keep their length")?;
+    Ok(Found {
+        matcher: MatcherConfig {
+            image: BackboneConfig::RegionLinear(encoders::image(state, "fc")),
+            caption: BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Last)),
+            similarity: measure(settings)?,
+            describer: None,
+        },
+        width: state.axis("img_enc.fc.weight", 1),
+        regions: 1,
+    })
+}
+
+/// The source's `measure`; our `order` takes absolute values by itself, as `use_abs` asks for.
+pub(super) fn measure(settings: &mut Settings<'_>) -> Result<SimilarityConfig> {
+    let measure = settings.word(
+        "measure",
+        "matcher.similarity.kind",
+        "cosine",
+        str::to_owned,
+    )?;
+    match measure {
+        Measure::Cosine => {
+            settings.require("use_abs", false, "cosines are not of absolute values")?;
+            Ok(SimilarityConfig::Cosine(Default::default()))
+        }
+        Measure::Order => {
+            settings.require("use_abs", true, "`order` is of absolute values only")?;
+            Ok(SimilarityConfig::Order(Default::default()))
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Measure {
+    Cosine,
+    Order,
+}

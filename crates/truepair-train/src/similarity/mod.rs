@@ -5,14 +5,18 @@
 //! streams then works on vectors; the others score encoded items tile by tile.
 
 mod cosine;
+mod imram;
 mod order;
+mod scan;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 pub use cosine::{Cosine, CosineConfig};
+pub use imram::{Imram, ImramConfig, ImramMode};
 pub use order::{Order, OrderConfig};
+pub use scan::{Direction, Scan, ScanConfig};
 
 use crate::encoding::Encoding;
 use crate::error::Result;
@@ -38,6 +42,7 @@ macro_rules! similarities {
         }
 
         /// A built similarity.
+        #[expect(clippy::large_enum_variant, reason = "a matcher holds one of them")]
         #[derive(Module, Debug)]
         pub enum Similarity {
             $(#[doc = concat!("`", $name, "`.")] $variant($module),)*
@@ -86,5 +91,7 @@ macro_rules! similarities {
 
 similarities! {
     Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
+    Imram(ImramConfig => Imram) = "imram", "Iterative matching: cross attention in steps, between which queries take up what they saw.";
     Order(OrderConfig => Order) = "order", "How little a caption says that its image does not show; not an inner product.";
+    Scan(ScanConfig => Scan) = "scan", "Stacked cross attention: words attend to regions or regions to words.";
 }

@@ -4,4 +4,6 @@
 //! folder in the environment variable `TRUEPAIR_GOLDEN`.
 
 mod basics;
+mod imram;
+mod scan;
 mod support;

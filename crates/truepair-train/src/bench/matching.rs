@@ -8,11 +8,12 @@ use super::{Setup, Step, Workload, random};
 use crate::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
 use crate::encoding::Input;
 use crate::error::Result;
+use crate::kernel::Pooling;
 use crate::matcher::{Matcher, MatcherConfig};
 use crate::mode::Mode;
 use crate::objective::Triplet;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
-use crate::similarity::{SgrConfig, SimilarityConfig};
+use crate::similarity::{ScanConfig, SgrConfig, SimilarityConfig};
 
 struct Size {
     name: &'static str,
@@ -88,7 +89,14 @@ fn rows(size: &Size) -> Vec<(&'static str, SimilarityConfig, f64)> {
         dropout: 0.0,
         ..SgrConfig::default()
     };
+    let scan = ScanConfig {
+        pooling: Pooling::Mean,
+        ..ScanConfig::default()
+    };
+    // Raw products once; a product of each word's weights with the image's Gram matrix.
+    let gram = regions * tokens * (dim + regions);
     vec![
+        ("scan_t2i", SimilarityConfig::Scan(scan), gram as f64),
         (
             "vse",
             SimilarityConfig::Cosine(Default::default()),

@@ -1,11 +1,25 @@
 //! Attention weights of one item's vectors over another's, as SCAN defines them.
 
-use serde::{Deserialize, Serialize};
+mod block;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;
+mod tile;
 
+pub(crate) use block::Block;
+use serde::{Deserialize, Serialize};
+pub(crate) use tile::{Room, Tile};
+
+use super::segment;
 use super::vector::exp;
 
 const SLOPE: f32 = 0.1;
 const GUARD: f32 = 1e-8;
+
+/// Up to this inverse temperature, exponentials of attention of at most 1 need no shift: they and
+/// the squared length of a context stay far inside the range of `f32`.
+const UNSHIFTED: f32 = 20.0;
 
 /// How raw inner products are normalized over the queries of each context before the softmax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,8 +49,18 @@ pub enum RawNorm {
 }
 
 impl RawNorm {
-    fn clips(self) -> bool {
-        matches!(self, Self::ClippedL2 | Self::ClippedL1 | Self::Clipped)
+    /// Slope of the leaky ReLU; 1 makes it the identity.
+    #[inline(always)]
+    pub(crate) fn slope(self) -> f32 {
+        match self {
+            Self::ClippedL2 | Self::ClippedL1 | Self::Clipped => SLOPE,
+            Self::L2 | Self::L1 | Self::Softmax | Self::Plain => 1.0,
+        }
+    }
+
+    /// Whether normalized values are in [-1, 1] whatever the raw ones are.
+    fn is_bounded(self) -> bool {
+        !matches!(self, Self::Clipped | Self::Plain)
     }
 }
 
@@ -54,272 +78,228 @@ pub(crate) struct Attention {
     pub(crate) smooth: f32,
 }
 
-/// A block `[contexts, queries]` in a buffer whose rows start `stride` apart.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Block {
-    pub(crate) contexts: usize,
-    pub(crate) queries: usize,
-    pub(crate) stride: usize,
-}
-
-impl Block {
-    fn row(self, context: usize) -> std::ops::Range<usize> {
-        context * self.stride..context * self.stride + self.queries
-    }
-}
-
 impl Attention {
-    /// Weights of `block` from its raw inner products; both buffers are laid out alike. Inline it
+    /// Numerators `exp(λ a − shift)` of the softmax of every column, where a column's shift is 0
+    /// or its largest `λ a`, and their sums over contexts.
+    ///
+    /// `norms` receives what [`numerators_backward`](Self::numerators_backward) needs, one number
+    /// a context and item. Inline it into [`wide`](super::vector::wide).
+    #[inline(always)]
+    pub(crate) fn numerators(
+        self,
+        tile: Tile<'_>,
+        raw: &[f32],
+        norms: &mut [f32],
+        out: &mut [f32],
+        sums: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (columns, items) = (tile.columns(), tile.items());
+        let shifted = !self.norm.is_bounded() || self.smooth > UNSHIFTED;
+        let sums = &mut sums[..columns];
+        sums.fill(0.0);
+        for context in 0..tile.contexts {
+            let raw = &raw[context * tile.raw_stride..][..columns];
+            let out = &mut out[context * tile.stride..][..columns];
+            let norms = &mut norms[context * items..][..items];
+            self.norms(tile, raw, norms, room);
+            self.logits(tile, raw, norms, out, room);
+            if !shifted {
+                exponentiate(out, sums);
+            }
+        }
+        if shifted {
+            let largest = &mut room.terms[..columns];
+            shift(tile, out, largest);
+            for row in out.chunks_mut(tile.stride).take(tile.contexts) {
+                exponentiate(&mut row[..columns], sums);
+            }
+        }
+    }
+
+    /// Turns the gradient by `λ a` into the gradient by the raw inner products, in place. Inline it
     /// into [`wide`](super::vector::wide).
     #[inline(always)]
-    pub(crate) fn weights(self, block: Block, raw: &[f32], weights: &mut [f32]) {
-        for context in 0..block.contexts {
-            let out = &mut weights[block.row(context)];
-            out.copy_from_slice(&raw[block.row(context)]);
-            if self.norm.clips() {
-                out.iter_mut().for_each(|x| *x = leaky(*x));
-            }
-            self.normalize(out);
-            out.iter_mut().for_each(|x| *x *= self.smooth);
-        }
-        for start in (0..block.queries).step_by(LANES) {
-            softmax_over_contexts(block, start, weights);
-        }
-    }
-
-    #[inline(always)]
-    fn normalize(self, row: &mut [f32]) {
-        let scale = match self.norm {
-            RawNorm::Clipped | RawNorm::Plain => return,
-            RawNorm::ClippedL2 | RawNorm::L2 => length(row) + GUARD,
-            RawNorm::ClippedL1 | RawNorm::L1 => row.iter().map(|x| x.abs()).sum::<f32>() + GUARD,
-            RawNorm::Softmax => {
-                let largest = row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
-                row.iter_mut().for_each(|x| *x = exp(*x - largest));
-                row.iter().sum()
-            }
-        };
-        let inverse = 1.0 / scale;
-        row.iter_mut().for_each(|x| *x *= inverse);
-    }
-
-    /// Turns the gradient by the weights into the gradient by the raw inner products, in place.
-    #[inline(always)]
-    pub(crate) fn backward(self, block: Block, raw: &[f32], weights: &[f32], gradient: &mut [f32]) {
-        for start in (0..block.queries).step_by(LANES) {
-            softmax_backward(block, start, weights, gradient);
-        }
-        for context in 0..block.contexts {
-            let range = block.row(context);
-            self.normalize_backward(&raw[range.clone()], &mut gradient[range]);
+    pub(crate) fn numerators_backward(
+        self,
+        tile: Tile<'_>,
+        raw: &[f32],
+        norms: &[f32],
+        gradient: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (columns, items) = (tile.columns(), tile.items());
+        for context in 0..tile.contexts {
+            let at = context * tile.raw_stride;
+            let (raw, gradient) = (&raw[at..][..columns], &mut gradient[at..][..columns]);
+            let norms = &norms[context * items..][..items];
+            self.logits_backward(tile, raw, norms, gradient, room);
         }
     }
 
-    /// `gradient` holds the derivative by `λ a`; afterwards by the raw row.
+    /// What normalizes one context's raw values over the queries of each item: a length, a sum of
+    /// magnitudes, or the logarithm of a sum of exponentials.
     #[inline(always)]
-    fn normalize_backward(self, raw: &[f32], gradient: &mut [f32]) {
-        gradient.iter_mut().for_each(|g| *g *= self.smooth);
-        let clip = |x: f32| if self.norm.clips() { leaky(x) } else { x };
+    fn norms(self, tile: Tile<'_>, raw: &[f32], norms: &mut [f32], room: &mut Room) {
+        let slope = self.norm.slope();
+        let terms = room.terms.iter_mut().zip(raw);
         match self.norm {
-            RawNorm::Clipped | RawNorm::Plain => {}
+            RawNorm::Clipped | RawNorm::Plain => norms.fill(1.0),
             RawNorm::ClippedL2 | RawNorm::L2 => {
-                let along: f32 = pairs(raw, gradient).map(|(x, g)| clip(x) * g).sum();
-                let norm = raw.iter().map(|x| clip(*x) * clip(*x)).sum::<f32>().sqrt();
-                let inverse = 1.0 / (norm + GUARD);
-                let pull = if norm > 0.0 {
-                    along * inverse / norm
-                } else {
-                    0.0
-                };
-                for (x, g) in raw.iter().zip(gradient.iter_mut()) {
-                    *g = (*g - clip(*x) * pull) * inverse;
-                }
+                terms.for_each(|(t, x)| *t = leaky(*x, slope) * leaky(*x, slope));
+                segment::sums(&room.terms, tile.segments(), norms);
+                norms.iter_mut().for_each(|x| *x = x.sqrt());
             }
             RawNorm::ClippedL1 | RawNorm::L1 => {
-                let along: f32 = pairs(raw, gradient).map(|(x, g)| clip(x) * g).sum();
-                let inverse = 1.0 / (raw.iter().map(|x| clip(*x).abs()).sum::<f32>() + GUARD);
-                for (x, g) in raw.iter().zip(gradient.iter_mut()) {
-                    let sign = if *x == 0.0 { 0.0 } else { x.signum() };
-                    *g = (*g - sign * along * inverse) * inverse;
+                terms.for_each(|(t, x)| *t = leaky(*x, slope).abs());
+                segment::sums(&room.terms, tile.segments(), norms);
+            }
+            RawNorm::Softmax => {
+                for (largest, (start, n)) in room.items.iter_mut().zip(tile.segments()) {
+                    let own = raw[start..start + n].iter();
+                    *largest = own.fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+                }
+                segment::spread(&room.items, tile.segments(), &mut room.factors);
+                let terms = terms.zip(&room.factors);
+                terms.for_each(|((t, x), largest)| *t = exp(x - largest));
+                segment::sums(&room.terms, tile.segments(), norms);
+                let norms = norms.iter_mut().zip(&room.items);
+                norms.for_each(|(norm, largest)| *norm = largest + norm.ln());
+            }
+        }
+    }
+
+    /// `λ a` of one context's raw values.
+    #[inline(always)]
+    fn logits(self, tile: Tile<'_>, raw: &[f32], norms: &[f32], out: &mut [f32], room: &mut Room) {
+        let (smooth, slope) = (self.smooth, self.norm.slope());
+        if self.norm == RawNorm::Softmax {
+            segment::spread(norms, tile.segments(), &mut room.factors);
+            for ((out, x), norm) in out.iter_mut().zip(raw).zip(&room.factors) {
+                *out = smooth * exp(x - norm);
+            }
+            return;
+        }
+        self.inverses(norms, &mut room.items);
+        segment::spread(&room.items, tile.segments(), &mut room.factors);
+        for ((out, x), inverse) in out.iter_mut().zip(raw).zip(&room.factors) {
+            *out = smooth * inverse * leaky(*x, slope);
+        }
+    }
+
+    #[inline(always)]
+    fn inverses(self, norms: &[f32], out: &mut [f32]) {
+        let unit = matches!(self.norm, RawNorm::Clipped | RawNorm::Plain);
+        for (out, norm) in out.iter_mut().zip(norms) {
+            *out = if unit { 1.0 } else { 1.0 / (norm + GUARD) };
+        }
+    }
+
+    /// Of one context: `gradient` holds the derivative by `λ a`, afterwards by the raw values.
+    #[inline(always)]
+    fn logits_backward(
+        self,
+        tile: Tile<'_>,
+        raw: &[f32],
+        norms: &[f32],
+        gradient: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (smooth, slope) = (self.smooth, self.norm.slope());
+        let Room {
+            terms,
+            factors,
+            items,
+        } = room;
+        let segments = || tile.segments();
+        let values = || raw.iter().zip(gradient.iter());
+        match self.norm {
+            RawNorm::Clipped | RawNorm::Plain => {
+                for (g, x) in gradient.iter_mut().zip(raw) {
+                    *g *= smooth * kink(*x, slope);
                 }
             }
             RawNorm::Softmax => {
-                let largest = raw.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
-                let total: f32 = raw.iter().map(|x| exp(*x - largest)).sum();
-                let share = |x: f32| exp(x - largest) / total;
-                let along: f32 = pairs(raw, gradient).map(|(x, g)| share(x) * g).sum();
-                for (x, g) in raw.iter().zip(gradient.iter_mut()) {
-                    *g = share(*x) * (*g - along);
+                segment::spread(norms, segments(), factors);
+                let shares = terms.iter_mut().zip(&*factors).zip(values());
+                shares.for_each(|((t, norm), (x, g))| *t = exp(x - norm) * g);
+                segment::sums(terms, segments(), items);
+                segment::spread(items, segments(), terms);
+                let along = terms.iter().zip(&*factors);
+                for ((g, x), (along, norm)) in gradient.iter_mut().zip(raw).zip(along) {
+                    *g = smooth * exp(x - norm) * (*g - along);
+                }
+            }
+            RawNorm::ClippedL2 | RawNorm::L2 | RawNorm::ClippedL1 | RawNorm::L1 => {
+                let products = terms.iter_mut().zip(values());
+                products.for_each(|(t, (x, g))| *t = leaky(*x, slope) * g);
+                self.inverses(norms, items);
+                segment::spread(items, segments(), factors);
+                segment::sums(terms, segments(), items);
+                let euclidean = matches!(self.norm, RawNorm::ClippedL2 | RawNorm::L2);
+                for (along, norm) in items.iter_mut().zip(norms) {
+                    let norm = if euclidean { *norm } else { 1.0 };
+                    *along = if norm > 0.0 { *along / norm } else { 0.0 };
+                }
+                segment::spread(items, segments(), terms);
+                let columns = terms.iter().zip(&*factors);
+                let rows = gradient.iter_mut().zip(raw).zip(columns);
+                if euclidean {
+                    rows.for_each(|((g, x), (along, inverse))| {
+                        let across = *g - leaky(*x, slope) * along * inverse;
+                        *g = smooth * inverse * across * kink(*x, slope);
+                    });
+                } else {
+                    rows.for_each(|((g, x), (along, inverse))| {
+                        let across = *g - sign(*x) * along * inverse;
+                        *g = smooth * inverse * across * kink(*x, slope);
+                    });
                 }
             }
         }
-        if self.norm.clips() {
-            for (x, g) in raw.iter().zip(gradient.iter_mut()) {
-                *g *= if *x > 0.0 { 1.0 } else { SLOPE };
-            }
-        }
-    }
-}
-
-fn pairs<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = (f32, f32)> + 'a {
-    a.iter().zip(b).map(|(x, y)| (*x, *y))
-}
-
-#[inline(always)]
-fn leaky(x: f32) -> f32 {
-    if x > 0.0 { x } else { SLOPE * x }
-}
-
-#[inline(always)]
-fn length(row: &[f32]) -> f32 {
-    row.iter().map(|x| x * x).sum::<f32>().sqrt()
-}
-
-/// Queries that one pass over the contexts takes at a time.
-const LANES: usize = 16;
-
-#[inline(always)]
-fn softmax_over_contexts(block: Block, start: usize, weights: &mut [f32]) {
-    let n = LANES.min(block.queries - start);
-    let (mut largest, mut total) = ([f32::NEG_INFINITY; LANES], [0f32; LANES]);
-    let at = |context: usize| context * block.stride + start;
-    for context in 0..block.contexts {
-        let row = &weights[at(context)..][..n];
-        largest
-            .iter_mut()
-            .zip(row)
-            .for_each(|(m, x)| *m = m.max(*x));
-    }
-    for context in 0..block.contexts {
-        let row = &mut weights[at(context)..][..n];
-        for lane in 0..n {
-            row[lane] = exp(row[lane] - largest[lane]);
-            total[lane] += row[lane];
-        }
-    }
-    total.iter_mut().for_each(|sum| *sum = 1.0 / *sum);
-    for context in 0..block.contexts {
-        let row = &mut weights[at(context)..][..n];
-        row.iter_mut()
-            .zip(&total)
-            .for_each(|(x, inverse)| *x *= inverse);
     }
 }
 
 #[inline(always)]
-fn softmax_backward(block: Block, start: usize, weights: &[f32], gradient: &mut [f32]) {
-    let n = LANES.min(block.queries - start);
-    let mut along = [0f32; LANES];
-    let at = |context: usize| context * block.stride + start;
-    for context in 0..block.contexts {
-        let (w, g) = (&weights[at(context)..][..n], &gradient[at(context)..][..n]);
-        for lane in 0..n {
-            along[lane] += w[lane] * g[lane];
-        }
-    }
-    for context in 0..block.contexts {
-        let w = &weights[at(context)..][..n];
-        let g = &mut gradient[at(context)..][..n];
-        for lane in 0..n {
-            g[lane] = w[lane] * (g[lane] - along[lane]);
-        }
+fn leaky(x: f32, slope: f32) -> f32 {
+    if x > 0.0 { x } else { slope * x }
+}
+
+/// Derivative of [`leaky`].
+#[inline(always)]
+fn kink(x: f32, slope: f32) -> f32 {
+    if x > 0.0 { 1.0 } else { slope }
+}
+
+#[inline(always)]
+fn sign(x: f32) -> f32 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        0.0
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use truepair_core::rng::{Seed, normal};
-
-    const ALL: [RawNorm; 7] = [
-        RawNorm::ClippedL2,
-        RawNorm::L2,
-        RawNorm::ClippedL1,
-        RawNorm::L1,
-        RawNorm::Clipped,
-        RawNorm::Softmax,
-        RawNorm::Plain,
-    ];
-
-    /// The equations in `f64`, one entry at a time.
-    fn oracle(norm: RawNorm, smooth: f64, raw: &[f64], queries: usize) -> Vec<f64> {
-        let contexts = raw.len() / queries;
-        let mut a = Vec::new();
-        for row in raw.chunks_exact(queries) {
-            let clipped: Vec<f64> = (row.iter())
-                .map(|&x| if norm.clips() && x < 0.0 { 0.1 * x } else { x })
-                .collect();
-            let scale = match norm {
-                RawNorm::ClippedL2 | RawNorm::L2 => {
-                    clipped.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-8
-                }
-                RawNorm::ClippedL1 | RawNorm::L1 => {
-                    clipped.iter().map(|x| x.abs()).sum::<f64>() + 1e-8
-                }
-                RawNorm::Softmax => clipped.iter().map(|x| x.exp()).sum(),
-                RawNorm::Clipped | RawNorm::Plain => 1.0,
-            };
-            let softmax = norm == RawNorm::Softmax;
-            a.extend(
-                clipped
-                    .iter()
-                    .map(|x| if softmax { x.exp() } else { *x } / scale),
-            );
+/// Subtracts each column's largest value; `largest` is room for one row.
+#[inline(always)]
+fn shift(tile: Tile<'_>, values: &mut [f32], largest: &mut [f32]) {
+    largest.fill(f32::NEG_INFINITY);
+    for row in values.chunks(tile.stride).take(tile.contexts) {
+        for (m, x) in largest.iter_mut().zip(row) {
+            *m = if *x > *m { *x } else { *m };
         }
-        let mut out = vec![0.0; raw.len()];
-        for q in 0..queries {
-            let total: f64 = (0..contexts)
-                .map(|c| (smooth * a[c * queries + q]).exp())
-                .sum();
-            for c in 0..contexts {
-                out[c * queries + q] = (smooth * a[c * queries + q]).exp() / total;
-            }
-        }
-        out
     }
+    for row in values.chunks_mut(tile.stride).take(tile.contexts) {
+        (row.iter_mut().zip(&*largest)).for_each(|(x, m)| *x -= *m);
+    }
+}
 
-    #[test]
-    fn weights_and_gradients_equal_the_equations() {
-        let (contexts, queries, stride) = (5, 19, 21);
-        let block = Block {
-            contexts,
-            queries,
-            stride,
-        };
-        let mut rng = Seed(3).stream("attention", &[]);
-        let raw: Vec<f64> = (0..contexts * queries).map(|_| normal(&mut rng)).collect();
-        let cotangent: Vec<f64> = (0..contexts * queries).map(|_| normal(&mut rng)).collect();
-        let spread = |values: &[f64]| {
-            let mut out = vec![0f32; contexts * stride];
-            for (at, value) in values.iter().enumerate() {
-                out[at / queries * stride + at % queries] = *value as f32;
-            }
-            out
-        };
-        for norm in ALL {
-            let attention = Attention { norm, smooth: 4.0 };
-            let wide_raw = spread(&raw);
-            let mut weights = vec![0f32; contexts * stride];
-            attention.weights(block, &wide_raw, &mut weights);
-            let expected = oracle(norm, 4.0, &raw, queries);
-            let mut gradient = spread(&cotangent);
-            attention.backward(block, &wide_raw, &weights, &mut gradient);
-            for at in 0..raw.len() {
-                let place = at / queries * stride + at % queries;
-                assert!(
-                    (f64::from(weights[place]) - expected[at]).abs() < 2e-6,
-                    "{norm:?}"
-                );
-                let moved = |step: f64| -> f64 {
-                    let mut raw = raw.clone();
-                    raw[at] += step;
-                    let out = oracle(norm, 4.0, &raw, queries);
-                    out.iter().zip(&cotangent).map(|(w, c)| w * c).sum()
-                };
-                let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
-                let error = (f64::from(gradient[place]) - slope).abs();
-                assert!(error < 2e-5, "{norm:?} {at}: {} {slope}", gradient[place]);
-            }
-        }
+#[inline(always)]
+fn exponentiate(row: &mut [f32], sums: &mut [f32]) {
+    for (x, sum) in row.iter_mut().zip(sums) {
+        *x = exp(*x);
+        *sum += *x;
     }
 }

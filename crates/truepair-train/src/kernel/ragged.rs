@@ -74,6 +74,16 @@ impl<'a> Ragged<'a> {
         self.offsets[index]..self.offsets[index + 1]
     }
 
+    /// First place of every item among all vectors, and their number.
+    pub(crate) fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// Whether the mask keeps every vector; packed and padded rows are then the same.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.rows.is_empty() && matches!(self.values, Cow::Borrowed(_))
+    }
+
     /// The vectors of items `first..last`, `[vectors, d]`.
     pub(crate) fn items(&self, items: std::ops::Range<usize>) -> &[f32] {
         &self.values[self.offsets[items.start] * self.width..self.offsets[items.end] * self.width]

@@ -87,20 +87,23 @@ mod tests {
 
     #[test]
     fn functions_equal_the_standard_library() {
-        wide(|| {
-            for i in -20_000..20_000 {
-                let x = i as f32 * 4e-3;
-                let exact = f64::from(x).exp();
-                assert!((f64::from(exp(x)) / exact - 1.0).abs() < 3e-7, "exp {x}");
-                let exact = f64::from(x).tanh();
-                assert!(
-                    (f64::from(tanh(x)) - exact).abs() < 3e-7 * exact.abs().max(1e-3),
-                    "tanh {x}"
-                );
-                let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
-                assert!((f64::from(sigmoid(x)) - exact).abs() < 3e-7, "sigmoid {x}");
-            }
-        });
+        wide(
+            #[inline(always)]
+            || {
+                for i in -20_000..20_000 {
+                    let x = i as f32 * 4e-3;
+                    let exact = f64::from(x).exp();
+                    assert!((f64::from(exp(x)) / exact - 1.0).abs() < 3e-7, "exp {x}");
+                    let exact = f64::from(x).tanh();
+                    assert!(
+                        (f64::from(tanh(x)) - exact).abs() < 3e-7 * exact.abs().max(1e-3),
+                        "tanh {x}"
+                    );
+                    let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+                    assert!((f64::from(sigmoid(x)) - exact).abs() < 3e-7, "sigmoid {x}");
+                }
+            },
+        );
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(-1000.0) < 1.3e-38 && exp(1000.0).is_finite());
         let (a, b): (Vec<f32>, Vec<f32>) = (0..77).map(|i| (i as f32, 0.5)).unzip();

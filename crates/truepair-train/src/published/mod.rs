@@ -19,8 +19,12 @@
 
 mod convert;
 pub mod encoders;
+pub mod imram;
 pub mod names;
+mod ncr;
+mod scan;
 mod settings;
+pub mod sgraf;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -43,7 +47,16 @@ use settings::Settings;
 use state::State;
 
 /// Every model that can be converted.
-pub static MODELS: &[Model] = &[vsepp::MODEL, vsrn::MODEL, vse_infinity::MODEL];
+pub static MODELS: &[Model] = &[
+    vsepp::MODEL,
+    scan::MODEL,
+    vsrn::MODEL,
+    imram::MODEL,
+    sgraf::SGR,
+    sgraf::SAF,
+    vse_infinity::MODEL,
+    ncr::MODEL,
+];
 
 /// Regions an image in the published features, where no weight depends on their number.
 const REGIONS: usize = 36;

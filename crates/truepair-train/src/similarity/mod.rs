@@ -5,7 +5,9 @@
 //! streams then works on vectors; the others score encoded items tile by tile.
 
 mod cosine;
+mod imram;
 mod order;
+mod scan;
 pub mod sgraf;
 
 use burn::module::Module;
@@ -13,7 +15,9 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 pub use cosine::{Cosine, CosineConfig};
+pub use imram::{Imram, ImramConfig, ImramMode};
 pub use order::{Order, OrderConfig};
+pub use scan::{Direction, Scan, ScanConfig};
 pub use sgraf::{Saf, SafConfig, Sgr, SgrConfig, Sgraf, SgrafConfig};
 
 use crate::encoding::Encoding;
@@ -94,8 +98,10 @@ macro_rules! similarities {
 
 similarities! {
     Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
+    Imram(ImramConfig => Imram) = "imram", "Iterative matching: cross attention in steps, between which queries take up what they saw.";
     Order(OrderConfig => Order) = "order", "How little a caption says that its image does not show; not an inner product.";
     Saf(SafConfig => Saf) = "saf", "Similarity attention filtration over word and global similarities.";
     Sgr(SgrConfig => Sgr) = "sgr", "Similarity graph reasoning over word and global similarities.";
     Sgraf(SgrafConfig => Sgraf) = "sgraf", "Mean of an SGR and an SAF head that learn together.";
+    Scan(ScanConfig => Scan) = "scan", "Stacked cross attention: words attend to regions or regions to words.";
 }

@@ -5,7 +5,10 @@
 
 mod basics;
 mod cases;
+mod imram;
 mod published;
+mod published_attention;
+mod scan;
 mod sgraf;
 mod support;
 mod vse_infinity;

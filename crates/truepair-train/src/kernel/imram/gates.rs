@@ -1,6 +1,7 @@
 //! The two layers of the update, and what of them does not depend on a pair.
 
 use super::backward::Sums;
+use super::work::transpose;
 use super::{Pass, Settings, Sides};
 use crate::kernel::Array;
 use crate::kernel::matmul::{Threads, View, Write, multiply};
@@ -34,11 +35,7 @@ impl Gates {
             }
         }
         let mut query_transposed = vec![0.0; query.len()];
-        for (row, values) in query.chunks_exact(d).enumerate() {
-            for (column, value) in values.iter().enumerate() {
-                query_transposed[column * 2 * d + row] = *value;
-            }
-        }
+        transpose(&query, d, &mut query_transposed);
         Self {
             query,
             query_transposed,

@@ -27,8 +27,8 @@ use super::{Array, Attention, Gradients, Operation, Pool, apply, is_fused};
 use bands::{Band, Targets, bands, memory};
 pub(crate) use twin::{attention_weights, pooled};
 
-/// Numbers of raw inner products held at a time, 128 MiB: two batches of 256 images of 36 regions
-/// against captions of 14 words. More of them are worked in bands of contexts.
+/// Raw inner products held at a time, 128 MiB: a batch of 256 images of 36 regions against 256
+/// captions of 14 words. More of them are worked in bands of contexts, and going backward again.
 const BAND: usize = 1 << 25;
 
 /// Queries worked at a time: the three arrays that one item of 36 contexts needs fill half of a

@@ -19,6 +19,8 @@ use crate::kernel::Precision;
 /// One step that is repeated while a clock runs.
 pub type Step = Box<dyn FnMut()>;
 
+type Prepare = Box<dyn Fn(&Setup) -> Result<Step>>;
+
 /// What a workload is prepared with.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -34,7 +36,7 @@ pub struct Workload {
     pub name: String,
     /// Floating-point operations of its matrix products, in units of 10⁹.
     pub gflop: f64,
-    prepare: Box<dyn Fn(&Setup) -> Result<Step>>,
+    prepare: Prepare,
 }
 
 impl Workload {

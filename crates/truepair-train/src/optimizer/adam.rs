@@ -154,12 +154,14 @@ fn constants(config: &AdamConfig, decay: Decay, steps: u64, factor: f64, scale: 
 }
 
 /// A parameter's gradient where the parameter lives.
+#[expect(clippy::large_enum_variant, reason = "one a parameter")]
 enum Gradient {
     Host(Vec<f32>),
     Device(Tensor<1>),
 }
 
 /// A parameter's moments where the parameter lives.
+#[expect(clippy::large_enum_variant, reason = "one a parameter")]
 #[derive(Debug, Clone)]
 enum State {
     Host(Moments),

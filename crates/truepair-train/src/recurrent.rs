@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
 
 use crate::init::Init;
-use crate::kernel::{self, Precision};
+use crate::kernel::{self, GruWeights, Precision};
 
 /// The order in which a layer takes the vectors of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,21 @@ impl GruLayer {
             bias_hh: init.uniform([3 * h], bound),
             precision: init.precision(),
         }
+    }
+
+    /// The weights, for the fused operation.
+    pub(crate) fn weights(&self) -> GruWeights {
+        GruWeights {
+            weight_ih: self.weight_ih.val(),
+            weight_hh: self.weight_hh.val(),
+            bias_ih: self.bias_ih.val(),
+            bias_hh: self.bias_hh.val(),
+        }
+    }
+
+    /// The number format of the factors of products.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The state after every vector, starting from 0: `[n, t, d_in]` to `[n, t, h]`. A place where

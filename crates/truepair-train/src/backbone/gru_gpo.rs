@@ -7,13 +7,14 @@ use truepair_core::Error;
 use truepair_core::rng::{Stream, below, unit};
 
 use super::InputShape;
-use crate::encoding::{Encoding, Input, unit_length};
+use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
 use crate::gpo::Gpo;
 use crate::init::Init;
+use crate::kernel::{self, States};
 use crate::mode::Mode;
 use crate::optimizer::floats;
-use crate::recurrent::{GruLayer, Order};
+use crate::recurrent::GruLayer;
 
 /// Settings of [`GruGpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,14 +106,15 @@ impl GruGpo {
             Mode::Train(rng) if self.token_change > 0.0 => self.changed(ids, mask, rng),
             _ => (ids.clone(), mask.clone()),
         };
-        let ([n, t], word_dim) = (ids.dims(), self.embed.dims()[1]);
-        let words = self.embed.val().select(0, ids.reshape([n * t]));
-        let words: Tensor<3> = words.reshape([n, t, word_dim]);
-        let forward = self
-            .forward
-            .run(words.clone(), Some(&mask), Order::FirstToLast);
-        let backward = self.backward.run(words, Some(&mask), Order::LastToFirst);
-        let pooled = self.pool.pool((forward + backward) / 2.0, Some(&mask));
+        let states = kernel::gru(
+            kernel::embedding(self.embed.val(), ids),
+            &lengths(&mask),
+            self.forward.weights(),
+            Some(self.backward.weights()),
+            States::EveryToken,
+            self.forward.precision(),
+        );
+        let pooled = self.pool.pool(states, Some(&mask));
         Encoding {
             values: unit_length(pooled).unsqueeze_dim(1),
             mask: None,

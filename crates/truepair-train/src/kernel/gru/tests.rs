@@ -1,3 +1,5 @@
+//! The fused recurrence against its twin, over lengths of every kind.
+
 use burn::tensor::{Device, TensorData};
 
 use super::*;

@@ -545,11 +545,11 @@ mod tests {
         }
         let mut last = Last(0, 0);
         ranks(
-            &ScoreMatrix(random(600, 3000, 2)),
-            &five_each(600),
+            &ScoreMatrix(random(1200, 6000, 2)),
+            &five_each(1200),
             &mut last,
         )
         .unwrap();
-        assert_eq!((last.0, last.1), (4, 4));
+        assert_eq!((last.0, last.1), (6, 6));
     }
 }

@@ -186,6 +186,24 @@ pub(crate) fn check_widths(
     }
 }
 
+/// Refuses images of more regions than a matcher has places for.
+///
+/// # Errors
+/// If they have; the message names the file and both numbers.
+pub(crate) fn check_regions(dataset: &Dataset, built_for: InputShape) -> Result<()> {
+    let found = dataset.images.regions();
+    match built_for {
+        InputShape::Features { regions, .. } if found > regions => Err(Error::data(
+            dataset.images.path(),
+            Place::Whole,
+            format!("images have {found} regions, but the matcher has places for {regions}"),
+            "extract as many regions as for the data that the matcher was trained on",
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
 fn check_width(features: &Features, side: &str, built_for: InputShape) -> Result<()> {
     match built_for {
         InputShape::Features { width, .. } if width != features.dim() => Err(Error::data(

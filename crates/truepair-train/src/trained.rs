@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
-use crate::reader::{Reader, check_widths};
+use crate::reader::{Reader, check_regions, check_widths};
 use crate::run;
 use crate::session::EpochRecord;
 
@@ -44,9 +44,13 @@ impl Trained {
     /// Scores every image of `dataset` against every caption.
     ///
     /// # Errors
-    /// If the data set lacks what the backbones read, or a feature has another width.
+    /// If the data set lacks what the backbones read, a feature has another width, or images have
+    /// more regions than the similarity has places for.
     pub fn scorer(&self, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
         check_widths(dataset, self.inputs)?;
+        if self.config.matcher.similarity.has_region_slots() {
+            check_regions(dataset, self.inputs.0)?;
+        }
         let max_tokens = self.config.training.max_tokens;
         let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
         if let Some(warning) = reader.warning(max_tokens) {

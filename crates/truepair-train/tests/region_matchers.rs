@@ -9,6 +9,7 @@ use truepair_core::metric::{Protocol, evaluate};
 use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, below, normal};
+use truepair_core::watch::Watch;
 use truepair_train::kernel::Precision;
 use truepair_train::matcher::Matcher;
 use truepair_train::mode::Mode;
@@ -197,4 +198,66 @@ fn a_describer_without_regions_or_texts_is_refused_by_name() {
     };
     let error = train(&data, None, &config, Seed(5), &mut session).unwrap_err();
     assert!(error.to_string().contains("region_gpo"), "{error}");
+}
+
+const ENCODERS: &str = r#"
+    [matcher.image]
+    kind = "region_linear"
+    dim = 16
+    [matcher.caption]
+    kind = "gru"
+    word_dim = 8
+    dim = 16
+    dropout = 0.0
+"#;
+
+#[test]
+fn every_attention_matcher_learns_and_scores_tiles_of_any_size_alike() {
+    for (similarity, least) in [
+        ("kind = \"scan\"", 1.5),
+        ("kind = \"scan\"\ndirection = \"i2t\"\nsmooth = 4.0", 1.5),
+        ("kind = \"imram\"\nmode = \"text\"\nsteps = 2", 1.5),
+        // Ninety steps only bring graph reasoning off the start.
+        ("kind = \"sgr\"\nsim_dim = 8\nsteps = 2\ndropout = 0.0", 0.6),
+        ("kind = \"saf\"\nsim_dim = 8\ndropout = 0.0", 1.0),
+    ] {
+        let mut trained = trained(&format!("{ENCODERS}[matcher.similarity]\n{similarity}"));
+        let found = rsum(&trained);
+        assert!(found > least, "{similarity}: {found}");
+        trained.config.training.tile_mib = 1;
+        let (small, data) = (rsum(&trained), pictures(60, 3));
+        assert_eq!(found, small, "{similarity}");
+        let more = Dataset {
+            images: Features::from_regions(vec![1.0; 60 * 6 * WIDTH], 6, WIDTH),
+            ..data
+        };
+        let refused = trained.scorer(&more, &mut ()).err().map(|e| e.to_string());
+        let slots = similarity.contains("sgr") || similarity.contains("saf");
+        assert_eq!(refused.is_some(), slots, "{similarity}: {refused:?}");
+    }
+}
+
+#[test]
+fn cut_captions_are_counted_in_a_warning() {
+    #[derive(Default)]
+    struct Warnings(Vec<String>);
+    impl Watch for Warnings {
+        fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
+        fn warn(&mut self, warning: &str) {
+            self.0.push(warning.to_owned());
+        }
+    }
+    let mut trained = trained(ENCODERS);
+    let data = pictures(60, 3);
+    let mut warnings = Warnings::default();
+    trained.scorer(&data, &mut warnings).unwrap();
+    assert!(warnings.0.is_empty(), "{:?}", warnings.0);
+    // Half of the captions have three words and two markers, the others four.
+    trained.config.training.max_tokens = 5;
+    trained.scorer(&data, &mut warnings).unwrap();
+    assert!(
+        warnings.0[0].starts_with("30 of 60 captions"),
+        "{:?}",
+        warnings.0
+    );
 }

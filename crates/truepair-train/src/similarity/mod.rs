@@ -96,6 +96,13 @@ macro_rules! similarities {
     };
 }
 
+impl SimilarityConfig {
+    /// Whether weights belong to an image's places, so that images cannot have more of them.
+    pub(crate) fn has_region_slots(&self) -> bool {
+        matches!(self, Self::Saf(_) | Self::Sgr(_) | Self::Sgraf(_))
+    }
+}
+
 similarities! {
     Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
     Imram(ImramConfig => Imram) = "imram", "Iterative matching: cross attention in steps, between which queries take up what they saw.";

@@ -1,6 +1,6 @@
 //! Fused operations: forward and backward written by hand on plain buffers.
 //!
-//! On the CPU an [`Operation`] is one node of the framework's autodiff graph, whatever number of
+//! On the CPU an `Operation` is one node of the framework's autodiff graph, whatever number of
 //! tensor operations it replaces. Each has a twin made of ordinary tensor operations, which runs on
 //! every other device and against which it is tested.
 

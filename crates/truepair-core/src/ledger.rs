@@ -4,14 +4,16 @@
 //! same signal. The ledger holds beliefs only; truth about planted noise is in the
 //! [`Manifest`](crate::noise::Manifest).
 //!
-//! # File format, version 1
+//! # File format, version 2
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 8 | `TPLEDGER` |
 //! | 4 | version, little-endian `u32` |
 //! | 8 | number of pairs n, little-endian `u64` |
-//! | 5 × 4n | loss, clean posterior, soft label, uncertainty, memory: little-endian `f32` columns |
+//! | 4 | number of memories m, little-endian `u32` |
+//! | 4 × 4n | loss, clean posterior, soft label, uncertainty: little-endian `f32` columns |
+//! | m × 4n | memories, likewise |
 //! | 32 | SHA-256 of everything before |
 
 use std::path::Path;
@@ -23,9 +25,9 @@ use crate::durable;
 use crate::error::{Error, Place, Result};
 
 const MAGIC: &[u8; 8] = b"TPLEDGER";
-const VERSION: u32 = 1;
-const N_COLUMNS: usize = 5;
-const HEADER: usize = 8 + 4 + 8;
+const VERSION: u32 = 2;
+const N_BELIEFS: usize = 4;
+const HEADER: usize = 8 + 4 + 8 + 4;
 const CHECKSUM: usize = 32;
 
 /// Beliefs about all pairs of a data set in the data set's pair order; every column `[n_pairs]`.
@@ -40,19 +42,29 @@ pub struct Ledger {
     pub soft_label: Vec<f32>,
     /// How little evidence there is, [0, 1]; 0 for methods without such an estimate.
     pub uncertainty: Vec<f32>,
-    /// A method's own running value, for instance a moving average of its predictions.
-    pub memory: Vec<f32>,
+    /// A method's own running values, a column each, for instance a moving average of its
+    /// predictions.
+    pub memories: Vec<Vec<f32>>,
 }
 
 impl Ledger {
-    /// Beliefs before any evidence: every pair is clean (posterior and soft label 1), the rest 0.
+    /// Beliefs before any evidence: every pair is clean (posterior and soft label 1), the rest 0;
+    /// no memories.
     pub fn new(n_pairs: usize) -> Self {
         Self {
             loss: vec![0.0; n_pairs],
             clean_posterior: vec![1.0; n_pairs],
             soft_label: vec![1.0; n_pairs],
             uncertainty: vec![0.0; n_pairs],
-            memory: vec![0.0; n_pairs],
+            memories: Vec::new(),
+        }
+    }
+
+    /// [`new`](Self::new) with `n_memories` columns of 0.
+    pub fn with_memories(n_pairs: usize, n_memories: usize) -> Self {
+        Self {
+            memories: vec![vec![0.0; n_pairs]; n_memories],
+            ..Self::new(n_pairs)
         }
     }
 
@@ -72,10 +84,12 @@ impl Ledger {
     /// If the columns have different lengths.
     pub fn to_bytes(&self) -> Vec<u8> {
         let n = self.len();
-        let mut bytes = Vec::with_capacity(file_len(n).unwrap_or(0));
+        let m = self.memories.len();
+        let mut bytes = Vec::with_capacity(file_len(n, m).unwrap_or(0));
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(n as u64).to_le_bytes());
+        bytes.extend_from_slice(&(m as u32).to_le_bytes());
         for column in self.columns() {
             assert_eq!(column.len(), n, "ledger columns of different lengths");
             column
@@ -93,7 +107,7 @@ impl Ledger {
     /// If the bytes are no ledger, of another version, of another length than their header says,
     /// or changed since they were written.
     pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
-        let n = check(bytes).map_err(|problem| {
+        let (n, m) = check(bytes).map_err(|problem| {
             Error::data(
                 &path,
                 Place::Whole,
@@ -109,7 +123,7 @@ impl Ledger {
             clean_posterior: column(),
             soft_label: column(),
             uncertainty: column(),
-            memory: column(),
+            memories: (0..m).map(|_| column()).collect(),
         })
     }
 
@@ -130,25 +144,26 @@ impl Ledger {
         Self::from_bytes(&bytes, path)
     }
 
-    fn columns(&self) -> [&[f32]; N_COLUMNS] {
-        [
+    fn columns(&self) -> impl Iterator<Item = &[f32]> {
+        let beliefs: [&[f32]; N_BELIEFS] = [
             &self.loss,
             &self.clean_posterior,
             &self.soft_label,
             &self.uncertainty,
-            &self.memory,
-        ]
+        ];
+        (beliefs.into_iter()).chain(self.memories.iter().map(Vec::as_slice))
     }
 }
 
-fn file_len(n_pairs: usize) -> Option<usize> {
+fn file_len(n_pairs: usize, n_memories: usize) -> Option<usize> {
     n_pairs
-        .checked_mul(4 * N_COLUMNS)?
+        .checked_mul(N_BELIEFS.checked_add(n_memories)?)?
+        .checked_mul(4)?
         .checked_add(HEADER + CHECKSUM)
 }
 
-/// The number of pairs of an intact file, or what is wrong with it.
-fn check(bytes: &[u8]) -> Result<usize, String> {
+/// The numbers of pairs and of memories of an intact file, or what is wrong with it.
+fn check(bytes: &[u8]) -> Result<(usize, usize), String> {
     if !bytes.starts_with(MAGIC) {
         return Err("not a ledger: the first bytes are not TPLEDGER".into());
     }
@@ -162,10 +177,11 @@ fn check(bytes: &[u8]) -> Result<usize, String> {
         ));
     }
     let n = u64::from_le_bytes(bytes[12..20].try_into().expect("eight bytes by the slice"));
-    let expected = usize::try_from(n).ok().and_then(file_len);
+    let m = u32::from_le_bytes(bytes[20..24].try_into().expect("four bytes by the slice")) as usize;
+    let expected = usize::try_from(n).ok().and_then(|n| file_len(n, m));
     if expected != Some(bytes.len()) {
         return Err(format!(
-            "{} bytes do not hold the {n} pairs of the header",
+            "{} bytes do not hold the {n} pairs and {m} memories of the header",
             bytes.len()
         ));
     }
@@ -173,7 +189,7 @@ fn check(bytes: &[u8]) -> Result<usize, String> {
     if Sha256::digest(content).as_slice() != checksum {
         return Err("the checksum does not fit: the file is corrupted".into());
     }
-    Ok(n as usize)
+    Ok((n as usize, m))
 }
 
 #[cfg(test)]
@@ -181,10 +197,10 @@ mod tests {
     use super::*;
 
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::new(3);
+        let mut ledger = Ledger::with_memories(3, 2);
         ledger.loss = vec![0.25, -0.0, f32::MIN_POSITIVE];
         ledger.clean_posterior[1] = 0.125;
-        ledger.memory[2] = f32::NAN;
+        ledger.memories[1][2] = f32::NAN;
         ledger
     }
 
@@ -207,11 +223,12 @@ mod tests {
     #[test]
     fn the_layout_is_the_documented_one() {
         let bytes = ledger().to_bytes();
-        assert_eq!(bytes.len(), 20 + 5 * 4 * 3 + 32);
-        assert_eq!(&bytes[..12], b"TPLEDGER\x01\0\0\0");
+        assert_eq!(bytes.len(), 24 + 6 * 4 * 3 + 32);
+        assert_eq!(&bytes[..12], b"TPLEDGER\x02\0\0\0");
         assert_eq!(bytes[12..20], 3u64.to_le_bytes());
-        assert_eq!(bytes[20..24], 0.25f32.to_le_bytes());
-        assert_eq!(bytes[20 + 12 + 4..][..4], 0.125f32.to_le_bytes());
+        assert_eq!(bytes[20..24], 2u32.to_le_bytes());
+        assert_eq!(bytes[24..28], 0.25f32.to_le_bytes());
+        assert_eq!(bytes[24 + 12 + 4..][..4], 0.125f32.to_le_bytes());
     }
 
     #[test]
@@ -240,9 +257,9 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let mut bytes = ledger().to_bytes();
-        bytes[8] = 2;
+        bytes[8] = 1;
         let error = Ledger::from_bytes(&bytes, "x").unwrap_err().to_string();
-        assert!(error.contains("version 2"), "{error}");
+        assert!(error.contains("version 1"), "{error}");
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl Round<'_> {
                         let mut session = Session {
                             dir: None,
                             resume: false,
+                            matched: None,
                             accelerator,
                             stop,
                             watch: &mut local,

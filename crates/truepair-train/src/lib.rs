@@ -36,6 +36,7 @@ mod selection;
 pub mod session;
 pub mod similarity;
 pub mod strategy;
+mod teacher;
 mod trained;
 mod trainer;
 

@@ -8,12 +8,13 @@ use truepair_core::rng::Seed;
 
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
 use crate::describer::{Describer, DescriberConfig};
-use crate::encoding::Input;
+use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
 use crate::init::Init;
 use crate::kernel::Precision;
 use crate::mode::Mode;
 use crate::similarity::{Similarity, SimilarityConfig, Space};
+use crate::strategy::Structure;
 
 /// Which backbones and which similarity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Matcher {
 pub struct Forward {
     /// Scores `[n_images, n_captions]`, larger = more similar.
     pub scores: Tensor<2>,
+    /// Likeness inside each modality, where asked for.
+    pub structure: Option<Structure>,
     /// A loss `[1]` beside that of the scores, with its weight; `None` without a describer.
     pub auxiliary: Option<Tensor<1>>,
 }
@@ -118,17 +121,59 @@ impl Matcher {
         }
     }
 
-    /// Scores and, with a describer, its loss, both from the same encodings. Image `i` and caption
-    /// `i` are a pair.
-    pub fn forward(&self, images: &Input, captions: &Input, mode: &mut Mode<'_>) -> Forward {
+    /// [`compare`](Self::compare) and, with a describer, its loss, both from the same encodings.
+    /// Image `i` and caption `i` are a pair.
+    pub fn forward(
+        &self,
+        images: &Input,
+        captions: &Input,
+        structure: bool,
+        mode: &mut Mode<'_>,
+    ) -> Forward {
         let encoded = self.image.encode(images, mode);
         let texts = self.caption.encode(captions, mode);
-        let scores = self.similarity.scores(&encoded, &texts, mode);
         let auxiliary = match (&self.describer, &encoded.regions) {
             (Some(describer), Some(regions)) => Some(describer.loss(regions, captions, mode)),
             _ => None,
         };
-        Forward { scores, auxiliary }
+        Forward {
+            auxiliary,
+            ..self.compare_encoded(&encoded, &texts, structure, mode)
+        }
+    }
+
+    /// Scores and, where asked for, likeness inside each modality.
+    pub fn compare(
+        &self,
+        images: &Input,
+        captions: &Input,
+        structure: bool,
+        mode: &mut Mode<'_>,
+    ) -> Forward {
+        let images = self.image.encode(images, mode);
+        let captions = self.caption.encode(captions, mode);
+        self.compare_encoded(&images, &captions, structure, mode)
+    }
+
+    fn compare_encoded(
+        &self,
+        images: &Encoding,
+        captions: &Encoding,
+        structure: bool,
+        mode: &mut Mode<'_>,
+    ) -> Forward {
+        let cosines = |items: &Encoding| {
+            let unit = unit_length(items.pooled());
+            unit.clone().matmul(unit.transpose())
+        };
+        Forward {
+            scores: self.similarity.scores(images, captions, mode),
+            structure: structure.then(|| Structure {
+                images: cosines(images),
+                captions: cosines(captions),
+            }),
+            auxiliary: None,
+        }
     }
 
     /// Scores `[n_images, n_captions]` of a batch, larger = more similar.

@@ -40,7 +40,7 @@ use crate::session::{EpochRecord, Session};
 use crate::trained::Trained;
 
 const MAGIC: &[u8; 8] = b"TPCHECKP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const WEIGHTS_VERSION: u32 = 2;
 const WEIGHTS_KEY: &str = "truepair";
 
@@ -73,11 +73,15 @@ pub(crate) struct Snapshot {
     pub(crate) best_epoch: usize,
     pub(crate) best_value: f64,
     pub(crate) peers: Vec<PeerSnapshot>,
+    /// What the strategy keeps beside the ledger.
+    pub(crate) strategy: Vec<f64>,
 }
 
 /// One peer's state after an epoch.
 pub(crate) struct PeerSnapshot {
     pub(crate) weights: Parameters,
+    /// Running average of the weights, where the strategy wants one.
+    pub(crate) teacher: Option<Parameters>,
     pub(crate) steps: u64,
     pub(crate) moments: BTreeMap<String, Moments>,
     pub(crate) ledger: Ledger,
@@ -90,6 +94,9 @@ struct CheckpointHead {
     best_epoch: usize,
     best_value: f64,
     steps: Vec<u64>,
+    /// Memories of a ledger.
+    memories: usize,
+    strategy: Vec<f64>,
     events: u64,
 }
 
@@ -219,6 +226,8 @@ impl Run {
             best_epoch: snapshot.best_epoch,
             best_value: snapshot.best_value,
             steps: snapshot.peers.iter().map(|peer| peer.steps).collect(),
+            memories: (snapshot.peers.first()).map_or(0, |peer| peer.ledger.memories.len()),
+            strategy: snapshot.strategy.clone(),
             events: kept.events.len(),
         };
         Ok(durable::write(
@@ -479,6 +488,13 @@ fn checkpoint_bytes(head: &CheckpointHead, snapshot: &Snapshot) -> Vec<u8> {
                 &values.values,
             );
         }
+        for (name, values) in peer.teacher.iter().flatten() {
+            tensors.push(
+                format!("{at}/teacher/{name}"),
+                &values.shape,
+                &values.values,
+            );
+        }
         for (name, moments) in &peer.moments {
             let shape = [moments.first.len()];
             tensors.push(format!("{at}/first/{name}"), &shape, &moments.first);
@@ -486,6 +502,9 @@ fn checkpoint_bytes(head: &CheckpointHead, snapshot: &Snapshot) -> Vec<u8> {
         }
         for (name, column) in ledger_columns(&peer.ledger) {
             tensors.push(format!("{at}/ledger/{name}"), &[column.len()], column);
+        }
+        for (memory, column) in peer.ledger.memories.iter().enumerate() {
+            tensors.push(format!("{at}/memory/{memory}"), &[column.len()], column);
         }
     }
     let head = json(head);
@@ -532,13 +551,14 @@ fn read_checkpoint(path: &Path) -> Result<(CheckpointHead, Snapshot)> {
         .collect();
     let mut peers = Vec::new();
     for (at, &steps) in head.steps.iter().enumerate() {
-        peers.push(PeerSnapshot::take(at, steps, &mut tensors).map_err(damaged)?);
+        peers.push(PeerSnapshot::take(at, steps, head.memories, &mut tensors).map_err(damaged)?);
     }
     let snapshot = Snapshot {
         next_epoch: head.next_epoch,
         best_epoch: head.best_epoch,
         best_value: head.best_value,
         peers,
+        strategy: head.strategy.clone(),
     };
     Ok((head, snapshot))
 }
@@ -547,8 +567,15 @@ impl PeerSnapshot {
     fn take(
         at: usize,
         steps: u64,
+        n_memories: usize,
         tensors: &mut HashMap<String, Values>,
     ) -> std::result::Result<Self, String> {
+        let teacher: Parameters = {
+            let prefix = format!("{at}/teacher/");
+            let held = tensors.extract_if(|name, _| name.starts_with(&prefix));
+            held.map(|(name, values)| (name[prefix.len()..].to_owned(), values))
+                .collect()
+        };
         let prefix = format!("{at}/weights/");
         let names: Vec<String> = (tensors.keys())
             .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
@@ -570,8 +597,12 @@ impl PeerSnapshot {
         for (name, column) in ledger_columns_mut(&mut ledger) {
             *column = take(format!("{at}/ledger/{name}"))?.values;
         }
+        for memory in 0..n_memories {
+            (ledger.memories).push(take(format!("{at}/memory/{memory}"))?.values);
+        }
         Ok(Self {
             weights,
+            teacher: (!teacher.is_empty()).then_some(teacher),
             steps,
             moments,
             ledger,
@@ -579,23 +610,21 @@ impl PeerSnapshot {
     }
 }
 
-fn ledger_columns(ledger: &Ledger) -> [(&'static str, &[f32]); 5] {
+fn ledger_columns(ledger: &Ledger) -> [(&'static str, &[f32]); 4] {
     [
         ("loss", &ledger.loss),
         ("clean_posterior", &ledger.clean_posterior),
         ("soft_label", &ledger.soft_label),
         ("uncertainty", &ledger.uncertainty),
-        ("memory", &ledger.memory),
     ]
 }
 
-fn ledger_columns_mut(ledger: &mut Ledger) -> [(&'static str, &mut Vec<f32>); 5] {
+fn ledger_columns_mut(ledger: &mut Ledger) -> [(&'static str, &mut Vec<f32>); 4] {
     [
         ("loss", &mut ledger.loss),
         ("clean_posterior", &mut ledger.clean_posterior),
         ("soft_label", &mut ledger.soft_label),
         ("uncertainty", &mut ledger.uncertainty),
-        ("memory", &mut ledger.memory),
     ]
 }
 

@@ -6,13 +6,17 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use truepair_core::Error as CoreError;
+use truepair_core::audit::Links;
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
+use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Seed};
 use truepair_core::text::Vocabulary;
 
+use crate::backbone::InputShape;
 use crate::batches::Batches;
 use crate::config::{Config, Keep, Reduction};
+use crate::cross_fit::{CrossFitConfig, cross_fit};
 use crate::encode::plain;
 use crate::encoding::Input;
 use crate::error::{Error, Result};
@@ -24,7 +28,10 @@ use crate::reader::{Reader, check_widths, input_shapes};
 use crate::run::{Run, Snapshot};
 use crate::selection::Selection;
 use crate::session::{EpochRecord, Session, StepProgress};
-use crate::strategy::{BatchView, Consult, Epoch, PeerPlan, Plan, Strategy};
+use crate::strategy::{
+    BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan, Strategy, Structure,
+};
+use crate::teacher::Teacher;
 use crate::trained::Trained;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
@@ -66,8 +73,25 @@ pub fn train(
         )
         .into());
     }
+    let matched = match (config.strategy.is_oracle(), session.matched) {
+        (false, _) => None,
+        (true, Some(matched)) => Some(matched),
+        (true, None) => {
+            return Err(CoreError::argument(
+                format!(
+                    "strategy `{}` is an oracle and must be told which pairs are matched",
+                    config.strategy.name()
+                ),
+                "plant noise, so that the truth is known",
+            )
+            .into());
+        }
+    };
     let mut run = Run::open(session, config, seed, vocabulary.as_ref(), train)?;
     let mut trainer = Trainer::new(&kept, config, seed, vocabulary, &reader, selection, &device)?;
+    if let Some(matched) = matched {
+        trainer.tell(matched);
+    }
     let start = match run.snapshot()? {
         Some(snapshot) => trainer.restore(snapshot, &run)?,
         None => 0,
@@ -93,6 +117,7 @@ struct Peer {
     matcher: Matcher,
     optimizer: Adam,
     ledger: Ledger,
+    teacher: Option<Teacher>,
 }
 
 struct Trainer<'a> {
@@ -103,7 +128,11 @@ struct Trainer<'a> {
     reader: &'a Reader<'a>,
     selection: Selection<'a>,
     strategy: Box<dyn Strategy>,
+    shapes: (InputShape, InputShape),
+    sample: (Input, Input),
     peers: Vec<Peer>,
+    /// Pairs that the epoch's plan put together.
+    rematched: Vec<Pair>,
     history: Vec<EpochRecord>,
     best: Option<Best>,
     plain_device: Device,
@@ -126,26 +155,8 @@ impl<'a> Trainer<'a> {
         device: &Device,
     ) -> Result<Self> {
         let strategy = config.strategy.build(config.training.epochs)?;
-        let (image, caption) = input_shapes(data, vocabulary.as_ref())?;
-        let sample = sample(data, reader, seed)?;
-        let peers = (0..strategy.n_peers() as u64)
-            .map(|peer| {
-                let seed = seed.child("peer", peer);
-                let matcher = config.matcher.build(
-                    image,
-                    caption,
-                    seed,
-                    device,
-                    config.training.precision,
-                )?;
-                Ok(Peer {
-                    matcher: matcher.measure(&sample.0, &sample.1),
-                    optimizer: config.optimizer.build(),
-                    ledger: Ledger::new(data.pairs.len()),
-                })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self {
+        let shapes = input_shapes(data, vocabulary.as_ref())?;
+        let mut trainer = Self {
             data,
             config,
             seed,
@@ -153,11 +164,47 @@ impl<'a> Trainer<'a> {
             reader,
             selection,
             strategy,
-            peers,
+            shapes,
+            sample: sample(data, reader, seed)?,
+            peers: Vec::new(),
+            rematched: Vec::new(),
             history: Vec::new(),
             best: None,
             plain_device: device.clone().without_autodiff(),
-        })
+        };
+        let n_memories = trainer.strategy.memories().len();
+        for peer in 0..trainer.strategy.n_peers() as u64 {
+            let matcher = trainer.fresh(seed.child("peer", peer), device)?;
+            trainer.peers.push(Peer {
+                teacher: (trainer.strategy.teacher_decay())
+                    .map(|decay| Teacher::new(decay, &matcher)),
+                matcher,
+                optimizer: config.optimizer.build(),
+                ledger: Ledger::with_memories(data.pairs.len(), n_memories),
+            });
+        }
+        Ok(trainer)
+    }
+
+    /// A matcher before its first step.
+    fn fresh(&self, seed: Seed, device: &Device) -> Result<Matcher> {
+        let (image, caption) = self.shapes;
+        let precision = self.config.training.precision;
+        let matcher = (self.config.matcher).build(image, caption, seed, device, precision)?;
+        Ok(matcher.measure(&self.sample.0, &self.sample.1))
+    }
+
+    /// Tells the oracle which pairs are matched.
+    fn tell(&mut self, matched: &[bool]) {
+        let told = match self.selection.trained() {
+            Some(trained) => (matched.iter().zip(trained))
+                .filter_map(|(&matched, &trained)| trained.then_some(matched))
+                .collect(),
+            None => matched.to_vec(),
+        };
+        for peer in &mut self.peers {
+            peer.ledger.clean_posterior = told.iter().map(|&is| f32::from(u8::from(is))).collect();
+        }
     }
 
     fn n_epochs(&self) -> usize {
@@ -170,14 +217,21 @@ impl<'a> Trainer<'a> {
             n_warm_up: self.strategy.n_warm_up(),
             n_main: self.config.training.epochs,
         };
+        if self.strategy.restarts(epoch) {
+            self.restart(epoch)?;
+        }
+        if let Some(audit) = self.strategy.wants_audit(epoch) {
+            self.audit(epoch, &audit, session)?;
+        }
         if self.strategy.wants_survey(epoch) {
             self.survey(epoch, session)?;
         }
-        let plan = self.plan(epoch)?;
+        let mut plan = self.plan(epoch)?;
+        self.rematched = std::mem::take(&mut plan.rematched);
         let losses = self.train_peers(epoch, &plan, session)?;
         let record = self.judge(epoch, losses, plan.note, session)?;
         if record.best {
-            run.write_weights(&self.best_weights(), self.shapes()?)?;
+            run.write_weights(&self.best_weights(), self.shapes)?;
         }
         session.watch.epoch(&record);
         self.history.push(record);
@@ -190,11 +244,46 @@ impl<'a> Trainer<'a> {
             .iter_mut()
             .map(|peer| std::mem::take(&mut peer.ledger))
             .collect();
-        let plan = self.strategy.plan(epoch, &mut ledgers);
+        let mut rng = self.seed.stream("plan", &[epoch.index as u64]);
+        let plan = (self.strategy).plan(epoch, &mut ledgers, &self.data.pairs, &mut rng);
         for (peer, ledger) in self.peers.iter_mut().zip(ledgers) {
             peer.ledger = ledger;
         }
         plan
+    }
+
+    /// Gives every peer a fresh network; what it believes of the pairs stays.
+    fn restart(&mut self, epoch: Epoch) -> Result<()> {
+        let device = self.plain_device.clone().autodiff();
+        for at in 0..self.peers.len() {
+            let seed = (self.seed.child("peer", at as u64)).child("restart", epoch.index as u64);
+            let matcher = self.fresh(seed, &device)?;
+            let peer = &mut self.peers[at];
+            peer.teacher = (peer.teacher.as_ref()).map(|old| Teacher::new(old.decay, &matcher));
+            peer.matcher = matcher;
+            peer.optimizer = self.config.optimizer.build();
+        }
+        Ok(())
+    }
+
+    /// Has every pair judged by matchers that never saw it.
+    fn audit(
+        &mut self,
+        epoch: Epoch,
+        config: &CrossFitConfig,
+        session: &mut Session<'_>,
+    ) -> Result<()> {
+        let links = Links::of(self.data)?;
+        let seed = self.seed.child("audit", epoch.index as u64);
+        let findings = cross_fit(self.data, &links, config, seed, session)?;
+        let mut ledgers: Vec<Ledger> = (self.peers.iter_mut())
+            .map(|peer| std::mem::take(&mut peer.ledger))
+            .collect();
+        self.strategy.take_audit(&findings, &mut ledgers);
+        for (peer, ledger) in self.peers.iter_mut().zip(ledgers) {
+            peer.ledger = ledger;
+        }
+        Ok(())
     }
 
     /// Measures every pair's loss under every peer in evaluation mode, in shuffled batches.
@@ -209,12 +298,10 @@ impl<'a> Trainer<'a> {
                 let pairs = batches.next_batch();
                 let (images, captions) = self.inputs(&pairs)?;
                 let scores = evaluate(&matcher, images, captions);
-                let Some(losses) = self.strategy.survey(epoch, &scores) else {
-                    return Ok(());
-                };
-                for (&pair, loss) in pairs.iter().zip(losses) {
-                    self.peers[at].ledger.loss[pair as usize] = loss;
-                }
+                let measured = self.strategy.survey(epoch, &scores);
+                let ledger = &mut self.peers[at].ledger;
+                write(&mut ledger.loss, &pairs, &measured.loss);
+                believe(ledger, &pairs, measured.beliefs);
                 session
                     .watch
                     .advance("measure pairs", step as u64 + 1, batches.per_round() as u64);
@@ -257,6 +344,7 @@ impl<'a> Trainer<'a> {
                         peer: *peer,
                         group,
                         step,
+                        n_steps: n_peer_steps,
                     };
                     loss = self.step(place, &pairs, factor)?;
                     total.add(loss, pairs.len());
@@ -282,15 +370,23 @@ impl<'a> Trainer<'a> {
             peer,
             group,
             step,
+            n_steps,
         } = place;
         let (images, captions) = self.inputs(pairs)?;
-        let opinions = self.opinions(place, &images, &captions);
+        let needs = self.strategy.needs(epoch, group);
+        let opinions = self.opinions(peer, needs, &images, &captions)?;
         let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
         let mut dropout = self.seed.stream("dropout", &key);
-        let Forward { scores, auxiliary } =
-            self.peers[peer]
-                .matcher
-                .forward(&images, &captions, &mut Mode::Train(&mut dropout));
+        let Forward {
+            scores,
+            structure,
+            auxiliary,
+        } = self.peers[peer].matcher.forward(
+            &images,
+            &captions,
+            needs.structure,
+            &mut Mode::Train(&mut dropout),
+        );
         let judgement = {
             let ledgers: Vec<Ledger> = self
                 .peers
@@ -301,8 +397,11 @@ impl<'a> Trainer<'a> {
             let mut view = BatchView {
                 peer,
                 group,
+                step,
+                n_steps,
                 pairs,
                 scores: &scores,
+                structure: structure.as_ref(),
                 opinions: &opinions,
                 ledgers: &ledgers,
                 rng: &mut rng,
@@ -322,12 +421,12 @@ impl<'a> Trainer<'a> {
                 step,
             });
         }
-        self.remember(epoch, peer, pairs, &per_pair, judgement.soft_labels);
+        self.remember(epoch, peer, pairs, &per_pair, judgement.beliefs);
         let reduced: Tensor<1> = match self.config.training.reduction {
             Reduction::Mean => judgement.loss.0.mean(),
             Reduction::Sum => judgement.loss.0.sum(),
         };
-        drop(scores);
+        drop((scores, structure));
         let objective = match auxiliary {
             Some(auxiliary) => reduced + auxiliary,
             None => reduced,
@@ -342,6 +441,9 @@ impl<'a> Trainer<'a> {
             (clip > 0.0).then_some(clip),
         );
         peer.matcher = matcher;
+        if let Some(teacher) = &mut peer.teacher {
+            teacher.follow(&peer.matcher);
+        }
         if !norm.is_finite() {
             return Err(Error::Diverged {
                 what: "the gradient",
@@ -353,7 +455,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn inputs(&self, pairs: &[u32]) -> Result<(Input, Input)> {
-        let pairs = pairs.iter().map(|&pair| self.data.pairs[pair as usize]);
+        let given = &self.data.pairs;
+        let pairs = pairs.iter().map(|&pair| match given.get(pair as usize) {
+            Some(pair) => pair,
+            None => &self.rematched[pair as usize - given.len()],
+        });
         let (images, captions): (Vec<u32>, Vec<u32>) =
             pairs.map(|pair| (pair.image, pair.caption)).unzip();
         Ok((
@@ -362,17 +468,23 @@ impl<'a> Trainer<'a> {
         ))
     }
 
-    fn opinions(&self, place: StepPlace, images: &Input, captions: &Input) -> Vec<Vec<f32>> {
-        let consult = self.strategy.consults(place.epoch, place.group);
-        let asked = |peer: usize| match consult {
-            Consult::Nobody => false,
-            Consult::Own => peer == place.peer,
-            Consult::Everyone => true,
-        };
+    fn opinions(
+        &self,
+        own: usize,
+        needs: Needs,
+        images: &Input,
+        captions: &Input,
+    ) -> Result<Vec<Opinion>> {
+        let ask =
+            |matcher: &Matcher| opinion(matcher, images.clone(), captions.clone(), needs.structure);
         (self.peers.iter().enumerate())
-            .map(|(at, peer)| match asked(at) {
-                true => evaluate(&peer.matcher.valid(), images.clone(), captions.clone()),
-                false => Vec::new(),
+            .map(|(at, peer)| match (needs.opinions, &peer.teacher) {
+                (Consult::Own, _) if at != own => Ok(Opinion::default()),
+                (Consult::Own | Consult::Everyone, _) => Ok(ask(&peer.matcher.valid())),
+                (Consult::Teachers, Some(teacher)) => {
+                    Ok(ask(&teacher.matcher(peer.matcher.valid())?))
+                }
+                (Consult::Nobody, _) | (Consult::Teachers, None) => Ok(Opinion::default()),
             })
             .collect()
     }
@@ -383,18 +495,14 @@ impl<'a> Trainer<'a> {
         peer: usize,
         pairs: &[u32],
         losses: &[f32],
-        soft_labels: Option<Vec<f32>>,
+        beliefs: Beliefs,
     ) {
         let surveyed = self.strategy.wants_survey(epoch);
         let ledger = &mut self.peers[peer].ledger;
-        for (at, &pair) in pairs.iter().enumerate() {
-            if !surveyed {
-                ledger.loss[pair as usize] = losses[at];
-            }
-            if let Some(labels) = &soft_labels {
-                ledger.soft_label[pair as usize] = labels[at];
-            }
+        if !surveyed {
+            write(&mut ledger.loss, pairs, losses);
         }
+        believe(ledger, pairs, beliefs);
     }
 
     fn judge(
@@ -437,6 +545,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn rate_factor(&self, epoch: Epoch, share: f64) -> f64 {
+        let epoch = self.strategy.schedule_epoch(epoch);
         if epoch.is_warm_up() {
             return 1.0;
         }
@@ -454,10 +563,6 @@ impl<'a> Trainer<'a> {
             });
         }
         Ok(())
-    }
-
-    fn shapes(&self) -> Result<(crate::backbone::InputShape, crate::backbone::InputShape)> {
-        input_shapes(self.data, self.vocabulary.as_ref())
     }
 
     fn best_weights(&self) -> Vec<Parameters> {
@@ -479,6 +584,7 @@ impl<'a> Trainer<'a> {
                     let (steps, moments) = peer.optimizer.state();
                     crate::run::PeerSnapshot {
                         weights: parameters::export(&peer.matcher),
+                        teacher: peer.teacher.as_ref().map(|teacher| teacher.weights.clone()),
                         steps,
                         moments: (parameters::names(&peer.matcher).into_iter())
                             .zip(moments)
@@ -487,6 +593,7 @@ impl<'a> Trainer<'a> {
                     }
                 })
                 .collect(),
+            strategy: self.strategy.state(),
         }
     }
 
@@ -499,7 +606,12 @@ impl<'a> Trainer<'a> {
                 .collect();
             peer.optimizer.restore(saved.steps, ordered);
             peer.ledger = saved.ledger;
+            if let (Some(teacher), Some(weights)) = (&mut peer.teacher, saved.teacher) {
+                teacher.weights = weights;
+                teacher.steps = saved.steps;
+            }
         }
+        self.strategy.restore(&snapshot.strategy);
         self.history = run.history()?;
         self.history.truncate(snapshot.next_epoch);
         self.best = Some(Best {
@@ -514,7 +626,6 @@ impl<'a> Trainer<'a> {
         let best = self
             .best
             .expect("a run has at least one epoch, and its first is the best");
-        let inputs = input_shapes(self.data, self.vocabulary.as_ref())?;
         let mut peers = Vec::new();
         let mut ledgers = Vec::new();
         for (peer, weights) in self.peers.into_iter().zip(best.weights) {
@@ -529,7 +640,7 @@ impl<'a> Trainer<'a> {
             config: self.config.clone(),
             vocabulary: self.vocabulary,
             device: self.plain_device,
-            inputs,
+            inputs: self.shapes,
             peers,
             ledgers,
             history: self.history,
@@ -551,13 +662,15 @@ fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Inp
 /// The ledger of all given pairs from that of the pairs trained on; the others keep the beliefs
 /// from before any evidence.
 fn spread(ledger: &Ledger, trained: &[bool]) -> Ledger {
-    let mut whole = Ledger::new(trained.len());
+    let mut whole = Ledger::with_memories(trained.len(), ledger.memories.len());
     for (row, pair) in (0..trained.len()).filter(|&pair| trained[pair]).enumerate() {
         whole.loss[pair] = ledger.loss[row];
         whole.clean_posterior[pair] = ledger.clean_posterior[row];
         whole.soft_label[pair] = ledger.soft_label[row];
         whole.uncertainty[pair] = ledger.uncertainty[row];
-        whole.memory[pair] = ledger.memory[row];
+        for (whole, memory) in whole.memories.iter_mut().zip(&ledger.memories) {
+            whole[pair] = memory[row];
+        }
     }
     whole
 }
@@ -569,11 +682,51 @@ struct StepPlace {
     peer: usize,
     group: usize,
     step: usize,
+    n_steps: usize,
 }
 
 /// Scores `[b * b]` without gradients or dropout.
 fn evaluate(matcher: &Matcher, images: Input, captions: Input) -> Vec<f32> {
     floats(matcher.scores(&plain(images), &plain(captions), &mut Mode::Evaluate))
+}
+
+fn opinion(matcher: &Matcher, images: Input, captions: Input, structure: bool) -> Opinion {
+    let (images, captions) = (plain(images), plain(captions));
+    let forward = matcher.compare(&images, &captions, structure, &mut Mode::Evaluate);
+    let structure = forward
+        .structure
+        .map(|Structure { images, captions }| (floats(images), floats(captions)));
+    let (images, captions) = structure.unwrap_or_default();
+    Opinion {
+        scores: floats(forward.scores),
+        images,
+        captions,
+    }
+}
+
+/// Sets the rows of `pairs`; rematched pairs have none.
+fn write(column: &mut [f32], pairs: &[u32], values: &[f32]) {
+    for (&pair, &value) in pairs.iter().zip(values) {
+        if let Some(row) = column.get_mut(pair as usize) {
+            *row = value;
+        }
+    }
+}
+
+fn believe(ledger: &mut Ledger, pairs: &[u32], beliefs: Beliefs) {
+    let columns = [
+        (&mut ledger.clean_posterior, beliefs.clean_posterior),
+        (&mut ledger.soft_label, beliefs.soft_label),
+        (&mut ledger.uncertainty, beliefs.uncertainty),
+    ];
+    for (column, values) in columns {
+        if let Some(values) = values {
+            write(column, pairs, &values);
+        }
+    }
+    for (memory, values) in beliefs.memories {
+        write(&mut ledger.memories[memory], pairs, &values);
+    }
 }
 
 /// A running mean weighted by counts.

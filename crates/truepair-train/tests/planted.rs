@@ -41,6 +41,7 @@ fn run<T>(job: impl FnOnce(&mut Session<'_>) -> truepair_train::Result<T>) -> T 
     let mut session = Session {
         dir: None,
         resume: false,
+        matched: None,
         accelerator: truepair_train::Accelerator::Cpu,
         stop: &stop,
         watch: &mut (),

@@ -89,6 +89,7 @@ fn trained(matcher: &str) -> Trained {
     let mut session = Session {
         dir: None,
         resume: false,
+        matched: None,
         accelerator: truepair_train::Accelerator::Cpu,
         stop: &stop,
         watch: &mut (),
@@ -176,7 +177,7 @@ fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
         reader.images(&rows).unwrap(),
         reader.captions(&rows).unwrap(),
     );
-    let forward = matcher.forward(&images, &captions, &mut Mode::Evaluate);
+    let forward = matcher.forward(&images, &captions, false, &mut Mode::Evaluate);
     let loss = forward.auxiliary?.into_data();
     Some(loss.try_into_vec::<f32>().unwrap()[0])
 }
@@ -191,6 +192,7 @@ fn a_describer_without_regions_or_texts_is_refused_by_name() {
     let mut session = Session {
         dir: None,
         resume: false,
+        matched: None,
         accelerator: truepair_train::Accelerator::Cpu,
         stop: &stop,
         watch: &mut (),

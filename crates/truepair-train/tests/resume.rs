@@ -57,6 +57,7 @@ fn run(
     let mut session = Session {
         dir: Some(dir),
         resume,
+        matched: None,
         accelerator: truepair_train::Accelerator::Cpu,
         stop: &flag,
         watch: &mut watch,

@@ -1,6 +1,7 @@
 //! Which captions count as assigned to which images, with duplicates taken as one.
 
-use super::CountedRows;
+use super::{CountedRows, group_captions, group_images};
+use crate::dataset::{Dataset, Features};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
 
@@ -14,6 +15,20 @@ pub struct Links {
 }
 
 impl Links {
+    /// Links the pairs of `dataset` through exact duplicates of captions and of images, so that a
+    /// copy of a caption is never a wrong answer.
+    ///
+    /// # Errors
+    /// If a feature row cannot be read.
+    pub fn of(dataset: &Dataset) -> Result<Self> {
+        let caption_group = match (&dataset.captions, &dataset.caption_features) {
+            (Some(texts), _) => group_captions(texts),
+            (None, Some(named)) => groups_of(&named.features)?,
+            (None, None) => Vec::new(),
+        };
+        Self::new(&dataset.pairs, caption_group, groups_of(&dataset.images)?)
+    }
+
     /// Links `pairs` given the duplicate group of every caption `[n_captions]` and of every image
     /// `[n_images]`; see [`group_captions`](super::group_captions) and
     /// [`group_images`](super::group_images). Group ids are below the number of members.
@@ -108,6 +123,11 @@ impl Links {
         let group = self.caption_group[caption as usize];
         self.captions_of(image).binary_search(&group).is_ok()
     }
+}
+
+fn groups_of(features: &Features) -> Result<Vec<u32>> {
+    let copy = |index, out: &mut [f32]| features.copy_row(index, out);
+    group_images(features.len(), features.row_len(), copy)
 }
 
 #[cfg(test)]

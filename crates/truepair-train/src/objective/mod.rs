@@ -5,6 +5,7 @@
 
 mod complementary;
 mod info_nce;
+mod softmax;
 mod triplet;
 
 use burn::tensor::Tensor;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use complementary::{ComplementForm, Complementary};
 pub use info_nce::InfoNce;
+pub use softmax::{log_probabilities, per_entry, per_pair};
 pub use triplet::{Margins, Negatives, Triplet, triplet};
 
 /// One loss per pair, `[b]`.

@@ -3,19 +3,26 @@
 //! A new strategy is one file, its `mod` line and one row of the table below. A strategy owns no
 //! per-pair memory (that is the [`Ledger`]), no networks and no loop (those are the trainer's).
 
+mod batch;
+mod clean_only;
 mod ncr;
 mod plain;
 mod rcl;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::audit::Findings;
 use truepair_core::ledger::Ledger;
+use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
+pub use batch::Square;
+pub use clean_only::CleanOnlyConfig;
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
 pub use plain::PlainConfig;
 pub use rcl::RclConfig;
 
+use crate::cross_fit::CrossFitConfig;
 use crate::error::Result;
 use crate::objective::PairLoss;
 
@@ -47,6 +54,9 @@ impl Epoch {
 pub struct Plan {
     /// One entry a peer.
     pub peers: Vec<PeerPlan>,
+    /// Pairs that nobody gave, put together from halves of given pairs; groups name the `k`-th by
+    /// the index `n_pairs + k`. They have no row in the ledger.
+    pub rematched: Vec<Pair>,
     /// What the reader of the log should know, for instance that no pair looked clean.
     pub note: Option<String>,
 }
@@ -64,26 +74,69 @@ pub struct PeerPlan {
 impl Plan {
     /// Every peer trains on every pair.
     pub fn everything(n_peers: usize, n_pairs: usize) -> Self {
-        let all: Vec<u32> = (0..n_pairs as u32).collect();
-        let peers = (0..n_peers)
-            .map(|peer| PeerPlan {
-                peer,
-                groups: vec![all.clone()],
-            })
+        Self::same(n_peers, vec![(0..n_pairs as u32).collect()])
+    }
+
+    /// Every peer trains on the same groups.
+    pub fn same(n_peers: usize, groups: Vec<Vec<u32>>) -> Self {
+        Self::of((0..n_peers).map(|_| groups.clone()).collect())
+    }
+
+    /// The groups of each peer.
+    pub fn of(peers: Vec<Vec<Vec<u32>>>) -> Self {
+        let peers = (peers.into_iter().enumerate())
+            .map(|(peer, groups)| PeerPlan { peer, groups })
             .collect();
-        Self { peers, note: None }
+        Self {
+            peers,
+            rematched: Vec::new(),
+            note: None,
+        }
     }
 }
 
-/// Whose evaluation-mode scores a strategy needs for a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose evaluation-mode numbers a strategy needs for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consult {
     /// Nobody's.
+    #[default]
     Nobody,
     /// Those of the peer that trains.
     Own,
     /// Every peer's.
     Everyone,
+    /// Every peer's running average of weights; see [`Strategy::teacher_decay`].
+    Teachers,
+}
+
+/// What a strategy needs beside a batch's scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Whose evaluation-mode numbers.
+    pub opinions: Consult,
+    /// Whether images are compared with images and captions with captions: in
+    /// [`BatchView::structure`], and in every opinion.
+    pub structure: bool,
+}
+
+/// How alike the items of one modality are: cosines of their mean-pooled encodings, with gradients.
+#[derive(Debug, Clone)]
+pub struct Structure {
+    /// Images against images, `[b, b]` in [-1, 1].
+    pub images: Tensor<2>,
+    /// Captions against captions, `[b, b]` in [-1, 1].
+    pub captions: Tensor<2>,
+}
+
+/// One network's view of a batch in evaluation mode, without gradients, row-major.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Opinion {
+    /// Scores `[b * b]`; empty where not consulted.
+    pub scores: Vec<f32>,
+    /// Cosines of images `[b * b]`; empty where no structure is needed.
+    pub images: Vec<f32>,
+    /// Cosines of captions `[b * b]`, likewise.
+    pub captions: Vec<f32>,
 }
 
 /// One batch as a strategy sees it.
@@ -93,16 +146,42 @@ pub struct BatchView<'a> {
     pub peer: usize,
     /// Index of the group that the batch was drawn from.
     pub group: usize,
-    /// Indices of the batch's pairs, `[b]`.
+    /// Steps that this peer has done in this epoch.
+    pub step: usize,
+    /// Steps of this peer in this epoch.
+    pub n_steps: usize,
+    /// Indices of the batch's pairs, `[b]`; those of rematched pairs lie past the ledgers' end.
     pub pairs: &'a [u32],
     /// The training peer's scores `[b, b]`, with gradients.
     pub scores: &'a Tensor<2>,
-    /// Per peer the scores in evaluation mode, `[b * b]` row-major; empty where not consulted.
-    pub opinions: &'a [Vec<f32>],
+    /// Likeness inside each modality, where needed.
+    pub structure: Option<&'a Structure>,
+    /// Per peer what it says in evaluation mode.
+    pub opinions: &'a [Opinion],
     /// Per peer the beliefs about all pairs.
     pub ledgers: &'a [Ledger],
     /// The batch's random numbers.
     pub rng: &'a mut Stream,
+}
+
+impl BatchView<'_> {
+    /// What a ledger column says of the batch's pairs, `[b]`.
+    pub fn recall(&self, column: &[f32]) -> Vec<f32> {
+        self.pairs.iter().map(|&n| column[n as usize]).collect()
+    }
+}
+
+/// What a batch taught about its pairs, `[b]` each; what is `None` stays as it was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Beliefs {
+    /// P(pair is clean), [0, 1].
+    pub clean_posterior: Option<Vec<f32>>,
+    /// Soft correspondence, [0, 1].
+    pub soft_label: Option<Vec<f32>>,
+    /// How little evidence there is, [0, 1].
+    pub uncertainty: Option<Vec<f32>>,
+    /// Columns of [`Strategy::memories`] by index.
+    pub memories: Vec<(usize, Vec<f32>)>,
 }
 
 /// What a strategy says of a batch.
@@ -110,17 +189,26 @@ pub struct BatchView<'a> {
 pub struct Judgement {
     /// One loss per pair, `[b]`.
     pub loss: PairLoss,
-    /// The soft correspondences that the loss used, `[b]`, for the ledger.
-    pub soft_labels: Option<Vec<f32>>,
+    /// For the training peer's ledger.
+    pub beliefs: Beliefs,
 }
 
 impl From<PairLoss> for Judgement {
     fn from(loss: PairLoss) -> Self {
         Self {
             loss,
-            soft_labels: None,
+            beliefs: Beliefs::default(),
         }
     }
+}
+
+/// What a survey says of a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// One loss per pair, `[b]`.
+    pub loss: Vec<f32>,
+    /// For the surveyed peer's ledger.
+    pub beliefs: Beliefs,
 }
 
 /// A method: beliefs per pair and the loss that follows from them.
@@ -135,11 +223,37 @@ pub trait Strategy: std::fmt::Debug + Send {
         0
     }
 
-    /// A loss per pair from evaluation-mode scores `[b * b]`, when the method wants every pair
-    /// measured before it plans an epoch.
-    fn survey(&self, epoch: Epoch, scores: &[f32]) -> Option<Vec<f32>> {
-        let _ = (epoch, scores);
+    /// What its own columns in the ledger hold, one name each.
+    fn memories(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether networks and optimizers start anew before this epoch; beliefs stay.
+    fn restarts(&self, epoch: Epoch) -> bool {
+        let _ = epoch;
+        false
+    }
+
+    /// Where the learning rate stands in its schedule.
+    fn schedule_epoch(&self, epoch: Epoch) -> Epoch {
+        epoch
+    }
+
+    /// Decay a step of a running average of every peer's weights, [0, 1); `None` for no average.
+    fn teacher_decay(&self) -> Option<f64> {
         None
+    }
+
+    /// A cross-fitted audit of the training pairs that is wanted before this epoch.
+    fn wants_audit(&self, epoch: Epoch) -> Option<CrossFitConfig> {
+        let _ = epoch;
+        None
+    }
+
+    /// Takes the audit that was wanted, before [`plan`](Self::plan). Verdicts are in the pairs'
+    /// order; there are none when the audit refuses to judge.
+    fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
+        let _ = (findings, ledgers);
     }
 
     /// Whether [`survey`](Self::survey) is wanted before this epoch.
@@ -148,23 +262,47 @@ pub trait Strategy: std::fmt::Debug + Send {
         false
     }
 
+    /// What one network's evaluation-mode scores `[b * b]` say of a batch, when the method wants
+    /// every pair measured before it plans an epoch.
+    fn survey(&self, epoch: Epoch, scores: &[f32]) -> Measured {
+        let _ = (epoch, scores);
+        Measured::default()
+    }
+
     /// Before an epoch: revise beliefs in `ledgers` (one a peer) and decide who trains on what.
+    /// `pairs` are the given pairs.
     ///
     /// # Errors
     /// If the measured losses are not finite.
-    fn plan(&mut self, epoch: Epoch, ledgers: &mut [Ledger]) -> Result<Plan> {
-        let _ = epoch;
-        Ok(Plan::everything(self.n_peers(), ledgers[0].len()))
+    fn plan(
+        &mut self,
+        epoch: Epoch,
+        ledgers: &mut [Ledger],
+        pairs: &[Pair],
+        rng: &mut Stream,
+    ) -> Result<Plan> {
+        let _ = (epoch, ledgers, rng);
+        Ok(Plan::everything(self.n_peers(), pairs.len()))
     }
 
-    /// Whose evaluation-mode scores the loss of this group needs.
-    fn consults(&self, epoch: Epoch, group: usize) -> Consult {
+    /// What the loss of this group needs beside scores.
+    fn needs(&self, epoch: Epoch, group: usize) -> Needs {
         let _ = (epoch, group);
-        Consult::Nobody
+        Needs::default()
     }
 
     /// The loss of every pair of a batch.
-    fn pair_loss(&self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement;
+    fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement;
+
+    /// Numbers that are no pair's and must survive a stop, for instance smoothed weights of terms.
+    fn state(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Takes [`state`](Self::state) back.
+    fn restore(&mut self, state: &[f64]) {
+        let _ = state;
+    }
 }
 
 macro_rules! strategies {
@@ -187,6 +325,12 @@ macro_rules! strategies {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
+            /// Whether the method is handed the truth about planted noise, so that its figures are
+            /// a bound and no result.
+            pub fn is_oracle(&self) -> bool {
+                matches!(self, Self::CleanOnly(_))
+            }
+
             /// Checks the settings; `n_main` is the number of epochs after the warm-up.
             ///
             /// # Errors
@@ -199,6 +343,7 @@ macro_rules! strategies {
 }
 
 strategies! {
+    CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::ledger::Ledger;
 use truepair_core::mixture::{self, Fallback, GaussianConfig};
+use truepair_core::pair::Pair;
+use truepair_core::rng::Stream;
 
-use super::{BatchView, Consult, Epoch, Judgement, PeerPlan, Plan, Strategy};
+use super::{BatchView, Beliefs, Consult, Epoch, Judgement, Measured, Needs, Plan, Strategy};
 use crate::error::Result;
 use crate::objective::{Margins, Negatives, positive, triplet};
 
@@ -237,11 +239,20 @@ impl Strategy for Ncr {
         !epoch.is_warm_up()
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Option<Vec<f32>> {
-        Some(self.config.mean_hinge(scores))
+    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
+        Measured {
+            loss: self.config.mean_hinge(scores),
+            ..Measured::default()
+        }
     }
 
-    fn plan(&mut self, epoch: Epoch, ledgers: &mut [Ledger]) -> Result<Plan> {
+    fn plan(
+        &mut self,
+        epoch: Epoch,
+        ledgers: &mut [Ledger],
+        _pairs: &[Pair],
+        _rng: &mut Stream,
+    ) -> Result<Plan> {
         if epoch.is_warm_up() {
             return Ok(Plan::everything(2, ledgers[0].len()));
         }
@@ -249,15 +260,12 @@ impl Strategy for Ncr {
             let fit = mixture::clean_posterior(&ledger.loss, &self.config.mixture)?;
             ledger.clean_posterior = fit.posterior;
         }
-        let mut plan = Plan {
-            peers: Vec::new(),
-            note: None,
-        };
+        let (mut peers, mut note) = (Vec::new(), None);
         for peer in 0..2 {
             let posterior = &ledgers[1 - peer].clean_posterior;
             let division = mixture::divide(posterior, self.config.threshold as f32)?;
             if let Some(fallback) = division.fallback {
-                plan.note = Some(format!("division for peer {peer}: {}", describe(fallback)));
+                note = Some(format!("division for peer {peer}: {}", describe(fallback)));
             }
             let (clean, noisy): (Vec<u32>, Vec<u32>) =
                 (0..posterior.len() as u32).partition(|&n| division.clean[n as usize]);
@@ -265,29 +273,35 @@ impl Strategy for Ncr {
             if epoch.main_index() >= self.noisy_from && !noisy.is_empty() {
                 groups.push(noisy);
             }
-            plan.peers.push(PeerPlan { peer, groups });
+            peers.push(groups);
         }
-        Ok(plan)
+        Ok(Plan {
+            note,
+            ..Plan::of(peers)
+        })
     }
 
-    fn consults(&self, epoch: Epoch, group: usize) -> Consult {
-        match (epoch.is_warm_up(), group) {
+    fn needs(&self, epoch: Epoch, group: usize) -> Needs {
+        let opinions = match (epoch.is_warm_up(), group) {
             (true, _) => Consult::Nobody,
             (false, 0) => Consult::Own,
             (false, _) => Consult::Everyone,
+        };
+        Needs {
+            opinions,
+            ..Needs::default()
         }
     }
 
-    fn pair_loss(&self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
+    fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let config = &self.config;
         if epoch.is_warm_up() {
             let margins = Margins::Fixed(config.margin);
             return triplet(view.scores, &margins, Negatives::Mean).into();
         }
-        let own = config.predict(&view.opinions[view.peer]);
+        let own = config.predict(&view.opinions[view.peer].scores);
         let (labels, margins) = if view.group == 0 {
-            let other = &view.ledgers[1 - view.peer].clean_posterior;
-            let posterior: Vec<f32> = view.pairs.iter().map(|&n| other[n as usize]).collect();
+            let posterior = view.recall(&view.ledgers[1 - view.peer].clean_posterior);
             let labels: Vec<f32> = posterior
                 .iter()
                 .zip(&own)
@@ -299,7 +313,7 @@ impl Strategy for Ncr {
             };
             (labels, margins)
         } else {
-            let other = config.predict(&view.opinions[1 - view.peer]);
+            let other = config.predict(&view.opinions[1 - view.peer].scores);
             let labels: Vec<f32> = own.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
             let margins = config.margins(&labels, view.scores);
             (labels, margins)
@@ -307,7 +321,10 @@ impl Strategy for Ncr {
         let loss = triplet(view.scores, &margins, Negatives::Hardest);
         Judgement {
             loss,
-            soft_labels: Some(labels),
+            beliefs: Beliefs {
+                soft_label: Some(labels),
+                ..Beliefs::default()
+            },
         }
     }
 }
@@ -342,6 +359,7 @@ fn per_entry(b: usize, scores: &Tensor<2>, margin: impl Fn(usize, usize) -> f32)
 mod tests {
     use super::*;
     use crate::objective::tests::{run, scores};
+    use truepair_core::rng::Seed;
 
     #[test]
     fn soft_correspondence_1_gives_the_plain_triplet() {
@@ -383,6 +401,8 @@ mod tests {
                     n_main: 4,
                 },
                 &mut ledgers,
+                &[],
+                &mut Seed(0).stream("test", &[]),
             )
             .unwrap();
         assert!(
@@ -412,7 +432,9 @@ mod tests {
                     n_warm_up: 5,
                     n_main: 4
                 },
-                &mut ledgers
+                &mut ledgers,
+                &[],
+                &mut Seed(0).stream("test", &[]),
             )
             .is_err()
         );

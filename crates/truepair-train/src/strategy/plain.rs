@@ -69,7 +69,7 @@ impl Strategy for Plain {
         self.config.warm_up
     }
 
-    fn pair_loss(&self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
+    fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let objective = if epoch.is_warm_up() {
             &self.warm_up
         } else {

@@ -83,7 +83,7 @@ impl RclConfig {
 }
 
 impl Strategy for Rcl {
-    fn pair_loss(&self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
+    fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let chosen = (self.negatives < 1.0).then(|| {
             let b = view.pairs.len();
             let mask = negative_mask(view.rng, b, (self.negatives * b as f64) as usize);

@@ -75,6 +75,7 @@ pub(crate) fn judge(
             let mut session = Session {
                 dir: None,
                 resume: false,
+                matched: None,
                 accelerator: accelerator::chosen(),
                 stop,
                 watch: bars,

@@ -100,26 +100,7 @@ pub(crate) fn plant(
 }
 
 fn findings(dataset: &Dataset, request: &Request, seed: Seed, bars: &mut Bars) -> Result<Findings> {
-    judge::judge(dataset, &links(dataset)?, request, seed, bars)
-}
-
-/// Links pairs through exact duplicates, so that a copy of a caption is never a wrong answer.
-fn links(dataset: &Dataset) -> Result<Links> {
-    let caption_group = match (&dataset.captions, &dataset.caption_features) {
-        (Some(texts), _) => group_captions(texts),
-        (None, Some(named)) => groups_of(&named.features)?,
-        (None, None) => Vec::new(),
-    };
-    Ok(Links::new(
-        &dataset.pairs,
-        caption_group,
-        groups_of(&dataset.images)?,
-    )?)
-}
-
-fn groups_of(features: &Features) -> Result<Vec<u32>> {
-    let copy = |index, out: &mut [f32]| features.copy_row(index, out);
-    Ok(group_images(features.len(), features.row_len(), copy)?)
+    judge::judge(dataset, &Links::of(dataset)?, request, seed, bars)
 }
 
 /// Posterior of every pair, unless the audit refused.

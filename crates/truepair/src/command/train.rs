@@ -122,8 +122,11 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
     if let Some(manifest) = &manifest {
         run_folder::store_manifest(&plan.out, manifest)?;
     }
+    let matched: Option<Vec<bool>> = (manifest.as_ref())
+        .map(|manifest| manifest.mismatched.iter().map(|wrong| !wrong).collect());
     let mut session = Session {
         dir: Some(&plan.out),
+        matched: matched.as_deref(),
         resume: plan.resume && plan.out.join("checkpoint.bin").exists(),
         accelerator: accelerator::chosen(),
         stop: interrupt::stop_flag(),

@@ -11,13 +11,15 @@ use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Seed};
+use truepair_core::scores::Scorer;
 use truepair_core::text::Vocabulary;
+use truepair_core::watch::Watch;
 
 use crate::backbone::InputShape;
 use crate::batches::Batches;
 use crate::config::{Config, Keep, Reduction};
 use crate::cross_fit::{CrossFitConfig, cross_fit};
-use crate::encode::plain;
+use crate::encode::{self, plain};
 use crate::encoding::Input;
 use crate::error::{Error, Result};
 use crate::matcher::{Forward, Matcher};
@@ -29,7 +31,8 @@ use crate::run::{Run, Snapshot};
 use crate::selection::Selection;
 use crate::session::{EpochRecord, Session, StepProgress};
 use crate::strategy::{
-    BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan, Strategy, Structure,
+    BatchView, Beliefs, Candidate, Consult, Epoch, Needs, Opinion, PeerPlan, Plan, Search,
+    Strategy, Structure,
 };
 use crate::teacher::Teacher;
 use crate::trained::Trained;
@@ -217,6 +220,7 @@ impl<'a> Trainer<'a> {
             n_warm_up: self.strategy.n_warm_up(),
             n_main: self.config.training.epochs,
         };
+        self.search(epoch, session)?;
         if self.strategy.restarts(epoch) {
             self.restart(epoch)?;
         }
@@ -239,17 +243,41 @@ impl<'a> Trainer<'a> {
     }
 
     fn plan(&mut self, epoch: Epoch) -> Result<Plan> {
-        let mut ledgers: Vec<Ledger> = self
-            .peers
-            .iter_mut()
-            .map(|peer| std::mem::take(&mut peer.ledger))
-            .collect();
+        let mut ledgers = self.take_ledgers();
         let mut rng = self.seed.stream("plan", &[epoch.index as u64]);
         let plan = (self.strategy).plan(epoch, &mut ledgers, &self.data.pairs, &mut rng);
+        self.return_ledgers(ledgers);
+        plan
+    }
+
+    /// Searches the images of captions that the strategy has doubts about.
+    fn search(&mut self, epoch: Epoch, session: &mut Session<'_>) -> Result<()> {
+        let mut ledgers = self.take_ledgers();
+        if let Some(search) = self.strategy.wants_search(epoch, &ledgers) {
+            let matchers: Vec<Matcher> = (self.peers.iter())
+                .map(|peer| peer.matcher.clone())
+                .collect();
+            let limits = &self.config.training;
+            let words = self.vocabulary.as_ref();
+            let reader = Reader::new(self.data, words, limits.max_tokens, &self.plain_device)?;
+            let scorer = encode::scorer(&matchers, &reader, limits.tile_mib, &mut *session.watch)?;
+            let found = candidates(&*scorer, &self.data.pairs, &search, &mut *session.watch)?;
+            self.strategy.take_candidates(&found, &mut ledgers);
+        }
+        self.return_ledgers(ledgers);
+        Ok(())
+    }
+
+    fn take_ledgers(&mut self) -> Vec<Ledger> {
+        (self.peers.iter_mut())
+            .map(|peer| std::mem::take(&mut peer.ledger))
+            .collect()
+    }
+
+    fn return_ledgers(&mut self, ledgers: Vec<Ledger>) {
         for (peer, ledger) in self.peers.iter_mut().zip(ledgers) {
             peer.ledger = ledger;
         }
-        plan
     }
 
     /// Gives every peer a fresh network; what it believes of the pairs stays.
@@ -276,13 +304,9 @@ impl<'a> Trainer<'a> {
         let links = Links::of(self.data)?;
         let seed = self.seed.child("audit", epoch.index as u64);
         let findings = cross_fit(self.data, &links, config, seed, session)?;
-        let mut ledgers: Vec<Ledger> = (self.peers.iter_mut())
-            .map(|peer| std::mem::take(&mut peer.ledger))
-            .collect();
+        let mut ledgers = self.take_ledgers();
         self.strategy.take_audit(&findings, &mut ledgers);
-        for (peer, ledger) in self.peers.iter_mut().zip(ledgers) {
-            peer.ledger = ledger;
-        }
+        self.return_ledgers(ledgers);
         Ok(())
     }
 
@@ -388,11 +412,7 @@ impl<'a> Trainer<'a> {
             &mut Mode::Train(&mut dropout),
         );
         let judgement = {
-            let ledgers: Vec<Ledger> = self
-                .peers
-                .iter_mut()
-                .map(|peer| std::mem::take(&mut peer.ledger))
-                .collect();
+            let ledgers = self.take_ledgers();
             let mut rng = self.seed.stream("strategy", &key);
             let mut view = BatchView {
                 peer,
@@ -407,9 +427,7 @@ impl<'a> Trainer<'a> {
                 rng: &mut rng,
             };
             let judgement = self.strategy.pair_loss(epoch, &mut view);
-            for (peer, ledger) in self.peers.iter_mut().zip(ledgers) {
-                peer.ledger = ledger;
-            }
+            self.return_ledgers(ledgers);
             judgement
         };
         let per_pair = floats(judgement.loss.0.clone().inner());
@@ -647,6 +665,51 @@ impl<'a> Trainer<'a> {
             best_epoch: best.epoch,
         })
     }
+}
+
+/// For every caption that is searched for, its best image among those of all pairs.
+fn candidates(
+    scorer: &dyn Scorer,
+    pairs: &[Pair],
+    search: &Search,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Candidate>> {
+    const BLOCK: usize = 512;
+    let mut images: Vec<u32> = pairs.iter().map(|pair| pair.image).collect();
+    images.sort_unstable();
+    images.dedup();
+    let mut found = Vec::with_capacity(search.pairs.len());
+    for block in search.pairs.chunks(BLOCK) {
+        let captions: Vec<u32> = (block.iter())
+            .map(|&pair| pairs[pair as usize].caption)
+            .collect();
+        let mut scores = vec![0.0; images.len() * captions.len()];
+        scorer.tile(&images, &captions, &mut scores)?;
+        for (column, &pair) in block.iter().enumerate() {
+            let scores = || {
+                let column = scores[column..].iter().step_by(captions.len());
+                column.map(|score| f64::from(*score))
+            };
+            let first = (0, f64::NEG_INFINITY);
+            let (best, top) = (scores().enumerate()).fold(first, |best, (row, score)| {
+                if score > best.1 { (row, score) } else { best }
+            });
+            let total: f64 = scores()
+                .map(|score| ((score - top) / search.temperature).exp())
+                .sum();
+            found.push(Candidate {
+                pair,
+                image: images[best],
+                share: (1.0 / total) as f32,
+            });
+        }
+        watch.advance(
+            "search images",
+            found.len() as u64,
+            search.pairs.len() as u64,
+        );
+    }
+    Ok(found)
 }
 
 /// Images and captions of a few thousand random pairs.

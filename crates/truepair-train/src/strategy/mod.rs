@@ -8,6 +8,7 @@ mod clean_only;
 mod ncr;
 mod plain;
 mod rcl;
+mod truepair;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use clean_only::CleanOnlyConfig;
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
 pub use plain::PlainConfig;
 pub use rcl::RclConfig;
+pub use truepair::{TruepairConfig, Weighting};
 
 use crate::cross_fit::CrossFitConfig;
 use crate::error::Result;
@@ -211,6 +213,26 @@ pub struct Measured {
     pub beliefs: Beliefs,
 }
 
+/// A search for the images that captions belong to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// The pairs whose captions are searched for.
+    pub pairs: Vec<u32>,
+    /// Divides the scores in the softmax over images.
+    pub temperature: f64,
+}
+
+/// The image that all peers together find best for a pair's caption.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// Index of the pair.
+    pub pair: u32,
+    /// The image, among all images of training pairs.
+    pub image: u32,
+    /// Its share of the softmax over those images, (0, 1].
+    pub share: f32,
+}
+
 /// A method: beliefs per pair and the loss that follows from them.
 pub trait Strategy: std::fmt::Debug + Send {
     /// Networks trained side by side; 2 for co-teaching.
@@ -254,6 +276,18 @@ pub trait Strategy: std::fmt::Debug + Send {
     /// order; there are none when the audit refuses to judge.
     fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
         let _ = (findings, ledgers);
+    }
+
+    /// Captions whose images are to be searched before this epoch, by the networks as they stand
+    /// (before [`restarts`](Self::restarts)).
+    fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger]) -> Option<Search> {
+        let _ = (epoch, ledgers);
+        None
+    }
+
+    /// Takes what the search found, one candidate a pair.
+    fn take_candidates(&mut self, candidates: &[Candidate], ledgers: &mut [Ledger]) {
+        let _ = (candidates, ledgers);
     }
 
     /// Whether [`survey`](Self::survey) is wanted before this epoch.
@@ -347,4 +381,5 @@ strategies! {
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";
+    Truepair(TruepairConfig) = "truepair", "Cross-fitted audit first; train on what it keeps, and give dropped captions the image they likely came from.";
 }

@@ -1,0 +1,376 @@
+//! This project's own method: ask matchers that never saw a pair whether it is one, train on what
+//! they hold matched, and give captions that lost their image the image they most likely came from.
+
+use serde::{Deserialize, Serialize};
+use truepair_core::Error;
+use truepair_core::audit::{Findings, Outcome};
+use truepair_core::ledger::Ledger;
+use truepair_core::pair::Pair;
+use truepair_core::rng::Stream;
+
+use super::{BatchView, Candidate, Epoch, Judgement, Plan, Search, Strategy, StrategyConfig};
+use crate::cross_fit::CrossFitConfig;
+use crate::error::Result;
+use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
+
+/// Settings of `truepair`.
+///
+/// Before the first epoch the pairs are audited by cross-fitting: `πₙ` is the calibrated probability
+/// that pair `n` is mismatched, from ranks under matchers that never trained on it. What a network
+/// memorizes cannot enter it, unlike a mixture of the network's own losses. Then
+///
+/// ```text
+/// warm-up    K = { n : πₙ < keep_below };  train on K
+/// rematch    for n ∉ K, with the warm-up's networks, which never saw caption Tₙ:
+///            rₙ = argmaxⱼ S(Iⱼ, Tₙ),  cₙ = softmaxⱼ(S(Iⱼ, Tₙ) / τ) at rₙ
+/// main       fresh networks train on K ∪ { (I_rₙ, Tₙ) : cₙ > rematch_above }
+/// loss       Lₙ = wₙ ℓₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
+/// ```
+/// with `ℓ` a plain objective. A caption that belongs to another picture is thereby used where it
+/// belongs, which is how the method can surpass training on the truly matched pairs alone.
+///
+/// Costs the audit (see [`CrossFitConfig`]; its matchers are small heads whatever the similarity),
+/// the warm-up, and one pass of the dropped captions over all training images. An audit that finds
+/// nothing or refuses to judge leaves plain training on all pairs, with a note in the log.
+///
+/// # Source
+/// This project; figures and ablations in `docs/results.md`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TruepairConfig {
+    /// What is minimized.
+    pub objective: ObjectiveConfig,
+    /// Networks, 1 or 2; two search for lost images together.
+    pub peers: usize,
+    /// Epochs on the kept pairs before lost images are searched, in addition to
+    /// `training.epochs`; 0 leaves rematching out.
+    pub warm_up: usize,
+    /// Given pairs are kept below this probability of being mismatched, (0, 1].
+    pub keep_below: f64,
+    /// Captions whose best image has more than this share of the softmax are rematched, [0, 1]; 1
+    /// for none.
+    pub rematch_above: f64,
+    /// τ: divides the scores in that softmax over all training images.
+    pub rematch_temperature: f64,
+    /// Whether doubtful pairs count less.
+    pub weighting: Weighting,
+    /// How the audit's matchers are trained and what it concludes from them.
+    pub audit: Box<CrossFitConfig>,
+}
+
+/// Whether doubtful pairs count less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// Every pair that is trained on counts 1.
+    Equal,
+    /// Given pairs count by 1 − π, rematched ones by their softmax share.
+    Confidence,
+}
+
+impl Default for TruepairConfig {
+    fn default() -> Self {
+        Self {
+            objective: ObjectiveConfig::default(),
+            peers: 1,
+            warm_up: 10,
+            keep_below: 0.5,
+            rematch_above: 0.2,
+            rematch_temperature: 0.05,
+            weighting: Weighting::Equal,
+            audit: Box::default(),
+        }
+    }
+}
+
+/// The ledger's columns: the caption's best image in two parts, because a single precision number
+/// counts only to 2²⁴, and its share of the softmax, 0 where none was searched.
+const MEMORIES: &[&str] = &["image / 65536", "image mod 65536", "share"];
+const PART: u32 = 1 << 16;
+
+#[derive(Debug)]
+struct Truepair {
+    config: TruepairConfig,
+    /// The images of the plan's rematched pairs count by these.
+    shares: Vec<f32>,
+    /// What the reader of the log should know about the audit.
+    remark: Option<String>,
+}
+
+impl TruepairConfig {
+    pub(super) fn build(&self, _n_main: usize) -> Result<Box<dyn Strategy>> {
+        self.objective.check()?;
+        positive("strategy.rematch_temperature", self.rematch_temperature)?;
+        positive("strategy.keep_below", self.keep_below)?;
+        let rules = [
+            (
+                self.keep_below <= 1.0,
+                format!("strategy.keep_below = {} is above 1", self.keep_below),
+                "it is a probability; 0.5 drops what is more likely mismatched than not",
+            ),
+            (
+                (0.0..=1.0).contains(&self.rematch_above),
+                format!(
+                    "strategy.rematch_above = {} is not in [0, 1]",
+                    self.rematch_above
+                ),
+                "1 rematches nothing",
+            ),
+            (
+                (1..=2).contains(&self.peers),
+                format!("strategy.peers = {} is neither 1 nor 2", self.peers),
+                "use 1, or 2 for an ensemble",
+            ),
+            (
+                !matches!(
+                    self.audit.recipe.strategy,
+                    Some(StrategyConfig::Truepair(_) | StrategyConfig::CleanOnly(_))
+                ),
+                "strategy.audit.recipe.strategy cannot train the audit's own matchers".to_owned(),
+                "use `rcl`, or another strategy that needs neither an audit nor the truth",
+            ),
+        ];
+        for (holds, problem, help) in rules {
+            if !holds {
+                return Err(Error::argument(problem, help).into());
+            }
+        }
+        Ok(Box::new(Truepair {
+            config: self.clone(),
+            shares: Vec::new(),
+            remark: None,
+        }))
+    }
+
+    fn is_kept(&self, clean_posterior: f32) -> bool {
+        1.0 - f64::from(clean_posterior) < self.keep_below
+    }
+
+    fn rematches(&self) -> bool {
+        self.warm_up > 0 && self.rematch_above < 1.0
+    }
+}
+
+impl Truepair {
+    /// Pairs that the audit holds matched; all when that leaves too few to train on.
+    fn kept(&self, ledger: &Ledger) -> (Vec<u32>, Option<String>) {
+        let all = 0..ledger.len() as u32;
+        let kept: Vec<u32> = (all.clone())
+            .filter(|&pair| self.config.is_kept(ledger.clean_posterior[pair as usize]))
+            .collect();
+        if kept.len() >= 2 {
+            return (kept, None);
+        }
+        let note = format!("the audit holds {} pairs matched; all are used", kept.len());
+        (all.collect(), Some(note))
+    }
+}
+
+impl Strategy for Truepair {
+    fn n_peers(&self) -> usize {
+        self.config.peers
+    }
+
+    fn n_warm_up(&self) -> usize {
+        self.config.warm_up
+    }
+
+    fn memories(&self) -> &'static [&'static str] {
+        MEMORIES
+    }
+
+    fn wants_audit(&self, epoch: Epoch) -> Option<CrossFitConfig> {
+        (epoch.index == 0).then(|| (*self.config.audit).clone())
+    }
+
+    fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
+        if let Outcome::Refused { reason } = &findings.outcome {
+            self.remark = Some(format!(
+                "the audit gives no verdict, all pairs are used: {reason}"
+            ));
+        }
+        for ledger in ledgers {
+            for verdict in &findings.verdicts {
+                let clean = 1.0 - verdict.posterior as f32;
+                ledger.clean_posterior[verdict.pair as usize] = clean;
+                ledger.soft_label[verdict.pair as usize] = clean;
+            }
+        }
+    }
+
+    fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger]) -> Option<Search> {
+        if !self.config.rematches() || epoch.index != epoch.n_warm_up {
+            return None;
+        }
+        let (kept, note) = self.kept(&ledgers[0]);
+        if note.is_some() || kept.len() == ledgers[0].len() {
+            return None;
+        }
+        let mut is_kept = vec![false; ledgers[0].len()];
+        kept.iter().for_each(|&pair| is_kept[pair as usize] = true);
+        Some(Search {
+            pairs: (0..is_kept.len() as u32)
+                .filter(|&pair| !is_kept[pair as usize])
+                .collect(),
+            temperature: self.config.rematch_temperature,
+        })
+    }
+
+    fn take_candidates(&mut self, candidates: &[Candidate], ledgers: &mut [Ledger]) {
+        for ledger in ledgers {
+            for found in candidates {
+                let row = found.pair as usize;
+                ledger.memories[0][row] = (found.image / PART) as f32;
+                ledger.memories[1][row] = (found.image % PART) as f32;
+                ledger.memories[2][row] = found.share;
+            }
+        }
+    }
+
+    fn restarts(&self, epoch: Epoch) -> bool {
+        self.config.rematches() && epoch.index == epoch.n_warm_up
+    }
+
+    fn plan(
+        &mut self,
+        epoch: Epoch,
+        ledgers: &mut [Ledger],
+        pairs: &[Pair],
+        _rng: &mut Stream,
+    ) -> Result<Plan> {
+        let (mut group, note) = self.kept(&ledgers[0]);
+        let mut rematched = Vec::new();
+        self.shares.clear();
+        if !epoch.is_warm_up() {
+            let [high, low, shares] = &ledgers[0].memories[..] else {
+                unreachable!("the ledger has this strategy's memories")
+            };
+            for (row, pair) in pairs.iter().enumerate() {
+                if f64::from(shares[row]) > self.config.rematch_above {
+                    group.push((pairs.len() + rematched.len()) as u32);
+                    let image = high[row] as u32 * PART + low[row] as u32;
+                    rematched.push(Pair { image, ..*pair });
+                    self.shares.push(shares[row]);
+                }
+            }
+        }
+        let counted = format!(
+            "{} given and {} rematched pairs",
+            group.len() - rematched.len(),
+            rematched.len()
+        );
+        let remarks = [self.remark.take(), note, Some(counted)];
+        Ok(Plan {
+            rematched,
+            note: Some(remarks.into_iter().flatten().collect::<Vec<_>>().join("; ")),
+            ..Plan::same(self.config.peers, vec![group])
+        })
+    }
+
+    fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
+        let loss = self.config.objective.pair_loss(view.scores);
+        match self.config.weighting {
+            Weighting::Equal => loss.into(),
+            Weighting::Confidence => {
+                let given = &view.ledgers[view.peer].clean_posterior;
+                let weight = |pair: usize| match given.get(pair) {
+                    Some(clean) => *clean,
+                    None => self.shares[pair - given.len()],
+                };
+                let weights: Vec<f32> = (view.pairs.iter())
+                    .map(|&pair| weight(pair as usize))
+                    .collect();
+                PairLoss(loss.0 * per_pair(&weights, view.scores)).into()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use truepair_core::rng::Seed;
+
+    fn truepair(config: TruepairConfig) -> Truepair {
+        Truepair {
+            config,
+            shares: Vec::new(),
+            remark: None,
+        }
+    }
+
+    fn pairs(n: u32) -> Vec<Pair> {
+        (0..n)
+            .map(|at| Pair {
+                image: at,
+                caption: at,
+            })
+            .collect()
+    }
+
+    const MAIN: Epoch = Epoch {
+        index: 10,
+        n_warm_up: 10,
+        n_main: 4,
+    };
+
+    #[test]
+    fn dropped_captions_are_searched_and_come_back_with_their_image() {
+        let mut strategy = truepair(TruepairConfig::default());
+        let mut ledgers = vec![Ledger::with_memories(6, 3)];
+        ledgers[0].clean_posterior[2] = 0.1;
+        ledgers[0].clean_posterior[4] = 0.4;
+        let search = strategy.wants_search(MAIN, &ledgers).unwrap();
+        assert_eq!(search.pairs, [2, 4]);
+        let found = [(2, 70_001, 0.9), (4, 3, 0.1)].map(|(pair, image, share)| Candidate {
+            pair,
+            image,
+            share,
+        });
+        strategy.take_candidates(&found, &mut ledgers);
+        let mut rng = Seed(0).stream("test", &[]);
+        let plan = strategy
+            .plan(MAIN, &mut ledgers, &pairs(6), &mut rng)
+            .unwrap();
+        assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5, 6]);
+        assert_eq!(
+            plan.rematched,
+            [Pair {
+                image: 70_001,
+                caption: 2
+            }]
+        );
+        let warm_up = Epoch { index: 3, ..MAIN };
+        let plan = strategy
+            .plan(warm_up, &mut ledgers, &pairs(6), &mut rng)
+            .unwrap();
+        assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5]);
+    }
+
+    #[test]
+    fn without_a_mismatch_nothing_is_searched_and_every_pair_is_used() {
+        let mut strategy = truepair(TruepairConfig::default());
+        let mut ledgers = vec![Ledger::with_memories(6, 3)];
+        assert_eq!(strategy.wants_search(MAIN, &ledgers), None);
+        let mut rng = Seed(0).stream("test", &[]);
+        let plan = strategy
+            .plan(MAIN, &mut ledgers, &pairs(6), &mut rng)
+            .unwrap();
+        assert_eq!(plan.peers[0].groups[0].len(), 6);
+        // Even when everything is held mismatched, something is trained on, and the log says so.
+        ledgers[0].clean_posterior.fill(0.0);
+        let plan = strategy
+            .plan(MAIN, &mut ledgers, &pairs(6), &mut rng)
+            .unwrap();
+        assert_eq!(plan.peers[0].groups[0].len(), 6);
+        assert!(plan.note.unwrap().contains("all are used"));
+    }
+
+    #[test]
+    fn an_audit_cannot_audit_itself() {
+        let mut config = TruepairConfig::default();
+        config.audit.recipe.strategy = Some(StrategyConfig::Truepair(TruepairConfig::default()));
+        let message = config.build(1).unwrap_err().to_string();
+        assert!(message.contains("strategy.audit.recipe"), "{message}");
+    }
+}

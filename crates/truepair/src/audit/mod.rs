@@ -9,11 +9,8 @@ mod output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use truepair_core::audit::{
-    Decision, Findings, Links, Outcome, Rule, SelfCheck, Truth, decide, group_captions,
-    group_images,
-};
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::audit::{Decision, Findings, Links, Outcome, Rule, SelfCheck, Truth, decide};
+use truepair_core::dataset::Dataset;
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
 use truepair_train::CrossFitConfig;

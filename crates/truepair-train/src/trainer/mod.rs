@@ -1,0 +1,406 @@
+//! The one epoch loop.
+//!
+//! The trainer is handed splits, never paths, and no truth about noise; it cannot open a test
+//! split. It alone reduces pair losses, calls `backward` and steps.
+
+mod prepare;
+mod step;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use truepair_core::Error as CoreError;
+use truepair_core::dataset::Dataset;
+use truepair_core::ledger::Ledger;
+use truepair_core::pair::Pair;
+use truepair_core::rng::{self, Seed};
+use truepair_core::text::Vocabulary;
+
+use crate::backbone::InputShape;
+use crate::config::{Config, Keep};
+use crate::encoding::Input;
+use crate::error::{Error, Result};
+use crate::matcher::Matcher;
+use crate::optimizer::Adam;
+use crate::parameters::{self, Parameters};
+use crate::reader::{Reader, check_widths, input_shapes};
+use crate::run::{Run, Snapshot};
+use crate::selection::Selection;
+use crate::session::{EpochRecord, Session};
+use crate::strategy::{Epoch, Strategy};
+use crate::teacher::Teacher;
+use crate::trained::Trained;
+
+/// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
+/// held-out pairs of `train` by the audit's own statistic.
+///
+/// # Errors
+/// If the data cannot be read, a loss is not finite, the session is stopped, or the run directory
+/// cannot be written or does not fit the config.
+pub fn train(
+    train: &Dataset,
+    dev: Option<&Dataset>,
+    config: &Config,
+    seed: Seed,
+    session: &mut Session<'_>,
+) -> Result<Trained> {
+    let device = session.accelerator.device()?.autodiff();
+    let vocabulary = match config.matcher.caption.reads_tokens() {
+        true => Some(vocabulary_of(train)?),
+        false => None,
+    };
+    if let Some(dev) = dev {
+        check_widths(dev, input_shapes(train, vocabulary.as_ref())?)?;
+    }
+    let selection = Selection::new(train, dev, config, seed)?;
+    let kept = selection.training_split(train);
+    let max_tokens = config.training.max_tokens;
+    let reader = Reader::new(&kept, vocabulary.as_ref(), max_tokens, &device)?;
+    if let Some(warning) = reader.warning(max_tokens) {
+        session.watch.warn(&warning);
+    }
+    if kept.pairs.len() < 2 {
+        return Err(CoreError::argument(
+            format!(
+                "`{}` has {} pairs to train on",
+                train.name,
+                kept.pairs.len()
+            ),
+            "training compares pairs with one another and needs at least 2",
+        )
+        .into());
+    }
+    let matched = match (config.strategy.is_oracle(), session.matched) {
+        (false, _) => None,
+        (true, Some(matched)) => Some(matched),
+        (true, None) => {
+            return Err(CoreError::argument(
+                format!(
+                    "strategy `{}` is an oracle and must be told which pairs are matched",
+                    config.strategy.name()
+                ),
+                "plant noise, so that the truth is known",
+            )
+            .into());
+        }
+    };
+    let mut run = Run::open(session, config, seed, vocabulary.as_ref(), train)?;
+    let mut trainer = Trainer::new(&kept, config, seed, vocabulary, &reader, selection, &device)?;
+    if let Some(matched) = matched {
+        trainer.tell(matched);
+    }
+    let start = match run.snapshot()? {
+        Some(snapshot) => trainer.restore(snapshot, &run)?,
+        None => 0,
+    };
+    for index in start..trainer.n_epochs() {
+        trainer.epoch(index, session, &mut run)?;
+    }
+    trainer.finish(&run)
+}
+
+/// The vocabulary convention of the published precomputed data sets.
+const MIN_WORD_COUNT: u32 = 4;
+
+fn vocabulary_of(train: &Dataset) -> Result<Vocabulary> {
+    let captions = train.require_captions()?;
+    Ok(Vocabulary::build(
+        captions.iter().map(String::as_str),
+        MIN_WORD_COUNT,
+    ))
+}
+
+struct Peer {
+    matcher: Matcher,
+    optimizer: Adam,
+    ledger: Ledger,
+    teacher: Option<Teacher>,
+}
+
+struct Trainer<'a> {
+    data: &'a Dataset,
+    config: &'a Config,
+    seed: Seed,
+    vocabulary: Option<Vocabulary>,
+    reader: &'a Reader<'a>,
+    selection: Selection<'a>,
+    strategy: Box<dyn Strategy>,
+    shapes: (InputShape, InputShape),
+    sample: (Input, Input),
+    peers: Vec<Peer>,
+    /// Pairs that the epoch's plan put together.
+    rematched: Vec<Pair>,
+    history: Vec<EpochRecord>,
+    best: Option<Best>,
+    plain_device: Device,
+}
+
+struct Best {
+    epoch: usize,
+    value: f64,
+    weights: Vec<Parameters>,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(
+        data: &'a Dataset,
+        config: &'a Config,
+        seed: Seed,
+        vocabulary: Option<Vocabulary>,
+        reader: &'a Reader<'a>,
+        selection: Selection<'a>,
+        device: &Device,
+    ) -> Result<Self> {
+        let strategy = config.strategy.build(config.training.epochs)?;
+        let shapes = input_shapes(data, vocabulary.as_ref())?;
+        let mut trainer = Self {
+            data,
+            config,
+            seed,
+            vocabulary,
+            reader,
+            selection,
+            strategy,
+            shapes,
+            sample: sample(data, reader, seed)?,
+            peers: Vec::new(),
+            rematched: Vec::new(),
+            history: Vec::new(),
+            best: None,
+            plain_device: device.clone().without_autodiff(),
+        };
+        let n_memories = trainer.strategy.memories().len();
+        for peer in 0..trainer.strategy.n_peers() as u64 {
+            let matcher = trainer.fresh(seed.child("peer", peer), device)?;
+            trainer.peers.push(Peer {
+                teacher: (trainer.strategy.teacher_decay())
+                    .map(|decay| Teacher::new(decay, &matcher)),
+                matcher,
+                optimizer: config.optimizer.build(),
+                ledger: Ledger::with_memories(data.pairs.len(), n_memories),
+            });
+        }
+        Ok(trainer)
+    }
+
+    /// A matcher before its first step.
+    fn fresh(&self, seed: Seed, device: &Device) -> Result<Matcher> {
+        let (image, caption) = self.shapes;
+        let precision = self.config.training.precision;
+        let matcher = (self.config.matcher).build(image, caption, seed, device, precision)?;
+        Ok(matcher.measure(&self.sample.0, &self.sample.1))
+    }
+
+    /// Tells the oracle which pairs are matched.
+    fn tell(&mut self, matched: &[bool]) {
+        let told = match self.selection.trained() {
+            Some(trained) => (matched.iter().zip(trained))
+                .filter_map(|(&matched, &trained)| trained.then_some(matched))
+                .collect(),
+            None => matched.to_vec(),
+        };
+        for peer in &mut self.peers {
+            peer.ledger.clean_posterior = told.iter().map(|&is| f32::from(u8::from(is))).collect();
+        }
+    }
+
+    fn n_epochs(&self) -> usize {
+        self.strategy.n_warm_up() + self.config.training.epochs
+    }
+
+    fn epoch(&mut self, index: usize, session: &mut Session<'_>, run: &mut Run) -> Result<()> {
+        let epoch = Epoch {
+            index,
+            n_warm_up: self.strategy.n_warm_up(),
+            n_main: self.config.training.epochs,
+        };
+        self.search(epoch, session)?;
+        if self.strategy.restarts(epoch) {
+            self.restart(epoch)?;
+        }
+        if let Some(audit) = self.strategy.wants_audit(epoch) {
+            self.audit(epoch, &audit, session)?;
+        }
+        if self.strategy.wants_survey(epoch) {
+            self.survey(epoch, session)?;
+        }
+        let mut plan = self.plan(epoch)?;
+        self.rematched = std::mem::take(&mut plan.rematched);
+        let losses = self.train_peers(epoch, &plan, session)?;
+        let record = self.judge(epoch, losses, plan.note, session)?;
+        if record.best {
+            run.write_weights(&self.best_weights(), self.shapes)?;
+        }
+        session.watch.epoch(&record);
+        self.history.push(record);
+        run.finish_epoch(&self.snapshot(index + 1), &self.history, (session.now)())
+    }
+
+    fn judge(
+        &mut self,
+        epoch: Epoch,
+        losses: Vec<f64>,
+        note: Option<String>,
+        session: &mut Session<'_>,
+    ) -> Result<EpochRecord> {
+        let matchers: Vec<Matcher> = self.peers.iter().map(|peer| peer.matcher.clone()).collect();
+        let judged = self.selection.judge(
+            &matchers,
+            self.vocabulary.as_ref(),
+            &self.plain_device,
+            &self.config.training,
+            &mut *session.watch,
+        )?;
+        let value = judged.criterion.as_ref().map(|criterion| criterion.value);
+        let best = match (self.config.training.keep, value, &self.best) {
+            (Keep::Last, _, _) | (_, None, _) | (_, _, None) => true,
+            (Keep::Best, Some(value), Some(best)) => value > best.value,
+        };
+        if best {
+            self.best = Some(Best {
+                epoch: epoch.index,
+                value: value.unwrap_or(0.0),
+                weights: matchers.iter().map(parameters::export).collect(),
+            });
+        }
+        Ok(EpochRecord {
+            epoch: epoch.index,
+            warm_up: epoch.is_warm_up(),
+            rate: self.config.optimizer.settings().rate * self.rate_factor(epoch, 1.0),
+            losses,
+            criterion: judged.criterion,
+            dev: judged.dev,
+            best,
+            note,
+        })
+    }
+
+    fn rate_factor(&self, epoch: Epoch, share: f64) -> f64 {
+        let epoch = self.strategy.schedule_epoch(epoch);
+        if epoch.is_warm_up() {
+            return 1.0;
+        }
+        self.config
+            .schedule
+            .factor(epoch.main_index() as f64 + share, epoch.n_main as f64)
+    }
+
+    fn check_stop(&self, epoch: Epoch, session: &Session<'_>) -> Result<()> {
+        if session.is_stopped() {
+            let dir = session.dir.map(|dir| dir.to_path_buf());
+            return Err(Error::Stopped {
+                epoch: epoch.index,
+                dir,
+            });
+        }
+        Ok(())
+    }
+
+    fn best_weights(&self) -> Vec<Parameters> {
+        self.best
+            .as_ref()
+            .map(|best| best.weights.clone())
+            .unwrap_or_default()
+    }
+
+    fn snapshot(&self, next_epoch: usize) -> Snapshot {
+        Snapshot {
+            next_epoch,
+            best_epoch: self.best.as_ref().map_or(0, |best| best.epoch),
+            best_value: self.best.as_ref().map_or(0.0, |best| best.value),
+            peers: self
+                .peers
+                .iter()
+                .map(|peer| {
+                    let (steps, moments) = peer.optimizer.state();
+                    crate::run::PeerSnapshot {
+                        weights: parameters::export(&peer.matcher),
+                        teacher: peer.teacher.as_ref().map(|teacher| teacher.weights.clone()),
+                        steps,
+                        moments: (parameters::names(&peer.matcher).into_iter())
+                            .zip(moments)
+                            .collect(),
+                        ledger: peer.ledger.clone(),
+                    }
+                })
+                .collect(),
+            strategy: self.strategy.state(),
+        }
+    }
+
+    fn restore(&mut self, snapshot: Snapshot, run: &Run) -> Result<usize> {
+        for (peer, saved) in self.peers.iter_mut().zip(snapshot.peers) {
+            peer.matcher = parameters::import(peer.matcher.clone(), saved.weights)?;
+            let mut moments = saved.moments;
+            let ordered = (parameters::names(&peer.matcher).iter())
+                .map(|name| moments.remove(name).unwrap_or_default())
+                .collect();
+            peer.optimizer.restore(saved.steps, ordered);
+            peer.ledger = saved.ledger;
+            if let (Some(teacher), Some(weights)) = (&mut peer.teacher, saved.teacher) {
+                teacher.weights = weights;
+                teacher.steps = saved.steps;
+            }
+        }
+        self.strategy.restore(&snapshot.strategy);
+        self.history = run.history()?;
+        self.history.truncate(snapshot.next_epoch);
+        self.best = Some(Best {
+            epoch: snapshot.best_epoch,
+            value: snapshot.best_value,
+            weights: run.best_weights()?,
+        });
+        Ok(snapshot.next_epoch)
+    }
+
+    fn finish(self, run: &Run) -> Result<Trained> {
+        let best = self
+            .best
+            .expect("a run has at least one epoch, and its first is the best");
+        let mut peers = Vec::new();
+        let mut ledgers = Vec::new();
+        for (peer, weights) in self.peers.into_iter().zip(best.weights) {
+            peers.push(parameters::import(peer.matcher.valid(), weights)?);
+            ledgers.push(match self.selection.trained() {
+                Some(trained) => spread(&peer.ledger, trained),
+                None => peer.ledger,
+            });
+        }
+        run.write_ledgers(&ledgers)?;
+        Ok(Trained {
+            config: self.config.clone(),
+            vocabulary: self.vocabulary,
+            device: self.plain_device,
+            inputs: self.shapes,
+            peers,
+            ledgers,
+            history: self.history,
+            best_epoch: best.epoch,
+        })
+    }
+}
+
+/// Images and captions of a few thousand random pairs.
+fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Input)> {
+    const SIZE: usize = 4096;
+    let rows = rng::sample(&mut seed.stream("sample", &[]), data.pairs.len(), SIZE);
+    let pairs = rows.iter().map(|&row| data.pairs[row as usize]);
+    let (images, captions): (Vec<u32>, Vec<u32>) =
+        pairs.map(|pair| (pair.image, pair.caption)).unzip();
+    Ok((reader.images(&images)?, reader.captions(&captions)?))
+}
+
+/// The ledger of all given pairs from that of the pairs trained on; the others keep the beliefs
+/// from before any evidence.
+fn spread(ledger: &Ledger, trained: &[bool]) -> Ledger {
+    let mut whole = Ledger::with_memories(trained.len(), ledger.memories.len());
+    for (row, pair) in (0..trained.len()).filter(|&pair| trained[pair]).enumerate() {
+        whole.loss[pair] = ledger.loss[row];
+        whole.clean_posterior[pair] = ledger.clean_posterior[row];
+        whole.soft_label[pair] = ledger.soft_label[row];
+        whole.uncertainty[pair] = ledger.uncertainty[row];
+        for (whole, memory) in whole.memories.iter_mut().zip(&ledger.memories) {
+            whole[pair] = memory[row];
+        }
+    }
+    whole
+}

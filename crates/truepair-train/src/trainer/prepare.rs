@@ -1,0 +1,159 @@
+//! What happens before an epoch: searches, restarts, audits, surveys and the plan.
+
+use burn::module::Module;
+use truepair_core::audit::Links;
+use truepair_core::ledger::Ledger;
+use truepair_core::pair::Pair;
+use truepair_core::scores::Scorer;
+use truepair_core::watch::Watch;
+
+use super::Trainer;
+use super::step::{believe, evaluate, write};
+use crate::batches::Batches;
+use crate::cross_fit::{CrossFitConfig, cross_fit};
+use crate::encode;
+use crate::error::Result;
+use crate::matcher::Matcher;
+use crate::reader::Reader;
+use crate::session::Session;
+use crate::strategy::{Candidate, Epoch, Plan, Search};
+use crate::teacher::Teacher;
+
+impl Trainer<'_> {
+    pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {
+        let mut ledgers = self.take_ledgers();
+        let mut rng = self.seed.stream("plan", &[epoch.index as u64]);
+        let plan = (self.strategy).plan(epoch, &mut ledgers, &self.data.pairs, &mut rng);
+        self.return_ledgers(ledgers);
+        plan
+    }
+
+    /// Searches the images of captions that the strategy has doubts about.
+    pub(super) fn search(&mut self, epoch: Epoch, session: &mut Session<'_>) -> Result<()> {
+        let mut ledgers = self.take_ledgers();
+        if let Some(search) = self.strategy.wants_search(epoch, &ledgers) {
+            let matchers: Vec<Matcher> = (self.peers.iter())
+                .map(|peer| peer.matcher.clone())
+                .collect();
+            let limits = &self.config.training;
+            let words = self.vocabulary.as_ref();
+            let reader = Reader::new(self.data, words, limits.max_tokens, &self.plain_device)?;
+            let scorer = encode::scorer(&matchers, &reader, limits.tile_mib, &mut *session.watch)?;
+            let found = candidates(&*scorer, &self.data.pairs, &search, &mut *session.watch)?;
+            self.strategy.take_candidates(&found, &mut ledgers);
+        }
+        self.return_ledgers(ledgers);
+        Ok(())
+    }
+
+    pub(super) fn take_ledgers(&mut self) -> Vec<Ledger> {
+        (self.peers.iter_mut())
+            .map(|peer| std::mem::take(&mut peer.ledger))
+            .collect()
+    }
+
+    pub(super) fn return_ledgers(&mut self, ledgers: Vec<Ledger>) {
+        for (peer, ledger) in self.peers.iter_mut().zip(ledgers) {
+            peer.ledger = ledger;
+        }
+    }
+
+    /// Gives every peer a fresh network; what it believes of the pairs stays.
+    pub(super) fn restart(&mut self, epoch: Epoch) -> Result<()> {
+        let device = self.plain_device.clone().autodiff();
+        for at in 0..self.peers.len() {
+            let seed = (self.seed.child("peer", at as u64)).child("restart", epoch.index as u64);
+            let matcher = self.fresh(seed, &device)?;
+            let peer = &mut self.peers[at];
+            peer.teacher = (peer.teacher.as_ref()).map(|old| Teacher::new(old.decay, &matcher));
+            peer.matcher = matcher;
+            peer.optimizer = self.config.optimizer.build();
+        }
+        Ok(())
+    }
+
+    /// Has every pair judged by matchers that never saw it.
+    pub(super) fn audit(
+        &mut self,
+        epoch: Epoch,
+        config: &CrossFitConfig,
+        session: &mut Session<'_>,
+    ) -> Result<()> {
+        let links = Links::of(self.data)?;
+        let seed = self.seed.child("audit", epoch.index as u64);
+        let findings = cross_fit(self.data, &links, config, seed, session)?;
+        let mut ledgers = self.take_ledgers();
+        self.strategy.take_audit(&findings, &mut ledgers);
+        self.return_ledgers(ledgers);
+        Ok(())
+    }
+
+    /// Measures every pair's loss under every peer in evaluation mode, in shuffled batches.
+    pub(super) fn survey(&mut self, epoch: Epoch, session: &mut Session<'_>) -> Result<()> {
+        let all: Vec<u32> = (0..self.data.pairs.len() as u32).collect();
+        for at in 0..self.peers.len() {
+            let matcher = self.peers[at].matcher.valid();
+            let key = [epoch.index as u64, at as u64, u64::MAX];
+            let mut batches = Batches::new(all.clone(), self.config.training.batch, self.seed, key);
+            for step in 0..batches.per_round() {
+                self.check_stop(epoch, session)?;
+                let pairs = batches.next_batch();
+                let (images, captions) = self.inputs(&pairs)?;
+                let scores = evaluate(&matcher, images, captions);
+                let measured = self.strategy.survey(epoch, &scores);
+                let ledger = &mut self.peers[at].ledger;
+                write(&mut ledger.loss, &pairs, &measured.loss);
+                believe(ledger, &pairs, measured.beliefs);
+                session
+                    .watch
+                    .advance("measure pairs", step as u64 + 1, batches.per_round() as u64);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For every caption that is searched for, its best image among those of all pairs.
+fn candidates(
+    scorer: &dyn Scorer,
+    pairs: &[Pair],
+    search: &Search,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Candidate>> {
+    const BLOCK: usize = 512;
+    let mut images: Vec<u32> = pairs.iter().map(|pair| pair.image).collect();
+    images.sort_unstable();
+    images.dedup();
+    let mut found = Vec::with_capacity(search.pairs.len());
+    for block in search.pairs.chunks(BLOCK) {
+        let captions: Vec<u32> = (block.iter())
+            .map(|&pair| pairs[pair as usize].caption)
+            .collect();
+        let mut scores = vec![0.0; images.len() * captions.len()];
+        scorer.tile(&images, &captions, &mut scores)?;
+        for (column, &pair) in block.iter().enumerate() {
+            let scores = || {
+                let column = scores[column..].iter().step_by(captions.len());
+                column.map(|score| f64::from(*score))
+            };
+            let first = (0, f64::NEG_INFINITY);
+            let (best, top) = (scores().enumerate()).fold(first, |best, (row, score)| {
+                if score > best.1 { (row, score) } else { best }
+            });
+            let total: f64 = scores()
+                .map(|score| ((score - top) / search.temperature).exp())
+                .sum();
+            found.push(Candidate {
+                pair,
+                image: images[best],
+                share: (1.0 / total) as f32,
+            });
+        }
+        watch.advance(
+            "search images",
+            found.len() as u64,
+            search.pairs.len() as u64,
+        );
+    }
+    Ok(found)
+}

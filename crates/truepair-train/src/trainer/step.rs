@@ -1,0 +1,282 @@
+//! The steps of an epoch.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use truepair_core::ledger::Ledger;
+
+use super::Trainer;
+use crate::batches::Batches;
+use crate::config::Reduction;
+use crate::encode::plain;
+use crate::encoding::Input;
+use crate::error::{Error, Result};
+use crate::matcher::{Forward, Matcher};
+use crate::mode::Mode;
+use crate::optimizer::floats;
+use crate::session::{Session, StepProgress};
+use crate::strategy::{
+    BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan, Structure,
+};
+
+impl Trainer<'_> {
+    pub(super) fn train_peers(
+        &mut self,
+        epoch: Epoch,
+        plan: &Plan,
+        session: &mut Session<'_>,
+    ) -> Result<Vec<f64>> {
+        let mut losses = vec![0.0; self.peers.len()];
+        let mut batches: Vec<Vec<Batches>> = Vec::new();
+        for PeerPlan { peer, groups } in &plan.peers {
+            batches.push(
+                (groups.iter().enumerate())
+                    .map(|(group, pairs)| {
+                        let key = [epoch.index as u64, *peer as u64, group as u64];
+                        Batches::new(pairs.clone(), self.config.training.batch, self.seed, key)
+                    })
+                    .collect(),
+            );
+        }
+        let n_steps: usize = batches.iter().map(|groups| groups[0].per_round()).sum();
+        let mut done = 0;
+        for (PeerPlan { peer, .. }, mut groups) in plan.peers.iter().zip(batches) {
+            let n_peer_steps = groups[0].per_round();
+            let mut total = Mean::default();
+            for step in 0..n_peer_steps {
+                self.check_stop(epoch, session)?;
+                let factor = self.rate_factor(epoch, step as f64 / n_peer_steps as f64);
+                let mut loss = 0.0;
+                for (group, batches) in groups.iter_mut().enumerate() {
+                    let pairs = batches.next_batch();
+                    let place = StepPlace {
+                        epoch,
+                        peer: *peer,
+                        group,
+                        step,
+                        n_steps: n_peer_steps,
+                    };
+                    loss = self.step(place, &pairs, factor)?;
+                    total.add(loss, pairs.len());
+                }
+                done += 1;
+                session.watch.step(&StepProgress {
+                    epoch: epoch.index,
+                    n_epochs: self.n_epochs(),
+                    step: done,
+                    n_steps,
+                    loss,
+                });
+            }
+            losses[*peer] = total.value();
+        }
+        Ok(losses)
+    }
+
+    /// One optimizer step of one peer on one batch; returns the mean loss per pair.
+    fn step(&mut self, place: StepPlace, pairs: &[u32], factor: f64) -> Result<f64> {
+        let StepPlace {
+            epoch,
+            peer,
+            group,
+            step,
+            n_steps,
+        } = place;
+        let (images, captions) = self.inputs(pairs)?;
+        let needs = self.strategy.needs(epoch, group);
+        let opinions = self.opinions(peer, needs, &images, &captions)?;
+        let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
+        let mut dropout = self.seed.stream("dropout", &key);
+        let Forward {
+            scores,
+            structure,
+            auxiliary,
+        } = self.peers[peer].matcher.forward(
+            &images,
+            &captions,
+            needs.structure,
+            &mut Mode::Train(&mut dropout),
+        );
+        let judgement = {
+            let ledgers = self.take_ledgers();
+            let mut rng = self.seed.stream("strategy", &key);
+            let mut view = BatchView {
+                peer,
+                group,
+                step,
+                n_steps,
+                pairs,
+                scores: &scores,
+                structure: structure.as_ref(),
+                opinions: &opinions,
+                ledgers: &ledgers,
+                rng: &mut rng,
+            };
+            let judgement = self.strategy.pair_loss(epoch, &mut view);
+            self.return_ledgers(ledgers);
+            judgement
+        };
+        let per_pair = floats(judgement.loss.0.clone().inner());
+        let mean = per_pair.iter().map(|x| f64::from(*x)).sum::<f64>() / per_pair.len() as f64;
+        if !mean.is_finite() {
+            return Err(Error::Diverged {
+                what: "the loss",
+                epoch: epoch.index,
+                step,
+            });
+        }
+        self.remember(epoch, peer, pairs, &per_pair, judgement.beliefs);
+        let reduced: Tensor<1> = match self.config.training.reduction {
+            Reduction::Mean => judgement.loss.0.mean(),
+            Reduction::Sum => judgement.loss.0.sum(),
+        };
+        drop((scores, structure));
+        let objective = match auxiliary {
+            Some(auxiliary) => reduced + auxiliary,
+            None => reduced,
+        };
+        let mut gradients = objective.backward();
+        let clip = self.config.training.clip_norm;
+        let peer = &mut self.peers[peer];
+        let (matcher, norm) = peer.optimizer.step(
+            peer.matcher.clone(),
+            &mut gradients,
+            factor,
+            (clip > 0.0).then_some(clip),
+        );
+        peer.matcher = matcher;
+        if let Some(teacher) = &mut peer.teacher {
+            teacher.follow(&peer.matcher);
+        }
+        if !norm.is_finite() {
+            return Err(Error::Diverged {
+                what: "the gradient",
+                epoch: epoch.index,
+                step,
+            });
+        }
+        Ok(mean)
+    }
+
+    pub(super) fn inputs(&self, pairs: &[u32]) -> Result<(Input, Input)> {
+        let given = &self.data.pairs;
+        let pairs = pairs.iter().map(|&pair| match given.get(pair as usize) {
+            Some(pair) => pair,
+            None => &self.rematched[pair as usize - given.len()],
+        });
+        let (images, captions): (Vec<u32>, Vec<u32>) =
+            pairs.map(|pair| (pair.image, pair.caption)).unzip();
+        Ok((
+            self.reader.images(&images)?,
+            self.reader.captions(&captions)?,
+        ))
+    }
+
+    fn opinions(
+        &self,
+        own: usize,
+        needs: Needs,
+        images: &Input,
+        captions: &Input,
+    ) -> Result<Vec<Opinion>> {
+        let ask =
+            |matcher: &Matcher| opinion(matcher, images.clone(), captions.clone(), needs.structure);
+        (self.peers.iter().enumerate())
+            .map(|(at, peer)| match (needs.opinions, &peer.teacher) {
+                (Consult::Own, _) if at != own => Ok(Opinion::default()),
+                (Consult::Own | Consult::Everyone, _) => Ok(ask(&peer.matcher.valid())),
+                (Consult::Teachers, Some(teacher)) => {
+                    Ok(ask(&teacher.matcher(peer.matcher.valid())?))
+                }
+                (Consult::Nobody, _) | (Consult::Teachers, None) => Ok(Opinion::default()),
+            })
+            .collect()
+    }
+
+    fn remember(
+        &mut self,
+        epoch: Epoch,
+        peer: usize,
+        pairs: &[u32],
+        losses: &[f32],
+        beliefs: Beliefs,
+    ) {
+        let surveyed = self.strategy.wants_survey(epoch);
+        let ledger = &mut self.peers[peer].ledger;
+        if !surveyed {
+            write(&mut ledger.loss, pairs, losses);
+        }
+        believe(ledger, pairs, beliefs);
+    }
+}
+
+/// Where in the run a step is.
+#[derive(Debug, Clone, Copy)]
+struct StepPlace {
+    epoch: Epoch,
+    peer: usize,
+    group: usize,
+    step: usize,
+    n_steps: usize,
+}
+
+/// Scores `[b * b]` without gradients or dropout.
+pub(super) fn evaluate(matcher: &Matcher, images: Input, captions: Input) -> Vec<f32> {
+    floats(matcher.scores(&plain(images), &plain(captions), &mut Mode::Evaluate))
+}
+
+fn opinion(matcher: &Matcher, images: Input, captions: Input, structure: bool) -> Opinion {
+    let (images, captions) = (plain(images), plain(captions));
+    let forward = matcher.compare(&images, &captions, structure, &mut Mode::Evaluate);
+    let structure = forward
+        .structure
+        .map(|Structure { images, captions }| (floats(images), floats(captions)));
+    let (images, captions) = structure.unwrap_or_default();
+    Opinion {
+        scores: floats(forward.scores),
+        images,
+        captions,
+    }
+}
+
+/// Sets the rows of `pairs`; rematched pairs have none.
+pub(super) fn write(column: &mut [f32], pairs: &[u32], values: &[f32]) {
+    for (&pair, &value) in pairs.iter().zip(values) {
+        if let Some(row) = column.get_mut(pair as usize) {
+            *row = value;
+        }
+    }
+}
+
+pub(super) fn believe(ledger: &mut Ledger, pairs: &[u32], beliefs: Beliefs) {
+    let columns = [
+        (&mut ledger.clean_posterior, beliefs.clean_posterior),
+        (&mut ledger.soft_label, beliefs.soft_label),
+        (&mut ledger.uncertainty, beliefs.uncertainty),
+    ];
+    for (column, values) in columns {
+        if let Some(values) = values {
+            write(column, pairs, &values);
+        }
+    }
+    for (memory, values) in beliefs.memories {
+        write(&mut ledger.memories[memory], pairs, &values);
+    }
+}
+
+/// A running mean weighted by counts.
+#[derive(Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: usize,
+}
+
+impl Mean {
+    fn add(&mut self, mean: f64, count: usize) {
+        self.sum += mean * count as f64;
+        self.count += count;
+    }
+
+    fn value(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
+}

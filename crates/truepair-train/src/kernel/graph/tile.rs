@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::edges::stride;
 use crate::kernel::pairs::Pairs;
 
-/// Nodes of a tile: enough for products to run at full speed, few enough for what a tile reads and
-/// writes to stay in a core's cache.
-const TILE_ROWS: usize = 256;
+/// Nodes of a tile: enough for products to run at full speed, few enough for what a product reads
+/// and writes to stay in a core's cache.
+const TILE_ROWS: usize = 512;
 
 /// A pair of a tile, in places that count from the tile's first node and edge.
 #[derive(Debug, Clone)]
@@ -146,11 +146,11 @@ mod tests {
 
     #[test]
     fn tiles_hold_as_much_as_they_may_and_neighbors_are_not_copied() {
-        let pairs = Pairs::new(3, &[100, 300, 56], 456);
+        let pairs = Pairs::new(3, &[200, 600, 112], 912);
         let tiles = Tile::cut(&pairs, &(0..9).collect::<Vec<_>>());
         let nodes: Vec<usize> = tiles.iter().map(Tile::nodes).collect();
-        assert_eq!(nodes, [100, 300, 156, 300, 156, 300, 56]);
-        let all = vec![0.0; 3 * 456];
+        assert_eq!(nodes, [200, 600, 312, 600, 312, 600, 112]);
+        let all = vec![0.0; 3 * 912];
         for tile in &tiles {
             assert!(matches!(tile.rows(&all, 1), Cow::Borrowed(_)));
         }

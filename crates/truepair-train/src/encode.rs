@@ -271,6 +271,13 @@ mod tests {
         assert_eq!((shape.images, shape.captions), (64, 64));
         let shape = part(4, 256).unwrap();
         assert_eq!((shape.images, shape.captions), (512, 2048));
+        for bytes in [1, 500, 46_080, (1 << 20) + 1, 5 << 20] {
+            let shape = part(bytes, 5).unwrap();
+            assert!(
+                shape.images * shape.captions * bytes <= 5 << 20,
+                "{shape:?}"
+            );
+        }
         let message = part(3 << 20, 2).unwrap_err().to_string();
         assert!(
             message.contains("tile_mib = 2") && message.contains("3.0 MiB"),

@@ -4,66 +4,78 @@ use std::ops::Range;
 
 /// Parts that work on all pairs is cut into, whatever the number of threads: sums over pairs are
 /// added up part by part, so they are the same to the bit on one core and on many.
-const CHUNKS: usize = 32;
+pub(crate) const CHUNKS: usize = 32;
 
 /// Where each pair's nodes lie in `[n, total, s]`: of every image, the nodes of its pair with the
 /// first caption, then of that with the second, and so on. Pairs are counted in that order.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     images: usize,
-    /// Of every image, caption `j` has the nodes `nodes[j]..nodes[j + 1]`.
-    nodes: Vec<usize>,
-    /// The same for the places of the edges between them.
-    edges: Vec<usize>,
+    /// Of every image, caption `j` has the nodes `starts[j]..starts[j + 1]`.
+    starts: Vec<usize>,
 }
 
 impl Pairs {
-    /// Pairs of `images` images with captions of `lengths` nodes; `m` nodes take `edges_of(m)` places.
+    /// Pairs of `images` images with captions of `lengths` nodes.
     ///
     /// # Panics
     /// If a length is 0 or the lengths do not add up to `total`.
-    pub(crate) fn new(
-        images: usize,
-        lengths: &[usize],
-        total: usize,
-        edges_of: fn(usize) -> usize,
-    ) -> Self {
+    pub(crate) fn new(images: usize, lengths: &[usize], total: usize) -> Self {
         assert!(lengths.iter().all(|m| *m > 0), "every pair has a node");
-        let (mut nodes, mut edges) = (vec![0], vec![0]);
+        let mut starts = vec![0];
         for (caption, m) in lengths.iter().enumerate() {
-            nodes.push(nodes[caption] + m);
-            edges.push(edges[caption] + edges_of(*m));
+            starts.push(starts[caption] + m);
         }
-        assert_eq!(nodes[lengths.len()], total, "nodes of all captions");
-        Self {
-            images,
-            nodes,
-            edges,
-        }
+        assert_eq!(starts[lengths.len()], total, "nodes of all captions");
+        Self { images, starts }
     }
 
-    /// Number of captions.
-    pub(crate) fn captions(&self) -> usize {
-        self.nodes.len() - 1
+    /// Number of pairs.
+    pub(crate) fn len(&self) -> usize {
+        self.images * self.captions()
+    }
+
+    /// The rows of a pair in `[n · total, s]`.
+    pub(crate) fn rows(&self, pair: usize) -> Range<usize> {
+        self.start(pair)..self.start(pair + 1)
     }
 
     /// All pairs, in parts of about as many pairs each.
     pub(crate) fn chunks(&self) -> Vec<Span<'_>> {
-        let pairs = self.images * self.captions();
-        let chunks = CHUNKS.min(pairs);
-        (0..chunks)
-            .map(|i| self.span(i * pairs / chunks..(i + 1) * pairs / chunks))
-            .collect()
+        let parts = even(self.len(), CHUNKS).into_iter();
+        parts.map(|pairs| Span { all: self, pairs }).collect()
     }
 
-    fn span(&self, pairs: Range<usize>) -> Span<'_> {
-        Span { all: self, pairs }
+    fn captions(&self) -> usize {
+        self.starts.len() - 1
     }
 
-    fn place(&self, places: &[usize], pair: usize) -> usize {
+    fn start(&self, pair: usize) -> usize {
         let captions = self.captions();
-        pair / captions * places[captions] + places[pair % captions]
+        pair / captions * self.starts[captions] + self.starts[pair % captions]
     }
+}
+
+/// `n` things in as many parts, of about the same size, or in `n` parts if they are fewer.
+pub(crate) fn even(n: usize, parts: usize) -> Vec<Range<usize>> {
+    let parts = parts.min(n);
+    (0..parts)
+        .map(|i| i * n / parts..(i + 1) * n / parts)
+        .collect()
+}
+
+/// The parts of a buffer up to each of `ends`, which count from its start and do not descend.
+pub(crate) fn split<'b>(
+    buffer: &'b mut [f32],
+    ends: impl Iterator<Item = usize>,
+) -> Vec<&'b mut [f32]> {
+    let (mut rest, mut start) = (buffer, 0);
+    let parts = ends.map(|end| {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(end - start);
+        (rest, start) = (after, end);
+        part
+    });
+    parts.collect()
 }
 
 /// Consecutive pairs.
@@ -73,30 +85,7 @@ pub(crate) struct Span<'a> {
     pairs: Range<usize>,
 }
 
-/// Cuts a buffer that holds `width` numbers a node, `[n · total, width]`, into the chunks' parts.
-pub(crate) fn split_nodes<'b>(
-    chunks: &[Span<'_>],
-    buffer: &'b mut [f32],
-    width: usize,
-) -> Vec<&'b mut [f32]> {
-    let mut rest = buffer;
-    let parts = chunks.iter().map(|chunk| {
-        let nodes = chunk.nodes().len() * width;
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(nodes);
-        rest = after;
-        part
-    });
-    parts.collect()
-}
-
-/// A pair of a span, or several, in places that count from the span's first node and edge.
-#[derive(Debug, Clone)]
-pub(crate) struct Places {
-    pub(crate) nodes: Range<usize>,
-    pub(crate) edges: Range<usize>,
-}
-
-impl<'a> Span<'a> {
+impl Span<'_> {
     /// Number of pairs.
     pub(crate) fn len(&self) -> usize {
         self.pairs.len()
@@ -109,45 +98,20 @@ impl<'a> Span<'a> {
 
     /// Its rows in `[n · total, s]`.
     pub(crate) fn nodes(&self) -> Range<usize> {
-        let place = |pair| self.all.place(&self.all.nodes, pair);
-        place(self.pairs.start)..place(self.pairs.end)
+        self.all.start(self.pairs.start)..self.all.start(self.pairs.end)
     }
 
-    /// Number of edges of its pairs.
-    pub(crate) fn edges(&self) -> usize {
-        let place = |pair| self.all.place(&self.all.edges, pair);
-        place(self.pairs.end) - place(self.pairs.start)
-    }
-
-    /// Its pairs, one by one.
-    pub(crate) fn members(&self) -> impl Iterator<Item = Places> + Clone {
+    /// Of every pair, its rows, counted from the span's first one.
+    pub(crate) fn members(&self) -> impl Iterator<Item = Range<usize>> + Clone {
         let captions = self.all.captions();
         let first = self.pairs.start % captions;
-        let (mut node, mut edge) = (0, 0);
+        let mut node = 0;
         (first..first + self.len()).map(move |pair| {
             let caption = pair % captions;
-            let m = self.all.nodes[caption + 1] - self.all.nodes[caption];
-            let edges = self.all.edges[caption + 1] - self.all.edges[caption];
-            let (nodes, edges) = (node..node + m, edge..edge + edges);
-            (node, edge) = (nodes.end, edges.end);
-            Places { nodes, edges }
+            let start = node;
+            node += self.all.starts[caption + 1] - self.all.starts[caption];
+            start..node
         })
-    }
-
-    /// Its pairs in tiles of at most `rows` nodes; a pair with more is a tile of its own.
-    pub(crate) fn tiles(&self, rows: usize) -> Vec<(Span<'a>, Places)> {
-        let mut tiles: Vec<(Span<'a>, Places)> = Vec::new();
-        for (member, pair) in self.members().zip(self.pairs.clone()) {
-            match tiles.last_mut() {
-                Some((tile, places)) if member.nodes.end - places.nodes.start <= rows => {
-                    tile.pairs.end = pair + 1;
-                    places.nodes.end = member.nodes.end;
-                    places.edges.end = member.edges.end;
-                }
-                _ => tiles.push((self.all.span(pair..pair + 1), member)),
-            }
-        }
-        tiles
     }
 }
 
@@ -156,34 +120,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_and_tiles_cover_every_node_once_and_in_order() {
+    fn chunks_cover_every_node_once_and_in_order() {
         let lengths = [3, 1, 7, 2];
-        let pairs = Pairs::new(20, &lengths, 13, |m| m * m);
+        let pairs = Pairs::new(20, &lengths, 13);
         let chunks = pairs.chunks();
-        assert_eq!(chunks.len(), CHUNKS);
+        assert_eq!((chunks.len(), pairs.len()), (CHUNKS, 80));
         let (mut node, mut pair) = (0, 0);
         for chunk in &chunks {
-            assert_eq!(chunk.nodes().start, node);
-            let (mut nodes, mut edges) = (0, 0);
-            for (tile, places) in chunk.tiles(5) {
-                assert_eq!((places.nodes.start, places.edges.start), (nodes, edges));
-                (nodes, edges) = (places.nodes.end, places.edges.end);
-                assert!(places.nodes.len() <= 5 || tile.len() == 1);
-                for member in tile.members() {
-                    let m = lengths[pair % 4];
-                    assert_eq!((member.nodes.len(), member.edges.len()), (m, m * m));
-                    (node, pair) = (node + m, pair + 1);
-                }
+            let first = chunk.nodes().start;
+            assert_eq!(first, node);
+            for member in chunk.members() {
+                assert_eq!(pairs.rows(pair), first + member.start..first + member.end);
+                assert_eq!(member.len(), lengths[pair % 4]);
+                (node, pair) = (node + member.len(), pair + 1);
             }
-            assert_eq!((chunk.nodes().end, chunk.edges()), (node, edges));
+            assert_eq!(chunk.nodes().end, node);
         }
         assert_eq!((node, pair), (20 * 13, 80));
     }
 
     #[test]
     fn fewer_pairs_than_chunks_are_a_chunk_each() {
-        assert_eq!(Pairs::new(1, &[4], 4, |m| m).chunks().len(), 1);
-        assert!(Pairs::new(0, &[4], 4, |m| m).chunks().is_empty());
-        assert!(Pairs::new(3, &[], 0, |m| m).chunks().is_empty());
+        assert_eq!(Pairs::new(1, &[4], 4).chunks().len(), 1);
+        assert!(Pairs::new(0, &[4], 4).chunks().is_empty());
+        assert!(Pairs::new(3, &[], 0).chunks().is_empty());
+    }
+
+    #[test]
+    fn a_buffer_is_cut_where_it_is_told() {
+        let mut buffer = [0.0, 1.0, 2.0, 3.0];
+        let parts = split(&mut buffer, [1, 1, 4].into_iter());
+        assert_eq!(parts, [&[0.0][..], &[], &[1.0, 2.0, 3.0]]);
     }
 }

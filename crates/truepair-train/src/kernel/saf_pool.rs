@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::pairs::{Pairs, Span, split_nodes};
+use super::pairs::{Pairs, Span, split};
 use super::vector::{add_scaled, dot, wide};
 use super::{Array, Gradients, Operation, apply, is_fused};
 use crate::encoding::unit_length;
@@ -77,7 +77,7 @@ impl Pool {
     fn pairs(&self, nodes: Array<'_>, attention: Array<'_>) -> Pairs {
         let [n, total, _] = nodes.dims();
         assert_eq!(attention.shape, [n, total], "one attention a node");
-        Pairs::new(n, &self.lengths, total, |_| 0)
+        Pairs::new(n, &self.lengths, total)
     }
 }
 
@@ -114,10 +114,9 @@ impl Operation for Pool {
             gradients.take(input).unwrap_or_else(unwanted)
         });
         let [by_nodes, by_attention] = &mut outputs;
-        let by_nodes = split_nodes(&chunks, by_nodes, s);
-        let parts = by_nodes
-            .into_par_iter()
-            .zip(split_nodes(&chunks, by_attention, 1));
+        let ends = |width: usize| chunks.iter().map(move |chunk| chunk.nodes().end * width);
+        let by_nodes = split(by_nodes, ends(s)).into_par_iter();
+        let parts = by_nodes.zip(split(by_attention, ends(1)));
         let chunks = chunks.par_iter().zip(saved).zip(parts);
         chunks.for_each(|((chunk, pooled), (by_nodes, by_attention))| {
             let rows = chunk.nodes();
@@ -139,8 +138,8 @@ fn forward(chunk: &Span<'_>, nodes: &[f32], attention: &[f32], s: usize) -> Pool
         #[inline(always)]
         || {
             for (pair, y) in chunk.members().zip(output.chunks_exact_mut(s)) {
-                let rows = nodes[pair.nodes.start * s..pair.nodes.end * s].chunks_exact(s);
-                let attention = &attention[pair.nodes];
+                let rows = nodes[pair.start * s..pair.end * s].chunks_exact(s);
+                let attention = &attention[pair];
                 let size = attention.iter().map(|a| a.abs()).sum::<f32>() + GUARD;
                 for (a, node) in attention.iter().zip(rows) {
                     add_scaled(y, a / size, node);
@@ -177,11 +176,11 @@ fn backward(
                     *by_y = upstream / length - unit * pull;
                 }
                 let by_size = dot(&by_y, unit) * length;
-                let rows = pair.nodes.start * s..pair.nodes.end * s;
+                let rows = pair.start * s..pair.end * s;
                 let nodes = nodes[rows.clone()].chunks_exact(s);
                 let by_nodes = by_nodes[rows].chunks_exact_mut(s);
-                let attention = attention[pair.nodes.clone()].iter();
-                let by_attention = by_attention[pair.nodes].iter_mut();
+                let attention = attention[pair.clone()].iter();
+                let by_attention = by_attention[pair].iter_mut();
                 for (((node, by_node), a), by_a) in
                     nodes.zip(by_nodes).zip(attention).zip(by_attention)
                 {

@@ -4,193 +4,144 @@ use std::ops::Range;
 
 use super::edges::{softmax_columns, softmax_columns_backward, stride, transposed};
 use super::fold::{Folded, FoldedGradient};
+use super::tile::Tile;
 use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
-use crate::kernel::pairs::{Places, Span};
 use crate::kernel::vector::wide;
 
-/// Nodes of a tile: enough for products to run at full speed, few enough for what a tile reads and
-/// writes to stay in a core's cache.
-const TILE_ROWS: usize = 256;
-
-/// What a step leaves for the backward pass. `X M + 1 kᵀ` is not kept: computing it again takes as
-/// long as writing it to memory and fetching it back.
-#[derive(Debug)]
-pub(super) struct Stepped {
+/// What the step computed of the tile that it ran on last; all but the edges `[nodes, s]`.
+#[derive(Debug, Default)]
+pub(super) struct Full {
+    /// `X M + 1 kᵀ`
+    queries: Vec<f32>,
     /// `Eᵀ` of every pair, padded.
     edges: Vec<f32>,
-    /// The nodes after the step, `[nodes, s]`.
+    /// `E X`
+    mixed: Vec<f32>,
+    /// The nodes after the step.
     pub(super) nodes: Vec<f32>,
 }
 
-/// Runs one step on the nodes `[nodes, s]` of `span`.
-pub(super) fn forward(span: &Span<'_>, weights: &Folded, nodes: &[f32]) -> Stepped {
-    let s = weights.width();
-    let mut stepped = Stepped {
-        edges: vec![0.0; span.edges()],
-        nodes: vec![0.0; nodes.len()],
-    };
-    let tiles = span.tiles(TILE_ROWS);
-    let mut scratch = vec![0.0; largest(&tiles).nodes.len() * s];
-    for (tile, places) in &tiles {
-        let rows = places.nodes.start * s..places.nodes.end * s;
-        let (x, scratch) = (&nodes[rows.clone()], &mut scratch[..rows.len()]);
-        let edges = &mut stepped.edges[places.edges.clone()];
-        weights.pairing.forward(x, scratch);
-        each_pair(tile, s, |rows, square, m| {
-            let (queries, x) = (
-                View::rows(&scratch[rows.clone()], s),
-                View::rows(&x[rows], s),
-            );
-            product(
-                x,
-                queries.t(),
-                &mut edges[square],
-                stride(m),
-                Write::Replace,
-            );
+/// What only the backward pass computes on its way, of any step.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Gradient by `E X`, `[nodes, s]`.
+    by_mixed: Vec<f32>,
+    /// Gradient by `X M + 1 kᵀ`, `[nodes, s]`.
+    by_queries: Vec<f32>,
+    /// Gradient by `Eᵀ`, then by what the softmax was taken of.
+    by_edges: Vec<f32>,
+}
+
+impl Full {
+    /// Runs the step on the nodes `x` of `tile`.
+    pub(super) fn forward(&mut self, tile: &Tile, weights: &Folded, x: &[f32]) {
+        let s = weights.width();
+        for rows in [&mut self.queries, &mut self.mixed, &mut self.nodes] {
+            rows.resize(x.len(), 0.0);
+        }
+        self.edges.resize(tile.edges(), 0.0);
+        weights.pairing.forward(x, &mut self.queries);
+        each_pair(tile, s, |rows, edges, m| {
+            let queries = View::rows(&self.queries[rows.clone()], s);
+            let (x, out) = (View::rows(&x[rows], s), &mut self.edges[edges]);
+            product(x, queries.t(), out, stride(m), Write::Replace);
         });
         wide(
             #[inline(always)]
             || {
                 for pair in tile.members() {
-                    softmax_columns(&mut edges[pair.edges], stride(pair.nodes.len()));
+                    let edges = &mut self.edges[pair.edges.clone()];
+                    softmax_columns(edges, stride(pair.nodes.len()));
                 }
             },
         );
-        mix(tile, edges, x, scratch, s);
-        weights
-            .reason
-            .forward_relu(scratch, &mut stepped.nodes[rows]);
-    }
-    stepped
-}
-
-/// Turns `gradient`, by the nodes after the step, into the one by the nodes before it, and adds to
-/// the gradients of the weights.
-pub(super) fn backward(
-    span: &Span<'_>,
-    weights: &Folded,
-    before: &[f32],
-    stepped: &Stepped,
-    gradient: &mut [f32],
-    sums: &mut FoldedGradient,
-) {
-    let s = weights.width();
-    let tiles = span.tiles(TILE_ROWS);
-    let mut scratch = Scratch::new(&largest(&tiles), s);
-    for (tile, places) in &tiles {
-        let rows = places.nodes.start * s..places.nodes.end * s;
-        let tile = Tile {
-            span: tile,
-            weights,
-            x: &before[rows.clone()],
-            next: &stepped.nodes[rows.clone()],
-            edges: &stepped.edges[places.edges.clone()],
-        };
-        tile.backward(&mut gradient[rows], scratch.part(places, s), sums);
-    }
-}
-
-/// What the backward pass of a tile computes on its way; all but the last `[nodes, s]`.
-#[derive(Debug)]
-struct Scratch<T> {
-    /// `E X`, later the gradient by `X M + 1 kᵀ`.
-    mixed: T,
-    /// Gradient by `E X`.
-    upstream: T,
-    /// `X M + 1 kᵀ`
-    queries: T,
-    /// Gradient by `Eᵀ`, then by what the softmax was taken of.
-    edges: T,
-}
-
-impl Scratch<Vec<f32>> {
-    fn new(places: &Places, s: usize) -> Self {
-        let nodes = || vec![0.0; places.nodes.len() * s];
-        Self {
-            mixed: nodes(),
-            upstream: nodes(),
-            queries: nodes(),
-            edges: vec![0.0; places.edges.len()],
-        }
+        each_pair(tile, s, |rows, edges, m| {
+            let edges = transposed(&self.edges[edges], m).t();
+            let (x, out) = (View::rows(&x[rows.clone()], s), &mut self.mixed[rows]);
+            product(edges, x, out, s, Write::Replace);
+        });
+        weights.reason.forward_relu(&self.mixed, &mut self.nodes);
     }
 
-    fn part(&mut self, places: &Places, s: usize) -> Scratch<&mut [f32]> {
-        let nodes = places.nodes.len() * s;
-        Scratch {
-            mixed: &mut self.mixed[..nodes],
-            upstream: &mut self.upstream[..nodes],
-            queries: &mut self.queries[..nodes],
-            edges: &mut self.edges[..places.edges.len()],
-        }
-    }
-}
-
-struct Tile<'a> {
-    span: &'a Span<'a>,
-    weights: &'a Folded,
-    x: &'a [f32],
-    next: &'a [f32],
-    edges: &'a [f32],
-}
-
-impl Tile<'_> {
-    fn backward(
+    /// Turns `gradient`, by the nodes after the step, into the one by the nodes `x` before it, and
+    /// adds to the gradients of the weights.
+    pub(super) fn backward(
         &self,
+        tile: &Tile,
+        weights: &Folded,
+        x: &[f32],
         gradient: &mut [f32],
-        scratch: Scratch<&mut [f32]>,
+        scratch: &mut Scratch,
         sums: &mut FoldedGradient,
     ) {
+        let (s, precision) = (weights.width(), weights.precision);
+        scratch.fit(tile, s);
+        relu_backward(&self.nodes, gradient);
+        sums.reason.gather(precision, &self.mixed, gradient);
+        let by_mixed = &mut scratch.by_mixed;
+        (weights.reason).backward(gradient, by_mixed, Write::Replace);
+        self.edges_backward(tile, x, gradient, scratch, s);
+        sums.pairing.gather(precision, x, &scratch.by_queries);
+        (weights.pairing).backward(&scratch.by_queries, gradient, Write::Add);
+    }
+
+    /// Through `E X` and the softmax: sets `gradient` to what comes to the nodes on these ways, and
+    /// fills `by_queries`.
+    fn edges_backward(
+        &self,
+        tile: &Tile,
+        x: &[f32],
+        gradient: &mut [f32],
+        scratch: &mut Scratch,
+        s: usize,
+    ) {
         let Scratch {
-            mixed,
-            upstream,
-            queries,
-            edges: by_edge,
+            by_mixed,
+            by_queries,
+            by_edges,
         } = scratch;
-        let (weights, x, s) = (self.weights, self.x, self.weights.width());
-        let precision = weights.precision;
-        relu_backward(self.next, gradient);
-        mix(self.span, self.edges, x, mixed, s);
-        sums.reason.gather(precision, mixed, gradient);
-        weights.reason.backward(gradient, upstream, Write::Replace);
-        weights.pairing.forward(x, queries);
-        each_pair(self.span, s, |rows, square, m| {
-            let upstream = View::rows(&upstream[rows.clone()], s);
-            let edges = transposed(&self.edges[square.clone()], m);
-            product(
-                edges,
-                upstream,
-                &mut gradient[rows.clone()],
-                s,
-                Write::Replace,
+        each_pair(tile, s, |rows, edges, m| {
+            let by_mixed = View::rows(&by_mixed[rows.clone()], s);
+            let (x, out) = (
+                View::rows(&x[rows.clone()], s),
+                &mut by_edges[edges.clone()],
             );
-            let x = View::rows(&x[rows], s);
-            product(
-                x,
-                upstream.t(),
-                &mut by_edge[square],
-                stride(m),
-                Write::Replace,
-            );
+            product(x, by_mixed.t(), out, stride(m), Write::Replace);
+            let edges = transposed(&self.edges[edges], m);
+            product(edges, by_mixed, &mut gradient[rows], s, Write::Replace);
         });
         wide(
             #[inline(always)]
             || {
-                for pair in self.span.members() {
-                    let (m, edges) = (pair.nodes.len(), &self.edges[pair.edges.clone()]);
-                    softmax_columns_backward(edges, &mut by_edge[pair.edges], stride(m));
+                for pair in tile.members() {
+                    let (m, edges) = (pair.nodes.len(), pair.edges.clone());
+                    let gradient = &mut by_edges[edges.clone()];
+                    softmax_columns_backward(&self.edges[edges], gradient, stride(m));
                 }
             },
         );
-        each_pair(self.span, s, |rows, square, m| {
-            let by_edge = transposed(&by_edge[square], m);
-            let queries = View::rows(&queries[rows.clone()], s);
-            product(by_edge, queries, &mut gradient[rows.clone()], s, Write::Add);
-            let x = View::rows(&x[rows.clone()], s);
-            product(by_edge.t(), x, &mut mixed[rows], s, Write::Replace);
+        each_pair(tile, s, |rows, edges, m| {
+            let by_edges = transposed(&by_edges[edges], m);
+            let queries = View::rows(&self.queries[rows.clone()], s);
+            product(
+                by_edges,
+                queries,
+                &mut gradient[rows.clone()],
+                s,
+                Write::Add,
+            );
+            let (x, out) = (View::rows(&x[rows.clone()], s), &mut by_queries[rows]);
+            product(by_edges.t(), x, out, s, Write::Replace);
         });
-        sums.pairing.gather(precision, x, mixed);
-        weights.pairing.backward(mixed, gradient, Write::Add);
+    }
+}
+
+impl Scratch {
+    fn fit(&mut self, tile: &Tile, s: usize) {
+        for rows in [&mut self.by_mixed, &mut self.by_queries] {
+            rows.resize(tile.nodes() * s, 0.0);
+        }
+        self.by_edges.resize(tile.edges(), 0.0);
     }
 }
 
@@ -205,41 +156,16 @@ pub(super) fn relu_backward(output: &[f32], gradient: &mut [f32]) {
     );
 }
 
-/// `out = E X` of every pair.
-fn mix(tile: &Span<'_>, edges: &[f32], x: &[f32], out: &mut [f32], s: usize) {
-    each_pair(tile, s, |rows, square, m| {
-        let x = View::rows(&x[rows.clone()], s);
-        let edges = transposed(&edges[square], m).t();
-        product(edges, x, &mut out[rows], s, Write::Replace);
-    });
-}
-
 /// A product of one pair. It is too small to profit from rounding its factors.
 fn product(left: View<'_>, right: View<'_>, out: &mut [f32], out_stride: usize, write: Write) {
-    multiply(
-        Precision::F32,
-        Threads::One,
-        left,
-        right,
-        out,
-        out_stride,
-        write,
-    );
+    let (precision, threads) = (Precision::F32, Threads::One);
+    multiply(precision, threads, left, right, out, out_stride, write);
 }
 
 /// Of every pair, where its nodes lie in `[nodes, s]`, where its edges lie, and its nodes' number.
-fn each_pair(tile: &Span<'_>, s: usize, mut run: impl FnMut(Range<usize>, Range<usize>, usize)) {
+fn each_pair(tile: &Tile, s: usize, mut run: impl FnMut(Range<usize>, Range<usize>, usize)) {
     for pair in tile.members() {
         let rows = pair.nodes.start * s..pair.nodes.end * s;
-        run(rows, pair.edges, pair.nodes.len());
-    }
-}
-
-/// The numbers of nodes and of edges that hold every tile.
-fn largest(tiles: &[(Span<'_>, Places)]) -> Places {
-    let most = |count: fn(&Places) -> usize| tiles.iter().map(|(_, places)| count(places)).max();
-    Places {
-        nodes: 0..most(|places| places.nodes.len()).unwrap_or(0),
-        edges: 0..most(|places| places.edges.len()).unwrap_or(0),
+        run(rows, pair.edges.clone(), pair.nodes.len());
     }
 }

@@ -6,8 +6,10 @@ mod fold;
 mod full;
 mod last;
 mod operation;
+mod steps;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Int, Tensor, TensorData};

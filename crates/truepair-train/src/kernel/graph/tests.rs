@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};
 
 use super::*;
-use crate::kernel::tests::{Given, Input, check_against_twin};
+use crate::kernel::tests::{Given, Input, check_against_twin, check_threads};
 
 /// `nodes` and the weights of `steps` steps of width `s`; key biases are constant, because their
 /// gradient is 0 and the twin's is rounding.
@@ -49,6 +49,75 @@ fn equals_its_twin() {
             |x| graph(x[0].rank(), lengths, steps(x), Precision::F32),
             |x| twin(x[0].rank(), lengths, &steps(x)),
         );
+    }
+}
+
+/// Under a loss that looks at some pairs only, fused and plain agree, on any number of threads.
+#[test]
+fn pairs_without_a_gradient_are_left_out() {
+    // The loss looks at half of the pairs, one, none, and two of three over several parts.
+    let half = |at: usize| at % 4 < 2;
+    let cases: [(usize, &[usize], &dyn Fn(usize) -> bool); 4] = [
+        (5, &[3, 1, 4, 2], &half),
+        (3, &[4, 5], &|at| at == 4),
+        (2, &[2], &|_| false),
+        (60, &[7, 3, 12], &|at| at % 3 != 1),
+    ];
+    for (n, lengths, looked_at) in cases {
+        let s = 5;
+        let look = (0..n * lengths.len()).map(|at| f32::from(looked_at(at)));
+        let mut inputs = inputs(n, lengths, s, 2);
+        // Shorter nodes, because the gradient through a saturated softmax is mostly rounding.
+        inputs[0] = Input::scaled(&[n, lengths.iter().sum(), s], 0.5);
+        inputs.push(Input::constant(&[n, lengths.len(), 1], look.collect()));
+        let look = inputs.len() - 1;
+        check_against_twin(
+            &inputs,
+            |x| graph(x[0].rank(), lengths, steps(&x[..look]), Precision::F32) * x[look].rank(),
+            |x| twin(x[0].rank(), lengths, &steps(&x[..look])) * x[look].rank(),
+        );
+        check_threads(&inputs, |x| {
+            graph(x[0].rank(), lengths, steps(&x[..look]), Precision::F32) * x[look].rank()
+        });
+    }
+}
+
+/// Nodes of pairs that the loss does not look at get 0, those of the others what they get where the
+/// loss is the same sum over all pairs.
+#[test]
+fn a_gradient_of_some_pairs_is_a_part_of_that_of_all() {
+    let (n, lengths, s) = (30, [9, 4], 8);
+    let total: usize = lengths.iter().sum();
+    let wave = |count: usize| -> Vec<f32> { (0..count).map(|i| (i as f32 * 0.7).sin()).collect() };
+    let by_nodes = |look: &dyn Fn(usize) -> bool| {
+        let nodes = tensor([n, total, s], &wave(n * total * s));
+        let layer = || (tensor([s, s], &wave(s * s)), tensor([s], &wave(s)));
+        let step = || GraphStep {
+            query: layer(),
+            key: layer(),
+            reason: layer(),
+        };
+        let output = graph(
+            nodes.clone(),
+            &lengths,
+            vec![step(), step()],
+            Precision::F32,
+        );
+        let look: Vec<f32> = (0..n * 2).map(|at| f32::from(look(at))).collect();
+        let looked = output * tensor([n, 2, 1], &look).detach();
+        floats(nodes.grad(&looked.sum().backward()).unwrap())
+    };
+    let (all, some) = (by_nodes(&|_| true), by_nodes(&|at| at % 2 == 1));
+    for (all, some) in all
+        .chunks_exact(total * s)
+        .zip(some.chunks_exact(total * s))
+    {
+        let second = lengths[0] * s;
+        assert!(some[..second].iter().all(|g| *g == 0.0));
+        assert!(all[..second].iter().any(|g| *g != 0.0));
+        for (all, some) in all[second..].iter().zip(&some[second..]) {
+            assert!((all - some).abs() < 1e-5, "{all} {some}");
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What every head of SGRAF starts from: similarity nodes of encoded images and captions.
 
-use std::ops::Range;
-
 use burn::module::Module;
 use burn::tensor::Tensor;
 use truepair_core::Error;
@@ -15,10 +13,9 @@ use crate::linear::Linear;
 use crate::mode::Mode;
 use crate::similarity::Space;
 
-/// Captions of a block of an evaluation; a caption's words are counted below.
-const CAPTIONS: usize = 256;
-/// Numbers that the nodes of a block of an evaluation may have: 128 MiB of them.
-const BLOCK: usize = 1 << 25;
+/// Items whose global vectors an evaluation computes at a time: their layers write several numbers
+/// for each one of an item, which [`NodeEncoder::pair_bytes`] does not count.
+const ITEMS: usize = 256;
 
 /// Global vectors of both sides, attended contexts, and their projection to similarity nodes; the
 /// equations stand at [`VisualGlobal`] and at the fused operation.
@@ -80,10 +77,10 @@ impl NodeSettings {
 }
 
 impl NodeEncoder {
-    /// Scores `[n, c]` that `head` gives from the nodes of all pairs.
+    /// Scores `[n, c]` that `head` gives from the nodes of all pairs, which are in memory at once.
     ///
-    /// Training hands over all pairs at once, for heads with statistics of the batch. Evaluation
-    /// goes block by block, because the nodes of a whole tile can be larger than the memory.
+    /// Training takes the global vectors of all items together, for their normalization with
+    /// statistics of the batch.
     pub(super) fn scores(
         &self,
         images: &Encoding,
@@ -91,32 +88,25 @@ impl NodeEncoder {
         mode: &mut Mode<'_>,
         head: impl Fn(Nodes, &Mode<'_>) -> Tensor<2>,
     ) -> Tensor<2> {
-        if let Mode::Train(_) = mode {
-            let images = side(images, self.visual.forward(images, mode));
-            let captions = side(captions, self.textual.forward(captions, mode));
-            let counts = node_counts(&captions);
-            return head(self.nodes(images, captions, counts), mode);
-        }
-        let images = in_blocks(images, |images| self.visual.forward(images, mode));
-        let captions = in_blocks(captions, |captions| self.textual.forward(captions, mode));
+        let (images, captions) = match mode {
+            Mode::Train(_) => (
+                side(images, self.visual.forward(images, mode)),
+                side(captions, self.textual.forward(captions, mode)),
+            ),
+            Mode::Evaluate => (
+                in_blocks(images, |images| self.visual.forward(images, mode)),
+                in_blocks(captions, |captions| self.textual.forward(captions, mode)),
+            ),
+        };
         let counts = node_counts(&captions);
-        let columns = blocks(counts.len(), CAPTIONS).map(|columns| {
-            let captions = narrowed(&captions, columns.clone());
-            let counts = &counts[columns];
-            let nodes = counts.iter().sum::<usize>() * self.local.weight.dims()[0];
-            let rows = blocks(images.mask.dims()[0], (BLOCK / nodes).max(1)).map(|rows| {
-                let images = narrowed(&images, rows);
-                head(self.nodes(images, captions.clone(), counts.to_vec()), mode)
-            });
-            Tensor::cat(rows.collect(), 0)
-        });
-        Tensor::cat(columns.collect(), 1)
+        head(self.nodes(images, captions, counts), mode)
     }
 
-    /// Bytes of one pair's nodes, in the three forms in which they are alive at a time.
+    /// Bytes of one pair's nodes, a handful of numbers for each, and what a head makes of them. Fused
+    /// operations hold no more; the plain tensors of other devices hold nodes several times.
     pub(super) fn pair_bytes(&self, captions: &Encoding) -> usize {
-        let nodes = captions.values.dims()[1] + 1;
-        3 * nodes * self.local.weight.dims()[0] * size_of::<f32>()
+        let (nodes, s) = (captions.values.dims()[1] + 1, self.local.weight.dims()[0]);
+        (nodes * (s + 4) + s) * size_of::<f32>()
     }
 
     fn nodes(&self, images: Side, captions: Side, counts: Vec<usize>) -> Nodes {
@@ -145,33 +135,18 @@ fn side(items: &Encoding, whole: Tensor<2>) -> Side {
     }
 }
 
-/// Global vectors of some hundred items at a time.
+/// Global vectors of [`ITEMS`] items at a time.
 fn in_blocks(items: &Encoding, mut whole: impl FnMut(&Encoding) -> Tensor<2>) -> Side {
     let n = items.values.dims()[0];
-    let wholes = blocks(n, CAPTIONS).map(|rows| {
-        let part = |mask: Tensor<2>| mask.narrow(0, rows.start, rows.len());
+    let wholes = (0..n).step_by(ITEMS).map(|start| {
+        let count = ITEMS.min(n - start);
         whole(&Encoding {
-            values: items.values.clone().narrow(0, rows.start, rows.len()),
-            mask: items.mask.clone().map(part),
+            values: items.values.clone().narrow(0, start, count),
+            mask: (items.mask.clone()).map(|mask| mask.narrow(0, start, count)),
             regions: None,
         })
     });
     side(items, Tensor::cat(wholes.collect(), 0))
-}
-
-fn narrowed(items: &Side, rows: Range<usize>) -> Side {
-    let (start, n) = (rows.start, rows.len());
-    Side {
-        vectors: items.vectors.clone().narrow(0, start, n),
-        mask: items.mask.clone().narrow(0, start, n),
-        whole: items.whole.clone().narrow(0, start, n),
-    }
-}
-
-fn blocks(n: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n)
-        .step_by(size)
-        .map(move |start| start..(start + size).min(n))
 }
 
 fn node_counts(captions: &Side) -> Vec<usize> {

@@ -114,6 +114,19 @@ fn pick<const D: usize>(values: Tensor<D>) -> Tensor<D> {
 }
 
 #[test]
+fn the_bytes_of_a_pair_hold_its_nodes_and_little_else() {
+    for config in all() {
+        let similarity = built(&config);
+        for m in [1, 5] {
+            let (images, captions) = (items("images", &[4], 4), items("captions", &[m], m));
+            let bytes = similarity.pair_bytes(&images, &captions);
+            let nodes = (m + 1) * 6 * size_of::<f32>();
+            assert!(nodes < bytes && bytes < 3 * nodes, "{bytes} {nodes}");
+        }
+    }
+}
+
+#[test]
 fn items_without_vectors_and_single_vectors_have_finite_scores() {
     for config in all() {
         let similarity = built(&config);

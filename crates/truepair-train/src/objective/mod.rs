@@ -3,18 +3,31 @@
 //! Nothing here reduces over pairs; only the trainer does. Scores are `[b, b]` with images as rows,
 //! captions as columns and the given pairs on the diagonal.
 
+mod active;
+mod biased;
 mod complementary;
+mod dirichlet;
+mod dynamic_hinge;
+mod evidential;
 mod info_nce;
 mod softmax;
+mod tal;
 mod triplet;
+mod weighted_hinge;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+pub use active::ActiveComplementary;
+pub use biased::BiasedComplementary;
 pub use complementary::{ComplementForm, Complementary};
+pub use dynamic_hinge::dynamic_hinge;
+pub use evidential::Evidential;
 pub use info_nce::InfoNce;
 pub use softmax::{log_probabilities, per_entry, per_pair};
+pub use tal::Tal;
 pub use triplet::{Margins, Negatives, Triplet, triplet};
+pub use weighted_hinge::{swapped_certainty, weighted_hinge};
 
 /// One loss per pair, `[b]`.
 #[derive(Debug, Clone)]
@@ -26,6 +39,8 @@ pub struct PairLoss(pub Tensor<1>);
 pub enum ObjectiveConfig {
     /// Softmax over the batch in both directions.
     InfoNce(InfoNce),
+    /// Hinge on a soft maximum of score differences.
+    Tal(Tal),
     /// Hinge on score differences.
     Triplet(Triplet),
 }
@@ -41,6 +56,7 @@ impl ObjectiveConfig {
     pub fn pair_loss(&self, scores: &Tensor<2>) -> PairLoss {
         match self {
             Self::InfoNce(objective) => objective.pair_loss(scores),
+            Self::Tal(objective) => objective.pair_loss(scores, None),
             Self::Triplet(objective) => objective.pair_loss(scores),
         }
     }
@@ -52,6 +68,10 @@ impl ObjectiveConfig {
     pub fn check(&self) -> Result<(), truepair_core::Error> {
         match self {
             Self::InfoNce(objective) => positive("temperature", objective.temperature),
+            Self::Tal(objective) => {
+                positive("margin", objective.margin)?;
+                positive("temperature", objective.temperature)
+            }
             Self::Triplet(objective) => positive("margin", objective.margin),
         }
     }

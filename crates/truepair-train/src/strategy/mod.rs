@@ -5,9 +5,13 @@
 
 mod batch;
 mod clean_only;
+mod crcl;
+mod decl;
 mod ncr;
 mod plain;
 mod rcl;
+mod srem;
+mod tal;
 mod truepair;
 
 use burn::tensor::Tensor;
@@ -19,9 +23,13 @@ use truepair_core::rng::Stream;
 
 pub use batch::Square;
 pub use clean_only::CleanOnlyConfig;
+pub use crcl::CrclConfig;
+pub use decl::{DeclConfig, HingeSum, RawScore};
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
 pub use plain::PlainConfig;
 pub use rcl::RclConfig;
+pub use srem::SremConfig;
+pub use tal::TalConfig;
 pub use truepair::{TruepairConfig, Weighting};
 
 use crate::cross_fit::CrossFitConfig;
@@ -378,8 +386,12 @@ macro_rules! strategies {
 
 strategies! {
     CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
+    Crcl(CrclConfig) = "crcl", "Cross-modal robust complementary learning: asserted as far as a slow label says, restarted in stages.";
+    Decl(DeclConfig) = "decl", "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";
+    Srem(SremConfig) = "srem", "Self-reinforcing errors mitigation (reconstructed): clean needs low loss and low energy; all learn complements.";
+    Tal(TalConfig) = "tal", "Triplet alignment with confident consensus: a pair counts when both peers, or one and a coin, hold it clean.";
     Truepair(TruepairConfig) = "truepair", "Cross-fitted audit first; train on what it keeps, and give dropped captions the image they likely came from.";
 }

@@ -329,7 +329,8 @@ impl Strategy for Ncr {
     }
 }
 
-fn describe(fallback: Fallback) -> &'static str {
+/// What a division did where it would have left a group empty.
+pub(super) fn describe(fallback: Fallback) -> &'static str {
     match fallback {
         Fallback::NoNoisyPair => "no pair looked noisy; the lowest one percent is held noisy",
         Fallback::NoCleanPair => "no pair looked clean; the highest one percent is held clean",

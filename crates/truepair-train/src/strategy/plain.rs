@@ -45,10 +45,10 @@ impl PlainConfig {
                 warm_up.negatives = self.warm_up_negatives;
                 ObjectiveConfig::Triplet(warm_up)
             }
-            ObjectiveConfig::InfoNce(_) if self.warm_up > 0 => {
+            ObjectiveConfig::InfoNce(_) | ObjectiveConfig::Tal(_) if self.warm_up > 0 => {
                 return Err(truepair_core::Error::argument(
                     format!(
-                        "strategy.warm_up = {} has no meaning for `info_nce`",
+                        "strategy.warm_up = {} has no meaning for `info_nce` and `tal`",
                         self.warm_up
                     ),
                     "set it to 0, or choose the `triplet` objective",

@@ -19,7 +19,12 @@ use truepair_train::strategy::{MarginAxis, NcrConfig, SoftMargin};
 use crate::support::{Golden, assert_close, check_gradients, device, loaded, vector};
 
 /// A scalar loss and its gradient with respect to the scores against case `case` of a file.
-fn check_loss(golden: &Golden, input: &str, case: &str, loss: impl Fn(&Tensor<2>) -> Tensor<1>) {
+pub(crate) fn check_loss(
+    golden: &Golden,
+    input: &str,
+    case: &str,
+    loss: impl Fn(&Tensor<2>) -> Tensor<1>,
+) {
     let scores: Tensor<2> = golden.tensor(input);
     let value = loss(&scores);
     let found = vector(value.clone());

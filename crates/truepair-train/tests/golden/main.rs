@@ -5,6 +5,7 @@
 
 mod basics;
 mod cases;
+mod correspondence;
 mod imram;
 mod published;
 mod published_attention;

@@ -4,15 +4,19 @@
 //! captions as columns and the given pairs on the diagonal.
 
 mod complementary;
+mod early_learning;
 mod info_nce;
+mod negative_triplet;
 mod softmax;
 mod triplet;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-pub use complementary::{ComplementForm, Complementary};
+pub use complementary::{ComplementForm, Complementary, negative_log};
+pub use early_learning::{accumulate, beats_hardest, early_learning};
 pub use info_nce::InfoNce;
+pub use negative_triplet::{NegativeForm, NegativeTriplet};
 pub use softmax::{log_probabilities, per_entry, per_pair};
 pub use triplet::{Margins, Negatives, Triplet, triplet};
 
@@ -78,6 +82,17 @@ pub(crate) fn diagonal(scores: &Tensor<2>) -> Tensor<1> {
     (scores.clone() * Tensor::eye(b, &scores.device()))
         .sum_dim(1)
         .reshape([b])
+}
+
+/// Of scores `[b, b]` the hardest wrong caption's score per image and the hardest wrong image's per
+/// caption, `[b]` each; about −1e30 where there is none.
+pub(crate) fn hardest_others(scores: &Tensor<2>) -> [Tensor<1>; 2] {
+    let b = scores.dims()[0];
+    let others = scores.clone() - Tensor::eye(b, &scores.device()) * 1e30;
+    [
+        others.clone().max_dim(1).reshape([b]),
+        others.max_dim(0).reshape([b]),
+    ]
 }
 
 /// 1 off the diagonal and 0 on it, `[b, b]`.

@@ -3,11 +3,20 @@
 //! A new strategy is one file, its `mod` line and one row of the table below. A strategy owns no
 //! per-pair memory (that is the [`Ledger`]), no networks and no loop (those are the trainer's).
 
+mod adaptive;
 mod batch;
+mod car;
+mod car_hnsf;
 mod clean_only;
+mod co_division;
+mod early_targets;
+mod gradient_ratio;
+mod hnsf;
 mod ncr;
+mod nlnc;
 mod plain;
 mod rcl;
+mod staged;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -16,11 +25,19 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
+pub use adaptive::{AdaptiveConfig, Balance, Gate, Prediction};
 pub use batch::Square;
+pub use car::{CarConfig, CarForm, CarLabel};
+pub use car_hnsf::CarHnsfConfig;
 pub use clean_only::CleanOnlyConfig;
+pub use early_targets::EarlyTargets;
+pub use gradient_ratio::RatioConfig;
+pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
+pub use nlnc::{NegativeSchedule, NlncConfig};
 pub use plain::PlainConfig;
 pub use rcl::RclConfig;
+pub use staged::StagedConfig;
 
 use crate::cross_fit::CrossFitConfig;
 use crate::error::Result;
@@ -343,8 +360,13 @@ macro_rules! strategies {
 }
 
 strategies! {
+    Adaptive(AdaptiveConfig) = "adaptive", "Triplet, negative triplet and early-learning term of two peers, weighted by their gradients and by each pair's confidence.";
+    Car(CarConfig) = "car", "Consistency-aware regularization: the rectifier, held near what it predicted of each pair early on.";
+    CarHnsf(CarHnsfConfig) = "car+hnsf", "Both founding variants: running hardest-negative soft labels and the early-learning term.";
     CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
+    Hnsf(HnsfConfig) = "hnsf", "Hardest-negative soft-label filter: the rectifier, trusting a pair by its gap to the most similar wrong answer.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
+    Nlnc(NlncConfig) = "nlnc", "Negative learning for noisy correspondence: the rectifier, pushing pairs that look mismatched apart.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";
 }

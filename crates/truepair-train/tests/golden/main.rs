@@ -6,6 +6,7 @@
 mod basics;
 mod cases;
 mod imram;
+mod negative_learning;
 mod published;
 mod published_attention;
 mod scan;

@@ -83,6 +83,19 @@ impl Complementary {
     }
 }
 
+/// Negative learning: `−log(1 − p)` of every entry under a softmax along rows, `[n, c]`; what it
+/// costs to say of a candidate that it is not the match.
+///
+/// # Source
+/// Kim et al., ICCV 2019; code read at ydkim1293/NLNL-Negative-Learning-for-Noisy-Labels@921dec4
+/// (golden `u04_nlnl`).
+/// # Deviations
+/// 1. The release clips `1 − p` to [1e-5, 1], which stops the gradient just where a candidate is
+///    held a match for certain. Here `1 − p` is at least 1e-30.
+pub fn negative_log(logits: Tensor<2>) -> Tensor<2> {
+    probabilities(logits).1.log().neg()
+}
+
 /// `p` and `1 − p` of every entry under a softmax along rows, both accurate.
 fn probabilities(logits: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let largest = logits.clone().detach().max_dim(1);

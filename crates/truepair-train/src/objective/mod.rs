@@ -8,8 +8,10 @@ mod biased;
 mod complementary;
 mod dirichlet;
 mod dynamic_hinge;
+mod early_learning;
 mod evidential;
 mod info_nce;
+mod negative_triplet;
 mod softmax;
 mod tal;
 mod triplet;
@@ -20,10 +22,12 @@ use serde::{Deserialize, Serialize};
 
 pub use active::ActiveComplementary;
 pub use biased::BiasedComplementary;
-pub use complementary::{ComplementForm, Complementary};
+pub use complementary::{ComplementForm, Complementary, negative_log};
 pub use dynamic_hinge::dynamic_hinge;
+pub use early_learning::{accumulate, beats_hardest, early_learning};
 pub use evidential::Evidential;
 pub use info_nce::InfoNce;
+pub use negative_triplet::{NegativeForm, NegativeTriplet};
 pub use softmax::{log_probabilities, per_entry, per_pair};
 pub use tal::Tal;
 pub use triplet::{Margins, Negatives, Triplet, triplet};
@@ -98,6 +102,17 @@ pub(crate) fn diagonal(scores: &Tensor<2>) -> Tensor<1> {
     (scores.clone() * Tensor::eye(b, &scores.device()))
         .sum_dim(1)
         .reshape([b])
+}
+
+/// Of scores `[b, b]` the hardest wrong caption's score per image and the hardest wrong image's per
+/// caption, `[b]` each; about −1e30 where there is none.
+pub(crate) fn hardest_others(scores: &Tensor<2>) -> [Tensor<1>; 2] {
+    let b = scores.dims()[0];
+    let others = scores.clone() - Tensor::eye(b, &scores.device()) * 1e30;
+    [
+        others.clone().max_dim(1).reshape([b]),
+        others.max_dim(0).reshape([b]),
+    ]
 }
 
 /// 1 off the diagonal and 0 on it, `[b, b]`.

@@ -3,14 +3,23 @@
 //! A new strategy is one file, its `mod` line and one row of the table below. A strategy owns no
 //! per-pair memory (that is the [`Ledger`]), no networks and no loop (those are the trainer's).
 
+mod adaptive;
 mod batch;
+mod car;
+mod car_hnsf;
 mod clean_only;
+mod co_division;
 mod crcl;
 mod decl;
+mod early_targets;
+mod gradient_ratio;
+mod hnsf;
 mod ncr;
+mod nlnc;
 mod plain;
 mod rcl;
 mod srem;
+mod staged;
 mod tal;
 mod truepair;
 
@@ -21,14 +30,22 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
+pub use adaptive::{AdaptiveConfig, Balance, Gate, Prediction};
 pub use batch::Square;
+pub use car::{CarConfig, CarForm, CarLabel};
+pub use car_hnsf::CarHnsfConfig;
 pub use clean_only::CleanOnlyConfig;
 pub use crcl::CrclConfig;
 pub use decl::{DeclConfig, HingeSum, RawScore};
+pub use early_targets::EarlyTargets;
+pub use gradient_ratio::RatioConfig;
+pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
+pub use nlnc::{NegativeSchedule, NlncConfig};
 pub use plain::PlainConfig;
 pub use rcl::RclConfig;
 pub use srem::SremConfig;
+pub use staged::StagedConfig;
 pub use tal::TalConfig;
 pub use truepair::{TruepairConfig, Weighting};
 
@@ -385,10 +402,15 @@ macro_rules! strategies {
 }
 
 strategies! {
+    Adaptive(AdaptiveConfig) = "adaptive", "Triplet, negative triplet and early-learning term of two peers, weighted by their gradients and by each pair's confidence.";
+    Car(CarConfig) = "car", "Consistency-aware regularization: the rectifier, held near what it predicted of each pair early on.";
+    CarHnsf(CarHnsfConfig) = "car+hnsf", "Both founding variants: running hardest-negative soft labels and the early-learning term.";
     CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
     Crcl(CrclConfig) = "crcl", "Cross-modal robust complementary learning: asserted as far as a slow label says, restarted in stages.";
     Decl(DeclConfig) = "decl", "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";
+    Hnsf(HnsfConfig) = "hnsf", "Hardest-negative soft-label filter: the rectifier, trusting a pair by its gap to the most similar wrong answer.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
+    Nlnc(NlncConfig) = "nlnc", "Negative learning for noisy correspondence: the rectifier, pushing pairs that look mismatched apart.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";
     Srem(SremConfig) = "srem", "Self-reinforcing errors mitigation (reconstructed): clean needs low loss and low energy; all learn complements.";

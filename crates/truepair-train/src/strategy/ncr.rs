@@ -6,14 +6,14 @@ use std::f64::consts::PI;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::ledger::Ledger;
-use truepair_core::mixture::{self, Fallback, GaussianConfig};
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
+use truepair_core::mixture::GaussianConfig;
 
-use super::{BatchView, Beliefs, Consult, Epoch, Judgement, Measured, Needs, Plan, Strategy};
+use super::co_division::{
+    CoDivision, CoTeaching, DividedLoss, check_share, rectify_one, soft_triplet,
+};
+use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{Margins, Negatives, positive, triplet};
+use crate::objective::{Margins, positive};
 
 /// Settings of `ncr`.
 ///
@@ -38,13 +38,18 @@ use crate::objective::{Margins, Negatives, positive, triplet};
 ///    broadcasting: `rectification = "outer"`.
 /// 3. `τ` is at least 1e-8, so a batch in which every pair loses gives labels 0; the released code
 ///    divides 0 by 0.
-/// 4. The mixture has guards (see [`GaussianConfig`] and [`mixture::divide`]) that the released code
+/// 4. The mixture has guards (see [`GaussianConfig`] and
+///    [`divide`](truepair_core::mixture::divide)) that the released code
 ///    lacks; `strategy.mixture` turns them off one by one.
 /// 5. A survey batch has at least half the batch size, so that no pair looks clean for want of
 ///    negatives.
+/// 6. `peers = 1` trains one network, which divides its pairs by its own posterior: half the time,
+///    without the ensemble of the published figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NcrConfig {
+    /// Networks: 2, which divide each other's pairs, or 1.
+    pub peers: usize,
     /// α, in units of the similarity.
     pub margin: f64,
     /// m, the base of the exponential soft margin, above 1.
@@ -102,6 +107,7 @@ pub enum Rectification {
 impl Default for NcrConfig {
     fn default() -> Self {
         Self {
+            peers: 2,
             margin: 0.2,
             base: 10.0,
             soft_margin: SoftMargin::Exponential,
@@ -115,41 +121,30 @@ impl Default for NcrConfig {
     }
 }
 
-#[derive(Debug)]
-struct Ncr {
-    config: NcrConfig,
-    /// First main epoch that uses noisy pairs.
-    noisy_from: usize,
-}
-
 impl NcrConfig {
     pub(super) fn build(&self, n_main: usize) -> Result<Box<dyn Strategy>> {
-        positive("strategy.margin", self.margin)?;
-        let shares = [
-            ("threshold", self.threshold),
-            ("noisy_after", self.noisy_after),
-        ];
-        for (name, share) in shares {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(Error::argument(
-                    format!("strategy.{name} = {share} is not in [0, 1]"),
-                    "the paper uses 0.5",
-                )
-                .into());
-            }
-        }
-        if self.base <= 1.0 {
-            return Err(Error::argument(
-                format!("strategy.base = {} is not above 1", self.base),
-                "the paper uses 10",
-            )
-            .into());
-        }
-        let noisy_from = (self.noisy_after * n_main as f64).floor() as usize;
-        Ok(Box::new(Ncr {
-            config: self.clone(),
-            noisy_from,
+        Ok(Box::new(CoTeaching {
+            division: CoDivision::new(self, n_main)?,
+            loss: RectifiedTriplet,
         }))
+    }
+
+    /// Checks the settings' ranges.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn check(&self) -> Result<()> {
+        positive("strategy.margin", self.margin)?;
+        check_share("threshold", self.threshold, "the paper uses 0.5")?;
+        check_share("noisy_after", self.noisy_after, "the paper uses 0.5")?;
+        let problem = if self.base <= 1.0 || self.base.is_nan() {
+            format!("strategy.base = {} is not above 1", self.base)
+        } else if !(1..=2).contains(&self.peers) {
+            format!("strategy.peers = {} is neither 1 nor 2", self.peers)
+        } else {
+            return Ok(());
+        };
+        Err(Error::argument(problem, "the paper uses base = 10 and peers = 2").into())
     }
 
     /// α̂(y), in units of the similarity; `y` in [0, 1].
@@ -169,8 +164,11 @@ impl NcrConfig {
         for i in 0..b {
             for j in (0..b).filter(|&j| j != i) {
                 let score = f64::from(scores[i * b + j]);
-                let hinge =
-                    |own: usize| (self.margin + score - f64::from(scores[own * b + own])).max(0.0);
+                let hinge = |own: usize| {
+                    let violation = self.margin + score - f64::from(scores[own * b + own]);
+                    // Not `max`, which would let NaN look like no loss.
+                    if violation < 0.0 { 0.0 } else { violation }
+                };
                 losses[i] += hinge(i);
                 losses[j] += hinge(j);
             }
@@ -187,13 +185,7 @@ impl NcrConfig {
         let gaps: Vec<f32> = (self.mean_hinge(scores).iter())
             .map(|loss| (margin - loss / 2.0).clamp(0.0, margin))
             .collect();
-        let mut sorted = gaps.clone();
-        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-        let top = &sorted[..(gaps.len() / 10 + 1).min(gaps.len())];
-        let scale = (top.iter().sum::<f32>() / top.len().max(1) as f32).max(1e-8);
-        gaps.iter()
-            .map(|gap| (gap / scale).clamp(0.0, 1.0))
-            .collect()
+        scaled(&gaps, 1e-8)
     }
 
     /// Margins of a batch for one soft correspondence per pair `[b]`.
@@ -221,125 +213,44 @@ impl NcrConfig {
         scores: &Tensor<2>,
     ) -> Margins {
         per_entry(posterior.len(), scores, |i, j| {
-            self.soft_margin_at(f64::from(rectify(posterior[i], predicted[j]))) as f32
+            self.soft_margin_at(f64::from(rectify_one(posterior[i], predicted[j]))) as f32
         })
     }
 }
 
-impl Strategy for Ncr {
-    fn n_peers(&self) -> usize {
-        2
-    }
+/// The hardest-negative triplet at soft margins.
+#[derive(Debug)]
+struct RectifiedTriplet;
 
-    fn n_warm_up(&self) -> usize {
-        self.config.warm_up
-    }
-
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
-    }
-
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        Measured {
-            loss: self.config.mean_hinge(scores),
-            ..Measured::default()
-        }
-    }
-
-    fn plan(
+impl DividedLoss for RectifiedTriplet {
+    fn judge(
         &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        if epoch.is_warm_up() {
-            return Ok(Plan::everything(2, ledgers[0].len()));
-        }
-        for ledger in ledgers.iter_mut() {
-            let fit = mixture::clean_posterior(&ledger.loss, &self.config.mixture)?;
-            ledger.clean_posterior = fit.posterior;
-        }
-        let (mut peers, mut note) = (Vec::new(), None);
-        for peer in 0..2 {
-            let posterior = &ledgers[1 - peer].clean_posterior;
-            let division = mixture::divide(posterior, self.config.threshold as f32)?;
-            if let Some(fallback) = division.fallback {
-                note = Some(format!("division for peer {peer}: {}", describe(fallback)));
-            }
-            let (clean, noisy): (Vec<u32>, Vec<u32>) =
-                (0..posterior.len() as u32).partition(|&n| division.clean[n as usize]);
-            let mut groups = vec![clean];
-            if epoch.main_index() >= self.noisy_from && !noisy.is_empty() {
-                groups.push(noisy);
-            }
-            peers.push(groups);
-        }
-        Ok(Plan {
-            note,
-            ..Plan::of(peers)
-        })
-    }
-
-    fn needs(&self, epoch: Epoch, group: usize) -> Needs {
-        let opinions = match (epoch.is_warm_up(), group) {
-            (true, _) => Consult::Nobody,
-            (false, 0) => Consult::Own,
-            (false, _) => Consult::Everyone,
-        };
-        Needs {
-            opinions,
-            ..Needs::default()
-        }
-    }
-
-    fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
-        let config = &self.config;
-        if epoch.is_warm_up() {
-            let margins = Margins::Fixed(config.margin);
-            return triplet(view.scores, &margins, Negatives::Mean).into();
-        }
-        let own = config.predict(&view.opinions[view.peer].scores);
-        let (labels, margins) = if view.group == 0 {
-            let posterior = view.recall(&view.ledgers[1 - view.peer].clean_posterior);
-            let labels: Vec<f32> = posterior
-                .iter()
-                .zip(&own)
-                .map(|(&w, &p)| rectify(w, p))
-                .collect();
-            let margins = match config.rectification {
-                Rectification::Pair => config.margins(&labels, view.scores),
-                Rectification::Outer => config.outer_margins(&posterior, &own, view.scores),
-            };
-            (labels, margins)
-        } else {
-            let other = config.predict(&view.opinions[1 - view.peer].scores);
-            let labels: Vec<f32> = own.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
-            let margins = config.margins(&labels, view.scores);
-            (labels, margins)
-        };
-        let loss = triplet(view.scores, &margins, Negatives::Hardest);
+        division: &CoDivision,
+        _epoch: Epoch,
+        view: &mut BatchView<'_>,
+    ) -> Judgement {
+        let predict = |peer: usize| division.config.predict(&view.opinions[peer].scores);
+        let rectified = division.rectified(view, predict);
         Judgement {
-            loss,
+            loss: soft_triplet(view, &rectified),
             beliefs: Beliefs {
-                soft_label: Some(labels),
+                soft_label: Some(rectified.labels),
                 ..Beliefs::default()
             },
         }
     }
 }
 
-/// What a division did where it would have left a group empty.
-pub(super) fn describe(fallback: Fallback) -> &'static str {
-    match fallback {
-        Fallback::NoNoisyPair => "no pair looked noisy; the lowest one percent is held noisy",
-        Fallback::NoCleanPair => "no pair looked clean; the highest one percent is held clean",
-        Fallback::Indistinguishable => "all posteriors are equal; every pair is held clean",
-    }
-}
-
-fn rectify(posterior: f32, predicted: f32) -> f32 {
-    posterior + (1.0 - posterior) * predicted
+/// Labels from gaps `[b]`: `clip(q / τ, 0, 1)` with τ the mean of the largest tenth of the gaps, at
+/// least `floor`.
+pub(super) fn scaled(gaps: &[f32], floor: f32) -> Vec<f32> {
+    let mut sorted = gaps.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let top = &sorted[..(gaps.len() / 10 + 1).min(gaps.len())];
+    let scale = (top.iter().sum::<f32>() / top.len().max(1) as f32).max(floor);
+    gaps.iter()
+        .map(|gap| (gap / scale).clamp(0.0, 1.0))
+        .collect()
 }
 
 fn side(scores: &[f32]) -> usize {
@@ -360,7 +271,16 @@ fn per_entry(b: usize, scores: &Tensor<2>, margin: impl Fn(usize, usize) -> f32)
 mod tests {
     use super::*;
     use crate::objective::tests::{run, scores};
+    use crate::objective::{Negatives, triplet};
+    use crate::strategy::StrategyConfig;
+    use crate::strategy::co_division::tests::{FIRST, check_plain_when_certain};
+    use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
+
+    #[test]
+    fn pairs_that_are_clean_for_certain_have_the_plain_triplet() {
+        check_plain_when_certain(&StrategyConfig::Ncr(NcrConfig::default()));
+    }
 
     #[test]
     fn soft_correspondence_1_gives_the_plain_triplet() {
@@ -389,55 +309,43 @@ mod tests {
 
     #[test]
     fn equal_losses_leave_every_pair_clean_and_training_goes_on() {
-        let mut ncr = Ncr {
-            config: NcrConfig::default(),
-            noisy_from: 0,
-        };
+        let mut ncr = NcrConfig::default().build(4).unwrap();
         let mut ledgers = vec![Ledger::new(50), Ledger::new(50)];
-        let plan = ncr
-            .plan(
-                Epoch {
-                    index: 5,
-                    n_warm_up: 5,
-                    n_main: 4,
-                },
-                &mut ledgers,
-                &[],
-                &mut Seed(0).stream("test", &[]),
-            )
-            .unwrap();
+        let mut rng = Seed(0).stream("test", &[]);
+        let plan = ncr.plan(FIRST, &mut ledgers, &[], &mut rng).unwrap();
         assert!(
             plan.peers.iter().all(|peer| peer.groups[0].len() >= 49),
             "{plan:?}"
         );
-        assert!(
-            ledgers[0]
-                .clean_posterior
-                .iter()
-                .all(|w| (0.0..=1.0).contains(w))
-        );
+        let posterior = &ledgers[0].clean_posterior;
+        assert!(posterior.iter().all(|w| (0.0..=1.0).contains(w)));
     }
 
     #[test]
     fn losses_that_are_not_numbers_are_an_error() {
-        let mut ncr = Ncr {
-            config: NcrConfig::default(),
-            noisy_from: 0,
-        };
+        let mut ncr = NcrConfig::default().build(4).unwrap();
         let mut ledgers = vec![Ledger::new(5), Ledger::new(5)];
         ledgers[1].loss[3] = f32::NAN;
-        assert!(
-            ncr.plan(
-                Epoch {
-                    index: 5,
-                    n_warm_up: 5,
-                    n_main: 4
-                },
-                &mut ledgers,
-                &[],
-                &mut Seed(0).stream("test", &[]),
-            )
-            .is_err()
-        );
+        let mut rng = Seed(0).stream("test", &[]);
+        assert!(ncr.plan(FIRST, &mut ledgers, &[], &mut rng).is_err());
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        let wrong = [
+            NcrConfig {
+                peers: 3,
+                ..NcrConfig::default()
+            },
+            NcrConfig {
+                base: 1.0,
+                ..NcrConfig::default()
+            },
+            NcrConfig {
+                threshold: f64::NAN,
+                ..NcrConfig::default()
+            },
+        ];
+        assert!(wrong.iter().all(|config| config.check().is_err()));
     }
 }

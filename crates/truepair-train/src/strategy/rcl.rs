@@ -94,7 +94,7 @@ impl Strategy for Rcl {
 }
 
 /// `k` candidates other than itself for each of `b` anchors, as 1 in `[b * b]`.
-fn negative_mask(rng: &mut Stream, b: usize, k: usize) -> Vec<f32> {
+pub(super) fn negative_mask(rng: &mut Stream, b: usize, k: usize) -> Vec<f32> {
     let mut mask = vec![0.0; b * b];
     for anchor in 0..b {
         for other in sample(rng, b - 1, k.max(1)) {

@@ -8,7 +8,7 @@ use truepair_core::mixture::{self, GaussianConfig};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::ncr::describe;
+use super::co_division::describe;
 use super::{BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Square, Strategy};
 use crate::error::Result;
 use crate::objective::{

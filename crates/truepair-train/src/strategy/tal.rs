@@ -9,7 +9,7 @@ use truepair_core::mixture::{self, GaussianConfig};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Stream};
 
-use super::ncr::describe;
+use super::co_division::describe;
 use super::{BatchView, Epoch, Judgement, Measured, Plan, Strategy};
 use crate::error::Result;
 use crate::objective::{PairLoss, Tal, per_entry, per_pair, positive};

@@ -17,6 +17,7 @@ mod render;
 mod report;
 mod run_folder;
 mod sample;
+mod training;
 mod verdict_table;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ mod accelerator;
 mod audit;
 mod cli;
 mod command;
+mod compare;
 mod config;
 mod data;
 mod drop_rule;

@@ -131,16 +131,33 @@ pub(crate) fn measure(
     folds: u32,
     watch: &mut dyn Watch,
 ) -> Result<Report> {
-    let relevance = Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
+    let relevance = relevance(dataset);
     let protocol = Protocol {
         folds,
-        noise,
-        ensemble: trained.n_peers() as u32,
-        data_hash: Some(dataset.content_hash()?),
-        ..Protocol::new(dataset.name.as_str(), dataset.split.as_str(), &relevance)
+        ..protocol(trained, dataset, &relevance, noise)?
     };
     let scorer = trained.scorer(dataset, watch)?;
     Ok(evaluate(scorer.as_ref(), &relevance, protocol, watch)?)
+}
+
+/// Who belongs to whom in a split.
+pub(crate) fn relevance(dataset: &Dataset) -> Relevance {
+    Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs)
+}
+
+/// What is measured when a trained matcher ranks a whole split.
+pub(crate) fn protocol(
+    trained: &Trained,
+    dataset: &Dataset,
+    relevance: &Relevance,
+    noise: Option<TrainingNoise>,
+) -> Result<Protocol> {
+    Ok(Protocol {
+        noise,
+        ensemble: trained.n_peers() as u32,
+        data_hash: Some(dataset.content_hash()?),
+        ..Protocol::new(dataset.name.as_str(), dataset.split.as_str(), relevance)
+    })
 }
 
 /// The machine and the data that a run saw.

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::relevance::Relevance;
@@ -23,7 +24,8 @@ use crate::watch::Watch;
 const MAX_KEPT_SCORES: usize = 32 << 20;
 
 /// 1-based ranks of the best relevant item, one per query that has one, in index order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ranks {
     /// Rank of the best relevant caption among all captions, per image.
     pub image_to_text: Vec<u32>,

@@ -47,5 +47,5 @@ pub use cross_fit::{CrossFitConfig, cross_fit};
 pub use error::{Error, Result};
 pub use run::recipe;
 pub use session::{EpochRecord, Session, StepProgress, TrainWatch};
-pub use trained::{Trained, load};
+pub use trained::{Trained, load, load_last};
 pub use trainer::train;

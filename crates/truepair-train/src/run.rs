@@ -354,6 +354,17 @@ pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
     })
 }
 
+/// Reads the weights after the last finished epoch of a run directory.
+pub(crate) fn load_last(dir: &Path, device: &Device) -> Result<Trained> {
+    let mut trained = load(dir, device)?;
+    let (head, snapshot) = read_checkpoint(&dir.join("checkpoint.bin"))?;
+    trained.best_epoch = head.next_epoch.saturating_sub(1);
+    trained.peers = (trained.peers.into_iter().zip(snapshot.peers))
+        .map(|(peer, saved)| parameters::import(peer, saved.weights))
+        .collect::<Result<_>>()?;
+    Ok(trained)
+}
+
 /// The recipe that a run directory was trained with, for resuming it.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::Ledger;
 use truepair_core::metric::Report;
 use truepair_core::watch::Watch;
 
@@ -39,6 +40,11 @@ pub trait TrainWatch: Watch + Send {
     fn step(&mut self, progress: &StepProgress);
     /// An epoch is done.
     fn epoch(&mut self, record: &EpochRecord);
+    /// What is believed about the pairs after an epoch, one ledger a peer. Rows are the given
+    /// pairs, or, where some were held out to choose the epoch, those that `trained` marks.
+    fn beliefs(&mut self, epoch: usize, ledgers: &[&Ledger], trained: Option<&[bool]>) {
+        let _ = (epoch, ledgers, trained);
+    }
 }
 
 impl TrainWatch for () {

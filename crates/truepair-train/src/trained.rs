@@ -73,3 +73,11 @@ impl Trained {
 pub fn load(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
     run::load(dir, &accelerator.device()?)
 }
+
+/// Reads a run's weights after its last epoch, whichever epoch was kept.
+///
+/// # Errors
+/// As [`load`], and if the directory holds no checkpoint.
+pub fn load_last(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
+    run::load_last(dir, &accelerator.device()?)
+}

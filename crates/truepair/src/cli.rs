@@ -21,6 +21,7 @@ Examples:
   truepair audit data/ --out audit/              which pairs are mismatched, with probabilities
   truepair train data/ --strategy ncr --out run/ train a matcher that survives the noise
   truepair eval run/                             recalls on the test split
+  truepair compare data/ --out grid/ --seeds 3   methods side by side, over seeds
 
 Exit codes: 0 success, 1 a gate that was asked for is not met (--fail-above), 2 failure.";
 
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Audit(Box<command::audit::AuditArgs>),
     /// Train a matcher on noisy pairs.
     Train(Box<command::train::TrainArgs>),
+    /// Train and measure a grid of methods, noise and seeds, and set them side by side.
+    Compare(Box<command::compare::CompareArgs>),
     /// Measure retrieval of a run, a score matrix or embeddings.
     Eval(command::eval::EvalArgs),
     /// Make a run directory of a published PyTorch checkpoint.

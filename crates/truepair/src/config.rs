@@ -49,6 +49,80 @@ impl ConfigArgs {
     }
 }
 
+/// One run's part of a configuration that several runs share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share<'a> {
+    /// A file whose values replace those of the shared file.
+    pub(crate) over: Option<&'a Path>,
+    /// Section and kind, such as `("strategy", "ncr")`. A section of the shared file that is of
+    /// another kind is another run's and left out.
+    pub(crate) kinds: &'a [(&'a str, &'a str)],
+}
+
+impl ConfigArgs {
+    /// The shared file, the run's own file, the run's kinds, then every `--set` in order.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); the run's own file must not contradict its kinds.
+    pub(crate) fn load_share<T: DeserializeOwned>(&self, share: Share<'_>) -> Result<T> {
+        let (base, over) = (
+            Source::read(self.config.as_deref())?,
+            Source::read(share.over)?,
+        );
+        let (mut table, own) = (base.table()?, over.table()?);
+        for (path, kind) in share.kinds {
+            let part = section(&mut table, path.split('.'))
+                .with_context(|| format!("{}: `[{path}]` must be a section", base.name))?;
+            if part.get("kind").and_then(Value::as_str) != Some(kind) {
+                part.clear();
+            }
+        }
+        merge(&mut table, own);
+        for (path, kind) in share.kinds {
+            set_kind(&mut table, path, kind, &over)?;
+        }
+        for assignment in &self.set {
+            apply(&mut table, assignment)?;
+        }
+        let merged = toml::to_string(&table).context("the configuration cannot be kept as TOML")?;
+        toml::from_str(&merged).map_err(|error| {
+            let at_fault = [&over, &base].into_iter().find_map(|source| {
+                let alone = toml::from_str::<T>(&source.text).err()?;
+                (alone.message() == error.message()).then(|| source.locate(&alone))
+            });
+            at_fault.unwrap_or_else(|| anyhow!("configuration: {}", explain(error.message())))
+        })
+    }
+
+    /// The kind that the file gives the section at `path`, if any.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn kind(&self, path: &str) -> Result<Option<String>> {
+        let mut table = Source::read(self.config.as_deref())?.table()?;
+        let kind = section(&mut table, path.split('.')).and_then(|part| part.remove("kind"));
+        Ok(kind.and_then(|kind| kind.as_str().map(str::to_owned)))
+    }
+}
+
+/// Puts `over` on top of `table`, section by section; a section of another kind replaces the whole.
+fn merge(table: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (table.get_mut(&name), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => {
+                if above.contains_key("kind") && above.get("kind") != below.get("kind") {
+                    *below = above;
+                } else {
+                    merge(below, above);
+                }
+            }
+            (_, value) => {
+                table.insert(name, value);
+            }
+        }
+    }
+}
+
 /// `base` with every `--set` on top, in order.
 ///
 /// # Errors
@@ -189,7 +263,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The name that a typing mistake most likely meant: at most a third of its letters are wrong.
-fn nearest<'a>(given: &str, allowed: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, allowed: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = |name: &str| name.chars().count().max(given.chars().count()).div_ceil(3);
     allowed
         .map(|name| (strsim::osa_distance(given, name), name))

@@ -7,6 +7,7 @@ mod accelerator;
 mod audit;
 mod cli;
 mod command;
+mod compare;
 mod config;
 mod data;
 mod drop_rule;
@@ -17,6 +18,7 @@ mod render;
 mod report;
 mod run_folder;
 mod sample;
+mod training;
 mod verdict_table;
 
 use std::process::ExitCode;

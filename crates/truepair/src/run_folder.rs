@@ -11,9 +11,8 @@ use truepair_core::metric::{Protocol, Report, TrainingNoise, evaluate};
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
+use truepair_core::watch::Watch;
 use truepair_train::Trained;
-
-use crate::progress::Bars;
 
 const JOB: &str = "job.json";
 const MANIFEST: &str = "manifest.json";
@@ -130,18 +129,35 @@ pub(crate) fn measure(
     dataset: &Dataset,
     noise: Option<TrainingNoise>,
     folds: u32,
-    bars: &mut Bars,
+    watch: &mut dyn Watch,
 ) -> Result<Report> {
-    let relevance = Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
+    let relevance = relevance(dataset);
     let protocol = Protocol {
         folds,
+        ..protocol(trained, dataset, &relevance, noise)?
+    };
+    let scorer = trained.scorer(dataset, watch)?;
+    Ok(evaluate(scorer.as_ref(), &relevance, protocol, watch)?)
+}
+
+/// Who belongs to whom in a split.
+pub(crate) fn relevance(dataset: &Dataset) -> Relevance {
+    Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs)
+}
+
+/// What is measured when a trained matcher ranks a whole split.
+pub(crate) fn protocol(
+    trained: &Trained,
+    dataset: &Dataset,
+    relevance: &Relevance,
+    noise: Option<TrainingNoise>,
+) -> Result<Protocol> {
+    Ok(Protocol {
         noise,
         ensemble: trained.n_peers() as u32,
         data_hash: Some(dataset.content_hash()?),
-        ..Protocol::new(dataset.name.as_str(), dataset.split.as_str(), &relevance)
-    };
-    let scorer = trained.scorer(dataset, bars)?;
-    Ok(evaluate(scorer.as_ref(), &relevance, protocol, bars)?)
+        ..Protocol::new(dataset.name.as_str(), dataset.split.as_str(), relevance)
+    })
 }
 
 /// The machine and the data that a run saw.

@@ -4,12 +4,14 @@
 //! are settled before ([`crate::ranking`]). Recalls are fractions; only what prints them for
 //! people multiplies by 100.
 
+mod paired;
 mod protocol;
 mod rank;
 mod recall;
 mod report;
 mod rsum;
 
+pub use paired::{Difference, QueryUnits, rsum_difference};
 pub use protocol::{CaptionsPerImage, Protocol, Ties, TrainingNoise};
 pub use rank::{MeanRank, MedianRank};
 pub use recall::Recall;

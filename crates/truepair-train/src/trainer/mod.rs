@@ -231,6 +231,8 @@ impl<'a> Trainer<'a> {
             run.write_weights(&self.best_weights(), self.shapes)?;
         }
         session.watch.epoch(&record);
+        let ledgers: Vec<&Ledger> = self.peers.iter().map(|peer| &peer.ledger).collect();
+        (session.watch).beliefs(index, &ledgers, self.selection.trained());
         self.history.push(record);
         run.finish_epoch(&self.snapshot(index + 1), &self.history, (session.now)())
     }

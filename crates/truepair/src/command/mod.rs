@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod eval;
@@ -24,6 +25,8 @@ pub(crate) enum Outcome {
     Success,
     /// The work is done, and a gate that the user asked for is not met.
     GateNotMet,
+    /// Some of the work failed; the result says what.
+    Failed,
 }
 
 impl From<Outcome> for ExitCode {
@@ -31,6 +34,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Success => ExitCode::SUCCESS,
             Outcome::GateNotMet => ExitCode::from(1),
+            Outcome::Failed => ExitCode::from(2),
         }
     }
 }
@@ -51,6 +55,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Command::Inspect(args) => inspect::run(args, form),
         Command::Audit(args) => audit::run(args, form),
         Command::Train(args) => train::run(args, form),
+        Command::Compare(args) => compare::run(args, form),
         Command::Eval(args) => eval::run(args, form),
         Command::Bench(args) => bench::run(args, form),
         Command::Convert(args) => convert::run(args, form),

@@ -69,7 +69,7 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 /// A fraction as a percentage, the unit of recalls in the papers.
-fn percent(fraction: f64) -> f64 {
+pub(crate) fn percent(fraction: f64) -> f64 {
     fraction * 100.0
 }
 

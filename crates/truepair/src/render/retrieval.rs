@@ -47,11 +47,20 @@ impl Retrieval {
         }
     }
 
+    /// The six recalls, images asking first, in percent.
+    pub(crate) fn recalls(&self) -> [f64; 6] {
+        let (i2t, t2i) = (&self.i2t, &self.t2i);
+        [i2t.r1, i2t.r5, i2t.r10, t2i.r1, t2i.r5, t2i.r10]
+    }
+
+    /// The sum of the six recalls, in percent.
+    pub(crate) fn rsum(&self) -> f64 {
+        self.rsum
+    }
+
     /// Cells of a table of methods: three recalls each way and their sum.
     pub(crate) fn cells(&self) -> Vec<String> {
-        let sides = [&self.i2t, &self.t2i];
-        let recalls = sides.iter().flat_map(|side| [side.r1, side.r5, side.r10]);
-        recalls
+        (self.recalls().into_iter())
             .chain([self.rsum])
             .map(|value| format!("{value:.1}"))
             .collect()

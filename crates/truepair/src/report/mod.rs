@@ -14,7 +14,7 @@ mod headline;
 mod number;
 mod page;
 mod picture;
-mod plot;
+pub(crate) mod plot;
 #[cfg(test)]
 pub(crate) mod specimen;
 mod summary;

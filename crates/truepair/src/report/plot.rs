@@ -9,20 +9,20 @@ use std::fmt::Write as _;
 
 /// One axis: its range in data units, its ticks and its name.
 #[derive(Debug, Clone)]
-pub(super) struct Axis {
-    pub(super) from: f64,
-    pub(super) to: f64,
+pub(crate) struct Axis {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
     /// Distance of ticks, from the first multiple inside the range.
-    pub(super) step: f64,
-    pub(super) name: &'static str,
-    pub(super) format: fn(f64) -> String,
+    pub(crate) step: f64,
+    pub(crate) name: &'static str,
+    pub(crate) format: fn(f64) -> String,
 }
 
 impl Axis {
     /// An axis over [from, to] with about `n_ticks` ticks at round values.
     ///
     /// A range that is empty or not finite becomes [0, 1], so that degenerate findings still draw.
-    pub(super) fn new(
+    pub(crate) fn new(
         from: f64,
         to: f64,
         n_ticks: u32,
@@ -67,14 +67,14 @@ impl Axis {
 
 /// A plot under construction; `class` arguments name colors of the style sheet.
 #[derive(Debug, Clone)]
-pub(super) struct Plot {
+pub(crate) struct Plot {
     x: Axis,
     y: Axis,
     marks: String,
 }
 
 impl Plot {
-    pub(super) fn new(x: Axis, y: Axis) -> Self {
+    pub(crate) fn new(x: Axis, y: Axis) -> Self {
         Self {
             x,
             y,
@@ -83,7 +83,7 @@ impl Plot {
     }
 
     /// A bar from the x axis up to `height`, over [from, to] on the x axis.
-    pub(super) fn bar(&mut self, from: f64, to: f64, height: f64, class: &str) {
+    pub(crate) fn bar(&mut self, from: f64, to: f64, height: f64, class: &str) {
         let (left, right) = (self.x_percent(from), self.x_percent(to));
         let top = self.y_percent(height);
         self.mark(format_args!(
@@ -94,7 +94,7 @@ impl Plot {
     }
 
     /// A horizontal band over [low, high] on the y axis.
-    pub(super) fn band(&mut self, low: f64, high: f64, class: &str) {
+    pub(crate) fn band(&mut self, low: f64, high: f64, class: &str) {
         let (top, bottom) = (self.y_percent(high), self.y_percent(low));
         self.mark(format_args!(
             r#"<rect class="{class}" x="0" y="{top:.3}%" width="100%" height="{:.3}%"/>"#,
@@ -103,7 +103,7 @@ impl Plot {
     }
 
     /// A straight line between two points in data units.
-    pub(super) fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), class: &str) {
+    pub(crate) fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), class: &str) {
         let (x1, y1) = (self.x_percent(x1), self.y_percent(y1));
         let (x2, y2) = (self.x_percent(x2), self.y_percent(y2));
         self.mark(format_args!(
@@ -112,17 +112,17 @@ impl Plot {
     }
 
     /// A line across the whole plot at height `y`.
-    pub(super) fn level(&mut self, y: f64, class: &str) {
+    pub(crate) fn level(&mut self, y: f64, class: &str) {
         self.line((self.x.from, y), (self.x.to, y), class);
     }
 
     /// A line from bottom to top at `x`.
-    pub(super) fn upright(&mut self, x: f64, class: &str) {
+    pub(crate) fn upright(&mut self, x: f64, class: &str) {
         self.line((x, self.y.from), (x, self.y.to), class);
     }
 
     /// A curve through points in data units; nothing for fewer than two.
-    pub(super) fn curve(&mut self, points: &[(f64, f64)], class: &str) {
+    pub(crate) fn curve(&mut self, points: &[(f64, f64)], class: &str) {
         if points.len() < 2 {
             return;
         }
@@ -138,7 +138,7 @@ impl Plot {
     }
 
     /// A dot of `radius` pixels.
-    pub(super) fn dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str) {
+    pub(crate) fn dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str) {
         let (x, y) = (self.x_percent(x), self.y_percent(y));
         self.mark(format_args!(
             r#"<circle class="{class}" cx="{x:.3}%" cy="{y:.3}%" r="{radius:.1}"/>"#
@@ -146,7 +146,7 @@ impl Plot {
     }
 
     /// Text beside a point, shifted by pixels; `anchor` is `start`, `middle` or `end`.
-    pub(super) fn label(
+    pub(crate) fn label(
         &mut self,
         (x, y): (f64, f64),
         (dx, dy): (i32, i32),
@@ -161,7 +161,7 @@ impl Plot {
     }
 
     /// The `<svg>` element; `description` is what a screen reader says in its place.
-    pub(super) fn finish(self, description: &str) -> String {
+    pub(crate) fn finish(self, description: &str) -> String {
         let mut svg = format!(
             r#"<svg class="plot" role="img" aria-label="{}">"#,
             escape(description)

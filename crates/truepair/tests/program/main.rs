@@ -1,6 +1,7 @@
 //! The program from the outside: run in an empty folder, judged by exit code, output and files.
 
 mod bad_input;
+mod compare;
 mod convert;
 mod feature;
 mod files;
@@ -59,7 +60,9 @@ fn listing(home: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_help_of_every_command_has_examples() {
     let home = tempfile::tempdir().unwrap();
-    for command in ["demo", "inspect", "audit", "train", "eval", "convert"] {
+    for command in [
+        "demo", "inspect", "audit", "train", "compare", "eval", "convert",
+    ] {
         let help = truepair(home.path(), &[command, "--help"]);
         assert_eq!(help.code, Some(0));
         assert!(

@@ -1,0 +1,277 @@
+//! `truepair compare`: methods side by side on one data set, over noise, similarities and seeds.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use truepair_core::dataset::ReadOptions;
+use truepair_core::noise::NoiseSpec;
+use truepair_train::Accelerator;
+use truepair_train::similarity::SimilarityConfig;
+use truepair_train::strategy::StrategyConfig;
+
+use super::Outcome;
+use crate::cli::ReadArgs;
+use crate::compare::{
+    self, Comparison, Grid, RUNS, Seeds, Task, chosen, published_blocks, table_names,
+};
+use crate::config::{ConfigArgs, Share};
+use crate::progress::Bars;
+use crate::render::{self, Form};
+use crate::run_folder::Job;
+use crate::training::{Plan, Splits};
+use crate::{accelerator, data};
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair compare data/ --out grid --noise caption:0.2,caption:0.4 --seeds 3
+      Every strategy at two noise rates, three seeds each; one run directory per cell.
+  truepair compare data/ --out grid --noise caption:0.2,caption:0.4 --seeds 3
+      The same command goes on after Ctrl-C, and only writes the tables once all is done.
+  truepair compare data/ --out grid --strategies plain,rcl --similarity cosine,order --seeds 0,7
+      Some strategies, two similarities, two seeds of your choice.
+  truepair compare data/ --out grid --config base.toml --recipes recipes/ --set training.epochs=5
+      A shared configuration, and settings of single strategies in recipes/NAME.toml.
+  truepair compare f30k/ --out grid --noise image:0.4 --published f30k
+      Published rows at that rate below the measured ones, each protocol in its own table.";
+
+/// Arguments of `truepair compare`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CompareArgs {
+    /// Folder or file with the pairs; it needs a test split.
+    data: PathBuf,
+
+    /// Folder for the run directories and the tables; what is finished there is kept.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Noise to plant in the training pairs, one table each: `none`, `caption:SHARE`,
+    /// `image:SHARE` or a published noise file.
+    #[arg(
+        long,
+        value_name = "NOISE",
+        value_delimiter = ',',
+        default_value = "none"
+    )]
+    noise: Vec<NoiseSpec>,
+
+    /// Methods, or `all`.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "all"
+    )]
+    strategies: Vec<String>,
+
+    /// How a pair's embeddings are scored, or `all`; that of the configuration by default.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    similarity: Option<Vec<String>>,
+
+    /// Number of seeds, counted from 0, or a list such as `0,7`.
+    #[arg(long, value_name = "N", default_value = "3")]
+    seeds: Seeds,
+
+    /// Folder with settings of single strategies, `NAME.toml`, on top of --config.
+    #[arg(long, value_name = "DIR")]
+    recipes: Option<PathBuf>,
+
+    /// Settings of one strategy, on top of --config; may be given several times.
+    #[arg(long, value_name = "NAME=FILE")]
+    strategy_config: Vec<String>,
+
+    /// Published results to show below the measured ones: `f30k`, `coco1k`, `coco5k`, `cc152k`.
+    #[arg(long, value_name = "TABLE")]
+    published: Option<String>,
+
+    /// Runs side by side, each on its share of the threads; as many as threads by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
+    let grid = grid(args)?;
+    let own = own_files(args, &grid.strategies)?;
+    let published = published(args, &grid)?;
+    let mut bars = Bars::new();
+    let data = std::path::absolute(&args.data).with_context(|| args.data.display().to_string())?;
+    let read = args.read.options(&ReadOptions::default().split);
+    let splits = Splits::read(&data, &read, &mut bars)?;
+    drop(bars);
+    if splits.test.is_none() {
+        bail!(
+            "{}: has no test split, so there is nothing to compare methods on (give data with one)",
+            args.data.display()
+        )
+    }
+    let tasks = tasks(args, &grid, &own, &data, &read, &splits)?;
+    let _claim = claim(&args.out)?;
+    render::note(&data::describe(&splits.train));
+    let n_done = tasks.iter().filter(|task| task.is_finished()).count();
+    render::note(&format!("{} of {} runs are finished", n_done, tasks.len()));
+    let failures = compare::finish(&tasks, &splits, jobs(args))?;
+    let comparison = Comparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
+    compare::write(&args.out, &comparison)?;
+    form.print(&comparison, || compare::terminal(&comparison))?;
+    Ok(match failures.is_empty() {
+        true => Outcome::Success,
+        false => Outcome::Failed,
+    })
+}
+
+fn grid(args: &CompareArgs) -> Result<Grid> {
+    let strategies: Vec<&str> = (StrategyConfig::all().iter()).map(|row| row.0).collect();
+    let similarities: Vec<&str> = (SimilarityConfig::all().iter()).map(|row| row.0).collect();
+    let wanted = match &args.similarity {
+        Some(wanted) => wanted.clone(),
+        None => {
+            let configured = args.config.kind("matcher.similarity")?;
+            vec![configured.unwrap_or_else(|| "cosine".to_owned())]
+        }
+    };
+    let mut noises: Vec<NoiseSpec> = Vec::new();
+    for noise in &args.noise {
+        if !noises.contains(noise) {
+            noises.push(noise.clone());
+        }
+    }
+    let grid = Grid {
+        noises,
+        similarities: chosen("--similarity", &wanted, &similarities)?,
+        strategies: chosen("--strategies", &args.strategies, &strategies)?,
+        seeds: args.seeds.0.clone(),
+    };
+    grid.check()?;
+    Ok(grid)
+}
+
+/// Each strategy's own settings file, where it has one.
+fn own_files(args: &CompareArgs, strategies: &[&'static str]) -> Result<Vec<Option<PathBuf>>> {
+    let mut files: Vec<Option<PathBuf>> = vec![None; strategies.len()];
+    if let Some(folder) = &args.recipes {
+        if !folder.is_dir() {
+            bail!("{}: is no folder of recipes", folder.display())
+        }
+        for (file, strategy) in files.iter_mut().zip(strategies) {
+            *file = Some(folder.join(format!("{strategy}.toml"))).filter(|file| file.exists());
+        }
+    }
+    for assignment in &args.strategy_config {
+        let Some((name, file)) = assignment.split_once('=') else {
+            bail!("--strategy-config {assignment}: has no `=` (write NAME=FILE)")
+        };
+        let name = chosen("--strategy-config", &[name.to_owned()], strategies)?;
+        let at = strategies.iter().position(|own| name.contains(own));
+        if let Some(at) = at {
+            files[at] = Some(file.into());
+        }
+    }
+    Ok(files)
+}
+
+fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::Published>> {
+    let Some(table) = &args.published else {
+        return Ok(Vec::new());
+    };
+    let mut blocks = Vec::new();
+    for table in chosen("--published", std::slice::from_ref(table), &table_names()?)? {
+        blocks.extend(published_blocks(table, &grid.noises)?);
+    }
+    if blocks.is_empty() {
+        render::note(&format!(
+            "--published {table}: nothing was published at these noise rates"
+        ));
+    }
+    Ok(blocks)
+}
+
+fn tasks(
+    args: &CompareArgs,
+    grid: &Grid,
+    own: &[Option<PathBuf>],
+    data: &Path,
+    read: &ReadOptions,
+    splits: &Splits,
+) -> Result<Vec<Task>> {
+    let mut tasks = Vec::new();
+    for cell in grid.cells() {
+        let at = grid.strategies.iter().position(|own| *own == cell.strategy);
+        let kinds = [
+            ("strategy", cell.strategy),
+            ("matcher.similarity", cell.similarity),
+        ];
+        let share = Share {
+            over: at.and_then(|at| own[at].as_deref()),
+            kinds: &kinds,
+        };
+        let recipe: truepair_train::Recipe = args.config.load_share(share)?;
+        let config = recipe.resolve(&splits.train)?;
+        let out = args.out.join(RUNS).join(cell.folder());
+        let task = Task {
+            plan: Plan {
+                job: Job {
+                    data: data.to_path_buf(),
+                    read: read.clone(),
+                    noise: cell.noise.clone(),
+                    seed: cell.seed,
+                },
+                recipe,
+                resume: true,
+                out,
+            },
+            cell,
+            config,
+        };
+        task.check()?;
+        tasks.push(task);
+    }
+    Ok(tasks)
+}
+
+/// Makes the output folder, or takes one that an earlier comparison made, and holds it against
+/// other calls until the file is dropped or the program ends.
+fn claim(out: &Path) -> Result<File> {
+    const LOCK: &str = ".lock";
+    let place = out.display();
+    if out.exists() {
+        let mut entries = std::fs::read_dir(out)
+            .with_context(|| format!("{place}: is no folder (choose another --out)"))?;
+        if !out.join(LOCK).exists() && entries.next().is_some() {
+            bail!(
+                "{place}: is not empty and was not made by `truepair compare` (choose another --out)"
+            )
+        }
+    } else {
+        std::fs::create_dir(out).with_context(|| {
+            format!(
+                "{place}: cannot create the output folder (its parent must be an existing, \
+                 writable folder)"
+            )
+        })?;
+    }
+    let lock = File::create(out.join(LOCK)).with_context(|| format!("{place}: cannot write"))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!(
+            "{place}: another `truepair compare` is at work there (wait for it, or choose another \
+             --out)"
+        ),
+        // Where files cannot be locked, nobody else can be noticed.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
+    }
+}
+
+fn jobs(args: &CompareArgs) -> usize {
+    match (args.jobs, accelerator::chosen()) {
+        (Some(jobs), _) => jobs.into(),
+        (None, Accelerator::Cpu) => rayon::current_num_threads(),
+        (None, Accelerator::Gpu(_)) => 1,
+    }
+}

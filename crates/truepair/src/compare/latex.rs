@@ -1,0 +1,104 @@
+//! The tables for a paper: `booktabs`, one table a planted noise, nothing that needs editing.
+
+use std::fmt::Write as _;
+
+use super::table::Comparison;
+use super::text::{COLUMNS, PUBLISHED_COLUMNS, cells, protocol, title};
+
+/// All tables; needs `\usepackage{booktabs}`.
+pub(super) fn document(comparison: &Comparison) -> String {
+    let mut out = String::from("% Needs \\usepackage{booktabs}.\n");
+    let about = protocol(comparison);
+    for block in &comparison.blocks {
+        let rows = block.rows.iter().map(|row| {
+            let row_cells = cells(row).into_iter().map(|cell| escape(&cell));
+            match row.best {
+                true => row_cells
+                    .map(|cell| format!("\\textbf{{{cell}}}"))
+                    .collect(),
+                false => row_cells.collect::<Vec<String>>(),
+            }
+        });
+        let caption = format!("{}. {about}", title(block));
+        table(&mut out, &caption, &COLUMNS, rows);
+    }
+    for published in &comparison.published {
+        let rows = published.rows.iter().map(|row| {
+            let row_cells = row.cells();
+            row_cells
+                .iter()
+                .map(|cell| escape(cell))
+                .collect::<Vec<String>>()
+        });
+        table(&mut out, &published.title, &PUBLISHED_COLUMNS, rows);
+    }
+    out
+}
+
+fn table(
+    out: &mut String,
+    caption: &str,
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) {
+    let header: Vec<String> = header.iter().map(|name| escape(name)).collect();
+    let _ = write!(
+        out,
+        "\n\\begin{{table}}\n\\caption{{{}}}\n\\begin{{tabular}}{{l{}}}\n\\toprule\n{} \\\\\n\\midrule\n",
+        escape(caption),
+        "r".repeat(header.len() - 1),
+        header.join(" & ")
+    );
+    for row in rows {
+        let _ = writeln!(out, "{} \\\\", row.join(" & "));
+    }
+    out.push_str("\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
+                out.push('\\');
+                out.push(letter);
+            }
+            '\\' => out.push_str("\\textbackslash{}"),
+            '~' => out.push_str("\\textasciitilde{}"),
+            '^' => out.push_str("\\textasciicircum{}"),
+            '±' => out.push_str("$\\pm$"),
+            '–' => out.push_str("--"),
+            '<' | '>' => {
+                let _ = write!(out, "${letter}$");
+            }
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_latex_reads_as_markup_is_escaped() {
+        assert_eq!(escape("a_b & 5 %\\"), "a\\_b \\& 5 \\%\\textbackslash{}");
+        assert_eq!(escape("3.0 ± 0.1 – x"), "3.0 $\\pm$ 0.1 -- x");
+    }
+
+    #[test]
+    fn a_table_has_as_many_columns_as_names() {
+        let mut out = String::new();
+        table(
+            &mut out,
+            "c",
+            &["a", "b"],
+            std::iter::once(vec!["1".into(), "2".into()]),
+        );
+        assert!(
+            out.contains("{lr}") && out.contains("a & b \\\\\n\\midrule\n1 & 2 \\\\"),
+            "{out}"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Methods side by side: a grid of runs that can be stopped and continued, and the tables of what
+//! they measured.
+//!
+//! A cell of the grid is one run directory, made as `truepair train` makes it. It is finished once
+//! it holds its result, and is then never run again. The tables are made anew from the run
+//! directories every time, so they never know more than the runs do.
+//!
+//! Numbers of unlike protocols never share a block: every planted noise has its own, caption and
+//! image shuffling are never mixed, and rows from publications stand apart from measured ones.
+
+mod cell;
+mod figure;
+mod grid;
+mod latex;
+mod page;
+mod published;
+mod record;
+mod split;
+mod status;
+mod table;
+mod text;
+mod work;
+
+pub(crate) use grid::{Grid, Seeds, chosen};
+pub(crate) use published::{Published, blocks as published_blocks, table_names};
+pub(crate) use table::Comparison;
+pub(crate) use text::terminal;
+pub(crate) use work::{Task, finish};
+
+use std::path::Path;
+
+use anyhow::Result;
+use truepair_core::durable;
+use truepair_train::strategy::StrategyConfig;
+
+use crate::run_folder;
+
+/// Folder of the run directories inside the output folder.
+pub(crate) const RUNS: &str = "runs";
+
+/// Writes every form of the tables into `out`.
+pub(crate) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
+    run_folder::store(out, "compare.json", comparison)?;
+    let files = [
+        ("table.md", text::markdown(comparison)),
+        ("table.tex", latex::document(comparison)),
+        ("table.csv", text::csv(comparison)?),
+        ("compare.html", page::render(comparison)?),
+    ];
+    for (name, text) in files {
+        durable::write(out.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether a strategy knows the truth about the noise; it bounds the others and is never the best.
+fn is_oracle(strategy: &str) -> bool {
+    (StrategyConfig::all().iter()).any(|(name, _, config)| *name == strategy && config.is_oracle())
+}

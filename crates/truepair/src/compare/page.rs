@@ -1,0 +1,70 @@
+//! The comparison as one self-contained page: tables, plots, protocol; no script, nothing loaded.
+
+use anyhow::{Context, Result};
+use askama::Template;
+
+use super::figure::{Figure, figures};
+use super::published::Published;
+use super::table::Comparison;
+use super::text::{COLUMNS, PUBLISHED_COLUMNS, READING, cells, failures, protocol, title};
+
+const REPORT_STYLE: &str = include_str!("../../templates/report.css");
+const STYLE: &str = include_str!("../../templates/compare.css");
+
+#[derive(Template)]
+#[template(path = "compare.html")]
+struct Page<'a> {
+    report_style: &'static str,
+    style: &'static str,
+    data: &'a str,
+    protocol: String,
+    columns: &'static [&'static str],
+    blocks: Vec<BlockView>,
+    figures: Vec<Figure>,
+    published_columns: &'static [&'static str],
+    published: &'a [Published],
+    failures: Vec<String>,
+    reading: &'static [&'static str],
+}
+
+struct BlockView {
+    title: String,
+    rows: Vec<RowView>,
+}
+
+struct RowView {
+    best: bool,
+    name: String,
+    cells: Vec<String>,
+}
+
+/// The page's HTML; every text passes through the template's escaping.
+pub(super) fn render(comparison: &Comparison) -> Result<String> {
+    let view = |row| {
+        let mut row_cells = cells(row);
+        RowView {
+            best: row.best,
+            name: row_cells.remove(0),
+            cells: row_cells,
+        }
+    };
+    let blocks = comparison.blocks.iter().map(|block| BlockView {
+        title: title(block),
+        rows: block.rows.iter().map(view).collect(),
+    });
+    let failures = failures(comparison).map(|(cell, error)| format!("{cell}: {error}"));
+    let page = Page {
+        report_style: REPORT_STYLE,
+        style: STYLE,
+        data: &comparison.data,
+        protocol: protocol(comparison),
+        columns: &COLUMNS,
+        blocks: blocks.collect(),
+        figures: figures(comparison),
+        published_columns: &PUBLISHED_COLUMNS,
+        published: &comparison.published,
+        failures: failures.collect(),
+        reading: &READING,
+    };
+    page.render().context("the comparison's template")
+}

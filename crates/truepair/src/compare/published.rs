@@ -1,0 +1,235 @@
+//! Results of publications, for orientation beside measured ones.
+//!
+//! They were measured on other features, networks and machines, so they stand in blocks of their
+//! own, named by the protocol under which they were taken, and nothing is compared with them.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use truepair_core::noise::NoiseSpec;
+
+const LIBRARY: &str = include_str!("../../../../docs/published.toml");
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Library {
+    /// What each table was measured on.
+    tables: BTreeMap<String, String>,
+    /// Where numbers were read.
+    sources: BTreeMap<String, String>,
+    row: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    data: String,
+    noise: Option<f64>,
+    protocol: String,
+    method: String,
+    recalls: [f64; 6],
+    rsum: f64,
+    source: String,
+    note: Option<String>,
+}
+
+/// Published rows of one protocol and noise rate.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Published {
+    pub(crate) title: String,
+    /// `caption`, `image`, `unstated`, `none` or `real`.
+    pub(crate) protocol: String,
+    /// Share that the source names; `None` where the noise is real.
+    pub(crate) noise: Option<f64>,
+    pub(crate) rows: Vec<Line>,
+}
+
+/// One published result, recalls in percent.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Line {
+    pub(crate) method: String,
+    /// R@1, 5, 10 of images asking, then of captions asking.
+    pub(crate) recalls: [f64; 6],
+    pub(crate) rsum: f64,
+    pub(crate) source: String,
+    pub(crate) note: Option<String>,
+}
+
+impl Line {
+    pub(super) fn cells(&self) -> [String; 10] {
+        let number = |at: usize| format!("{:.1}", self.recalls[at]);
+        [
+            self.method.clone(),
+            number(0),
+            number(1),
+            number(2),
+            number(3),
+            number(4),
+            number(5),
+            format!("{:.1}", self.rsum),
+            self.source.clone(),
+            self.note.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// The tables that can be asked for.
+pub(crate) fn table_names() -> Result<Vec<&'static str>> {
+    // Names live as long as the text that they are read from.
+    let library = library()?;
+    let known = |name: &String| {
+        LIBRARY
+            .find(name.as_str())
+            .map(|at| &LIBRARY[at..at + name.len()])
+    };
+    Ok(library.tables.keys().filter_map(known).collect())
+}
+
+/// The published rows of a table at the rates of `noises`, each protocol apart, and those under
+/// real noise.
+pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<Published>> {
+    let library = library()?;
+    let rates: Vec<f64> = noises.iter().filter_map(rate_of).collect();
+    let mut blocks: Vec<Published> = Vec::new();
+    for entry in library.row.iter().filter(|entry| entry.data == table) {
+        let wanted = entry
+            .noise
+            .is_none_or(|noise| rates.iter().any(|rate| (rate - noise).abs() < 1e-9));
+        if !wanted {
+            continue;
+        }
+        let same =
+            |block: &&mut Published| block.protocol == entry.protocol && block.noise == entry.noise;
+        let line = library.line(entry);
+        match blocks.iter_mut().find(same) {
+            Some(block) => block.rows.push(line),
+            None => blocks.push(Published {
+                title: library.title(entry),
+                protocol: entry.protocol.clone(),
+                noise: entry.noise,
+                rows: vec![line],
+            }),
+        }
+    }
+    blocks.sort_by(|a, b| {
+        let rate = |block: &Published| block.noise.unwrap_or(f64::INFINITY);
+        rate(a)
+            .total_cmp(&rate(b))
+            .then(a.protocol.cmp(&b.protocol))
+    });
+    Ok(blocks)
+}
+
+fn rate_of(noise: &NoiseSpec) -> Option<f64> {
+    match noise {
+        NoiseSpec::None => Some(0.0),
+        NoiseSpec::Rate { rate, .. } => Some(*rate),
+        NoiseSpec::File(_) => None,
+    }
+}
+
+fn library() -> Result<Library> {
+    toml::from_str(LIBRARY).context("the table of published results is broken")
+}
+
+impl Library {
+    fn line(&self, entry: &Entry) -> Line {
+        let source = self.sources.get(&entry.source).unwrap_or(&entry.source);
+        Line {
+            method: entry.method.clone(),
+            recalls: entry.recalls,
+            rsum: entry.rsum,
+            source: source.clone(),
+            note: entry.note.clone(),
+        }
+    }
+
+    fn title(&self, entry: &Entry) -> String {
+        let data = self.tables.get(&entry.data).unwrap_or(&entry.data);
+        match entry.noise {
+            Some(noise) => format!(
+                "Published, protocol {}: {data}, noise {:.0} %",
+                entry.protocol,
+                noise * 100.0
+            ),
+            None => format!("Published, protocol {}: {data}", entry.protocol),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recalls_add_up_to_the_printed_sum_unless_a_note_says_otherwise() {
+        for entry in library().unwrap().row {
+            let sum: f64 = entry.recalls.iter().sum();
+            let noted = entry
+                .note
+                .as_deref()
+                .unwrap_or("")
+                .contains("the recalls add up to");
+            let off = (sum - entry.rsum).abs() > 0.0501;
+            assert_eq!(off, noted, "{entry:?}: {sum}");
+        }
+    }
+
+    #[test]
+    fn every_row_names_a_table_a_source_a_protocol_and_shares() {
+        let library = library().unwrap();
+        assert!(library.row.len() > 300);
+        for entry in &library.row {
+            assert!(library.tables.contains_key(&entry.data), "{entry:?}");
+            assert!(library.sources.contains_key(&entry.source), "{entry:?}");
+            let protocols = ["caption", "image", "unstated", "none", "real"];
+            assert!(protocols.contains(&entry.protocol.as_str()), "{entry:?}");
+            assert_eq!(
+                entry.noise == Some(0.0),
+                entry.protocol == "none",
+                "{entry:?}"
+            );
+            assert_eq!(entry.noise.is_none(), entry.protocol == "real", "{entry:?}");
+            assert!(
+                entry
+                    .recalls
+                    .iter()
+                    .all(|recall| (0.0..=100.0).contains(recall))
+            );
+            assert!(entry.recalls[0] <= entry.recalls[1] && entry.recalls[1] <= entry.recalls[2]);
+            assert!(entry.recalls[3] <= entry.recalls[4] && entry.recalls[4] <= entry.recalls[5]);
+        }
+    }
+
+    #[test]
+    fn protocols_never_share_a_block() {
+        let noises = ["caption:0.2".parse().unwrap(), NoiseSpec::None];
+        let blocks = blocks("f30k", &noises).unwrap();
+        let kinds: Vec<(&str, Option<f64>)> = (blocks.iter())
+            .map(|block| (block.protocol.as_str(), block.noise))
+            .collect();
+        let expected = [
+            ("none", Some(0.0)),
+            ("caption", Some(0.2)),
+            ("image", Some(0.2)),
+            ("unstated", Some(0.2)),
+        ];
+        assert_eq!(kinds, expected);
+        assert!(
+            blocks[1]
+                .title
+                .starts_with("Published, protocol caption: Flickr30K")
+        );
+        let ncr = blocks[1]
+            .rows
+            .iter()
+            .find(|row| row.method == "NCR")
+            .unwrap();
+        assert_eq!((ncr.rsum, ncr.recalls[0]), (496.7, 75.0));
+        assert_eq!(
+            table_names().unwrap(),
+            ["cc152k", "coco1k", "coco5k", "f30k"]
+        );
+    }
+}

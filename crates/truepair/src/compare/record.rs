@@ -1,0 +1,168 @@
+//! What a finished cell keeps beside the usual files of its run directory.
+//!
+//! | file | content |
+//! |---|---|
+//! | `cell.json` | [`Record`]: recalls of the ensemble, of one network and of the last epoch |
+//! | `queries.json` | [`Queries`]: the rank of every test query behind those recalls |
+//! | `split.jsonl` | beliefs against planted noise, one line an epoch |
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use truepair_core::metric::{Protocol, QueryUnits};
+use truepair_core::ranking::Ranks;
+
+use super::split::{self, EpochSplit};
+use crate::render::Retrieval;
+use crate::run_folder;
+use crate::training::RESULT;
+
+pub(super) const RECORD: &str = "cell.json";
+pub(super) const QUERIES: &str = "queries.json";
+pub(super) const FAILURE: &str = "failed.json";
+
+const VERSION: u32 = 1;
+
+/// What was measured on the test split, recalls in percent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    version: u32,
+    /// Networks whose scores are averaged.
+    pub(crate) networks: u32,
+    /// Epoch whose weights were kept, from 0.
+    pub(crate) best_epoch: usize,
+    pub(crate) n_epochs: usize,
+    /// All networks, kept epoch.
+    pub(crate) ensemble: Retrieval,
+    /// The first network alone, kept epoch.
+    pub(crate) single: Retrieval,
+    /// All networks, last epoch.
+    pub(crate) last: Retrieval,
+    /// The first network alone, last epoch.
+    pub(crate) last_single: Retrieval,
+    /// How `ensemble` was measured.
+    pub(crate) protocol: Protocol,
+    /// Duration of all epochs, over every session that trained some.
+    pub(crate) train_seconds: f64,
+}
+
+/// The ranks of every test query; `None` where they are those of the line above.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Queries {
+    version: u32,
+    pub(crate) units: QueryUnits,
+    pub(crate) ensemble: Ranks,
+    pub(crate) single: Option<Ranks>,
+    pub(crate) last: Option<Ranks>,
+    pub(crate) last_single: Option<Ranks>,
+}
+
+impl Record {
+    pub(super) fn new(queries: &Queries, shape: RunShape, protocol: Protocol) -> Self {
+        let of = |ranks: &Ranks| {
+            let report =
+                truepair_core::metric::Report::new(std::slice::from_ref(ranks), protocol.clone());
+            Retrieval::of(&report)
+        };
+        let single = queries.single.as_ref().unwrap_or(&queries.ensemble);
+        let last = queries.last.as_ref().unwrap_or(&queries.ensemble);
+        // One network's last epoch is the ensemble's, and without a later epoch the kept one's.
+        let last_single = match (&queries.last_single, &queries.last) {
+            (Some(ranks), _) => ranks,
+            (None, None) => single,
+            (None, Some(last)) => last,
+        };
+        Self {
+            version: VERSION,
+            networks: protocol.ensemble,
+            best_epoch: shape.best_epoch,
+            n_epochs: shape.n_epochs,
+            ensemble: of(&queries.ensemble),
+            single: of(single),
+            last: of(last),
+            last_single: of(last_single),
+            train_seconds: shape.train_seconds,
+            protocol: protocol.clone(),
+        }
+    }
+
+    pub(super) fn store(&self, run: &Path) -> Result<()> {
+        run_folder::store(run, RECORD, self)
+    }
+}
+
+/// How long a run was, and which of its epochs was kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunShape {
+    pub(super) best_epoch: usize,
+    pub(super) n_epochs: usize,
+    pub(super) train_seconds: f64,
+}
+
+impl Queries {
+    pub(super) fn new(units: QueryUnits, ensemble: Ranks) -> Self {
+        Self {
+            version: VERSION,
+            units,
+            ensemble,
+            single: None,
+            last: None,
+            last_single: None,
+        }
+    }
+
+    pub(super) fn store(&self, run: &Path) -> Result<()> {
+        let text = serde_json::to_string(self)? + "\n";
+        Ok(truepair_core::durable::write(
+            run.join(QUERIES),
+            text.as_bytes(),
+        )?)
+    }
+}
+
+/// Everything that the tables read of a finished cell.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) record: Record,
+    pub(crate) queries: Queries,
+    pub(crate) epochs: Vec<EpochSplit>,
+}
+
+/// Whether a run directory is that of a finished cell.
+pub(crate) fn is_finished(run: &Path) -> bool {
+    run.join(RESULT).exists() && run.join(RECORD).exists()
+}
+
+impl Finished {
+    pub(crate) fn read(run: &Path) -> Result<Self> {
+        let (record, queries): (Record, Queries) = (json(run, RECORD)?, json(run, QUERIES)?);
+        if record.version != VERSION || queries.version != VERSION {
+            bail!(
+                "{}: was written by another version of the program (remove the run directory)",
+                run.display()
+            )
+        }
+        Ok(Self {
+            record,
+            queries,
+            epochs: split::read(run)?,
+        })
+    }
+
+    /// The epoch whose weights were kept.
+    pub(crate) fn kept_epoch(&self) -> Option<&EpochSplit> {
+        (self.epochs.iter()).find(|epoch| epoch.epoch == self.record.best_epoch)
+    }
+}
+
+fn json<T: DeserializeOwned>(run: &Path, name: &str) -> Result<T> {
+    let file = run.join(name);
+    let place = file.display();
+    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{place}: is damaged (remove the run directory)"))
+}

@@ -1,0 +1,447 @@
+//! From finished cells to the numbers of the tables: means and spreads over seeds, and how far each
+//! method is from the best.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use truepair_core::metric::{Protocol, rsum_difference};
+use truepair_core::noise::NoiseSpec;
+use truepair_core::ranking::Ranks;
+use truepair_core::rng::Seed;
+
+use super::grid::{Cell, Grid};
+use super::is_oracle;
+use super::published::Published;
+use super::record::{Finished, Record};
+use super::split::{Belief, EpochSplit};
+use super::work::Task;
+use crate::render::percent;
+
+/// Draws of every bootstrap.
+const N_RESAMPLES: usize = 5_000;
+
+/// All that `truepair compare` found out; recalls in percent, shares as fractions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    command: &'static str,
+    unit: &'static str,
+    version: u32,
+    pub(crate) data: String,
+    pub(crate) seeds: Vec<Seed>,
+    /// Draws behind every interval.
+    resamples: usize,
+    /// One per planted noise.
+    pub(crate) blocks: Vec<Block>,
+    /// Numbers of publications, for orientation only.
+    pub(crate) published: Vec<Published>,
+    pub(crate) out: PathBuf,
+}
+
+/// The methods under one planted noise.
+#[derive(Debug, Serialize)]
+pub(crate) struct Block {
+    pub(crate) noise: NoiseSpec,
+    /// How the first seed's runs were measured; `None` when no run of the block is finished.
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One method under one planted noise, over seeds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) strategy: &'static str,
+    pub(crate) similarity: &'static str,
+    /// Whether the method knows the truth about the noise.
+    pub(crate) oracle: bool,
+    /// Whether this is the row that the others are compared with.
+    pub(crate) best: bool,
+    pub(crate) failed: Vec<Failure>,
+    /// The single runs, by seed.
+    pub(crate) runs: Vec<SeedRun>,
+    /// `None` when no run is finished.
+    pub(crate) numbers: Option<Numbers>,
+}
+
+/// One run of a row.
+#[derive(Debug, Serialize)]
+pub(crate) struct SeedRun {
+    pub(crate) seed: Seed,
+    #[serde(flatten)]
+    pub(crate) record: Record,
+    pub(crate) epochs: Vec<EpochSplit>,
+}
+
+/// A run that did not come to its end.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Failure {
+    #[serde(skip)]
+    cell: Cell,
+    seed: Seed,
+    pub(crate) error: String,
+}
+
+impl Failure {
+    pub(crate) fn new(cell: &Cell, error: String) -> Self {
+        Self {
+            seed: cell.seed,
+            cell: cell.clone(),
+            error,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.cell.to_string()
+    }
+}
+
+/// The numbers of a row.
+#[derive(Debug, Serialize)]
+pub(crate) struct Numbers {
+    /// Networks of the ensemble.
+    pub(crate) networks: u32,
+    /// R@1, 5, 10 of images asking, then of captions asking; all networks, kept epoch.
+    pub(crate) recalls: [Spread; 6],
+    /// All networks, kept epoch.
+    pub(crate) rsum: Spread,
+    /// One network, kept epoch.
+    pub(crate) rsum_single: Spread,
+    /// All networks, last epoch.
+    pub(crate) rsum_last: Spread,
+    /// One network, last epoch.
+    pub(crate) rsum_last_single: Spread,
+    /// rSum minus that of the best row; `None` for that row and without common seeds.
+    pub(crate) to_best: Option<Gap>,
+    /// Beliefs at the kept epochs against the planted noise.
+    pub(crate) split: Option<SplitNumbers>,
+    pub(crate) seconds_per_epoch: f64,
+    /// Mean over seeds of the time for all epochs.
+    pub(crate) train_seconds: f64,
+}
+
+/// Mean over seeds, and their sample standard deviation where there are at least two.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) mean: f64,
+    pub(crate) sd: Option<f64>,
+}
+
+/// A difference in rSum, in percent, with its 95 % interval.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Gap {
+    pub(crate) mean: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) p: f64,
+    /// Seeds that both rows have finished.
+    pub(crate) seeds: usize,
+}
+
+/// Beliefs against the truth at the kept epochs, added or averaged over seeds.
+#[derive(Debug, Serialize)]
+pub(crate) struct SplitNumbers {
+    pub(crate) precision: Option<f64>,
+    pub(crate) recall: f64,
+    pub(crate) auc: f64,
+    pub(crate) matched: Vec<u64>,
+    pub(crate) mismatched: Vec<u64>,
+}
+
+impl Spread {
+    /// # Panics
+    /// If there is no value.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        assert!(!values.is_empty(), "the mean of nothing");
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Self {
+            mean,
+            sd: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+        }
+    }
+}
+
+impl Comparison {
+    /// Reads what the finished cells of the grid measured.
+    pub(crate) fn read(
+        grid: &Grid,
+        tasks: &[Task],
+        failures: &[Failure],
+        published: Vec<Published>,
+        out: PathBuf,
+    ) -> Result<Self> {
+        let blocks = (grid.noises.iter())
+            .map(|noise| Block::read(noise, grid, tasks, failures))
+            .collect::<Result<Vec<_>>>()?;
+        let protocols = blocks.iter().filter_map(|block| block.protocol.as_ref());
+        let data = protocols.map(|protocol| format!("{}, split {}", protocol.data, protocol.split));
+        Ok(Self {
+            command: "compare",
+            unit: "percent",
+            version: 1,
+            data: data.into_iter().next().unwrap_or_default(),
+            seeds: grid.seeds.clone(),
+            resamples: N_RESAMPLES,
+            blocks,
+            published,
+            out,
+        })
+    }
+}
+
+/// A row whose query ranks are still at hand.
+struct Draft {
+    row: Row,
+    finished: Vec<(Seed, Finished)>,
+}
+
+impl Block {
+    fn read(noise: &NoiseSpec, grid: &Grid, tasks: &[Task], failures: &[Failure]) -> Result<Self> {
+        let mut drafts = Vec::new();
+        for &similarity in &grid.similarities {
+            for &strategy in &grid.strategies {
+                let of_row = |cell: &Cell| {
+                    cell.noise == *noise
+                        && cell.similarity == similarity
+                        && cell.strategy == strategy
+                };
+                let finished = tasks.iter().filter(|task| of_row(&task.cell));
+                let finished = (finished.filter(|task| task.is_finished()))
+                    .map(|task| Ok((task.cell.seed, Finished::read(&task.plan.out)?)))
+                    .collect::<Result<Vec<_>>>()?;
+                let failed = failures.iter().filter(|failure| of_row(&failure.cell));
+                let row = Row {
+                    strategy,
+                    similarity,
+                    oracle: is_oracle(strategy),
+                    best: false,
+                    failed: failed.cloned().collect(),
+                    runs: Vec::new(),
+                    numbers: numbers(&finished),
+                };
+                drafts.push(Draft { row, finished });
+            }
+        }
+        check_alike(&drafts)?;
+        compare_with_best(&mut drafts)?;
+        let first = drafts.iter().find_map(|draft| draft.finished.first());
+        Ok(Self {
+            noise: noise.clone(),
+            protocol: first.map(|(_, finished)| finished.record.protocol.clone()),
+            rows: drafts.into_iter().map(Draft::into_row).collect(),
+        })
+    }
+}
+
+impl Draft {
+    fn into_row(self) -> Row {
+        let runs = self.finished.into_iter().map(|(seed, finished)| SeedRun {
+            seed,
+            record: finished.record,
+            epochs: finished.epochs,
+        });
+        Row {
+            runs: runs.collect(),
+            ..self.row
+        }
+    }
+
+    fn rsum(&self) -> Option<f64> {
+        (self.row.numbers.as_ref()).map(|numbers| numbers.rsum.mean)
+    }
+
+    fn ranks(&self, seed: Seed) -> Option<&Ranks> {
+        let run = self.finished.iter().find(|(own, _)| *own == seed);
+        run.map(|(_, finished)| &finished.queries.ensemble)
+    }
+}
+
+fn numbers(finished: &[(Seed, Finished)]) -> Option<Numbers> {
+    let (_, first) = finished.first()?;
+    let spread = |value: &dyn Fn(&Record) -> f64| {
+        let values: Vec<f64> = (finished.iter())
+            .map(|(_, run)| value(&run.record))
+            .collect();
+        Spread::of(&values)
+    };
+    let n_epochs: usize = finished.iter().map(|(_, run)| run.epochs.len()).sum();
+    let seconds: f64 = (finished.iter())
+        .map(|(_, run)| run.record.train_seconds)
+        .sum();
+    Some(Numbers {
+        networks: first.record.networks,
+        recalls: std::array::from_fn(|at| spread(&|run| run.ensemble.recalls()[at])),
+        rsum: spread(&|run| run.ensemble.rsum()),
+        rsum_single: spread(&|run| run.single.rsum()),
+        rsum_last: spread(&|run| run.last.rsum()),
+        rsum_last_single: spread(&|run| run.last_single.rsum()),
+        to_best: None,
+        split: split_numbers(finished),
+        seconds_per_epoch: seconds / n_epochs.max(1) as f64,
+        train_seconds: seconds / finished.len() as f64,
+    })
+}
+
+fn split_numbers(finished: &[(Seed, Finished)]) -> Option<SplitNumbers> {
+    let beliefs: Vec<&Belief> = (finished.iter())
+        .filter_map(|(_, run)| run.kept_epoch()?.belief.as_ref())
+        .collect();
+    let mean = |values: Vec<f64>| (!values.is_empty()).then(|| Spread::of(&values).mean);
+    let added = |column: fn(&Belief) -> &Vec<u64>| {
+        let mut sum = vec![0; column(beliefs[0]).len()];
+        for belief in &beliefs {
+            let bins = sum.iter_mut().zip(column(belief));
+            bins.for_each(|(sum, count)| *sum += count);
+        }
+        sum
+    };
+    let recall = mean(beliefs.iter().map(|belief| belief.recall).collect())?;
+    Some(SplitNumbers {
+        precision: mean(
+            beliefs
+                .iter()
+                .filter_map(|belief| belief.precision)
+                .collect(),
+        ),
+        recall,
+        auc: mean(beliefs.iter().map(|belief| belief.auc).collect())?,
+        matched: added(|belief| &belief.matched),
+        mismatched: added(|belief| &belief.mismatched),
+    })
+}
+
+/// # Errors
+/// If runs of one seed were measured on other data or trained on other noise.
+fn check_alike(drafts: &[Draft]) -> Result<()> {
+    let runs = || drafts.iter().flat_map(|draft| &draft.finished);
+    for (seed, run) in runs() {
+        let Some((_, first)) = runs().find(|(other, _)| other == seed) else {
+            continue;
+        };
+        // The ensemble's size belongs to the method.
+        let alike = Protocol {
+            ensemble: run.record.protocol.ensemble,
+            ..first.record.protocol.clone()
+        };
+        let differences = alike.differences(&run.record.protocol);
+        if !differences.is_empty() {
+            bail!(
+                "runs of seed {} were measured under unlike protocols: {} (was the data changed \
+                 meanwhile? choose another --out)",
+                seed.0,
+                differences.join("; ")
+            )
+        }
+    }
+    Ok(())
+}
+
+fn compare_with_best(drafts: &mut [Draft]) -> Result<()> {
+    let Some(best) = best_of(drafts) else {
+        return Ok(());
+    };
+    drafts[best].row.best = true;
+    for at in (0..drafts.len()).filter(|&at| at != best) {
+        let gap = gap(&drafts[at], &drafts[best])?;
+        if let Some(numbers) = &mut drafts[at].row.numbers {
+            numbers.to_best = gap;
+        }
+    }
+    Ok(())
+}
+
+/// The row with the highest rSum; one of which runs failed only where all have.
+fn best_of(drafts: &[Draft]) -> Option<usize> {
+    let candidates = |whole: bool| {
+        let rows = drafts.iter().enumerate().filter(move |(_, draft)| {
+            !draft.row.oracle && draft.rsum().is_some() && (!whole || draft.row.failed.is_empty())
+        });
+        rows.max_by(|(_, a), (_, b)| a.rsum().unwrap_or(0.0).total_cmp(&b.rsum().unwrap_or(0.0)))
+    };
+    candidates(true)
+        .or_else(|| candidates(false))
+        .map(|(at, _)| at)
+}
+
+fn gap(draft: &Draft, best: &Draft) -> Result<Option<Gap>> {
+    let pairs: Vec<(&Ranks, &Ranks)> = (draft.finished.iter())
+        .filter_map(|(seed, run)| Some((&run.queries.ensemble, best.ranks(*seed)?)))
+        .collect();
+    let Some((_, first)) = draft.finished.first() else {
+        return Ok(None);
+    };
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let found = rsum_difference(&pairs, &first.queries.units, N_RESAMPLES, Seed(0))?;
+    Ok(Some(Gap {
+        mean: percent(found.mean),
+        low: percent(found.low),
+        high: percent(found.high),
+        p: found.p,
+        seeds: pairs.len(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_is_the_sample_standard_deviation() {
+        let spread = Spread::of(&[1.0, 2.0, 6.0]);
+        assert_eq!(spread.mean, 3.0);
+        assert!((spread.sd.unwrap() - 7f64.sqrt()).abs() < 1e-12);
+        assert_eq!(Spread::of(&[5.0]).sd, None);
+    }
+
+    fn draft(strategy: &'static str, rsum: Option<f64>, failed: usize) -> Draft {
+        let cell = Cell {
+            noise: NoiseSpec::None,
+            similarity: "cosine",
+            strategy,
+            seed: Seed(0),
+        };
+        let spread = |mean| Spread { mean, sd: None };
+        let numbers = rsum.map(|rsum| Numbers {
+            networks: 1,
+            recalls: [spread(0.0); 6],
+            rsum: spread(rsum),
+            rsum_single: spread(rsum),
+            rsum_last: spread(rsum),
+            rsum_last_single: spread(rsum),
+            to_best: None,
+            split: None,
+            seconds_per_epoch: 1.0,
+            train_seconds: 1.0,
+        });
+        Draft {
+            row: Row {
+                strategy,
+                similarity: "cosine",
+                oracle: is_oracle(strategy),
+                best: false,
+                failed: vec![Failure::new(&cell, "diverged".into()); failed],
+                runs: Vec::new(),
+                numbers,
+            },
+            finished: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_oracle_is_never_the_best_and_a_row_with_failures_only_among_such() {
+        let mut drafts = vec![
+            draft("clean-only", Some(500.0), 0),
+            draft("ncr", Some(400.0), 1),
+            draft("plain", Some(300.0), 0),
+            draft("rcl", None, 2),
+        ];
+        assert_eq!(best_of(&drafts), Some(2));
+        drafts.remove(2);
+        assert_eq!(best_of(&drafts), Some(1));
+        drafts.remove(1);
+        assert_eq!(best_of(&drafts), None);
+    }
+}

@@ -1,0 +1,384 @@
+//! The tables as text: for the terminal, for Markdown and for spreadsheets.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use truepair_core::noise::NoiseSpec;
+
+use super::published::Published;
+use super::status::duration;
+use super::table::{Block, Comparison, Numbers, Row, Spread};
+use crate::render::{self, percent_text};
+
+/// Columns of the long table; the recalls are those of all networks at the kept epoch.
+pub(super) const COLUMNS: [&str; 17] = [
+    "strategy",
+    "similarity",
+    "seeds",
+    "networks",
+    "i2t R@1",
+    "R@5",
+    "R@10",
+    "t2i R@1",
+    "R@5",
+    "R@10",
+    "rSum",
+    "rSum, one network",
+    "rSum, last epoch",
+    "to the best [95 %]",
+    "split precision / recall",
+    "s/epoch",
+    "training",
+];
+
+/// Columns of a table of published rows.
+pub(super) const PUBLISHED_COLUMNS: [&str; 10] = [
+    "method", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rSum", "source", "note",
+];
+
+/// How to read the tables.
+pub(super) const READING: [&str; 5] = [
+    "Recalls in percent on the test split, weights of the epoch that was best on the dev split; \
+     mean ± sample standard deviation over seeds.",
+    "rSum and recalls average the scores of all networks of a method; one network alone and the \
+     last epoch stand in columns of their own.",
+    "The difference to the best row is paired by seed and query; its interval is a bootstrap over \
+     test images, each with its captions.",
+    "Split precision and recall say how well the method's beliefs at the kept epoch tell the \
+     planted mismatches (belief below one half); a dash means that it holds none.",
+    "An oracle is told which pairs are mismatched; it is a bound and never counts as best.",
+];
+
+/// What the terminal shows.
+pub(crate) fn terminal(comparison: &Comparison) -> String {
+    let header = [
+        "strategy",
+        "similarity",
+        "seeds",
+        "rSum",
+        "one network",
+        "last epoch",
+        "to the best",
+    ];
+    let mut out = String::new();
+    for block in &comparison.blocks {
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(block.rows.iter().map(|row| match &row.numbers {
+            None => named(row, [reason(row)]),
+            Some(numbers) => named(
+                row,
+                [
+                    spread(numbers.rsum),
+                    spread(numbers.rsum_single),
+                    spread(numbers.rsum_last),
+                    to_best(row, numbers),
+                ],
+            ),
+        }));
+        let _ = writeln!(out, "{}\n{}", title(block), render::table(&rows));
+    }
+    for published in &comparison.published {
+        let mut rows = vec![
+            PUBLISHED_COLUMNS[..8]
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect(),
+        ];
+        rows.extend(published.rows.iter().map(|row| row.cells()[..8].to_vec()));
+        let _ = writeln!(out, "{}\n{}", published.title, render::table(&rows));
+    }
+    for (row, failure) in failures(comparison) {
+        let _ = writeln!(out, "failed: {row}: {failure}");
+    }
+    let _ = write!(
+        out,
+        "{}\n{}/compare.html and table.md, .tex, .csv hold the rest.\n",
+        protocol(comparison),
+        comparison.out.display()
+    );
+    out
+}
+
+/// The whole result as Markdown.
+pub(super) fn markdown(comparison: &Comparison) -> String {
+    let mut out = format!(
+        "# Methods on {}\n\n{}\n",
+        comparison.data,
+        protocol(comparison)
+    );
+    for block in &comparison.blocks {
+        let _ = writeln!(out, "\n## {}\n", title(block));
+        out.push_str(&markdown_table(&COLUMNS, block.rows.iter().map(cells)));
+    }
+    for published in &comparison.published {
+        let _ = writeln!(out, "\n## {}\n", published.title);
+        let rows = published.rows.iter().map(|row| row.cells().to_vec());
+        out.push_str(&markdown_table(&PUBLISHED_COLUMNS, rows));
+    }
+    out.push('\n');
+    for (row, failure) in failures(comparison) {
+        let _ = writeln!(out, "- failed: {row}: {failure}");
+    }
+    for line in READING {
+        let _ = writeln!(out, "- {line}");
+    }
+    out
+}
+
+fn markdown_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut out = format!("| {} |\n|", header.join(" | "));
+    out.push_str(&"---|".repeat(header.len()));
+    out.push('\n');
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    out
+}
+
+/// One line a row, measured and published, with means and deviations in columns of their own.
+pub(super) fn csv(comparison: &Comparison) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let numbers = [
+        "i2t_r1",
+        "i2t_r5",
+        "i2t_r10",
+        "t2i_r1",
+        "t2i_r5",
+        "t2i_r10",
+        "rsum",
+        "rsum_single",
+        "rsum_last",
+        "rsum_last_single",
+    ];
+    let mut header: Vec<String> = [
+        "origin",
+        "protocol",
+        "noise",
+        "strategy",
+        "similarity",
+        "oracle",
+        "seeds",
+        "failed",
+        "networks",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    header.extend(
+        numbers
+            .iter()
+            .flat_map(|name| [(*name).to_owned(), format!("{name}_sd")]),
+    );
+    header.extend(
+        [
+            "to_best",
+            "to_best_low",
+            "to_best_high",
+            "to_best_p",
+            "split_precision",
+            "split_recall",
+            "split_auc",
+            "seconds_per_epoch",
+            "train_seconds",
+            "source",
+            "note",
+        ]
+        .map(str::to_owned),
+    );
+    writer.write_record(&header)?;
+    for block in &comparison.blocks {
+        for row in &block.rows {
+            let mut line = csv_line(block, row);
+            line.resize(header.len(), String::new());
+            writer.write_record(&line)?;
+        }
+    }
+    for published in &comparison.published {
+        for row in &published.rows {
+            writer.write_record(published_line(published, row, header.len()))?;
+        }
+    }
+    String::from_utf8(writer.into_inner()?).context("the table is text")
+}
+
+fn csv_line(block: &Block, row: &Row) -> Vec<String> {
+    let (protocol, rate) = noise_columns(&block.noise);
+    let mut line = vec![
+        "measured".to_owned(),
+        protocol,
+        rate,
+        row.strategy.to_owned(),
+        row.similarity.to_owned(),
+        row.oracle.to_string(),
+        row.runs.len().to_string(),
+        row.failed.len().to_string(),
+    ];
+    let Some(numbers) = &row.numbers else {
+        return line;
+    };
+    let plain = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    line.push(numbers.networks.to_string());
+    let spreads = [
+        numbers.rsum,
+        numbers.rsum_single,
+        numbers.rsum_last,
+        numbers.rsum_last_single,
+    ];
+    for spread in numbers.recalls.iter().chain(&spreads) {
+        line.extend([plain(Some(spread.mean)), plain(spread.sd)]);
+    }
+    let (gap, split) = (numbers.to_best.as_ref(), numbers.split.as_ref());
+    line.extend([
+        plain(gap.map(|gap| gap.mean)),
+        plain(gap.map(|gap| gap.low)),
+        plain(gap.map(|gap| gap.high)),
+        plain(gap.map(|gap| gap.p)),
+        plain(split.and_then(|split| split.precision)),
+        plain(split.map(|split| split.recall)),
+        plain(split.map(|split| split.auc)),
+        plain(Some(numbers.seconds_per_epoch)),
+        plain(Some(numbers.train_seconds)),
+    ]);
+    line
+}
+
+fn published_line(
+    block: &Published,
+    row: &super::published::Line,
+    n_columns: usize,
+) -> Vec<String> {
+    let mut line = vec![
+        "published".to_owned(),
+        block.protocol.clone(),
+        block.noise.map_or(String::new(), |rate| rate.to_string()),
+        row.method.clone(),
+    ];
+    line.resize(9, String::new());
+    for value in row.recalls.iter().chain([&row.rsum]) {
+        line.extend([format!("{value:.1}"), String::new()]);
+    }
+    line.resize(n_columns - 2, String::new());
+    line.extend([row.source.clone(), row.note.clone().unwrap_or_default()]);
+    line
+}
+
+fn noise_columns(noise: &NoiseSpec) -> (String, String) {
+    match noise {
+        NoiseSpec::None => ("none".to_owned(), "0".to_owned()),
+        NoiseSpec::Rate { model, rate } => (model.clone(), rate.to_string()),
+        NoiseSpec::File(path) => (format!("file {}", path.display()), String::new()),
+    }
+}
+
+/// What was done to the training pairs of a block.
+pub(super) fn title(block: &Block) -> String {
+    match &block.noise {
+        NoiseSpec::None => "No planted noise".to_owned(),
+        NoiseSpec::Rate { model, rate } => format!(
+            "Noise protocol {model}: {} of the {model}s shuffled",
+            percent_text(*rate)
+        ),
+        NoiseSpec::File(path) => format!("Noise from {}", path.display()),
+    }
+}
+
+/// How everything was measured, in one line.
+pub(super) fn protocol(comparison: &Comparison) -> String {
+    let known = (comparison.blocks.iter()).find_map(|block| block.protocol.as_ref());
+    let seeds: Vec<String> = (comparison.seeds.iter())
+        .map(|seed| seed.0.to_string())
+        .collect();
+    let seeds = seeds.join(", ");
+    match known {
+        None => format!("No run is finished; seeds {seeds}."),
+        Some(known) => format!(
+            "Measured on {}, split {}: {} images, {} captions ({} per image) ranked at once; ties \
+             count against the matcher; seeds {seeds}.",
+            known.data, known.split, known.n_images, known.n_captions, known.captions_per_image
+        ),
+    }
+}
+
+/// Cells of a row of the long table.
+pub(super) fn cells(row: &Row) -> Vec<String> {
+    let Some(numbers) = &row.numbers else {
+        let mut cells = named(row, [String::new()]);
+        cells.resize(COLUMNS.len(), String::new());
+        cells[3] = reason(row);
+        return cells;
+    };
+    let mut cells = named(row, [numbers.networks.to_string()]);
+    cells.extend(
+        numbers
+            .recalls
+            .iter()
+            .map(|recall| format!("{:.1}", recall.mean)),
+    );
+    cells.extend([numbers.rsum, numbers.rsum_single, numbers.rsum_last].map(spread));
+    cells.extend([
+        to_best(row, numbers),
+        split(numbers),
+        format!("{:.2}", numbers.seconds_per_epoch),
+        duration(numbers.train_seconds),
+    ]);
+    cells
+}
+
+fn named<const N: usize>(row: &Row, rest: [String; N]) -> Vec<String> {
+    let oracle = if row.oracle { " (oracle)" } else { "" };
+    let seeds = match row.failed.len() {
+        0 => row.runs.len().to_string(),
+        failed => format!("{} of {}", row.runs.len(), row.runs.len() + failed),
+    };
+    let names = [
+        format!("{}{oracle}", row.strategy),
+        row.similarity.to_owned(),
+        seeds,
+    ];
+    names.into_iter().chain(rest).collect()
+}
+
+fn reason(row: &Row) -> String {
+    let first = row.failed.first();
+    first.map_or("not run".to_owned(), |failure| {
+        format!("failed: {}", failure.error)
+    })
+}
+
+/// Every failed run with its reason.
+pub(super) fn failures(comparison: &Comparison) -> impl Iterator<Item = (String, &str)> {
+    (comparison.blocks.iter()).flat_map(|block| {
+        block.rows.iter().flat_map(|row| {
+            row.failed
+                .iter()
+                .map(|failure| (failure.name(), failure.error.as_str()))
+        })
+    })
+}
+
+pub(super) fn spread(spread: Spread) -> String {
+    match spread.sd {
+        Some(sd) => format!("{:.1} ± {sd:.1}", spread.mean),
+        None => format!("{:.1}", spread.mean),
+    }
+}
+
+fn to_best(row: &Row, numbers: &Numbers) -> String {
+    match &numbers.to_best {
+        _ if row.best => "best".to_owned(),
+        None => "–".to_owned(),
+        Some(gap) => format!("{:+.1} [{:+.1}, {:+.1}]", gap.mean, gap.low, gap.high),
+    }
+}
+
+fn split(numbers: &Numbers) -> String {
+    let share = |share: f64| format!("{:.1}", render::percent(share));
+    match &numbers.split {
+        None => "–".to_owned(),
+        Some(split) => format!(
+            "{} / {}",
+            split.precision.map_or("–".to_owned(), share),
+            share(split.recall)
+        ),
+    }
+}

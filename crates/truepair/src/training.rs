@@ -1,0 +1,263 @@
+//! One run of training as `truepair train` makes it: the splits, the planted noise, the run
+//! directory and what is measured at its end. Every command that makes run directories goes through
+//! here, so that a run is the same run whoever started it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use truepair_core::dataset::{Dataset, FORMATS, ReadOptions};
+use truepair_core::durable;
+use truepair_core::metric::{Protocol, Report};
+use truepair_core::noise::Manifest;
+use truepair_core::rng::Seed;
+use truepair_core::watch::Watch;
+use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
+
+use crate::audit::{PlantedNoise, plant};
+use crate::progress::{Bars, now};
+use crate::render::{self, Retrieval};
+use crate::run_folder::{self, Environment, Job};
+use crate::{accelerator, data, interrupt};
+
+/// Splits that choose the epoch, by the names that data sets give them.
+const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
+
+/// Marks a run directory as finished.
+pub(crate) const RESULT: &str = "result.json";
+
+/// The JSON object that `truepair train --json` prints and every run keeps as [`RESULT`].
+#[derive(Debug, Serialize)]
+pub(crate) struct TrainResult {
+    command: &'static str,
+    unit: &'static str,
+    strategy: &'static str,
+    similarity: &'static str,
+    pairs: usize,
+    seed: Seed,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<PlantedNoise>,
+    best_epoch: usize,
+    test: Option<Retrieval>,
+    dev: Option<Retrieval>,
+    protocol: Option<Protocol>,
+    out: PathBuf,
+    seconds: f64,
+}
+
+/// What to train, and where.
+pub(crate) struct Plan {
+    pub(crate) job: Job,
+    pub(crate) recipe: Recipe,
+    pub(crate) out: PathBuf,
+    /// Whether the run directory may hold a run to go on with.
+    pub(crate) resume: bool,
+}
+
+/// The splits of one data set, as given.
+pub(crate) struct Splits {
+    pub(crate) train: Dataset,
+    pub(crate) dev: Option<Dataset>,
+    pub(crate) test: Option<Dataset>,
+}
+
+impl Splits {
+    /// Opens the training split that `read` names, and the splits for choosing and measuring.
+    pub(crate) fn read(path: &Path, read: &ReadOptions, bars: &mut Bars) -> Result<Self> {
+        let train = data::open(path, read, bars)?;
+        let names = match FORMATS.iter().find(|format| format.name() == train.format) {
+            Some(format) => format.splits(path, read)?,
+            None => Vec::new(),
+        };
+        let mut open = |wanted: &[&str]| -> Result<Option<Dataset>> {
+            let Some(split) = wanted
+                .iter()
+                .find(|name| names.iter().any(|known| known == *name))
+            else {
+                return Ok(None);
+            };
+            let options = ReadOptions {
+                split: (*split).to_owned(),
+                ..read.clone()
+            };
+            data::open(path, &options, bars).map(Some)
+        };
+        let (dev, test) = (open(DEV_SPLITS)?, open(&["test"])?);
+        if dev.is_none() {
+            render::note("there is no dev split: the epoch is chosen on held-out training pairs");
+        }
+        if test.is_none() {
+            render::note("there is no test split: nothing is measured after training");
+        }
+        Ok(Self { train, dev, test })
+    }
+}
+
+/// A run that is ready to train: noise is planted and every setting is known.
+pub(crate) struct Run<'a> {
+    plan: &'a Plan,
+    splits: &'a Splits,
+    /// The training pairs with their noise.
+    dataset: Dataset,
+    pub(crate) manifest: Option<Manifest>,
+    config: Config,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn prepare(plan: &'a Plan, splits: &'a Splits) -> Result<Self> {
+        let (dataset, manifest) = plant(splits.train.clone(), &plan.job.noise, plan.job.seed)?;
+        let config = plan.recipe.resolve(&dataset)?;
+        Ok(Self {
+            plan,
+            splits,
+            dataset,
+            manifest,
+            config,
+        })
+    }
+
+    /// Trains in the run directory, going on from its checkpoint where the plan allows it.
+    pub(crate) fn train(&self, watch: &mut dyn TrainWatch) -> Result<Trained> {
+        let out = self.plan.out.as_path();
+        let folder = RunFolder::open(self.plan)?;
+        run_folder::store(out, "environment.json", &Environment::of(&self.dataset)?)?;
+        if let Some(manifest) = &self.manifest {
+            run_folder::store_manifest(out, manifest)?;
+        }
+        let matched: Option<Vec<bool>> = (self.manifest.as_ref())
+            .map(|manifest| manifest.mismatched.iter().map(|wrong| !wrong).collect());
+        let mut session = Session {
+            dir: Some(out),
+            matched: matched.as_deref(),
+            resume: self.plan.resume && out.join("checkpoint.bin").exists(),
+            accelerator: accelerator::chosen(),
+            stop: interrupt::stop_flag(),
+            watch,
+            now,
+        };
+        let trained = train(
+            &self.dataset,
+            self.splits.dev.as_ref(),
+            &self.config,
+            self.plan.job.seed,
+            &mut session,
+        )?;
+        folder.keep();
+        Ok(trained)
+    }
+
+    /// Measures a split under the noise that this run was trained with.
+    pub(crate) fn measure(
+        &self,
+        trained: &Trained,
+        split: &Option<Dataset>,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Report>> {
+        let Some(split) = split else { return Ok(None) };
+        let noise = self.manifest.as_ref().map(run_folder::noise_of);
+        run_folder::measure(trained, split, noise, 1, watch).map(Some)
+    }
+
+    /// Writes the result into the run directory, which finishes it; returns it with its text.
+    pub(crate) fn conclude(
+        &self,
+        trained: &Trained,
+        dev: Option<&Report>,
+        test: Option<&Report>,
+        seconds: f64,
+    ) -> Result<(TrainResult, String)> {
+        let out = &self.plan.out;
+        let result = TrainResult {
+            command: "train",
+            unit: "percent",
+            strategy: trained.config.strategy.name(),
+            similarity: trained.config.matcher.similarity.name(),
+            pairs: self.dataset.pairs.len(),
+            seed: self.plan.job.seed,
+            noise: self.manifest.as_ref().map(PlantedNoise::of),
+            best_epoch: trained.best_epoch,
+            test: test.map(Retrieval::of),
+            dev: dev.map(Retrieval::of),
+            protocol: test.map(|report| report.protocol.clone()),
+            out: out.clone(),
+            seconds,
+        };
+        let text = text(trained, test, out);
+        durable::write(out.join("report.md"), report(&text).as_bytes())?;
+        run_folder::store(out, RESULT, &result)?;
+        Ok((result, text))
+    }
+}
+
+/// A run directory that disappears again when training cannot even start.
+struct RunFolder<'a> {
+    path: &'a Path,
+    created: bool,
+}
+
+impl<'a> RunFolder<'a> {
+    fn open(plan: &'a Plan) -> Result<Self> {
+        let path = plan.out.as_path();
+        let place = path.display();
+        let created = !path.exists();
+        if created {
+            std::fs::create_dir(path).with_context(|| {
+                format!(
+                    "{place}: cannot create the run directory (its parent must be an existing, \
+                     writable folder)"
+                )
+            })?;
+        }
+        let mut entries = std::fs::read_dir(path)
+            .with_context(|| format!("{place}: is no folder for a run (choose another --out)"))?;
+        if !plan.resume && entries.next().is_some() {
+            bail!(
+                "{place}: is not empty (add --resume to go on with the run in it, or choose another \
+                 --out)"
+            )
+        }
+        let folder = Self { path, created };
+        plan.job.store(path)?;
+        Ok(folder)
+    }
+
+    /// Training got as far as it could; whatever lies there is wanted.
+    fn keep(mut self) {
+        self.created = false;
+    }
+}
+
+impl Drop for RunFolder<'_> {
+    fn drop(&mut self) {
+        if self.created && !self.path.join("checkpoint.bin").exists() {
+            // The error that ends the command is the one to report.
+            let _ = std::fs::remove_dir_all(self.path);
+        }
+    }
+}
+
+fn text(trained: &Trained, test: Option<&Report>, out: &Path) -> String {
+    let config = &trained.config;
+    let mut rows = vec![
+        ("strategy", config.strategy.name().to_owned()),
+        ("similarity", config.matcher.similarity.name().to_owned()),
+        (
+            "kept",
+            format!(
+                "epoch {} of {}",
+                trained.best_epoch + 1,
+                trained.history.len()
+            ),
+        ),
+        ("run", out.display().to_string()),
+    ];
+    if test.is_none() {
+        rows.push(("test", "no test split".to_owned()));
+    }
+    let measured = test.map(|report| format!("\ntest split\n{}", render::report_text(report)));
+    format!("{}{}", render::fields(&rows), measured.unwrap_or_default())
+}
+
+fn report(text: &str) -> String {
+    format!("# Run\n\n```text\n{text}```\n")
+}

@@ -121,7 +121,7 @@ fn a_cell_is_the_run_that_train_makes() {
         "--out",
         "run",
     ];
-    truepair(home.path(), &[&train[..], &GRID[8..16]].concat());
+    truepair(home.path(), &[&train[..], &GRID[8..18]].concat());
     let cell = home
         .path()
         .join("grid/runs/caption-0.4/cosine/plain/seed_1");
@@ -190,14 +190,18 @@ fn a_killed_grid_goes_on_and_ends_the_same() {
 fn a_run_that_fails_is_named_and_stops_no_other() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
-    fs::write(home.path().join("wild.toml"), "[optimizer]\nrate = 1e38\n").unwrap();
+    fs::write(
+        home.path().join("wild.toml"),
+        "[optimizer]\nkind = \"adam\"\nrate = 1e38\n",
+    )
+    .unwrap();
     let done = compare(
         home.path(),
         "grid",
         &["--strategy-config", "plain=wild.toml"],
     );
     assert_eq!(done.code, Some(2), "{}", done.err);
-    let found: Value = serde_json::from_str(&done.out).unwrap();
+    let found: Value = (serde_json::from_str(&done.out)).unwrap_or_else(|_| panic!("{}", done.err));
     let rows = found["blocks"][0]["rows"].as_array().unwrap();
     let plain = rows.iter().find(|row| row["strategy"] == "plain").unwrap();
     assert_eq!(plain["failed"].as_array().unwrap().len(), 2, "{plain}");

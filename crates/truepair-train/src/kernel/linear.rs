@@ -1,8 +1,10 @@
 //! A dense layer with bias as one operation: no transposed copy, no broadcast bias.
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
 use super::matmul::{Precision, Threads, View, Write, multiply};
+use super::vector::{add, wide};
 use super::{Array, Gradients, Operation, apply, is_fused};
 
 /// `x Wᵀ + b`.
@@ -76,11 +78,28 @@ impl Operation for Linear {
             );
         }
         if let Some(out) = gradients.get(2) {
-            for row in gradient.chunks_exact(d_out) {
-                out.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-            }
+            add_rows(out, gradient);
         }
     }
+}
+
+/// Rows that one task adds up; fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 128;
+
+/// Adds every row of `rows` `[n, d]` to `sum` `[d]`.
+fn add_rows(sum: &mut [f32], rows: &[f32]) {
+    let d = sum.len();
+    let parts: Vec<Vec<f32>> = (rows.par_chunks(ROWS * d))
+        .map(|rows| {
+            let mut part = vec![0.0; d];
+            wide(
+                #[inline(always)]
+                || rows.chunks_exact(d).for_each(|row| add(&mut part, row)),
+            );
+            part
+        })
+        .collect();
+    parts.iter().for_each(|part| add(sum, part));
 }
 
 #[cfg(test)]
@@ -90,14 +109,16 @@ mod tests {
 
     #[test]
     fn equals_its_twin() {
-        check_against_twin(
-            &[
-                Input::normal(&[5, 7]),
-                Input::normal(&[4, 7]),
-                Input::normal(&[4]),
-            ],
-            |x| linear(x[0].rank(), x[1].rank(), x[2].rank(), Precision::F32),
-            |x| twin(x[0].rank(), x[1].rank(), x[2].rank()),
-        );
+        for n in [5, 2 * ROWS + 3] {
+            check_against_twin(
+                &[
+                    Input::normal(&[n, 7]),
+                    Input::normal(&[4, 7]),
+                    Input::normal(&[4]),
+                ],
+                |x| linear(x[0].rank(), x[1].rank(), x[2].rank(), Precision::F32),
+                |x| twin(x[0].rank(), x[1].rank(), x[2].rank()),
+            );
+        }
     }
 }

@@ -38,15 +38,16 @@ impl InfoNce {
         let parts: Vec<(Vec<f32>, Vec<f32>)> = (scores.par_chunks(ROWS * b))
             .map(|rows| {
                 let mut columns = vec![0f32; b];
-                let rows = wide(
+                let mut sums = vec![0f32; rows.len() / b];
+                wide(
                     #[inline(always)]
                     || {
-                        (rows.chunks_exact(b))
-                            .map(|row| self.row(row, &tops, &mut columns))
-                            .collect()
+                        for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(b)) {
+                            *sum = self.row(row, &tops, &mut columns);
+                        }
                     },
                 );
-                (rows, columns)
+                (sums, columns)
             })
             .collect();
         let mut rows = Vec::with_capacity(b);

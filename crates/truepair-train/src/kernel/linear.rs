@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::matmul::{Precision, Threads, View, Write, multiply};
-use super::vector::{add, wide};
+use super::vector::{add, collect, wide};
 use super::{Array, Gradients, Operation, apply, is_fused};
 
 /// `x Wᵀ + b`.
@@ -38,10 +38,7 @@ impl Operation for Linear {
         let [n, d_in] = inputs[0].dims();
         let [d_out, _] = inputs[1].dims();
         let bias = inputs[2].values;
-        let mut out = Vec::with_capacity(n * d_out);
-        for _ in 0..n {
-            out.extend_from_slice(bias);
-        }
+        let mut out = collect(n * d_out, |first, out| cycle(bias, first, out));
         let x = View::rows(inputs[0].values, d_in);
         let weight = View::rows(inputs[1].values, d_in).t();
         multiply(self.0, Threads::All, x, weight, &mut out, d_out, Write::Add);
@@ -80,6 +77,17 @@ impl Operation for Linear {
         if let Some(out) = gradients.get(2) {
             add_rows(out, gradient);
         }
+    }
+}
+
+/// Fills `out` with `row` over and over, starting inside it `first` values after a row's start.
+fn cycle(row: &[f32], first: usize, mut out: &mut [f32]) {
+    let mut at = first % row.len();
+    while !out.is_empty() {
+        let len = out.len().min(row.len() - at);
+        let (head, rest) = std::mem::take(&mut out).split_at_mut(len);
+        head.copy_from_slice(&row[at..at + len]);
+        (out, at) = (rest, 0);
     }
 }
 

@@ -11,6 +11,8 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::vector::zeros;
+
 type Differentiable = Autodiff<Flex>;
 type Tracked = <Differentiable as burn::backend::BackendTypes>::FloatTensorPrimitive;
 
@@ -77,7 +79,7 @@ impl Slot {
     fn take(&mut self) -> Option<Vec<f32>> {
         match std::mem::replace(self, Self::Unwanted) {
             Self::Unwanted => None,
-            Self::Zero(n) => Some(vec![0.0; n]),
+            Self::Zero(n) => Some(zeros(n)),
             Self::Values(values) => Some(values),
         }
     }
@@ -93,7 +95,7 @@ impl Gradients {
     pub(crate) fn get(&mut self, index: usize) -> Option<&mut [f32]> {
         let slot = &mut self.0[index];
         if let Slot::Zero(n) = *slot {
-            *slot = Slot::Values(vec![0.0; n]);
+            *slot = Slot::Values(zeros(n));
         }
         match slot {
             Slot::Values(values) => Some(values),

@@ -13,14 +13,16 @@ use crate::linear::Linear;
 use crate::objective::InfoNce;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 
-const BATCH: usize = 1024;
+const PAIRS: usize = 1024;
 const DIM: usize = 512;
 const HIDDEN: usize = 1024;
 
-pub(super) fn workloads() -> Vec<Workload> {
-    let forward = 2 * 2 * BATCH * DIM * HIDDEN + BATCH * BATCH * DIM;
+pub(super) fn workloads(batch: Option<usize>) -> Vec<Workload> {
+    let b = batch.unwrap_or(PAIRS);
+    let forward = 2 * 2 * b * DIM * HIDDEN + b * b * DIM;
     let gflop = 3.0 * 2.0 * forward as f64 / 1e9;
-    vec![Workload::new("train/clip_head/b1024", gflop, step)]
+    let name = format!("train/clip_head/b{b}");
+    vec![Workload::new(name, gflop, move |setup| step(setup, b))]
 }
 
 #[derive(Module, Debug)]
@@ -49,7 +51,7 @@ struct Heads {
     text: Head,
 }
 
-fn step(setup: &Setup) -> Result<Step> {
+fn step(setup: &Setup, b: usize) -> Result<Step> {
     let device = setup.device.clone().autodiff();
     let mut init = Init::new(Seed(0).stream("init", &[]), device.clone(), setup.precision);
     let mut heads = Some(Heads {
@@ -62,8 +64,8 @@ fn step(setup: &Setup) -> Result<Step> {
         ..AdamConfig::default()
     })
     .build();
-    let images = unit_length(random("images", [BATCH, DIM], &device));
-    let texts = unit_length(random("texts", [BATCH, DIM], &device));
+    let images = unit_length(random("images", [b, DIM], &device));
+    let texts = unit_length(random("texts", [b, DIM], &device));
     let precision = setup.precision;
     let objective = InfoNce { temperature: 0.05 };
     Ok(Box::new(move || {

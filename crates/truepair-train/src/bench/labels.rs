@@ -13,15 +13,17 @@ use crate::init::Init;
 use crate::linear::Linear;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 
-const BATCH: usize = 100;
+const PAIRS: usize = 100;
 const WIDTH: usize = 4096;
 const DIM: usize = 512;
 const CLASSES: usize = 10;
 
-pub(super) fn workloads() -> Vec<Workload> {
+pub(super) fn workloads(batch: Option<usize>) -> Vec<Workload> {
+    let b = batch.unwrap_or(PAIRS);
     let layers = (2 * WIDTH * WIDTH + WIDTH * DIM) as f64;
-    let gflop = 3.0 * 2.0 * 2.0 * BATCH as f64 * layers / 1e9;
-    vec![Workload::new("train/mrl/b100", gflop, step)]
+    let gflop = 3.0 * 2.0 * 2.0 * b as f64 * layers / 1e9;
+    let name = format!("train/mrl/b{b}");
+    vec![Workload::new(name, gflop, move |setup| step(setup, b))]
 }
 
 #[derive(Module, Debug)]
@@ -59,13 +61,14 @@ impl Networks {
             self.image.forward(images.clone()),
             self.text.forward(texts.clone()),
         ];
+        let b = images.dims()[0];
         let centers = unit_length(self.centers.val()).transpose();
         let mut loss = Tensor::zeros([1], &images.device());
         for view in &views {
             let share = softmax(view.clone().matmul(centers.clone()), 1).gather(1, labels.clone());
             loss = loss + (share.neg() + 1.0 + 1e-6).log().mean();
-            let mut total = Tensor::zeros([BATCH, 1], &images.device());
-            let mut own = Tensor::zeros([BATCH, 1], &images.device());
+            let mut total = Tensor::zeros([b, 1], &images.device());
+            let mut own = Tensor::zeros([b, 1], &images.device());
             for other in &views {
                 total = total
                     + view
@@ -81,7 +84,7 @@ impl Networks {
     }
 }
 
-fn step(setup: &Setup) -> Result<Step> {
+fn step(setup: &Setup, b: usize) -> Result<Step> {
     let device = setup.device.clone().autodiff();
     let mut init = Init::new(Seed(0).stream("init", &[]), device.clone(), setup.precision);
     let mut networks = Some(Networks {
@@ -95,13 +98,13 @@ fn step(setup: &Setup) -> Result<Step> {
         ..AdamConfig::default()
     })
     .build();
-    let images = random("images", [BATCH, WIDTH], &device);
-    let texts = random("texts", [BATCH, WIDTH], &device);
+    let images = random("images", [b, WIDTH], &device);
+    let texts = random("texts", [b, WIDTH], &device);
     let mut rng = Seed(0).stream("labels", &[]);
-    let labels: Vec<i64> = (0..BATCH)
+    let labels: Vec<i64> = (0..b)
         .map(|_| below(&mut rng, CLASSES as u64) as i64)
         .collect();
-    let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [BATCH, 1]), &device);
+    let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [b, 1]), &device);
     Ok(Box::new(move || {
         let current = networks.take().expect("a step puts the networks back");
         let mut tape = current.loss(&images, &texts, &labels).backward();

@@ -15,6 +15,7 @@ use crate::objective::Triplet;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 use crate::similarity::{ScanConfig, SgrConfig, SimilarityConfig};
 
+#[derive(Clone, Copy)]
 struct Size {
     name: &'static str,
     batch: usize,
@@ -52,16 +53,22 @@ const SIZES: [Size; 2] = [
     },
 ];
 
-pub(super) fn workloads() -> Vec<Workload> {
+/// Another number of pairs than the size's own is part of the name: `train/sgr/paper@b64`.
+pub(super) fn workloads(batch: Option<usize>) -> Vec<Workload> {
     let mut all = Vec::new();
-    for size in &SIZES {
-        for (name, similarity, per_pair) in rows(size) {
+    for mut size in SIZES {
+        let mut label = size.name.to_owned();
+        if let Some(batch) = batch {
+            size.batch = batch;
+            label = format!("{label}@b{batch}");
+        }
+        for (name, similarity, per_pair) in rows(&size) {
             let pairs = (size.batch * size.batch) as f64;
-            let gflop = 3.0 * 2.0 * (encoders(size) + pairs * per_pair) / 1e9;
+            let gflop = 3.0 * 2.0 * (encoders(&size) + pairs * per_pair) / 1e9;
             all.push(Workload::new(
-                format!("train/{name}/{}", size.name),
+                format!("train/{name}/{label}"),
                 gflop,
-                move |setup| step(size, &similarity, setup),
+                move |setup| step(&size, &similarity, setup),
             ));
         }
     }

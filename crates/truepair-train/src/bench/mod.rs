@@ -63,11 +63,22 @@ impl Workload {
 
 /// Every workload; training first, then evaluation, then the machine's own rate.
 pub fn workloads() -> Vec<Workload> {
-    let mut all = matching::workloads();
-    all.extend(labels::workloads());
-    all.extend(heads::workloads());
+    let mut all = training(None);
     all.extend(recall::workloads());
     all.extend(product::workloads());
+    all
+}
+
+/// The training workloads with `batch` pairs a step, at least 1, instead of each one's own number.
+/// Names tell: `train/sgr/paper@b64`, `train/clip_head/b64`.
+pub fn training_workloads(batch: usize) -> Vec<Workload> {
+    training(Some(batch))
+}
+
+fn training(batch: Option<usize>) -> Vec<Workload> {
+    let mut all = matching::workloads(batch);
+    all.extend(labels::workloads(batch));
+    all.extend(heads::workloads(batch));
     all
 }
 
@@ -82,6 +93,22 @@ fn random<const D: usize>(name: &str, shape: [usize; D], device: &Device) -> Ten
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_batch_runs_under_its_own_name() {
+        let setup = Setup {
+            device: Device::flex(),
+            precision: Precision::F32,
+        };
+        let own = workloads();
+        for workload in training_workloads(3) {
+            assert!(workload.name.ends_with("b3"), "{}", workload.name);
+            assert!(own.iter().all(|own| own.name != workload.name));
+            if workload.name.contains("small") || workload.name.contains("clip_head") {
+                workload.prepare(&setup).unwrap()();
+            }
+        }
+    }
 
     #[test]
     fn small_workloads_run_and_names_differ() {

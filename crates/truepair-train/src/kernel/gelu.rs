@@ -1,12 +1,9 @@
 //! The Gaussian error linear unit in one pass.
 
 use burn::tensor::{Tensor, activation};
-use rayon::prelude::*;
 
-use super::vector::{exp, wide};
+use super::vector::{collect, exp};
 use super::{Array, Gradients, Operation, apply, is_fused};
-
-const BLOCK: usize = 1 << 14;
 
 /// `x Φ(x)` with the normal distribution function `Φ`, any shape.
 pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -38,32 +35,36 @@ impl Operation for Gelu {
     type Saved = ();
 
     fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, ()) {
-        let mut out = inputs[0].values.to_vec();
-        out.par_chunks_mut(BLOCK).for_each(|block| {
-            wide(
-                #[inline(always)]
-                || block.iter_mut().for_each(|x| *x *= normal(*x).0),
-            )
-        });
+        let x = inputs[0].values;
+        let out = collect(
+            x.len(),
+            #[inline(always)]
+            |first, out| {
+                for (out, x) in out.iter_mut().zip(&x[first..]) {
+                    *out = x * normal(*x).0;
+                }
+            },
+        );
         (out, inputs[0].shape.to_vec(), ())
     }
 
     fn backward(&self, inputs: &[Array<'_>], (): &(), gradient: &[f32], gradients: &mut Gradients) {
-        let Some(out) = gradients.get(0) else { return };
-        (out.par_chunks_mut(BLOCK))
-            .zip(gradient.par_chunks(BLOCK))
-            .zip(inputs[0].values.par_chunks(BLOCK))
-            .for_each(|((out, gradient), x)| {
-                wide(
-                    #[inline(always)]
-                    || {
-                        for ((out, g), x) in out.iter_mut().zip(gradient).zip(x) {
-                            let (below, density) = normal(*x);
-                            *out = g * (below + x * density);
-                        }
-                    },
-                );
-            });
+        if !gradients.wants(0) {
+            return;
+        }
+        let x = inputs[0].values;
+        let out = collect(
+            x.len(),
+            #[inline(always)]
+            |first, out| {
+                let sources = gradient[first..].iter().zip(&x[first..]);
+                for (out, (g, x)) in out.iter_mut().zip(sources) {
+                    let (below, density) = normal(*x);
+                    *out = g * (below + x * density);
+                }
+            },
+        );
+        gradients.put(0, Some(out));
     }
 }
 
@@ -74,11 +75,12 @@ mod tests {
 
     #[test]
     fn equals_its_twin() {
-        let inputs = [Input::scaled(&[7, 5], 2.0)];
-        check_against_twin(
-            &inputs,
-            |x| gelu(x[0].rank::<2>()),
-            |x| activation::gelu(x[0].rank::<2>()),
-        );
+        for shape in [[7, 5], [3, 1000]] {
+            check_against_twin(
+                &[Input::scaled(&shape, 2.0)],
+                |x| gelu(x[0].rank::<2>()),
+                |x| activation::gelu(x[0].rank::<2>()),
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::vector::{exp, wide};
+use super::vector::{add, exp, largest, raise, wide};
 use super::{Array, Gradients, Operation, apply};
 
 /// `Lᵢ = −½ log softmaxⱼ(Sᵢⱼ / τ)ᵢ − ½ log softmaxⱼ(Sⱼᵢ / τ)ᵢ`.
@@ -34,62 +34,67 @@ const ROWS: usize = 64;
 
 impl InfoNce {
     fn totals(&self, scores: &[f32], b: usize) -> Totals {
-        let largest = column_maxima(scores, b);
+        let tops = column_maxima(scores, b);
         let parts: Vec<(Vec<f32>, Vec<f32>)> = (scores.par_chunks(ROWS * b))
             .map(|rows| {
                 let mut columns = vec![0f32; b];
-                let rows = wide(
+                let mut sums = vec![0f32; rows.len() / b];
+                wide(
                     #[inline(always)]
                     || {
-                        (rows.chunks_exact(b))
-                            .map(|row| self.row(row, &largest, &mut columns))
-                            .collect()
+                        for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(b)) {
+                            *sum = self.row(row, &tops, &mut columns);
+                        }
                     },
                 );
-                (rows, columns)
+                (sums, columns)
             })
             .collect();
         let mut rows = Vec::with_capacity(b);
         let mut columns = vec![0f32; b];
         for (part, sums) in parts {
             rows.extend(part);
-            columns
-                .iter_mut()
-                .zip(sums)
-                .for_each(|(total, sum)| *total += sum);
+            add(&mut columns, &sums);
         }
-        for (total, largest) in columns.iter_mut().zip(largest) {
-            *total = total.ln() + largest * self.inverse;
+        for (total, top) in columns.iter_mut().zip(tops) {
+            *total = total.ln() + top * self.inverse;
         }
         Totals { rows, columns }
     }
 
     /// The row's logarithm of its sum; adds the row to the columns' sums.
     #[inline(always)]
-    fn row(&self, row: &[f32], column_largest: &[f32], columns: &mut [f32]) -> f32 {
+    fn row(&self, row: &[f32], column_tops: &[f32], columns: &mut [f32]) -> f32 {
         const LANES: usize = 16;
-        let largest = row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+        let top = largest(row);
         let mut sums = [0f32; LANES];
-        for (at, chunk) in row.chunks(LANES).enumerate() {
-            let start = at * LANES;
-            for (lane, x) in chunk.iter().enumerate() {
-                sums[lane] += exp((x - largest) * self.inverse);
-                columns[start + lane] += exp((x - column_largest[start + lane]) * self.inverse);
+        let blocks =
+            (row.chunks(LANES).zip(column_tops.chunks(LANES))).zip(columns.chunks_mut(LANES));
+        for ((row, tops), columns) in blocks {
+            let values = row.iter().zip(tops).zip(columns).zip(&mut sums);
+            for (((x, column_top), column), sum) in values {
+                *sum += exp((x - top) * self.inverse);
+                *column += exp((x - column_top) * self.inverse);
             }
         }
-        sums.iter().sum::<f32>().ln() + largest * self.inverse
+        sums.iter().sum::<f32>().ln() + top * self.inverse
     }
 }
 
 fn column_maxima(scores: &[f32], b: usize) -> Vec<f32> {
-    let mut largest = vec![f32::NEG_INFINITY; b];
-    for row in scores.chunks_exact(b) {
-        largest
-            .iter_mut()
-            .zip(row)
-            .for_each(|(m, x)| *m = m.max(*x));
-    }
-    largest
+    let parts: Vec<Vec<f32>> = (scores.par_chunks(ROWS * b))
+        .map(|rows| {
+            let mut tops = vec![f32::NEG_INFINITY; b];
+            wide(
+                #[inline(always)]
+                || rows.chunks_exact(b).for_each(|row| raise(&mut tops, row)),
+            );
+            tops
+        })
+        .collect();
+    let mut tops = vec![f32::NEG_INFINITY; b];
+    parts.iter().for_each(|part| raise(&mut tops, part));
+    tops
 }
 
 impl Operation for InfoNce {

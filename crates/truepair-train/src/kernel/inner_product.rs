@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::vector::zeros;
 use super::{
     Array, Gradients, Operation, Precision, Threads, View, Write, apply, is_fused, multiply,
 };
@@ -30,7 +31,7 @@ impl Operation for InnerProducts {
 
     fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, ()) {
         let ([n, d], [m, _]) = (inputs[0].dims(), inputs[1].dims());
-        let mut out = vec![0.0; n * m];
+        let mut out = zeros(n * m);
         let (a, b) = (
             View::rows(inputs[0].values, d),
             View::rows(inputs[1].values, d),

@@ -1,8 +1,10 @@
 //! A dense layer with bias as one operation: no transposed copy, no broadcast bias.
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
 use super::matmul::{Precision, Threads, View, Write, multiply};
+use super::vector::{add, collect, wide};
 use super::{Array, Gradients, Operation, apply, is_fused};
 
 /// `x Wᵀ + b`.
@@ -36,10 +38,7 @@ impl Operation for Linear {
         let [n, d_in] = inputs[0].dims();
         let [d_out, _] = inputs[1].dims();
         let bias = inputs[2].values;
-        let mut out = Vec::with_capacity(n * d_out);
-        for _ in 0..n {
-            out.extend_from_slice(bias);
-        }
+        let mut out = collect(n * d_out, |first, out| cycle(bias, first, out));
         let x = View::rows(inputs[0].values, d_in);
         let weight = View::rows(inputs[1].values, d_in).t();
         multiply(self.0, Threads::All, x, weight, &mut out, d_out, Write::Add);
@@ -76,11 +75,39 @@ impl Operation for Linear {
             );
         }
         if let Some(out) = gradients.get(2) {
-            for row in gradient.chunks_exact(d_out) {
-                out.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-            }
+            add_rows(out, gradient);
         }
     }
+}
+
+/// Fills `out` with `row` over and over, starting inside it `first` values after a row's start.
+fn cycle(row: &[f32], first: usize, mut out: &mut [f32]) {
+    let mut at = first % row.len();
+    while !out.is_empty() {
+        let len = out.len().min(row.len() - at);
+        let (head, rest) = std::mem::take(&mut out).split_at_mut(len);
+        head.copy_from_slice(&row[at..at + len]);
+        (out, at) = (rest, 0);
+    }
+}
+
+/// Rows that one task adds up; fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 128;
+
+/// Adds every row of `rows` `[n, d]` to `sum` `[d]`.
+fn add_rows(sum: &mut [f32], rows: &[f32]) {
+    let d = sum.len();
+    let parts: Vec<Vec<f32>> = (rows.par_chunks(ROWS * d))
+        .map(|rows| {
+            let mut part = vec![0.0; d];
+            wide(
+                #[inline(always)]
+                || rows.chunks_exact(d).for_each(|row| add(&mut part, row)),
+            );
+            part
+        })
+        .collect();
+    parts.iter().for_each(|part| add(sum, part));
 }
 
 #[cfg(test)]
@@ -90,14 +117,16 @@ mod tests {
 
     #[test]
     fn equals_its_twin() {
-        check_against_twin(
-            &[
-                Input::normal(&[5, 7]),
-                Input::normal(&[4, 7]),
-                Input::normal(&[4]),
-            ],
-            |x| linear(x[0].rank(), x[1].rank(), x[2].rank(), Precision::F32),
-            |x| twin(x[0].rank(), x[1].rank(), x[2].rank()),
-        );
+        for n in [5, 2 * ROWS + 3] {
+            check_against_twin(
+                &[
+                    Input::normal(&[n, 7]),
+                    Input::normal(&[4, 7]),
+                    Input::normal(&[4]),
+                ],
+                |x| linear(x[0].rank(), x[1].rank(), x[2].rank(), Precision::F32),
+                |x| twin(x[0].rank(), x[1].rank(), x[2].rank()),
+            );
+        }
     }
 }

@@ -11,6 +11,8 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::vector::zeros;
+
 type Differentiable = Autodiff<Flex>;
 type Tracked = <Differentiable as burn::backend::BackendTypes>::FloatTensorPrimitive;
 
@@ -60,19 +62,45 @@ impl Array<'_> {
     }
 }
 
-/// Gradients of the inputs that want one, zero at first.
+/// Gradients of the inputs that want one, zero at first. A buffer is allocated when it is first asked
+/// for, so that an operation which makes its own never pays for the zeros.
 #[derive(Debug)]
-pub(crate) struct Gradients(Vec<Option<Vec<f32>>>);
+pub(crate) struct Gradients(Vec<Slot>);
+
+#[derive(Debug)]
+enum Slot {
+    Unwanted,
+    /// Wanted and all zero: the number of values.
+    Zero(usize),
+    Values(Vec<f32>),
+}
+
+impl Slot {
+    fn take(&mut self) -> Option<Vec<f32>> {
+        match std::mem::replace(self, Self::Unwanted) {
+            Self::Unwanted => None,
+            Self::Zero(n) => Some(zeros(n)),
+            Self::Values(values) => Some(values),
+        }
+    }
+}
 
 impl Gradients {
     /// Whether input `index` wants its gradient.
     pub(crate) fn wants(&self, index: usize) -> bool {
-        self.0[index].is_some()
+        !matches!(self.0[index], Slot::Unwanted)
     }
 
     /// The gradient buffer of input `index`, if it wants one.
     pub(crate) fn get(&mut self, index: usize) -> Option<&mut [f32]> {
-        self.0[index].as_deref_mut()
+        let slot = &mut self.0[index];
+        if let Slot::Zero(n) = *slot {
+            *slot = Slot::Values(zeros(n));
+        }
+        match slot {
+            Slot::Values(values) => Some(values),
+            _ => None,
+        }
     }
 
     /// Takes a buffer out; give it back with [`put`](Self::put). Several can be out at a time.
@@ -82,7 +110,7 @@ impl Gradients {
 
     /// Sets the gradient of input `index`.
     pub(crate) fn put(&mut self, index: usize, values: Option<Vec<f32>>) {
-        self.0[index] = values;
+        self.0[index] = values.map_or(Slot::Unwanted, Slot::Values);
     }
 }
 
@@ -235,15 +263,18 @@ impl<O: Operation, const N: usize> Backward<Flex, N> for Node<O> {
         let wanted = ops.parents.iter().zip(&arrays);
         let mut gradients = Gradients(
             wanted
-                .map(|(parent, array)| parent.as_ref().map(|_| vec![0.0; array.values.len()]))
+                .map(|(parent, array)| match parent {
+                    Some(_) => Slot::Zero(array.values.len()),
+                    None => Slot::Unwanted,
+                })
                 .collect(),
         );
         let values = gradient.as_slice().expect("a gradient is dense f32");
         recorded
             .operation
             .backward(&arrays, &recorded.saved, values, &mut gradients);
-        for ((parent, gradient), shape) in ops.parents.iter().zip(gradients.0).zip(shapes) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+        for ((parent, mut slot), shape) in ops.parents.iter().zip(gradients.0).zip(shapes) {
+            if let (Some(parent), Some(gradient)) = (parent, slot.take()) {
                 let tensor = FlexTensor::from_data(TensorData::new(gradient, shape));
                 graph.register::<Flex>(parent.id, tensor);
             }

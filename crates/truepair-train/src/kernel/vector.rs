@@ -1,5 +1,7 @@
 //! Element-wise loops compiled for the widest vectors that the processor has.
 
+use rayon::prelude::*;
+
 /// Runs `loops` with the widest vector instructions of this processor. What is to be vectorised
 /// must be inlined: the closure itself, `wide(#[inline(always)] || ..)`, and all that it calls.
 pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
@@ -13,6 +15,45 @@ pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
         }
     }
     pulp::Arch::new().dispatch(Loops(loops))
+}
+
+/// Values that one call of [`collect`]'s closure computes.
+pub(crate) const BLOCK: usize = 1024;
+
+/// Zeros from which several threads write them faster than one: half a mebibyte.
+const PARALLEL_ZEROS: usize = 1 << 17;
+
+/// A vector of `n` values, computed by blocks on all threads into memory that nobody has zeroed
+/// before: for large results a pass of its own.
+///
+/// `fill` gets the index of a block's first value and the block, zero at first, and is inlined into
+/// vector code as by [`wide`].
+pub(crate) fn collect(n: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut blocks: Vec<[f32; BLOCK]> = Vec::new();
+    (0..n.div_ceil(BLOCK))
+        .into_par_iter()
+        .with_min_len(16)
+        .map(|at| {
+            let mut block = [0f32; BLOCK];
+            let len = BLOCK.min(n - at * BLOCK);
+            wide(
+                #[inline(always)]
+                || fill(at * BLOCK, &mut block[..len]),
+            );
+            block
+        })
+        .collect_into_vec(&mut blocks);
+    let mut values = blocks.into_flattened();
+    values.truncate(n);
+    values
+}
+
+/// A vector of `n` zeros, written by all threads where that pays.
+pub(crate) fn zeros(n: usize) -> Vec<f32> {
+    match n < PARALLEL_ZEROS {
+        true => vec![0.0; n],
+        false => collect(n, |_, _| {}),
+    }
 }
 
 /// `eˣ` to 2 units in the last place; 0 below −87.3 and `e^88.3` above 88.3.
@@ -69,6 +110,28 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// The largest value; −∞ of none.
+#[inline(always)]
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    const LANES: usize = 64;
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        raise(&mut lanes, chunk);
+    }
+    raise(&mut lanes, rest);
+    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// `largest = max(largest, x)`
+#[inline(always)]
+pub(crate) fn raise(largest: &mut [f32], x: &[f32]) {
+    for (largest, &x) in largest.iter_mut().zip(x) {
+        *largest = if x > *largest { x } else { *largest };
+    }
+}
+
 /// `sum += x`
 #[inline(always)]
 pub(crate) fn add(sum: &mut [f32], x: &[f32]) {
@@ -108,5 +171,22 @@ mod tests {
         assert!(exp(-1000.0) < 1.3e-38 && exp(1000.0).is_finite());
         let (a, b): (Vec<f32>, Vec<f32>) = (0..77).map(|i| (i as f32, 0.5)).unzip();
         assert_eq!(dot(&a, &b), 77.0 * 76.0 / 4.0);
+        assert_eq!(largest(&a), 76.0);
+        assert_eq!(largest(&a[..3]), 2.0);
+        assert_eq!(largest(&[]), f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn vectors_of_any_length_are_filled_whole() {
+        for n in [0, 1, BLOCK, 40 * BLOCK + 7] {
+            let values = collect(n, |first, out| {
+                (out.iter_mut().enumerate()).for_each(|(at, x)| *x = (first + at) as f32)
+            });
+            assert_eq!(values.len(), n);
+            assert!(values.iter().enumerate().all(|(at, x)| *x == at as f32));
+        }
+        for n in [5, PARALLEL_ZEROS + 5] {
+            assert_eq!(zeros(n), vec![0.0; n]);
+        }
     }
 }

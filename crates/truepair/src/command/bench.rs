@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use truepair_train::bench::{Setup, Workload, workloads};
+use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 use truepair_train::kernel::Precision;
 
 use super::Outcome;
@@ -16,7 +16,8 @@ const EXAMPLES: &str = "\
 Examples:
   truepair bench                       every workload; the large ones take seconds a run
   truepair bench --only small          those whose name holds `small`
-  truepair bench --only sgr/paper --precision bf16 --json";
+  truepair bench --only sgr/paper --precision bf16 --json
+  truepair bench --only sgr/paper --batch 64   the training step with 64 pairs";
 
 /// Arguments of `truepair bench`.
 #[derive(Debug, Args)]
@@ -29,6 +30,11 @@ pub(crate) struct BenchArgs {
     /// Measured runs of each workload, after one that is not measured.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+
+    /// Pairs of a training step instead of each workload's own number; the name tells
+    /// (`train/sgr/paper@b64`). Only training workloads run.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
 
     /// Number format of the factors of matrix products.
     #[arg(long, value_name = "FORMAT", default_value = "f32")]
@@ -75,11 +81,14 @@ pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Outcome> {
         device: accelerator::chosen().device()?,
         precision: args.precision.into(),
     };
-    let chosen: Vec<Workload> = (workloads().into_iter())
-        .filter(|workload| workload.name.contains(&args.only))
-        .collect();
+    let all = match args.batch {
+        None => workloads(),
+        Some(batch) => training_workloads(batch as usize),
+    };
+    let (chosen, others): (Vec<Workload>, Vec<Workload>) =
+        (all.into_iter()).partition(|workload| workload.name.contains(&args.only));
     if chosen.is_empty() {
-        let names: Vec<String> = workloads().into_iter().map(|row| row.name).collect();
+        let names: Vec<String> = others.into_iter().map(|row| row.name).collect();
         bail!(
             "no workload's name holds `{}` (there are: {})",
             args.only,

@@ -4,6 +4,7 @@ use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
 
 use crate::init::Init;
+use crate::kernel;
 use crate::mode::Mode;
 
 const EPSILON: f64 = 1e-5;
@@ -40,19 +41,20 @@ impl BatchNorm {
 
     /// `[n, channels]`, statistics over `n`.
     pub fn forward(&self, x: Tensor<2>, mode: &Mode<'_>) -> Tensor<2> {
-        let n = x.dims()[0];
-        let (mean, variance) = match mode {
-            Mode::Evaluate => (self.running_mean.value(), self.running_var.value()),
-            Mode::Train(_) => {
-                let mean = x.clone().mean_dim(0);
-                let variance = (x.clone() - mean.clone()).square().mean_dim(0);
-                let channels = x.dims()[1];
-                let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
-                self.absorb(mean.clone(), variance.clone(), n);
-                (mean, variance)
+        let [n, channels] = x.dims();
+        match mode {
+            Mode::Evaluate => {
+                let centered = x - self.running_mean.value().unsqueeze();
+                self.scale(centered, self.running_var.value().unsqueeze())
             }
-        };
-        self.scale(x - mean.unsqueeze(), variance.unsqueeze())
+            Mode::Train(_) => {
+                let moments = kernel::column_moments(x.clone());
+                let row = |row: usize| moments.clone().narrow(0, row, 1).reshape([channels]);
+                self.absorb(row(0), row(1), n);
+                let (weight, bias) = (self.weight.val(), self.bias.val());
+                kernel::batch_norm(x, weight, bias, moments, EPSILON)
+            }
+        }
     }
 
     /// `γ x / √(σ² + 1e-5) + β` of centered values `[n, channels]`; a single channel is for all

@@ -1,17 +1,18 @@
 //! Writing each image's caption from its regions: an auxiliary loss, not a way to score.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{log_softmax, softmax, tanh};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use crate::encoding::{Input, Regions};
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::{self, States};
 use crate::linear::Linear;
 use crate::mode::Mode;
-use crate::recurrent::{GruLayer, Order, final_state};
+use crate::recurrent::GruLayer;
 
 /// Settings of [`Describer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,9 +85,6 @@ pub struct Describer {
     #[module(skip)]
     weight: f64,
 }
-
-/// Score of an empty place; its attention is 0.
-const ABSENT: f64 = -1e4;
 
 impl DescriberConfig {
     /// Builds the describer for regions of width `d` and token ids below `vocabulary`.
@@ -170,9 +168,9 @@ impl Describer {
     ) -> Tensor<3> {
         let [n, t] = ids.dims();
         let encoded = self.encode(regions, mode);
-        let mut state = final_state(encoded.clone());
+        let mut state = last_states(encoded.clone(), &regions.lengths);
         let hidden = state.dims()[1];
-        let attention = Attention::new(self, encoded, regions.mask.as_ref());
+        let attention = Attention::new(self, encoded, &regions.lengths);
         let words = self.embed.val().select(0, ids.reshape([n * t]));
         let word_dim = words.dims()[1];
         let words: Tensor<3> = words.reshape([n, t, word_dim]);
@@ -194,55 +192,62 @@ impl Describer {
     fn encode(&self, regions: &Regions, mode: &mut Mode<'_>) -> Tensor<3> {
         let projected = self.project.forward_items(regions.values.clone());
         let projected = mode.dropout(projected, self.dropout);
-        self.encoder
-            .run(projected, regions.mask.as_ref(), Order::FirstToLast)
+        (self.encoder).run(None, projected, &regions.lengths, States::EveryToken)
     }
 }
 
+/// The state `[n, h]` at the last valid vector of every item of `[n, r, h]`.
+fn last_states(states: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
+    let [n, r, h] = states.dims();
+    let rows = lengths.iter().enumerate();
+    let rows = rows.map(|(item, length)| (item * r + length.saturating_sub(1)) as i64);
+    let rows = TensorData::new(rows.collect::<Vec<_>>(), [n]);
+    let rows = Tensor::<1, Int>::from_data(rows, &states.device());
+    states.reshape([n * r, h]).select(0, rows)
+}
+
 /// The attention over one batch's regions; the regions' part of its layer is computed once.
-struct Attention {
+struct Attention<'a> {
     /// `eᵣ`, `[n, r, hidden]`.
     encoded: Tensor<3>,
     /// `W_e eᵣ + b_a`, `[n, r, hidden]`.
-    encoded_part: Tensor<3>,
+    keys: Tensor<3>,
     /// `W_hᵀ`, `[hidden, hidden]`.
     state_weight: Tensor<2>,
-    /// `uᵀ`, `[hidden, 1]`.
+    /// `u`, `[1, hidden]`.
     score: Tensor<2>,
-    /// What is added to the scores of empty places, `[n, r]`.
-    absent: Option<Tensor<2>>,
+    lengths: &'a [usize],
 }
 
-impl Attention {
-    fn new(describer: &Describer, encoded: Tensor<3>, mask: Option<&Tensor<2>>) -> Self {
+impl<'a> Attention<'a> {
+    fn new(describer: &Describer, encoded: Tensor<3>, lengths: &'a [usize]) -> Self {
         let [n, r, hidden] = encoded.dims();
         let weight = describer.attention.weight.val();
         let rows = encoded.clone().reshape([n * r, hidden]);
-        let encoded_part = rows.matmul(weight.clone().narrow(1, 0, hidden).transpose())
-            + describer.attention.bias.val().unsqueeze();
+        let keys = kernel::linear(
+            rows,
+            weight.clone().narrow(1, 0, hidden),
+            describer.attention.bias.val(),
+            describer.attention.precision(),
+        );
         Self {
             encoded,
-            encoded_part: encoded_part.reshape([n, r, hidden]),
+            keys: keys.reshape([n, r, hidden]),
             state_weight: weight.narrow(1, hidden, hidden).transpose(),
-            score: describer.attention_score.val().transpose(),
-            absent: mask.map(|mask| (mask.clone().neg() + 1.0) * ABSENT),
+            score: describer.attention_score.val(),
+            lengths,
         }
     }
 
     /// `Σᵣ aᵣ eᵣ` for states `[n, hidden]`, `[n, hidden]`.
     fn of(&self, state: &Tensor<2>) -> Tensor<2> {
-        let [n, r, hidden] = self.encoded.dims();
-        let state_part: Tensor<3> = state
-            .clone()
-            .matmul(self.state_weight.clone())
-            .unsqueeze_dim(1);
-        let mixed = tanh(self.encoded_part.clone() + state_part).reshape([n * r, hidden]);
-        let mut scores = mixed.matmul(self.score.clone()).reshape([n, r]);
-        if let Some(absent) = &self.absent {
-            scores = scores + absent.clone();
-        }
-        let shares: Tensor<3> = softmax(scores, 1).unsqueeze_dim(1);
-        shares.matmul(self.encoded.clone()).reshape([n, hidden])
+        kernel::additive_attention(
+            self.encoded.clone(),
+            self.keys.clone(),
+            state.clone().matmul(self.state_weight.clone()),
+            self.score.clone(),
+            self.lengths,
+        )
     }
 }
 
@@ -250,10 +255,10 @@ impl Attention {
 mod tests {
     use super::*;
     use crate::kernel::Precision;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
     use truepair_core::rng::{Seed, normal};
 
-    fn loss(r: usize, mask: Option<Vec<f32>>, ids: &[i64], max_tokens: usize) -> f32 {
+    fn loss(r: usize, present: usize, ids: &[i64], max_tokens: usize) -> f32 {
         let device = Device::flex();
         let config = DescriberConfig {
             word_dim: 4,
@@ -269,7 +274,7 @@ mod tests {
         let valid: Vec<f32> = ids.iter().map(|&id| f32::from(id != 0)).collect();
         let regions = Regions {
             values: Tensor::from_data(TensorData::new(values, [1, r, 3]), &device),
-            mask: mask.map(|mask| Tensor::from_data(TensorData::new(mask, [1, r]), &device)),
+            lengths: vec![present],
         };
         let captions = Input::Tokens {
             ids: Tensor::from_data(TensorData::new(ids.to_vec(), [1, t]), &device),
@@ -281,11 +286,10 @@ mod tests {
 
     #[test]
     fn padding_of_regions_and_of_tokens_changes_nothing() {
-        let plain = loss(2, None, &[1, 5, 2], 60);
+        let plain = loss(2, 2, &[1, 5, 2], 60);
         assert!(plain > 0.0);
-        let mask = Some(vec![1.0, 1.0, 0.0, 0.0]);
-        assert!((loss(4, mask, &[1, 5, 2, 0, 0], 60) - plain).abs() < 1e-6);
-        assert!((loss(2, None, &[1, 5, 2, 7, 2], 3) - plain).abs() < 1e-6);
-        assert_eq!(loss(2, None, &[1], 60), 0.0);
+        assert!((loss(4, 2, &[1, 5, 2, 0, 0], 60) - plain).abs() < 1e-6);
+        assert!((loss(2, 2, &[1, 5, 2, 7, 2], 3) - plain).abs() < 1e-6);
+        assert_eq!(loss(2, 2, &[1], 60), 0.0);
     }
 }

@@ -39,10 +39,10 @@ pub struct Encoding {
 /// The regions of a batch of images, after they were related to one another.
 #[derive(Debug, Clone)]
 pub struct Regions {
-    /// `[n, r, d]`; rows where the mask is 0 are 0.
+    /// `[n, r, d]`: an image's regions come first, then rows of 0.
     pub values: Tensor<3>,
-    /// 1 where a region is there, `[n, r]`; `None` when all are.
-    pub mask: Option<Tensor<2>>,
+    /// Regions of every image, `n`.
+    pub lengths: Vec<usize>,
 }
 
 impl Encoding {

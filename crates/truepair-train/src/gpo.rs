@@ -5,9 +5,9 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::init::Init;
-use crate::kernel;
+use crate::kernel::{self, States};
 use crate::optimizer::floats;
-use crate::recurrent::{GruLayer, Order};
+use crate::recurrent::GruLayer;
 
 /// Width of a position's encoding.
 const POSITION: usize = 32;
@@ -95,13 +95,9 @@ impl Gpo {
         let positions = Tensor::<2>::from_data(position_encoding(m), device);
         let positions: Tensor<3> = positions.unsqueeze_dim(0);
         let positions = positions.repeat_dim(0, k);
-        let forward = self
-            .forward
-            .run(positions.clone(), Some(&mask), Order::FirstToLast);
-        let backward = self
-            .backward
-            .run(positions, Some(&mask), Order::LastToFirst);
-        let mean = ((forward + backward) / 2.0).reshape([k * m, HIDDEN]);
+        let states =
+            (self.forward).run(Some(&self.backward), positions, lengths, States::EveryToken);
+        let mean = states.reshape([k * m, HIDDEN]);
         let scores = mean
             .matmul(self.score.val().transpose())
             .reshape([k, m])

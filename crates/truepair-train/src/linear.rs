@@ -38,6 +38,11 @@ impl Linear {
         }
     }
 
+    /// The number format of the factors of products.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// `[n, in]` to `[n, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernel::linear(x, self.weight.val(), self.bias.val(), self.precision)

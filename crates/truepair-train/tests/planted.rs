@@ -1,6 +1,7 @@
 //! The product's promise as a test: with two fifths of the pairs mismatched, every robust strategy
 //! retrieves better than plain training, and the audit finds the planted pairs.
 
+mod support;
 mod synthetic;
 
 use std::sync::atomic::AtomicBool;
@@ -13,6 +14,8 @@ use truepair_core::rng::Seed;
 use truepair_train::objective::{ObjectiveConfig, Triplet};
 use truepair_train::strategy::{NcrConfig, PlainConfig, RclConfig, StrategyConfig};
 use truepair_train::{CrossFitConfig, Recipe, Session, cross_fit, train};
+
+use support::session;
 
 const PAIRS: usize = 400;
 const MISMATCHED: usize = 160;
@@ -38,16 +41,7 @@ fn rsum(strategy: StrategyConfig) -> f64 {
 
 fn run<T>(job: impl FnOnce(&mut Session<'_>) -> truepair_train::Result<T>) -> T {
     let stop = AtomicBool::new(false);
-    let mut session = Session {
-        dir: None,
-        resume: false,
-        matched: None,
-        accelerator: truepair_train::Accelerator::Cpu,
-        stop: &stop,
-        watch: &mut (),
-        now: || 0.0,
-    };
-    job(&mut session).unwrap()
+    job(&mut session(None, &stop, &mut ())).unwrap()
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Whole matchers on regions and texts: they learn, they repeat to the bit, and the auxiliary loss
 //! reaches the weights that only it trains.
 
+mod support;
+
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
@@ -15,7 +17,9 @@ use truepair_train::matcher::Matcher;
 use truepair_train::mode::Mode;
 use truepair_train::parameters::{Parameters, export};
 use truepair_train::reader::{Reader, input_shapes};
-use truepair_train::{Recipe, Session, Trained, train};
+use truepair_train::{Config, Recipe, Trained, train};
+
+use support::session;
 
 const KINDS: u64 = 12;
 const REGIONS: usize = 4;
@@ -85,17 +89,18 @@ fn recipe(matcher: &str) -> Recipe {
 fn trained(matcher: &str) -> Trained {
     let (data, dev) = (pictures(320, 1), pictures(60, 2));
     let config = recipe(matcher).resolve(&data).unwrap();
+    run(&data, Some(&dev), &config).unwrap()
+}
+
+fn run(data: &Dataset, dev: Option<&Dataset>, config: &Config) -> truepair_train::Result<Trained> {
     let stop = AtomicBool::new(false);
-    let mut session = Session {
-        dir: None,
-        resume: false,
-        matched: None,
-        accelerator: truepair_train::Accelerator::Cpu,
-        stop: &stop,
-        watch: &mut (),
-        now: || 0.0,
-    };
-    train(&data, Some(&dev), &config, Seed(5), &mut session).unwrap()
+    train(
+        data,
+        dev,
+        config,
+        Seed(5),
+        &mut session(None, &stop, &mut ()),
+    )
 }
 
 /// Sum of the six recalls as fractions on 60 new pairs; chance is 0.53.
@@ -188,17 +193,7 @@ fn a_describer_without_regions_or_texts_is_refused_by_name() {
     let config = recipe(&format!("{VSE_INFINITY}{DESCRIBER}"))
         .resolve(&data)
         .unwrap();
-    let stop = AtomicBool::new(false);
-    let mut session = Session {
-        dir: None,
-        resume: false,
-        matched: None,
-        accelerator: truepair_train::Accelerator::Cpu,
-        stop: &stop,
-        watch: &mut (),
-        now: || 0.0,
-    };
-    let error = train(&data, None, &config, Seed(5), &mut session).unwrap_err();
+    let error = run(&data, None, &config).unwrap_err();
     assert!(error.to_string().contains("region_gpo"), "{error}");
 }
 

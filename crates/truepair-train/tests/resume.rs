@@ -1,5 +1,6 @@
 //! A stopped run, resumed, ends with the same bytes as one that was never stopped.
 
+mod support;
 mod synthetic;
 
 use std::fs;
@@ -13,6 +14,8 @@ use truepair_train::strategy::{NcrConfig, PlainConfig, StrategyConfig};
 use truepair_train::{
     Config, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, Trained, load, train,
 };
+
+use support::session;
 
 /// Sets the stop flag at a given step of a given epoch.
 struct StopAt<'a> {
@@ -55,13 +58,8 @@ fn run(
     let flag = AtomicBool::new(false);
     let mut watch = StopAt { flag: &flag, at };
     let mut session = Session {
-        dir: Some(dir),
         resume,
-        matched: None,
-        accelerator: truepair_train::Accelerator::Cpu,
-        stop: &flag,
-        watch: &mut watch,
-        now: || 0.0,
+        ..session(Some(dir), &flag, &mut watch)
     };
     train(&data, Some(&dev), config, Seed(seed), &mut session)
 }

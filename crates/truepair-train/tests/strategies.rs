@@ -1,5 +1,6 @@
 //! What every strategy of the table must keep to, whatever it believes.
 
+mod support;
 mod synthetic;
 
 use std::fs;
@@ -347,13 +348,9 @@ fn every_strategy_trains_and_resumes_to_the_bit() {
             let flag = AtomicBool::new(false);
             let mut watch = StopAt { flag: &flag, at };
             let mut session = Session {
-                dir: Some(dir),
                 resume,
                 matched: Some(&matched),
-                accelerator: truepair_train::Accelerator::Cpu,
-                stop: &flag,
-                watch: &mut watch,
-                now: || 0.0,
+                ..support::session(Some(dir), &flag, &mut watch)
             };
             train(&data, Some(&dev), &config, Seed(3), &mut session)
         };

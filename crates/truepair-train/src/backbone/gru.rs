@@ -9,8 +9,9 @@ use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
 use crate::init::Init;
-use crate::kernel::{self, GruWeights, Precision, States};
+use crate::kernel::{self, States};
 use crate::mode::Mode;
+use crate::recurrent::GruLayer;
 
 /// Settings of [`Gru`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,27 +87,12 @@ impl Default for GruConfig {
 #[derive(Module, Debug)]
 pub struct Gru {
     embed: Param<Tensor<2>>,
-    forward: Direction,
-    backward: Option<Direction>,
+    forward: GruLayer,
+    backward: Option<GruLayer>,
     #[module(skip)]
     dropout: f64,
     #[module(skip)]
     output: GruOutput,
-    #[module(skip)]
-    precision: Precision,
-}
-
-/// One direction's weights; rows are stacked in the order r, z, n.
-#[derive(Module, Debug)]
-struct Direction {
-    /// `[3h, word_dim]`.
-    weight_ih: Param<Tensor<2>>,
-    /// `[3h, h]`.
-    weight_hh: Param<Tensor<2>>,
-    /// `[3h]`.
-    bias_ih: Param<Tensor<1>>,
-    /// `[3h]`.
-    bias_hh: Param<Tensor<1>>,
 }
 
 impl GruConfig {
@@ -130,14 +116,13 @@ impl GruConfig {
         }
         Ok(Gru {
             embed: init.uniform([vocabulary, self.word_dim], 0.1),
-            forward: Direction::new(init, self.word_dim, self.dim),
+            forward: GruLayer::new(init, self.word_dim, self.dim),
             backward: match self.directions {
-                GruDirections::Both => Some(Direction::new(init, self.word_dim, self.dim)),
+                GruDirections::Both => Some(GruLayer::new(init, self.word_dim, self.dim)),
                 GruDirections::Forward => None,
             },
             dropout: self.dropout,
             output: self.output,
-            precision: init.precision(),
         })
     }
 }
@@ -152,17 +137,12 @@ impl Gru {
             panic!("`gru` was built for tokens")
         };
         let words = kernel::embedding(self.embed.val(), ids.clone());
-        let values = kernel::gru(
-            mode.dropout(words, self.dropout),
-            &lengths(mask),
-            self.forward.weights(),
-            self.backward.as_ref().map(Direction::weights),
-            match self.output {
-                GruOutput::Words => States::EveryToken,
-                GruOutput::Last => States::Last,
-            },
-            self.precision,
-        );
+        let states = match self.output {
+            GruOutput::Words => States::EveryToken,
+            GruOutput::Last => States::Last,
+        };
+        let words = mode.dropout(words, self.dropout);
+        let values = (self.forward).run(self.backward.as_ref(), words, &lengths(mask), states);
         Encoding {
             values: unit_length(values),
             mask: match self.output {
@@ -174,30 +154,10 @@ impl Gru {
     }
 }
 
-impl Direction {
-    fn new(init: &mut Init, d_in: usize, d: usize) -> Self {
-        let bound = 1.0 / (d as f64).sqrt();
-        Self {
-            weight_ih: init.uniform([3 * d, d_in], bound),
-            weight_hh: init.uniform([3 * d, d], bound),
-            bias_ih: init.uniform([3 * d], bound),
-            bias_hh: init.uniform([3 * d], bound),
-        }
-    }
-
-    fn weights(&self) -> GruWeights {
-        GruWeights {
-            weight_ih: self.weight_ih.val(),
-            weight_hh: self.weight_hh.val(),
-            bias_ih: self.bias_ih.val(),
-            bias_hh: self.bias_hh.val(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Precision;
     use crate::optimizer::floats;
     use crate::parameters;
     use burn::tensor::{Device, Int, TensorData};

@@ -106,13 +106,11 @@ impl GruGpo {
             Mode::Train(rng) if self.token_change > 0.0 => self.changed(ids, mask, rng),
             _ => (ids.clone(), mask.clone()),
         };
-        let states = kernel::gru(
+        let states = self.forward.run(
+            Some(&self.backward),
             kernel::embedding(self.embed.val(), ids),
             &lengths(&mask),
-            self.forward.weights(),
-            Some(self.backward.weights()),
             States::EveryToken,
-            self.forward.precision(),
         );
         let pooled = self.pool.pool(states, Some(&mask));
         Encoding {

@@ -8,13 +8,14 @@ use truepair_core::Error;
 
 use super::InputShape;
 use crate::batch_norm::BatchNorm;
-use crate::encoding::{Encoding, Input, Regions, unit_length, unit_length_along};
+use crate::encoding::{Encoding, Input, Regions, unit_length};
 use crate::error::Result;
 use crate::init::Init;
+use crate::kernel::{self, Items, States};
 use crate::linear::Linear;
 use crate::mode::Mode;
 use crate::optimizer::floats;
-use crate::recurrent::{GruLayer, Order, final_state};
+use crate::recurrent::GruLayer;
 
 /// Settings of [`RegionGraph`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ impl Default for RegionGraphConfig {
 ///
 /// # Shapes
 /// - input: features `[n, r, d]`; output: `[n, 1, dim]`, every vector of length 1, with the regions
-///   `y` before the GRU `[n, r, dim]`
+///   `y` before the GRU `[n, r, dim]`, empty places last
 /// # Source
 /// Li et al., ICCV 2019 (VSRN). Code read at KunpengLi1994/VSRN@777ae74,
 /// `EncoderImagePrecompAttn` and `Rs_GCN`. Golden `u07_vsrn_image_f30k`, `u07_vsrn_image_coco`.
@@ -119,19 +120,20 @@ impl RegionGraph {
         let Input::Features { values, mask } = input else {
             panic!("`region_graph` was built for features")
         };
-        let places = Places::new(values, mask.as_ref());
-        let mut regions = places.only_present(self.fc.forward_items(values.clone()));
+        let (rows, items) = packed(values, mask.as_ref());
+        let mut rows = self.fc.forward(rows);
         if self.normalize_projection {
-            regions = unit_length_along(regions, 1);
+            rows = kernel::unit_columns(rows, &items);
         }
         for relation in &self.relations {
-            regions = relation.forward(regions, &places, mode);
+            rows = relation.forward(rows, &items, mode);
         }
-        regions = unit_length_along(regions, 1);
-        let states = self
-            .gru
-            .run(regions.clone(), mask.as_ref(), Order::FirstToLast);
-        let state = final_state(states);
+        let regions = Regions {
+            values: items.spread(kernel::unit_columns(rows, &items)),
+            lengths: items.lengths().to_vec(),
+        };
+        let states = (self.gru).run(None, regions.values.clone(), &regions.lengths, States::Last);
+        let state = states.squeeze_dim(1);
         let state = match &self.norm {
             Some(norm) => norm.forward(state, mode),
             None => state,
@@ -139,10 +141,7 @@ impl RegionGraph {
         Encoding {
             values: unit_length(state).unsqueeze_dim(1),
             mask: None,
-            regions: Some(Regions {
-                values: regions,
-                mask: mask.clone(),
-            }),
+            regions: Some(regions),
         }
     }
 }
@@ -161,104 +160,34 @@ impl Relation {
         }
     }
 
-    /// `[n, r, d]` to `[n, r, d]`; rows of empty places are and stay 0.
-    fn forward(&self, regions: Tensor<3>, places: &Places, mode: &Mode<'_>) -> Tensor<3> {
-        let [n, r, d] = regions.dims();
-        let theta = self.theta.forward_items(regions.clone());
-        let phi = self.phi.forward_items(regions.clone());
-        let value = places.only_present(self.value.forward_items(regions.clone()));
-        let relations = theta.matmul(phi.transpose()) / places.counts.clone();
-        let gathered = self.out.forward_items(relations.matmul(value));
-        let normed = places.each_present(gathered.reshape([n * r, d]), |rows| {
-            self.norm.forward(rows, mode)
-        });
-        regions + normed.reshape([n, r, d])
+    /// `[rows, d]` to `[rows, d]`, the regions of all images.
+    fn forward(&self, rows: Tensor<2>, items: &Items, mode: &Mode<'_>) -> Tensor<2> {
+        let [theta, phi, value] =
+            [&self.theta, &self.phi, &self.value].map(|layer| layer.forward(rows.clone()));
+        let gathered = kernel::relation(theta, phi, value, items, self.out.precision());
+        rows + self.norm.forward(self.out.forward(gathered), mode)
     }
 }
 
-/// Which of a batch's places hold a region.
-struct Places {
-    /// Regions of every image, at least 1, `[n, 1, 1]`.
-    counts: Tensor<3>,
-    /// `None` when every place does.
-    gaps: Option<Gaps>,
-}
-
-/// How the rows of a batch with empty places are packed and spread out again.
-struct Gaps {
-    /// 1 where there is a region, `[n, r, 1]`.
-    mask: Tensor<3>,
-    /// Rows that hold a region; row 0 when none does.
-    present: Tensor<1, Int>,
-    /// Per row 0 if it is empty, otherwise 1 + its position among the present ones.
-    origin: Tensor<1, Int>,
-}
-
-impl Places {
-    fn new(values: &Tensor<3>, mask: Option<&Tensor<2>>) -> Self {
-        let [n, r, _] = values.dims();
-        match mask {
-            None => Self {
-                counts: Tensor::full([n, 1, 1], r as f32, &values.device()),
-                gaps: None,
-            },
-            Some(mask) => Self {
-                counts: mask.clone().sum_dim(1).clamp_min(1.0).unsqueeze_dim(2),
-                gaps: Some(Gaps::new(mask)),
-            },
-        }
+/// The regions of `[n, r, d]` without empty places, one image after another, `[rows, d]`; a row of 0
+/// when no image has any.
+fn packed(values: &Tensor<3>, mask: Option<&Tensor<2>>) -> (Tensor<2>, Items) {
+    let [n, r, d] = values.dims();
+    let rows = values.clone().reshape([n * r, d]);
+    let Some(mask) = mask else {
+        return (rows, Items::new(vec![r; n], r));
+    };
+    let mask = floats(mask.clone());
+    let present = |row: &usize| mask[*row] != 0.0;
+    let lengths = (0..n).map(|image| (image * r..(image + 1) * r).filter(present).count());
+    let lengths = lengths.collect();
+    let mut kept: Vec<i64> = (0..n * r).filter(present).map(|row| row as i64).collect();
+    if kept.is_empty() {
+        kept.push(0);
     }
-
-    /// Sets the rows of empty places to 0.
-    fn only_present(&self, x: Tensor<3>) -> Tensor<3> {
-        match &self.gaps {
-            Some(gaps) => x * gaps.mask.clone(),
-            None => x,
-        }
-    }
-
-    /// Hands the rows of `[n * r, d]` that hold a region to `work`; the others become 0.
-    fn each_present(
-        &self,
-        rows: Tensor<2>,
-        work: impl FnOnce(Tensor<2>) -> Tensor<2>,
-    ) -> Tensor<2> {
-        let Some(gaps) = &self.gaps else {
-            return work(rows);
-        };
-        let done = work(rows.select(0, gaps.present.clone()));
-        let empty = Tensor::zeros([1, done.dims()[1]], &done.device());
-        Tensor::cat(vec![empty, done], 0).select(0, gaps.origin.clone())
-    }
-}
-
-impl Gaps {
-    fn new(mask: &Tensor<2>) -> Self {
-        let device = mask.device();
-        let (mut present, mut origin) = (Vec::new(), Vec::new());
-        for (row, there) in floats(mask.clone()).into_iter().enumerate() {
-            if there != 0.0 {
-                present.push(row as i64);
-            }
-            origin.push(if there != 0.0 {
-                present.len() as i64
-            } else {
-                0
-            });
-        }
-        if present.is_empty() {
-            present.push(0);
-        }
-        let rows = |rows: Vec<i64>| {
-            let n = rows.len();
-            Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &device)
-        };
-        Self {
-            mask: mask.clone().unsqueeze_dim(2),
-            present: rows(present),
-            origin: rows(origin),
-        }
-    }
+    let size = kept.len();
+    let kept = Tensor::<1, Int>::from_data(TensorData::new(kept, [size]), &values.device());
+    (rows.select(0, kept), Items::new(lengths, r))
 }
 
 #[cfg(test)]

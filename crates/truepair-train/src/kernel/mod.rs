@@ -5,9 +5,11 @@
 //! every other device and against which it is tested.
 
 mod adam;
+mod additive_attention;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
 mod attention;
+mod batch_norm;
 mod bf16;
 mod columns;
 mod embedding;
@@ -18,6 +20,7 @@ mod hinge;
 mod imram;
 mod info_nce;
 mod inner_product;
+mod items;
 mod linear;
 mod matmul;
 mod node;
@@ -27,6 +30,7 @@ mod pairs;
 mod panels;
 mod pooling;
 mod ragged;
+mod relation;
 mod rows;
 mod saf_pool;
 mod scan;
@@ -38,8 +42,10 @@ pub(crate) mod tests;
 pub(crate) mod vector;
 
 pub(crate) use adam::{AdamStep, sum_of_squares};
+pub(crate) use additive_attention::additive_attention;
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
+pub(crate) use batch_norm::{batch_norm, column_moments};
 pub(crate) use embedding::embedding;
 pub(crate) use gelu::gelu;
 pub(crate) use graph::{GraphStep, graph};
@@ -48,6 +54,7 @@ pub(crate) use hinge::hinge;
 pub(crate) use imram::{Settings as ImramSettings, imram};
 pub(crate) use info_nce::info_nce;
 pub(crate) use inner_product::inner_products;
+pub(crate) use items::Items;
 pub(crate) use linear::linear;
 pub use matmul::Precision;
 pub(crate) use matmul::{Threads, View, Write, multiply};
@@ -56,12 +63,13 @@ pub(crate) use pair_nodes::{PairInputs, Projection, Side, pair_nodes};
 pub(crate) use pooling::Pool;
 pub use pooling::Pooling;
 pub(crate) use ragged::Ragged;
-pub(crate) use rows::unit_rows;
+pub(crate) use relation::relation;
 #[expect(
     unused_imports,
     reason = "for backbones that attend or normalize layers"
 )]
 pub(crate) use rows::{layer_norm_rows, softmax_rows};
+pub(crate) use rows::{unit_columns, unit_rows};
 pub(crate) use saf_pool::saf_pool;
 pub(crate) use scan::{Settings as ScanSettings, scan};
 pub(crate) use sort_pool::sort_pool;

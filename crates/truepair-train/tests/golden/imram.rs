@@ -10,39 +10,17 @@ use truepair_train::matcher::{Matcher, MatcherConfig};
 use truepair_train::mode::Mode;
 use truepair_train::objective::{Negatives, Triplet};
 use truepair_train::parameters;
+use truepair_train::published::Names;
+use truepair_train::published::imram::names;
 use truepair_train::similarity::{ImramConfig, ImramMode, SimilarityConfig};
 
+use crate::cases::weights;
 use crate::scan::mask;
 use crate::support::{Golden, assert_close, device, vector};
 
-/// Our name of a weight of a released IMRAM model.
-fn our_name(official: &str) -> Option<String> {
-    let name = match official {
-        "img_enc.fc_local.weight" => "image.fc.weight".to_owned(),
-        "img_enc.fc_local.bias" => "image.fc.bias".to_owned(),
-        "txt_enc.embed.weight" => "caption.embed".to_owned(),
-        _ => match official.strip_prefix("txt_enc.rnn.") {
-            Some(cell) => {
-                let (part, direction) = match cell.strip_suffix("_l0_reverse") {
-                    Some(part) => (part, "backward"),
-                    None => (cell.strip_suffix("_l0")?, "forward"),
-                };
-                format!("caption.{direction}.{part}")
-            }
-            None => {
-                let (layer, _) = official.split_once('.')?;
-                let layers = ["linear_t2i", "gate_t2i", "linear_i2t", "gate_i2t"];
-                layers
-                    .contains(&layer)
-                    .then(|| format!("similarity.{official}"))?
-            }
-        },
-    };
-    Some(name)
-}
-
-/// The model of a file with its weights; those that the mode does not use are left out.
-fn matcher(golden: &Golden, similarity: ImramConfig) -> Matcher {
+/// The model of a file with its weights and their names; those that the mode does not use are left
+/// out.
+fn matcher(golden: &Golden, similarity: ImramConfig) -> (Matcher, Names) {
     let [_, regions, width] = golden.shape("in.images")[..] else {
         panic!("three axes")
     };
@@ -66,17 +44,9 @@ fn matcher(golden: &Golden, similarity: ImramConfig) -> Matcher {
         InputShape::Tokens(vocabulary),
     );
     let matcher = (config.build(image, caption, Seed(0), &device(), Precision::F32)).unwrap();
-    let wanted = parameters::names(&matcher);
-    let weights = (official_names(golden).into_iter())
-        .map(|name| {
-            (
-                our_name(&name).unwrap(),
-                golden.values(&format!("w.{name}")),
-            )
-        })
-        .filter(|(name, _)| wanted.contains(name))
-        .collect();
-    parameters::import(matcher, weights).unwrap()
+    let names = names(&config);
+    let matcher = parameters::import(matcher, weights(golden, &names)).unwrap();
+    (matcher, names)
 }
 
 fn official_names(golden: &Golden) -> Vec<String> {
@@ -122,7 +92,7 @@ fn check(golden: &Golden, mode: ImramMode, case: &str, normalize_query: bool) {
         normalize_query,
         ..ImramConfig::default()
     };
-    let matcher = matcher(golden, config);
+    let (matcher, names) = matcher(golden, config);
     let (images, features, tokens) = inputs(golden);
     let scores = matcher.scores(&features, &tokens, &mut Mode::Evaluate);
     let key = format!("out.{case}.S");
@@ -150,19 +120,18 @@ fn check(golden: &Golden, mode: ImramMode, case: &str, normalize_query: bool) {
         found: Vec::new(),
     };
     matcher.visit(&mut collect);
-    let names = parameters::names(&matcher);
-    let mut n_checked = 0;
+    let order = parameters::names(&matcher);
+    assert_eq!(order.len(), names.len());
     for official in official_names(golden) {
-        let ours = our_name(&official).unwrap();
         let key = format!("grad.{case}.w.{official}");
         let expected = golden.floats(&key);
-        match names.iter().position(|name| *name == ours) {
+        let used = names.iter().find(|(_, theirs)| *theirs == official);
+        let at = used.and_then(|(ours, _)| order.iter().position(|name| name == ours));
+        match at {
             Some(at) => assert_close(&key, &collect.found[at], &expected, 1e-4, 1e-5),
             None => assert!(expected.iter().all(|g| *g == 0.0), "{key} is in use"),
         }
-        n_checked += usize::from(names.contains(&ours));
     }
-    assert_eq!(n_checked, names.len());
 }
 
 /// The score of step k is the difference of models with k and with k - 1 steps.
@@ -175,7 +144,7 @@ fn check_steps(golden: &Golden, mode: ImramMode, side: &str, normalize_query: bo
             normalize_query,
             ..ImramConfig::default()
         };
-        let matcher = matcher(golden, config);
+        let (matcher, _) = matcher(golden, config);
         vector(matcher.scores(&features, &tokens, &mut Mode::Evaluate))
     };
     let mut before = vec![0.0; golden.floats("out.norm.S").len()];

@@ -10,6 +10,7 @@ use truepair_train::matcher::MatcherConfig;
 use truepair_train::mode::Mode;
 use truepair_train::objective::{Negatives, Triplet};
 use truepair_train::parameters;
+use truepair_train::published::encoders;
 use truepair_train::similarity::{Direction, ScanConfig, SimilarityConfig, Space};
 
 use crate::support::{Golden, assert_close, device, vector};
@@ -186,25 +187,6 @@ fn golden_scan_loss() {
     }
 }
 
-/// Our name of a weight of a released SCAN model; `img_enc.` and `txt_enc.` stand before the names
-/// of its two state dicts.
-fn our_name(official: &str) -> Option<String> {
-    let name = match official {
-        "img_enc.fc.weight" => "image.fc.weight".to_owned(),
-        "img_enc.fc.bias" => "image.fc.bias".to_owned(),
-        "txt_enc.embed.weight" => "caption.embed".to_owned(),
-        _ => {
-            let cell = official.strip_prefix("txt_enc.rnn.")?;
-            let (part, direction) = match cell.strip_suffix("_l0_reverse") {
-                Some(part) => (part, "backward"),
-                None => (cell.strip_suffix("_l0")?, "forward"),
-            };
-            format!("caption.{direction}.{part}")
-        }
-    };
-    Some(name)
-}
-
 #[test]
 fn names_of_released_scan_weights_cover_the_model() {
     let config = MatcherConfig {
@@ -234,13 +216,11 @@ fn names_of_released_scan_weights_cover_the_model() {
         "txt_enc.embed.weight",
     ];
     official.extend(others.map(str::to_owned));
-    let mut found: Vec<String> = official
-        .iter()
-        .map(|name| our_name(name).unwrap())
-        .collect();
+    let names = encoders::names(&config, "fc", "rnn");
+    let (mut ours, mut theirs): (Vec<String>, Vec<String>) = names.into_iter().unzip();
     let mut expected = parameters::names(&matcher);
-    found.sort();
-    expected.sort();
-    assert_eq!(found, expected);
-    assert_eq!(our_name("txt_enc.rnn.weight_ih_l1"), None);
+    for names in [&mut ours, &mut theirs, &mut expected, &mut official] {
+        names.sort();
+    }
+    assert_eq!((ours, theirs), (expected, official));
 }

@@ -6,27 +6,25 @@ use truepair_train::backbone::{
 };
 use truepair_train::encoding::Input;
 use truepair_train::mode::Mode;
-use truepair_train::parameters::Parameters;
+use truepair_train::published::{Names, encoders};
 
-use crate::support::{Golden, assert_close, check_gradients, device, loaded, vector};
+use crate::cases::{check_case, weights};
+use crate::support::{Golden, assert_close, device, loaded, vector};
 
-const IMAGE_NAMES: [(&str, &str); 2] = [
-    ("fc.weight", "w.img_enc.fc.weight"),
-    ("fc.bias", "w.img_enc.fc.bias"),
-];
-const TEXT_NAMES: [(&str, &str); 5] = [
-    ("embed", "w.txt_enc.embed.weight"),
-    ("forward.weight_ih", "w.txt_enc.rnn.weight_ih_l0"),
-    ("forward.weight_hh", "w.txt_enc.rnn.weight_hh_l0"),
-    ("forward.bias_ih", "w.txt_enc.rnn.bias_ih_l0"),
-    ("forward.bias_hh", "w.txt_enc.rnn.bias_hh_l0"),
-];
-
-fn weights(golden: &Golden, names: &[(&str, &str)]) -> Parameters {
-    names
-        .iter()
-        .map(|(ours, theirs)| ((*ours).to_owned(), golden.values(theirs)))
+/// The names of an encoder's weights in a file that holds both.
+fn names(part: &str, encoder: Names) -> Names {
+    (encoder.into_iter())
+        .map(|(ours, theirs)| (ours, format!("{part}.{theirs}")))
         .collect()
+}
+
+fn image_names() -> Names {
+    names("img_enc", encoders::image_names("fc"))
+}
+
+fn text_names() -> Names {
+    let names_alone = encoders::caption_names("rnn", GruDirections::Forward);
+    names("txt_enc", names_alone)
 }
 
 fn image_encoder(golden: &Golden) -> Backbone {
@@ -34,7 +32,7 @@ fn image_encoder(golden: &Golden) -> Backbone {
     let dim = golden.shape("w.img_enc.fc.weight")[0];
     let config = BackboneConfig::RegionLinear(RegionLinearConfig { dim });
     let shape = InputShape::Features { width, regions: 1 };
-    loaded(&config, shape, weights(golden, &IMAGE_NAMES))
+    loaded(&config, shape, weights(golden, &image_names()))
 }
 
 fn text_encoder(golden: &Golden) -> Backbone {
@@ -49,7 +47,7 @@ fn text_encoder(golden: &Golden) -> Backbone {
         output: GruOutput::Last,
     });
     let shape = InputShape::Tokens(vocabulary);
-    loaded(&config, shape, weights(golden, &TEXT_NAMES))
+    loaded(&config, shape, weights(golden, &text_names()))
 }
 
 fn captions(golden: &Golden) -> Input {
@@ -120,10 +118,13 @@ fn golden_vsepp_encoders_and_their_gradients() {
     {
         assert_close(name, &vector(output), &golden.floats(name), 1e-5, 1e-6);
     }
+    let check = |encoder: &Backbone, names: &Names, loss: Tensor<1>| {
+        check_case(&golden, "", encoder, names, ("", None), loss, 2e-5);
+    };
     let run = Run::new(&golden);
-    check_gradients(&golden, &run.image_encoder, run.loss(&golden), &IMAGE_NAMES);
+    check(&run.image_encoder, &image_names(), run.loss(&golden));
     let run = Run::new(&golden);
-    check_gradients(&golden, &run.text_encoder, run.loss(&golden), &TEXT_NAMES);
+    check(&run.text_encoder, &text_names(), run.loss(&golden));
     let run = Run::new(&golden);
     let tape = run.loss(&golden).backward();
     let by_images = vector(run.images.grad(&tape).expect("images take part"));

@@ -92,7 +92,7 @@ fn golden_vsrn_describer_and_its_gradients() {
     let values: Tensor<3> = golden.tensor("in.gcn");
     let regions = Regions {
         values: values.clone(),
-        mask: None,
+        lengths: vec![values.dims()[1]; values.dims()[0]],
     };
     let [n, t] = golden.shape("in.labels")[..] else {
         panic!("two axes")

@@ -1,8 +1,9 @@
-//! Normalizations along the last axis.
+//! Normalizations of rows, and of the columns of an item's rows.
 
 mod layer_norm;
 mod softmax;
 mod unit;
+mod unit_columns;
 
 use rayon::prelude::*;
 
@@ -12,6 +13,7 @@ use super::vector::wide;
 pub(crate) use layer_norm::layer_norm_rows;
 pub(crate) use softmax::softmax_rows;
 pub(crate) use unit::unit_rows;
+pub(crate) use unit_columns::unit_columns;
 
 /// Values that one task works on. Fixed, so that sums do not depend on the number of threads.
 const TASK: usize = 1 << 15;

@@ -7,9 +7,9 @@ use crate::kernel::vector::dot;
 use crate::kernel::{Array, Gradients, Operation, apply, is_fused};
 
 /// Added to a length before dividing by it.
-const EPSILON: f32 = 1e-8;
+pub(super) const EPSILON: f32 = 1e-8;
 /// Least squared length of which a root is taken: the root's slope at 0 is not a number.
-const LEAST_SQUARE: f32 = 1e-30;
+pub(super) const LEAST_SQUARE: f32 = 1e-30;
 
 /// `x / (‖x‖ + 1e-8)` for every vector along the last axis; 0 for a zero vector.
 pub(crate) fn unit_rows<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -1,0 +1,62 @@
+//! The content of a file, mapped or in memory.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use crate::error::{Error, Place, Result};
+
+/// The content of a file.
+#[derive(Debug, Clone)]
+pub(crate) enum Bytes {
+    Mapped(Arc<Mmap>),
+    Owned(Arc<[u8]>),
+}
+
+impl Bytes {
+    /// Maps the file at `path`.
+    pub(crate) fn map(path: &Path) -> Result<Bytes> {
+        let file = std::fs::File::open(path).map_err(|source| Error::io(path, "open", source))?;
+        let length = file
+            .metadata()
+            .map_err(|source| Error::io(path, "read", source))?
+            .len();
+        if length == 0 {
+            return Err(Error::data(
+                path,
+                Place::Whole,
+                "the file is empty",
+                "it was cut short: copy or write it again",
+            ));
+        }
+        // SAFETY: the mapping is read-only. Should another program shorten the file meanwhile, the
+        // system ends this process with a bus error, as for every mapped file; no reference ever
+        // outlives the mapping.
+        let map = unsafe { Mmap::map(&file) }.map_err(|source| Error::io(path, "map", source))?;
+        Ok(Bytes::Mapped(Arc::new(map)))
+    }
+
+    /// Lets go of the pages of a mapped file that a pass over all rows has brought into memory; a
+    /// later read brings them back.
+    pub(super) fn release(&self) {
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = self {
+            // SAFETY: the map is shared, read-only and backed by its file, so the next access
+            // reads the same bytes again. Failing to free memory is no failure of the pass.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a run directory gives back: weights ready to score, its recipe, its history.
+
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use truepair_core::Error as CoreError;
+use truepair_core::error::Place;
+use truepair_core::rng::Seed;
+use truepair_core::text::Vocabulary;
+
+use super::{checkpoint, weights};
+use crate::config::{Config, Recipe};
+use crate::error::Result;
+use crate::matcher::Matcher;
+use crate::parameters;
+use crate::session::EpochRecord;
+use crate::trained::Trained;
+
+/// Reads the kept weights of a run directory.
+pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
+    let config: Config = read_config(dir, |text| toml::from_str(text))?;
+    let vocabulary = match config.matcher.caption.reads_tokens() {
+        true => Some(Vocabulary::read(dir.join("vocabulary.json"))?),
+        false => None,
+    };
+    let (head, weights) = weights::read(dir)?;
+    let mut peers: Vec<Matcher> = Vec::new();
+    for parameters in weights {
+        let fresh = config.matcher.build(
+            head.image,
+            head.caption,
+            Seed(0),
+            device,
+            config.training.precision,
+        )?;
+        peers.push(parameters::import(fresh, parameters)?);
+    }
+    let history = read_history(dir)?;
+    let best_epoch = history.iter().rposition(|record| record.best).unwrap_or(0);
+    Ok(Trained {
+        config,
+        vocabulary,
+        peers,
+        ledgers: Vec::new(),
+        history,
+        best_epoch,
+        inputs: (head.image, head.caption),
+        device: device.clone(),
+    })
+}
+
+/// Reads the weights after the last finished epoch of a run directory.
+pub(crate) fn load_last(dir: &Path, device: &Device) -> Result<Trained> {
+    let mut trained = load(dir, device)?;
+    let last = checkpoint::read(&dir.join("checkpoint.bin"))?.snapshot;
+    trained.best_epoch = last.next_epoch.saturating_sub(1);
+    trained.peers = (trained.peers.into_iter().zip(last.peers))
+        .map(|(peer, saved)| parameters::import(peer, saved.weights))
+        .collect::<Result<_>>()?;
+    Ok(trained)
+}
+
+/// The recipe that a run directory was trained with, for resuming it.
+///
+/// # Errors
+/// If there is no readable `config.toml`.
+pub fn recipe(dir: &Path) -> Result<Recipe> {
+    read_config(dir, Recipe::from_toml)
+}
+
+/// What `parse` makes of `config.toml`.
+fn read_config<T, E: Display>(
+    dir: &Path,
+    parse: impl FnOnce(&str) -> std::result::Result<T, E>,
+) -> Result<T> {
+    let path = dir.join("config.toml");
+    let text = fs::read_to_string(&path).map_err(|source| CoreError::io(&path, "read", source))?;
+    parse(&text).map_err(|error| {
+        CoreError::data(
+            &path,
+            Place::Whole,
+            format!("no config of a run: {error}"),
+            "give the folder that `truepair train --out` made",
+        )
+        .into()
+    })
+}
+
+/// The epochs so far, from `metrics.jsonl`.
+pub(super) fn read_history(dir: &Path) -> Result<Vec<EpochRecord>> {
+    let path = dir.join("metrics.jsonl");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(&path).map_err(|source| CoreError::io(&path, "read", source))?;
+    let mut records = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        records.push(serde_json::from_str(line).map_err(|error| {
+            CoreError::data(
+                &path,
+                Place::Line(at as u64 + 1),
+                format!("no epoch record: {error}"),
+                "restore the file, or start a new run",
+            )
+        })?);
+    }
+    Ok(records)
+}

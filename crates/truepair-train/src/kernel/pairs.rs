@@ -65,10 +65,7 @@ pub(crate) fn even(n: usize, parts: usize) -> Vec<Range<usize>> {
 }
 
 /// The parts of a buffer up to each of `ends`, which count from its start and do not descend.
-pub(crate) fn split<'b>(
-    buffer: &'b mut [f32],
-    ends: impl Iterator<Item = usize>,
-) -> Vec<&'b mut [f32]> {
+pub(crate) fn split(buffer: &mut [f32], ends: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
     let (mut rest, mut start) = (buffer, 0);
     let parts = ends.map(|end| {
         let (part, after) = std::mem::take(&mut rest).split_at_mut(end - start);

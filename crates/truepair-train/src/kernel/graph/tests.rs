@@ -56,14 +56,10 @@ fn equals_its_twin() {
 #[test]
 fn pairs_without_a_gradient_are_left_out() {
     // The loss looks at half of the pairs, one, none, and two of three over several parts.
-    let half = |at: usize| at % 4 < 2;
-    let cases: [(usize, &[usize], &dyn Fn(usize) -> bool); 4] = [
-        (5, &[3, 1, 4, 2], &half),
-        (3, &[4, 5], &|at| at == 4),
-        (2, &[2], &|_| false),
-        (60, &[7, 3, 12], &|at| at % 3 != 1),
-    ];
-    for (n, lengths, looked_at) in cases {
+    let lengths: [&[usize]; 4] = [&[3, 1, 4, 2], &[4, 5], &[2], &[7, 3, 12]];
+    let looked_at: [fn(usize) -> bool; 4] =
+        [|at| at % 4 < 2, |at| at == 4, |_| false, |at| at % 3 != 1];
+    for ((n, lengths), looked_at) in [5, 3, 2, 60].into_iter().zip(lengths).zip(looked_at) {
         let s = 5;
         let look = (0..n * lengths.len()).map(|at| f32::from(looked_at(at)));
         let mut inputs = inputs(n, lengths, s, 2);

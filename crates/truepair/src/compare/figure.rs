@@ -121,7 +121,7 @@ fn by_rate(comparison: &Comparison, model: &str, similarity: &str) -> Option<Fig
         ),
         ("rSum", number_tick),
     );
-    last.is_finite().then(|| Figure {
+    last.is_finite().then_some(Figure {
         reading: "Test rSum of all networks at the kept epoch; lines through the dots are one \
                   standard deviation over seeds.",
         ..figure

@@ -17,6 +17,8 @@ mod nlnc;
 mod plain;
 mod rcl;
 mod staged;
+#[cfg(test)]
+mod variants;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -112,7 +112,8 @@ fn probabilities(logits: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         .mask_fill(is_largest.clone().bool_not(), 0.0)
         .sum_dim(1);
     let p = shifted.clone() / total.clone();
-    let summed = (rest + top - shifted) / total;
+    // Parenthesized so: added to `top` first, a small rest would lose its digits.
+    let summed = (rest + (top - shifted)) / total;
     let complement = (p.clone().neg() + 1.0).mask_where(is_largest, summed);
     (p, complement.clamp_min(1e-30))
 }

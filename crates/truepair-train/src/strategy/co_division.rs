@@ -332,13 +332,26 @@ pub(super) mod tests {
         group: usize,
         posterior: f32,
     ) -> Judgement {
+        judge_scores(config, epoch, group, posterior, &scores(6))
+    }
+
+    /// Likewise under scores `[b * b]`, which every network gives in both modes.
+    pub(crate) fn judge_scores(
+        config: &StrategyConfig,
+        epoch: Epoch,
+        group: usize,
+        posterior: f32,
+        scores: &[f32],
+    ) -> Judgement {
         let mut strategy = config.build(4).unwrap();
-        let mut ledger = Ledger::with_memories(6, strategy.memories().len());
+        let pairs: Vec<u32> = (0..scores.len().isqrt() as u32).collect();
+        let mut ledger = Ledger::with_memories(pairs.len(), strategy.memories().len());
         ledger.clean_posterior.fill(posterior);
         let opinion = Opinion {
-            scores: scores(6),
+            scores: scores.to_vec(),
             ..Opinion::default()
         };
+        let n_peers = strategy.n_peers();
         strategy.pair_loss(
             epoch,
             &mut BatchView {
@@ -346,11 +359,11 @@ pub(super) mod tests {
                 group,
                 step: 0,
                 n_steps: 1,
-                pairs: &[0, 1, 2, 3, 4, 5],
-                scores: &tracked(&scores(6)),
+                pairs: &pairs,
+                scores: &tracked(scores),
                 structure: None,
-                opinions: &[opinion.clone(), opinion],
-                ledgers: &[ledger.clone(), ledger],
+                opinions: &vec![opinion; n_peers],
+                ledgers: &vec![ledger; n_peers],
                 rng: &mut Seed(1).stream("test", &[]),
             },
         )

@@ -22,6 +22,8 @@ mod srem;
 mod staged;
 mod tal;
 mod truepair;
+#[cfg(test)]
+mod variants;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -52,7 +52,8 @@ pub struct SremConfig {
     pub margin: f64,
     /// λ: weight of the complementary term, at least 0.
     pub complement: f64,
-    /// κ: above 0 hard negatives are denied more often, below 0 less often; 0 denies all alike.
+    /// κ: above 0 hard negatives are denied more often, below 0 less often; 0 denies all alike. Only
+    /// small values train well: at a low τ the labels soon fall on a few negatives alone.
     pub bias: f64,
     /// Both posteriors of a clean pair are above this, [0, 1].
     pub threshold: f64,

@@ -85,8 +85,12 @@ mod tests {
     #[test]
     fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
         let mut seen = BTreeSet::new();
-        for entry in std::fs::read_dir(root().join("configs")).unwrap() {
-            let path = entry.unwrap().path();
+        let folders = ["configs", "configs/embeddings"];
+        let files = (folders.iter())
+            .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file());
+        for path in files {
             let text = std::fs::read_to_string(&path).unwrap();
             let recipe = Recipe::from_toml(&text)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -25,7 +25,7 @@ Examples:
       Train on split train, choose the epoch on split dev, measure on split test.
   truepair train data/ --strategy rcl --noise caption:0.4 --seed 1 --out runs/rcl-40
       Shuffle 40 % of the training captions first; dev and test stay clean.
-  truepair train data/ --config configs/ncr_embeddings.toml --set training.epochs=5 --out runs/short
+  truepair train data/ --config configs/embeddings/ncr.toml --set training.epochs=5 --out runs/short
       Start from a file and change one value.
   truepair train --resume runs/ncr
       Go on where Ctrl-C or a crash stopped.";

@@ -4,16 +4,24 @@
 //! captions as columns and the given pairs on the diagonal.
 
 mod complementary;
+mod consistency;
 mod info_nce;
+mod soft_match;
 mod softmax;
+mod structural;
+mod transport;
 mod triplet;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 pub use complementary::{ComplementForm, Complementary};
+pub use consistency::{asymmetry, modality_gap};
 pub use info_nce::InfoNce;
+pub use soft_match::{symmetric_cross_entropy, symmetric_divergence};
 pub use softmax::{log_probabilities, per_entry, per_pair};
+pub use structural::{StructureDirection, neighborhood_agreement, structural};
+pub use transport::PartialTransport;
 pub use triplet::{Margins, Negatives, Triplet, triplet};
 
 /// One loss per pair, `[b]`.

@@ -4,7 +4,12 @@
 //! per-pair memory (that is the [`Ledger`]), no networks and no loop (those are the trainer's).
 
 mod batch;
+mod beta_division;
+mod bicro;
 mod clean_only;
+mod dcl;
+mod gsc;
+mod l2rm;
 mod ncr;
 mod plain;
 mod rcl;
@@ -17,7 +22,11 @@ use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
 pub use batch::Square;
+pub use bicro::{BicroConfig, Doubtful};
 pub use clean_only::CleanOnlyConfig;
+pub use dcl::DclConfig;
+pub use gsc::GscConfig;
+pub use l2rm::L2rmConfig;
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
 pub use plain::PlainConfig;
 pub use rcl::RclConfig;
@@ -343,7 +352,11 @@ macro_rules! strategies {
 }
 
 strategies! {
+    Bicro(BicroConfig) = "bicro", "Bidirectional cross-modal consistency: a pair's label says how alike it relates to clean pairs on both sides.";
     CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
+    Dcl(DclConfig) = "dcl", "Negative can be positive: pairs that lose most inside their batch count as negatives.";
+    Gsc(GscConfig) = "gsc", "Geometrical structure consistency: pairs count by how alike their neighborhoods are on both sides.";
+    L2rm(L2rmConfig) = "l2rm", "Learning to rematch: noisy images and captions are matched anew by partial optimal transport.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";

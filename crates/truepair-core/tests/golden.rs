@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use safetensors::{Dtype, SafeTensors};
 use truepair_core::metric::{Protocol, Report, Retrieval, evaluate};
-use truepair_core::mixture::{GaussianConfig, Mixture, clean_posterior, divide, normalize};
+use truepair_core::mixture::{
+    BetaConfig, GaussianConfig, Mixture, beta_clean_posterior, clean_posterior, divide, normalize,
+};
 use truepair_core::pair::Pair;
 use truepair_core::ranking::ranks;
 use truepair_core::relevance::Relevance;
@@ -160,6 +162,33 @@ fn golden_ncr_division_fallback() {
     let division = divide(&golden.floats("in.fallback.prob"), 0.5).unwrap();
     let clean: Vec<i64> = division.clean.iter().map(|&clean| clean.into()).collect();
     assert_eq!(clean, golden.integers("out.fallback.split"));
+}
+
+#[test]
+fn golden_bicro_mixture() {
+    let golden = Golden::open("u03_bicro_beta_mixture.safetensors");
+    let tensors = golden.tensors();
+    let names = tensors.names();
+    let cases = (names.iter()).filter_map(|name| name.strip_prefix("in.")?.strip_suffix(".loss"));
+    let mut n_cases = 0;
+    for case in cases.filter(|&case| case != "all_equal") {
+        let losses = golden.floats(&format!("in.{case}.loss"));
+        let found = beta_clean_posterior(&losses, &BetaConfig::unguarded()).unwrap();
+        let mixture = found.mixture.expect("the losses of this case differ");
+        let posterior: Vec<f64> = found.posterior.iter().map(|&p| p.into()).collect();
+        let fields = [
+            ("alphas", &mixture.alphas[..]),
+            ("betas", &mixture.betas[..]),
+            ("weights", &mixture.weights[..]),
+            ("w_clipped", &posterior[..]),
+        ];
+        for (field, values) in fields {
+            let name = format!("out.{case}.{field}");
+            assert_close(&name, values, &golden.floats(&name));
+        }
+        n_cases += 1;
+    }
+    assert!(n_cases > 0, "the file holds no case");
 }
 
 /// Equal runs of captions per image, as in every file of this folder.

@@ -27,6 +27,16 @@ pub enum Fallback {
     Indistinguishable,
 }
 
+impl std::fmt::Display for Fallback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoNoisyPair => "no pair looked noisy; the lowest one percent is held noisy",
+            Self::NoCleanPair => "no pair looked clean; the highest one percent is held clean",
+            Self::Indistinguishable => "all posteriors are equal; every pair is held clean",
+        })
+    }
+}
+
 impl Division {
     /// Number of pairs held clean.
     pub fn n_clean(&self) -> usize {

@@ -3,9 +3,11 @@
 //! A mixture sees losses alone, one number per pair. It never sees truth, and what it cannot
 //! decide it says: every guard that stepped in is named in the result.
 
+mod beta;
 mod division;
 mod gaussian;
 
+pub use beta::{BetaConfig, BetaMixture, BetaPosterior, beta_clean_posterior};
 pub use division::{Division, Fallback, divide};
 pub use gaussian::{
     CleanPosterior, GaussianConfig, Mixture, UnimodalRule, clean_posterior, normalize,

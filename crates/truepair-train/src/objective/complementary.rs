@@ -65,10 +65,20 @@ impl Complementary {
             Some(chosen) => chosen * off,
             None => off,
         };
+        let [rows, columns] = self.penalties(scores);
+        let rows = (rows * counted.clone()).sum_dim(1);
+        let columns = (columns * counted).sum_dim(1);
+        PairLoss((rows + columns).reshape([b]))
+    }
+
+    /// The penalty of every candidate of scores `[b, b]` in both directions, `[b, b]` each with
+    /// anchors as rows, the given pairs on the diagonal included.
+    pub fn penalties(&self, scores: &Tensor<2>) -> [Tensor<2>; 2] {
         let logits = scores.clone() / self.temperature;
-        let rows = self.penalty(logits.clone()) * counted.clone();
-        let columns = self.penalty(logits.transpose()) * counted;
-        PairLoss((rows.sum_dim(1) + columns.sum_dim(1)).reshape([b]))
+        [
+            self.penalty(logits.clone()),
+            self.penalty(logits.transpose()),
+        ]
     }
 
     fn penalty(&self, logits: Tensor<2>) -> Tensor<2> {

@@ -6,14 +6,18 @@
 mod active;
 mod biased;
 mod complementary;
+mod consistency;
 mod dirichlet;
 mod dynamic_hinge;
 mod early_learning;
 mod evidential;
 mod info_nce;
 mod negative_triplet;
+mod soft_match;
 mod softmax;
+mod structural;
 mod tal;
+mod transport;
 mod triplet;
 mod weighted_hinge;
 
@@ -23,13 +27,17 @@ use serde::{Deserialize, Serialize};
 pub use active::ActiveComplementary;
 pub use biased::BiasedComplementary;
 pub use complementary::{ComplementForm, Complementary, negative_log};
+pub use consistency::{asymmetry, modality_gap};
 pub use dynamic_hinge::dynamic_hinge;
 pub use early_learning::{accumulate, beats_hardest, early_learning};
 pub use evidential::Evidential;
 pub use info_nce::InfoNce;
 pub use negative_triplet::{NegativeForm, NegativeTriplet};
+pub use soft_match::{symmetric_cross_entropy, symmetric_divergence};
 pub use softmax::{log_probabilities, per_entry, per_pair};
+pub use structural::{StructureDirection, neighborhood_agreement, structural};
 pub use tal::Tal;
+pub use transport::PartialTransport;
 pub use triplet::{Margins, Negatives, Triplet, triplet};
 pub use weighted_hinge::{swapped_certainty, weighted_hinge};
 

@@ -5,15 +5,20 @@
 
 mod adaptive;
 mod batch;
+mod beta_division;
+mod bicro;
 mod car;
 mod car_hnsf;
 mod clean_only;
 mod co_division;
 mod crcl;
+mod dcl;
 mod decl;
 mod early_targets;
 mod gradient_ratio;
+mod gsc;
 mod hnsf;
+mod l2rm;
 mod ncr;
 mod nlnc;
 mod plain;
@@ -34,14 +39,18 @@ use truepair_core::rng::Stream;
 
 pub use adaptive::{AdaptiveConfig, Balance, Gate, Prediction};
 pub use batch::Square;
+pub use bicro::{BicroConfig, Doubtful};
 pub use car::{CarConfig, CarForm, CarLabel};
 pub use car_hnsf::CarHnsfConfig;
 pub use clean_only::CleanOnlyConfig;
 pub use crcl::CrclConfig;
+pub use dcl::DclConfig;
 pub use decl::{DeclConfig, HingeSum, RawScore};
 pub use early_targets::EarlyTargets;
 pub use gradient_ratio::RatioConfig;
+pub use gsc::GscConfig;
 pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
+pub use l2rm::L2rmConfig;
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
 pub use nlnc::{NegativeSchedule, NlncConfig};
 pub use plain::PlainConfig;
@@ -405,12 +414,16 @@ macro_rules! strategies {
 
 strategies! {
     Adaptive(AdaptiveConfig) = "adaptive", "Triplet, negative triplet and early-learning term of two peers, weighted by their gradients and by each pair's confidence.";
+    Bicro(BicroConfig) = "bicro", "Bidirectional cross-modal consistency: a pair's label says how alike it relates to clean pairs on both sides.";
     Car(CarConfig) = "car", "Consistency-aware regularization: the rectifier, held near what it predicted of each pair early on.";
     CarHnsf(CarHnsfConfig) = "car+hnsf", "Both founding variants: running hardest-negative soft labels and the early-learning term.";
     CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
     Crcl(CrclConfig) = "crcl", "Cross-modal robust complementary learning: asserted as far as a slow label says, restarted in stages.";
+    Dcl(DclConfig) = "dcl", "Negative can be positive: pairs that lose most inside their batch count as negatives.";
     Decl(DeclConfig) = "decl", "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";
+    Gsc(GscConfig) = "gsc", "Geometrical structure consistency: pairs count by how alike their neighborhoods are on both sides.";
     Hnsf(HnsfConfig) = "hnsf", "Hardest-negative soft-label filter: the rectifier, trusting a pair by its gap to the most similar wrong answer.";
+    L2rm(L2rmConfig) = "l2rm", "Learning to rematch: noisy images and captions are matched anew by partial optimal transport.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
     Nlnc(NlncConfig) = "nlnc", "Negative learning for noisy correspondence: the rectifier, pushing pairs that look mismatched apart.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";

@@ -12,6 +12,7 @@ mod published;
 mod published_attention;
 mod scan;
 mod sgraf;
+mod structure;
 mod support;
 mod vse_infinity;
 mod vsepp;

@@ -41,17 +41,18 @@ impl<'a> Square<'a> {
     /// Of every pair the hardest wrong caption of its image and the hardest wrong image of its
     /// caption: their scores, `[b]` each; −∞ when there is none.
     pub fn hardest(self) -> (Vec<f32>, Vec<f32>) {
-        let (mut rows, mut columns) = (
-            vec![f32::NEG_INFINITY; self.b],
-            vec![f32::NEG_INFINITY; self.b],
-        );
-        for i in 0..self.b {
-            for j in (0..self.b).filter(|&j| j != i) {
-                rows[i] = rows[i].max(self.at(i, j));
-                columns[j] = columns[j].max(self.at(i, j));
-            }
-        }
-        (rows, columns)
+        let hardest = |own: usize, all: &mut dyn Iterator<Item = f32>| {
+            let others = all.enumerate().filter(|&(other, _)| other != own);
+            others.fold(f32::NEG_INFINITY, |hardest, (_, score)| hardest.max(score))
+        };
+        (0..self.b)
+            .map(|i| {
+                (
+                    hardest(i, &mut self.row(i).iter().copied()),
+                    hardest(i, &mut self.column(i)),
+                )
+            })
+            .unzip()
     }
 
     /// The probability of every given pair under a softmax over its image's captions and over its

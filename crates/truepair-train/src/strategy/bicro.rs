@@ -251,9 +251,15 @@ impl Strategy for Bicro {
             if let Some(why) = divided.note {
                 note = Some(format!("division for peer {peer}: {why}"));
             }
-            let held_clean = &mut ledgers[peer].memories[HELD_CLEAN];
-            held_clean.fill(0.0);
-            (divided.clean.iter()).for_each(|&pair| held_clean[pair as usize] = 1.0);
+            let ledger = &mut ledgers[peer];
+            ledger.memories[HELD_CLEAN].fill(0.0);
+            for &pair in &divided.clean {
+                ledger.memories[HELD_CLEAN][pair as usize] = 1.0;
+            }
+            // Pairs that no batch of the epoch visits would keep the label of an earlier division.
+            for &pair in &divided.noisy {
+                ledger.soft_label[pair as usize] = 0.0;
+            }
             peers.push(vec![match self.uses_noisy(epoch) {
                 true => (0..n_pairs as u32).collect(),
                 false => divided.clean,

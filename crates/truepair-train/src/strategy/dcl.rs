@@ -177,9 +177,9 @@ mod tests {
         let p = |i: usize, j: usize| e(i, j) / (0..b).map(|k| e(i, k)).sum::<f64>();
         let u = |i: usize, j: usize| e(j, i) / (0..b).map(|k| e(k, i)).sum::<f64>();
         let (mut clean, mut negative) = (0.0, 0.0);
-        for i in 0..b {
+        for (i, &label) in labels.iter().enumerate() {
             for j in 0..b {
-                if i == j && labels[i] == 1.0 {
+                if i == j && label == 1.0 {
                     clean -= p(i, i).ln() + u(i, i).ln();
                 } else {
                     negative -= (1.0 - p(i, j)).ln() + (1.0 - u(i, j)).ln();

@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn pairs_that_lose_most_are_matched_anew() {
         let mut ledgers = vec![Ledger::new(50)];
-        let loss = |pair: usize| if pair % 5 == 0 { 0.9 } else { 0.1 } + 1e-3 * pair as f32;
+        let loss =
+            |pair: usize| if pair.is_multiple_of(5) { 0.9 } else { 0.1 } + 1e-3 * pair as f32;
         ledgers[0].loss = (0..50).map(loss).collect();
         let mut rng = Seed(0).stream("test", &[]);
         let plan = l2rm().plan(MAIN, &mut ledgers, &[], &mut rng).unwrap();

@@ -192,16 +192,19 @@ mod tests {
 
     #[test]
     fn a_belief_is_the_mean_of_the_peers_and_is_counted_by_hand() {
-        let (one, two) = (ledger([0.9, 0.1, 0.2, 0.7]), ledger([0.9, 0.3, 0.2, 0.1]));
+        let (one, two) = (
+            ledger([0.875, 0.125, 0.25, 0.75]),
+            ledger([0.875, 0.375, 0.25, 0.125]),
+        );
         let truth = [false, true, false, true];
         let belief = belief(&[&one, &two], &truth).unwrap();
-        // Means 0.9, 0.2, 0.2, 0.4: three pairs are called mismatched, two of them rightly.
+        // Means 0.875, 0.25, 0.25, 0.4375: three pairs are called mismatched, two of them rightly.
         assert_eq!(belief.signal, "clean_posterior");
         assert_eq!((belief.precision, belief.recall), (Some(2.0 / 3.0), 1.0));
         assert!((belief.auc - 0.625).abs() < 1e-9, "{}", belief.auc);
         assert_eq!(belief.matched.iter().sum::<u64>(), 2);
         assert_eq!(
-            (belief.matched[18], belief.mismatched.iter().sum::<u64>()),
+            (belief.matched[17], belief.mismatched.iter().sum::<u64>()),
             (1, 2)
         );
     }

@@ -175,13 +175,13 @@ mod tests {
         let cell = |kind: &str| Progress::new(kind.to_owned(), kind.to_owned(), 10);
         let status = Status::new(vec![cell("slow"), cell("fast"), cell("new")], 2);
         assert_eq!(status.state().time_left(), None);
-        status.lane(0).epoch_took(0, 30.0);
+        status.lane(0).epoch_took(0, 20.0);
         status.lane(1).epoch_took(0, 10.0);
-        // 9 * 30 + 9 * 10 + 10 * 20 seconds on two workers, no less than the longest cell.
-        assert_eq!(status.state().time_left().unwrap(), "about 5 min");
+        // 9 * 20 + 9 * 10 + 10 * 15 seconds on two workers, then the longest cell alone.
+        assert_eq!(status.state().time_left().unwrap(), "about 4 min");
         status.lane(1).ended("done");
         status.lane(2).ended("done");
-        assert_eq!(status.state().time_left().unwrap(), "about 4 min");
+        assert_eq!(status.state().time_left().unwrap(), "about 3 min");
         status.lane(0).ended("done");
         assert_eq!(status.state().time_left(), None);
     }

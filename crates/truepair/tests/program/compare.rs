@@ -228,7 +228,7 @@ fn what_cannot_be_compared_is_refused_before_anything_runs() {
     };
     refused(
         &["--strategies", "plian"],
-        &["did you mean `plain`", "ncr, plain, rcl"],
+        &["did you mean `plain`", "adaptive, bicro"],
     );
     refused(&["--similarity", "cosin"], &["did you mean `cosine`"]);
     refused(&["--noise", "captoin:0.2"], &["caption:RATE"]);

@@ -122,8 +122,11 @@ fn probabilities(logits: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         .mask_fill(is_largest.clone().bool_not(), 0.0)
         .sum_dim(1);
     let p = shifted.clone() / total.clone();
-    // Parenthesized so: added to `top` first, a small rest would lose its digits.
-    let summed = (rest + (top - shifted)) / total;
+    // Beside an entry at the top are its ties. Without one, `top − shifted` is 0 and so is its
+    // gradient, which rounding would let drown that of a small rest.
+    let alone = (is_largest.clone().float().sum_dim(1)).equal_elem(1.0);
+    let ties = (top - shifted.clone()).mask_fill(alone.expand(shifted.dims()), 0.0);
+    let summed = (rest + ties) / total;
     let complement = (p.clone().neg() + 1.0).mask_where(is_largest, summed);
     (p, complement.clamp_min(1e-30))
 }

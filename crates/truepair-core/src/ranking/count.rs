@@ -121,7 +121,7 @@ fn count_row(row: &[f32], best: f32, caption_best: &[f32], of_caption: &mut [u32
     for ((&score, &caption_best), of_caption) in row.iter().zip(caption_best).zip(of_caption) {
         count += u32::from(score >= best);
         *of_caption += u32::from(score >= caption_best);
-        bad += u32::from((score - score) != 0.0);
+        bad += u32::from(!score.is_finite());
     }
     (count, bad)
 }

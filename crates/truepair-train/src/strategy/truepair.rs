@@ -8,10 +8,12 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::{BatchView, Candidate, Epoch, Judgement, Plan, Search, Strategy, StrategyConfig};
+use super::{
+    BatchView, Candidate, Epoch, Judgement, Needs, Plan, Search, Strategy, StrategyConfig,
+};
 use crate::cross_fit::CrossFitConfig;
 use crate::error::Result;
-use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
+use crate::objective::{ObjectiveConfig, PairLoss, asymmetry, modality_gap, per_pair, positive};
 
 /// Settings of `truepair`.
 ///
@@ -24,9 +26,10 @@ use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 /// rematch    for n ∉ K, with the warm-up's networks, which never saw caption Tₙ:
 ///            rₙ = argmaxⱼ S(Iⱼ, Tₙ),  cₙ = softmaxⱼ(S(Iⱼ, Tₙ) / τ) at rₙ
 /// main       fresh networks train on K ∪ { (I_rₙ, Tₙ) : cₙ > rematch_above }
-/// loss       Lₙ = wₙ ℓₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
+/// loss       Lₙ = wₙ ℓₙ + σ Aₙ + γ Gₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
 /// ```
-/// with `ℓ` a plain objective. A caption that belongs to another picture is thereby used where it
+/// with `ℓ` a plain objective, `A` the squared asymmetry of the batch's scores and `G` the squared
+/// difference of likeness inside the two modalities, the regularizers of SPS (IJCAI 2025). A caption that belongs to another picture is thereby used where it
 /// belongs, which is how the method can surpass training on the truly matched pairs alone.
 ///
 /// Costs the audit (see [`CrossFitConfig`]; its matchers are small heads whatever the similarity),
@@ -54,6 +57,10 @@ pub struct TruepairConfig {
     pub rematch_temperature: f64,
     /// Whether doubtful pairs count less.
     pub weighting: Weighting,
+    /// σ: weight of the squared asymmetry of the scores; SPS uses 25.
+    pub symmetry: f64,
+    /// γ: weight of the squared difference between likeness of images and of captions; SPS uses 25.
+    pub modality_gap: f64,
     /// How the audit's matchers are trained and what it concludes from them.
     pub audit: Box<CrossFitConfig>,
 }
@@ -78,6 +85,8 @@ impl Default for TruepairConfig {
             rematch_above: 0.2,
             rematch_temperature: 0.05,
             weighting: Weighting::Equal,
+            symmetry: 0.0,
+            modality_gap: 0.0,
             audit: Box::default(),
         }
     }
@@ -115,6 +124,14 @@ impl TruepairConfig {
                     self.rematch_above
                 ),
                 "1 rematches nothing",
+            ),
+            (
+                self.symmetry >= 0.0 && self.modality_gap >= 0.0,
+                format!(
+                    "strategy.symmetry = {} or strategy.modality_gap = {} is below 0",
+                    self.symmetry, self.modality_gap
+                ),
+                "0 leaves a regularizer out; SPS uses 25",
             ),
             (
                 (1..=2).contains(&self.peers),
@@ -267,22 +284,36 @@ impl Strategy for Truepair {
         })
     }
 
-    fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
-        let loss = self.config.objective.pair_loss(view.scores);
-        match self.config.weighting {
-            Weighting::Equal => loss.into(),
-            Weighting::Confidence => {
-                let given = &view.ledgers[view.peer].clean_posterior;
-                let weight = |pair: usize| match given.get(pair) {
-                    Some(clean) => *clean,
-                    None => self.shares[pair - given.len()],
-                };
-                let weights: Vec<f32> = (view.pairs.iter())
-                    .map(|&pair| weight(pair as usize))
-                    .collect();
-                PairLoss(loss.0 * per_pair(&weights, view.scores)).into()
-            }
+    fn needs(&self, _epoch: Epoch, _group: usize) -> Needs {
+        Needs {
+            structure: self.config.modality_gap > 0.0,
+            ..Needs::default()
         }
+    }
+
+    fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
+        let config = &self.config;
+        let mut loss = config.objective.pair_loss(view.scores).0;
+        if config.weighting == Weighting::Confidence {
+            let given = &view.ledgers[view.peer].clean_posterior;
+            let weight = |pair: usize| match given.get(pair) {
+                Some(clean) => *clean,
+                None => self.shares[pair - given.len()],
+            };
+            let weights: Vec<f32> = (view.pairs.iter())
+                .map(|&pair| weight(pair as usize))
+                .collect();
+            loss = loss * per_pair(&weights, view.scores);
+        }
+        let all = vec![1.0; view.pairs.len()];
+        if config.symmetry > 0.0 {
+            loss = loss + asymmetry(view.scores, &all).0 * config.symmetry;
+        }
+        if let (true, Some(structure)) = (config.modality_gap > 0.0, view.structure) {
+            let gap = modality_gap(&structure.images, &structure.captions, &all).0;
+            loss = loss + gap * config.modality_gap;
+        }
+        PairLoss(loss).into()
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use truepair_core::Error;
 use truepair_core::ledger::Ledger;
-use truepair_core::mixture::{self, Fallback};
+use truepair_core::mixture;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
@@ -121,7 +121,7 @@ impl CoDivision {
             let posterior = &ledgers[self.other(peer)].clean_posterior;
             let division = mixture::divide(posterior, self.config.threshold as f32)?;
             if let Some(fallback) = division.fallback {
-                note = Some(format!("division for peer {peer}: {}", describe(fallback)));
+                note = Some(format!("division for peer {peer}: {fallback}"));
             }
             let (mut clean, mut noisy): (Vec<u32>, Vec<u32>) =
                 (0..posterior.len() as u32).partition(|&n| division.clean[n as usize]);
@@ -167,14 +167,6 @@ pub(super) fn check_share(name: &str, value: f64, hint: &str) -> Result<()> {
     }
     let problem = format!("strategy.{name} = {value} is not in [0, 1]");
     Err(Error::argument(problem, hint).into())
-}
-
-pub(super) fn describe(fallback: Fallback) -> &'static str {
-    match fallback {
-        Fallback::NoNoisyPair => "no pair looked noisy; the lowest one percent is held noisy",
-        Fallback::NoCleanPair => "no pair looked clean; the highest one percent is held clean",
-        Fallback::Indistinguishable => "all posteriors are equal; every pair is held clean",
-    }
 }
 
 /// What a method makes of the batches of a division.

@@ -9,7 +9,6 @@ use truepair_core::mixture;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::co_division::describe;
 use super::{BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Square, Strategy};
 use crate::error::Result;
 use crate::objective::{Evidential, PairLoss, dynamic_hinge, per_pair, positive};
@@ -245,7 +244,7 @@ impl Strategy for Decl {
         let mut note = None;
         if clean.iter().filter(|&&clean| clean).count() < 2 {
             let division = mixture::divide(&ledger.clean_posterior, 0.5)?;
-            note = division.fallback.map(|fallback| describe(fallback).into());
+            note = division.fallback.map(|fallback| fallback.to_string());
             clean = division.clean;
         }
         ledger.soft_label = clean.iter().map(|&is| f32::from(u8::from(is))).collect();

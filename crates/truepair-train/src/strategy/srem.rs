@@ -8,7 +8,6 @@ use truepair_core::mixture::{self, GaussianConfig};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::co_division::describe;
 use super::{BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Square, Strategy};
 use crate::error::Result;
 use crate::objective::{
@@ -191,7 +190,7 @@ impl Strategy for Srem {
             .map(|&clean| f32::from(u8::from(clean)))
             .collect();
         Ok(Plan {
-            note: division.fallback.map(|fallback| describe(fallback).into()),
+            note: division.fallback.map(|fallback| fallback.to_string()),
             ..everything
         })
     }

@@ -9,7 +9,6 @@ use truepair_core::mixture::{self, GaussianConfig};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Stream};
 
-use super::co_division::describe;
 use super::{BatchView, Epoch, Judgement, Measured, Plan, Strategy};
 use crate::error::Result;
 use crate::objective::{PairLoss, Tal, per_entry, per_pair, positive};
@@ -168,7 +167,7 @@ impl Strategy for Consensus {
             let threshold = self.config.threshold as f32;
             let division = mixture::divide(&ledger.clean_posterior, threshold)?;
             if let Some(fallback) = division.fallback {
-                note = Some(format!("division by peer {peer}: {}", describe(fallback)));
+                note = Some(format!("division by peer {peer}: {fallback}"));
             }
             verdicts.push(division.clean);
         }

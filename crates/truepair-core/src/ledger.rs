@@ -155,6 +155,48 @@ impl Ledger {
     }
 }
 
+/// What a method holds of every pair, in one signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Belief {
+    /// Column of the ledger: `clean_posterior`, or `soft_label` for methods without a posterior.
+    pub signal: &'static str,
+    /// Mean over peers of the belief that a pair is matched, `[n_pairs]`, [0, 1].
+    pub clean: Vec<f64>,
+}
+
+impl Belief {
+    /// The belief of a method's peers; `None` when they believe in every pair, as methods without
+    /// beliefs of their own do.
+    ///
+    /// # Panics
+    /// If the ledgers have different lengths.
+    pub fn of(ledgers: &[&Ledger]) -> Option<Self> {
+        let columns = [
+            ("clean_posterior", mean(ledgers, |own| &own.clean_posterior)),
+            ("soft_label", mean(ledgers, |own| &own.soft_label)),
+        ];
+        let is_held = |values: &[f64]| values.iter().any(|&value| (value - 1.0).abs() > 1e-9);
+        let (signal, clean) = columns.into_iter().find(|(_, values)| is_held(values))?;
+        Some(Self { signal, clean })
+    }
+}
+
+/// A column's mean over peers, `[n_pairs]`.
+///
+/// # Panics
+/// If the ledgers have different lengths.
+pub fn mean(ledgers: &[&Ledger], column: impl Fn(&Ledger) -> &Vec<f32>) -> Vec<f64> {
+    let share = 1.0 / ledgers.len().max(1) as f64;
+    let mut sum = vec![0.0; ledgers.first().map_or(0, |ledger| ledger.len())];
+    for ledger in ledgers {
+        assert_eq!(ledger.len(), sum.len(), "peers of different data");
+        for (sum, &value) in sum.iter_mut().zip(column(ledger)) {
+            *sum += share * f64::from(value);
+        }
+    }
+    sum
+}
+
 fn file_len(n_pairs: usize, n_memories: usize) -> Option<usize> {
     n_pairs
         .checked_mul(N_BELIEFS.checked_add(n_memories)?)?
@@ -260,6 +302,19 @@ mod tests {
         bytes[8] = 1;
         let error = Ledger::from_bytes(&bytes, "x").unwrap_err().to_string();
         assert!(error.contains("version 1"), "{error}");
+    }
+
+    #[test]
+    fn a_belief_is_the_mean_of_the_peers_posteriors_or_else_of_their_labels() {
+        let (mut one, mut two) = (Ledger::new(2), Ledger::new(2));
+        assert_eq!(Belief::of(&[&one, &two]), None);
+        one.soft_label[1] = 0.5;
+        let soft = Belief::of(&[&one, &two]).unwrap();
+        assert_eq!((soft.signal, soft.clean), ("soft_label", vec![1.0, 0.75]));
+        two.clean_posterior[0] = 0.25;
+        let posterior = Belief::of(&[&one, &two]).unwrap();
+        assert_eq!(posterior.signal, "clean_posterior");
+        assert_eq!(posterior.clean, [0.625, 1.0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rand::Rng;
 use truepair_core::audit::{
     AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, PairStatistics, Truth,
-    average_repeats, conclude, group_captions, judge_fold,
+    average_repeats, conclude, conclude_from_beliefs, group_captions, judge_fold,
 };
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, Stream, normal, sample, shuffle};
@@ -111,6 +111,45 @@ fn planted_noise_is_found_with_calibrated_probabilities() {
         assert!(truth.ece < 0.04, "{rate}: ECE {}", truth.ece);
         assert!((findings.fit.mean_posterior - found.estimate).abs() < 1e-3);
     }
+}
+
+#[test]
+fn beliefs_stand_in_for_posteriors_and_are_said_to_be_seen() {
+    let world = world(100, 1.6, 0.4, 3);
+    let links = links(&world);
+    let statistics = judge(&world, &links, &options());
+    let clean: Vec<f64> = (world.mismatched.iter())
+        .map(|&wrong| if wrong { 0.25 } else { 1.0 })
+        .collect();
+    let of = |clean: &[f64]| {
+        let folds = std::slice::from_ref(&statistics);
+        conclude_from_beliefs(&world.pairs, &links, folds, clean, &options(), Seed(1))
+    };
+    let found = of(&clean).unwrap();
+    assert_eq!(found.outcome, Outcome::MismatchedPairs);
+    for (verdict, &wrong) in found.verdicts.iter().zip(&world.mismatched) {
+        assert_eq!(verdict.posterior, if wrong { 0.75 } else { 0.0 });
+        assert_eq!(verdict.reason.starts_with("looks matched"), !wrong);
+    }
+    let share = world.mismatched.iter().filter(|&&wrong| wrong).count() as f64 / 500.0;
+    let rate = found.noise_rate;
+    assert!((rate.estimate - 0.75 * share).abs() < 1e-9);
+    // 100 images: the standard error of the mean is about 0.75 √(0.24 / 500).
+    assert!(
+        rate.high - rate.low > 0.03 && rate.high - rate.low < 0.12,
+        "{rate:?}"
+    );
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|note| note.contains("not calibrated"))
+    );
+    assert_eq!(of(&vec![1.0; 500]).unwrap().outcome, Outcome::NoEvidence);
+    let short = of(&clean[1..]).unwrap_err().to_string();
+    assert!(short.contains("499 beliefs for 500 pairs"), "{short}");
+    let wrong = of(&vec![f64::NAN; 500]).unwrap_err().to_string();
+    assert!(wrong.contains("pair 0"), "{wrong}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub use catalog::methods_page;
 pub use config::{Config, Recipe};
 pub use cross_fit::{CrossFitConfig, cross_fit};
 pub use error::{Error, Result};
-pub use run::recipe;
+pub use run::{ledgers, recipe};
 pub use session::{EpochRecord, Session, StepProgress, TrainWatch};
 pub use trained::{Trained, load, load_last};
 pub use trainer::train;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use truepair_core::audit::{Links, auc};
 use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
@@ -15,7 +16,9 @@ use truepair_core::watch::Watch;
 use truepair_train::strategy::{
     BatchView, Beliefs, Epoch, Opinion, Strategy, StrategyConfig, Structure,
 };
-use truepair_train::{EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, train};
+use truepair_train::{
+    CrossFitConfig, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, cross_fit, train,
+};
 
 const B: usize = 8;
 const N_MAIN: usize = 4;
@@ -372,5 +375,43 @@ fn every_strategy_trains_and_resumes_to_the_bit() {
             let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
             assert!(read(&whole) == read(&broken), "{name}: {file} differs");
         }
+    }
+}
+
+#[test]
+fn every_strategy_without_the_truth_can_train_an_audits_matchers() {
+    let data = synthetic::pairs(400, 120, 4);
+    let links = Links::of(&data).unwrap();
+    let truth: Vec<bool> = (data.pairs.iter())
+        .map(|pair| pair.image != pair.caption)
+        .collect();
+    for (name, _, strategy) in StrategyConfig::all() {
+        if strategy.is_oracle() {
+            continue;
+        }
+        let mut config = CrossFitConfig {
+            folds: 2,
+            repeats: 1,
+            refit: false,
+            ..CrossFitConfig::default()
+        };
+        config.recipe.strategy = Some(strategy);
+        config.recipe.training.batch = 50;
+        let flag = AtomicBool::new(false);
+        let mut watch = ();
+        let mut session = support::session(None, &flag, &mut watch);
+        let findings = cross_fit(&data, &links, &config, Seed(7), &mut session)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let posteriors: Vec<f64> = (findings.verdicts.iter())
+            .map(|verdict| verdict.posterior)
+            .collect();
+        assert_eq!(
+            posteriors.len(),
+            truth.len(),
+            "{name}: {:?}",
+            findings.outcome
+        );
+        let auc = auc(&posteriors, &truth);
+        assert!(auc > 0.9, "{name}: AUC {auc}");
     }
 }

@@ -15,6 +15,7 @@ use truepair_core::watch::Watch;
 use truepair_train::Trained;
 
 const JOB: &str = "job.json";
+pub(crate) const ENVIRONMENT: &str = "environment.json";
 const MANIFEST: &str = "manifest.json";
 /// Where a converted run's weights come from; such a run has no job.
 pub(crate) const PROVENANCE: &str = "provenance.json";
@@ -161,9 +162,9 @@ pub(crate) fn protocol(
 }
 
 /// The machine and the data that a run saw.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Environment {
-    version: &'static str,
+    version: String,
     system: String,
     processor: String,
     threads: usize,
@@ -173,12 +174,31 @@ pub(crate) struct Environment {
 impl Environment {
     pub(crate) fn of(dataset: &Dataset) -> Result<Self> {
         Ok(Self {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             processor: processor(),
             threads: rayon::current_num_threads(),
             data_sha256: dataset.content_hash()?,
         })
+    }
+
+    /// # Errors
+    /// If `dataset`, noise included, is not what the run in `run` was trained on.
+    pub(crate) fn check_same_data(run: &Path, dataset: &Dataset) -> Result<()> {
+        let file = run.join(ENVIRONMENT);
+        let place = file.display();
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
+        let trained: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{place}: is damaged (restore it, or train again)"))?;
+        if trained.data_sha256 != dataset.content_hash()? {
+            bail!(
+                "{}: was trained on other pairs than {} holds now (give the data as it was)",
+                run.display(),
+                dataset.name
+            )
+        }
+        Ok(())
     }
 }
 

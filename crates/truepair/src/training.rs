@@ -120,7 +120,11 @@ impl<'a> Run<'a> {
     pub(crate) fn train(&self, watch: &mut dyn TrainWatch) -> Result<Trained> {
         let out = self.plan.out.as_path();
         let folder = RunFolder::open(self.plan)?;
-        run_folder::store(out, "environment.json", &Environment::of(&self.dataset)?)?;
+        run_folder::store(
+            out,
+            run_folder::ENVIRONMENT,
+            &Environment::of(&self.dataset)?,
+        )?;
         if let Some(manifest) = &self.manifest {
             run_folder::store_manifest(out, manifest)?;
         }

@@ -15,7 +15,7 @@ const HISTOGRAM_BINS: usize = 50;
 
 /// Rates below this cannot be told from matched pairs that the matcher itself ranks badly; such
 /// pairs alone read as 0.1 to 0.3 percent on clean captions of photographs.
-const DETECTABLE_RATE: f64 = 0.005;
+pub(super) const DETECTABLE_RATE: f64 = 0.005;
 
 const NEAR_MISSES: &str = "Near misses (right scene, wrong detail) are not random mismatches: they \
      rank as well as matched pairs, so their probabilities are understated.";
@@ -76,7 +76,11 @@ pub fn conclude(
     })
 }
 
-fn rows_by_pair(n_pairs: usize, folds: &[FoldStatistics]) -> Result<Vec<PairStatistics>> {
+/// One row a pair, in the pairs' order.
+pub(super) fn rows_by_pair(
+    n_pairs: usize,
+    folds: &[FoldStatistics],
+) -> Result<Vec<PairStatistics>> {
     let mut rows: Vec<Option<PairStatistics>> = vec![None; n_pairs];
     for row in folds.iter().flat_map(|fold| &fold.pairs) {
         let slot = rows
@@ -204,7 +208,7 @@ fn fit(p: &[f64], posterior: &[f64], rate: &RateFit, density: &DecreasingDensity
     }
 }
 
-fn histogram(values: &[f64]) -> Vec<u64> {
+pub(super) fn histogram(values: &[f64]) -> Vec<u64> {
     let mut counts = vec![0; HISTOGRAM_BINS];
     for value in values {
         counts[((value * HISTOGRAM_BINS as f64) as usize).min(HISTOGRAM_BINS - 1)] += 1;

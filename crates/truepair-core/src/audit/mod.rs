@@ -13,10 +13,13 @@
 //!    [`Findings`].
 //! 4. [`decide`] turns posteriors into kept and dropped pairs.
 //!
+//! [`conclude_from_beliefs`] takes a trained method's own beliefs for the posteriors instead.
+//!
 //! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance. It
 //! cannot see near misses, pairs of the right scene with a wrong detail: they rank well, and
 //! [`Findings::notes`] says so.
 
+mod believe;
 mod calibration;
 mod competence;
 mod conclude;
@@ -36,6 +39,7 @@ mod self_check;
 mod sweep;
 mod trials;
 
+pub use believe::conclude_from_beliefs;
 pub use calibration::auc;
 pub use conclude::conclude;
 use counted_rows::CountedRows;

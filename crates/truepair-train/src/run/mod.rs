@@ -41,7 +41,7 @@ use crate::parameters::Parameters;
 use crate::session::{EpochRecord, Session};
 
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
-pub use read::recipe;
+pub use read::{ledgers, recipe};
 pub(crate) use read::{load, load_last};
 
 const CHECKPOINT: &str = "checkpoint.bin";
@@ -180,14 +180,16 @@ impl Run {
             return Ok(());
         };
         for (at, ledger) in ledgers.iter().enumerate() {
-            let name = if at == 0 {
-                "ledger.bin".to_owned()
-            } else {
-                format!("ledger_{at}.bin")
-            };
-            durable::write(kept.dir.join(name), &ledger.to_bytes())?;
+            ledger.write(kept.dir.join(ledger_name(at)))?;
         }
         Ok(())
+    }
+}
+
+fn ledger_name(peer: usize) -> String {
+    match peer {
+        0 => "ledger.bin".to_owned(),
+        peer => format!("ledger_{peer}.bin"),
     }
 }
 

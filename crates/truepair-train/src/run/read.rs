@@ -7,10 +7,11 @@ use std::path::Path;
 use burn::tensor::Device;
 use truepair_core::Error as CoreError;
 use truepair_core::error::Place;
+use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
 use truepair_core::text::Vocabulary;
 
-use super::{checkpoint, weights};
+use super::{checkpoint, ledger_name, weights};
 use crate::config::{Config, Recipe};
 use crate::error::Result;
 use crate::matcher::Matcher;
@@ -60,6 +61,26 @@ pub(crate) fn load_last(dir: &Path, device: &Device) -> Result<Trained> {
         .map(|(peer, saved)| parameters::import(peer, saved.weights))
         .collect::<Result<_>>()?;
     Ok(trained)
+}
+
+/// The beliefs that a run ended with, one ledger a peer, a row per given pair.
+///
+/// # Errors
+/// If the run has not ended, as a converted checkpoint never has, or a ledger is damaged.
+pub fn ledgers(dir: &Path) -> Result<Vec<Ledger>> {
+    let first = dir.join(ledger_name(0));
+    if !first.exists() {
+        return Err(CoreError::data(
+            &first,
+            Place::Whole,
+            "is not there: only a run that was trained to its end holds beliefs",
+            "go on with `truepair train --resume`, or name another run",
+        )
+        .into());
+    }
+    let files = (0..).map(|peer| dir.join(ledger_name(peer)));
+    let there = files.take_while(|file| file.exists());
+    there.map(|file| Ok(Ledger::read(file)?)).collect()
 }
 
 /// The recipe that a run directory was trained with, for resuming it.

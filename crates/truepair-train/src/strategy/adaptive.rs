@@ -32,7 +32,7 @@ use crate::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, 
 /// A design of this program, after the adaptive weight of Esser et al. (VQGAN, CVPR 2021) and the
 /// per-pair gates of later methods.
 /// # Deviations
-/// 1. None: no source fixes the method. The shares 0.3 and 0.2, lo = 0.2 and the limits are choices.
+/// 1. None: no source fixes the method. The shares 0.1 and 0.2, lo = 0.2 and the limits are choices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptiveConfig {
@@ -111,7 +111,7 @@ impl Default for AdaptiveConfig {
             balance: Balance::GradientRatio,
             negative_weight: 1.0,
             regularizer_weight: 1.0,
-            negative_share: 0.3,
+            negative_share: 0.1,
             regularizer_share: 0.2,
             ratio: RatioConfig::default(),
             gate: Gate::Confidence,

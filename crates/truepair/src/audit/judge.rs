@@ -1,29 +1,34 @@
-//! Scores that never saw the pairs they judge: frozen embeddings, or cross-fitted matchers.
+//! Where scores come from: frozen embeddings or cross-fitted matchers, which never saw the pairs
+//! they judge, or a run, which did.
 
 use anyhow::{Result, bail};
-use truepair_core::audit::{Findings, Fold, Links, conclude, judge_fold};
+use truepair_core::audit::{
+    Findings, Fold, FoldStatistics, Links, conclude, conclude_from_beliefs, judge_fold,
+};
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
 use truepair_core::scores::{InnerProduct, Scorer};
 use truepair_train::{CrossFitConfig, Session, cross_fit};
 
-use super::Request;
+use super::{Believer, Request};
 use crate::accelerator;
 use crate::interrupt;
 use crate::progress::{Bars, now};
 
 /// Where the scores of an audit come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Matcher {
     /// The given embeddings as they are, compared by cosine.
     Frozen,
     /// Matchers trained on the other folds.
     CrossFitted,
+    /// A finished run: its beliefs are the posteriors.
+    Run(Believer),
 }
 
 impl Matcher {
     /// The matcher in words, for reports.
-    pub(crate) fn describe(self, config: &CrossFitConfig) -> String {
+    pub(crate) fn describe(&self, config: &CrossFitConfig) -> String {
         let strategy = config
             .recipe
             .strategy
@@ -42,6 +47,7 @@ impl Matcher {
                     config.folds, config.repeats
                 )
             }
+            Matcher::Run(believer) => believer.describe(),
         }
     }
 }
@@ -55,20 +61,25 @@ pub(crate) fn judge(
     bars: &mut Bars,
 ) -> Result<Findings> {
     let options = &request.config.audit;
-    match request.matcher {
+    match &request.matcher {
         Matcher::Frozen => {
-            let scorer = frozen(dataset)?;
-            let judged: Vec<u32> = (0..dataset.pairs.len() as u32).collect();
-            let pairs = &dataset.pairs;
-            let fold = Fold {
-                scorer: &scorer,
-                pairs,
-                judged: &judged,
+            let statistics = judge_all(&frozen(dataset)?, dataset, links, request, seed, bars)?;
+            Ok(conclude(
+                &dataset.pairs,
                 links,
-                cells: None,
-            };
-            let statistics = judge_fold(&fold, options, seed, bars)?;
-            Ok(conclude(pairs, links, &[statistics], options, seed)?)
+                &[statistics],
+                options,
+                seed,
+            )?)
+        }
+        Matcher::Run(believer) => {
+            let scorer = believer.scorer(dataset, bars)?;
+            let statistics = judge_all(scorer.as_ref(), dataset, links, request, seed, bars)?;
+            let (pairs, clean) = (&dataset.pairs, believer.clean());
+            let folds = [statistics];
+            Ok(conclude_from_beliefs(
+                pairs, links, &folds, clean, options, seed,
+            )?)
         }
         Matcher::CrossFitted => {
             let stop = interrupt::stop_flag();
@@ -90,6 +101,26 @@ pub(crate) fn judge(
             )?)
         }
     }
+}
+
+/// Ranks all pairs by the same scores.
+fn judge_all(
+    scorer: &dyn Scorer,
+    dataset: &Dataset,
+    links: &Links,
+    request: &Request,
+    seed: Seed,
+    bars: &mut Bars,
+) -> Result<FoldStatistics> {
+    let judged: Vec<u32> = (0..dataset.pairs.len() as u32).collect();
+    let fold = Fold {
+        scorer,
+        pairs: &dataset.pairs,
+        judged: &judged,
+        links,
+        cells: None,
+    };
+    Ok(judge_fold(&fold, &request.config.audit, seed, bars)?)
 }
 
 /// Cosine of image and caption embeddings as given.

@@ -3,6 +3,7 @@
 //! The order matters here: noise is planted before anything is trained, the truth about it stays
 //! in this module, and only the finished posteriors are held against it.
 
+mod from_run;
 mod judge;
 mod output;
 
@@ -15,6 +16,7 @@ use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
 use truepair_train::CrossFitConfig;
 
+pub(crate) use from_run::Believer;
 pub(crate) use judge::{Matcher, frozen};
 pub(crate) use output::{PlantedNoise, PlantedTruth, Summary, write};
 

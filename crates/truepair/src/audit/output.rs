@@ -9,7 +9,7 @@ use truepair_core::audit::{
 };
 use truepair_core::noise::Manifest;
 
-use super::{Audited, Request};
+use super::{Audited, Matcher, Request};
 use crate::drop_rule;
 use crate::output::{SUMMARY, Stage};
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
@@ -195,7 +195,7 @@ pub(crate) fn write(
         matcher: request.matcher.describe(&request.config),
         seed: request.seed.0,
         manifest: manifest.as_ref(),
-        next_steps: next_steps(&stage, summary),
+        next_steps: next_steps(&stage, summary, &request.matcher),
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
     };
@@ -213,7 +213,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn next_steps(stage: &Stage, summary: &Summary) -> Vec<NextStep> {
+fn next_steps(stage: &Stage, summary: &Summary, matcher: &Matcher) -> Vec<NextStep> {
     let step = |purpose: &str, command: String| NextStep {
         purpose: purpose.to_owned(),
         command,
@@ -231,7 +231,7 @@ fn next_steps(stage: &Stage, summary: &Summary) -> Vec<NextStep> {
             ),
         ));
     }
-    if summary.self_check.is_none() {
+    if summary.self_check.is_none() && !matches!(matcher, Matcher::Run(_)) {
         steps.push(step(
             "Check the audit itself: shuffle a known share on top and see whether it is found.",
             "truepair audit DATA --inject 0.2 --out OTHER".to_owned(),

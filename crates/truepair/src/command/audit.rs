@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use truepair_core::audit::Rule;
 use truepair_core::noise::NoiseSpec;
@@ -11,12 +11,13 @@ use truepair_core::rng::Seed;
 use truepair_train::CrossFitConfig;
 
 use super::Outcome;
-use crate::audit::{self, Audited, Matcher, Request, Summary};
+use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
 use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
 use crate::output::{Existing, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
+use crate::run_folder::Job;
 use crate::{data, drop_rule};
 
 const EXAMPLES: &str = "\
@@ -31,6 +32,8 @@ Examples:
       Shuffle 40 % of the captions first, and measure the audit against that truth.
   truepair audit data/ --inject 0.2
       Check the audit on your own data: shuffle a fifth on top and see what it finds.
+  truepair audit --from-run runs/gsc --out audit/
+      What a finished run believes of the pairs it trained on, as verdicts (not calibrated).
   truepair audit data/ --fail-above 0.05
       Exit with 1 when more than 5 % of the pairs are estimated to be mismatched.";
 
@@ -39,10 +42,16 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AuditArgs {
     /// Folder or file with the pairs.
-    data: PathBuf,
+    #[arg(required_unless_present = "from_run")]
+    data: Option<PathBuf>,
 
     /// Split to audit.
-    #[arg(long, default_value = "train", value_name = "NAME")]
+    #[arg(
+        long,
+        default_value = "train",
+        value_name = "NAME",
+        conflicts_with = "from_run"
+    )]
     split: String,
 
     /// Folder for report, verdicts and cleaned list; nothing is written without it.
@@ -64,7 +73,12 @@ pub(crate) struct AuditArgs {
     fail_above: Option<f64>,
 
     /// Where all randomness comes from.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        conflicts_with = "from_run"
+    )]
     seed: u64,
 
     #[command(flatten)]
@@ -76,13 +90,14 @@ pub(crate) struct AuditArgs {
         long,
         value_name = "NOISE",
         default_value = "none",
-        help_heading = "Checking the audit"
+        help_heading = "Checking the audit",
+        conflicts_with = "from_run"
     )]
     noise: NoiseSpec,
 
     /// Audit a second time with this share of captions shuffled on top, and report how well those
     /// are found.
-    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction, help_heading = "Checking the audit")]
+    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction, help_heading = "Checking the audit", conflicts_with = "from_run")]
     inject: Option<f64>,
 
     #[command(flatten)]
@@ -96,6 +111,11 @@ struct MatcherArgs {
     /// Compare the given embeddings by cosine as they are, and train nothing.
     #[arg(long, conflicts_with_all = ["folds", "repeats", "no_refit"])]
     frozen: bool,
+
+    /// Take the beliefs of a finished run about the pairs it was trained on, instead of judging them
+    /// by matchers that never saw them. DATA is the run's own unless it is given.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["frozen", "folds", "repeats", "no_refit"])]
+    from_run: Option<PathBuf>,
 
     /// Parts of the data; each is judged by matchers trained on the others [default: 3].
     #[arg(long, value_name = "K")]
@@ -114,12 +134,12 @@ struct MatcherArgs {
 }
 
 impl MatcherArgs {
-    fn matcher(&self) -> Matcher {
-        if self.frozen {
-            Matcher::Frozen
-        } else {
-            Matcher::CrossFitted
-        }
+    fn matcher(&self) -> Result<Matcher> {
+        Ok(match &self.from_run {
+            Some(run) => Matcher::Run(Believer::open(run)?),
+            None if self.frozen => Matcher::Frozen,
+            None => Matcher::CrossFitted,
+        })
     }
 
     /// The configuration with what the flags say on top.
@@ -133,14 +153,22 @@ impl MatcherArgs {
 }
 
 pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
-    let request = Request {
-        matcher: args.matcher.matcher(),
+    let mut request = Request {
+        matcher: args.matcher.matcher()?,
         noise: args.noise.clone(),
         inject: args.inject,
         rule: args.drop_rule,
         config: args.matcher.config()?,
         seed: Seed(args.seed),
     };
+    let mut read = args.read.options(&args.split);
+    let mut data = args.data.clone();
+    if let Some(run) = &args.matcher.from_run {
+        let job = Job::load(run)?;
+        (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
+        data.get_or_insert(job.data);
+    }
+    let data = data.context("name the data to audit")?;
     let existing = if args.force {
         Existing::Replace
     } else {
@@ -152,7 +180,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         .map(|out| Stage::open(out, "audit", existing))
         .transpose()?;
     let mut bars = Bars::new();
-    let dataset = data::open(&args.data, &args.read.options(&args.split), &mut bars)?;
+    let dataset = data::open(&data, &read, &mut bars)?;
     render::note(&data::describe(&dataset));
     let audited = audit::audit(dataset, &request, &mut bars)?;
     let mut summary = Summary::new("audit", &audited, &request);

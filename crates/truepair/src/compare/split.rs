@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use truepair_core::audit::auc;
 use truepair_core::durable;
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{self, Ledger};
 use truepair_core::noise::Manifest;
 
 /// One [`EpochSplit`] a line.
@@ -85,7 +85,8 @@ impl<'a> SplitLog<'a> {
         self.records.push(EpochSplit {
             epoch,
             seconds,
-            loss_auc: (truth.as_ref()).map(|truth| auc(&mean(ledgers, |own| &own.loss), truth)),
+            loss_auc: (truth.as_ref())
+                .map(|truth| auc(&ledger::mean(ledgers, |own| &own.loss), truth)),
             belief: truth.as_ref().and_then(|truth| belief(ledgers, truth)),
         });
         let lines: String = (self.records.iter())
@@ -134,25 +135,8 @@ fn truth_of(manifest: &Manifest, trained: Option<&[bool]>) -> Vec<bool> {
     }
 }
 
-/// A column's mean over peers, `[n_pairs]`.
-fn mean(ledgers: &[&Ledger], column: impl Fn(&Ledger) -> &Vec<f32>) -> Vec<f64> {
-    let share = 1.0 / ledgers.len().max(1) as f64;
-    let mut sum = vec![0.0; ledgers.first().map_or(0, |ledger| ledger.len())];
-    for ledger in ledgers {
-        for (sum, &value) in sum.iter_mut().zip(column(ledger)) {
-            *sum += share * f64::from(value);
-        }
-    }
-    sum
-}
-
 fn belief(ledgers: &[&Ledger], truth: &[bool]) -> Option<Belief> {
-    let columns: [(&str, Vec<f64>); 2] = [
-        ("clean_posterior", mean(ledgers, |own| &own.clean_posterior)),
-        ("soft_label", mean(ledgers, |own| &own.soft_label)),
-    ];
-    let held = |values: &[f64]| values.iter().any(|&value| (value - 1.0).abs() > 1e-9);
-    let (signal, clean) = columns.into_iter().find(|(_, values)| held(values))?;
+    let ledger::Belief { signal, clean } = ledger::Belief::of(ledgers)?;
     let doubt: Vec<f64> = clean.iter().map(|clean| 1.0 - clean).collect();
     let called = clean.iter().map(|&clean| clean < 0.5);
     let (mut n_called, mut n_right) = (0u64, 0u64);

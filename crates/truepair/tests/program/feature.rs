@@ -407,3 +407,47 @@ fn the_demo_prints_the_audit_and_a_table() {
     );
     assert!(home.path().join("truepair-demo/report.html").exists());
 }
+
+#[test]
+fn a_runs_beliefs_become_verdicts() {
+    let home = home_with_splits();
+    let noise = ["--noise", "caption:0.4", "--seed", "5"];
+    let run = |name: &str, strategy: &str| {
+        let more = ["--strategy", strategy, "--set", "training.epochs=2"];
+        let args = [
+            &["train", "data", "--json", "--out", name][..],
+            &noise,
+            &more,
+        ]
+        .concat();
+        truepair(home.path(), &args).json()
+    };
+    run("gsc", "gsc");
+    let args = ["audit", "--from-run", "gsc", "--out", "out", "--json"];
+    let done = truepair(home.path(), &args).json();
+    assert!(
+        done["matcher"]
+            .as_str()
+            .unwrap()
+            .contains("clean posteriors"),
+        "{done}"
+    );
+    assert!(done["truth"]["auc"].as_f64().unwrap() > 0.6, "{done}");
+    let notes = done["notes"].to_string();
+    assert!(notes.contains("not calibrated"), "{notes}");
+    assert!(home.path().join("out/verdicts.csv").exists());
+
+    run("plain", "plain");
+    run("oracle", "clean-only");
+    for (name, why) in [("plain", "believes in every pair"), ("oracle", "was told")] {
+        let refused = truepair(home.path(), &["audit", "--from-run", name]);
+        assert_eq!(refused.code, Some(2));
+        assert!(refused.err.contains(why), "{}", refused.err);
+    }
+    let seeded = truepair(home.path(), &["audit", "--from-run", "gsc", "--seed", "1"]);
+    assert_eq!(seeded.code, Some(2), "a run has its own seed");
+    files::precomp(&home.path().join("data"), "train", 61);
+    let changed = truepair(home.path(), &["audit", "--from-run", "gsc"]);
+    assert_eq!(changed.code, Some(2));
+    assert!(changed.err.contains("other pairs"), "{}", changed.err);
+}

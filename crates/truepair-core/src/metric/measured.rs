@@ -5,7 +5,9 @@ use std::fmt;
 use super::report::{Part, folds};
 use super::{METRICS, Measure, Metric, Protocol, Report};
 use crate::error::Result;
-use crate::ranking::{Answers, Placed, PlacedQueries, RankedLists, Ranks, placements, sorted_by_labels};
+use crate::ranking::{
+    Answers, Placed, PlacedQueries, RankedLists, Ranks, placements, sorted_by_labels,
+};
 use crate::relevance::{LabelRelevance, Relevance};
 use crate::scores::{Direction, Scorer};
 use crate::watch::Watch;

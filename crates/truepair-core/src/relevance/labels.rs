@@ -213,6 +213,17 @@ pub struct LabelRelevance {
     rule: MatchRule,
     /// Images and captions are the same items, and no item is its own answer.
     one_set: bool,
+    unlabeled: Unlabeled,
+}
+
+/// What becomes of a gallery's items without a label.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unlabeled {
+    /// They are taken out of every ranking, as plausible-match R-precision does.
+    #[default]
+    Removed,
+    /// They stand in the rankings and are relevant to nobody, as in the mAP of penghu-cs/MRL@e0f5c8f.
+    Kept,
 }
 
 impl LabelRelevance {
@@ -240,7 +251,13 @@ impl LabelRelevance {
             captions,
             rule,
             one_set: false,
+            unlabeled: Unlabeled::default(),
         })
+    }
+
+    /// The same with another fate of items without a label.
+    pub fn with_unlabeled(self, unlabeled: Unlabeled) -> Self {
+        Self { unlabeled, ..self }
     }
 
     /// Relevance inside one set of items: every item asks all others.
@@ -284,11 +301,19 @@ impl LabelRelevance {
 
     /// Whether `item` stands in the gallery of `query`.
     pub fn in_gallery(&self, direction: Direction, query: u32, item: u32) -> bool {
-        self.sides(direction).1.labeled[item as usize] && !(self.one_set && query == item)
+        let stands = self.unlabeled == Unlabeled::Kept || self.is_labeled(direction, item);
+        stands && !(self.one_set && query == item)
+    }
+
+    fn is_labeled(&self, direction: Direction, item: u32) -> bool {
+        self.sides(direction).1.labeled[item as usize]
     }
 
     /// The strictest level at which `item` is relevant to `query`.
     pub fn level(&self, direction: Direction, query: u32, item: u32) -> Option<usize> {
+        if self.unlabeled == Unlabeled::Kept && !self.is_labeled(direction, item) {
+            return None;
+        }
         let (queries, gallery) = self.sides(direction);
         let (a, b) = (queries.row(query), gallery.row(item));
         let differing = || -> u32 { a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum() };
@@ -314,6 +339,7 @@ impl LabelRelevance {
             captions: self.captions.part(captions),
             rule: self.rule,
             one_set: self.one_set,
+            unlabeled: self.unlabeled,
         }
     }
 
@@ -350,6 +376,8 @@ mod tests {
             (share.level(I2T, 0, 2), share.level(I2T, 0, 3)),
             (Some(0), None)
         );
+        let kept = share.clone().with_unlabeled(Unlabeled::Kept);
+        assert!(kept.in_gallery(I2T, 0, 4) && kept.level(I2T, 0, 4).is_none());
         let part = share.part(&[2, 4], &[3, 0]);
         assert_eq!(
             (part.level(I2T, 0, 1), part.is_query(I2T, 1)),

@@ -10,7 +10,7 @@
 // An example talks to its reader.
 #![allow(clippy::print_stdout)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -110,8 +110,8 @@ impl Data {
         let captions = Ids::read(&folder.join("coco_test_ids.npy"), 25_000)?;
         // Images stand in the order of their captions.
         let owners = read_map(&folder.join("original_caption_to_image.json"))?;
-        let owner: std::collections::HashMap<&str, &str> = (owners.queries.iter())
-            .map(|(caption, images)| (caption.as_str(), images[0].as_str()))
+        let owner: HashMap<&str, &str> = (owners.queries())
+            .filter_map(|(caption, mut images)| Some((caption, images.next()?)))
             .collect();
         let mut images: Vec<String> = (captions.names().iter())
             .map(|caption| owner[caption.as_str()].to_owned())

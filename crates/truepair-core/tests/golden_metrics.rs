@@ -2,8 +2,6 @@
 
 mod golden_file;
 
-use std::path::Path;
-
 use golden_file::{Golden, assert_close, read};
 use truepair_core::metric::{
     Asked, AveragePrecision, Divisor, Measured, Metric, Precision, Protocol, Recall, Relevant,
@@ -244,13 +242,11 @@ impl Eccv {
     }
 
     fn named(&self, map: &serde_json::Value) -> Judgments {
-        let queries = map.as_object().unwrap().iter();
-        Judgments {
-            file: Path::new("golden").into(),
-            queries: queries
-                .map(|(query, items)| (query.clone(), names(items)))
-                .collect(),
+        let mut judgments = Judgments::new("golden");
+        for (query, items) in map.as_object().unwrap() {
+            judgments.add(query, names(items)).unwrap();
         }
+        judgments
     }
 
     fn relevance(&self, annotation: &str) -> Relevance {

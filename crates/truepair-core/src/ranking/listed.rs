@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::placed::{Level, Placed};
 use super::sorted::Answers;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::relevance::{Ids, Judgments, LabelRelevance, Relevance};
 use crate::scores::Direction;
 
@@ -300,33 +300,7 @@ impl List {
     /// # Errors
     /// If a query or an item is not in the data; the first one and their number are named.
     pub fn resolve(named: &Judgments, queries: &Ids, gallery: &Ids) -> Result<Vec<List>> {
-        let mut unknown = Vec::new();
-        let mut lists = Vec::with_capacity(named.queries.len());
-        for (name, items) in &named.queries {
-            let Some(query) = queries.find(name) else {
-                unknown.push(format!("query '{name}'"));
-                continue;
-            };
-            let mut found = Vec::with_capacity(items.len());
-            for item in items {
-                match gallery.find(item) {
-                    Some(item) => found.push(item),
-                    None => unknown.push(format!("item '{item}' of query '{name}'")),
-                }
-            }
-            lists.push(List {
-                query,
-                items: found,
-            });
-        }
-        match unknown.first() {
-            None => Ok(lists),
-            Some(first) => Err(Error::data(
-                &named.file,
-                Place::Whole,
-                format!("{} ids are not in the data, first {first}", unknown.len()),
-                "rank the items of this data, under the same ids",
-            )),
-        }
+        let lists = named.resolve_lists(queries, gallery)?.into_iter();
+        Ok(lists.map(|(query, items)| List { query, items }).collect())
     }
 }

@@ -47,14 +47,11 @@ pub fn read_trec_run(path: &Path) -> Result<Judgments> {
         });
         order[at].1.push(entry);
     }
-    let queries = order.into_iter().map(|(query, entries)| {
-        let items = in_order(path, &query, entries)?;
-        Ok((query, items))
-    });
-    Ok(Judgments {
-        file: path.into(),
-        queries: queries.collect::<Result<_>>()?,
-    })
+    let mut judgments = Judgments::new(path);
+    for (query, entries) in order {
+        judgments.add(&query, in_order(path, &query, entries)?)?;
+    }
+    Ok(judgments)
 }
 
 struct Entry {
@@ -136,15 +133,11 @@ mod tests {
     #[test]
     fn scores_decide_and_ranks_settle_ties() {
         let text = "q Q0 c 3 0.1 t\nq Q0 b 2 0.5 t\nq Q0 a 1 0.5 t\n\nr Q0 a 1 7 t\n";
-        let found = read(text).unwrap().queries;
-        let names = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-        assert_eq!(
-            found,
-            [
-                ("q".to_owned(), names(&["a", "b", "c"])),
-                ("r".to_owned(), names(&["a"]))
-            ]
-        );
+        let found = read(text).unwrap();
+        let lists: Vec<(&str, Vec<&str>)> = (found.queries())
+            .map(|(query, items)| (query, items.collect()))
+            .collect();
+        assert_eq!(lists, [("q", vec!["a", "b", "c"]), ("r", vec!["a"])]);
     }
 
     #[test]
@@ -171,6 +164,7 @@ mod tests {
         let mut text = Vec::new();
         write_trec_run(&mut text, "q", &found, &ids, "truepair").unwrap();
         let again = read(std::str::from_utf8(&text).unwrap()).unwrap();
-        assert_eq!(again.queries[0].1, ["4", "1", "7"]);
+        let items: Vec<&str> = again.queries().flat_map(|(_, items)| items).collect();
+        assert_eq!(items, ["4", "1", "7"]);
     }
 }

@@ -424,12 +424,10 @@ fn a_part_of_lists_keeps_their_order() {
 #[test]
 fn lists_by_name_are_looked_up_or_refused() {
     use crate::relevance::{Ids, Judgments};
-    let named = |items: &[&str]| Judgments {
-        file: "run.txt".into(),
-        queries: vec![(
-            "b".to_owned(),
-            items.iter().map(|item| (*item).to_owned()).collect(),
-        )],
+    let named = |items: &[&str]| {
+        let mut named = Judgments::new("run.txt");
+        named.add("b", items).unwrap();
+        named
     };
     let ids = |names: &[&str]| Ids::new(names.iter().map(|name| (*name).to_owned()).collect());
     let (queries, gallery) = (ids(&["a", "b"]).unwrap(), ids(&["x", "y"]).unwrap());

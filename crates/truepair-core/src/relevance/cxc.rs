@@ -70,10 +70,11 @@ pub fn read_cxc(path: &Path) -> Result<Judgments> {
         });
         queries[at].1.push(row.caption);
     }
-    Ok(Judgments {
-        file: path.into(),
-        queries,
-    })
+    let mut judgments = Judgments::new(path);
+    for (image, captions) in queries {
+        judgments.add(&image, captions)?;
+    }
+    Ok(judgments)
 }
 
 struct Row {
@@ -116,10 +117,10 @@ mod tests {
                     COCO_val2014:sentid:8,COCO_val2014_000000000012.jpg,2.99,c2i_original\n\
                     COCO_val2014:sentid:9,COCO_val2014_000000000012.jpg,4.5,c2i_intrasim\nC\n";
         let found = read(&format!("{HEADER}{rows}")).unwrap();
-        assert_eq!(
-            found.queries,
-            [("12".to_owned(), vec!["7".to_owned(), "9".to_owned()])]
-        );
+        let lists: Vec<(&str, Vec<&str>)> = (found.queries())
+            .map(|(query, items)| (query, items.collect()))
+            .collect();
+        assert_eq!(lists, [("12", vec!["7", "9"])]);
     }
 
     #[test]

@@ -45,9 +45,8 @@ impl Ids {
     /// a line.
     ///
     /// # Errors
-    /// If the file cannot be read, is none of these, holds another number than `n`, or a name
-    /// twice.
-    pub fn read(path: &Path, n: usize) -> Result<Self> {
+    /// If the file cannot be read, is none of these, or holds a name twice.
+    pub fn read_all(path: &Path) -> Result<Self> {
         let ending = path.extension().and_then(|ending| ending.to_str());
         let names = match ending {
             Some("npy") => {
@@ -57,17 +56,26 @@ impl Ids {
             Some("json") => json_names(path)?,
             _ => crate::dataset::read_lines(path)?,
         };
-        if names.len() != n {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                format!("{} ids, expected {n}", names.len()),
-                "write one id per row of the scores or embeddings, in their order",
-            ));
-        }
         Self::new(names).map_err(|cause| {
             Error::data(path, Place::Whole, cause.to_string(), "write every id once")
         })
+    }
+
+    /// As [`read_all`](Self::read_all), of a known number of items.
+    ///
+    /// # Errors
+    /// As `read_all`, and if the file holds another number than `n`.
+    pub fn read(path: &Path, n: usize) -> Result<Self> {
+        let ids = Self::read_all(path)?;
+        if ids.len() == n {
+            return Ok(ids);
+        }
+        Err(Error::data(
+            path,
+            Place::Whole,
+            format!("{} ids, expected {n}", ids.len()),
+            "write one id per row of the scores or embeddings, in their order",
+        ))
     }
 
     /// Number of items.
@@ -118,7 +126,7 @@ fn json_names(path: &Path) -> Result<Vec<String>> {
 }
 
 /// A text, or an integer as text.
-pub(super) fn json_name(value: &serde_json::Value) -> Option<String> {
+fn json_name(value: &serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::String(text) => Some(text.clone()),
         serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),

@@ -1,44 +1,123 @@
-//! Relevance as a JSON map from each query to its relevant items.
+//! Relevance, or a ranking, as a JSON map from each query to its items.
 
+use std::fmt;
 use std::path::Path;
 
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
 use super::Judgments;
-use super::ids::json_name;
 use crate::error::{Error, Place, Result};
 
 /// Reads `{"query": ["item", ...], ...}`; ids may be texts or integers.
 ///
 /// # Errors
-/// If the file cannot be read or is no such map, or a query lists an item twice.
+/// If the file cannot be read or is no such map (line and column are named), or a query lists an
+/// item twice.
 pub fn read_map(path: &Path) -> Result<Judgments> {
     let text = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
-    let refuse = |problem: String, remedy: &str| Error::data(path, Place::Whole, problem, remedy);
-    let map: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text)
-        .map_err(|cause| refuse(cause.to_string(), "write {\"query\": [\"item\", ...], ...}"))?;
-    let mut queries = Vec::with_capacity(map.len());
-    for (query, items) in map {
-        let names: Option<Vec<String>> =
-            (items.as_array()).and_then(|items| items.iter().map(json_name).collect::<Option<_>>());
-        let names = names.ok_or_else(|| {
-            refuse(
-                format!("the items of query '{query}' are {items}, expected a list of ids"),
-                "write {\"query\": [\"item\", ...], ...}",
-            )
-        })?;
-        let mut sorted: Vec<&String> = names.iter().collect();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|two| two[0] == two[1]) {
-            return Err(refuse(
-                format!("query '{query}' lists '{}' twice", twice[0]),
-                "list every item once",
-            ));
-        }
-        queries.push((query, names));
+    let mut judgments = Judgments::new(path);
+    let mut file = serde_json::Deserializer::from_slice(&text);
+    let read = Map(&mut judgments)
+        .deserialize(&mut file)
+        .and_then(|read| file.end().map(|()| read));
+    match read {
+        Ok(Ok(())) => Ok(judgments),
+        Ok(Err(twice)) => Err(twice),
+        Err(cause) => Err(Error::data(
+            path,
+            Place::Whole,
+            cause.to_string(),
+            "write {\"query\": [\"item\", ...], ...}",
+        )),
     }
-    Ok(Judgments {
-        file: path.into(),
-        queries,
-    })
+}
+
+/// The whole map; an item that is listed twice is an error of ours.
+struct Map<'a>(&'a mut Judgments);
+
+impl<'de> DeserializeSeed<'de> for Map<'_> {
+    type Value = Result<()>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Map<'_> {
+    type Value = Result<()>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map from each query to a list of ids")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(query) = map.next_key::<String>()? {
+            let items = map.next_value_seed(Items(self.0))?;
+            if let Err(twice) = self.0.add_interned(&query, items) {
+                return Ok(Err(twice));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// One query's items, as the numbers of their names.
+struct Items<'a>(&'a mut Judgments);
+
+impl<'de> DeserializeSeed<'de> for Items<'_> {
+    type Value = Vec<u32>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_> {
+    type Value = Vec<u32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of ids")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(Name(self.0))? {
+            items.push(item);
+        }
+        Ok(items)
+    }
+}
+
+/// One item, as the number of its name.
+struct Name<'a>(&'a mut Judgments);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = u32;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an id, a text or an integer")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<u32, E> {
+        Ok(self.0.intern(name))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u32, E> {
+        Ok(self.0.intern(&number.to_string()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u32, E> {
+        Ok(self.0.intern(&number.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -54,21 +133,35 @@ mod tests {
 
     #[test]
     fn ids_may_be_numbers_or_texts() {
-        let found = read(r#"{"205636": [633028, "634789"], "7": []}"#).unwrap();
-        let first = ("205636".to_owned(), vec!["633028".into(), "634789".into()]);
-        assert_eq!(found.queries, [first, ("7".to_owned(), Vec::new())]);
+        let found = read(r#"{"205636": [633028, "634789", -1], "7": []}"#).unwrap();
+        let lists: Vec<(&str, Vec<&str>)> = (found.queries())
+            .map(|(query, items)| (query, items.collect()))
+            .collect();
+        assert_eq!(
+            lists,
+            [("205636", vec!["633028", "634789", "-1"]), ("7", vec![])]
+        );
     }
 
     #[test]
     fn what_is_no_map_of_lists_is_refused() {
         let message = |text: &str| read(text).unwrap_err().to_string();
+        let list = message("[1, 2]");
         assert!(
-            message("[1, 2]").contains("map.json: "),
-            "{}",
-            message("[1]")
+            list.contains("map.json: ") && list.contains("a map from each query"),
+            "{list}"
         );
-        assert!(message(r#"{"a": 3}"#).contains("items of query 'a' are 3"));
-        assert!(message(r#"{"a": [1.5]}"#).contains("expected a list of ids"));
-        assert!(message(r#"{"a": [1, "1"]}"#).contains("query 'a' lists '1' twice"));
+        let number = message("{\n\"a\": 3}");
+        assert!(
+            number.contains("expected a list of ids at line 2"),
+            "{number}"
+        );
+        assert!(message(r#"{"a": [1.5]}"#).contains("expected an id, a text or an integer"));
+        let twice = message(r#"{"a": [1, "1"]}"#);
+        assert!(
+            twice.contains("map.json: query 'a' lists '1' twice"),
+            "{twice}"
+        );
+        assert!(message(r#"{"a": [1]} {}"#).contains("trailing characters"));
     }
 }

@@ -40,10 +40,11 @@ pub fn read_qrels(path: &Path) -> Result<Judgments> {
             queries[at].1.push(item.to_owned());
         }
     }
-    Ok(Judgments {
-        file: path.into(),
-        queries,
-    })
+    let mut judgments = Judgments::new(path);
+    for (query, items) in queries {
+        judgments.add(&query, items)?;
+    }
+    Ok(judgments)
 }
 
 /// Writes one direction's relevant pairs; relevant items outside the gallery have no name and are
@@ -101,14 +102,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("qrels");
         std::fs::write(&path, "a 0 x 0\na 0 y 2\n\nb 0 x 0\n").unwrap();
-        let found = read_qrels(&path).unwrap().queries;
-        assert_eq!(
-            found,
-            [
-                ("a".to_owned(), vec!["y".to_owned()]),
-                ("b".to_owned(), vec![])
-            ]
-        );
+        let judgments = read_qrels(&path).unwrap();
+        let found: Vec<(&str, Vec<&str>)> = (judgments.queries())
+            .map(|(query, items)| (query, items.collect()))
+            .collect();
+        assert_eq!(found, [("a", vec!["y"]), ("b", vec![])]);
         std::fs::write(&path, "a 0 x 1\na 0 y\n").unwrap();
         let error = read_qrels(&path).unwrap_err().to_string();
         assert!(

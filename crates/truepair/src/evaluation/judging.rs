@@ -25,7 +25,12 @@ pub(crate) struct JudgingArgs {
     relevance: Option<Vec<PathBuf>>,
 
     /// What to do with judged ids that the data does not have.
-    #[arg(long, value_name = "WHAT", default_value = "refuse", requires = "relevance")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "refuse",
+        requires = "relevance"
+    )]
     unknown_ids: Unknown,
 
     /// Labels of the images and of the captions (by default those of their images): integers [n]
@@ -43,7 +48,12 @@ pub(crate) struct JudgingArgs {
     classes: Option<u32>,
 
     /// What becomes of items without a label in the rankings.
-    #[arg(long, value_name = "WHAT", default_value = "remove", requires = "labels")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "remove",
+        requires = "labels"
+    )]
     unlabeled: WithoutLabel,
 }
 
@@ -152,8 +162,8 @@ impl JudgingArgs {
             let unknown = direct.unknown;
             if unknown.queries + unknown.items > 0 {
                 render::note(&format!(
-                    "of the judgments, {} and {} are not in the data",
-                    render::count(unknown.queries, &format!("{asked} query")).replace("querys", "queries"),
+                    "not in the data: {} of the judgments and {} of others",
+                    render::count(unknown.queries, &format!("asking {asked}")),
                     render::count(unknown.items, "relevant item"),
                 ));
             }
@@ -204,11 +214,17 @@ fn hash(files: &[PathBuf]) -> Result<String> {
         let bytes =
             std::fs::read(file).with_context(|| format!("{}: cannot read", file.display()))?;
         if bytes.is_empty() {
-            bail!("{}: is empty (give a file of judgments or labels)", file.display());
+            bail!(
+                "{}: is empty (give a file of judgments or labels)",
+                file.display()
+            );
         }
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(&bytes);
     }
     let digest = hash.finalize();
-    Ok(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }

@@ -66,12 +66,21 @@ impl ForeignArgs {
             Foreign::Scores(file) => {
                 let scores = ScoreMatrix(Features::open_npy(file)?.to_matrix()?);
                 let sizes = (scores.n_images(), scores.n_captions());
-                (Ranker::Scores(Box::new(scores)), None, self.numbered(sizes, data)?)
+                (
+                    Ranker::Scores(Box::new(scores)),
+                    None,
+                    self.numbered(sizes, data)?,
+                )
             }
             Foreign::Embeddings(files) => {
-                let (scorer, pairs) = self.embeddings(files, data, bars)?;
+                let (scorer, pairs) = self.embeddings(files, bars)?;
                 let sizes = (scorer.n_images(), scorer.n_captions());
-                (Ranker::Scores(Box::new(scorer)), Some(pairs), self.numbered(sizes, data)?)
+                let pairs = pairs.filter(|_| !self.pairs_are_named());
+                (
+                    Ranker::Scores(Box::new(scorer)),
+                    pairs,
+                    self.numbered(sizes, data)?,
+                )
             }
             Foreign::Lists(files) => {
                 let named = NamedLists::read(files)?;
@@ -95,7 +104,9 @@ impl ForeignArgs {
             images: names.0,
             captions: names.1,
             texts: data.and_then(|data| data.captions.clone()),
-            pictures: data.map(|data| data.image_files.clone()).unwrap_or_default(),
+            pictures: data
+                .map(|data| data.image_files.clone())
+                .unwrap_or_default(),
         })
     }
 
@@ -110,26 +121,23 @@ impl ForeignArgs {
     fn embeddings(
         &self,
         files: &[PathBuf],
-        data: Option<&Dataset>,
         bars: &mut Bars,
-    ) -> Result<(InnerProduct, Vec<Pair>)> {
+    ) -> Result<(InnerProduct, Option<Vec<Pair>>)> {
         let [images, captions] = files else {
             bail!("--embeddings takes two files")
         };
-        let by_id = self.pairs.as_ref().filter(|file| is_json(file));
         let options = ReadOptions {
-            pairs: self.pairs.clone().filter(|_| by_id.is_none()),
+            pairs: self.pairs.clone().filter(|_| !self.pairs_are_named()),
             ..ReadOptions::default()
         };
-        if data.is_none() && by_id.is_none() {
-            let dataset = dataset::open_embeddings(images, captions, &options)?;
-            crate::data::check_finite(&dataset, bars)?;
-            return Ok((frozen(&dataset)?, dataset.pairs));
-        }
-        bail!(
-            "--embeddings are paired by their rows (give --pairs as .csv, .tsv or .npy, and no \
-             --data)"
-        )
+        let dataset = dataset::open_embeddings(images, captions, &options)?;
+        crate::data::check_finite(&dataset, bars)?;
+        Ok((frozen(&dataset)?, Some(dataset.pairs)))
+    }
+
+    /// Whether the file of pairs speaks of ids, not of rows.
+    fn pairs_are_named(&self) -> bool {
+        self.pairs.as_deref().is_some_and(is_json)
     }
 
     /// Which captions belong to which images, where no data set says so.
@@ -157,7 +165,7 @@ impl ForeignArgs {
                      (add --pairs FILE, --data PATH or --relevance FILE)"
                 ),
             },
-            (None, Foreign::Scores(file) | Foreign::Embeddings([file, ..])) => {
+            (None, Foreign::Scores(file)) => {
                 let pairs = consecutive(sizes.0, sizes.1).with_context(|| {
                     format!(
                         "{}: {} captions (columns) cannot be shared evenly by {} images (rows) \
@@ -169,7 +177,7 @@ impl ForeignArgs {
                 })?;
                 Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
             }
-            (None, Foreign::Embeddings([])) => bail!("--embeddings takes two files"),
+            (None, Foreign::Embeddings(_)) => bail!("embeddings bring their pairs with them"),
         }
     }
 
@@ -180,7 +188,7 @@ impl ForeignArgs {
         judging: &JudgingArgs,
     ) -> Result<(Ids, Ids)> {
         if let Some([images, captions]) = self.ids.as_deref() {
-            return Ok((read_ids(images)?, read_ids(captions)?));
+            return Ok((Ids::read_all(images)?, Ids::read_all(captions)?));
         }
         if let Some(data) = data {
             let images = Ids::new(data.image_ids.clone())?;
@@ -196,17 +204,19 @@ impl ForeignArgs {
             None => judging.named()?,
         };
         let given = [paired.as_ref(), judged.as_ref()].into_iter().flatten();
-        let of_images = given.chain([&named.image_to_text]).map(|lists| (lists, false));
+        let of_images = given
+            .chain([&named.image_to_text])
+            .map(|lists| (lists, false));
         let all = of_images.chain([(&named.text_to_image, true)]);
         let (mut images, mut captions) = (Names::default(), Names::default());
         for (lists, captions_ask) in all {
-            for (query, items) in &lists.queries {
+            for (query, items) in lists.queries() {
                 let (asking, found) = match captions_ask {
                     true => (&mut captions, &mut images),
                     false => (&mut images, &mut captions),
                 };
                 asking.add(query);
-                items.iter().for_each(|item| found.add(item));
+                items.for_each(|item| found.add(item));
             }
         }
         Ok((Ids::new(images.order)?, Ids::new(captions.order)?))
@@ -261,11 +271,6 @@ impl NamedLists {
 
 fn is_json(file: &Path) -> bool {
     file.extension().is_some_and(|ending| ending == "json")
-}
-
-/// Ids whose number the file itself says.
-fn read_ids(file: &Path) -> Result<Ids> {
-    Ok(Ids::read_all(file)?)
 }
 
 fn check_data(data: Option<&Dataset>, sizes: (usize, usize)) -> Result<()> {

@@ -52,13 +52,15 @@ impl<'de> Visitor<'de> for Map<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        // The rest is read on, or the parser would report an error of its own.
+        let mut added = Ok(());
         while let Some(query) = map.next_key::<String>()? {
             let items = map.next_value_seed(Items(self.0))?;
-            if let Err(twice) = self.0.add_interned(&query, items) {
-                return Ok(Err(twice));
+            if added.is_ok() {
+                added = self.0.add_interned(&query, items);
             }
         }
-        Ok(Ok(()))
+        Ok(added)
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
             "{number}"
         );
         assert!(message(r#"{"a": [1.5]}"#).contains("expected an id, a text or an integer"));
-        let twice = message(r#"{"a": [1, "1"]}"#);
+        let twice = message(r#"{"a": [1, "1"], "b": [2]}"#);
         assert!(
             twice.contains("map.json: query 'a' lists '1' twice"),
             "{twice}"

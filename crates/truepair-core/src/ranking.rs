@@ -69,7 +69,28 @@ pub struct Ranks {
 /// If scores and relevance disagree about the number of images or captions, if no query has a
 /// relevant item, if a score is NaN or infinite (both indices are named), or if the scorer fails.
 pub fn ranks(scorer: &dyn Scorer, relevance: &Relevance, watch: &mut dyn Watch) -> Result<Ranks> {
-    let (images, captions) = counted(scorer, relevance, Wanted::Best, watch)?;
+    best_ranks(scorer, relevance, Wanted::Best, watch)
+}
+
+/// As [`ranks`], with ties counted for the model: what it would gain if every tie fell its way.
+///
+/// # Errors
+/// As [`ranks`].
+pub fn ranks_in_favor(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    watch: &mut dyn Watch,
+) -> Result<Ranks> {
+    best_ranks(scorer, relevance, Wanted::BestInFavor, watch)
+}
+
+fn best_ranks(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    wanted: Wanted,
+    watch: &mut dyn Watch,
+) -> Result<Ranks> {
+    let (images, captions) = counted(scorer, relevance, wanted, watch)?;
     let (image_to_text, text_to_image) = (images.best_ranks(), captions.best_ranks());
     Ok(Ranks {
         images_without_caption: (relevance.n_images() - image_to_text.len()) as u32,

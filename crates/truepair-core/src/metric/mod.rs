@@ -32,7 +32,7 @@ pub use r_precision::RPrecision;
 pub use rank::{MeanRank, MedianRank};
 pub use recall::Recall;
 pub use reciprocal_rank::ReciprocalRank;
-pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate};
+pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate, tie_gap};
 pub use rsum::RSum;
 pub use set_recall::SetRecall;
 
@@ -229,6 +229,10 @@ Ranks are 1-based. A relevant item stands behind every non-relevant item that sc
 high: ties count against the model, and a matcher that gives every pair the same score ranks last.
 Recall, the ranks and `mrr` look at a query's best relevant item, the others at all of them. Queries
 without a relevant item are left out and counted. Scores that are NaN or infinite are an error.
+
+`truepair eval --check-ties` also ranks with every tie in the model's favor and says how far a recall
+would rise; where that is more than 0.1 points, scores are saturated and the tie rule is part of the
+result.
 
 *Recall* has two forms. The image-text literature counts hits: `recall@k` is 1 as soon as one of an
 image's five captions is among the first k. `set-recall@k` is the share of the five that are. They

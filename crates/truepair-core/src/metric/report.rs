@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{METRICS, MeanRank, Measure, MedianRank, Metric, Protocol, RSum, Recall};
 use crate::error::{Error, Result};
-use crate::ranking::{Ranks, ranks};
+use crate::ranking::{Ranks, ranks, ranks_in_favor};
 use crate::relevance::Relevance;
 use crate::scores::{Direction, Scorer};
 use crate::watch::Watch;
@@ -60,19 +60,7 @@ pub fn evaluate(
     protocol: Protocol,
     watch: &mut dyn Watch,
 ) -> Result<Report> {
-    let folds = folds(relevance, protocol.folds)?;
-    let n_folds = folds.len() as u64;
-    let mut parts = Vec::with_capacity(folds.len());
-    if n_folds == 1 {
-        parts.push(ranks(scorer, relevance, watch)?);
-    } else {
-        for (fold, (images, captions)) in (1..).zip(folds) {
-            let known = relevance.part(&images, &captions);
-            let part = Part::new(scorer, images, captions);
-            parts.push(ranks(&part, &known, &mut ())?);
-            watch.advance("rank folds", fold, n_folds);
-        }
-    }
+    let parts = fold_ranks(scorer, relevance, protocol.folds, ranks, watch)?;
     let measured = Protocol::new(&*protocol.data, &*protocol.split, relevance);
     let protocol = Protocol {
         n_images: measured.n_images,
@@ -81,6 +69,59 @@ pub fn evaluate(
         ..protocol
     };
     Ok(Report::new(&parts, protocol))
+}
+
+/// How far the six recalls could rise if every tie fell the model's way: the largest difference of
+/// one of them, [0, 1]. Saturated scores tie; above a thousandth the tie rule is part of the result.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn tie_gap(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    folds: u32,
+    watch: &mut dyn Watch,
+) -> Result<f64> {
+    let recalls = |parts: &[Ranks]| {
+        let report = Report::new(parts, Protocol::new("", "", relevance));
+        let (i2t, t2i) = (report.image_to_text, report.text_to_image);
+        let of = |side: Retrieval| [side.recall1, side.recall5, side.recall10];
+        [of(i2t), of(t2i)].concat()
+    };
+    let against = recalls(&fold_ranks(scorer, relevance, folds, ranks, watch)?);
+    let in_favor = recalls(&fold_ranks(
+        scorer,
+        relevance,
+        folds,
+        ranks_in_favor,
+        watch,
+    )?);
+    let gaps = in_favor.iter().zip(&against).map(|(a, b)| a - b);
+    Ok(gaps.fold(0.0, f64::max))
+}
+
+/// How the items of a whole score matrix are ranked.
+type Rank = fn(&dyn Scorer, &Relevance, &mut dyn Watch) -> Result<Ranks>;
+
+fn fold_ranks(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    n_folds: u32,
+    rank: Rank,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Ranks>> {
+    let folds = folds(relevance, n_folds)?;
+    if n_folds == 1 {
+        return Ok(vec![rank(scorer, relevance, watch)?]);
+    }
+    let mut parts = Vec::with_capacity(folds.len());
+    for (fold, (images, captions)) in (1..).zip(folds) {
+        let known = relevance.part(&images, &captions);
+        let part = Part::new(scorer, images, captions);
+        parts.push(rank(&part, &known, &mut ())?);
+        watch.advance("rank folds", fold, n_folds.into());
+    }
+    Ok(parts)
 }
 
 /// Some images and captions of a split.
@@ -348,6 +389,14 @@ mod tests {
             ),
             (20, 100)
         );
+    }
+
+    #[test]
+    fn saturated_scores_leave_a_gap_and_distinct_ones_none() {
+        let relevance = five_each(20);
+        assert_eq!(tie_gap(&scores(20), &relevance, 4, &mut ()).unwrap(), 0.0);
+        let saturated = ScoreMatrix(Matrix::new(vec![1.0; 20 * 100], 100));
+        assert_eq!(tie_gap(&saturated, &relevance, 1, &mut ()).unwrap(), 1.0);
     }
 
     #[test]

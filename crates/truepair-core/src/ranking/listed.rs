@@ -1,6 +1,6 @@
 //! Ranked lists that another program made: taken in their order, never sorted again.
 
-use std::collections::HashMap;
+use rayon::prelude::*;
 
 use super::placed::{Level, Placed};
 use super::sorted::Answers;
@@ -22,8 +22,10 @@ pub struct List {
 pub struct RankedLists {
     n_images: usize,
     n_captions: usize,
-    image_to_text: HashMap<u32, Vec<u32>>,
-    text_to_image: HashMap<u32, Vec<u32>>,
+    /// Per image.
+    image_to_text: Vec<Option<Vec<u32>>>,
+    /// Per caption.
+    text_to_image: Vec<Option<Vec<u32>>>,
 }
 
 impl RankedLists {
@@ -57,7 +59,7 @@ impl RankedLists {
 
     /// The list of a query.
     pub fn list(&self, direction: Direction, query: u32) -> Option<&[u32]> {
-        self.side(direction).get(&query).map(Vec::as_slice)
+        self.side(direction).get(query as usize)?.as_deref()
     }
 
     /// The lists of `images` and `captions` alone, renumbered in the order given; other items fall
@@ -66,12 +68,12 @@ impl RankedLists {
         Self {
             n_images: images.len(),
             n_captions: captions.len(),
-            image_to_text: part(&self.image_to_text, images, captions),
-            text_to_image: part(&self.text_to_image, captions, images),
+            image_to_text: part(&self.image_to_text, images, captions, self.n_captions),
+            text_to_image: part(&self.text_to_image, captions, images, self.n_images),
         }
     }
 
-    fn side(&self, direction: Direction) -> &HashMap<u32, Vec<u32>> {
+    fn side(&self, direction: Direction) -> &[Option<Vec<u32>>] {
         match direction {
             Direction::ImageToText => &self.image_to_text,
             Direction::TextToImage => &self.text_to_image,
@@ -83,10 +85,10 @@ impl RankedLists {
     /// # Errors
     /// If sizes differ, or a query with a relevant item has no list; the first one and their number
     /// are named.
-    pub fn placements<T>(
+    pub fn placements<T: Send>(
         &self,
         relevance: &Relevance,
-        worth: impl Fn(&Placed<'_>) -> T,
+        worth: impl Fn(&Placed<'_>) -> T + Sync,
     ) -> Result<[Answers<T>; 2]> {
         self.check_sizes(relevance.n_images(), relevance.n_captions())?;
         let of = |direction| {
@@ -98,11 +100,11 @@ impl RankedLists {
             self.each(direction, |query, list| {
                 let (relevant, n_absent) = judged(query)?;
                 let Some(items) = list else { return Some(None) };
-                let ranks: Vec<u32> = (1u32..)
-                    .zip(items)
-                    .filter(|(_, item)| relevant.binary_search(item).is_ok())
-                    .map(|(rank, _)| rank)
-                    .collect();
+                let found = (1u32..).zip(items);
+                let found = found.filter(|(_, item)| relevant.binary_search(item).is_ok());
+                // Behind the last relevant item there is nothing to look for.
+                let ranks = found.take(relevant.len()).map(|(rank, _)| rank);
+                let ranks: Vec<u32> = ranks.collect();
                 let level = Level {
                     ranks: &ranks,
                     n_relevant: relevant.len() as u32 + n_absent,
@@ -123,10 +125,10 @@ impl RankedLists {
     ///
     /// # Errors
     /// As [`placements`](Self::placements).
-    pub fn placements_by_labels<T>(
+    pub fn placements_by_labels<T: Send>(
         &self,
         labels: &LabelRelevance,
-        worth: impl Fn(&Placed<'_>) -> T,
+        worth: impl Fn(&Placed<'_>) -> T + Sync,
     ) -> Result<[Answers<T>; 2]> {
         self.check_sizes(labels.n_images(), labels.n_captions())?;
         let of = |direction| {
@@ -200,10 +202,10 @@ impl RankedLists {
 
     /// Asks every query: `look` gives nothing for one that is not judged, and `Some(None)` for one
     /// that is and has no list.
-    fn each<T>(
+    fn each<T: Send>(
         &self,
         direction: Direction,
-        look: impl Fn(u32, Option<&[u32]>) -> Option<Option<T>>,
+        look: impl Fn(u32, Option<&[u32]>) -> Option<Option<T>> + Sync,
     ) -> Result<Answers<T>> {
         let n_queries = match direction {
             Direction::ImageToText => self.n_images,
@@ -214,8 +216,12 @@ impl RankedLists {
             n_excluded: 0,
         };
         let mut missing = Vec::new();
-        for query in 0..n_queries as u32 {
-            match look(query, self.list(direction, query)) {
+        let queries = (0..n_queries as u32).into_par_iter();
+        let found: Vec<Option<Option<T>>> = queries
+            .map(|query| look(query, self.list(direction, query)))
+            .collect();
+        for (query, found) in (0..).zip(found) {
+            match found {
                 None => answers.n_excluded += 1,
                 Some(None) => missing.push(query),
                 Some(Some(worth)) => answers.queries.push((query, worth)),
@@ -240,13 +246,9 @@ impl RankedLists {
     }
 }
 
-fn by_query(
-    lists: Vec<List>,
-    n_queries: usize,
-    n_gallery: usize,
-) -> Result<HashMap<u32, Vec<u32>>> {
+fn by_query(lists: Vec<List>, n_queries: usize, n_gallery: usize) -> Result<Vec<Option<Vec<u32>>>> {
     let mut seen = vec![u32::MAX; n_gallery];
-    let mut found = HashMap::with_capacity(lists.len());
+    let mut found = vec![None; n_queries];
     for (at, list) in lists.into_iter().enumerate() {
         let query = list.query;
         let refuse = |problem: String| {
@@ -255,11 +257,6 @@ fn by_query(
                 "list every item of the gallery at most once",
             ))
         };
-        if query as usize >= n_queries {
-            return refuse(format!(
-                "there is a list of query {query}, and {n_queries} queries"
-            ));
-        }
         for &item in &list.items {
             match seen.get_mut(item as usize) {
                 None => {
@@ -271,26 +268,37 @@ fn by_query(
                 Some(last) => *last = at as u32,
             }
         }
-        if found.insert(query, list.items).is_some() {
-            return refuse(format!("query {query} has two lists"));
+        match found.get_mut(query as usize) {
+            None => {
+                return refuse(format!(
+                    "there is a list of query {query}, and {n_queries} queries"
+                ));
+            }
+            Some(Some(_)) => return refuse(format!("query {query} has two lists")),
+            Some(place) => *place = Some(list.items),
         }
     }
     Ok(found)
 }
 
-fn part(lists: &HashMap<u32, Vec<u32>>, queries: &[u32], items: &[u32]) -> HashMap<u32, Vec<u32>> {
-    let new_item: HashMap<u32, u32> = items.iter().copied().zip(0..).collect();
-    let kept = |old: &u32| {
-        let list = lists.get(old)?;
-        Some(
-            list.iter()
-                .filter_map(|item| new_item.get(item).copied())
-                .collect(),
-        )
+/// The lists of `queries` with only the given of `n_items` items, renumbered.
+fn part(
+    lists: &[Option<Vec<u32>>],
+    queries: &[u32],
+    items: &[u32],
+    n_items: usize,
+) -> Vec<Option<Vec<u32>>> {
+    let mut new_item = vec![u32::MAX; n_items];
+    for (new, &old) in (0..).zip(items) {
+        new_item[old as usize] = new;
+    }
+    let kept = |list: &Vec<u32>| -> Vec<u32> {
+        let items = list.iter().map(|&item| new_item[item as usize]);
+        items.filter(|&item| item != u32::MAX).collect()
     };
-    let renumbered = (0u32..).zip(queries);
-    renumbered
-        .filter_map(|(new, old)| Some((new, kept(old)?)))
+    let queries = queries.par_iter();
+    queries
+        .map(|&old| lists[old as usize].as_ref().map(kept))
         .collect()
 }
 

@@ -249,6 +249,14 @@ impl Sorter {
         let mut n_before = 0;
         let mut tied_levels = Vec::new();
         for tied in self.keys.chunk_by(|a, b| a.0 == b.0) {
+            if let &[(_, item)] = tied {
+                n_before += 1;
+                if let Some(level) = labels.level(direction, query, item) {
+                    let ranks = self.ranks[level..].iter_mut();
+                    ranks.for_each(|ranks| ranks.push(n_before as u32));
+                }
+                continue;
+            }
             tied_levels.clear();
             let levels = tied
                 .iter()

@@ -92,6 +92,29 @@ fn constant_scores_rank_last() {
     assert_eq!(ranks.text_to_image, [4; 20]);
 }
 
+/// A row of scores .5, .5, .1 whose first item is relevant, and the definition on coarse scores.
+#[test]
+fn ties_in_favor_stand_behind_the_relevant_item() {
+    let row = ScoreMatrix(Matrix::new(vec![0.5, 0.5, 0.1], 3));
+    let first = relevance(1, 3, &[(0, 0)]);
+    assert_eq!(ranks(&row, &first, &mut ()).unwrap().image_to_text, [2]);
+    assert_eq!(
+        ranks_in_favor(&row, &first, &mut ()).unwrap().image_to_text,
+        [1]
+    );
+    let scores = coarse(40, 200, 12.0);
+    let found = ranks_in_favor(&ScoreMatrix(scores.clone()), &five_each(40), &mut ()).unwrap();
+    for (image, &rank) in found.image_to_text.iter().enumerate() {
+        let row = scores.row(image);
+        let best = row[5 * image..5 * image + 5]
+            .iter()
+            .copied()
+            .fold(0.0, f32::max);
+        let before = row.iter().filter(|&&score| score > best).count();
+        assert_eq!(rank as usize, before + 1);
+    }
+}
+
 #[test]
 fn the_transposed_matrix_swaps_the_directions() {
     let scores = random(30, 150, 5);

@@ -9,6 +9,8 @@ use crate::scores::Direction;
 pub(super) enum Wanted {
     /// The best one alone.
     Best,
+    /// The best one alone, with equal scores of others behind it.
+    BestInFavor,
     /// Every one.
     All,
 }
@@ -56,12 +58,13 @@ impl Thresholds {
     /// The scores to count for a query, one per counted slot.
     pub(super) fn of(&self, query: u32) -> impl Iterator<Item = f32> {
         let scores = &self.scores[self.slots(query)];
-        let best = (self.wanted == Wanted::Best && !scores.is_empty()).then(|| best(scores));
-        let all = match self.wanted {
-            Wanted::Best => &[],
-            Wanted::All => scores,
+        let (first, all) = match self.wanted {
+            Wanted::All => (None, scores),
+            Wanted::Best => (Some(best(scores)), &scores[..0]),
+            Wanted::BestInFavor => (Some(best(scores).next_up()), &scores[..0]),
         };
-        best.into_iter().chain(all.iter().copied())
+        let first = first.filter(|_| !scores.is_empty());
+        first.into_iter().chain(all.iter().copied())
     }
 
     /// Adds to the counts of a query, one number per counted slot.
@@ -78,8 +81,8 @@ impl Thresholds {
             let scores = &self.scores[self.slots(query)];
             let count = self.counts[self.slots(query)].first()?;
             // Relevant items with the best score stand before none of each other.
-            let best = best(scores);
-            let own = scores.iter().filter(|&&score| score >= best).count();
+            let counted = self.of(query).next()?;
+            let own = scores.iter().filter(|&&score| score >= counted).count();
             Some(count - own as u32 + 1)
         });
         ranks.collect()

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use truepair_core::dataset::{Dataset, ReadOptions};
-use truepair_core::metric::{Figure, FigureDifference, Interval, Measured, Protocol, measure};
+use truepair_core::metric::{
+    Figure, FigureDifference, Interval, Measured, Protocol, measure, tie_gap,
+};
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
 
@@ -14,7 +16,7 @@ use super::Outcome;
 use crate::accelerator;
 use crate::evaluation::outcome::{Evaluation, Stored};
 use crate::evaluation::{
-    Foreign, ForeignArgs, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
+    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
     render_page, write_parquet,
 };
 use crate::progress::Bars;
@@ -85,6 +87,10 @@ pub(crate) struct EvalArgs {
     /// Write a row per query with the worth of each in every metric.
     #[arg(long, value_name = "FILE.parquet")]
     per_query: Option<PathBuf>,
+
+    /// Also rank with every tie in the model's favor, and say how far a recall would rise.
+    #[arg(long, conflicts_with_all = ["labels", "ranked"])]
+    check_ties: bool,
 
     #[command(flatten)]
     foreign: ForeignArgs,
@@ -235,6 +241,7 @@ fn evaluate(
     let source = subject.source();
     let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
     let compared = args.compared(&measured)?;
+    let tie_gap = args.tie_gap(&subject, &judged, bars)?;
     let mut staged = Vec::new();
     if let Some(file) = &args.per_query {
         let table = Staged::write(file, |out| write_parquet(out, &measured, &subject))?;
@@ -252,9 +259,11 @@ fn evaluate(
         .into_iter()
         .map(Staged::publish)
         .collect::<Result<Vec<_>>>()?;
-    let evaluation = Evaluation::new(&measured, &figures, compared.differences(), files);
+    let differences = compared.differences();
+    let evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
     form.print(&evaluation, || {
         let mut text = render::evaluation_text(&measured, &figures);
+        text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
         match &compared {
             Compared::Nothing => {}
             Compared::Result(rows) => text += &format!("\n{}", render::comparison(rows)),
@@ -295,6 +304,26 @@ impl EvalArgs {
         let n_resamples = self.resamples.max(1) as usize;
         let differences = measured.differences(&other, n_resamples, Seed(self.seed))?;
         Ok(Compared::Queries(differences))
+    }
+
+    /// How far a recall would rise if every tie fell the model's way, when that was asked.
+    fn tie_gap(
+        &self,
+        subject: &Subject<'_>,
+        judged: &Judged,
+        bars: &mut Bars,
+    ) -> Result<Option<f64>> {
+        let (true, Judged::Lists(relevance), Ranker::Scores(scorer)) =
+            (self.check_ties, judged, &subject.ranker)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(tie_gap(
+            scorer.as_ref(),
+            relevance,
+            subject.protocol.folds,
+            bars,
+        )?))
     }
 
     fn figures(&self, measured: &Measured) -> Vec<(Figure, Option<Interval>)> {

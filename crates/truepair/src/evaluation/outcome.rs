@@ -10,7 +10,7 @@ use truepair_core::metric::{
 };
 use truepair_core::scores::Direction;
 
-use crate::render::{Retrieval, direction_text, fraction, in_print};
+use crate::render::{Retrieval, direction_text, fraction, in_print, percent};
 
 /// What is printed; shares in percent.
 #[derive(Debug, Serialize)]
@@ -26,6 +26,9 @@ pub(crate) struct Evaluation {
     unmeasured: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<Vec<DifferenceRecord>>,
+    /// How far a recall would rise with every tie in the model's favor, in points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tie_gap: Option<f64>,
     /// Files that were written.
     files: Vec<PathBuf>,
 }
@@ -65,6 +68,7 @@ impl Evaluation {
         measured: &Measured,
         figures: &[(Figure, Option<Interval>)],
         differences: Option<&[FigureDifference]>,
+        tie_gap: Option<f64>,
         files: Vec<PathBuf>,
     ) -> Self {
         let report = measured.report();
@@ -91,6 +95,7 @@ impl Evaluation {
                 })
                 .collect(),
             compared: differences.map(|all| all.iter().map(DifferenceRecord::of).collect()),
+            tie_gap: tie_gap.map(percent),
             files,
         }
     }

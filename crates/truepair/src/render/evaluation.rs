@@ -76,6 +76,17 @@ fn queries_text(measured: &Measured) -> String {
     ])
 }
 
+/// How far ties matter; `gap` is a share of queries.
+pub(crate) fn tie_gap_text(gap: f64) -> String {
+    let points = super::percent(gap);
+    match points > 0.1 {
+        true => format!(
+            "scores are saturated: with every tie in its favor a recall would rise by {points:.1} points\n"
+        ),
+        false => format!("ties move no recall by more than {points:.2} points\n"),
+    }
+}
+
 /// What the first evaluation has over the second, figure by figure.
 pub(crate) fn differences_text(differences: &[FigureDifference]) -> String {
     let mut rows = vec![

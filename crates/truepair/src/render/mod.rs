@@ -4,7 +4,7 @@
 mod evaluation;
 mod retrieval;
 
-pub(crate) use evaluation::{differences_text, evaluation_text};
+pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
 pub(crate) use retrieval::{
     Retrieval, comparison, direction_text, epoch_text, in_print, report_text,
 };

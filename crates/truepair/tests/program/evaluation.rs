@@ -76,6 +76,28 @@ fn every_figure_has_an_interval_around_it() {
 }
 
 #[test]
+fn saturated_scores_are_told() {
+    let home = home();
+    let distinct = eval(home.path(), &["--scores", "s.npy", "--check-ties"]);
+    assert!(
+        distinct
+            .out
+            .contains("ties move no recall by more than 0.00 points"),
+        "{}",
+        distinct.out
+    );
+    files::rows(&home.path().join("flat.npy"), &[1.0; N_IMAGES * DIM]);
+    let flat = ["--scores", "flat.npy", "--check-ties"];
+    assert!(
+        eval(home.path(), &flat)
+            .out
+            .contains("scores are saturated")
+    );
+    let gap = eval(home.path(), &[&flat[..], &["--json"]].concat()).json();
+    assert_eq!(gap["tie_gap"], 100.0);
+}
+
+#[test]
 fn exported_runs_and_qrels_give_the_same_figures_again() {
     let home = home();
     let export = [

@@ -65,8 +65,8 @@ pub(crate) enum Command {
     Train(Box<command::train::TrainArgs>),
     /// Train and measure a grid of methods, noise and seeds, and set them side by side.
     Compare(Box<command::compare::CompareArgs>),
-    /// Measure retrieval of a run, a score matrix or embeddings.
-    Eval(command::eval::EvalArgs),
+    /// Measure retrieval of a run, a score matrix, embeddings or ranked lists.
+    Eval(Box<command::eval::EvalArgs>),
     /// Make a run directory of a published PyTorch checkpoint.
     Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.

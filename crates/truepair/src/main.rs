@@ -11,6 +11,7 @@ mod compare;
 mod config;
 mod data;
 mod drop_rule;
+mod evaluation;
 mod interrupt;
 mod output;
 mod progress;

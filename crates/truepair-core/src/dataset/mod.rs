@@ -33,6 +33,7 @@ pub use features::Features;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
+pub(crate) use lines::read_lines;
 pub use options::{CaptionFeatures, OnEmpty, ReadOptions};
 
 use crate::error::{Error, Place, Result};

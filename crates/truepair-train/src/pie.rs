@@ -48,6 +48,10 @@ impl LocalAttention {
     /// What every head sees of `[n, r, f]`, of which the mask `[n, r]` says which vectors are there.
     pub fn forward(&self, x: &Tensor<3>, mask: Option<&Tensor<2>>) -> Tensor<3> {
         let [n, r, f] = x.dims();
+        if r == 1 && mask.is_none() {
+            // Every head sees the one vector that there is, whatever it attends to.
+            return x.clone().repeat_dim(1, self.second.dims()[0]);
+        }
         let rows = x.clone().reshape([n * r, f]);
         let hidden = tanh(inner_products(rows, self.first.val(), self.precision));
         let scores = inner_products(hidden, self.second.val(), self.precision);

@@ -4,19 +4,23 @@
 //! are settled before ([`crate::ranking`]). Recalls are fractions; only what prints them for
 //! people multiplies by 100.
 
+mod match_calibration;
 mod paired;
 mod protocol;
 mod rank;
 mod recall;
 mod report;
 mod rsum;
+mod uncertainty;
 
+pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};
 pub use paired::{Difference, QueryUnits, rsum_difference};
 pub use protocol::{CaptionsPerImage, Protocol, Ties, TrainingNoise};
 pub use rank::{MeanRank, MedianRank};
 pub use recall::Recall;
 pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate};
 pub use rsum::RSum;
+pub use uncertainty::{ByUncertainty, Correlation, Tenth, UncertainQueries, by_uncertainty};
 
 use crate::ranking::Ranks;
 use crate::scores::Direction;

@@ -158,7 +158,10 @@ mod tests {
                     let error = (f64::from(*loss) - expected).abs();
                     assert!(error < 1e-5 * expected.max(1.0), "{loss} {expected}");
                 }
-                check_gradient(&s, |x| objective.pair_loss(x));
+                // Which entries are pseudo-positives can change within a finite difference.
+                if pseudo == 0.0 {
+                    check_gradient(&s, |x| objective.pair_loss(x));
+                }
                 check_permutation(&s, |x| objective.pair_loss(x));
             }
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AdamConfig, Moments};
 use crate::kernel::AdamStep;
+use crate::kernel::vector::{dot, wide};
 
 /// Settings of AdamP.
 ///
@@ -114,7 +115,7 @@ impl Sums {
 
 /// One row of every buffer.
 struct Row<'a> {
-    weights: &'a mut [f32],
+    weights: &'a [f32],
     gradient: &'a [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
@@ -123,30 +124,24 @@ struct Row<'a> {
 
 impl Row<'_> {
     /// Moves the moments, sets the unprojected step and sums up.
+    #[inline(always)]
     fn moments(self, step: AdamStep, nesterov: bool) -> Sums {
-        let mut sums = Sums::default();
+        let ahead = if nesterov { step.beta1 } else { 1.0 };
         let state = self.first.iter_mut().zip(self.second);
-        let places = self
-            .weights
-            .iter()
-            .zip(self.gradient)
-            .zip(state.zip(self.step));
-        for ((w, g), ((m, v), p)) in places {
+        for ((g, p), (m, v)) in self.gradient.iter().zip(&mut *self.step).zip(state) {
             let g = g * step.scale;
             *m = step.beta1 * *m + (1.0 - step.beta1) * g;
             *v = step.beta2 * *v + (1.0 - step.beta2) * g * g;
-            let ahead = match nesterov {
-                true => step.beta1 * *m + (1.0 - step.beta1) * g,
-                false => *m,
-            };
-            *p = ahead / ((*v * step.inverse_second).sqrt() + step.epsilon);
-            let (w, g, p) = (f64::from(*w), f64::from(g), f64::from(*p));
-            sums.gradient_weight += g * w;
-            sums.gradient += g * g;
-            sums.weight += w * w;
-            sums.step_weight += p * w;
+            let next = ahead * *m + (1.0 - ahead) * g;
+            *p = next / ((*v * step.inverse_second).sqrt() + step.epsilon);
         }
-        sums
+        let scale = f64::from(step.scale);
+        Sums {
+            gradient_weight: scale * f64::from(dot(self.gradient, self.weights)),
+            gradient: scale * scale * f64::from(dot(self.gradient, self.gradient)),
+            weight: f64::from(dot(self.weights, self.weights)),
+            step_weight: f64::from(dot(self.step, self.weights)),
+        }
     }
 }
 
@@ -163,7 +158,7 @@ impl Projection {
         let n_rows = if shape.len() > 1 { shape[0] } else { 1 };
         let width = (weights.len() / n_rows.max(1)).max(1);
         let mut steps = vec![0.0; weights.len()];
-        let sums: Vec<Sums> = (weights.par_chunks_mut(width))
+        let sums: Vec<Sums> = (weights.par_chunks(width))
             .zip(gradient.par_chunks(width))
             .zip(moments.first.par_chunks_mut(width))
             .zip(moments.second.par_chunks_mut(width))
@@ -176,7 +171,10 @@ impl Projection {
                     second,
                     step: out,
                 };
-                row.moments(step, self.nesterov)
+                wide(
+                    #[inline(always)]
+                    || row.moments(step, self.nesterov),
+                )
             })
             .collect();
         let along = self.along(&sums, width, shape.len(), f64::from(step.epsilon));
@@ -188,9 +186,14 @@ impl Projection {
             .zip(steps.par_chunks(width))
             .for_each(|((row, weights), steps)| {
                 let along = along.as_ref().map_or(0.0, |along| along[row] as f32);
-                for (w, p) in weights.iter_mut().zip(steps) {
-                    *w = shrink * *w - step.rate * (p - along * *w);
-                }
+                wide(
+                    #[inline(always)]
+                    || {
+                        for (w, p) in weights.iter_mut().zip(steps) {
+                            *w = shrink * *w - step.rate * (p - along * *w);
+                        }
+                    },
+                );
             });
     }
 

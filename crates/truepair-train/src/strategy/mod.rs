@@ -412,11 +412,22 @@ impl StrategyConfig {
         }
     }
 
+    /// Whether the method can read the scores of a similarity, by its name.
+    pub fn takes(&self, similarity: &str) -> bool {
+        match self {
+            Self::Hib(_) | Self::Pcme(_) | Self::PcmePlus(_) => {
+                let mut all = SimilarityConfig::all().into_iter();
+                all.any(|(name, _, config)| name == similarity && config.gives_log_odds())
+            }
+            Self::Pvse(_) => similarity == self.similarity().name(),
+            _ => true,
+        }
+    }
+
     /// # Errors
     /// If the method reads what the matcher does not give.
     pub(crate) fn check_matcher(&self, matcher: &MatcherConfig) -> Result<()> {
-        let log_odds = matches!(self, Self::Hib(_) | Self::Pcme(_) | Self::PcmePlus(_));
-        if log_odds && !matcher.similarity.gives_log_odds() {
+        if !matches!(self, Self::Pvse(_)) && !self.takes(matcher.similarity.name()) {
             return Err(truepair_core::Error::argument(
                 format!(
                     "strategy `{}` reads scores as log odds of a match, similarity `{}` gives others",

@@ -29,7 +29,8 @@ fn check<const D: usize>(golden: &Golden, case: &str, config: AdamPConfig) {
         ("exp_avg_sq", &moments[0].second),
     ] {
         let key = format!("out.{case}.{name}");
-        assert_close(&key, found, &golden.floats(&key), 1e-5, 1e-7);
+        // 1 − β₂ in single precision is off by 1e-5 of itself.
+        assert_close(&key, found, &golden.floats(&key), 3e-5, 1e-7);
     }
 }
 

@@ -10,6 +10,7 @@ use truepair_core::metric::{Protocol, Report, evaluate};
 use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::scores::{ScoreMatrix, Scorer};
+use truepair_train::similarity::GaussianMeasure;
 
 use super::Outcome;
 use crate::accelerator;
@@ -17,6 +18,7 @@ use crate::audit::frozen;
 use crate::progress::Bars;
 use crate::render::{self, Form, Retrieval};
 use crate::run_folder;
+use crate::uncertainty::{self, SelfKnowledge};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +32,8 @@ Examples:
       Pairs from a file, and the mean over five folds of the images.
   truepair eval --scores scores.npy --json > mine.json
       A matrix [images, captions] that another program computed; larger is more similar.
+  truepair eval runs/pcme --distance wasserstein
+      Gaussian embeddings, ranked by another distance than the run was trained with.
   truepair eval runs/rcl --compare-with mine.json
       Side by side; refused when the two were not measured in the same way.";
 
@@ -65,6 +69,13 @@ pub(crate) struct EvalArgs {
     )]
     name: String,
 
+    /// Rank a run's Gaussian embeddings by this measure instead of its own score: `mean`,
+    /// `expected-square`, `expected-likelihood`, `kullback-leibler`, `jeffreys`, `bhattacharyya`,
+    /// `wasserstein`, `inclusion`; `kullback-leibler-released` and `inclusion-released` are what
+    /// published code computes under those names.
+    #[arg(long, value_name = "MEASURE", requires = "run", value_parser = measure_named)]
+    distance: Option<GaussianMeasure>,
+
     /// An earlier result (`--json` of eval or train) to set beside this one.
     #[arg(long, value_name = "FILE")]
     compare_with: Option<PathBuf>,
@@ -93,18 +104,28 @@ struct Evaluation {
     #[serde(flatten)]
     retrieval: Retrieval,
     protocol: Protocol,
+    /// For runs whose embeddings are Gaussians.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uncertainty: Option<SelfKnowledge>,
+    /// The measure that was ranked by, where it is not the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    distance: Option<GaussianMeasure>,
+}
+
+fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
 pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     let mut bars = Bars::new();
-    let report = match &args.subject {
+    let (report, uncertainty) = match &args.subject {
         Subject {
             scores: Some(file), ..
-        } => of_scores(file, args, &mut bars)?,
+        } => (of_scores(file, args, &mut bars)?, None),
         Subject {
             embeddings: Some(files),
             ..
-        } => of_embeddings(files, args, &mut bars)?,
+        } => (of_embeddings(files, args, &mut bars)?, None),
         Subject {
             run: Some(folder), ..
         } => of_run(folder, args, &mut bars)?,
@@ -119,16 +140,18 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
         unit: "percent".to_owned(),
         retrieval: Retrieval::of(&report),
         protocol: report.protocol.clone(),
+        uncertainty,
+        distance: args.distance,
     };
-    form.print(&evaluation, || match &compared {
-        Some(compared) => {
-            format!(
-                "{}\n{}",
-                render::report_text(&report),
-                render::comparison(compared)
-            )
+    form.print(&evaluation, || {
+        let mut text = render::report_text(&report);
+        if let Some(known) = &evaluation.uncertainty {
+            text.push_str(&uncertainty::text(known));
         }
-        None => render::report_text(&report),
+        if let Some(compared) = &compared {
+            text.push_str(&format!("\n{}", render::comparison(compared)));
+        }
+        text
     })?;
     Ok(Outcome::Success)
 }
@@ -175,16 +198,21 @@ fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<
     measure(&scorer, &dataset.pairs, args, bars)
 }
 
-fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
+fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<(Report, Option<SelfKnowledge>)> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
-    let trained = truepair_train::load(run, accelerator::chosen())?;
+    let mut trained = truepair_train::load(run, accelerator::chosen())?;
+    if let Some(distance) = args.distance {
+        trained = trained.measured_by(distance)?;
+    }
     let options = ReadOptions {
         split: args.split.clone(),
         ..read
     };
     let dataset = crate::data::open(&data, &options, bars)?;
     let noise = run_folder::training_noise(run)?;
-    run_folder::measure(&trained, &dataset, noise, args.folds, bars)
+    let report = run_folder::measure(&trained, &dataset, noise, args.folds, bars)?;
+    let known = uncertainty::measure(&trained, &dataset, bars)?;
+    Ok((report, known))
 }
 
 fn measure(

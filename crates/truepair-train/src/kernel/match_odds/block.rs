@@ -22,6 +22,15 @@ pub(super) struct Sums {
     pub(super) by_shift: f64,
 }
 
+/// Sums of one image's slopes.
+struct ImageSlopes {
+    /// Over columns, one a draw of the image.
+    rows: Vec<f32>,
+    /// Over rows, one a draw of a caption.
+    columns: Vec<f32>,
+    sums: Sums,
+}
+
 /// Squared length of every row of `d` numbers.
 pub(super) fn squares(rows: &[f32], d: usize) -> Vec<f32> {
     let mut out = vec![0.0; rows.len() / d];
@@ -178,34 +187,28 @@ impl Block {
         sums: &mut Sums,
     ) -> Vec<f32> {
         let width = self.width();
-        let parts: Vec<(Vec<f32>, Vec<f32>, [f64; 2])> = (distances
-            .par_chunks_mut((self.j * width).max(1)))
-        .zip(upstream.par_chunks(self.m.max(1)))
-        .map(|(distances, upstream)| {
-            wide(
-                #[inline(always)]
-                || self.image_slopes(distances, upstream),
-            )
-        })
-        .collect();
+        let parts: Vec<ImageSlopes> = (distances.par_chunks_mut((self.j * width).max(1)))
+            .zip(upstream.par_chunks(self.m.max(1)))
+            .map(|(distances, upstream)| {
+                wide(
+                    #[inline(always)]
+                    || self.image_slopes(distances, upstream),
+                )
+            })
+            .collect();
         let mut rows = Vec::with_capacity(parts.len() * self.j);
-        for (image_rows, image_columns, [by_scale, by_shift]) in parts {
-            rows.extend(image_rows);
-            add(columns, &image_columns);
-            sums.by_scale += by_scale;
-            sums.by_shift += by_shift;
+        for part in parts {
+            rows.extend(part.rows);
+            add(columns, &part.columns);
+            sums.by_scale += part.sums.by_scale;
+            sums.by_shift += part.sums.by_shift;
         }
         rows
     }
 
-    /// One image's part of [`slopes`](Self::slopes): sums over columns, over rows, and by scale and
-    /// shift.
+    /// One image's part of [`slopes`](Self::slopes).
     #[inline(always)]
-    fn image_slopes(
-        &self,
-        distances: &mut [f32],
-        upstream: &[f32],
-    ) -> (Vec<f32>, Vec<f32>, [f64; 2]) {
+    fn image_slopes(&self, distances: &mut [f32], upstream: &[f32]) -> ImageSlopes {
         let (width, logit) = (self.width(), self.logit());
         let odds = self.odds(distances);
         let spread = |sums: &[f32]| {
@@ -221,7 +224,7 @@ impl Block {
         let mut rows = Vec::with_capacity(self.j);
         let mut columns = vec![0.0; width];
         let mut by_logit = vec![0.0; width];
-        let mut totals = [0.0; 2];
+        let mut sums = Sums::default();
         for row in distances.chunks_exact_mut(width) {
             for (at, (out, distance)) in by_logit.iter_mut().zip(&*row).enumerate() {
                 let t = logit(*distance);
@@ -230,8 +233,8 @@ impl Block {
                 *out = matches[at] * scaled(t, odds.top[at]) * q
                     + mismatches[at] * p * scaled(-t, odds.bottom[at]);
             }
-            totals[0] -= f64::from(factor * dot(&by_logit, row));
-            totals[1] += f64::from(factor * total(&by_logit));
+            sums.by_scale -= f64::from(factor * dot(&by_logit, row));
+            sums.by_shift += f64::from(factor * total(&by_logit));
             let slope = -factor * self.scale;
             let places = row.iter_mut().zip(&by_logit);
             match self.form.distance {
@@ -241,7 +244,11 @@ impl Block {
             rows.push(total(row));
             add(&mut columns, row);
         }
-        (rows, columns, totals)
+        ImageSlopes {
+            rows,
+            columns,
+            sums,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod report;
 mod run_folder;
 mod sample;
 mod training;
+mod uncertainty;
 mod verdict_table;
 
 use std::process::ExitCode;

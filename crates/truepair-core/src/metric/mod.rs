@@ -6,6 +6,7 @@
 
 mod average_precision;
 mod bootstrap;
+mod match_calibration;
 mod measured;
 mod ndcg;
 mod paired;
@@ -24,6 +25,9 @@ pub use average_precision::{AveragePrecision, Divisor};
 pub use bootstrap::{FigureDifference, Interval};
 pub use measured::{Asked, Figure, Measured, QueryRow, Relevant, Source, Unmeasured, measure};
 pub use ndcg::Ndcg;
+mod uncertainty;
+
+pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};
 pub use paired::{Difference, QueryUnits, rsum_difference};
 pub use pmrp::{PlausibleFirst, PlausibleMatch};
 pub use precision::Precision;
@@ -35,6 +39,7 @@ pub use reciprocal_rank::ReciprocalRank;
 pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate, tie_gap};
 pub use rsum::RSum;
 pub use set_recall::SetRecall;
+pub use uncertainty::{ByUncertainty, Correlation, Tenth, UncertainQueries, by_uncertainty};
 
 use crate::ranking::Placed;
 use crate::scores::Direction;

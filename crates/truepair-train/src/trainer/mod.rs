@@ -19,6 +19,7 @@ use crate::backbone::InputShape;
 use crate::config::{Config, Keep};
 use crate::encoding::Input;
 use crate::error::{Error, Result};
+use crate::groups;
 use crate::matcher::Matcher;
 use crate::optimizer::Adam;
 use crate::parameters::{self, Parameters};
@@ -29,6 +30,7 @@ use crate::session::{EpochRecord, Session};
 use crate::strategy::{Epoch, Strategy};
 use crate::teacher::Teacher;
 use crate::trained::Trained;
+use step::Mean;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
@@ -129,6 +131,8 @@ struct Trainer<'a> {
     peers: Vec<Peer>,
     /// Pairs that the epoch's plan put together.
     rematched: Vec<Pair>,
+    /// Share of the epoch's deviations that were at their upper limit.
+    at_limit: Mean,
     history: Vec<EpochRecord>,
     best: Option<Best>,
     plain_device: Device,
@@ -164,6 +168,7 @@ impl<'a> Trainer<'a> {
             sample: sample(data, reader, seed)?,
             peers: Vec::new(),
             rematched: Vec::new(),
+            at_limit: Mean::default(),
             history: Vec::new(),
             best: None,
             plain_device: device.clone().without_autodiff(),
@@ -225,8 +230,11 @@ impl<'a> Trainer<'a> {
         }
         let mut plan = self.plan(epoch)?;
         self.rematched = std::mem::take(&mut plan.rematched);
+        self.at_limit = Mean::default();
+        self.set_shares(epoch)?;
         let losses = self.train_peers(epoch, &plan, session)?;
-        let record = self.judge(epoch, losses, plan.note, session)?;
+        let note = with_limit(plan.note, self.at_limit.value());
+        let record = self.judge(epoch, losses, note, session)?;
         if record.best {
             run.write_weights(&self.best_weights(), self.shapes)?;
         }
@@ -284,6 +292,19 @@ impl<'a> Trainer<'a> {
         self.config
             .schedule
             .factor(epoch.main_index() as f64 + share, epoch.n_main as f64)
+    }
+
+    /// Sets the rate of every parameter as the config's groups say.
+    fn set_shares(&mut self, epoch: Epoch) -> Result<()> {
+        if self.config.groups.is_empty() {
+            return Ok(());
+        }
+        for peer in &mut self.peers {
+            let names = parameters::names(&peer.matcher);
+            let shares = groups::shares(&self.config.groups, &names, epoch.index)?;
+            peer.optimizer.set_shares(shares);
+        }
+        Ok(())
     }
 
     fn check_stop(&self, epoch: Epoch, session: &Session<'_>) -> Result<()> {
@@ -379,6 +400,21 @@ impl<'a> Trainer<'a> {
             best_epoch: best.epoch,
         })
     }
+}
+
+/// The epoch's note, with what was clipped of Gaussians' deviations.
+fn with_limit(note: Option<String>, at_limit: f64) -> Option<String> {
+    if at_limit < 0.001 {
+        return note;
+    }
+    let clipped = format!(
+        "{:.1} % of the embeddings' deviations were clipped at their upper limit",
+        100.0 * at_limit
+    );
+    Some(match note {
+        Some(note) => format!("{note}; {clipped}"),
+        None => clipped,
+    })
 }
 
 /// Images and captions of a few thousand random pairs.

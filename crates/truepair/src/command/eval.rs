@@ -11,6 +11,7 @@ use truepair_core::metric::{
 };
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
+use truepair_train::similarity::GaussianMeasure;
 
 use super::Outcome;
 use crate::accelerator;
@@ -22,6 +23,7 @@ use crate::evaluation::{
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
+use crate::uncertainty;
 use crate::verdict_table::staged::Staged;
 
 const EXAMPLES: &str = "\
@@ -42,6 +44,8 @@ Examples:
       Judgments from files; --unknown-ids says what becomes of ids that the data does not have.
   truepair eval --scores s.npy --labels classes.npy --match plausible
       Relevance by labels, here for PMRP.
+  truepair eval runs/pcme --distance wasserstein
+      Gaussian embeddings, ranked by another distance than the run was trained with.
   truepair eval runs/ncr --per-query a.parquet --page hardest.html
       Every query's numbers as a table, and the hardest queries to look at.
   truepair eval runs/rcl --compare-with a.parquet
@@ -79,6 +83,13 @@ pub(crate) struct EvalArgs {
     /// Seed of the draws.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+
+    /// Rank a run's Gaussian embeddings by this measure instead of its own score: `mean`,
+    /// `expected-square`, `expected-likelihood`, `kullback-leibler`, `jeffreys`, `bhattacharyya`,
+    /// `wasserstein`, `inclusion`; `kullback-leibler-released` and `inclusion-released` are what
+    /// published code computes under those names.
+    #[arg(long, value_name = "MEASURE", requires = "run", value_parser = measure_named)]
+    distance: Option<GaussianMeasure>,
 
     /// An earlier result to compare with: `--json` of eval or train, or a table of --per-query.
     #[arg(long, value_name = "FILE")]
@@ -161,6 +172,10 @@ impl Preset {
     }
 }
 
+fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
+}
+
 pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     let mut bars = Bars::new();
     match &args.subject {
@@ -182,7 +197,10 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
 
 fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Outcome> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
-    let trained = truepair_train::load(run, accelerator::chosen())?;
+    let mut trained = truepair_train::load(run, accelerator::chosen())?;
+    if let Some(distance) = args.distance {
+        trained = trained.measured_by(distance)?;
+    }
     let options = ReadOptions {
         split: args.split.clone(),
         ..read
@@ -201,6 +219,7 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ou
         captions,
         texts: dataset.captions.clone(),
         pictures: dataset.image_files.clone(),
+        known: uncertainty::measure(&trained, &dataset, bars)?,
     };
     evaluate(subject, args, form, bars)
 }
@@ -260,10 +279,13 @@ fn evaluate(
         .map(Staged::publish)
         .collect::<Result<Vec<_>>>()?;
     let differences = compared.differences();
-    let evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
+    let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
+    evaluation.distance = args.distance;
+    evaluation.uncertainty = subject.known.take();
     form.print(&evaluation, || {
         let mut text = render::evaluation_text(&measured, &figures);
         text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
+        text += &(evaluation.uncertainty.as_ref()).map_or_else(String::new, uncertainty::text);
         match &compared {
             Compared::Nothing => {}
             Compared::Result(rows) => text += &format!("\n{}", render::comparison(rows)),

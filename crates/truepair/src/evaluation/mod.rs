@@ -21,6 +21,8 @@ use truepair_core::ranking::RankedLists;
 use truepair_core::relevance::{Ids, Relevance};
 use truepair_core::scores::{Direction, Scorer};
 
+use crate::uncertainty::SelfKnowledge;
+
 /// What is evaluated, with everything that is known of its images and captions.
 pub(crate) struct Subject<'a> {
     pub(crate) ranker: Ranker<'a>,
@@ -33,6 +35,8 @@ pub(crate) struct Subject<'a> {
     /// Where each picture lies; empty when the data has none.
     pub(crate) pictures: Vec<Option<PathBuf>>,
     pub(crate) protocol: Protocol,
+    /// What a matcher with Gaussian embeddings knows of its own mistakes.
+    pub(crate) known: Option<SelfKnowledge>,
 }
 
 /// What ranks the items.

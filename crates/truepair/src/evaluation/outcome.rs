@@ -9,8 +9,10 @@ use truepair_core::metric::{
     Unit,
 };
 use truepair_core::scores::Direction;
+use truepair_train::similarity::GaussianMeasure;
 
 use crate::render::{Retrieval, direction_text, fraction, in_print, percent};
+use crate::uncertainty::SelfKnowledge;
 
 /// What is printed; shares in percent.
 #[derive(Debug, Serialize)]
@@ -29,6 +31,12 @@ pub(crate) struct Evaluation {
     /// How far a recall would rise with every tie in the model's favor, in points.
     #[serde(skip_serializing_if = "Option::is_none")]
     tie_gap: Option<f64>,
+    /// For runs whose embeddings are Gaussians.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uncertainty: Option<SelfKnowledge>,
+    /// The measure that was ranked by, where it is not the run's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) distance: Option<GaussianMeasure>,
     /// Files that were written.
     files: Vec<PathBuf>,
 }
@@ -96,6 +104,8 @@ impl Evaluation {
                 .collect(),
             compared: differences.map(|all| all.iter().map(DifferenceRecord::of).collect()),
             tie_gap: tie_gap.map(percent),
+            uncertainty: None,
+            distance: None,
             files,
         }
     }

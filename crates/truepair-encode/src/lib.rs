@@ -6,6 +6,8 @@
 #![deny(missing_docs)]
 
 mod image;
+pub mod job;
+pub mod layout;
 mod onnx;
 mod text;
 mod word_piece;

@@ -11,6 +11,7 @@
 
 pub mod augment;
 mod decode;
+mod orientation;
 mod picture;
 mod preprocess;
 mod reader;

@@ -1,11 +1,15 @@
 //! What a run is made of: as typed ([`Recipe`], where the data may fill in what is left open) and
 //! as run ([`Config`], complete, the form that a run directory keeps).
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::dataset::Dataset;
 
-use crate::backbone::{BackboneConfig, GruConfig, MlpConfig, RegionLinearConfig};
+use crate::backbone::{
+    BackboneConfig, GruConfig, MlpConfig, RegionLinearConfig, ResnetConfig, Stem,
+};
 use crate::describer::DescriberConfig;
 use crate::error::Result;
 use crate::kernel::Precision;
@@ -87,6 +91,9 @@ pub struct TrainingConfig {
     pub keep: Keep,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
     pub held_out: f64,
+    /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub word_vectors: Option<PathBuf>,
 }
 
 /// How the losses of a batch's pairs become one number.
@@ -121,6 +128,7 @@ impl Default for TrainingConfig {
             tile_mib: 256,
             keep: Keep::Best,
             held_out: 0.1,
+            word_vectors: None,
         }
     }
 }
@@ -255,7 +263,20 @@ impl Config {
 }
 
 fn image_backbone(dataset: &Dataset) -> BackboneConfig {
-    if dataset.images.regions() > 1 {
+    /// Squares of at most this many pixels keep their size in the first layer.
+    const SMALL: usize = 64 * 64;
+    if dataset.images.are_pictures() {
+        BackboneConfig::Resnet(ResnetConfig {
+            depth: 10,
+            width: 16,
+            stem: match dataset.images.dim() <= SMALL {
+                true => Stem::Small,
+                false => Stem::Large,
+            },
+            dim: 256,
+            weights: None,
+        })
+    } else if dataset.images.regions() > 1 {
         BackboneConfig::RegionLinear(RegionLinearConfig::default())
     } else {
         BackboneConfig::Mlp(MlpConfig::default())

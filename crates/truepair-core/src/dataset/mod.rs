@@ -8,6 +8,7 @@ mod archive;
 mod captioned_pictures;
 mod clip_retrieval;
 mod coco;
+mod cub;
 mod embeddings;
 mod features;
 mod folder;
@@ -40,6 +41,7 @@ pub use features::{BrokenPicture, Features, PictureReader};
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
+pub use npy::header_bytes as npy_header;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 pub use picture::Picture;
 pub use picture_column::PictureColumn;
@@ -56,6 +58,7 @@ pub const FORMATS: &[&dyn Format] = &[
     &karpathy::Karpathy,
     &coco::Coco,
     &table::Table,
+    &cub::Cub,
     &webdataset::WebDataset,
     &folder::Folder,
 ];
@@ -117,6 +120,15 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
         ));
     }
     Ok(dataset)
+}
+
+/// The splits that the data at `path` holds, sorted; `all` alone when it knows none.
+///
+/// # Errors
+/// If no format recognizes `path`, or it cannot be read.
+pub fn splits(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Vec<String>> {
+    let path = path.as_ref();
+    recognize(path, options)?.0.splits(path, options)
 }
 
 /// The format of `path` and why it was chosen.
@@ -359,6 +371,30 @@ impl Dataset {
             .map(|(pair, _)| *pair)
     }
 
+    /// The same data with its pictures as images, instead of features.
+    ///
+    /// # Errors
+    /// If there is not a picture of every image.
+    pub fn with_pictures(self) -> Result<Dataset> {
+        if self.images.are_pictures() {
+            return Ok(self);
+        }
+        let files: Option<Vec<PathBuf>> = self.image_files.iter().cloned().collect();
+        match files.filter(|files| !files.is_empty()) {
+            Some(files) => Ok(Dataset {
+                images: Features::from_pictures(files.into_iter().map(Picture::File).collect()),
+                ..self
+            }),
+            None => Err(Error::argument(
+                format!(
+                    "`{}` has features and not a picture of every image",
+                    self.name
+                ),
+                "give the list or the folder of the pictures, and where they lie",
+            )),
+        }
+    }
+
     /// Decodes every picture and leaves out the images whose picture cannot be, with their captions
     /// and pairs; returns what was left out. Data whose images are features stays as it is.
     ///
@@ -387,16 +423,17 @@ impl Dataset {
         let kept = if broken.is_empty() {
             self
         } else {
-            self.with_images_kept(&keep)
+            self.with_images_kept(&keep).0
         };
         Ok((kept, broken))
     }
 
-    /// Only the images whose flag in `keep` `[n_images]` is set, with their captions and pairs.
+    /// Only the images whose flag in `keep` `[n_images]` is set, with their captions and pairs; and
+    /// the old rows of these captions.
     ///
     /// # Panics
     /// If `keep` has another length than the images.
-    pub fn with_images_kept(mut self, keep: &[bool]) -> Dataset {
+    pub fn with_images_kept(mut self, keep: &[bool]) -> (Dataset, Vec<u32>) {
         assert_eq!(keep.len(), self.n_images(), "one flag per image");
         let kept: Vec<u32> = (0..keep.len() as u32)
             .filter(|row| keep[*row as usize])
@@ -432,7 +469,7 @@ impl Dataset {
             false => pick(&self.image_files, keep),
         };
         self.labels = self.labels.map(|labels| pick(&labels, keep));
-        self
+        (self, captions)
     }
 
     /// Applies [`ReadOptions::on_empty`]; `place` says where caption `n` stands in `path`.

@@ -28,6 +28,9 @@ pub struct ReadOptions {
     pub on_empty: OnEmpty,
     /// Whether the images of a table or a JSON file are its pictures, not features.
     pub pictures: Pictures,
+    /// Side of the squares that pictures are decoded to for a network that reads pixels; `None` =
+    /// images are features.
+    pub pixels: Option<u16>,
 }
 
 impl Default for ReadOptions {
@@ -43,6 +46,7 @@ impl Default for ReadOptions {
             id_column: None,
             on_empty: OnEmpty::Error,
             pictures: Pictures::Unused,
+            pixels: None,
         }
     }
 }

@@ -225,3 +225,70 @@ impl Slots {
         (!name.is_empty()).then(|| self.of(name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn fixture(name: &str) -> PathBuf {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/encoders");
+        root.join(name)
+    }
+
+    fn operators() -> Tensor {
+        let values = (0..252).map(|n| (f64::from(n) * 0.37).sin() as f32);
+        let values = values.collect();
+        Tensor::floats(vec![2, 3, 7, 6], values).unwrap()
+    }
+
+    #[test]
+    fn every_operator_gives_the_reference_values() {
+        let model = Model::open(&fixture("operators.onnx")).unwrap();
+        let bytes = std::fs::read(fixture("operators.json")).unwrap();
+        let expected: Value = serde_json::from_slice(&bytes).unwrap();
+        for name in model.outputs() {
+            let found = model.run(vec![operators()], name).unwrap();
+            let shape: Vec<usize> =
+                serde_json::from_value(expected[name]["shape"].clone()).unwrap();
+            assert_eq!(found.shape(), shape, "{name}");
+            let values: Vec<f64> =
+                serde_json::from_value(expected[name]["values"].clone()).unwrap();
+            let found: Vec<f64> = match found.values() {
+                tensor::Values::Floats(values) => values.iter().map(|x| f64::from(*x)).collect(),
+                tensor::Values::Ints(values) => values.iter().map(|x| *x as f64).collect(),
+            };
+            let largest = values.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+            for (at, (a, b)) in found.iter().zip(&values).enumerate() {
+                let close = (a - b).abs() <= 2e-6 * largest;
+                assert!(close, "{name}[{at}]: {a}, expected {b}");
+            }
+        }
+        let covered = |op: &str| model.steps.iter().any(|step| step.name.starts_with(op));
+        assert!(op::names().all(|op| covered(&format!("{op} "))));
+    }
+
+    #[test]
+    fn files_that_are_cut_or_of_another_kind_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.onnx");
+        let bytes = std::fs::read(fixture("tiny_image.onnx")).unwrap();
+        for content in [&bytes[..bytes.len() / 2], b"no model", &[0xff; 64]] {
+            std::fs::write(&path, content).unwrap();
+            let error = Model::open(&path).unwrap_err().to_string();
+            assert!(error.contains("cut.onnx"), "{error}");
+        }
+        assert!(Model::open(&folder.path().join("none.onnx")).is_err());
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_name_the_operator() {
+        let model = Model::open(&fixture("tiny_image.onnx")).unwrap();
+        let input = Tensor::floats(vec![1, 2, 4, 4], vec![0.0; 32]).unwrap();
+        let error = model.run(vec![input], "pooled").unwrap_err().to_string();
+        assert!(
+            error.contains("Conv") && error.contains("2 channels"),
+            "{error}"
+        );
+    }
+}

@@ -101,6 +101,12 @@ const OPERATORS: &[(&str, Compute)] = &[
     ("Where", combine::choose),
 ];
 
+/// Names of all operators.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|(name, _)| *name)
+}
+
 /// An operator with its settings.
 #[derive(Debug)]
 pub(super) struct Operator {

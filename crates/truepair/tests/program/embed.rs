@@ -225,6 +225,10 @@ fn a_network_trains_on_pixels() {
         "matcher.image.width=4",
         "--set",
         "matcher.image.stem=small",
+        "--set",
+        "matcher.image.dim=16",
+        "--set",
+        "training.keep=last",
     ];
     let done = truepair(home.path(), &args);
     assert!(done.err.contains("1 picture skipped"), "{}", done.err);

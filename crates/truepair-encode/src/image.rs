@@ -107,10 +107,10 @@ impl ImageEncoder {
 fn settings_of(model: &Model) -> Result<Preprocessing> {
     let folder = model.path().parent().unwrap_or(Path::new("."));
     let mut settings = Preprocessing::beside(folder)?.unwrap_or_default();
-    if let Some(&[_, _, Some(height), Some(_)]) = Some(model.input_shape(0)) {
-        if settings.resize.is_none() || height > settings.size {
-            settings.size = height;
-        }
+    if let &[_, _, Some(height), Some(_)] = model.input_shape(0)
+        && (settings.resize.is_none() || height > settings.size)
+    {
+        settings.size = height;
     }
     Ok(settings)
 }

@@ -69,11 +69,7 @@ pub(super) fn tanh(_: &Settings, inputs: Inputs) -> Result<Vec<Tensor>, Fault> {
 }
 
 pub(super) fn erf(_: &Settings, inputs: Inputs) -> Result<Vec<Tensor>, Fault> {
-    map(
-        inputs,
-        #[inline(always)]
-        |x| erf_of(x),
-    )
+    map(inputs, erf_of)
 }
 
 /// `x Φ(x)`, or its approximation with the hyperbolic tangent where the model asks for that.

@@ -1,13 +1,15 @@
 //! What a run is made of: as typed ([`Recipe`], where the data may fill in what is left open) and
 //! as run ([`Config`], complete, the form that a run directory keeps).
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::dataset::Dataset;
 
 use crate::backbone::{
     BackboneConfig, GruConfig, GruPcmeConfig, GruPieConfig, MlpConfig, PcmeConfig, PieConfig,
-    RegionLinearConfig,
+    RegionLinearConfig, ResnetConfig, Stem,
 };
 use crate::describer::DescriberConfig;
 use crate::error::Result;
@@ -97,6 +99,9 @@ pub struct TrainingConfig {
     pub keep: Keep,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
     pub held_out: f64,
+    /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub word_vectors: Option<PathBuf>,
 }
 
 /// How the losses of a batch's pairs become one number.
@@ -131,6 +136,7 @@ impl Default for TrainingConfig {
             tile_mib: 256,
             keep: Keep::Best,
             held_out: 0.1,
+            word_vectors: None,
         }
     }
 }
@@ -287,9 +293,21 @@ impl Items {
 }
 
 fn image_backbone(dataset: &Dataset, similarity: &SimilarityConfig) -> BackboneConfig {
+    /// Squares of at most this many pixels keep their size in the first layer.
+    const SMALL: usize = 64 * 64;
     match Items::of(similarity) {
         Items::Several => BackboneConfig::Pie(PieConfig::default()),
         Items::Gaussians => BackboneConfig::Pcme(PcmeConfig::default()),
+        Items::Points if dataset.images.are_pictures() => BackboneConfig::Resnet(ResnetConfig {
+            depth: 10,
+            width: 16,
+            stem: match dataset.images.dim() <= SMALL {
+                true => Stem::Small,
+                false => Stem::Large,
+            },
+            dim: 256,
+            weights: None,
+        }),
         Items::Points if dataset.images.regions() > 1 => {
             BackboneConfig::RegionLinear(RegionLinearConfig::default())
         }

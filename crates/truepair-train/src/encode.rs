@@ -13,7 +13,7 @@ use crate::optimizer::floats;
 use crate::reader::Reader;
 use crate::similarity::Similarity;
 
-/// Items encoded at a time.
+/// Captions encoded at a time.
 const SHARD: usize = 512;
 
 /// A scorer of all of the reader's images against all of its captions: the mean over the peers.
@@ -129,12 +129,17 @@ impl EncodedSplit {
         use burn::module::Module;
         let matcher = matcher.valid();
         let (n_images, n_captions) = (reader.n_images(), reader.n_captions());
-        let images = encode_all(n_images, "encode images", watch, |rows| {
-            Ok(matcher
-                .image
-                .encode(&plain(reader.images(rows)?), &mut Mode::Evaluate))
-        })?;
-        let captions = encode_all(n_captions, "encode captions", watch, |rows| {
+        let images = encode_all(
+            [n_images, reader.image_shard()],
+            "encode images",
+            watch,
+            |rows| {
+                Ok(matcher
+                    .image
+                    .encode(&plain(reader.images(rows)?), &mut Mode::Evaluate))
+            },
+        )?;
+        let captions = encode_all([n_captions, SHARD], "encode captions", watch, |rows| {
             Ok(matcher
                 .caption
                 .encode(&plain(reader.captions(rows)?), &mut Mode::Evaluate))
@@ -261,16 +266,16 @@ pub(crate) fn plain(input: Input) -> Input {
 }
 
 fn encode_all(
-    n: usize,
+    [n, shard]: [usize; 2],
     stage: &str,
     watch: &mut dyn Watch,
     mut encode: impl FnMut(&[u32]) -> Result<Encoding>,
 ) -> Result<Encoding> {
     let rows: Vec<u32> = (0..n as u32).collect();
     let mut shards = Vec::new();
-    for shard in rows.chunks(SHARD) {
-        shards.push(encode(shard)?);
-        watch.advance(stage, (shards.len() * SHARD).min(n) as u64, n as u64);
+    for rows in rows.chunks(shard) {
+        shards.push(encode(rows)?);
+        watch.advance(stage, (shards.len() * shard).min(n) as u64, n as u64);
     }
     Ok(concatenated(shards))
 }

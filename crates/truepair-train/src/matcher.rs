@@ -152,6 +152,20 @@ impl MatcherConfig {
     }
 }
 
+impl MatcherConfig {
+    /// The matcher with the weights that its settings name, before its first step.
+    ///
+    /// # Errors
+    /// If a file of weights cannot be read or does not fit.
+    pub fn pretrained(&self, matcher: Matcher) -> Result<Matcher> {
+        Ok(Matcher {
+            image: self.image.pretrained(matcher.image)?,
+            caption: self.caption.pretrained(matcher.caption)?,
+            ..matcher
+        })
+    }
+}
+
 impl Matcher {
     /// Lets both backbones measure a sample of the training data; see [`Backbone::measure`].
     pub fn measure(self, images: &Input, captions: &Input) -> Self {

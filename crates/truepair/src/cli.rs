@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Compare(Box<command::compare::CompareArgs>),
     /// Measure retrieval of a run, a score matrix, embeddings or ranked lists.
     Eval(Box<command::eval::EvalArgs>),
+    /// Turn pictures and captions into embeddings with ONNX encoders.
+    Embed(Box<command::embed::EmbedArgs>),
     /// Make a run directory of a published PyTorch checkpoint.
     Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.
@@ -105,6 +107,14 @@ pub(crate) struct ReadArgs {
     /// Column of a table that holds an id per record.
     #[arg(long, value_name = "NAME")]
     pub(crate) id_column: Option<String>,
+
+    /// Folder of the pictures that a table or caption list names; beside the list by default.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+
+    /// Read pictures as squares of this many pixels, for a network that reads pixels.
+    #[arg(long, value_name = "SIDE", value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) pixels: Option<u16>,
 
     /// What to do with empty captions.
     #[arg(long, value_name = "WHAT", default_value = "error")]

@@ -13,6 +13,7 @@ mod pie;
 mod region_gpo;
 mod region_graph;
 mod region_linear;
+mod resnet;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ pub use pie::{Pie, PieConfig};
 pub use region_gpo::{RegionGpo, RegionGpoConfig};
 pub use region_graph::{RegionGraph, RegionGraphConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
+pub use resnet::{Resnet, ResnetConfig, Stem};
 
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
@@ -144,4 +146,20 @@ backbones! {
     RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features, "Regions under a residual perceptron and generalized pooling; one vector an image.";
     RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features, "Regions related by graph layers and read by a GRU; one vector an image.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
+    Resnet(ResnetConfig => Resnet) = "resnet" reads Features, "A residual network on pixels; one vector an image.";
+}
+
+impl BackboneConfig {
+    /// The backbone with the weights that its settings name, before its first step.
+    ///
+    /// # Errors
+    /// If their file cannot be read or does not fit.
+    pub fn pretrained(&self, backbone: Backbone) -> Result<Backbone> {
+        match (self, backbone) {
+            (Self::Resnet(config), Backbone::Resnet(module)) => {
+                Ok(Backbone::Resnet(config.pretrained(module)?))
+            }
+            (_, backbone) => Ok(backbone),
+        }
+    }
 }

@@ -30,6 +30,7 @@ use crate::session::{EpochRecord, Session};
 use crate::strategy::{Epoch, Strategy};
 use crate::teacher::Teacher;
 use crate::trained::Trained;
+use crate::word_vectors::WordVectors;
 use step::Mean;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
@@ -86,7 +87,13 @@ pub fn train(
         }
     };
     let mut run = Run::open(session, config, seed, vocabulary.as_ref(), train)?;
-    let mut trainer = Trainer::new(&kept, config, seed, vocabulary, &reader, selection, &device)?;
+    let word_vectors = word_vectors(config, vocabulary.as_ref(), session)?;
+    let inputs = Inputs {
+        reader: &reader,
+        vocabulary,
+        word_vectors,
+    };
+    let mut trainer = Trainer::new(&kept, config, seed, inputs, selection, &device)?;
     if let Some(matched) = matched {
         trainer.tell(matched);
     }
@@ -111,6 +118,39 @@ fn vocabulary_of(train: &Dataset) -> Result<Vocabulary> {
     ))
 }
 
+/// The word vectors that the config names.
+///
+/// # Errors
+/// If their file cannot be read, or captions are no tokens.
+fn word_vectors(
+    config: &Config,
+    vocabulary: Option<&Vocabulary>,
+    session: &mut Session<'_>,
+) -> Result<Option<WordVectors>> {
+    let Some(path) = &config.training.word_vectors else {
+        return Ok(None);
+    };
+    let Some(vocabulary) = vocabulary else {
+        return Err(CoreError::argument(
+            "word vectors are given, but the caption backbone reads no words",
+            "use a caption backbone that does, or leave out training.word_vectors",
+        )
+        .into());
+    };
+    let vectors = WordVectors::read(path, vocabulary)?;
+    if let Some(warning) = vectors.warning() {
+        session.watch.warn(&warning);
+    }
+    Ok(Some(vectors))
+}
+
+/// What a trainer reads pairs with.
+struct Inputs<'a> {
+    reader: &'a Reader<'a>,
+    vocabulary: Option<Vocabulary>,
+    word_vectors: Option<WordVectors>,
+}
+
 struct Peer {
     matcher: Matcher,
     optimizer: Adam,
@@ -123,6 +163,7 @@ struct Trainer<'a> {
     config: &'a Config,
     seed: Seed,
     vocabulary: Option<Vocabulary>,
+    word_vectors: Option<WordVectors>,
     reader: &'a Reader<'a>,
     selection: Selection<'a>,
     strategy: Box<dyn Strategy>,
@@ -149,11 +190,15 @@ impl<'a> Trainer<'a> {
         data: &'a Dataset,
         config: &'a Config,
         seed: Seed,
-        vocabulary: Option<Vocabulary>,
-        reader: &'a Reader<'a>,
+        inputs: Inputs<'a>,
         selection: Selection<'a>,
         device: &Device,
     ) -> Result<Self> {
+        let Inputs {
+            reader,
+            vocabulary,
+            word_vectors,
+        } = inputs;
         let strategy = config.strategy.build(config.training.epochs)?;
         let shapes = input_shapes(data, vocabulary.as_ref())?;
         let mut trainer = Self {
@@ -161,6 +206,7 @@ impl<'a> Trainer<'a> {
             config,
             seed,
             vocabulary,
+            word_vectors,
             reader,
             selection,
             strategy,
@@ -191,7 +237,12 @@ impl<'a> Trainer<'a> {
     fn fresh(&self, seed: Seed, device: &Device) -> Result<Matcher> {
         let (image, caption) = self.shapes;
         let precision = self.config.training.precision;
-        let matcher = (self.config.matcher).build(image, caption, seed, device, precision)?;
+        let config = &self.config.matcher;
+        let matcher = config.build(image, caption, seed, device, precision)?;
+        let mut matcher = config.pretrained(matcher)?;
+        if let Some(vectors) = &self.word_vectors {
+            matcher.caption = vectors.apply(matcher.caption)?;
+        }
         Ok(matcher.measure(&self.sample.0, &self.sample.1))
     }
 
@@ -420,7 +471,9 @@ fn with_limit(note: Option<String>, at_limit: f64) -> Option<String> {
 /// Images and captions of a few thousand random pairs.
 fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Input)> {
     const SIZE: usize = 4096;
-    let rows = rng::sample(&mut seed.stream("sample", &[]), data.pairs.len(), SIZE);
+    // No backbone measures pixels: a few pictures show the shape.
+    let size = if data.images.are_pictures() { 4 } else { SIZE };
+    let rows = rng::sample(&mut seed.stream("sample", &[]), data.pairs.len(), size);
     let pairs = rows.iter().map(|&row| data.pairs[row as usize]);
     let (images, captions): (Vec<u32>, Vec<u32>) =
         pairs.map(|pair| (pair.image, pair.caption)).unzip();

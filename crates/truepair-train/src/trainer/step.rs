@@ -81,10 +81,10 @@ impl Trainer<'_> {
             step,
             n_steps,
         } = place;
-        let (images, captions) = self.inputs(pairs)?;
+        let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
+        let (images, captions) = self.varied_inputs(pairs, &key)?;
         let needs = self.strategy.needs(epoch, group);
         let opinions = self.opinions(peer, needs, &images, &captions)?;
-        let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
         let mut mixing = self.seed.stream("mix", &key);
         let mixed = match self.strategy.mix(epoch, &images, &mut mixing) {
             Some(mixture) => mixture.apply(images),
@@ -183,17 +183,30 @@ impl Trainer<'_> {
     }
 
     pub(super) fn inputs(&self, pairs: &[u32]) -> Result<(Input, Input)> {
+        let (images, captions) = self.rows(pairs);
+        Ok((
+            self.reader.images(&images)?,
+            self.reader.captions(&captions)?,
+        ))
+    }
+
+    /// As [`inputs`](Self::inputs), pictures varied at random; `key` names the step.
+    fn varied_inputs(&self, pairs: &[u32], key: &[u64]) -> Result<(Input, Input)> {
+        let (images, captions) = self.rows(pairs);
+        Ok((
+            self.reader.varied_images(&images, self.seed, key)?,
+            self.reader.captions(&captions)?,
+        ))
+    }
+
+    /// Images and captions of pairs, given or rematched.
+    fn rows(&self, pairs: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let given = &self.data.pairs;
         let pairs = pairs.iter().map(|&pair| match given.get(pair as usize) {
             Some(pair) => pair,
             None => &self.rematched[pair as usize - given.len()],
         });
-        let (images, captions): (Vec<u32>, Vec<u32>) =
-            pairs.map(|pair| (pair.image, pair.caption)).unzip();
-        Ok((
-            self.reader.images(&images)?,
-            self.reader.captions(&captions)?,
-        ))
+        pairs.map(|pair| (pair.image, pair.caption)).unzip()
     }
 
     fn opinions(

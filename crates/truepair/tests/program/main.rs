@@ -3,6 +3,7 @@
 mod bad_input;
 mod compare;
 mod convert;
+mod embed;
 mod evaluation;
 mod feature;
 mod files;
@@ -62,7 +63,7 @@ fn listing(home: &Path) -> Vec<PathBuf> {
 fn the_help_of_every_command_has_examples() {
     let home = tempfile::tempdir().unwrap();
     for command in [
-        "demo", "inspect", "audit", "train", "compare", "eval", "convert",
+        "demo", "inspect", "audit", "train", "compare", "eval", "embed", "convert",
     ] {
         let help = truepair(home.path(), &[command, "--help"]);
         assert_eq!(help.code, Some(0));

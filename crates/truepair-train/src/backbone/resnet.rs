@@ -248,11 +248,7 @@ impl Resnet {
         let side = area.isqrt();
         let pixels = values.clone().reshape([n, planes, side, side]);
         let pooled = self.pooled(pixels, mode);
-        Encoding {
-            values: self.project.forward(pooled).unsqueeze_dim(1),
-            mask: None,
-            regions: None,
-        }
+        Encoding::new(self.project.forward(pooled).unsqueeze_dim(1), None)
     }
 
     /// The mean over the last planes, `[n, channels]`.

@@ -160,9 +160,12 @@ struct Side {
     n_queries: Vec<u32>,
     /// Per evaluation `[n_units, n_metrics]`: sums over the unit's queries.
     sums: Vec<Vec<f64>>,
-    /// Per evaluation, per metric pooled by its median, per fold: values ascending with their units.
-    sorted: Vec<Vec<(usize, Vec<Vec<(f64, u32)>>)>>,
+    /// Per evaluation, the metrics that are pooled by their median.
+    sorted: Vec<Vec<(usize, SortedByFold)>>,
 }
+
+/// Per fold, a metric's values ascending, with their units.
+type SortedByFold = Vec<Vec<(f64, u32)>>;
 
 impl<'a> Sample<'a> {
     fn new(measured: &'a [&'a Measured]) -> Self {

@@ -277,9 +277,9 @@ fn labels_rank_as_the_lists_that_they_stand_for() {
     };
     let (images, captions) = (classes(n, 3), classes(m, 7));
     let mut pairs = Vec::new();
-    for image in 0..n {
-        let of_class = (0..m).filter(|&caption| captions[caption] == images[image]);
-        pairs.extend(of_class.map(|caption| (image as u32, caption as u32)));
+    for (image, class) in (0u32..).zip(&images) {
+        let of_class = (0u32..).zip(&captions).filter(|(_, of)| *of == class);
+        pairs.extend(of_class.map(|(caption, _)| (image, caption)));
     }
     let codes = [&images, &captions].map(|labels| Codes::classes(labels, None).unwrap());
     let [of_images, of_captions] = codes;

@@ -23,6 +23,7 @@ use crate::config::{Config, Keep, Recipe, TrainingConfig};
 use crate::error::Result;
 use crate::objective::ObjectiveConfig;
 use crate::session::{EpochRecord, Session, StepProgress, TrainWatch};
+use crate::similarity::SimilarityConfig;
 use crate::strategy::{PlainConfig, RclConfig, StrategyConfig};
 use crate::trainer::train;
 
@@ -155,13 +156,17 @@ fn cells(cuts: &[Vec<u32>], n_folds: usize) -> Vec<u32> {
 }
 
 /// Backbones that the recipe leaves open are the fast ones: an audit's matchers only have to rank.
+/// Pixels, and strategies whose embeddings are more than vectors, keep the heads that read them.
 fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Config> {
     let mut recipe = config.recipe.clone();
+    let strategy = recipe.strategy.as_ref();
+    let reads_vectors =
+        refit || strategy.is_none_or(|own| matches!(own.similarity(), SimilarityConfig::Cosine(_)));
     let matcher = &mut recipe.matcher;
-    if matcher.image.is_none() {
+    if matcher.image.is_none() && reads_vectors && !dataset.images.are_pictures() {
         matcher.image = Some(BackboneConfig::Mlp(MlpConfig::default()));
     }
-    if matcher.caption.is_none() && dataset.caption_features.is_none() {
+    if matcher.caption.is_none() && reads_vectors && dataset.caption_features.is_none() {
         matcher.caption = Some(BackboneConfig::BagOfWords(BagOfWordsConfig::default()));
     }
     if refit {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a shell reports for a program that SIGINT ended.
-const EXIT_CODE: i32 = 130;
+pub(crate) const EXIT_CODE: u8 = 130;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static STOPS_ITSELF: AtomicBool = AtomicBool::new(false);
@@ -23,6 +23,11 @@ pub(crate) fn install() -> anyhow::Result<()> {
 pub(crate) fn stop_flag() -> &'static AtomicBool {
     STOPS_ITSELF.store(true, Ordering::SeqCst);
     &STOP
+}
+
+/// Whether a signal came; work that it stopped ends with an error and [`EXIT_CODE`].
+pub(crate) fn was_asked_to_stop() -> bool {
+    STOP.load(Ordering::SeqCst)
 }
 
 /// Names a folder of unfinished output that a signal must take along.
@@ -51,5 +56,5 @@ fn on_signal() {
         // The program is about to end: there is nobody left to report a failure to.
         let _ = std::fs::remove_dir_all(folder);
     }
-    std::process::exit(EXIT_CODE);
+    std::process::exit(EXIT_CODE.into());
 }

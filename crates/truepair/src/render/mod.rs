@@ -55,10 +55,14 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Reports a failure on stderr and returns the exit code of failures, 2.
+/// Reports a failure on stderr and returns the exit code of failures, 2, or of work that a signal
+/// stopped.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     note(&format!("error: {}", chain(error)));
-    ExitCode::from(2)
+    match crate::interrupt::was_asked_to_stop() {
+        true => ExitCode::from(crate::interrupt::EXIT_CODE),
+        false => ExitCode::from(2),
+    }
 }
 
 /// The error and its causes in one line; a cause that the line already quotes is not repeated.

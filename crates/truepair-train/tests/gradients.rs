@@ -165,7 +165,8 @@ fn every_backbone_s_gradients_equal_finite_differences() {
                 ))
             };
             // Many rectifiers' kinks can lie within the larger step.
-            let slopes = [0.02, 0.002, 0.0002].map(|step| (moved(step) - moved(-step)) / (2.0 * step));
+            let slopes =
+                [0.02, 0.002, 0.0002].map(|step| (moved(step) - moved(-step)) / (2.0 * step));
             assert!(
                 (slopes.iter()).any(|slope| (slope - length).abs() < 0.02 * length + 1e-3),
                 "{kind}: {name}: {slopes:?} where {length}"

@@ -164,9 +164,14 @@ fn every_backbone_s_gradients_equal_finite_differences() {
                     &input,
                 ))
             };
-            // Many rectifiers' kinks can lie within the larger step.
-            let slopes =
-                [0.02, 0.002, 0.0002].map(|step| (moved(step) - moved(-step)) / (2.0 * step));
+            // Thousands of rectifiers' kinks lie within the usual step of a pixel network.
+            let steps: &[f64] = match config {
+                BackboneConfig::Resnet(_) => &[0.02, 0.002, 0.0002],
+                _ => &[0.02],
+            };
+            let slopes: Vec<f64> = (steps.iter())
+                .map(|&step| (moved(step) - moved(-step)) / (2.0 * step))
+                .collect();
             assert!(
                 (slopes.iter()).any(|slope| (slope - length).abs() < 0.02 * length + 1e-3),
                 "{kind}: {name}: {slopes:?} where {length}"

@@ -22,6 +22,7 @@ mod events;
 pub mod gpo;
 pub mod init;
 pub mod kernel;
+pub mod labeled;
 pub mod linear;
 pub mod matcher;
 pub mod mode;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
 pub use gru::{Gru, GruConfig, GruDirections, GruOutput};
 pub use gru_gpo::{GruGpo, GruGpoConfig};
-pub use mlp::{Mlp, MlpConfig};
+pub use mlp::{InputScale, Mlp, MlpConfig};
 pub use region_gpo::{RegionGpo, RegionGpoConfig};
 pub use region_graph::{RegionGraph, RegionGraphConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};

@@ -7,6 +7,7 @@ mod basics;
 mod cases;
 mod correspondence;
 mod imram;
+mod labeled;
 mod negative_learning;
 mod published;
 mod published_attention;

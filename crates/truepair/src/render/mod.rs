@@ -1,8 +1,10 @@
 //! Everything that reaches a person or a pipe: the one place that prints, and the one place that
 //! turns fractions into percentages.
 
+mod labels;
 mod retrieval;
 
+pub(crate) use labels::{class_map_text, label_epoch_text};
 pub(crate) use retrieval::{Retrieval, comparison, epoch_text, report_text};
 
 use std::fmt::Write as _;

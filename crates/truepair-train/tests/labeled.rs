@@ -64,7 +64,12 @@ fn worked_examples_of_both_losses() {
         targets: &y,
         epoch: 0,
     };
-    let total = scalar(LabelMethodConfig::default().item_loss(&view).0.mean());
+    let published = LabelMethodConfig::Mrl(MrlConfig {
+        temperature: 1.0,
+        contrastive_temperature: 1.0,
+        ..MrlConfig::default()
+    });
+    let total = scalar(published.item_loss(&view).0.mean());
     assert!((total + 0.833_496_131_0).abs() < 1e-6, "{total}");
 }
 

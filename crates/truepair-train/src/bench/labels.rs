@@ -40,8 +40,9 @@ fn step(setup: &Setup, b: usize) -> Result<Step> {
     let mut networks = Some(networks);
     let method = LabelMethodConfig::Mrl(MrlConfig {
         beta: 0.5,
+        temperature: 1.0,
+        contrastive_temperature: 1.0,
         self_term: SelfTerm::Included,
-        ..MrlConfig::default()
     });
     let mut optimizer = OptimizerConfig::Adam(AdamConfig {
         rate: 2e-4,

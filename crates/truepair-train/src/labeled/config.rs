@@ -143,3 +143,38 @@ impl LabelConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_configuration_file_reads_and_is_sound() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/labels");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let config: LabelConfig =
+                toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            config.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn defaults_survive_toml_and_ranges_are_checked() {
+        let config = LabelConfig::default();
+        assert_eq!(
+            toml::from_str::<LabelConfig>(&config.to_toml()).unwrap(),
+            config
+        );
+        assert_eq!(toml::from_str::<LabelConfig>("").unwrap(), config);
+        for bad in [
+            "network.dropout = 1.0",
+            "training.epochs = 0",
+            "training.held_out = 0.0",
+        ] {
+            let config: LabelConfig = toml::from_str(bad).unwrap();
+            assert!(config.check().is_err(), "{bad}");
+        }
+    }
+}

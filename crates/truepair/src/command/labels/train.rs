@@ -75,10 +75,12 @@ struct TrainResult {
 
 pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
     let start = Instant::now();
-    let named: Vec<(&str, &str)> = (args.method.as_deref())
-        .map(|method| ("method", method))
-        .into_iter()
-        .collect();
+    // A method's settings need its name beside them, the default one's too.
+    let named: Vec<(&str, &str)> = match (&args.method, args.config.kind("method")?) {
+        (Some(method), _) => vec![("method", method.as_str())],
+        (None, Some(_)) => Vec::new(),
+        (None, None) => vec![("method", "mrl")],
+    };
     let config: LabelConfig = args.config.load(&named)?;
     let existing = if args.force {
         Existing::Replace

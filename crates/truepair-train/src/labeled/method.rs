@@ -100,7 +100,9 @@ impl LabelMethodConfig {
                 ("contrastive_temperature", config.contrastive_temperature),
             ],
         };
-        let bad = positive.iter().find(|(_, value)| !(*value > 0.0));
+        let bad = positive
+            .iter()
+            .find(|(_, value)| *value <= 0.0 || value.is_nan());
         let beta = match self {
             Self::Mrl(config) if !(0.0..=1.0).contains(&config.beta) => Some(("beta", config.beta)),
             _ => None,

@@ -20,6 +20,9 @@ struct Case {
     centers: Tensor<2>,
 }
 
+/// A loss of a case, as a function so that every part has a graph of its own.
+type Loss<'a> = &'a dyn Fn(&Case) -> Tensor<1>;
+
 fn case(golden: &Golden, input: &str, m: usize) -> Case {
     let centers: Tensor<2> = golden.tensor("w.C");
     let k = centers.dims()[1];
@@ -72,7 +75,7 @@ fn golden_losses_of_two_and_three_modalities() {
     for (name, m) in [("2view", 2), ("3view", 3)] {
         let golden = Golden::open(&format!("u11_mrl_loss_{name}.safetensors"));
         for (key, temperature) in [("tau1", 1.0), ("tau0p5", 0.5)] {
-            let parts: [(&str, &dyn Fn(&Case) -> Tensor<1>); 3] = [
+            let parts: [(&str, Loss<'_>); 3] = [
                 ("rc", &|case| clustering(case, temperature)),
                 ("mc", &|case| {
                     multimodal_contrastive(&case.inputs, temperature, SelfTerm::Excluded).mean()

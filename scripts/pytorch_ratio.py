@@ -16,8 +16,8 @@ import subprocess
 import sys
 
 WORKLOADS = [
-    "train/vse/small", "train/scan_t2i/small", "train/sgr/small",
-    "train/vse/paper", "train/scan_t2i/paper", "train/sgr/paper",
+    "train/vse/small", "train/scan_t2i/small", "train/sgr/small", "train/pcme/small",
+    "train/vse/paper", "train/scan_t2i/paper", "train/sgr/paper", "train/pcme/paper",
     "train/mrl/b100", "train/clip_head/b1024",
     "eval/recall/1000x5000", "eval/recall/5000x25000",
 ]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -12,9 +12,20 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If the folder cannot be written, the disk is full or the rename fails.
 pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Replaces `path` by what `fill` writes, for content that is larger than memory should be.
+///
+/// # Errors
+/// Those of [`write`] and of `fill`.
+pub fn write_with(
+    path: impl AsRef<Path>,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
     let path = path.as_ref();
     let partial = partial_name(path);
-    let written = write_synced(&partial, bytes).and_then(|()| fs::rename(&partial, path));
+    let written = write_synced(&partial, fill).and_then(|()| fs::rename(&partial, path));
     if let Err(source) = written {
         // The partial file may not exist; the first error is the one to report.
         let _ = fs::remove_file(&partial);
@@ -31,10 +42,13 @@ fn partial_name(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn write_synced(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 16, File::create(path)?);
+    fill(&mut file)?;
+    file.into_inner()?.sync_all()
 }
 
 /// Makes the rename itself survive a power failure. Some file systems cannot sync a folder; the

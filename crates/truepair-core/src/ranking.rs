@@ -1,8 +1,13 @@
 //! Scores and relevance to ranks: the only place where ties are broken.
 //!
-//! A rank is 1-based and belongs to the best relevant item of a query. Ties count against the
-//! model: every non-relevant item with the same score stands before it, so a matcher that gives
-//! all pairs the same score ranks last, not first.
+//! Ranks are 1-based. Ties count against the model: every non-relevant item with the same score
+//! stands before a relevant one, so a matcher that gives all pairs the same score ranks last, not
+//! first. Relevant items among themselves have ranks of their own.
+//!
+//! Relevance by lists is ranked by counting: both directions in one walk, without ever holding a
+//! row ([`ranks`], [`placements`]). Relevance by labels, where a query may have thousands of
+//! relevant items, is ranked by sorting rows ([`sorted_by_labels`]). Ranked lists of another program
+//! are taken as they are ([`RankedLists`]).
 //!
 //! The matrix is walked in tiles of one fixed shape. An inner product may round differently in a
 //! product of another shape, which would decide ties by accident; with one shape, equal
@@ -11,17 +16,27 @@
 
 mod count;
 mod grid;
+mod listed;
+mod placed;
+mod run_file;
+mod sorted;
 #[cfg(test)]
 mod tests;
+mod thresholds;
+
+pub use listed::{List, RankedLists};
+pub use placed::{Level, Placed, PlacedQueries, Placements};
+pub use run_file::{read_list_map, read_trec_run, write_trec_run};
+pub use sorted::{Answers, Found, sorted_by_labels, top_items};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::relevance::Relevance;
-use crate::scores::Scorer;
+use crate::scores::{Direction, Scorer};
 use crate::watch::Watch;
-use count::Counts;
 use grid::Grid;
+use thresholds::{Thresholds, Wanted};
 
 /// Tiles that hold relevant pairs are kept until their queries' best relevant scores are known, up
 /// to this number of scores (128 MiB), so that test sets of the usual sizes have every score
@@ -42,32 +57,87 @@ pub struct Ranks {
     pub captions_without_image: u32,
 }
 
-/// Ranks all queries of both directions in one walk over the score matrix.
+/// Ranks the best relevant item of all queries of both directions in one walk over the score
+/// matrix.
 ///
-/// Memory is a few tiles and a few numbers per query, whatever the size of the matrix. Captions
-/// are visited in the order of their images, so the relevant pairs lie in tiles near the diagonal:
-/// few tiles are needed for every query's best relevant score, and each of them is counted as soon
-/// as its own queries' are known.
+/// Memory is a few tiles and a few numbers per relevant pair, whatever the size of the matrix.
+/// Captions are visited in the order of their images, so the relevant pairs lie in tiles near the
+/// diagonal: few tiles are needed for every query's relevant scores, and each of them is counted as
+/// soon as its own queries' are known.
 ///
 /// # Errors
 /// If scores and relevance disagree about the number of images or captions, if no query has a
 /// relevant item, if a score is NaN or infinite (both indices are named), or if the scorer fails.
 pub fn ranks(scorer: &dyn Scorer, relevance: &Relevance, watch: &mut dyn Watch) -> Result<Ranks> {
+    best_ranks(scorer, relevance, Wanted::Best, watch)
+}
+
+/// As [`ranks`], with ties counted for the model: what it would gain if every tie fell its way.
+///
+/// # Errors
+/// As [`ranks`].
+pub fn ranks_in_favor(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    watch: &mut dyn Watch,
+) -> Result<Ranks> {
+    best_ranks(scorer, relevance, Wanted::BestInFavor, watch)
+}
+
+fn best_ranks(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    wanted: Wanted,
+    watch: &mut dyn Watch,
+) -> Result<Ranks> {
+    let (images, captions) = counted(scorer, relevance, wanted, watch)?;
+    let (image_to_text, text_to_image) = (images.best_ranks(), captions.best_ranks());
+    Ok(Ranks {
+        images_without_caption: (relevance.n_images() - image_to_text.len()) as u32,
+        captions_without_image: (relevance.n_captions() - text_to_image.len()) as u32,
+        image_to_text,
+        text_to_image,
+    })
+}
+
+/// Ranks every relevant item of all queries, as [`ranks`] does the best one.
+///
+/// # Errors
+/// As [`ranks`].
+pub fn placements(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    watch: &mut dyn Watch,
+) -> Result<Placements> {
+    let (images, captions) = counted(scorer, relevance, Wanted::All, watch)?;
+    Ok(Placements {
+        image_to_text: images.placed(relevance, Direction::ImageToText),
+        text_to_image: captions.placed(relevance, Direction::TextToImage),
+    })
+}
+
+/// Relevant scores of images and of captions, with how many items reach each.
+fn counted(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    wanted: Wanted,
+    watch: &mut dyn Watch,
+) -> Result<(Thresholds, Thresholds)> {
     check_sizes(scorer, relevance)?;
     let grid = Grid::new(relevance, scorer.tile_shape());
     let mut walk = Walk {
         scorer,
         grid: &grid,
-        best: Best::new(relevance),
-        counts: Counts::new(relevance),
+        images: Thresholds::new(relevance, Direction::ImageToText, wanted),
+        captions: Thresholds::new(relevance, Direction::TextToImage, wanted),
         counted: vec![false; grid.n_tiles()],
         n_counted: 0,
         spare: Vec::new(),
         watch,
     };
-    let relevant = walk.relevant_tiles(relevance)?;
+    walk.relevant_tiles(relevance)?;
     walk.other_tiles()?;
-    Ok(walk.counts.into_ranks(relevance, &walk.best, &relevant))
+    Ok((walk.images, walk.captions))
 }
 
 fn check_sizes(scorer: &dyn Scorer, relevance: &Relevance) -> Result<()> {
@@ -82,7 +152,11 @@ fn check_sizes(scorer: &dyn Scorer, relevance: &Relevance) -> Result<()> {
             "score the same split that the pairs come from",
         ));
     }
-    if relevance.n_pairs() == 0 {
+    let none = |direction| {
+        let mut queries = 0..relevance.n_queries(direction) as u32;
+        queries.all(|query| relevance.relevant(direction, query).is_empty())
+    };
+    if none(Direction::ImageToText) && none(Direction::TextToImage) {
         return Err(Error::argument(
             "no image has a relevant caption, so nothing can be ranked",
             "give a split with at least one pair",
@@ -91,67 +165,36 @@ fn check_sizes(scorer: &dyn Scorer, relevance: &Relevance) -> Result<()> {
     Ok(())
 }
 
-fn relevant_pairs(relevance: &Relevance) -> impl Iterator<Item = (u32, u32)> + '_ {
-    (0..relevance.n_images() as u32).flat_map(|image| {
-        let captions = relevance.captions_of(image).iter();
-        captions.map(move |&caption| (image, caption))
-    })
+/// Where the score of a relevant pair lies, and whose it is.
+struct Place {
+    tile: u32,
+    offset: u32,
+    /// Of the score among the relevant scores of its direction.
+    slot: u32,
+    direction: Direction,
 }
 
-/// Every query's best relevant score, as far as it is known.
-struct Best {
-    /// Per image, +infinity where no caption is relevant: nothing reaches it.
-    of_image: Vec<f32>,
-    /// Per caption.
-    of_caption: Vec<f32>,
-}
-
-impl Best {
-    fn new(relevance: &Relevance) -> Self {
-        let start = |relevant: &[u32]| match relevant {
-            [] => f32::INFINITY,
-            _ => f32::NEG_INFINITY,
-        };
-        let images = 0..relevance.n_images() as u32;
-        let captions = 0..relevance.n_captions() as u32;
-        Self {
-            of_image: images.map(|at| start(relevance.captions_of(at))).collect(),
-            of_caption: captions.map(|at| start(relevance.images_of(at))).collect(),
+/// Places of all relevant pairs of both directions, by tile.
+fn places(relevance: &Relevance, grid: &Grid) -> Vec<Place> {
+    let mut places = Vec::new();
+    for direction in [Direction::ImageToText, Direction::TextToImage] {
+        let mut slot = 0;
+        for query in 0..relevance.n_queries(direction) as u32 {
+            for &item in relevance.relevant(direction, query) {
+                let (tile, offset) = match direction {
+                    Direction::ImageToText => grid.locate(query, item),
+                    Direction::TextToImage => grid.locate(item, query),
+                };
+                places.push(Place {
+                    tile: tile as u32,
+                    offset: offset as u32,
+                    slot,
+                    direction,
+                });
+                slot += 1;
+            }
         }
     }
-
-    fn raise(&mut self, image: u32, caption: u32, score: f32) {
-        let best = &mut self.of_image[image as usize];
-        *best = best.max(score);
-        let best = &mut self.of_caption[caption as usize];
-        *best = best.max(score);
-    }
-}
-
-/// Where the score of a relevant pair lies.
-struct Place {
-    tile: usize,
-    offset: usize,
-    image: u32,
-    caption: u32,
-    /// Number of the pair.
-    pair: usize,
-}
-
-/// Places of all relevant pairs, by tile.
-fn places(relevance: &Relevance, grid: &Grid) -> Vec<Place> {
-    let mut places: Vec<Place> = (relevant_pairs(relevance).enumerate())
-        .map(|(pair, (image, caption))| {
-            let (tile, offset) = grid.locate(image, caption);
-            Place {
-                tile,
-                offset,
-                image,
-                caption,
-                pair,
-            }
-        })
-        .collect();
     places.sort_unstable_by_key(|place| (place.tile, place.offset));
     places
 }
@@ -169,7 +212,7 @@ impl Waiting {
             columns: vec![0; grid.tiles_per_strip()],
         };
         for places in places.chunk_by(|a, b| a.tile == b.tile) {
-            let (row, column) = grid.position(places[0].tile);
+            let (row, column) = grid.position(places[0].tile as usize);
             waiting.rows[row] += 1;
             waiting.columns[column] += 1;
         }
@@ -192,8 +235,8 @@ impl Waiting {
 struct Walk<'a> {
     scorer: &'a dyn Scorer,
     grid: &'a Grid,
-    best: Best,
-    counts: Counts,
+    images: Thresholds,
+    captions: Thresholds,
     /// Per tile.
     counted: Vec<bool>,
     n_counted: u64,
@@ -205,18 +248,19 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Finds the scores of all relevant pairs and counts their tiles, but for those that were too
     /// many to keep.
-    fn relevant_tiles(&mut self, relevance: &Relevance) -> Result<Vec<f32>> {
+    fn relevant_tiles(&mut self, relevance: &Relevance) -> Result<()> {
         let places = places(relevance, self.grid);
         let mut waiting = Waiting::new(&places, self.grid);
-        let mut relevant = vec![0.0; places.len()];
         let mut kept: Vec<(usize, Vec<f32>)> = Vec::new();
         for places in places.chunk_by(|a, b| a.tile == b.tile) {
-            let tile = places[0].tile;
+            let tile = places[0].tile as usize;
             let scores = self.scores(tile)?;
             for place in places {
-                let score = scores[place.offset];
-                relevant[place.pair] = score;
-                self.best.raise(place.image, place.caption, score);
+                let side = match place.direction {
+                    Direction::ImageToText => &mut self.images,
+                    Direction::TextToImage => &mut self.captions,
+                };
+                side.learn(place.slot, scores[place.offset as usize]);
             }
             let settled = waiting.looked_at(self.grid.position(tile));
             match (kept.len() + 1) * scores.len() <= MAX_KEPT_SCORES {
@@ -231,7 +275,7 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok(relevant)
+        Ok(())
     }
 
     /// Counts what has not been counted.
@@ -254,7 +298,7 @@ impl Walk<'_> {
 
     fn count(&mut self, tile: usize, scores: Vec<f32>) -> Result<()> {
         let (stride, own) = (self.grid.stride(), self.grid.tile(tile));
-        self.counts.add(&scores, stride, &self.best, &own)?;
+        count::add(&scores, stride, &own, &mut self.images, &mut self.captions)?;
         self.spare.push(scores);
         self.counted[tile] = true;
         self.n_counted += 1;

@@ -1,12 +1,33 @@
 //! Who counts as right for whom, so that no code needs to know how many captions an image has.
+//!
+//! [`Relevance`] lists relevant items; [`LabelRelevance`] decides by labels, where lists would be
+//! long. Both may leave queries without a relevant item, which nobody asks then.
+
+mod cxc;
+mod ids;
+mod judgments;
+mod labels;
+mod map_file;
+mod qrels;
+
+pub use cxc::read_cxc;
+pub use ids::Ids;
+pub use judgments::{Direct, Judgments, UnknownIds, UnknownItems};
+pub use labels::{Codes, LabelRelevance, MatchRule, Unlabeled};
+pub use map_file::read_map;
+pub use qrels::{read_qrels, write_qrels};
 
 use crate::pair::Pair;
+use crate::scores::Direction;
 
 /// The relevant captions of every image and the relevant images of every caption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relevance {
     captions_of_image: Lists,
     images_of_caption: Lists,
+    /// Relevant items of each query that are not in the gallery; empty when there are none.
+    absent_of_image: Vec<u32>,
+    absent_of_caption: Vec<u32>,
 }
 
 impl Relevance {
@@ -16,17 +37,45 @@ impl Relevance {
     /// If a pair names an image or a caption that does not exist. Data sets are checked when they
     /// are read, so this is a mistake of the calling code.
     pub fn from_pairs(n_images: usize, n_captions: usize, pairs: &[Pair]) -> Self {
-        let by_image = pairs.iter().map(|pair| (pair.image, pair.caption));
-        let by_caption = pairs.iter().map(|pair| (pair.caption, pair.image));
+        Self::directed(n_images, n_captions, pairs, pairs)
+    }
+
+    /// Takes `image_to_text` as relevant when images ask and `text_to_image` when captions ask:
+    /// annotators who looked at each direction by itself leave sets that are not each other's
+    /// mirror.
+    ///
+    /// # Panics
+    /// As [`from_pairs`](Self::from_pairs).
+    pub fn directed(
+        n_images: usize,
+        n_captions: usize,
+        image_to_text: &[Pair],
+        text_to_image: &[Pair],
+    ) -> Self {
+        let by_image = image_to_text.iter().map(|pair| (pair.image, pair.caption));
+        let by_caption = text_to_image.iter().map(|pair| (pair.caption, pair.image));
         let relevance = Self {
             captions_of_image: Lists::new(n_images, by_image),
             images_of_caption: Lists::new(n_captions, by_caption),
+            absent_of_image: Vec::new(),
+            absent_of_caption: Vec::new(),
         };
-        assert_eq!(
-            relevance.captions_of_image.items.len(),
-            relevance.images_of_caption.items.len()
-        );
+        relevance.captions_of_image.check_items(n_captions);
+        relevance.images_of_caption.check_items(n_images);
         relevance
+    }
+
+    /// The same with relevant items outside the gallery, `[n_images]` and `[n_captions]` counts:
+    /// they are never found and count among the relevant ones.
+    ///
+    /// # Panics
+    /// If a vector has another length.
+    pub fn with_absent(mut self, of_image: Vec<u32>, of_caption: Vec<u32>) -> Self {
+        assert_eq!(of_image.len(), self.n_images(), "one count per image");
+        assert_eq!(of_caption.len(), self.n_captions(), "one count per caption");
+        self.absent_of_image = of_image;
+        self.absent_of_caption = of_caption;
+        self
     }
 
     /// Number of images, with or without a relevant caption.
@@ -39,9 +88,35 @@ impl Relevance {
         self.images_of_caption.len()
     }
 
-    /// Number of distinct relevant pairs.
+    /// Number of distinct relevant pairs, as images see them.
     pub fn n_pairs(&self) -> usize {
         self.captions_of_image.items.len()
+    }
+
+    /// Number of queries of a direction, with or without a relevant item.
+    pub fn n_queries(&self, direction: Direction) -> usize {
+        self.lists(direction).len()
+    }
+
+    /// The relevant items of a query that are in the gallery, ascending.
+    pub fn relevant(&self, direction: Direction, query: u32) -> &[u32] {
+        self.lists(direction).get(query)
+    }
+
+    /// How many items are relevant to a query and not in the gallery.
+    pub fn n_absent(&self, direction: Direction, query: u32) -> u32 {
+        let absent = match direction {
+            Direction::ImageToText => &self.absent_of_image,
+            Direction::TextToImage => &self.absent_of_caption,
+        };
+        absent.get(query as usize).copied().unwrap_or(0)
+    }
+
+    fn lists(&self, direction: Direction) -> &Lists {
+        match direction {
+            Direction::ImageToText => &self.captions_of_image,
+            Direction::TextToImage => &self.images_of_caption,
+        }
     }
 
     /// The captions relevant to an image, ascending.
@@ -72,28 +147,34 @@ impl Relevance {
         (counts().min().unwrap_or(0), counts().max().unwrap_or(0))
     }
 
-    /// The relevance among `images` and `captions` alone, renumbered in the order given.
+    /// The relevance among `images` and `captions` alone, renumbered in the order given. Items
+    /// outside the gallery stay there for the queries that keep them.
     ///
     /// # Panics
     /// If an index is out of range.
     pub fn part(&self, images: &[u32], captions: &[u32]) -> Relevance {
-        let mut new_caption = vec![u32::MAX; self.n_captions()];
-        for (new, &old) in captions.iter().enumerate() {
-            new_caption[old as usize] = new as u32;
+        let absent = |direction, queries: &[u32]| -> Vec<u32> {
+            (queries.iter())
+                .map(|&query| self.n_absent(direction, query))
+                .collect()
+        };
+        Relevance {
+            captions_of_image: self.captions_of_image.part(images, captions),
+            images_of_caption: self.images_of_caption.part(captions, images),
+            absent_of_image: absent(Direction::ImageToText, images),
+            absent_of_caption: absent(Direction::TextToImage, captions),
         }
-        let mut pairs = Vec::new();
-        for (image, &old) in images.iter().enumerate() {
-            let kept = self
-                .captions_of(old)
-                .iter()
-                .map(|&caption| new_caption[caption as usize]);
-            let kept = kept.filter(|&caption| caption != u32::MAX);
-            pairs.extend(kept.map(|caption| Pair {
-                image: image as u32,
-                caption,
-            }));
+        .without_zero_counts()
+    }
+
+    /// Counts that are all zero say nothing: equal relevance compares equal.
+    fn without_zero_counts(mut self) -> Self {
+        for counts in [&mut self.absent_of_image, &mut self.absent_of_caption] {
+            if counts.iter().all(|&count| count == 0) {
+                counts.clear();
+            }
         }
-        Relevance::from_pairs(images.len(), captions.len(), &pairs)
+        self
     }
 }
 
@@ -121,6 +202,32 @@ impl Lists {
             starts,
             items: entries.into_iter().map(|(_, item)| item).collect(),
         }
+    }
+
+    /// # Panics
+    /// If a list names an item that does not exist.
+    fn check_items(&self, n_items: usize) {
+        let last = self.items.iter().max();
+        assert!(
+            last.is_none_or(|&last| (last as usize) < n_items),
+            "pair names item {} of {n_items}",
+            last.copied().unwrap_or(0)
+        );
+    }
+
+    /// The lists `kept`, with only the items in `items`, renumbered.
+    fn part(&self, kept: &[u32], items: &[u32]) -> Lists {
+        let largest = items.iter().chain(&self.items).max().copied().unwrap_or(0);
+        let mut new_item = vec![u32::MAX; largest as usize + 1];
+        for (new, &old) in items.iter().enumerate() {
+            new_item[old as usize] = new as u32;
+        }
+        let entries = kept.iter().enumerate().flat_map(|(new, &old)| {
+            let items = self.get(old).iter().map(|&item| new_item[item as usize]);
+            let items = items.filter(|&item| item != u32::MAX);
+            items.map(move |item| (new as u32, item))
+        });
+        Lists::new(kept.len(), entries)
     }
 
     fn len(&self) -> usize {
@@ -177,6 +284,25 @@ mod tests {
         let relevance = Relevance::from_pairs(3, 4, &pairs(&[(0, 0), (1, 1), (1, 2), (2, 3)]));
         let part = relevance.part(&[2, 1], &[2, 3]);
         assert_eq!(part, Relevance::from_pairs(2, 2, &pairs(&[(0, 1), (1, 0)])));
+    }
+
+    #[test]
+    fn directions_may_differ_and_parts_keep_what_is_absent() {
+        let relevance = Relevance::directed(
+            3,
+            3,
+            &pairs(&[(0, 0), (0, 1), (2, 2)]),
+            &pairs(&[(0, 0), (1, 2)]),
+        )
+        .with_absent(vec![0, 0, 4], vec![0; 3]);
+        assert_eq!(relevance.relevant(Direction::ImageToText, 0), [0, 1]);
+        assert_eq!(relevance.relevant(Direction::TextToImage, 1), [0u32; 0]);
+        assert_eq!(relevance.relevant(Direction::TextToImage, 2), [1]);
+        let part = relevance.part(&[2, 1], &[2]);
+        assert_eq!(part.relevant(Direction::ImageToText, 0), [0]);
+        assert_eq!(part.relevant(Direction::TextToImage, 0), [1]);
+        assert_eq!(part.n_absent(Direction::ImageToText, 0), 4);
+        assert_eq!(part.n_absent(Direction::TextToImage, 0), 0);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Sizes and cases are read from the files, so another draw of them can be tested by naming its
 //! folder in the environment variable `TRUEPAIR_GOLDEN`.
 
-use std::path::PathBuf;
+mod golden_file;
 
-use safetensors::{Dtype, SafeTensors};
+use golden_file::{Golden, assert_close, read};
 use truepair_core::metric::{Protocol, Report, Retrieval, evaluate};
 use truepair_core::mixture::{
     BetaConfig, GaussianConfig, Mixture, beta_clean_posterior, clean_posterior, divide, normalize,
@@ -13,77 +13,8 @@ use truepair_core::mixture::{
 use truepair_core::pair::Pair;
 use truepair_core::ranking::ranks;
 use truepair_core::relevance::Relevance;
-use truepair_core::scores::{Matrix, MeanScorer, ScoreMatrix, Scorer};
+use truepair_core::scores::{MeanScorer, ScoreMatrix, Scorer};
 use truepair_core::text::treebank;
-
-fn folder() -> PathBuf {
-    match std::env::var_os("TRUEPAIR_GOLDEN") {
-        Some(folder) => folder.into(),
-        None => concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").into(),
-    }
-}
-
-fn read(name: &str) -> Vec<u8> {
-    let path = folder().join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-struct Golden(Vec<u8>);
-
-impl Golden {
-    fn open(name: &str) -> Self {
-        Self(read(name))
-    }
-
-    fn tensors(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.0).unwrap()
-    }
-
-    fn floats(&self, name: &str) -> Vec<f32> {
-        let tensors = self.tensors();
-        let tensor = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
-        tensor
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-            .collect()
-    }
-
-    fn integers(&self, name: &str) -> Vec<i64> {
-        let tensors = self.tensors();
-        let tensor = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(tensor.dtype(), Dtype::I64, "{name}");
-        tensor
-            .data()
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()))
-            .collect()
-    }
-
-    fn matrix(&self, name: &str) -> Matrix {
-        let dim = *self.tensors().tensor(name).unwrap().shape().last().unwrap();
-        Matrix::new(self.floats(name), dim)
-    }
-}
-
-fn assert_close(name: &str, found: &[f64], expected: &[f32]) {
-    assert_eq!(found.len(), expected.len(), "{name}");
-    let largest = expected
-        .iter()
-        .fold(0.0f64, |largest, &x| largest.max(f64::from(x).abs()));
-    for (index, (&a, &b)) in found.iter().zip(expected).enumerate() {
-        let difference = (a - f64::from(b)).abs();
-        assert!(
-            difference <= 1e-5 * largest + 1e-6,
-            "{name}[{index}]: {a} against {b}"
-        );
-    }
-}
 
 #[test]
 fn golden_ncr_mixture() {

@@ -125,6 +125,14 @@ impl BatchNorm {
         (mean, variance)
     }
 
+    /// `[n, channels, h, w]`, statistics over all but the channels.
+    pub fn forward_planes(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
+        let [n, channels, h, w] = x.dims();
+        let planes = x.reshape([n, channels, h * w]);
+        let planes = self.forward_slots(planes, None, mode);
+        planes.reshape([n, channels, h, w])
+    }
+
     /// Moves the running values towards a batch's mean and biased variance of `n` values a channel.
     pub fn absorb(&self, mean: Tensor<1>, variance: Tensor<1>, n: usize) {
         let unbiased = n as f64 / (n.max(2) - 1) as f64;

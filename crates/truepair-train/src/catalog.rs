@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
         let mut seen = BTreeSet::new();
-        let folders = ["configs", "configs/embeddings"];
+        let folders = ["configs", "configs/embeddings", "configs/regions"];
         let files = (folders.iter())
             .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
             .map(|entry| entry.unwrap().path())

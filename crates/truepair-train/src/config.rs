@@ -1,13 +1,19 @@
 //! What a run is made of: as typed ([`Recipe`], where the data may fill in what is left open) and
 //! as run ([`Config`], complete, the form that a run directory keeps).
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::dataset::Dataset;
 
-use crate::backbone::{BackboneConfig, GruConfig, MlpConfig, RegionLinearConfig};
+use crate::backbone::{
+    BackboneConfig, GruConfig, GruPcmeConfig, GruPieConfig, MlpConfig, PcmeConfig, PieConfig,
+    RegionLinearConfig, ResnetConfig, Stem,
+};
 use crate::describer::DescriberConfig;
 use crate::error::Result;
+use crate::groups::GroupConfig;
 use crate::kernel::Precision;
 use crate::matcher::MatcherConfig;
 use crate::optimizer::{OptimizerConfig, Schedule};
@@ -28,6 +34,9 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// The loop.
     pub training: TrainingConfig,
+    /// Parameters that move at another rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupConfig>,
 }
 
 /// The matcher's part of a [`Recipe`].
@@ -62,6 +71,9 @@ pub struct Config {
     pub schedule: Schedule,
     /// The loop.
     pub training: TrainingConfig,
+    /// Parameters that move at another rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupConfig>,
 }
 
 /// Settings of the loop.
@@ -87,6 +99,9 @@ pub struct TrainingConfig {
     pub keep: Keep,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
     pub held_out: f64,
+    /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub word_vectors: Option<PathBuf>,
 }
 
 /// How the losses of a batch's pairs become one number.
@@ -121,6 +136,7 @@ impl Default for TrainingConfig {
             tile_mib: 256,
             keep: Keep::Best,
             held_out: 0.1,
+            word_vectors: None,
         }
     }
 }
@@ -135,37 +151,37 @@ impl Recipe {
         toml::from_str(text)
     }
 
-    /// Fills in what was left open: `mlp` heads for feature vectors, `region_linear` for regions,
-    /// `gru` for texts, `cosine`, and `plain`; then checks ranges.
+    /// Fills in what was left open: `plain`, the similarity that the strategy was made for, and
+    /// backbones that give what the similarity compares: for `cosine`, `mlp` for feature vectors,
+    /// `region_linear` for regions and `gru` for texts; then checks ranges.
     ///
     /// # Errors
     /// If a setting is out of range or the data has nothing that a caption backbone could read.
     pub fn resolve(&self, dataset: &Dataset) -> Result<Config> {
-        let image = self
-            .matcher
-            .image
+        let strategy = self
+            .strategy
             .clone()
-            .unwrap_or_else(|| image_backbone(dataset));
+            .unwrap_or_else(|| StrategyConfig::Plain(Default::default()));
+        let similarity = self.matcher.similarity.clone();
+        let similarity = similarity.unwrap_or_else(|| strategy.similarity());
+        let image = self.matcher.image.clone();
+        let image = image.unwrap_or_else(|| image_backbone(dataset, &similarity));
         let caption = match &self.matcher.caption {
             Some(caption) => caption.clone(),
-            None => caption_backbone(dataset, &image)?,
+            None => caption_backbone(dataset, &image, &similarity)?,
         };
-        let similarity = self.matcher.similarity.clone();
         let config = Config {
-            strategy: self
-                .strategy
-                .clone()
-                .unwrap_or_else(|| StrategyConfig::Plain(Default::default())),
+            strategy,
             matcher: MatcherConfig {
                 image,
                 caption,
-                similarity: similarity
-                    .unwrap_or_else(|| SimilarityConfig::Cosine(Default::default())),
+                similarity,
                 describer: self.matcher.describer.clone(),
             },
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
             training: self.training.clone(),
+            groups: self.groups.clone(),
         };
         config.check()?;
         Ok(config)
@@ -249,33 +265,95 @@ impl Config {
                 .into());
             }
         }
+        self.groups.iter().try_for_each(GroupConfig::check)?;
         self.strategy.build(training.epochs)?;
-        Ok(())
+        self.strategy.check_matcher(&self.matcher)?;
+        self.matcher.check_parts()
     }
 }
 
-fn image_backbone(dataset: &Dataset) -> BackboneConfig {
-    if dataset.images.regions() > 1 {
-        BackboneConfig::RegionLinear(RegionLinearConfig::default())
-    } else {
-        BackboneConfig::Mlp(MlpConfig::default())
+/// What the items of a similarity are: the kind of head that is chosen where none is given.
+enum Items {
+    /// Vectors.
+    Points,
+    /// Several vectors with residuals.
+    Several,
+    /// A mean and a deviation.
+    Gaussians,
+}
+
+impl Items {
+    fn of(similarity: &SimilarityConfig) -> Self {
+        match similarity {
+            SimilarityConfig::MultipleInstance(_) => Self::Several,
+            other if other.reads_gaussians() => Self::Gaussians,
+            _ => Self::Points,
+        }
+    }
+}
+
+fn image_backbone(dataset: &Dataset, similarity: &SimilarityConfig) -> BackboneConfig {
+    /// Squares of at most this many pixels keep their size in the first layer.
+    const SMALL: usize = 64 * 64;
+    match Items::of(similarity) {
+        Items::Several => BackboneConfig::Pie(PieConfig::default()),
+        Items::Gaussians => BackboneConfig::Pcme(PcmeConfig::default()),
+        Items::Points if dataset.images.are_pictures() => BackboneConfig::Resnet(ResnetConfig {
+            depth: 10,
+            width: 16,
+            stem: match dataset.images.dim() <= SMALL {
+                true => Stem::Small,
+                false => Stem::Large,
+            },
+            dim: 256,
+            weights: None,
+        }),
+        Items::Points if dataset.images.regions() > 1 => {
+            BackboneConfig::RegionLinear(RegionLinearConfig::default())
+        }
+        Items::Points => BackboneConfig::Mlp(MlpConfig::default()),
     }
 }
 
 /// The caption side's default joins the image side's space.
-fn caption_backbone(dataset: &Dataset, image: &BackboneConfig) -> Result<BackboneConfig> {
+fn caption_backbone(
+    dataset: &Dataset,
+    image: &BackboneConfig,
+    similarity: &SimilarityConfig,
+) -> Result<BackboneConfig> {
     let dim = image.dim();
+    let items = Items::of(similarity);
     if dataset.caption_features.is_some() {
-        return Ok(BackboneConfig::Mlp(MlpConfig {
-            dim,
-            ..MlpConfig::default()
-        }));
+        return Ok(match items {
+            Items::Several => BackboneConfig::Pie(PieConfig {
+                dim,
+                ..PieConfig::default()
+            }),
+            Items::Gaussians => BackboneConfig::Pcme(PcmeConfig {
+                dim,
+                ..PcmeConfig::default()
+            }),
+            Items::Points => BackboneConfig::Mlp(MlpConfig {
+                dim,
+                ..MlpConfig::default()
+            }),
+        });
     }
     if dataset.captions.is_some() {
-        return Ok(BackboneConfig::Gru(GruConfig {
-            dim,
-            ..GruConfig::default()
-        }));
+        return Ok(match items {
+            Items::Several => BackboneConfig::GruPie(GruPieConfig {
+                dim,
+                ..GruPieConfig::default()
+            }),
+            Items::Gaussians => BackboneConfig::GruPcme(GruPcmeConfig {
+                dim,
+                ..GruPcmeConfig::default()
+            }),
+            Items::Points => BackboneConfig::Gru(GruConfig {
+                dim,
+                ..GruConfig::default()
+            }),
+        });
     }
     Err(Error::argument(
         format!(

@@ -5,7 +5,7 @@ use truepair_core::Error as CoreError;
 use truepair_core::scores::{InnerProduct, Matrix, MeanScorer, Scorer, TileShape};
 use truepair_core::watch::Watch;
 
-use crate::encoding::{Encoding, Input};
+use crate::encoding::{Encoding, Gaussian, Input};
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::mode::Mode;
@@ -13,7 +13,7 @@ use crate::optimizer::floats;
 use crate::reader::Reader;
 use crate::similarity::Similarity;
 
-/// Items encoded at a time.
+/// Captions encoded at a time.
 const SHARD: usize = 512;
 
 /// A scorer of all of the reader's images against all of its captions: the mean over the peers.
@@ -70,6 +70,46 @@ fn side_by_side(parts: &[Matrix]) -> Matrix {
     Matrix::new(values, dim)
 }
 
+/// How uncertain every item of a split is, [0, 1): the share of the variance in the mean squared
+/// length of its draws, mean over peers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Uncertainty {
+    /// One number an image.
+    pub images: Vec<f32>,
+    /// One number a caption.
+    pub captions: Vec<f32>,
+}
+
+/// The uncertainty of all of the reader's items; `None` where a peer's items are no Gaussians.
+///
+/// # Errors
+/// If a feature row cannot be read or holds a value that is not finite.
+pub(crate) fn uncertainty(
+    peers: &[Matcher],
+    reader: &Reader<'_>,
+    watch: &mut dyn Watch,
+) -> Result<Option<Uncertainty>> {
+    let mut sum: Option<Uncertainty> = None;
+    let share = 1.0 / peers.len() as f32;
+    for peer in peers {
+        let split = EncodedSplit::new(peer, reader, usize::MAX >> 20, watch)?;
+        let (Some(images), Some(captions)) =
+            (split.images.uncertainty(), split.captions.uncertainty())
+        else {
+            return Ok(None);
+        };
+        let sum = sum.get_or_insert_with(|| Uncertainty {
+            images: vec![0.0; reader.n_images()],
+            captions: vec![0.0; reader.n_captions()],
+        });
+        for (sum, values) in [(&mut sum.images, images), (&mut sum.captions, captions)] {
+            let values = floats(values);
+            (sum.iter_mut().zip(values)).for_each(|(sum, value)| *sum += share * value);
+        }
+    }
+    Ok(sum)
+}
+
 /// Every image and caption of a split, encoded by one matcher without gradients.
 struct EncodedSplit {
     similarity: Similarity,
@@ -89,12 +129,17 @@ impl EncodedSplit {
         use burn::module::Module;
         let matcher = matcher.valid();
         let (n_images, n_captions) = (reader.n_images(), reader.n_captions());
-        let images = encode_all(n_images, "encode images", watch, |rows| {
-            Ok(matcher
-                .image
-                .encode(&plain(reader.images(rows)?), &mut Mode::Evaluate))
-        })?;
-        let captions = encode_all(n_captions, "encode captions", watch, |rows| {
+        let images = encode_all(
+            [n_images, reader.image_shard()],
+            "encode images",
+            watch,
+            |rows| {
+                Ok(matcher
+                    .image
+                    .encode(&plain(reader.images(rows)?), &mut Mode::Evaluate))
+            },
+        )?;
+        let captions = encode_all([n_captions, SHARD], "encode captions", watch, |rows| {
             Ok(matcher
                 .caption
                 .encode(&plain(reader.captions(rows)?), &mut Mode::Evaluate))
@@ -123,10 +168,17 @@ impl EncodedSplit {
         let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
         let n = rows.len();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.device);
+        let gaussian = items
+            .gaussian
+            .as_ref()
+            .map(|gaussian| Gaussian::new(gaussian.log_deviation.clone().select(0, rows.clone())));
+        let mask = items.mask.clone();
         Encoding {
-            values: items.values.clone().select(0, rows.clone()),
-            mask: items.mask.clone().map(|mask| mask.select(0, rows)),
-            regions: None,
+            gaussian,
+            ..Encoding::new(
+                items.values.clone().select(0, rows.clone()),
+                mask.map(|mask| mask.select(0, rows)),
+            )
         }
     }
 }
@@ -214,16 +266,16 @@ pub(crate) fn plain(input: Input) -> Input {
 }
 
 fn encode_all(
-    n: usize,
+    [n, shard]: [usize; 2],
     stage: &str,
     watch: &mut dyn Watch,
     mut encode: impl FnMut(&[u32]) -> Result<Encoding>,
 ) -> Result<Encoding> {
     let rows: Vec<u32> = (0..n as u32).collect();
     let mut shards = Vec::new();
-    for shard in rows.chunks(SHARD) {
-        shards.push(encode(shard)?);
-        watch.advance(stage, (shards.len() * SHARD).min(n) as u64, n as u64);
+    for rows in rows.chunks(shard) {
+        shards.push(encode(rows)?);
+        watch.advance(stage, (shards.len() * shard).min(n) as u64, n as u64);
     }
     Ok(concatenated(shards))
 }
@@ -236,8 +288,9 @@ fn concatenated(shards: Vec<Encoding>) -> Encoding {
         .max()
         .unwrap_or(1);
     let masked = shards.iter().any(|shard| shard.mask.is_some());
-    let (mut values, mut masks) = (Vec::new(), Vec::new());
+    let (mut values, mut masks, mut deviations) = (Vec::new(), Vec::new(), Vec::new());
     for shard in shards {
+        deviations.extend(shard.gaussian.map(|gaussian| gaussian.log_deviation));
         let [n, m, d] = shard.values.dims();
         let device = shard.values.device();
         let mask = shard.mask.unwrap_or_else(|| Tensor::ones([n, m], &device));
@@ -254,10 +307,10 @@ fn concatenated(shards: Vec<Encoding>) -> Encoding {
         }
     }
     let mask = masked.then(|| Tensor::cat(masks, 0));
+    let gaussian = (!deviations.is_empty()).then(|| Gaussian::new(Tensor::cat(deviations, 0)));
     Encoding {
-        values: Tensor::cat(values, 0),
-        mask,
-        regions: None,
+        gaussian,
+        ..Encoding::new(Tensor::cat(values, 0), mask)
     }
 }
 

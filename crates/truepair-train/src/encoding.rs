@@ -34,6 +34,43 @@ pub struct Encoding {
     pub mask: Option<Tensor<2>>,
     /// What the vectors were pooled from, where something reads that too; otherwise `None`.
     pub regions: Option<Regions>,
+    /// What several embeddings of an item add to its global vector, `[n, m, d]`, where a backbone
+    /// gives several embeddings; otherwise `None`.
+    pub residuals: Option<Tensor<3>>,
+    /// How uncertain an item is, where the vector `[n, 1, d]` is a mean; otherwise `None`.
+    pub gaussian: Option<Gaussian>,
+}
+
+/// The other half of Gaussian embeddings with independent dimensions.
+#[derive(Debug, Clone)]
+pub struct Gaussian {
+    /// `log σ`, `[n, d]`.
+    pub log_deviation: Tensor<2>,
+    /// Draws from the Gaussians `[n, j, d]`, where a similarity compares draws; otherwise `None`.
+    pub samples: Option<Tensor<3>>,
+    /// The largest log σ, to which larger ones are clipped; infinite where nothing is.
+    pub limit: f64,
+}
+
+impl Gaussian {
+    /// Gaussians without draws, whose log σ nothing clips.
+    pub fn new(log_deviation: Tensor<2>) -> Self {
+        Self {
+            log_deviation,
+            samples: None,
+            limit: f64::INFINITY,
+        }
+    }
+
+    /// The share of log σ that is at its limit, in [0, 1].
+    pub fn at_limit(&self) -> f64 {
+        if self.limit.is_infinite() {
+            return 0.0;
+        }
+        let clipped = self.log_deviation.clone().detach();
+        let share = clipped.greater_equal_elem(self.limit).float().mean();
+        f64::from(floats(share)[0])
+    }
 }
 
 /// The regions of a batch of images, after they were related to one another.
@@ -46,6 +83,40 @@ pub struct Regions {
 }
 
 impl Encoding {
+    /// Vectors alone.
+    pub fn new(values: Tensor<3>, mask: Option<Tensor<2>>) -> Self {
+        Self {
+            values,
+            mask,
+            regions: None,
+            residuals: None,
+            gaussian: None,
+        }
+    }
+
+    /// `log σ`, `[n, d]`.
+    ///
+    /// # Panics
+    /// If the items are no Gaussians; a matcher is only built of parts that fit.
+    pub fn log_deviation(&self) -> Tensor<2> {
+        let gaussian = self
+            .gaussian
+            .as_ref()
+            .expect("items of a Gaussian backbone");
+        gaussian.log_deviation.clone()
+    }
+
+    /// Share of the variance in the mean squared length of an item's draws, `[n]` in [0, 1):
+    /// `Σ σ² / (‖μ‖² + Σ σ²)`; `None` without Gaussians.
+    pub fn uncertainty(&self) -> Option<Tensor<1>> {
+        let gaussian = self.gaussian.as_ref()?;
+        let n = gaussian.log_deviation.dims()[0];
+        let variance = (gaussian.log_deviation.clone() * 2.0).exp().sum_dim(1);
+        let mean = self.pooled().square().sum_dim(1);
+        let share = variance.clone() / (mean + variance).clamp_min(1e-30);
+        Some(share.reshape([n]))
+    }
+
     /// The mask `[n, m]`, ones when every vector counts.
     pub fn mask_or_ones(&self) -> Tensor<2> {
         let [n, m, _] = self.values.dims();

@@ -8,12 +8,14 @@ use truepair_core::rng::Seed;
 
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
 use crate::describer::{Describer, DescriberConfig};
-use crate::encoding::{Encoding, Input, unit_length};
+use crate::encoding::{Encoding, Gaussian, Input, unit_length};
 use crate::error::Result;
 use crate::init::Init;
 use crate::kernel::Precision;
 use crate::mode::Mode;
-use crate::similarity::{Similarity, SimilarityConfig, Space};
+use crate::objective::SoftContrastive;
+use crate::regularizer::{Regularizers, Terms};
+use crate::similarity::{ItemSide, Similarity, SimilarityConfig, Space};
 use crate::strategy::Structure;
 
 /// Which backbones and which similarity.
@@ -53,6 +55,22 @@ pub struct Forward {
     pub structure: Option<Structure>,
     /// A loss `[1]` beside that of the scores, with its weight; `None` without a describer.
     pub auxiliary: Option<Tensor<1>>,
+    /// What [`Regularizers`] gave.
+    pub terms: Terms,
+    /// How uncertain every pair's image and caption are, `[b]` in [0, 1), their mean; `None` unless
+    /// both are Gaussians.
+    pub uncertainty: Option<Tensor<1>>,
+    /// The share of Gaussians' log σ that is at its limit, in [0, 1]; 0 without Gaussians.
+    pub at_limit: f64,
+}
+
+/// What a training pass gives beside scores.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Wanted {
+    /// Likeness inside each modality.
+    pub structure: bool,
+    /// Terms that read encodings.
+    pub regularizers: Regularizers,
 }
 
 impl MatcherConfig {
@@ -77,12 +95,36 @@ impl MatcherConfig {
                 InputShape::Tokens(_) => 1,
             },
         };
+        self.check_parts()?;
         Ok(Matcher {
             image: self.image.build(image, &mut draw("init/image"))?,
             caption: self.caption.build(caption, &mut draw("init/caption"))?,
             similarity: self.similarity.build(space, &mut draw("init/similarity"))?,
             describer: self.describer(caption, &mut draw("init/describer"))?,
         })
+    }
+
+    /// # Errors
+    /// If the similarity compares Gaussians and a backbone gives none.
+    pub(crate) fn check_parts(&self) -> Result<()> {
+        if !self.similarity.reads_gaussians() {
+            return Ok(());
+        }
+        match [&self.image, &self.caption]
+            .iter()
+            .find(|part| !part.is_gaussian())
+        {
+            None => Ok(()),
+            Some(part) => Err(Error::argument(
+                format!(
+                    "similarity `{}` compares Gaussians, backbone `{}` gives none",
+                    self.similarity.name(),
+                    part.name()
+                ),
+                "use `pcme` for features and `gru_pcme` for texts",
+            )
+            .into()),
+        }
     }
 
     fn describer(&self, caption: InputShape, init: &mut Init) -> Result<Option<Describer>> {
@@ -110,6 +152,20 @@ impl MatcherConfig {
     }
 }
 
+impl MatcherConfig {
+    /// The matcher with the weights that its settings name, before its first step.
+    ///
+    /// # Errors
+    /// If a file of weights cannot be read or does not fit.
+    pub fn pretrained(&self, matcher: Matcher) -> Result<Matcher> {
+        Ok(Matcher {
+            image: self.image.pretrained(matcher.image)?,
+            caption: self.caption.pretrained(matcher.caption)?,
+            ..matcher
+        })
+    }
+}
+
 impl Matcher {
     /// Lets both backbones measure a sample of the training data; see [`Backbone::measure`].
     pub fn measure(self, images: &Input, captions: &Input) -> Self {
@@ -127,19 +183,52 @@ impl Matcher {
         &self,
         images: &Input,
         captions: &Input,
-        structure: bool,
+        wanted: &Wanted,
         mode: &mut Mode<'_>,
     ) -> Forward {
         let encoded = self.image.encode(images, mode);
         let texts = self.caption.encode(captions, mode);
+        let encoded = self.similarity.drawn(encoded, ItemSide::Image, mode);
+        let texts = self.similarity.drawn(texts, ItemSide::Caption, mode);
         let auxiliary = match (&self.describer, &encoded.regions) {
             (Some(describer), Some(regions)) => Some(describer.loss(regions, captions, mode)),
             _ => None,
         };
+        let mut terms = wanted.regularizers.terms(&encoded, &texts, mode);
+        if wanted.regularizers.within > 0.0 {
+            for (items, side) in [(&encoded, ItemSide::Image), (&texts, ItemSide::Caption)] {
+                let loss = self.within(items, side, mode);
+                terms.add_pairs(loss * wanted.regularizers.within);
+            }
+        }
+        let uncertainty = match (encoded.uncertainty(), texts.uncertainty()) {
+            (Some(images), Some(captions)) => Some((images + captions).detach() / 2.0),
+            _ => None,
+        };
+        let gaussians = [&encoded.gaussian, &texts.gaussian].into_iter().flatten();
+        let shares: Vec<f64> = gaussians.map(Gaussian::at_limit).collect();
         Forward {
             auxiliary,
-            ..self.compare_encoded(&encoded, &texts, structure, mode)
+            terms,
+            uncertainty,
+            at_limit: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
+            ..self.compare_encoded(&encoded, &texts, wanted.structure, mode)
         }
+    }
+
+    /// The soft contrastive loss `[n]` of a modality's items against themselves: an item matches its
+    /// own second draw and nothing else.
+    fn within(&self, items: &Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Tensor<1> {
+        let again = Encoding {
+            gaussian: items.gaussian.clone().map(|gaussian| Gaussian {
+                samples: None,
+                ..gaussian
+            }),
+            ..items.clone()
+        };
+        let again = self.similarity.drawn(again, side, mode);
+        let scores = self.similarity.scores(items, &again, mode);
+        SoftContrastive::default().pair_loss(&scores).0
     }
 
     /// Scores and, where asked for, likeness inside each modality.
@@ -173,6 +262,9 @@ impl Matcher {
                 captions: cosines(captions),
             }),
             auxiliary: None,
+            terms: Terms::default(),
+            uncertainty: None,
+            at_limit: 0.0,
         }
     }
 

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::Error;
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::error::Place;
+use truepair_core::rng::Seed;
 use truepair_core::text::Vocabulary;
 
 use crate::backbone::InputShape;
@@ -100,6 +101,27 @@ impl<'a> Reader<'a> {
         self.features(self.images, rows)
     }
 
+    /// As [`images`](Self::images), pictures varied as training wants it; `key` names the step.
+    ///
+    /// # Errors
+    /// As for [`images`](Self::images).
+    pub fn varied_images(&self, rows: &[u32], seed: Seed, key: &[u64]) -> Result<Input> {
+        if !self.images.are_pictures() {
+            return self.images(rows);
+        }
+        let shape = [rows.len(), self.images.regions(), self.images.dim()];
+        let values = self.images.gather_varied(rows, seed, key)?;
+        Ok(Input::Features {
+            values: Tensor::from_data(TensorData::new(values, shape), &self.device),
+            mask: None,
+        })
+    }
+
+    /// Images that are encoded at a time: fewer where a network computes many planes of each.
+    pub(crate) fn image_shard(&self) -> usize {
+        if self.images.are_pictures() { 64 } else { 512 }
+    }
+
     /// The captions of these rows: features `[n, 1, d]` or token ids `[n, t]`.
     ///
     /// # Errors
@@ -114,7 +136,12 @@ impl<'a> Reader<'a> {
     fn features(&self, features: &Features, rows: &[u32]) -> Result<Input> {
         let shape = [rows.len(), features.regions(), features.dim()];
         let values = features.gather(rows)?;
-        let mask = occupied(&values, shape).map(|mask| {
+        // A plane of zeros is a color, not a missing region.
+        let mask = match features.are_pictures() {
+            true => None,
+            false => occupied(&values, shape),
+        };
+        let mask = mask.map(|mask| {
             Tensor::from_data(TensorData::new(mask, [shape[0], shape[1]]), &self.device)
         });
         Ok(Input::Features {

@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
+use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
 use truepair_core::text::Vocabulary;
 use truepair_core::watch::Watch;
@@ -12,12 +13,14 @@ use truepair_core::watch::Watch;
 use crate::accelerator::Accelerator;
 use crate::backbone::InputShape;
 use crate::config::Config;
-use crate::encode;
+use crate::encode::{self, Uncertainty};
 use crate::error::Result;
+use crate::init::Init;
 use crate::matcher::Matcher;
 use crate::reader::{Reader, check_regions, check_widths};
 use crate::run;
 use crate::session::EpochRecord;
+use crate::similarity::{GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space};
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
 #[derive(Debug)]
@@ -57,6 +60,47 @@ impl Trained {
             watch.warn(&warning);
         }
         encode::scorer(&self.peers, &reader, self.config.training.tile_mib, watch)
+    }
+
+    /// How uncertain every item of `dataset` is; `None` unless items are Gaussians.
+    ///
+    /// # Errors
+    /// As [`scorer`](Self::scorer).
+    pub fn uncertainty(
+        &self,
+        dataset: &Dataset,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Uncertainty>> {
+        let parts = [&self.config.matcher.image, &self.config.matcher.caption];
+        if !parts.iter().all(|part| part.is_gaussian()) {
+            return Ok(None);
+        }
+        check_widths(dataset, self.inputs)?;
+        let max_tokens = self.config.training.max_tokens;
+        let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
+        encode::uncertainty(&self.peers, &reader, watch)
+    }
+
+    /// The same matchers, ranking by another measure of their Gaussians.
+    ///
+    /// # Errors
+    /// If items are no Gaussians.
+    pub fn measured_by(mut self, measure: GaussianMeasure) -> Result<Self> {
+        let config = GaussianDistanceConfig { measure };
+        self.config.matcher.similarity = SimilarityConfig::Gaussian(config);
+        self.config.matcher.check_parts()?;
+        for peer in &mut self.peers {
+            let precision = self.config.training.precision;
+            let similarity = self.config.matcher.similarity.build(
+                Space {
+                    dim: self.config.matcher.image.dim(),
+                    regions: 1,
+                },
+                &mut Init::new(Seed(0).stream("init", &[]), self.device.clone(), precision),
+            )?;
+            peer.similarity = similarity;
+        }
+        Ok(self)
     }
 
     /// Networks whose scores are averaged.

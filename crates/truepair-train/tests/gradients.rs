@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};
 use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
-use truepair_train::encoding::{Encoding, Input};
+use truepair_train::encoding::{Encoding, Gaussian, Input};
 use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
 use truepair_train::mode::Mode;
@@ -82,9 +82,16 @@ fn built_backbone(config: &BackboneConfig, shape: InputShape) -> Backbone {
 }
 
 fn loss(backbone: &Backbone, input: &Input) -> Tensor<1> {
-    let values = backbone.encode(input, &mut Mode::Evaluate).values;
-    let weights = noise("cotangent", values.dims());
-    (values * weights).sum()
+    let encoded = backbone.encode(input, &mut Mode::Evaluate);
+    let weights = noise("cotangent", encoded.values.dims());
+    let loss = (encoded.values * weights).sum();
+    match encoded.gaussian {
+        None => loss,
+        Some(gaussian) => {
+            let weights = noise("deviations", gaussian.log_deviation.dims());
+            loss + (gaussian.log_deviation * weights).sum()
+        }
+    }
 }
 
 fn scalar(tensor: Tensor<1>) -> f64 {
@@ -165,18 +172,20 @@ fn score_loss(similarity: &Similarity, images: &Tensor<3>, captions: &Tensor<3>)
         [ITEMS, LENGTH],
     );
     let mask: Tensor<2> = Tensor::from_data(mask, &device());
+    let gaussian = |name, n| {
+        let log_deviation = noise(name, [n, WIDTH]) * 0.3 - 1.0;
+        Some(Gaussian::new(log_deviation))
+    };
     let images = Encoding {
-        values: images.clone(),
-        mask: None,
-        regions: None,
+        gaussian: gaussian("image deviations", 2),
+        ..Encoding::new(images.clone(), None)
     };
     let values = captions.clone() * mask.clone().unsqueeze_dim(2);
     let scores = similarity.scores(
         &images,
         &Encoding {
-            values,
-            mask: Some(mask),
-            regions: None,
+            gaussian: gaussian("caption deviations", ITEMS),
+            ..Encoding::new(values, Some(mask))
         },
         &mut Mode::Evaluate,
     );
@@ -221,11 +230,7 @@ fn every_similarity_s_gradients_equal_finite_differences() {
 
 /// Cosine scores of two fixed images against what `backbone` makes of `input`.
 fn scores_of(backbone: &Backbone, input: &Input, dim: usize) -> Vec<f32> {
-    let images = Encoding {
-        values: noise::<3>("images", [2, 1, dim]),
-        mask: None,
-        regions: None,
-    };
+    let images = Encoding::new(noise::<3>("images", [2, 1, dim]), None);
     let encoded = backbone.encode(input, &mut Mode::Evaluate);
     built(&SimilarityConfig::Cosine(Default::default()))
         .scores(&images, &encoded, &mut Mode::Evaluate)

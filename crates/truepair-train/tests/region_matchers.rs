@@ -13,7 +13,7 @@ use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, below, normal};
 use truepair_core::watch::Watch;
 use truepair_train::kernel::Precision;
-use truepair_train::matcher::Matcher;
+use truepair_train::matcher::{Matcher, Wanted};
 use truepair_train::mode::Mode;
 use truepair_train::parameters::{Parameters, export};
 use truepair_train::reader::{Reader, input_shapes};
@@ -182,7 +182,7 @@ fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
         reader.images(&rows).unwrap(),
         reader.captions(&rows).unwrap(),
     );
-    let forward = matcher.forward(&images, &captions, false, &mut Mode::Evaluate);
+    let forward = matcher.forward(&images, &captions, &Wanted::default(), &mut Mode::Evaluate);
     let loss = forward.auxiliary?.into_data();
     Some(loss.try_into_vec::<f32>().unwrap()[0])
 }

@@ -66,8 +66,10 @@ pub(crate) enum Command {
     Train(Box<command::train::TrainArgs>),
     /// Train and measure a grid of methods, noise and seeds, and set them side by side.
     Compare(Box<command::compare::CompareArgs>),
-    /// Measure retrieval of a run, a score matrix or embeddings.
-    Eval(command::eval::EvalArgs),
+    /// Measure retrieval of a run, a score matrix, embeddings or ranked lists.
+    Eval(Box<command::eval::EvalArgs>),
+    /// Turn pictures and captions into embeddings with ONNX encoders.
+    Embed(Box<command::embed::EmbedArgs>),
     /// Train on, or audit, items with class labels in several modalities.
     Labels(command::labels::LabelsArgs),
     /// Make a run directory of a published PyTorch checkpoint.
@@ -108,6 +110,14 @@ pub(crate) struct ReadArgs {
     /// Column of a table that holds an id per record.
     #[arg(long, value_name = "NAME")]
     pub(crate) id_column: Option<String>,
+
+    /// Folder of the pictures that a table or caption list names; beside the list by default.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+
+    /// Read pictures as squares of this many pixels, for a network that reads pixels.
+    #[arg(long, value_name = "SIDE", value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) pixels: Option<u16>,
 
     /// What to do with empty captions.
     #[arg(long, value_name = "WHAT", default_value = "error")]

@@ -1,9 +1,12 @@
 //! From the arguments of the command line to a data set that is fit to work with.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
-use truepair_core::dataset::{self, CaptionFeatures, Dataset, ReadOptions};
+use truepair_core::dataset::{self, CaptionFeatures, Dataset, Pictures, ReadOptions};
+use truepair_core::watch::Watch;
+use truepair_image::{Augmentation, PixelReader, Preprocessing};
 
 use crate::cli::ReadArgs;
 use crate::progress::Bars;
@@ -14,7 +17,47 @@ use crate::progress::Bars;
 /// If the data cannot be read, or a feature is NaN or infinite; the message names the row.
 pub(crate) fn open(path: &Path, options: &ReadOptions, bars: &mut Bars) -> Result<Dataset> {
     let dataset = dataset::open(path, options)?;
+    if let Some(side) = options.pixels {
+        return decoded(dataset, side, bars);
+    }
     check_finite(&dataset, bars)?;
+    Ok(dataset)
+}
+
+/// Pictures that are named when they are skipped.
+const NAMED: usize = 5;
+
+/// The pictures of a data set, decoded to squares of `side` pixels whenever they are read; those
+/// that cannot be are named and left out.
+fn decoded(dataset: Dataset, side: u16, bars: &mut Bars) -> Result<Dataset> {
+    let preprocessing = Preprocessing {
+        size: side.into(),
+        ..Preprocessing::default()
+    };
+    preprocessing.check()?;
+    let mut dataset = dataset.with_pictures()?;
+    dataset.images = dataset.images.with_reader(Arc::new(PixelReader {
+        preprocessing,
+        augmentation: Some(Augmentation::default()),
+    }));
+    let (dataset, broken) = dataset.without_broken_pictures(bars)?;
+    if !broken.is_empty() {
+        let named = broken.iter().take(NAMED);
+        let named: Vec<String> = named
+            .map(|b| format!("{}: {}", b.place, b.problem))
+            .collect();
+        let more = broken.len().saturating_sub(NAMED);
+        let more = if more > 0 {
+            format!("; and {more} more")
+        } else {
+            String::new()
+        };
+        bars.warn(&format!(
+            "{} skipped: {}{more}",
+            crate::render::count(broken.len(), "picture"),
+            named.join("; ")
+        ));
+    }
     Ok(dataset)
 }
 
@@ -43,6 +86,12 @@ impl ReadArgs {
             caption_columns: self.caption_columns.clone(),
             id_column: self.id_column.clone(),
             on_empty: self.on_empty.into(),
+            pictures: match (&self.pictures, self.pixels) {
+                (Some(folder), _) => Pictures::In(folder.clone()),
+                (None, Some(_)) => Pictures::Beside,
+                (None, None) => Pictures::Unused,
+            },
+            pixels: self.pixels,
         }
     }
 }

@@ -11,6 +11,7 @@ mod compare;
 mod config;
 mod data;
 mod drop_rule;
+mod evaluation;
 mod interrupt;
 mod output;
 mod progress;
@@ -19,6 +20,7 @@ mod report;
 mod run_folder;
 mod sample;
 mod training;
+mod uncertainty;
 mod verdict_table;
 
 use std::process::ExitCode;

@@ -221,7 +221,11 @@ struct Rows {
 }
 
 impl Rows {
+    /// Pictures are not decoded: nothing is said about them.
     fn look(features: &Features) -> Result<Rows> {
+        if features.are_pictures() {
+            return Ok(Rows::default());
+        }
         let rows: Vec<(bool, u64)> = (0..features.len())
             .into_par_iter()
             .with_min_len(64)

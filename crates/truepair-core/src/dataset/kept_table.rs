@@ -34,6 +34,9 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
         _ => kept.csv(source)?,
     };
     durable::write(&path, &list.bytes)?;
+    if dataset.images.are_pictures() {
+        return Ok(vec![path]);
+    }
     let index_of: HashMap<&str, u32> = dataset
         .image_ids
         .iter()

@@ -11,7 +11,7 @@ use crate::error::{Error, Place, Result};
 ///
 /// # Errors
 /// If the file cannot be read, or a line is not valid UTF-8, which is then named.
-pub(super) fn read_lines(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn read_lines(path: &Path) -> Result<Vec<String>> {
     lines(path)?.map(|line| Ok(line?.text)).collect()
 }
 

@@ -2,10 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::given_features::GivenFeatures;
+use super::picture_folders::PictureFolders;
 use super::pictures::files_named;
-use super::{CaptionFeatures, Dataset, Features, NamedFeatures, ReadOptions, name_of};
+use super::{
+    CaptionFeatures, Dataset, Features, NamedFeatures, Picture, PictureColumn, Pictures,
+    ReadOptions, name_of,
+};
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
 
@@ -16,6 +21,8 @@ pub(super) struct Listing {
     pub(super) captions: Vec<ListedCaption>,
     /// Records of the file, all splits together.
     pub(super) n_records: usize,
+    /// The pictures' bytes, by record, when the file itself holds them.
+    pub(super) column: Option<Arc<PictureColumn>>,
 }
 
 #[derive(Debug)]
@@ -38,7 +45,7 @@ pub(super) struct ListedCaption {
 }
 
 impl Listing {
-    /// Joins the images of the split with their features.
+    /// Joins the images of the split with their features, or with their pictures.
     ///
     /// # Errors
     /// If the features are missing or of other images, or a caption is empty.
@@ -49,8 +56,15 @@ impl Listing {
         split: String,
         options: &ReadOptions,
     ) -> Result<Dataset> {
-        let given = GivenFeatures::open(options, path)?;
-        let rows = self.feature_rows(&given, &split)?;
+        let (given, rows) = match &options.pictures {
+            Pictures::Unused => {
+                let given = GivenFeatures::open(options, path)?;
+                let rows = self.feature_rows(&given, &split)?;
+                (given, rows)
+            }
+            Pictures::Beside => self.pictures(path, None)?,
+            Pictures::In(folder) => self.pictures(path, Some(folder))?,
+        };
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
         for (old, image) in self
@@ -73,7 +87,7 @@ impl Listing {
         let places: Vec<Place> = self.captions.iter().map(|caption| caption.place).collect();
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut files: Vec<PathBuf> = vec![path.to_path_buf()];
-        files.extend(given.files);
+        files.extend(given.files.into_iter().filter(|file| file != path));
         let dataset = Dataset {
             name: name_of(path),
             format,
@@ -93,6 +107,36 @@ impl Listing {
             files,
         };
         dataset.settle_empty_captions(options.on_empty, path, |n| places[n])
+    }
+
+    /// The pictures of the split as features, and their rows.
+    fn pictures(&self, path: &Path, folder: Option<&Path>) -> Result<(GivenFeatures, Vec<u32>)> {
+        let mut folders = PictureFolders::of(path, folder);
+        let in_split = self.images.iter().filter(|image| image.in_split);
+        let pictures = in_split.map(|image| match &self.column {
+            Some(column) => Ok(Picture::Value {
+                column: column.clone(),
+                record: image.record,
+            }),
+            None => folders.find(&image.file),
+        });
+        let pictures = pictures.collect::<Result<Vec<Picture>>>()?;
+        if pictures.is_empty() {
+            return Err(Error::data(
+                path,
+                Place::Whole,
+                "the split has no image",
+                "choose another split",
+            ));
+        }
+        let rows = (0..pictures.len() as u32).collect();
+        let given = GivenFeatures {
+            images: Features::from_pictures(pictures),
+            rows: None,
+            captions: None,
+            files: vec![path.to_path_buf()],
+        };
+        Ok((given, rows))
     }
 
     /// The row of the features of each image of the split.

@@ -5,10 +5,13 @@
 //! disk until their rows are asked for.
 
 pub(crate) mod archive;
+mod captioned_pictures;
 mod clip_retrieval;
 mod coco;
+mod cub;
 mod embeddings;
 mod features;
+mod folder;
 mod given_features;
 mod inspect;
 mod karpathy;
@@ -17,10 +20,15 @@ mod lines;
 mod listing;
 pub(crate) mod npy;
 mod options;
+mod picture;
+mod picture_column;
+mod picture_folders;
 mod pictures;
 mod precomp;
 mod records;
 mod table;
+mod tar;
+mod webdataset;
 mod write;
 
 use std::io::Read;
@@ -29,14 +37,19 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use embeddings::{open_embeddings, read_pairs};
-pub use features::Features;
+pub use features::{BrokenPicture, Features, PictureReader};
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
-pub use options::{CaptionFeatures, OnEmpty, ReadOptions};
+pub(crate) use lines::read_lines;
+pub use npy::header_bytes as npy_header;
+pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+pub use picture::Picture;
+pub use picture_column::PictureColumn;
 
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
+use crate::watch::Watch;
 
 /// Every format, in the order in which they are tried: a folder or file is read by the first one
 /// that recognizes it.
@@ -46,6 +59,9 @@ pub const FORMATS: &[&dyn Format] = &[
     &karpathy::Karpathy,
     &coco::Coco,
     &table::Table,
+    &cub::Cub,
+    &webdataset::WebDataset,
+    &folder::Folder,
 ];
 
 /// One way in which paired data lies on disk.
@@ -105,6 +121,15 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
         ));
     }
     Ok(dataset)
+}
+
+/// The splits that the data at `path` holds, sorted; `all` alone when it knows none.
+///
+/// # Errors
+/// If no format recognizes `path`, or it cannot be read.
+pub fn splits(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Vec<String>> {
+    let path = path.as_ref();
+    recognize(path, options)?.0.splits(path, options)
 }
 
 /// The format of `path` and why it was chosen.
@@ -347,6 +372,107 @@ impl Dataset {
             .map(|(pair, _)| *pair)
     }
 
+    /// The same data with its pictures as images, instead of features.
+    ///
+    /// # Errors
+    /// If there is not a picture of every image.
+    pub fn with_pictures(self) -> Result<Dataset> {
+        if self.images.are_pictures() {
+            return Ok(self);
+        }
+        let files: Option<Vec<PathBuf>> = self.image_files.iter().cloned().collect();
+        match files.filter(|files| !files.is_empty()) {
+            Some(files) => Ok(Dataset {
+                images: Features::from_pictures(files.into_iter().map(Picture::File).collect()),
+                ..self
+            }),
+            None => Err(Error::argument(
+                format!(
+                    "`{}` has features and not a picture of every image",
+                    self.name
+                ),
+                "give the list or the folder of the pictures, and where they lie",
+            )),
+        }
+    }
+
+    /// Decodes every picture and leaves out the images whose picture cannot be, with their captions
+    /// and pairs; returns what was left out. Data whose images are features stays as it is.
+    ///
+    /// # Errors
+    /// If no image is left.
+    ///
+    /// # Panics
+    /// If the pictures have no reader.
+    pub fn without_broken_pictures(
+        self,
+        watch: &mut dyn Watch,
+    ) -> Result<(Dataset, Vec<BrokenPicture>)> {
+        let broken = self.images.broken_pictures(watch);
+        let mut keep = vec![true; self.n_images()];
+        for picture in &broken {
+            keep[picture.row as usize] = false;
+        }
+        if !broken.is_empty() && broken.len() == keep.len() {
+            return Err(Error::data(
+                &broken[0].place,
+                Place::Whole,
+                format!("{}, and so are all other pictures", broken[0].problem),
+                "check where the pictures lie and that they were copied whole",
+            ));
+        }
+        let kept = if broken.is_empty() {
+            self
+        } else {
+            self.with_images_kept(&keep).0
+        };
+        Ok((kept, broken))
+    }
+
+    /// Only the images whose flag in `keep` `[n_images]` is set, with their captions and pairs; and
+    /// the old rows of these captions.
+    ///
+    /// # Panics
+    /// If `keep` has another length than the images.
+    pub fn with_images_kept(mut self, keep: &[bool]) -> (Dataset, Vec<u32>) {
+        assert_eq!(keep.len(), self.n_images(), "one flag per image");
+        let kept: Vec<u32> = (0..keep.len() as u32)
+            .filter(|row| keep[*row as usize])
+            .collect();
+        let mut new_index = vec![None; keep.len()];
+        for (new, &old) in kept.iter().enumerate() {
+            new_index[old as usize] = Some(new as u32);
+        }
+        let paired = |dataset: &Dataset| {
+            let mut paired = vec![false; dataset.n_captions()];
+            dataset
+                .pairs
+                .iter()
+                .for_each(|pair| paired[pair.caption as usize] = true);
+            paired
+        };
+        let before = paired(&self);
+        self.pairs = (self.pairs.iter())
+            .filter_map(|pair| {
+                let image = new_index[pair.image as usize]?;
+                Some(Pair { image, ..*pair })
+            })
+            .collect();
+        let after = paired(&self);
+        let captions: Vec<u32> = (0..self.n_captions() as u32)
+            .filter(|row| after[*row as usize] || !before[*row as usize])
+            .collect();
+        self.select_captions(&captions);
+        self.images = self.images.select(&kept);
+        self.image_ids = pick(&self.image_ids, keep);
+        self.image_files = match self.image_files.is_empty() {
+            true => Vec::new(),
+            false => pick(&self.image_files, keep),
+        };
+        self.labels = self.labels.map(|labels| pick(&labels, keep));
+        (self, captions)
+    }
+
     /// Applies [`ReadOptions::on_empty`]; `place` says where caption `n` stands in `path`.
     fn settle_empty_captions(
         mut self,
@@ -403,6 +529,12 @@ impl Dataset {
             })
             .collect();
     }
+}
+
+/// The items whose flag is set.
+fn pick<T: Clone>(items: &[T], keep: &[bool]) -> Vec<T> {
+    let kept = items.iter().zip(keep).filter(|(_, keep)| **keep);
+    kept.map(|(item, _)| item.clone()).collect()
 }
 
 #[cfg(test)]

@@ -368,7 +368,7 @@ pub(crate) fn texts(path: &Path, header: &Header, bytes: &[u8]) -> Result<Vec<St
 
 /// The header that [`numpy.save`](https://numpy.org/doc/stable/reference/generated/numpy.save.html)
 /// would write for a little-endian, C-order array of type `descr`, for instance `<f4`.
-pub(crate) fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
+pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
     let mut text = format!(
         "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}",

@@ -26,6 +26,11 @@ pub struct ReadOptions {
     pub id_column: Option<String>,
     /// What happens to empty captions.
     pub on_empty: OnEmpty,
+    /// Whether the images of a table or a JSON file are its pictures, not features.
+    pub pictures: Pictures,
+    /// Side of the squares that pictures are decoded to for a network that reads pixels; `None` =
+    /// images are features.
+    pub pixels: Option<u16>,
 }
 
 impl Default for ReadOptions {
@@ -40,6 +45,42 @@ impl Default for ReadOptions {
             caption_columns: None,
             id_column: None,
             on_empty: OnEmpty::Error,
+            pictures: Pictures::Unused,
+            pixels: None,
+        }
+    }
+}
+
+/// Where the pictures are that serve as images; written as one word, `unused`, `beside` or a
+/// folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Pictures {
+    /// Images are features.
+    #[default]
+    Unused,
+    /// Beside the list that names them, or in a folder beside it.
+    Beside,
+    /// In this folder.
+    In(PathBuf),
+}
+
+impl From<String> for Pictures {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "unused" => Self::Unused,
+            "beside" => Self::Beside,
+            _ => Self::In(word.into()),
+        }
+    }
+}
+
+impl From<Pictures> for String {
+    fn from(choice: Pictures) -> Self {
+        match choice {
+            Pictures::Unused => "unused".into(),
+            Pictures::Beside => "beside".into(),
+            Pictures::In(folder) => folder.to_string_lossy().into_owned(),
         }
     }
 }

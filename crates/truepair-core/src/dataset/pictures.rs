@@ -49,7 +49,8 @@ fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-fn is_picture(path: &Path) -> bool {
+/// Whether the file's ending is that of a picture.
+pub(super) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     ending.is_some_and(|ending| ENDINGS.iter().any(|known| *known == ending))
 }

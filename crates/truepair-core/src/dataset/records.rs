@@ -276,7 +276,7 @@ pub(super) fn json_text(value: Value) -> String {
     }
 }
 
-fn parquet_reader(path: &Path) -> Result<SerializedFileReader<File>> {
+pub(super) fn parquet_reader(path: &Path) -> Result<SerializedFileReader<File>> {
     let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
     SerializedFileReader::new(file).map_err(|cause| {
         Error::data(

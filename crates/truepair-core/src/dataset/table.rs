@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::karpathy::canonical;
 use super::listing::{ListedCaption, ListedImage, Listing};
 use super::records::{self, Cell, Kind};
-use super::{Dataset, Format, ReadOptions, kept_table, resolve_split};
+use super::{Dataset, Format, PictureColumn, Pictures, ReadOptions, kept_table, resolve_split};
 use crate::error::{Error, Place, Result};
 
 /// Names of image columns, best first; compared without case.
@@ -75,10 +75,13 @@ impl Format for Table {
         let columns = Columns::choose(path, options)?;
         let split = resolve_split(path, options, &self.splits(path, options)?)?;
         let mut rows = Rows::new(path, columns.id.is_some());
+        if options.pictures != Pictures::Unused && Kind::of(path) == Some(Kind::Parquet) {
+            rows.listing.column = PictureColumn::open(path, &columns.image)?;
+        }
         let n_captions = columns.captions.len();
         records::for_each(path, &columns.wanted(), |place, mut cells| {
             let captions = cells.drain(1..=n_captions).collect();
-            let image = text(cells.swap_remove(0));
+            let image = rows.image_name(cells.swap_remove(0));
             let mut rest = cells.into_iter();
             let id = columns.id.as_ref().and_then(|_| rest.next_back()).map(text);
             let in_split = rest.next().is_none_or(|cell| split_name(&cell) == split);
@@ -214,6 +217,19 @@ impl<'a> Rows<'a> {
             images: HashMap::new(),
             unique,
             listing: Listing::default(),
+        }
+    }
+
+    /// What the cell of the image column calls the image: its number where the cell holds bytes and
+    /// no name.
+    fn image_name(&self, cell: Cell) -> String {
+        let number = || self.listing.n_records.to_string();
+        match &self.listing.column {
+            Some(column) if !column.has_names() => number(),
+            Some(_) => Some(text(cell))
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(number),
+            None => text(cell),
         }
     }
 

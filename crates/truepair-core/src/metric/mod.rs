@@ -1,24 +1,47 @@
 //! What a ranking is worth: one file and one row in [`METRICS`] per metric.
 //!
-//! Metrics see ranks only, so ties, missing relevant items and the number of captions per image
-//! are settled before ([`crate::ranking`]). Recalls are fractions; only what prints them for
-//! people multiplies by 100.
+//! Metrics see one query's ranks only, so ties, missing relevant items and the number of captions
+//! per image are settled before ([`crate::ranking`]). Recalls are fractions; only what prints them
+//! for people multiplies by 100.
 
+mod average_precision;
+mod bootstrap;
+mod match_calibration;
+mod measured;
+mod ndcg;
 mod paired;
+mod pmrp;
+mod precision;
 mod protocol;
+mod r_precision;
 mod rank;
 mod recall;
+mod reciprocal_rank;
 mod report;
 mod rsum;
+mod set_recall;
 
+pub use average_precision::{AveragePrecision, Divisor};
+pub use bootstrap::{FigureDifference, Interval};
+pub use measured::{Asked, Figure, Measured, QueryRow, Relevant, Source, Unmeasured, measure};
+pub use ndcg::Ndcg;
+mod uncertainty;
+
+pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};
 pub use paired::{Difference, QueryUnits, rsum_difference};
+pub use pmrp::{PlausibleFirst, PlausibleMatch};
+pub use precision::Precision;
 pub use protocol::{CaptionsPerImage, Protocol, Ties, TrainingNoise};
+pub use r_precision::RPrecision;
 pub use rank::{MeanRank, MedianRank};
 pub use recall::Recall;
-pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate};
+pub use reciprocal_rank::ReciprocalRank;
+pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate, tie_gap};
 pub use rsum::RSum;
+pub use set_recall::SetRecall;
+pub use uncertainty::{ByUncertainty, Correlation, Tenth, UncertainQueries, by_uncertainty};
 
-use crate::ranking::Ranks;
+use crate::ranking::Placed;
 use crate::scores::Direction;
 
 /// Every metric, in the order of a report.
@@ -29,6 +52,23 @@ pub const METRICS: &[&dyn Metric] = &[
     &MedianRank,
     &MeanRank,
     &RSum,
+    &SetRecall::AT_1,
+    &SetRecall::AT_5,
+    &SetRecall::AT_10,
+    &Precision::AT_1,
+    &Precision::AT_5,
+    &Precision::AT_10,
+    &RPrecision,
+    &AveragePrecision::ALL,
+    &AveragePrecision::AT_R,
+    &Ndcg::ALL,
+    &Ndcg::AT_10,
+    &ReciprocalRank,
+    &PlausibleMatch::MEAN,
+    &PlausibleMatch::STRICT,
+    &PlausibleMatch::MIDDLE,
+    &PlausibleMatch::LAX,
+    &PlausibleFirst,
 ];
 
 /// A number that says how good a ranking is.
@@ -41,13 +81,27 @@ pub trait Metric: Sync {
     fn higher_is_better(&self) -> bool;
     /// One sentence for the table of metrics.
     fn summary(&self) -> &'static str;
-    /// Measures ranks.
-    ///
-    /// # Panics
-    /// If a direction has no query; [`crate::ranking::ranks`] never returns such ranks.
-    fn compute(&self, ranks: &Ranks) -> Measure;
-    /// The same number in a report, where it may be a mean over folds.
-    fn read(&self, report: &Report) -> Measure;
+    /// What one query is worth.
+    fn of_query(&self, placed: &Placed<'_>) -> f64;
+    /// The rank down to which a ranking must be known for [`of_query`](Self::of_query); lists that
+    /// are cut off before leave the query unmeasured.
+    fn depth(&self, placed: &Placed<'_>) -> u32;
+    /// How the queries' worth becomes one number.
+    fn pool(&self) -> Pool {
+        Pool::Mean
+    }
+    /// Whether both directions' numbers are added to one.
+    fn is_joint(&self) -> bool {
+        false
+    }
+    /// Whether the metric says anything about relevance of so many levels.
+    fn applies(&self, _n_levels: usize) -> bool {
+        true
+    }
+    /// The same number in a report, where it may be a mean over folds, if reports keep it.
+    fn read(&self, _report: &Report) -> Option<Measure> {
+        None
+    }
 
     /// The arrow of a table's heading: which way is better.
     fn arrow(&self) -> char {
@@ -55,6 +109,34 @@ pub trait Metric: Sync {
             '↑'
         } else {
             '↓'
+        }
+    }
+}
+
+/// How queries' worth becomes one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Arithmetic mean.
+    Mean,
+    /// The middle one; of two middle ones their mean, rounded down.
+    Median,
+}
+
+impl Pool {
+    /// The one number of some values.
+    ///
+    /// # Panics
+    /// If there is no value.
+    pub fn of(self, values: &[f64]) -> f64 {
+        assert!(!values.is_empty(), "no query to pool");
+        match self {
+            Pool::Mean => values.iter().sum::<f64>() / values.len() as f64,
+            Pool::Median => {
+                let mut sorted = values.to_vec();
+                sorted.sort_by(f64::total_cmp);
+                let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+                ((low + high) / 2.0).floor()
+            }
         }
     }
 }
@@ -110,13 +192,6 @@ impl Measure {
         }
     }
 
-    fn per_direction(ranks: &Ranks, measure: impl Fn(&[u32]) -> f64) -> Self {
-        Measure::PerDirection {
-            image_to_text: measure(&ranks.image_to_text),
-            text_to_image: measure(&ranks.text_to_image),
-        }
-    }
-
     fn read(report: &Report, field: impl Fn(&Retrieval) -> f64) -> Self {
         Measure::PerDirection {
             image_to_text: field(&report.image_to_text),
@@ -155,10 +230,36 @@ and `--json` print them in percent and say so.
 const PAGE_FOOT: &str = "
 ## Ranks
 
-A query's rank is 1-based and that of its best relevant item: 1 + the number of non-relevant items
-that score at least as high. Ties therefore count against the model, and a matcher that gives every
-pair the same score ranks last. Queries without a relevant item are left out and counted. Scores
-that are NaN or infinite are an error.
+Ranks are 1-based. A relevant item stands behind every non-relevant item that scores at least as
+high: ties count against the model, and a matcher that gives every pair the same score ranks last.
+Recall, the ranks and `mrr` look at a query's best relevant item, the others at all of them. Queries
+without a relevant item are left out and counted. Scores that are NaN or infinite are an error.
+
+`truepair eval --check-ties` also ranks with every tie in the model's favor and says how far a recall
+would rise; where that is more than 0.1 points, scores are saturated and the tie rule is part of the
+result.
+
+*Recall* has two forms. The image-text literature counts hits: `recall@k` is 1 as soon as one of an
+image's five captions is among the first k. `set-recall@k` is the share of the five that are. They
+are equal where a query has one relevant item.
+
+Lists that another program ranked are taken in their order. A metric that would need more of a list
+than there is, such as `map` of the first hundred items, is left out and named.
+
+## Relevance
+
+Who counts as right is part of the protocol.
+
+| relevance | rule |
+|---|---|
+| `pairs` | an image's own captions, and a caption's own image |
+| judgments from files | what JSON maps, TREC qrels or the ratings of Crisscrossed Captions say, each direction by itself; relevant items that are not in the gallery count and are never found |
+| labels, `same` | items of the same class, or with the same set of classes |
+| labels, `share` | items with a class in common |
+| labels, `distance N` | items whose sets differ in at most N classes |
+| labels, `plausible` | distances 0, 1 and 2 side by side; the `pmr` rows average them, all other rows stand for distance 0 |
+
+With labels, items without one ask nothing and stand in no gallery.
 
 ## Folds
 
@@ -166,16 +267,25 @@ With `folds = k` the split is cut into k equal runs of consecutive images with t
 metric is the mean over the folds. MS-COCO 1K is five folds of the 5,000 test images, MS-COCO 5K is
 one.
 
+## Intervals and comparisons
+
+An interval is the 95 % percentile interval of a bootstrap over test images: an image is drawn with
+its captions, since they are hard or easy together, and within its fold. Two evaluations of the same
+queries are compared on the same draws; the p-value is two-sided and not corrected for the number of
+rows that a table has. Neither knows anything of other seeds of training.
+
 ## Protocol
 
 A report carries its protocol: data and hash, split, numbers of images and captions, captions per
-image, folds, networks in the ensemble, training noise with the SHA-256 of its index, and the tie
-rule. Reports with unlike protocols are not compared; the message names the fields that differ.
+image, relevance, folds, networks in the ensemble, training noise with the SHA-256 of its index, and
+the tie rule. Reports with unlike protocols are not compared; the message names the fields that
+differ.
 ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ranking::Level;
 
     #[test]
     fn names_are_distinct_and_summaries_are_sentences() {
@@ -189,29 +299,62 @@ mod tests {
         }
     }
 
+    fn look<R>(ranks: &[u32], n_relevant: u32, look: impl Fn(&Placed<'_>) -> R) -> R {
+        let level = Level {
+            ranks,
+            n_relevant,
+            n_absent: 0,
+        };
+        look(&Placed {
+            levels: &[level; 3],
+            depth: 100,
+            n_gallery: 100,
+        })
+    }
+
     #[test]
-    fn a_perfect_ranking_is_never_worse_than_another_in_any_metric() {
-        let perfect = Ranks {
-            image_to_text: vec![1; 6],
-            text_to_image: vec![1; 30],
-            ..Ranks::default()
-        };
-        let poor = Ranks {
-            image_to_text: (7..13).collect(),
-            text_to_image: (3..33).collect(),
-            ..Ranks::default()
-        };
-        for metric in METRICS {
-            let values = |ranks| metric.compute(ranks).values();
-            for ((_, best), (_, other)) in values(&perfect).into_iter().zip(values(&poor)) {
-                let better = if metric.higher_is_better() {
-                    best > other
-                } else {
-                    best < other
-                };
-                assert!(better, "{}: {best} against {other}", metric.name());
+    fn a_perfect_ranking_beats_a_poor_one_in_every_metric() {
+        for &metric in METRICS {
+            let best = look(&[1, 2, 3], 3, |placed| metric.of_query(placed));
+            let poor = look(&[12, 40, 90], 3, |placed| metric.of_query(placed));
+            let better = if metric.higher_is_better() {
+                best > poor
+            } else {
+                best < poor
+            };
+            assert!(better, "{}: {best} against {poor}", metric.name());
+        }
+    }
+
+    #[test]
+    fn a_metric_knows_its_value_from_the_depth_that_it_asks_for() {
+        for &metric in METRICS {
+            for ranks in [&[1, 2, 3][..], &[2, 9, 30], &[40, 41, 99]] {
+                let (depth, whole) = look(ranks, 3, |placed| {
+                    (metric.depth(placed), metric.of_query(placed))
+                });
+                assert!(depth <= 100, "{}", metric.name());
+                let kept: Vec<u32> = ranks
+                    .iter()
+                    .copied()
+                    .filter(|&rank| rank <= depth)
+                    .collect();
+                let cut = look(&kept, 3, |placed| metric.of_query(placed));
+                assert_eq!(
+                    cut,
+                    whole,
+                    "{} at depth {depth} of {ranks:?}",
+                    metric.name()
+                );
             }
         }
+    }
+
+    #[test]
+    fn the_median_rounds_down() {
+        assert_eq!(Pool::Median.of(&[1.0, 4.0, 2.0, 8.0]), 3.0);
+        assert_eq!(Pool::Median.of(&[2.0, 3.0]), 2.0);
+        assert_eq!(Pool::Mean.of(&[2.0, 3.0]), 2.5);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Recall;
+use super::bootstrap::{quantile, significance};
 use crate::error::{Error, Result};
 use crate::ranking::Ranks;
 use crate::relevance::Relevance;
@@ -170,19 +171,6 @@ fn statistic<'a>(units: impl Iterator<Item = &'a Gain>) -> f64 {
     }
     let share = |sum: i64, n: u64| sum as f64 / n.max(1) as f64;
     share(total.image_to_text, n_images) + share(total.text_to_image, total.n_captions)
-}
-
-/// The smallest of the sorted `draws` that at least this share of them does not exceed.
-fn quantile(draws: &[f64], share: f64) -> f64 {
-    let rank = (share * draws.len() as f64).ceil() as usize;
-    draws[rank.clamp(1, draws.len()) - 1]
-}
-
-fn significance(draws: &[f64]) -> f64 {
-    let below = draws.iter().filter(|&&draw| draw <= 0.0).count();
-    let above = draws.iter().filter(|&&draw| draw >= 0.0).count();
-    let tail = (1 + below.min(above)) as f64 / (1 + draws.len()) as f64;
-    (2.0 * tail).min(1.0)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::relevance::Relevance;
 
 /// Everything that two evaluations must share before their numbers may stand in one table.
@@ -21,6 +22,9 @@ pub struct Protocol {
     pub n_captions: u64,
     /// Fewest and most captions of an image.
     pub captions_per_image: CaptionsPerImage,
+    /// Who counts as right: `pairs`, or what the caller says of other judgments.
+    #[serde(default = "pairs")]
+    pub relevance: String,
     /// Equal parts the split was cut into; 1 = the whole split at once.
     pub folds: u32,
     /// Networks whose scores were averaged; 1 = a single one.
@@ -31,6 +35,11 @@ pub struct Protocol {
     pub data_hash: Option<String>,
     /// How equal scores are ranked.
     pub ties: Ties,
+}
+
+/// The relevance of the data's own pairs.
+fn pairs() -> String {
+    "pairs".to_owned()
 }
 
 /// Range of the number of captions that an image has.
@@ -72,12 +81,32 @@ impl Protocol {
             n_images: relevance.n_images() as u64,
             n_captions: relevance.n_captions() as u64,
             captions_per_image: CaptionsPerImage { min, max },
+            relevance: pairs(),
             folds: 1,
             ensemble: 1,
             noise: None,
             data_hash: None,
             ties: Ties::Against,
         }
+    }
+
+    /// Refuses to set two protocols side by side that are not alike.
+    ///
+    /// # Errors
+    /// If they differ; each field is named with both values.
+    pub fn check_like(&self, other: &Protocol) -> Result<()> {
+        let differences = self.differences(other);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!(
+                "the reports follow unlike protocols: {}",
+                differences.join("; ")
+            ),
+            "evaluate both on the same data, split, relevance, folds, ensemble size and training \
+             noise",
+        ))
     }
 
     /// The fields in which two protocols differ, as `name: this, not that`; empty when alike.
@@ -107,6 +136,7 @@ impl Protocol {
             self.captions_per_image.to_string(),
             other.captions_per_image.to_string(),
         );
+        check("relevance", self.relevance.clone(), other.relevance.clone());
         check("folds", self.folds.to_string(), other.folds.to_string());
         check(
             "ensemble",
@@ -175,7 +205,7 @@ mod tests {
                 rate: 0.4,
             })
         };
-        let mut changed = vec![("data", protocol()); 9];
+        let mut changed = vec![("data", protocol()); 10];
         changed[0].1.data = "other".into();
         changed[1] = (
             "split",
@@ -232,6 +262,13 @@ mod tests {
                 ..protocol()
             },
         );
+        changed[9] = (
+            "relevance",
+            Protocol {
+                relevance: "cxc".into(),
+                ..protocol()
+            },
+        );
         for (name, other) in &changed {
             let differences = protocol().differences(other);
             assert_eq!(differences.len(), 1, "{name}");
@@ -243,6 +280,14 @@ mod tests {
         }
         assert_eq!(changed[7].1.differences(&changed[8].1).len(), 1);
         assert!(protocol().differences(&protocol()).is_empty());
+    }
+
+    #[test]
+    fn protocols_stored_without_a_relevance_are_of_pairs() {
+        let mut stored = serde_json::to_value(protocol()).unwrap();
+        stored.as_object_mut().unwrap().remove("relevance");
+        let read: Protocol = serde_json::from_value(stored).unwrap();
+        assert_eq!(read, protocol());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Median and mean of the ranks.
 
-use super::{Measure, Metric, Report, Unit};
-use crate::ranking::Ranks;
+use super::{Measure, Metric, Pool, Report, Unit};
+use crate::ranking::Placed;
 
 /// The median rank as published tables count it: `⌊median of 0-based ranks⌋ + 1`.
 ///
@@ -41,12 +41,20 @@ impl Metric for MedianRank {
         "Middle rank; of two middle ranks their mean, rounded down."
     }
 
-    fn compute(&self, ranks: &Ranks) -> Measure {
-        Measure::per_direction(ranks, |ranks| self.of(ranks))
+    fn of_query(&self, placed: &Placed<'_>) -> f64 {
+        placed.first_rank().into()
     }
 
-    fn read(&self, report: &Report) -> Measure {
-        Measure::read(report, |retrieval| retrieval.median)
+    fn depth(&self, placed: &Placed<'_>) -> u32 {
+        placed.first_rank().min(placed.n_gallery)
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Median
+    }
+
+    fn read(&self, report: &Report) -> Option<Measure> {
+        Some(Measure::read(report, |retrieval| retrieval.median))
     }
 }
 
@@ -85,12 +93,16 @@ impl Metric for MeanRank {
         "Mean rank; a few queries that fail entirely move it much."
     }
 
-    fn compute(&self, ranks: &Ranks) -> Measure {
-        Measure::per_direction(ranks, |ranks| self.of(ranks))
+    fn of_query(&self, placed: &Placed<'_>) -> f64 {
+        placed.first_rank().into()
     }
 
-    fn read(&self, report: &Report) -> Measure {
-        Measure::read(report, |retrieval| retrieval.mean)
+    fn depth(&self, placed: &Placed<'_>) -> u32 {
+        placed.first_rank().min(placed.n_gallery)
+    }
+
+    fn read(&self, report: &Report) -> Option<Measure> {
+        Some(Measure::read(report, |retrieval| retrieval.mean))
     }
 }
 

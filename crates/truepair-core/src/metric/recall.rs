@@ -1,9 +1,11 @@
-//! Share of queries answered within the first K items.
+//! Share of queries answered within the first K items: the hit form of recall.
 
 use super::{Measure, Metric, Report, Unit};
-use crate::ranking::Ranks;
+use crate::ranking::Placed;
 
-/// Recall@K: the share of queries whose best relevant item stands at rank K or better.
+/// Recall@K in hit form: the share of queries whose best relevant item stands at rank K or better.
+///
+/// The set form, a share of the relevant items, is [`SetRecall`](super::SetRecall).
 ///
 /// # Source
 /// Faghri et al., BMVC 2018, section 4.1, for K = 1, 5, 10.
@@ -12,11 +14,22 @@ pub struct Recall {
     cutoff: Cutoff,
 }
 
+/// The ranks at which published tables cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cutoff {
+pub(super) enum Cutoff {
     One,
     Five,
     Ten,
+}
+
+impl Cutoff {
+    pub(super) fn k(self) -> u32 {
+        match self {
+            Cutoff::One => 1,
+            Cutoff::Five => 5,
+            Cutoff::Ten => 10,
+        }
+    }
 }
 
 impl Recall {
@@ -38,11 +51,7 @@ impl Recall {
 
     /// The largest rank that counts as found.
     pub fn k(self) -> u32 {
-        match self.cutoff {
-            Cutoff::One => 1,
-            Cutoff::Five => 5,
-            Cutoff::Ten => 10,
-        }
+        self.cutoff.k()
     }
 
     /// The share of ranks up to K.
@@ -80,16 +89,20 @@ impl Metric for Recall {
         }
     }
 
-    fn compute(&self, ranks: &Ranks) -> Measure {
-        Measure::per_direction(ranks, |ranks| self.of(ranks))
+    fn of_query(&self, placed: &Placed<'_>) -> f64 {
+        f64::from(u8::from(placed.first_rank() <= self.k()))
     }
 
-    fn read(&self, report: &Report) -> Measure {
-        Measure::read(report, |retrieval| match self.cutoff {
+    fn depth(&self, placed: &Placed<'_>) -> u32 {
+        self.k().min(placed.first_rank())
+    }
+
+    fn read(&self, report: &Report) -> Option<Measure> {
+        Some(Measure::read(report, |retrieval| match self.cutoff {
             Cutoff::One => retrieval.recall1,
             Cutoff::Five => retrieval.recall5,
             Cutoff::Ten => retrieval.recall10,
-        })
+        }))
     }
 }
 

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{METRICS, MeanRank, MedianRank, Metric, Protocol, RSum, Recall};
+use super::{METRICS, MeanRank, Measure, MedianRank, Metric, Protocol, RSum, Recall};
 use crate::error::{Error, Result};
-use crate::ranking::{Ranks, ranks};
+use crate::ranking::{Ranks, ranks, ranks_in_favor};
 use crate::relevance::Relevance;
 use crate::scores::{Direction, Scorer};
 use crate::watch::Watch;
@@ -60,29 +60,7 @@ pub fn evaluate(
     protocol: Protocol,
     watch: &mut dyn Watch,
 ) -> Result<Report> {
-    let (n_images, folds) = (relevance.n_images(), protocol.folds as usize);
-    if folds == 0 || n_images % folds != 0 {
-        return Err(Error::argument(
-            format!("{n_images} images cannot be cut into {folds} equal folds"),
-            "choose a number of folds that divides the number of images, or 1",
-        ));
-    }
-    let mut parts = Vec::with_capacity(folds);
-    if folds == 1 {
-        parts.push(ranks(scorer, relevance, watch)?);
-    } else {
-        let size = n_images / folds;
-        for fold in 0..folds {
-            let images: Vec<u32> = (fold * size..(fold + 1) * size).map(|i| i as u32).collect();
-            let part = Part::new(scorer, relevance, images);
-            parts.push(ranks(
-                &part,
-                &relevance.part(&part.images, &part.captions),
-                &mut (),
-            )?);
-            watch.advance("rank folds", fold as u64 + 1, folds as u64);
-        }
-    }
+    let parts = fold_ranks(scorer, relevance, protocol.folds, ranks, watch)?;
     let measured = Protocol::new(&*protocol.data, &*protocol.split, relevance);
     let protocol = Protocol {
         n_images: measured.n_images,
@@ -93,28 +71,98 @@ pub fn evaluate(
     Ok(Report::new(&parts, protocol))
 }
 
-/// Some images of a split and all their captions.
-struct Part<'a> {
+/// How far the six recalls could rise if every tie fell the model's way: the largest difference of
+/// one of them, [0, 1]. Saturated scores tie; above a thousandth the tie rule is part of the result.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn tie_gap(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    folds: u32,
+    watch: &mut dyn Watch,
+) -> Result<f64> {
+    let recalls = |parts: &[Ranks]| {
+        let report = Report::new(parts, Protocol::new("", "", relevance));
+        let (i2t, t2i) = (report.image_to_text, report.text_to_image);
+        let of = |side: Retrieval| [side.recall1, side.recall5, side.recall10];
+        [of(i2t), of(t2i)].concat()
+    };
+    let against = recalls(&fold_ranks(scorer, relevance, folds, ranks, watch)?);
+    let in_favor = recalls(&fold_ranks(
+        scorer,
+        relevance,
+        folds,
+        ranks_in_favor,
+        watch,
+    )?);
+    let gaps = in_favor.iter().zip(&against).map(|(a, b)| a - b);
+    Ok(gaps.fold(0.0, f64::max))
+}
+
+/// How the items of a whole score matrix are ranked.
+type Rank = fn(&dyn Scorer, &Relevance, &mut dyn Watch) -> Result<Ranks>;
+
+fn fold_ranks(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    n_folds: u32,
+    rank: Rank,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Ranks>> {
+    let folds = folds(relevance, n_folds)?;
+    if n_folds == 1 {
+        return Ok(vec![rank(scorer, relevance, watch)?]);
+    }
+    let mut parts = Vec::with_capacity(folds.len());
+    for (fold, (images, captions)) in (1..).zip(folds) {
+        let known = relevance.part(&images, &captions);
+        let part = Part::new(scorer, images, captions);
+        parts.push(rank(&part, &known, &mut ())?);
+        watch.advance("rank folds", fold, n_folds.into());
+    }
+    Ok(parts)
+}
+
+/// Some images and captions of a split.
+pub(super) struct Part<'a> {
     scorer: &'a dyn Scorer,
     images: Vec<u32>,
     captions: Vec<u32>,
 }
 
 impl<'a> Part<'a> {
-    fn new(scorer: &'a dyn Scorer, relevance: &Relevance, images: Vec<u32>) -> Self {
-        let mut captions: Vec<u32> = images
-            .iter()
-            .flat_map(|&image| relevance.captions_of(image))
-            .copied()
-            .collect();
-        captions.sort_unstable();
-        captions.dedup();
+    pub(super) fn new(scorer: &'a dyn Scorer, images: Vec<u32>, captions: Vec<u32>) -> Self {
         Self {
             scorer,
             images,
             captions,
         }
     }
+}
+
+/// Images of each fold, runs of the same length, with the captions that belong to them.
+///
+/// # Errors
+/// If the number of folds is 0 or does not divide the number of images.
+pub(super) fn folds(pairs: &Relevance, folds: u32) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
+    let (n_images, folds) = (pairs.n_images(), folds as usize);
+    if folds == 0 || n_images % folds != 0 {
+        return Err(Error::argument(
+            format!("{n_images} images cannot be cut into {folds} equal folds"),
+            "choose a number of folds that divides the number of images, or 1",
+        ));
+    }
+    let size = n_images / folds;
+    let fold = |fold: usize| {
+        let images: Vec<u32> = (fold * size..(fold + 1) * size).map(|i| i as u32).collect();
+        let captions = images.iter().flat_map(|&image| pairs.captions_of(image));
+        let mut captions: Vec<u32> = captions.copied().collect();
+        captions.sort_unstable();
+        captions.dedup();
+        (images, captions)
+    };
+    Ok((0..folds).map(fold).collect())
 }
 
 impl Scorer for Part<'_> {
@@ -170,10 +218,10 @@ impl Report {
         }
     }
 
-    /// Every number of every metric, in the order of [`METRICS`].
+    /// Every number that a report keeps, in the order of [`METRICS`].
     pub fn rows(&self) -> Vec<ReportRow> {
         let rows = METRICS.iter().flat_map(|&metric| {
-            let values = metric.read(self).values().into_iter();
+            let values = (metric.read(self)).into_iter().flat_map(Measure::values);
             values.map(move |(direction, value)| ReportRow {
                 metric,
                 direction,
@@ -188,16 +236,7 @@ impl Report {
     /// # Errors
     /// If the protocols differ; the message names each field with both values.
     pub fn compare(&self, other: &Report) -> Result<Comparison> {
-        let differences = self.protocol.differences(&other.protocol);
-        if !differences.is_empty() {
-            return Err(Error::argument(
-                format!(
-                    "the reports follow unlike protocols: {}",
-                    differences.join("; ")
-                ),
-                "evaluate both on the same data, split, folds, ensemble size and training noise",
-            ));
-        }
+        self.protocol.check_like(&other.protocol)?;
         let rows = self
             .rows()
             .into_iter()
@@ -353,6 +392,14 @@ mod tests {
     }
 
     #[test]
+    fn saturated_scores_leave_a_gap_and_distinct_ones_none() {
+        let relevance = five_each(20);
+        assert_eq!(tie_gap(&scores(20), &relevance, 4, &mut ()).unwrap(), 0.0);
+        let saturated = ScoreMatrix(Matrix::new(vec![1.0; 20 * 100], 100));
+        assert_eq!(tie_gap(&saturated, &relevance, 1, &mut ()).unwrap(), 1.0);
+    }
+
+    #[test]
     fn folds_must_divide_the_images() {
         let relevance = five_each(20);
         for folds in [0, 3, 40] {
@@ -379,18 +426,26 @@ mod tests {
     }
 
     #[test]
-    fn rows_hold_every_metric_and_agree_with_the_fields() {
+    fn rows_hold_the_fields_in_the_order_of_the_table() {
         let report = report(1);
         let rows = report.rows();
+        let (i2t, t2i) = (report.image_to_text, report.text_to_image);
+        let expected = [
+            ("recall@1", i2t.recall1, t2i.recall1),
+            ("recall@5", i2t.recall5, t2i.recall5),
+            ("recall@10", i2t.recall10, t2i.recall10),
+            ("median-rank", i2t.median, t2i.median),
+            ("mean-rank", i2t.mean, t2i.mean),
+        ];
         assert_eq!(rows.len(), 5 * 2 + 1);
-        let ranks = ranks(&scores(20), &five_each(20), &mut ()).unwrap();
-        let computed = METRICS
-            .iter()
-            .flat_map(|metric| metric.compute(&ranks).values());
-        for (row, (direction, value)) in rows.iter().zip(computed) {
-            assert_eq!(row.direction, direction);
-            assert!((row.value - value).abs() < 1e-12, "{}", row.metric.name());
+        for (rows, (name, i2t, t2i)) in rows.chunks(2).zip(expected) {
+            assert!(rows.iter().all(|row| row.metric.name() == name));
+            assert_eq!((rows[0].value, rows[1].value), (i2t, t2i));
         }
+        assert_eq!(
+            (rows[10].metric.name(), rows[10].value),
+            ("rsum", report.rsum)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The one number by which published tables order methods.
 
 use super::{Measure, Metric, Recall, Report, Unit};
-use crate::ranking::Ranks;
+use crate::ranking::{Placed, Ranks};
 
 /// Sum of Recall@1, 5 and 10 over both directions, in [0, 6].
 ///
@@ -42,12 +42,21 @@ impl Metric for RSum {
         "Sum of the six recalls (1, 5, 10 in both directions), at most 6 (600 %)."
     }
 
-    fn compute(&self, ranks: &Ranks) -> Measure {
-        Measure::Joint(self.of(ranks))
+    fn of_query(&self, placed: &Placed<'_>) -> f64 {
+        let cutoffs = Recall::ALL.iter();
+        cutoffs.map(|recall| recall.of_query(placed)).sum()
     }
 
-    fn read(&self, report: &Report) -> Measure {
-        Measure::Joint(report.rsum)
+    fn depth(&self, placed: &Placed<'_>) -> u32 {
+        Recall::AT_10.depth(placed)
+    }
+
+    fn is_joint(&self) -> bool {
+        true
+    }
+
+    fn read(&self, report: &Report) -> Option<Measure> {
+        Some(Measure::Joint(report.rsum))
     }
 }
 

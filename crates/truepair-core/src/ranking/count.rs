@@ -1,129 +1,141 @@
-//! Counting the scores that reach a query's best relevant one.
+//! Counting the scores that reach each query's relevant ones.
 
 use rayon::prelude::*;
 
 use super::grid::Tile;
-use super::{Best, Ranks, relevant_pairs};
+use super::thresholds::Thresholds;
 use crate::error::{Error, Result};
-use crate::relevance::Relevance;
 
-/// How many items score at least as high as each query's best relevant one, itself included.
-pub(super) struct Counts {
-    of_image: Vec<u32>,
-    of_caption: Vec<u32>,
+/// Counts a tile's own part of `scores`, whose rows start `stride` apart.
+///
+/// # Errors
+/// If a score is not finite.
+pub(super) fn add(
+    scores: &[f32],
+    stride: usize,
+    tile: &Tile<'_>,
+    images: &mut Thresholds,
+    captions: &mut Thresholds,
+) -> Result<()> {
+    let scores = &scores[tile.offset..];
+    let columns = Columns::new(tile.captions, captions);
+    let rows: Vec<Vec<f32>> = (tile.images.iter())
+        .map(|&image| images.of(image).collect())
+        .collect();
+    let rows_per_task = rows.len().div_ceil(2 * rayon::current_num_threads());
+    let parts: Vec<Part> = (rows.par_chunks(rows_per_task))
+        .zip(scores.par_chunks(rows_per_task * stride))
+        .map(|(rows, scores)| {
+            wide(
+                #[inline(always)]
+                || Part::count(rows, scores, stride, &columns),
+            )
+        })
+        .collect();
+    if parts.iter().any(|part| !part.finite) {
+        return Err(not_finite(scores, stride, tile));
+    }
+    let mut image = tile.images.iter();
+    for part in parts {
+        for (counts, &image) in part.of_rows.into_iter().zip(&mut image) {
+            images.add(image, counts.into_iter());
+        }
+        for (column, &caption) in tile.captions.iter().enumerate() {
+            let counts = part.of_columns.iter().map(|slot| slot[column]);
+            captions.add(caption, counts);
+        }
+    }
+    Ok(())
 }
 
-impl Counts {
-    pub(super) fn new(relevance: &Relevance) -> Self {
-        Self {
-            of_image: vec![0; relevance.n_images()],
-            of_caption: vec![0; relevance.n_captions()],
-        }
-    }
+/// Thresholds of a tile's captions: for every slot one per column, infinity where a caption has
+/// fewer, which no score reaches.
+struct Columns {
+    slots: Vec<Vec<f32>>,
+}
 
-    /// Counts a tile's own part of `scores`, whose rows start `stride` apart.
-    ///
-    /// # Errors
-    /// If a score is not finite.
-    pub(super) fn add(
-        &mut self,
-        scores: &[f32],
-        stride: usize,
-        best: &Best,
-        tile: &Tile<'_>,
-    ) -> Result<()> {
-        let Tile {
-            images, captions, ..
-        } = *tile;
-        let scores = &scores[tile.offset..];
-        let own = images[0] as usize..images[0] as usize + images.len();
-        let of_caption: Vec<f32> = (captions.iter())
-            .map(|&caption| best.of_caption[caption as usize])
-            .collect();
-        let rows_per_task = images.len().div_ceil(2 * rayon::current_num_threads());
-        let parts: Vec<Part> = (self.of_image[own.clone()].par_chunks_mut(rows_per_task))
-            .zip(best.of_image[own].par_chunks(rows_per_task))
-            .zip(scores.par_chunks(rows_per_task * stride))
-            .map(|((counts, best), scores)| {
-                let rows = counts.iter_mut().zip(best).zip(scores.chunks(stride));
-                wide(
-                    #[inline(always)]
-                    || Part::count(rows, &of_caption),
-                )
-            })
-            .collect();
-        for part in parts {
-            if !part.finite {
-                return Err(not_finite(scores, stride, tile));
-            }
-            for (&caption, count) in captions.iter().zip(part.of_caption) {
-                self.of_caption[caption as usize] += count;
+impl Columns {
+    fn new(captions: &[u32], thresholds: &Thresholds) -> Self {
+        let mut slots = vec![vec![f32::INFINITY; captions.len()]];
+        for (column, &caption) in captions.iter().enumerate() {
+            for (slot, threshold) in thresholds.of(caption).enumerate() {
+                if slot == slots.len() {
+                    slots.push(vec![f32::INFINITY; captions.len()]);
+                }
+                slots[slot][column] = threshold;
             }
         }
-        Ok(())
-    }
-
-    /// Takes the relevant items out of the counts again: only the others stand before a query's
-    /// best one. `relevant` are the scores of the relevant pairs in order.
-    pub(super) fn into_ranks(
-        mut self,
-        relevance: &Relevance,
-        best: &Best,
-        relevant: &[f32],
-    ) -> Ranks {
-        for ((image, caption), &score) in relevant_pairs(relevance).zip(relevant) {
-            let (image, caption) = (image as usize, caption as usize);
-            self.of_image[image] -= u32::from(score >= best.of_image[image]);
-            self.of_caption[caption] -= u32::from(score >= best.of_caption[caption]);
-        }
-        let image_to_text = ranked(&self.of_image, &best.of_image);
-        let text_to_image = ranked(&self.of_caption, &best.of_caption);
-        Ranks {
-            images_without_caption: (relevance.n_images() - image_to_text.len()) as u32,
-            captions_without_image: (relevance.n_captions() - text_to_image.len()) as u32,
-            image_to_text,
-            text_to_image,
-        }
+        Self { slots }
     }
 }
 
-/// What one task counts for the captions.
+/// What one task counts.
 struct Part {
-    of_caption: Vec<u32>,
+    /// Per row, per threshold.
+    of_rows: Vec<Vec<u32>>,
+    /// Per slot, per column.
+    of_columns: Vec<Vec<u32>>,
     finite: bool,
 }
 
 impl Part {
-    /// Counts rows, each with its image's count and best relevant score.
     #[inline(always)]
-    fn count<'a>(
-        rows: impl Iterator<Item = ((&'a mut u32, &'a f32), &'a [f32])>,
-        caption_best: &[f32],
-    ) -> Self {
-        let mut of_caption = vec![0u32; caption_best.len()];
+    fn count(rows: &[Vec<f32>], scores: &[f32], stride: usize, columns: &Columns) -> Self {
+        let width = columns.slots[0].len();
+        let mut part = Self {
+            of_rows: Vec::with_capacity(rows.len()),
+            of_columns: vec![vec![0; width]; columns.slots.len()],
+            finite: true,
+        };
         let mut bad = 0;
-        for ((count, &best), row) in rows {
-            let (in_row, bad_in_row) = count_row(row, best, caption_best, &mut of_caption);
-            *count += in_row;
+        for (thresholds, row) in rows.iter().zip(scores.chunks(stride)) {
+            let first = thresholds.first().copied().unwrap_or(f32::INFINITY);
+            let (in_row, bad_in_row) =
+                count_row(row, first, &columns.slots[0], &mut part.of_columns[0]);
             bad += bad_in_row;
+            let mut counts = Vec::with_capacity(thresholds.len());
+            counts.push(in_row);
+            let row = &row[..width.min(row.len())];
+            for &threshold in thresholds.iter().skip(1) {
+                counts.push(count_reaching(row, threshold));
+            }
+            part.of_rows.push(counts);
+            for (slot, counts) in columns.slots.iter().zip(&mut part.of_columns).skip(1) {
+                count_columns(row, slot, counts);
+            }
         }
-        Self {
-            of_caption,
-            finite: bad == 0,
-        }
+        part.finite = bad == 0;
+        part
     }
 }
 
-/// Scores that reach the image's best relevant one, and scores that are not finite.
+/// Scores that reach the image's first threshold, and scores that are not finite; every column's
+/// first count grows, too.
 #[inline(always)]
-fn count_row(row: &[f32], best: f32, caption_best: &[f32], of_caption: &mut [u32]) -> (u32, u32) {
+fn count_row(row: &[f32], first: f32, columns: &[f32], of_columns: &mut [u32]) -> (u32, u32) {
     let (mut count, mut bad) = (0, 0);
-    for ((&score, &caption_best), of_caption) in row.iter().zip(caption_best).zip(of_caption) {
-        count += u32::from(score >= best);
-        *of_caption += u32::from(score >= caption_best);
+    for ((&score, &threshold), of_column) in row.iter().zip(columns).zip(of_columns) {
+        count += u32::from(score >= first);
+        *of_column += u32::from(score >= threshold);
         bad += u32::from(!score.is_finite());
     }
     (count, bad)
+}
+
+#[inline(always)]
+fn count_reaching(row: &[f32], threshold: f32) -> u32 {
+    let mut count = 0;
+    for &score in row {
+        count += u32::from(score >= threshold);
+    }
+    count
+}
+
+#[inline(always)]
+fn count_columns(row: &[f32], thresholds: &[f32], counts: &mut [u32]) {
+    for ((&score, &threshold), count) in row.iter().zip(thresholds).zip(counts) {
+        *count += u32::from(score >= threshold);
+    }
 }
 
 /// Runs `loops` with the widest vector instructions of this processor. The closure and all that it
@@ -150,13 +162,12 @@ fn not_finite(scores: &[f32], stride: usize, tile: &Tile<'_>) -> Error {
     });
     let (image, caption, score) =
         (all.find(|(.., score)| !score.is_finite())).expect("a tile is refused for a score in it");
+    unusable(*image, *caption, *score)
+}
+
+pub(super) fn unusable(image: u32, caption: u32, score: f32) -> Error {
     Error::argument(
         format!("the score of image {image} and caption {caption} is {score}"),
         "ranks need finite scores; look for NaN in the features or a diverged matcher",
     )
-}
-
-fn ranked(before: &[u32], best: &[f32]) -> Vec<u32> {
-    let queries = before.iter().zip(best).filter(|(_, best)| best.is_finite());
-    queries.map(|(before, _)| before + 1).collect()
 }

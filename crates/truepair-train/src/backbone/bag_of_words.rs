@@ -103,10 +103,6 @@ impl BagOfWords {
         let bag = total / mask.clone().sum_dim(1).clamp_min(1.0).sqrt();
         let hidden = gelu(self.first.forward(mode.dropout(bag, self.dropout)));
         let values = self.second.forward(mode.dropout(hidden, self.dropout));
-        Encoding {
-            values: values.unsqueeze_dim(1),
-            mask: None,
-            regions: None,
-        }
+        Encoding::new(values.unsqueeze_dim(1), None)
     }
 }

@@ -143,14 +143,13 @@ impl Gru {
         };
         let words = mode.dropout(words, self.dropout);
         let values = (self.forward).run(self.backward.as_ref(), words, &lengths(mask), states);
-        Encoding {
-            values: unit_length(values),
-            mask: match self.output {
+        Encoding::new(
+            unit_length(values),
+            match self.output {
                 GruOutput::Words => Some(mask.clone()),
                 GruOutput::Last => None,
             },
-            regions: None,
-        }
+        )
     }
 }
 

@@ -113,11 +113,7 @@ impl GruGpo {
             States::EveryToken,
         );
         let pooled = self.pool.pool(states, Some(&mask));
-        Encoding {
-            values: unit_length(pooled).unsqueeze_dim(1),
-            mask: None,
-            regions: None,
-        }
+        Encoding::new(unit_length(pooled).unsqueeze_dim(1), None)
     }
 
     /// The captions with some tokens masked, replaced or deleted, and their mask.

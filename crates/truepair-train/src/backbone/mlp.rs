@@ -105,11 +105,7 @@ impl Mlp {
             x = (unit_length(x) - self.shift.val().unsqueeze()) * self.scale.val().unsqueeze();
         }
         let hidden = mode.dropout(gelu(self.first.forward(x)), self.dropout);
-        Encoding {
-            values: self.second.forward(hidden).unsqueeze_dim(1),
-            mask: None,
-            regions: None,
-        }
+        Encoding::new(self.second.forward(hidden).unsqueeze_dim(1), None)
     }
 
     pub(super) fn measure(mut self, sample: &Input) -> Self {
@@ -133,10 +129,6 @@ fn features(input: &Input) -> Tensor<2> {
     let Input::Features { values, mask } = input else {
         panic!("`mlp` was built for features")
     };
-    let whole = Encoding {
-        values: values.clone(),
-        mask: mask.clone(),
-        regions: None,
-    };
+    let whole = Encoding::new(values.clone(), mask.clone());
     whole.pooled()
 }

@@ -5,10 +5,15 @@
 mod bag_of_words;
 mod gru;
 mod gru_gpo;
+mod gru_pcme;
+mod gru_pie;
 mod mlp;
+mod pcme;
+mod pie;
 mod region_gpo;
 mod region_graph;
 mod region_linear;
+mod resnet;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
@@ -16,10 +21,15 @@ use serde::{Deserialize, Serialize};
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
 pub use gru::{Gru, GruConfig, GruDirections, GruOutput};
 pub use gru_gpo::{GruGpo, GruGpoConfig};
+pub use gru_pcme::{GruPcme, GruPcmeConfig};
+pub use gru_pie::{GruPie, GruPieConfig};
 pub use mlp::{InputScale, Mlp, MlpConfig};
+pub use pcme::{Deviation, Pcme, PcmeConfig};
+pub use pie::{Pie, PieConfig};
 pub use region_gpo::{RegionGpo, RegionGpoConfig};
 pub use region_graph::{RegionGraph, RegionGraphConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
+pub use resnet::{Resnet, ResnetConfig, Stem};
 
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
@@ -112,12 +122,44 @@ macro_rules! backbones {
     };
 }
 
+impl BackboneConfig {
+    /// Whether items become Gaussians: a mean and a deviation.
+    pub(crate) fn is_gaussian(&self) -> bool {
+        matches!(self, Self::Pcme(_) | Self::GruPcme(_))
+    }
+
+    /// Whether items become several vectors with residuals.
+    pub(crate) fn has_residuals(&self) -> bool {
+        matches!(self, Self::Pie(_) | Self::GruPie(_))
+    }
+}
+
 backbones! {
     BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens, "A bag of token embeddings under two dense layers; one vector a caption.";
     Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a GRU, by default both directions averaged; one vector a token or a caption.";
     GruGpo(GruGpoConfig => GruGpo) = "gru_gpo" reads Tokens, "Token embedding, a bidirectional GRU and generalized pooling; one vector a caption.";
+    GruPcme(GruPcmeConfig => GruPcme) = "gru_pcme" reads Tokens, "Token embedding, a GRU and attention over words; a Gaussian a caption.";
+    GruPie(GruPieConfig => GruPie) = "gru_pie" reads Tokens, "Token embedding, a GRU and attention over words; several vectors a caption.";
     Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
+    Pcme(PcmeConfig => Pcme) = "pcme" reads Features, "Mean and attention over vectors, two branches; a Gaussian an item.";
+    Pie(PieConfig => Pie) = "pie" reads Features, "Mean and attention of several heads over vectors; several vectors an item.";
     RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features, "Regions under a residual perceptron and generalized pooling; one vector an image.";
     RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features, "Regions related by graph layers and read by a GRU; one vector an image.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
+    Resnet(ResnetConfig => Resnet) = "resnet" reads Features, "A residual network on pixels; one vector an image.";
+}
+
+impl BackboneConfig {
+    /// The backbone with the weights that its settings name, before its first step.
+    ///
+    /// # Errors
+    /// If their file cannot be read or does not fit.
+    pub fn pretrained(&self, backbone: Backbone) -> Result<Backbone> {
+        match (self, backbone) {
+            (Self::Resnet(config), Backbone::Resnet(module)) => {
+                Ok(Backbone::Resnet(config.pretrained(module)?))
+            }
+            (_, backbone) => Ok(backbone),
+        }
+    }
 }

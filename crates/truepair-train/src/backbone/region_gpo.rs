@@ -120,11 +120,7 @@ impl RegionGpo {
         let regions = self.fc.forward(rows) + self.second.forward(relu(hidden));
         let dim = regions.dims()[1];
         let pooled = self.pool.pool(regions.reshape([n, m, dim]), mask.as_ref());
-        Encoding {
-            values: unit_length(pooled).unsqueeze_dim(1),
-            mask: None,
-            regions: None,
-        }
+        Encoding::new(unit_length(pooled).unsqueeze_dim(1), None)
     }
 }
 

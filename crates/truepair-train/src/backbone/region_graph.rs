@@ -139,9 +139,8 @@ impl RegionGraph {
             None => state,
         };
         Encoding {
-            values: unit_length(state).unsqueeze_dim(1),
-            mask: None,
             regions: Some(regions),
+            ..Encoding::new(unit_length(state).unsqueeze_dim(1), None)
         }
     }
 }

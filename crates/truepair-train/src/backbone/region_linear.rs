@@ -71,10 +71,6 @@ impl RegionLinear {
             Some(mask) => regions * mask.clone().unsqueeze_dim(2),
             None => regions,
         };
-        Encoding {
-            values,
-            mask: mask.clone(),
-            regions: None,
-        }
+        Encoding::new(values, mask.clone())
     }
 }

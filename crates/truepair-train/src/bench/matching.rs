@@ -1,7 +1,7 @@
 //! One optimizer step of an image-text matcher on regions and words: forward, hinge loss with the
 //! hardest negatives summed over the batch, backward, clipping to norm 2, Adam.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::rng::{Seed, below};
 
 use super::{Setup, Step, Workload, random};
@@ -16,19 +16,19 @@ use crate::optimizer::{AdamConfig, OptimizerConfig};
 use crate::similarity::{ScanConfig, SgrConfig, SimilarityConfig};
 
 #[derive(Clone, Copy)]
-struct Size {
-    name: &'static str,
-    batch: usize,
-    regions: usize,
-    features: usize,
-    dim: usize,
-    sim_dim: usize,
-    tokens: usize,
-    word_dim: usize,
-    vocabulary: usize,
+pub(super) struct Size {
+    pub(super) name: &'static str,
+    pub(super) batch: usize,
+    pub(super) regions: usize,
+    pub(super) features: usize,
+    pub(super) dim: usize,
+    pub(super) sim_dim: usize,
+    pub(super) tokens: usize,
+    pub(super) word_dim: usize,
+    pub(super) vocabulary: usize,
 }
 
-const SIZES: [Size; 2] = [
+pub(super) const SIZES: [Size; 2] = [
     Size {
         name: "small",
         batch: 64,
@@ -64,7 +64,7 @@ pub(super) fn workloads(batch: Option<usize>) -> Vec<Workload> {
         }
         for (name, similarity, per_pair) in rows(&size) {
             let pairs = (size.batch * size.batch) as f64;
-            let gflop = 3.0 * 2.0 * (encoders(&size) + pairs * per_pair) / 1e9;
+            let gflop = 3.0 * 2.0 * (encoder_products(&size) + pairs * per_pair) / 1e9;
             all.push(Workload::new(
                 format!("train/{name}/{label}"),
                 gflop,
@@ -118,7 +118,7 @@ fn rows(size: &Size) -> Vec<(&'static str, SimilarityConfig, f64)> {
 }
 
 /// Multiplications with addition of both encoders, forward.
-fn encoders(size: &Size) -> f64 {
+pub(super) fn encoder_products(size: &Size) -> f64 {
     let regions = size.batch * size.regions * size.features * size.dim;
     let words = size.batch * size.tokens * 2 * 3 * size.dim * (size.word_dim + size.dim);
     (regions + words) as f64
@@ -149,19 +149,7 @@ fn step(size: &Size, similarity: &SimilarityConfig, setup: &Setup) -> Result<Ste
         ..AdamConfig::default()
     })
     .build();
-    let images = Input::Features {
-        values: random("images", [size.batch, size.regions, size.features], &device),
-        mask: None,
-    };
-    let mut rng = Seed(0).stream("words", &[]);
-    let shape = [size.batch, size.tokens];
-    let ids: Vec<i64> = (0..size.batch * size.tokens)
-        .map(|_| 4 + below(&mut rng, size.vocabulary as u64 - 4) as i64)
-        .collect();
-    let captions = Input::Tokens {
-        ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &device),
-        mask: Tensor::ones(shape, &device),
-    };
+    let (images, captions) = inputs(size, &device);
     let objective = Triplet::default();
     let mut dropout = Seed(0).stream("dropout", &[]);
     Ok(Box::new(move || {
@@ -172,4 +160,22 @@ fn step(size: &Size, similarity: &SimilarityConfig, setup: &Setup) -> Result<Ste
         matcher = Some(moved);
         let _ = device.sync();
     }))
+}
+
+/// Random regions and words of one batch.
+pub(super) fn inputs(size: &Size, device: &Device) -> (Input, Input) {
+    let images = Input::Features {
+        values: random("images", [size.batch, size.regions, size.features], device),
+        mask: None,
+    };
+    let mut rng = Seed(0).stream("words", &[]);
+    let shape = [size.batch, size.tokens];
+    let ids: Vec<i64> = (0..size.batch * size.tokens)
+        .map(|_| 4 + below(&mut rng, size.vocabulary as u64 - 4) as i64)
+        .collect();
+    let captions = Input::Tokens {
+        ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), device),
+        mask: Tensor::ones(shape, device),
+    };
+    (images, captions)
 }

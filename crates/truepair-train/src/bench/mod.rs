@@ -4,6 +4,7 @@
 //! random; dropout is off. A workload counts the floating-point operations of the matrix products
 //! that it runs, so that a time can be set against the machine's own rate.
 
+mod gaussians;
 mod heads;
 mod labels;
 mod matching;
@@ -64,6 +65,7 @@ impl Workload {
 /// Every workload; training first, then evaluation, then the machine's own rate.
 pub fn workloads() -> Vec<Workload> {
     let mut all = training(None);
+    all.push(gaussians::evaluation());
     all.extend(recall::workloads());
     all.extend(product::workloads());
     all
@@ -77,6 +79,7 @@ pub fn training_workloads(batch: usize) -> Vec<Workload> {
 
 fn training(batch: Option<usize>) -> Vec<Workload> {
     let mut all = matching::workloads(batch);
+    all.extend(gaussians::workloads(batch));
     all.extend(labels::workloads(batch));
     all.extend(heads::workloads(batch));
     all

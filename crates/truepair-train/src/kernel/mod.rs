@@ -12,6 +12,7 @@ mod attention;
 mod batch_norm;
 mod bf16;
 mod columns;
+mod convolution;
 mod embedding;
 mod gelu;
 mod graph;
@@ -22,6 +23,7 @@ mod info_nce;
 mod inner_product;
 mod items;
 mod linear;
+mod match_odds;
 mod matmul;
 mod node;
 mod packed;
@@ -46,6 +48,7 @@ pub(crate) use additive_attention::additive_attention;
 pub use attention::RawNorm;
 pub(crate) use attention::{Attention, Block};
 pub(crate) use batch_norm::{batch_norm, column_moments};
+pub(crate) use convolution::{Window, convolution};
 pub(crate) use embedding::embedding;
 pub(crate) use gelu::gelu;
 pub(crate) use graph::{GraphStep, graph};
@@ -56,6 +59,8 @@ pub(crate) use info_nce::info_nce;
 pub(crate) use inner_product::inner_products;
 pub(crate) use items::Items;
 pub(crate) use linear::linear;
+pub(crate) use match_odds::match_log_odds;
+pub use match_odds::{Distance, MatchForm};
 pub use matmul::Precision;
 pub(crate) use matmul::{Threads, View, Write, multiply};
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
@@ -64,12 +69,7 @@ pub(crate) use pooling::Pool;
 pub use pooling::Pooling;
 pub(crate) use ragged::Ragged;
 pub(crate) use relation::relation;
-#[expect(
-    unused_imports,
-    reason = "for backbones that attend or normalize layers"
-)]
-pub(crate) use rows::{layer_norm_rows, softmax_rows};
-pub(crate) use rows::{unit_columns, unit_rows};
+pub(crate) use rows::{layer_norm_rows, softmax_rows, unit_columns, unit_rows};
 pub(crate) use saf_pool::saf_pool;
 pub(crate) use scan::{Settings as ScanSettings, scan};
 pub(crate) use sort_pool::sort_pool;

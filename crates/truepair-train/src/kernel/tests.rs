@@ -52,6 +52,12 @@ impl Input {
         }
     }
 
+    /// The same with a gradient.
+    pub(crate) fn differentiable(mut self) -> Self {
+        self.differentiable = true;
+        self
+    }
+
     /// Other values than every other input of the same shape.
     pub(crate) fn salted(mut self, salt: u64) -> Self {
         let mut rng = Seed(salt).stream("kernel", &[]);

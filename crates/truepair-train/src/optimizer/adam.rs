@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::adamp::Projection;
 use crate::kernel::{AdamStep, is_fused, sum_of_squares};
 
 /// Settings of Adam and AdamW.
@@ -58,6 +59,9 @@ pub struct Adam {
     decay: Decay,
     steps: u64,
     moments: Vec<State>,
+    projection: Option<Projection>,
+    /// Factor on every parameter's rate, 0 where it is frozen; empty for 1 everywhere.
+    shares: Vec<f64>,
 }
 
 /// First and second moment of one parameter.
@@ -77,7 +81,22 @@ impl Adam {
             decay,
             steps: 0,
             moments: Vec::new(),
+            projection: None,
+            shares: Vec::new(),
         }
+    }
+
+    /// Removes from steps what only changes a parameter's length.
+    pub(super) fn projected(mut self, projection: Projection) -> Self {
+        self.projection = Some(projection);
+        self
+    }
+
+    /// Sets the factor on every parameter's rate, in the order in which they are visited; a
+    /// parameter with 0 is frozen: it does not move, its moments rest, and its gradient does not
+    /// count in the norm.
+    pub fn set_shares(&mut self, shares: Vec<f64>) {
+        self.shares = shares;
     }
 
     /// Steps taken and the moments, for a checkpoint.
@@ -108,14 +127,23 @@ impl Adam {
             values: Vec::new(),
         };
         module.visit(&mut collected);
-        let values = collected.values;
+        let mut values = collected.values;
+        for (value, share) in values.iter_mut().zip(&self.shares) {
+            if *share <= 0.0 {
+                *value = None;
+            }
+        }
         let norm = norm(&values);
         let scale = clip_norm.map_or(1.0, |limit| clip_scale(norm, limit));
         self.moments.resize_with(values.len(), State::default);
         self.steps += 1;
-        let step = constants(&self.config, self.decay, self.steps, factor, scale);
+        let steps = (0..values.len()).map(|at| {
+            let share = self.shares.get(at).copied().unwrap_or(1.0);
+            constants(&self.config, self.decay, self.steps, factor * share, scale)
+        });
         let mut apply = Apply {
-            step,
+            steps: steps.collect(),
+            projection: self.projection,
             values,
             moments: &mut self.moments,
             next: 0,
@@ -249,7 +277,8 @@ impl ModuleVisitor for Collect<'_> {
 }
 
 struct Apply<'a> {
-    step: AdamStep,
+    steps: Vec<AdamStep>,
+    projection: Option<Projection>,
     values: Vec<Option<Gradient>>,
     moments: &'a mut [State],
     next: usize,
@@ -262,7 +291,20 @@ impl ModuleMapper for Apply<'_> {
         let Some(gradient) = self.values[at].take() else {
             return param;
         };
-        let (state, step) = (&mut self.moments[at], self.step);
+        let (state, step) = (&mut self.moments[at], self.steps[at]);
+        if let Some(projection) = self.projection {
+            let gradient = match gradient {
+                Gradient::Host(values) => values,
+                Gradient::Device(values) => floats(values),
+            };
+            return param.map(|value| {
+                let (shape, device) = (value.dims(), value.device());
+                let mut weights = floats(value);
+                let moments = state.on_host(weights.len());
+                projection.apply(step, &mut weights, &shape, &gradient, moments);
+                Tensor::from_data(TensorData::new(weights, shape), &device).require_grad()
+            });
+        }
         param.map(|value| {
             let (shape, device) = (value.dims(), value.device());
             match gradient {

@@ -5,10 +5,12 @@
 //! and moments moves a quarter of the memory that tensor operations would.
 
 mod adam;
+mod adamp;
 mod schedule;
 
 pub(crate) use adam::floats;
 pub use adam::{Adam, AdamConfig, Decay, Moments, clip_scale, global_norm};
+pub use adamp::AdamPConfig;
 pub use schedule::{CosineSchedule, Schedule, StepSchedule};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub enum OptimizerConfig {
     Adam(AdamConfig),
     /// Weight decay shrinks the weights directly.
     AdamW(AdamConfig),
+    /// AdamW whose steps do not only lengthen weights.
+    AdamP(AdamPConfig),
 }
 
 impl Default for OptimizerConfig {
@@ -30,18 +34,24 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The settings shared by both.
-    pub fn settings(&self) -> &AdamConfig {
+    /// The settings that all have.
+    pub fn settings(&self) -> AdamConfig {
         match self {
-            Self::Adam(config) | Self::AdamW(config) => config,
+            Self::Adam(config) | Self::AdamW(config) => config.clone(),
+            Self::AdamP(config) => config.adam(),
         }
     }
 
     /// A fresh state.
     pub fn build(&self) -> Adam {
+        let decay = match self {
+            Self::Adam(_) => Decay::Coupled,
+            Self::AdamW(_) | Self::AdamP(_) => Decay::Decoupled,
+        };
+        let adam = Adam::new(self.settings(), decay);
         match self {
-            Self::Adam(config) => Adam::new(config.clone(), Decay::Coupled),
-            Self::AdamW(config) => Adam::new(config.clone(), Decay::Decoupled),
+            Self::Adam(_) | Self::AdamW(_) => adam,
+            Self::AdamP(config) => adam.projected(config.projection()),
         }
     }
 }

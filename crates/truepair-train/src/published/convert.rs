@@ -68,6 +68,7 @@ impl Draft {
                 optimizer: recipe.optimizer,
                 schedule: recipe.schedule,
                 training: recipe.training,
+                groups: recipe.groups,
             },
             assumed: settings.into_assumed(),
             model,

@@ -212,11 +212,7 @@ mod tests {
         };
         weights.insert("linear_t2i.weight".to_owned(), average);
         let imram = parameters::import(imram, weights).unwrap();
-        let encoding = |values: Tensor<3>| Encoding {
-            values,
-            mask: None,
-            regions: None,
-        };
+        let encoding = |values: Tensor<3>| Encoding::new(values, None);
         let device = Device::flex();
         let images = Tensor::from_floats([[[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]], &device);
         let captions = Tensor::from_floats([[[0.8, 0.6], [1.0, 0.0]]], &device);

@@ -4,8 +4,12 @@
 //! whose score is an inner product says so through `embeddings`, and everything that searches or
 //! streams then works on vectors; the others score encoded items tile by tile.
 
+mod closed_form;
 mod cosine;
+mod gaussian;
 mod imram;
+mod match_probability;
+mod multiple_instance;
 mod order;
 mod scan;
 pub mod sgraf;
@@ -14,8 +18,12 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+pub use closed_form::{ClosedDistance, ClosedForm, ClosedFormConfig};
 pub use cosine::{Cosine, CosineConfig};
+pub use gaussian::{GaussianDistance, GaussianDistanceConfig, GaussianMeasure};
 pub use imram::{Imram, ImramConfig, ImramMode};
+pub use match_probability::{Logistic, MatchProbability, MatchProbabilityConfig};
+pub use multiple_instance::{MultipleInstance, MultipleInstanceConfig};
 pub use order::{Order, OrderConfig};
 pub use scan::{Direction, Scan, ScanConfig};
 pub use sgraf::{Saf, SafConfig, Sgr, SgrConfig, Sgraf, SgrafConfig};
@@ -96,7 +104,47 @@ macro_rules! similarities {
     };
 }
 
+/// Which modality an item is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemSide {
+    /// An image.
+    Image,
+    /// A caption.
+    Caption,
+}
+
+impl ItemSide {
+    /// The name of the side's stream of draws.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Image => "draws/image",
+            Self::Caption => "draws/caption",
+        }
+    }
+}
+
+impl Similarity {
+    /// `items` with the draws that their scores will compare, so that something else can read the
+    /// same draws; as they are where nothing is drawn.
+    pub fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
+        match self {
+            Self::MatchProbability(module) => module.drawn(items, side, mode),
+            _ => items,
+        }
+    }
+}
+
 impl SimilarityConfig {
+    /// Whether items must be Gaussians.
+    pub(crate) fn reads_gaussians(&self) -> bool {
+        self.gives_log_odds() || matches!(self, Self::Gaussian(_))
+    }
+
+    /// Whether a score is the logarithm of the odds of a match.
+    pub fn gives_log_odds(&self) -> bool {
+        matches!(self, Self::MatchProbability(_) | Self::ClosedForm(_))
+    }
+
     /// Whether weights belong to an image's places, so that images cannot have more of them.
     pub(crate) fn has_region_slots(&self) -> bool {
         matches!(self, Self::Saf(_) | Self::Sgr(_) | Self::Sgraf(_))
@@ -104,8 +152,12 @@ impl SimilarityConfig {
 }
 
 similarities! {
+    ClosedForm(ClosedFormConfig => ClosedForm) = "closed_form", "Log odds of a match from the expected squared distance of two Gaussians' draws.";
     Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
+    Gaussian(GaussianDistanceConfig => GaussianDistance) = "gaussian", "A distance or divergence of two Gaussians, for ranking with trained ones.";
     Imram(ImramConfig => Imram) = "imram", "Iterative matching: cross attention in steps, between which queries take up what they saw.";
+    MatchProbability(MatchProbabilityConfig => MatchProbability) = "match_probability", "Log odds of a match of two Gaussians, estimated from draws.";
+    MultipleInstance(MultipleInstanceConfig => MultipleInstance) = "multiple_instance", "The best cosine among all pairs of an image's and a caption's vectors.";
     Order(OrderConfig => Order) = "order", "How little a caption says that its image does not show; not an inner product.";
     Saf(SafConfig => Saf) = "saf", "Similarity attention filtration over word and global similarities.";
     Sgr(SgrConfig => Sgr) = "sgr", "Similarity graph reasoning over word and global similarities.";

@@ -151,11 +151,7 @@ mod tests {
     fn score(config: &ScanConfig, images: Tensor<3>, captions: Tensor<3>) -> f32 {
         let mut init = Init::new(Seed(0).stream("init", &[]), Device::flex(), Precision::F32);
         let space = Space { dim: 2, regions: 3 };
-        let encoding = |values| Encoding {
-            values,
-            mask: None,
-            regions: None,
-        };
+        let encoding = |values| Encoding::new(values, None);
         let (images, captions) = (encoding(images), encoding(captions));
         let scan = config.build(space, &mut init).unwrap();
         let scores = scan.scores(&images, &captions, &mut Mode::Evaluate);

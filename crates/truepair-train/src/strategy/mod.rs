@@ -17,11 +17,16 @@ mod decl;
 mod early_targets;
 mod gradient_ratio;
 mod gsc;
+mod hib;
 mod hnsf;
 mod l2rm;
+mod mixing;
 mod ncr;
 mod nlnc;
+mod pcme;
+mod pcme_plus;
 mod plain;
+mod pvse;
 mod rcl;
 mod srem;
 mod staged;
@@ -49,11 +54,16 @@ pub use decl::{DeclConfig, HingeSum, RawScore};
 pub use early_targets::EarlyTargets;
 pub use gradient_ratio::RatioConfig;
 pub use gsc::GscConfig;
+pub use hib::HibConfig;
 pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
 pub use l2rm::L2rmConfig;
+pub use mixing::{MixingConfig, Mixture};
 pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
 pub use nlnc::{NegativeSchedule, NlncConfig};
+pub use pcme::{DivergenceSetting, PcmeStrategyConfig};
+pub use pcme_plus::PcmePlusConfig;
 pub use plain::PlainConfig;
+pub use pvse::PvseConfig;
 pub use rcl::RclConfig;
 pub use srem::SremConfig;
 pub use staged::StagedConfig;
@@ -61,8 +71,12 @@ pub use tal::TalConfig;
 pub use truepair::{TruepairConfig, Weighting};
 
 use crate::cross_fit::CrossFitConfig;
+use crate::encoding::Input;
 use crate::error::Result;
+use crate::matcher::MatcherConfig;
 use crate::objective::PairLoss;
+use crate::regularizer::Regularizers;
+use crate::similarity::SimilarityConfig;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -361,6 +375,18 @@ pub trait Strategy: std::fmt::Debug + Send {
         Needs::default()
     }
 
+    /// Terms of the loss that read encodings instead of scores.
+    fn regularizers(&self) -> Regularizers {
+        Regularizers::default()
+    }
+
+    /// How a batch's images are mixed before they are encoded; [`pair_loss`](Self::pair_loss) is
+    /// asked next, about that batch.
+    fn mix(&mut self, epoch: Epoch, images: &Input, rng: &mut Stream) -> Option<Mixture> {
+        let _ = (epoch, images, rng);
+        None
+    }
+
     /// The loss of every pair of a batch.
     fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement;
 
@@ -372,6 +398,60 @@ pub trait Strategy: std::fmt::Debug + Send {
     /// Takes [`state`](Self::state) back.
     fn restore(&mut self, state: &[f64]) {
         let _ = state;
+    }
+}
+
+impl StrategyConfig {
+    /// The similarity that the method was made for; plain cosine where it is open.
+    pub fn similarity(&self) -> SimilarityConfig {
+        match self {
+            Self::Hib(_) | Self::Pcme(_) => SimilarityConfig::MatchProbability(Default::default()),
+            Self::PcmePlus(_) => SimilarityConfig::ClosedForm(Default::default()),
+            Self::Pvse(_) => SimilarityConfig::MultipleInstance(Default::default()),
+            _ => SimilarityConfig::Cosine(Default::default()),
+        }
+    }
+
+    /// Whether the method can read the scores of a similarity, by its name.
+    pub fn takes(&self, similarity: &str) -> bool {
+        match self {
+            Self::Hib(_) | Self::Pcme(_) | Self::PcmePlus(_) => {
+                let mut all = SimilarityConfig::all().into_iter();
+                all.any(|(name, _, config)| name == similarity && config.gives_log_odds())
+            }
+            Self::Pvse(_) => similarity == self.similarity().name(),
+            _ => true,
+        }
+    }
+
+    /// # Errors
+    /// If the method reads what the matcher does not give.
+    pub(crate) fn check_matcher(&self, matcher: &MatcherConfig) -> Result<()> {
+        if !matches!(self, Self::Pvse(_)) && !self.takes(matcher.similarity.name()) {
+            return Err(truepair_core::Error::argument(
+                format!(
+                    "strategy `{}` reads scores as log odds of a match, similarity `{}` gives others",
+                    self.name(),
+                    matcher.similarity.name()
+                ),
+                "use `match_probability` or `closed_form`, or leave [matcher.similarity] out",
+            )
+            .into());
+        }
+        let apart = matches!(self, Self::Pvse(config) if config.diversity > 0.0);
+        let sides = [&matcher.image, &matcher.caption];
+        match sides.into_iter().find(|part| !part.has_residuals()) {
+            Some(part) if apart => Err(truepair_core::Error::argument(
+                format!(
+                    "strategy.diversity keeps an item's vectors apart, backbone `{}` gives no \
+                     residuals",
+                    part.name()
+                ),
+                "use `pie` for features and `gru_pie` for texts, or set strategy.diversity = 0",
+            )
+            .into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -422,11 +502,15 @@ strategies! {
     Dcl(DclConfig) = "dcl", "Negative can be positive: pairs that lose most inside their batch count as negatives.";
     Decl(DeclConfig) = "decl", "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";
     Gsc(GscConfig) = "gsc", "Geometrical structure consistency: pairs count by how alike their neighborhoods are on both sides.";
+    Hib(HibConfig) = "hib", "Hedged instance embeddings (recalled): Gaussians under a soft contrastive loss and an information bottleneck.";
     Hnsf(HnsfConfig) = "hnsf", "Hardest-negative soft-label filter: the rectifier, trusting a pair by its gap to the most similar wrong answer.";
     L2rm(L2rmConfig) = "l2rm", "Learning to rematch: noisy images and captions are matched anew by partial optimal transport.";
     Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
     Nlnc(NlncConfig) = "nlnc", "Negative learning for noisy correspondence: the rectifier, pushing pairs that look mismatched apart.";
+    Pcme(PcmeStrategyConfig) = "pcme", "Probabilistic cross-modal embeddings: Gaussians whose draws match or do not, in every pair of a batch.";
+    PcmePlus(PcmePlusConfig) = "pcme++", "PCME++: Gaussians under a distance in closed form, with pseudo-positives and mixed images.";
     Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
+    Pvse(PvseConfig) = "pvse", "Polysemous embeddings: several vectors an item, of which the best pair counts in a triplet.";
     Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";
     Srem(SremConfig) = "srem", "Self-reinforcing errors mitigation (reconstructed): clean needs low loss and low energy; all learn complements.";
     Tal(TalConfig) = "tal", "Triplet alignment with confident consensus: a pair counts when both peers, or one and a coin, hold it clean.";

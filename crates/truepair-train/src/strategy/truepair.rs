@@ -29,8 +29,12 @@ use crate::objective::{ObjectiveConfig, PairLoss, asymmetry, modality_gap, per_p
 /// loss       Lₙ = wₙ ℓₙ + σ Aₙ + γ Gₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
 /// ```
 /// with `ℓ` a plain objective, `A` the squared asymmetry of the batch's scores and `G` the squared
-/// difference of likeness inside the two modalities, the regularizers of SPS (IJCAI 2025). A caption that belongs to another picture is thereby used where it
-/// belongs, which is how the method can surpass training on the truly matched pairs alone.
+/// difference of likeness inside the two modalities, the regularizers of SPS (IJCAI 2025). A caption
+/// that belongs to another picture is thereby used where it belongs, which is how the method can
+/// surpass training on the truly matched pairs alone.
+///
+/// `π` is fixed for the run: what a further audit could add is matchers trained on what the first
+/// one keeps, and the audit's own last round, `audit.refit`, is that.
 ///
 /// Costs the audit (see [`CrossFitConfig`]; its matchers are small heads whatever the similarity),
 /// the warm-up, and one pass of the dropped captions over all training images. An audit that finds

@@ -19,6 +19,7 @@ use crate::backbone::InputShape;
 use crate::config::{Config, Keep};
 use crate::encoding::Input;
 use crate::error::{Error, Result};
+use crate::groups;
 use crate::matcher::Matcher;
 use crate::optimizer::Adam;
 use crate::parameters::{self, Parameters};
@@ -29,6 +30,8 @@ use crate::session::{EpochRecord, Session};
 use crate::strategy::{Epoch, Strategy};
 use crate::teacher::Teacher;
 use crate::trained::Trained;
+use crate::word_vectors::WordVectors;
+use step::Mean;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
@@ -84,7 +87,13 @@ pub fn train(
         }
     };
     let mut run = Run::open(session, config, seed, vocabulary.as_ref(), train)?;
-    let mut trainer = Trainer::new(&kept, config, seed, vocabulary, &reader, selection, &device)?;
+    let word_vectors = word_vectors(config, vocabulary.as_ref(), session)?;
+    let inputs = Inputs {
+        reader: &reader,
+        vocabulary,
+        word_vectors,
+    };
+    let mut trainer = Trainer::new(&kept, config, seed, inputs, selection, &device)?;
     if let Some(matched) = matched {
         trainer.tell(matched);
     }
@@ -109,6 +118,39 @@ fn vocabulary_of(train: &Dataset) -> Result<Vocabulary> {
     ))
 }
 
+/// The word vectors that the config names.
+///
+/// # Errors
+/// If their file cannot be read, or captions are no tokens.
+fn word_vectors(
+    config: &Config,
+    vocabulary: Option<&Vocabulary>,
+    session: &mut Session<'_>,
+) -> Result<Option<WordVectors>> {
+    let Some(path) = &config.training.word_vectors else {
+        return Ok(None);
+    };
+    let Some(vocabulary) = vocabulary else {
+        return Err(CoreError::argument(
+            "word vectors are given, but the caption backbone reads no words",
+            "use a caption backbone that does, or leave out training.word_vectors",
+        )
+        .into());
+    };
+    let vectors = WordVectors::read(path, vocabulary)?;
+    if let Some(warning) = vectors.warning() {
+        session.watch.warn(&warning);
+    }
+    Ok(Some(vectors))
+}
+
+/// What a trainer reads pairs with.
+struct Inputs<'a> {
+    reader: &'a Reader<'a>,
+    vocabulary: Option<Vocabulary>,
+    word_vectors: Option<WordVectors>,
+}
+
 struct Peer {
     matcher: Matcher,
     optimizer: Adam,
@@ -121,6 +163,7 @@ struct Trainer<'a> {
     config: &'a Config,
     seed: Seed,
     vocabulary: Option<Vocabulary>,
+    word_vectors: Option<WordVectors>,
     reader: &'a Reader<'a>,
     selection: Selection<'a>,
     strategy: Box<dyn Strategy>,
@@ -129,6 +172,8 @@ struct Trainer<'a> {
     peers: Vec<Peer>,
     /// Pairs that the epoch's plan put together.
     rematched: Vec<Pair>,
+    /// Share of the epoch's deviations that were at their upper limit.
+    at_limit: Mean,
     history: Vec<EpochRecord>,
     best: Option<Best>,
     plain_device: Device,
@@ -145,11 +190,15 @@ impl<'a> Trainer<'a> {
         data: &'a Dataset,
         config: &'a Config,
         seed: Seed,
-        vocabulary: Option<Vocabulary>,
-        reader: &'a Reader<'a>,
+        inputs: Inputs<'a>,
         selection: Selection<'a>,
         device: &Device,
     ) -> Result<Self> {
+        let Inputs {
+            reader,
+            vocabulary,
+            word_vectors,
+        } = inputs;
         let strategy = config.strategy.build(config.training.epochs)?;
         let shapes = input_shapes(data, vocabulary.as_ref())?;
         let mut trainer = Self {
@@ -157,6 +206,7 @@ impl<'a> Trainer<'a> {
             config,
             seed,
             vocabulary,
+            word_vectors,
             reader,
             selection,
             strategy,
@@ -164,6 +214,7 @@ impl<'a> Trainer<'a> {
             sample: sample(data, reader, seed)?,
             peers: Vec::new(),
             rematched: Vec::new(),
+            at_limit: Mean::default(),
             history: Vec::new(),
             best: None,
             plain_device: device.clone().without_autodiff(),
@@ -186,7 +237,12 @@ impl<'a> Trainer<'a> {
     fn fresh(&self, seed: Seed, device: &Device) -> Result<Matcher> {
         let (image, caption) = self.shapes;
         let precision = self.config.training.precision;
-        let matcher = (self.config.matcher).build(image, caption, seed, device, precision)?;
+        let config = &self.config.matcher;
+        let matcher = config.build(image, caption, seed, device, precision)?;
+        let mut matcher = config.pretrained(matcher)?;
+        if let Some(vectors) = &self.word_vectors {
+            matcher.caption = vectors.apply(matcher.caption)?;
+        }
         Ok(matcher.measure(&self.sample.0, &self.sample.1))
     }
 
@@ -225,8 +281,11 @@ impl<'a> Trainer<'a> {
         }
         let mut plan = self.plan(epoch)?;
         self.rematched = std::mem::take(&mut plan.rematched);
+        self.at_limit = Mean::default();
+        self.set_shares(epoch)?;
         let losses = self.train_peers(epoch, &plan, session)?;
-        let record = self.judge(epoch, losses, plan.note, session)?;
+        let note = with_limit(plan.note, self.at_limit.value());
+        let record = self.judge(epoch, losses, note, session)?;
         if record.best {
             run.write_weights(&self.best_weights(), self.shapes)?;
         }
@@ -284,6 +343,19 @@ impl<'a> Trainer<'a> {
         self.config
             .schedule
             .factor(epoch.main_index() as f64 + share, epoch.n_main as f64)
+    }
+
+    /// Sets the rate of every parameter as the config's groups say.
+    fn set_shares(&mut self, epoch: Epoch) -> Result<()> {
+        if self.config.groups.is_empty() {
+            return Ok(());
+        }
+        for peer in &mut self.peers {
+            let names = parameters::names(&peer.matcher);
+            let shares = groups::shares(&self.config.groups, &names, epoch.index)?;
+            peer.optimizer.set_shares(shares);
+        }
+        Ok(())
     }
 
     fn check_stop(&self, epoch: Epoch, session: &Session<'_>) -> Result<()> {
@@ -381,10 +453,27 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// The epoch's note, with what was clipped of Gaussians' deviations.
+fn with_limit(note: Option<String>, at_limit: f64) -> Option<String> {
+    if at_limit < 0.001 {
+        return note;
+    }
+    let clipped = format!(
+        "{:.1} % of the embeddings' deviations were clipped at their upper limit",
+        100.0 * at_limit
+    );
+    Some(match note {
+        Some(note) => format!("{note}; {clipped}"),
+        None => clipped,
+    })
+}
+
 /// Images and captions of a few thousand random pairs.
 fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Input)> {
     const SIZE: usize = 4096;
-    let rows = rng::sample(&mut seed.stream("sample", &[]), data.pairs.len(), SIZE);
+    // No backbone measures pixels: a few pictures show the shape.
+    let size = if data.images.are_pictures() { 4 } else { SIZE };
+    let rows = rng::sample(&mut seed.stream("sample", &[]), data.pairs.len(), size);
     let pairs = rows.iter().map(|&row| data.pairs[row as usize]);
     let (images, captions): (Vec<u32>, Vec<u32>) =
         pairs.map(|pair| (pair.image, pair.caption)).unzip();

@@ -10,7 +10,7 @@ use crate::config::Reduction;
 use crate::encode::plain;
 use crate::encoding::Input;
 use crate::error::{Error, Result};
-use crate::matcher::{Forward, Matcher};
+use crate::matcher::{Forward, Matcher, Wanted};
 use crate::mode::Mode;
 use crate::optimizer::floats;
 use crate::session::{Session, StepProgress};
@@ -81,22 +81,42 @@ impl Trainer<'_> {
             step,
             n_steps,
         } = place;
-        let (images, captions) = self.inputs(pairs)?;
+        let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
+        let (images, captions) = self.varied_inputs(pairs, &key)?;
         let needs = self.strategy.needs(epoch, group);
         let opinions = self.opinions(peer, needs, &images, &captions)?;
-        let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
+        let mut mixing = self.seed.stream("mix", &key);
+        let mixed = match self.strategy.mix(epoch, &images, &mut mixing) {
+            Some(mixture) => mixture.apply(images),
+            None => images,
+        };
         let mut dropout = self.seed.stream("dropout", &key);
+        let wanted = Wanted {
+            structure: needs.structure,
+            regularizers: self.strategy.regularizers(),
+        };
         let Forward {
             scores,
             structure,
             auxiliary,
+            terms,
+            uncertainty,
+            at_limit,
         } = self.peers[peer].matcher.forward(
-            &images,
+            &mixed,
             &captions,
-            needs.structure,
+            &wanted,
             &mut Mode::Train(&mut dropout),
         );
-        let judgement = {
+        if at_limit > MOST_AT_LIMIT {
+            return Err(Error::Diverged {
+                what: "the deviation of embeddings, of which more than half is at its upper limit,",
+                epoch: epoch.index,
+                step,
+            });
+        }
+        self.at_limit.add(at_limit, pairs.len());
+        let mut judgement = {
             let ledgers = self.take_ledgers();
             let mut rng = self.seed.stream("strategy", &key);
             let mut view = BatchView {
@@ -124,16 +144,21 @@ impl Trainer<'_> {
                 step,
             });
         }
+        if judgement.beliefs.uncertainty.is_none() {
+            judgement.beliefs.uncertainty = uncertainty.map(|share| floats(share.inner()));
+        }
         self.remember(epoch, peer, pairs, &per_pair, judgement.beliefs);
+        let per_pair = match terms.pairs {
+            Some(terms) => judgement.loss.0 + terms,
+            None => judgement.loss.0,
+        };
         let reduced: Tensor<1> = match self.config.training.reduction {
-            Reduction::Mean => judgement.loss.0.mean(),
-            Reduction::Sum => judgement.loss.0.sum(),
+            Reduction::Mean => per_pair.mean(),
+            Reduction::Sum => per_pair.sum(),
         };
         drop((scores, structure));
-        let objective = match auxiliary {
-            Some(auxiliary) => reduced + auxiliary,
-            None => reduced,
-        };
+        let objective = [auxiliary, terms.batch].into_iter().flatten();
+        let objective = objective.fold(reduced, |sum, term| sum + term);
         let mut gradients = objective.backward();
         let clip = self.config.training.clip_norm;
         let peer = &mut self.peers[peer];
@@ -158,17 +183,30 @@ impl Trainer<'_> {
     }
 
     pub(super) fn inputs(&self, pairs: &[u32]) -> Result<(Input, Input)> {
+        let (images, captions) = self.rows(pairs);
+        Ok((
+            self.reader.images(&images)?,
+            self.reader.captions(&captions)?,
+        ))
+    }
+
+    /// As [`inputs`](Self::inputs), pictures varied at random; `key` names the step.
+    fn varied_inputs(&self, pairs: &[u32], key: &[u64]) -> Result<(Input, Input)> {
+        let (images, captions) = self.rows(pairs);
+        Ok((
+            self.reader.varied_images(&images, self.seed, key)?,
+            self.reader.captions(&captions)?,
+        ))
+    }
+
+    /// Images and captions of pairs, given or rematched.
+    fn rows(&self, pairs: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let given = &self.data.pairs;
         let pairs = pairs.iter().map(|&pair| match given.get(pair as usize) {
             Some(pair) => pair,
             None => &self.rematched[pair as usize - given.len()],
         });
-        let (images, captions): (Vec<u32>, Vec<u32>) =
-            pairs.map(|pair| (pair.image, pair.caption)).unzip();
-        Ok((
-            self.reader.images(&images)?,
-            self.reader.captions(&captions)?,
-        ))
+        pairs.map(|pair| (pair.image, pair.caption)).unzip()
     }
 
     fn opinions(
@@ -208,6 +246,9 @@ impl Trainer<'_> {
         believe(ledger, pairs, beliefs);
     }
 }
+
+/// Share of deviations at their limit above which a run stops: items have then become noise.
+const MOST_AT_LIMIT: f64 = 0.5;
 
 /// Where in the run a step is.
 #[derive(Debug, Clone, Copy)]
@@ -265,7 +306,7 @@ pub(super) fn believe(ledger: &mut Ledger, pairs: &[u32], beliefs: Beliefs) {
 
 /// A running mean weighted by counts.
 #[derive(Debug, Default)]
-struct Mean {
+pub(super) struct Mean {
     sum: f64,
     count: usize,
 }
@@ -276,7 +317,7 @@ impl Mean {
         self.count += count;
     }
 
-    fn value(&self) -> f64 {
+    pub(super) fn value(&self) -> f64 {
         self.sum / self.count.max(1) as f64
     }
 }

@@ -238,11 +238,7 @@ fn golden_vse_scores_and_losses() {
         let similarity = config.build(space, &mut init).unwrap();
         let (images, captions): (Tensor<2>, Tensor<2>) =
             (golden.tensor(image), golden.tensor(caption));
-        let encoding = |values: &Tensor<2>| Encoding {
-            values: values.clone().unsqueeze_dim(1),
-            mask: None,
-            regions: None,
-        };
+        let encoding = |values: &Tensor<2>| Encoding::new(values.clone().unsqueeze_dim(1), None);
         let scores = similarity.scores(
             &encoding(&images),
             &encoding(&captions),

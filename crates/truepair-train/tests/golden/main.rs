@@ -3,14 +3,18 @@
 //! Sizes and cases are read from the files, so another draw of them can be tested by naming its
 //! folder in the environment variable `TRUEPAIR_GOLDEN`.
 
+mod adamp;
 mod basics;
 mod cases;
 mod correspondence;
 mod imram;
 mod labeled;
 mod negative_learning;
+mod pcme;
+mod pcme_plus;
 mod published;
 mod published_attention;
+mod pvse;
 mod scan;
 mod sgraf;
 mod structure;

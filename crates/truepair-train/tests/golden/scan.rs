@@ -59,16 +59,11 @@ fn scores(config: ScanConfig, golden: &Golden, sides: &(Tensor<3>, Tensor<3>)) -
     let similarity = SimilarityConfig::Scan(config)
         .build(space, &mut init)
         .unwrap();
-    let images = Encoding {
-        values: images.clone(),
-        mask: None,
-        regions: None,
-    };
-    let captions = Encoding {
-        values: captions.clone(),
-        mask: Some(mask(&golden.integers("in.lengths"), longest)),
-        regions: None,
-    };
+    let images = Encoding::new(images.clone(), None);
+    let captions = Encoding::new(
+        captions.clone(),
+        Some(mask(&golden.integers("in.lengths"), longest)),
+    );
     similarity.scores(&images, &captions, &mut Mode::Evaluate)
 }
 

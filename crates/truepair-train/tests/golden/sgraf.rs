@@ -115,11 +115,7 @@ fn global_layers() -> Vec<Renamed> {
 }
 
 fn plain(values: &Tensor<3>) -> Encoding {
-    Encoding {
-        values: values.clone(),
-        mask: None,
-        regions: None,
-    }
+    Encoding::new(values.clone(), None)
 }
 
 #[test]
@@ -213,11 +209,7 @@ fn check_head(golden: &Golden, (config, names): (SimilarityConfig, Vec<Renamed>)
         let module = config.build(Space { dim, regions }, &mut init()).unwrap();
         let module = parameters::import(module, weights(golden, &names)).unwrap();
         let mask = mask(&golden.integers("in.lengths"), words.dims()[1]);
-        let captions = Encoding {
-            values: words.clone() * mask.clone().unsqueeze_dim(2),
-            mask: Some(mask),
-            regions: None,
-        };
+        let captions = Encoding::new(words.clone() * mask.clone().unsqueeze_dim(2), Some(mask));
         let scores = module.scores(&plain(&images), &captions, mode);
         let loss = (scores.clone() * golden.tensor("in.cotangent")).sum();
         let inputs = [("in.img_emb", &images), ("in.cap_emb", &words)];

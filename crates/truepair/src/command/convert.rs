@@ -147,7 +147,8 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn sha256(path: &Path) -> Result<String> {
+/// SHA-256 of a file, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> Result<String> {
     let unreadable = || format!("{}: cannot read", path.display());
     let file = File::open(path).with_context(unreadable)?;
     let mut hash = Hash(Sha256::new());

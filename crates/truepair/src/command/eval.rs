@@ -1,22 +1,30 @@
-//! `truepair eval`: retrieval of a run, of a score matrix, or of embeddings.
+//! `truepair eval`: retrieval of a run, a score matrix, embeddings or ranked lists.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use clap::Args;
-use serde::{Deserialize, Serialize};
-use truepair_core::dataset::{self, Features, ReadOptions};
-use truepair_core::metric::{Protocol, Report, evaluate};
-use truepair_core::pair::Pair;
-use truepair_core::relevance::Relevance;
-use truepair_core::scores::{ScoreMatrix, Scorer};
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use truepair_core::dataset::{Dataset, ReadOptions};
+use truepair_core::metric::{
+    Figure, FigureDifference, Interval, Measured, Protocol, measure, tie_gap,
+};
+use truepair_core::relevance::Ids;
+use truepair_core::rng::Seed;
+use truepair_train::similarity::GaussianMeasure;
 
 use super::Outcome;
 use crate::accelerator;
-use crate::audit::frozen;
+use crate::evaluation::outcome::{Evaluation, Stored};
+use crate::evaluation::{
+    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
+    render_page, write_parquet,
+};
 use crate::progress::Bars;
-use crate::render::{self, Form, Retrieval};
+use crate::render::{self, Form};
 use crate::run_folder;
+use crate::uncertainty;
+use crate::verdict_table::staged::Staged;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,50 +38,88 @@ Examples:
       Pairs from a file, and the mean over five folds of the images.
   truepair eval --scores scores.npy --json > mine.json
       A matrix [images, captions] that another program computed; larger is more similar.
-  truepair eval runs/rcl --compare-with mine.json
-      Side by side; refused when the two were not measured in the same way.";
+  truepair eval --ranked i2t.json t2i.json --pairs original_image_to_caption.json
+      Ranked lists of ids (JSON maps or TREC runs) that another program made.
+  truepair eval --scores s.npy --ids images.txt captions.txt --relevance eccv_i2t.json eccv_t2i.json
+      Judgments from files; --unknown-ids says what becomes of ids that the data does not have.
+  truepair eval --scores s.npy --labels classes.npy --match plausible
+      Relevance by labels, here for PMRP.
+  truepair eval runs/pcme --distance wasserstein
+      Gaussian embeddings, ranked by another distance than the run was trained with.
+  truepair eval runs/ncr --per-query a.parquet --page hardest.html
+      Every query's numbers as a table, and the hardest queries to look at.
+  truepair eval runs/rcl --compare-with a.parquet
+      Each figure's difference with its interval; with a stored --json result, side by side.
+      Refused when the two were not measured in the same way.";
 
 /// Arguments of `truepair eval`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
-    subject: Subject,
+    subject: SubjectArgs,
 
     /// Split to rank.
     #[arg(long, default_value = "test", value_name = "NAME")]
     split: String,
 
-    /// Data to rank instead of the data that the run was trained on.
-    #[arg(long, value_name = "PATH", requires = "run")]
+    /// Data to rank instead of the data that the run was trained on; for foreign rankings, the data
+    /// that was ranked: its pairs, ids, captions and pictures.
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
 
-    /// Cut the images into this many equal folds and average, as in MS-COCO 1K (5).
+    /// Cut the images into this many equal folds and average.
     #[arg(long, default_value_t = 1, value_name = "K")]
     folds: u32,
 
-    /// Which image row belongs to which caption row, for --scores and --embeddings.
-    #[arg(long, value_name = "FILE", conflicts_with = "run")]
-    pairs: Option<PathBuf>,
+    /// A published protocol, whose sizes are checked.
+    #[arg(long, value_name = "NAME", conflicts_with = "folds")]
+    protocol: Option<Preset>,
 
-    /// Name of the data in the stored protocol, for --scores and --embeddings.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "unnamed",
-        conflicts_with = "run"
-    )]
-    name: String,
+    /// Draws of the test images for the 95 % intervals; 0 for none.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    resamples: u32,
 
-    /// An earlier result (`--json` of eval or train) to set beside this one.
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+
+    /// Rank a run's Gaussian embeddings by this measure instead of its own score: `mean`,
+    /// `expected-square`, `expected-likelihood`, `kullback-leibler`, `jeffreys`, `bhattacharyya`,
+    /// `wasserstein`, `inclusion`; `kullback-leibler-released` and `inclusion-released` are what
+    /// published code computes under those names.
+    #[arg(long, value_name = "MEASURE", requires = "run", value_parser = measure_named)]
+    distance: Option<GaussianMeasure>,
+
+    /// An earlier result to compare with: `--json` of eval or train, or a table of --per-query.
     #[arg(long, value_name = "FILE")]
     compare_with: Option<PathBuf>,
+
+    /// Write a row per query with the worth of each in every metric.
+    #[arg(long, value_name = "FILE.parquet")]
+    per_query: Option<PathBuf>,
+
+    /// Also rank with every tie in the model's favor, and say how far a recall would rise.
+    #[arg(long, conflicts_with_all = ["labels", "ranked"])]
+    check_ties: bool,
+
+    #[command(flatten)]
+    foreign: ForeignArgs,
+
+    #[command(flatten)]
+    judging: JudgingArgs,
+
+    #[command(flatten)]
+    page: PageArgs,
+
+    #[command(flatten)]
+    trec: TrecArgs,
 }
 
 /// What is evaluated.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Subject {
+struct SubjectArgs {
     /// Run directory that `truepair train` or `truepair convert` wrote.
     run: Option<PathBuf>,
 
@@ -84,162 +130,234 @@ struct Subject {
     /// Image embeddings and caption embeddings (.npy, .npz, .safetensors).
     #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 2)]
     embeddings: Option<Vec<PathBuf>>,
+
+    /// Ranked lists: captions for every image and images for every caption (.json maps of ids, or
+    /// TREC runs).
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
+    ranked: Option<Vec<PathBuf>>,
 }
 
-/// The JSON object that `truepair eval --json` prints.
-#[derive(Debug, Serialize, Deserialize)]
-struct Evaluation {
-    unit: String,
-    #[serde(flatten)]
-    retrieval: Retrieval,
-    protocol: Protocol,
+/// Protocols that papers name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// MS-COCO 1K: five folds of 1,000 images with five captions each
+    Coco1k,
+    /// MS-COCO 5K: 5,000 images with five captions each at once
+    Coco5k,
+}
+
+impl Preset {
+    fn folds(self) -> u32 {
+        match self {
+            Preset::Coco1k => 5,
+            Preset::Coco5k => 1,
+        }
+    }
+
+    /// # Errors
+    /// If the data is not the test split that the protocol is of.
+    fn check(self, protocol: &Protocol) -> Result<()> {
+        let sizes = (protocol.n_images, protocol.n_captions);
+        let each = protocol.captions_per_image;
+        if sizes != (5000, 25_000) || (each.min, each.max) != (5, 5) {
+            bail!(
+                "the protocol is of 5000 images with 5 captions each, the data has {} images and \
+                 {} captions, {each} per image (leave --protocol out, or give MS-COCO's 5K test \
+                 split)",
+                sizes.0,
+                sizes.1,
+            )
+        }
+        Ok(())
+    }
+}
+
+fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
 pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     let mut bars = Bars::new();
-    let report = match &args.subject {
-        Subject {
+    match &args.subject {
+        SubjectArgs { run: Some(run), .. } => of_run(run, args, form, &mut bars),
+        SubjectArgs {
             scores: Some(file), ..
-        } => of_scores(file, args, &mut bars)?,
-        Subject {
+        } => of_foreign(&Foreign::Scores(file), args, form, &mut bars),
+        SubjectArgs {
             embeddings: Some(files),
             ..
-        } => of_embeddings(files, args, &mut bars)?,
-        Subject {
-            run: Some(folder), ..
-        } => of_run(folder, args, &mut bars)?,
-        _ => bail!("name a run, --scores or --embeddings"),
-    };
-    drop(bars);
-    let compared = match &args.compare_with {
-        Some(file) => Some(report.compare(&read_result(file)?)?),
-        None => None,
-    };
-    let evaluation = Evaluation {
-        unit: "percent".to_owned(),
-        retrieval: Retrieval::of(&report),
-        protocol: report.protocol.clone(),
-    };
-    form.print(&evaluation, || match &compared {
-        Some(compared) => {
-            format!(
-                "{}\n{}",
-                render::report_text(&report),
-                render::comparison(compared)
-            )
-        }
-        None => render::report_text(&report),
-    })?;
-    Ok(Outcome::Success)
+        } => of_foreign(&Foreign::Embeddings(files), args, form, &mut bars),
+        SubjectArgs {
+            ranked: Some(files),
+            ..
+        } => of_foreign(&Foreign::Lists(files), args, form, &mut bars),
+        _ => bail!("name a run, --scores, --embeddings or --ranked"),
+    }
 }
 
-fn of_scores(file: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
-    let scores = ScoreMatrix(Features::open_npy(file)?.to_matrix()?);
-    let (n_images, n_captions) = (scores.n_images(), scores.n_captions());
-    let pairs = match &args.pairs {
-        Some(pairs) => dataset::read_pairs(pairs, n_images, n_captions)?,
-        None => consecutive(n_images, n_captions).with_context(|| {
-            format!(
-                "{}: {n_captions} captions (columns) cannot be shared evenly by {n_images} images \
-                 (rows) (transpose the matrix, or say which belong together with --pairs)",
-                file.display()
-            )
-        })?,
-    };
-    measure(&scores, &pairs, args, bars)
-}
-
-/// Captions in the order of their images, the same number each.
-fn consecutive(n_images: usize, n_captions: usize) -> Option<Vec<Pair>> {
-    let each = n_captions
-        .checked_div(n_images)
-        .filter(|each| each * n_images == n_captions)?;
-    let caption = |caption: usize| Pair {
-        image: (caption / each) as u32,
-        caption: caption as u32,
-    };
-    (each > 0).then(|| (0..n_captions).map(caption).collect())
-}
-
-fn of_embeddings(files: &[PathBuf], args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
-    let [images, captions] = files else {
-        bail!("--embeddings takes two files")
-    };
-    let options = ReadOptions {
-        pairs: args.pairs.clone(),
-        ..ReadOptions::default()
-    };
-    let dataset = dataset::open_embeddings(images, captions, &options)?;
-    crate::data::check_finite(&dataset, bars)?;
-    let scorer = frozen(&dataset)?;
-    measure(&scorer, &dataset.pairs, args, bars)
-}
-
-fn of_run(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Report> {
+fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Outcome> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
-    let trained = truepair_train::load(run, accelerator::chosen())?;
+    let mut trained = truepair_train::load(run, accelerator::chosen())?;
+    if let Some(distance) = args.distance {
+        trained = trained.measured_by(distance)?;
+    }
     let options = ReadOptions {
         split: args.split.clone(),
         ..read
     };
     let dataset = crate::data::open(&data, &options, bars)?;
     let noise = run_folder::training_noise(run)?;
-    run_folder::measure(&trained, &dataset, noise, args.folds, bars)
-}
-
-fn measure(
-    scorer: &dyn Scorer,
-    pairs: &[Pair],
-    args: &EvalArgs,
-    bars: &mut Bars,
-) -> Result<Report> {
-    let relevance = Relevance::from_pairs(scorer.n_images(), scorer.n_captions(), pairs);
-    let protocol = Protocol {
-        folds: args.folds,
-        ..Protocol::new(args.name.as_str(), args.split.as_str(), &relevance)
+    let pairs = run_folder::relevance(&dataset);
+    let numbered = Ids::numbered(dataset.n_captions());
+    let images = Ids::new(dataset.image_ids.clone())?;
+    let (images, captions) = args.foreign.names(images, numbered)?;
+    let subject = Subject {
+        protocol: run_folder::protocol(&trained, &dataset, &pairs, noise)?,
+        ranker: Ranker::Scores(trained.scorer(&dataset, bars)?),
+        pairs,
+        images,
+        captions,
+        texts: dataset.captions.clone(),
+        pictures: dataset.image_files.clone(),
+        known: uncertainty::measure(&trained, &dataset, bars)?,
     };
-    Ok(evaluate(scorer, &relevance, protocol, bars)?)
+    evaluate(subject, args, form, bars)
 }
 
-/// Reads what `truepair eval --json` or `truepair train --json` printed.
-fn read_result(file: &Path) -> Result<Report> {
-    let place = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
-    let unlike =
-        || format!("{place}: is no result of truepair (store one with `truepair eval ... --json`)");
-    let mut value: serde_json::Value = serde_json::from_str(&text).with_context(unlike)?;
-    // A training result keeps its numbers under `test`.
-    if let Some(test) = value.get("test").cloned() {
-        let protocol = value["protocol"].take();
-        value = test;
-        value["protocol"] = protocol;
-    }
-    if value.get("unit").is_some_and(|unit| unit != "percent") {
-        bail!(
-            "{place}: recalls are in {}, expected percent (store it again)",
-            value["unit"]
-        );
-    }
-    value["unit"] = "percent".into();
-    let stored: Evaluation = serde_json::from_value(value).with_context(unlike)?;
-    Ok(stored.retrieval.with_protocol(stored.protocol))
+fn of_foreign(
+    foreign: &Foreign<'_>,
+    args: &EvalArgs,
+    form: Form,
+    bars: &mut Bars,
+) -> Result<Outcome> {
+    let data: Option<Dataset> = match &args.data {
+        None => None,
+        Some(path) => {
+            let options = ReadOptions {
+                split: args.split.clone(),
+                ..ReadOptions::default()
+            };
+            Some(truepair_core::dataset::open(path, &options)?)
+        }
+    };
+    let (own, judging) = (&args.foreign, &args.judging);
+    let subject = own.open(foreign, data.as_ref(), &args.split, judging, bars)?;
+    evaluate(subject, args, form, bars)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn evaluate(
+    mut subject: Subject<'_>,
+    args: &EvalArgs,
+    form: Form,
+    bars: &mut Bars,
+) -> Result<Outcome> {
+    subject.protocol.folds = args.protocol.map_or(args.folds, Preset::folds);
+    if let Some(preset) = args.protocol {
+        preset.check(&subject.protocol)?;
+    }
+    let judged = args.judging.judge(&mut subject)?;
+    let protocol = subject.protocol.clone();
+    let source = subject.source();
+    let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
+    let compared = args.compared(&measured)?;
+    let tie_gap = args.tie_gap(&subject, &judged, bars)?;
+    let mut staged = Vec::new();
+    if let Some(file) = &args.per_query {
+        let table = Staged::write(file, |out| write_parquet(out, &measured, &subject))?;
+        staged.push(table);
+    }
+    if let Some(file) = &args.page.page {
+        let page = render_page(&args.page, &subject, &judged, &measured, bars)?;
+        staged.push(Staged::write(file, |out| {
+            Ok(out.write_all(page.as_bytes())?)
+        })?);
+    }
+    staged.extend(args.trec.write(&subject, &judged, bars)?);
+    let figures = args.figures(&measured);
+    let files = staged
+        .into_iter()
+        .map(Staged::publish)
+        .collect::<Result<Vec<_>>>()?;
+    let differences = compared.differences();
+    let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
+    evaluation.distance = args.distance;
+    evaluation.uncertainty = subject.known.take();
+    form.print(&evaluation, || {
+        let mut text = render::evaluation_text(&measured, &figures);
+        text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
+        text += &(evaluation.uncertainty.as_ref()).map_or_else(String::new, uncertainty::text);
+        match &compared {
+            Compared::Nothing => {}
+            Compared::Result(rows) => text += &format!("\n{}", render::comparison(rows)),
+            Compared::Queries(rows) => text += &format!("\n{}", render::differences_text(rows)),
+        }
+        text
+    })?;
+    Ok(Outcome::Success)
+}
 
-    #[test]
-    fn captions_follow_their_images_evenly_or_not_at_all() {
-        let pairs = consecutive(2, 6).unwrap();
-        assert_eq!(
-            pairs[3],
-            Pair {
-                image: 1,
-                caption: 3
-            }
-        );
-        assert!(consecutive(4, 6).is_none() && consecutive(6, 4).is_none());
-        assert!(consecutive(0, 6).is_none() && consecutive(6, 0).is_none());
+/// What came of `--compare-with`.
+enum Compared {
+    Nothing,
+    /// Numbers side by side.
+    Result(truepair_core::metric::Comparison),
+    /// Differences on the same queries.
+    Queries(Vec<FigureDifference>),
+}
+
+impl Compared {
+    fn differences(&self) -> Option<&[FigureDifference]> {
+        match self {
+            Compared::Queries(differences) => Some(differences),
+            _ => None,
+        }
+    }
+}
+
+impl EvalArgs {
+    fn compared(&self, measured: &Measured) -> Result<Compared> {
+        let Some(file) = &self.compare_with else {
+            return Ok(Compared::Nothing);
+        };
+        if file.extension().is_none_or(|ending| ending != "parquet") {
+            return Ok(Compared::Result(Stored::read(file)?.compare(measured)?));
+        }
+        let other = read_parquet(file)?;
+        let n_resamples = self.resamples.max(1) as usize;
+        let differences = measured.differences(&other, n_resamples, Seed(self.seed))?;
+        Ok(Compared::Queries(differences))
+    }
+
+    /// How far a recall would rise if every tie fell the model's way, when that was asked.
+    fn tie_gap(
+        &self,
+        subject: &Subject<'_>,
+        judged: &Judged,
+        bars: &mut Bars,
+    ) -> Result<Option<f64>> {
+        let (true, Judged::Lists(relevance), Ranker::Scores(scorer)) =
+            (self.check_ties, judged, &subject.ranker)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(tie_gap(
+            scorer.as_ref(),
+            relevance,
+            subject.protocol.folds,
+            bars,
+        )?))
+    }
+
+    fn figures(&self, measured: &Measured) -> Vec<(Figure, Option<Interval>)> {
+        match self.resamples {
+            0 => measured
+                .figures()
+                .into_iter()
+                .map(|figure| (figure, None))
+                .collect(),
+            n => (measured.intervals(n as usize, Seed(self.seed)).into_iter())
+                .map(|(figure, interval)| (figure, Some(interval)))
+                .collect(),
+        }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod demo;
+pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod labels;
@@ -58,6 +59,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Command::Train(args) => train::run(args, form),
         Command::Compare(args) => compare::run(args, form),
         Command::Eval(args) => eval::run(args, form),
+        Command::Embed(args) => embed::run(args, form),
         Command::Labels(args) => labels::run(args, form),
         Command::Bench(args) => bench::run(args, form),
         Command::Convert(args) => convert::run(args, form),

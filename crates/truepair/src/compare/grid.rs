@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
+use truepair_train::strategy::StrategyConfig;
 
 use crate::config::nearest;
 
@@ -40,19 +41,43 @@ impl Grid {
         Ok(())
     }
 
+    /// The rows of every table: similarity and strategy. A strategy that cannot read the scores of
+    /// any similarity that was asked for stands in a row with its own.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, &'static str)> {
+        let all = StrategyConfig::all();
+        let config = |name: &str| all.iter().find(|row| row.0 == name).map(|row| &row.2);
+        let takes = |strategy: &str, similarity: &str| {
+            config(strategy).is_none_or(|config| config.takes(similarity))
+        };
+        let mut rows = Vec::new();
+        for &similarity in &self.similarities {
+            let fitting = self
+                .strategies
+                .iter()
+                .filter(|name| takes(name, similarity));
+            rows.extend(fitting.map(|&strategy| (similarity, strategy)));
+        }
+        for &strategy in &self.strategies {
+            let placed = rows.iter().any(|row: &(&str, &str)| row.1 == strategy);
+            let own = config(strategy).filter(|_| !placed && !self.similarities.is_empty());
+            rows.extend(own.map(|config| (config.similarity().name(), strategy)));
+        }
+        rows
+    }
+
     /// The cells in the order in which they run: one seed of everything before the next seed.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for &seed in &self.seeds {
             for noise in &self.noises {
-                for &similarity in &self.similarities {
-                    cells.extend(self.strategies.iter().map(|&strategy| Cell {
+                cells.extend(
+                    (self.rows().into_iter()).map(|(similarity, strategy)| Cell {
                         noise: noise.clone(),
                         similarity,
                         strategy,
                         seed,
-                    }));
-                }
+                    }),
+                );
             }
         }
         cells
@@ -201,6 +226,30 @@ mod tests {
         folders.sort();
         folders.dedup();
         assert_eq!(folders.len(), 8);
+    }
+
+    #[test]
+    fn a_strategy_that_cannot_read_the_scores_brings_its_own_similarity() {
+        let rows = |similarities: Vec<&'static str>| {
+            Grid {
+                noises: vec![NoiseSpec::None],
+                similarities,
+                strategies: vec!["plain", "pcme", "pvse"],
+                seeds: vec![Seed(0)],
+            }
+            .rows()
+        };
+        assert_eq!(
+            rows(vec!["cosine"]),
+            [
+                ("cosine", "plain"),
+                ("match_probability", "pcme"),
+                ("multiple_instance", "pvse")
+            ]
+        );
+        let own = rows(vec!["closed_form", "multiple_instance"]);
+        assert_eq!(own.iter().filter(|row| row.1 == "pcme").count(), 1);
+        assert!(own.contains(&("closed_form", "pcme")));
     }
 
     #[test]

@@ -199,29 +199,25 @@ struct Draft {
 impl Block {
     fn read(noise: &NoiseSpec, grid: &Grid, tasks: &[Task], failures: &[Failure]) -> Result<Self> {
         let mut drafts = Vec::new();
-        for &similarity in &grid.similarities {
-            for &strategy in &grid.strategies {
-                let of_row = |cell: &Cell| {
-                    cell.noise == *noise
-                        && cell.similarity == similarity
-                        && cell.strategy == strategy
-                };
-                let finished = tasks.iter().filter(|task| of_row(&task.cell));
-                let finished = (finished.filter(|task| task.is_finished()))
-                    .map(|task| Ok((task.cell.seed, Finished::read(&task.plan.out)?)))
-                    .collect::<Result<Vec<_>>>()?;
-                let failed = failures.iter().filter(|failure| of_row(&failure.cell));
-                let row = Row {
-                    strategy,
-                    similarity,
-                    oracle: is_oracle(strategy),
-                    best: false,
-                    failed: failed.cloned().collect(),
-                    runs: Vec::new(),
-                    numbers: numbers(&finished),
-                };
-                drafts.push(Draft { row, finished });
-            }
+        for (similarity, strategy) in grid.rows() {
+            let of_row = |cell: &Cell| {
+                cell.noise == *noise && cell.similarity == similarity && cell.strategy == strategy
+            };
+            let finished = tasks.iter().filter(|task| of_row(&task.cell));
+            let finished = (finished.filter(|task| task.is_finished()))
+                .map(|task| Ok((task.cell.seed, Finished::read(&task.plan.out)?)))
+                .collect::<Result<Vec<_>>>()?;
+            let failed = failures.iter().filter(|failure| of_row(&failure.cell));
+            let row = Row {
+                strategy,
+                similarity,
+                oracle: is_oracle(strategy),
+                best: false,
+                failed: failed.cloned().collect(),
+                runs: Vec::new(),
+                numbers: numbers(&finished),
+            };
+            drafts.push(Draft { row, finished });
         }
         check_alike(&drafts)?;
         compare_with_best(&mut drafts)?;

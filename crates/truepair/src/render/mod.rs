@@ -1,11 +1,15 @@
 //! Everything that reaches a person or a pipe: the one place that prints, and the one place that
 //! turns fractions into percentages.
 
+mod evaluation;
 mod labels;
 mod retrieval;
 
+pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
 pub(crate) use labels::{class_map_text, label_epoch_text};
-pub(crate) use retrieval::{Retrieval, comparison, epoch_text, report_text};
+pub(crate) use retrieval::{
+    Retrieval, comparison, direction_text, epoch_text, in_print, report_text,
+};
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -76,7 +80,7 @@ pub(crate) fn percent(fraction: f64) -> f64 {
 }
 
 /// The fraction that was printed as a percentage.
-fn fraction(percent: f64) -> f64 {
+pub(crate) fn fraction(percent: f64) -> f64 {
     percent / 100.0
 }
 

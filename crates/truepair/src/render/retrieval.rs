@@ -98,7 +98,10 @@ pub(crate) fn report_text(report: &Report) -> String {
     let header = ["", "", "i2t", "t2i"].map(str::to_owned).to_vec();
     let mut rows = vec![header];
     for &metric in truepair_core::metric::METRICS {
-        let cells = match metric.read(report) {
+        let Some(measure) = metric.read(report) else {
+            continue;
+        };
+        let cells = match measure {
             Measure::PerDirection {
                 image_to_text,
                 text_to_image,
@@ -119,7 +122,7 @@ pub(crate) fn report_text(report: &Report) -> String {
     )
 }
 
-fn protocol_text(protocol: &Protocol) -> String {
+pub(super) fn protocol_text(protocol: &Protocol) -> String {
     let noise = match &protocol.noise {
         None => "none planted".to_owned(),
         Some(noise) => format!("{} {:.4} ({})", noise.protocol, noise.rate, noise.sha256),
@@ -136,6 +139,7 @@ fn protocol_text(protocol: &Protocol) -> String {
                 protocol.n_images, protocol.n_captions, protocol.captions_per_image
             ),
         ),
+        ("relevance", protocol.relevance.clone()),
         ("folds", protocol.folds.to_string()),
         ("ensemble", protocol.ensemble.to_string()),
         ("training noise", noise),
@@ -177,11 +181,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
     ];
     for row in &comparison.rows {
         let unit = row.metric.unit();
-        let direction = match row.direction {
-            Some(Direction::ImageToText) => "i2t",
-            Some(Direction::TextToImage) => "t2i",
-            None => "both",
-        };
+        let direction = direction_text(row.direction);
         rows.push(vec![
             row.metric.name().to_owned(),
             direction.to_owned(),
@@ -193,11 +193,21 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
     table(&rows)
 }
 
-fn shown(value: f64, unit: Unit) -> String {
+/// The direction of a number in print.
+pub(crate) fn direction_text(direction: Option<Direction>) -> &'static str {
+    match direction {
+        Some(Direction::ImageToText) => "i2t",
+        Some(Direction::TextToImage) => "t2i",
+        None => "both",
+    }
+}
+
+pub(super) fn shown(value: f64, unit: Unit) -> String {
     format!("{:.1}", in_print(value, unit))
 }
 
-fn in_print(value: f64, unit: Unit) -> f64 {
+/// A number in the unit in which it is printed.
+pub(crate) fn in_print(value: f64, unit: Unit) -> f64 {
     match unit {
         Unit::Fraction | Unit::SumOfFractions => percent(value),
         Unit::Rank => value,
@@ -260,6 +270,7 @@ mod tests {
             "recalls in percent",
             "data            toy, split test",
             "size            2 images, 10 captions, 5 per image",
+            "relevance       pairs",
             "folds           1",
             "ensemble        1",
             "training noise  none planted",

@@ -13,7 +13,7 @@ mod gallery;
 mod headline;
 mod number;
 mod page;
-mod picture;
+pub(crate) mod picture;
 pub(crate) mod plot;
 #[cfg(test)]
 pub(crate) mod specimen;

@@ -8,20 +8,25 @@ use truepair_core::dataset::Dataset;
 
 /// Embeds pictures until the budget is spent, and remembers what it could not embed.
 #[derive(Debug)]
-pub(super) struct Pictures<'a> {
+pub(crate) struct Pictures<'a> {
     files: &'a [Option<PathBuf>],
     bytes_left: usize,
     /// Pictures that would have exceeded the budget.
-    pub(super) n_left_out: usize,
+    pub(crate) n_left_out: usize,
     /// Pictures whose file could not be read or holds no picture that browsers show.
-    pub(super) n_unreadable: usize,
+    pub(crate) n_unreadable: usize,
 }
 
 impl<'a> Pictures<'a> {
     /// `budget` bounds the length of all data URIs together.
     pub(super) fn new(dataset: &'a Dataset, budget: usize) -> Self {
+        Self::of_files(&dataset.image_files, budget)
+    }
+
+    /// Pictures by the index of their image.
+    pub(crate) fn of_files(files: &'a [Option<PathBuf>], budget: usize) -> Self {
         Self {
-            files: &dataset.image_files,
+            files,
             bytes_left: budget,
             n_left_out: 0,
             n_unreadable: 0,
@@ -29,12 +34,12 @@ impl<'a> Pictures<'a> {
     }
 
     /// Whether the data has any pictures.
-    pub(super) fn exist(&self) -> bool {
+    pub(crate) fn exist(&self) -> bool {
         self.files.iter().any(Option::is_some)
     }
 
     /// The picture of image `index`, if there is one and it fits.
-    pub(super) fn embed(&mut self, index: u32) -> Option<String> {
+    pub(crate) fn embed(&mut self, index: u32) -> Option<String> {
         let path = self.files.get(index as usize)?.as_deref()?;
         match self.read(path) {
             Ok(uri) => {

@@ -187,6 +187,39 @@ fn a_killed_grid_goes_on_and_ends_the_same() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_stops_a_grid_that_no_second_command_may_touch() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let more = ["--jobs", "1", "--set", "training.epochs=400"];
+    let call = [GRID, &["grid"], &more].concat();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_truepair"))
+        .current_dir(home.path())
+        .args(&call)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let started = |home: &Path| {
+        let files = super::listing(home);
+        files.iter().any(|file| file.ends_with("checkpoint.bin"))
+    };
+    while !started(home.path()) {
+        assert!(start.elapsed() < Duration::from_secs(120), "no run began");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let second = truepair(home.path(), &call);
+    assert_eq!(second.code, Some(2), "{}", second.out);
+    assert!(second.err.contains("another"), "{}", second.err);
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(results(&home.path().join("grid")).len() < 4);
+}
+
+#[test]
 fn a_run_that_fails_is_named_and_stops_no_other() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());

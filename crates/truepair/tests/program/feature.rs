@@ -357,6 +357,42 @@ fn a_run_is_measured_kept_and_evaluated_again_to_the_same_numbers() {
 }
 
 #[test]
+fn gaussian_embeddings_tell_which_queries_they_doubt() {
+    let home = home_with_splits();
+    let done = train(home.path(), &["--strategy", "pcme"]).json();
+    let eval = |extra: &[&str]| truepair(home.path(), &[&["eval", "run"][..], extra].concat());
+    let found = eval(&["--json"]).json();
+    assert_eq!(found["rsum"], done["test"]["rsum"]);
+    let known = &found["uncertainty"];
+    let tenths = known["queries"]["text_to_image"]["tenths"]
+        .as_array()
+        .unwrap();
+    assert_eq!(tenths.len(), 10);
+    let n: u64 = tenths
+        .iter()
+        .map(|tenth| tenth["n"].as_u64().unwrap())
+        .sum();
+    assert_eq!(n, 30 * EACH as u64);
+    let rho = known["queries"]["image_to_text"]["correlation"]["rho"].as_f64();
+    assert!((-1.0..=1.0).contains(&rho.unwrap()), "{known}");
+    assert!(known["calibration"]["all_pairs"]["ece"].is_f64(), "{known}");
+    let text = eval(&[]).out;
+    for part in [
+        "uncertainty",
+        "lowest",
+        "highest",
+        "Spearman",
+        "best answers ECE",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let other = eval(&["--distance", "wasserstein", "--json"]).json();
+    assert_eq!(other["distance"], "wasserstein");
+    assert!(other["uncertainty"]["calibration"].is_null(), "{other}");
+    assert_eq!(eval(&["--distance", "manhattan"]).code, Some(2));
+}
+
+#[test]
 fn a_run_is_not_overwritten_but_resumed() {
     let home = home_with_splits();
     let done = train(home.path(), &[]).json();

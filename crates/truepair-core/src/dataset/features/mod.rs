@@ -5,6 +5,7 @@
 
 mod bytes;
 mod part;
+mod picture_rows;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::scores::Matrix;
 use crate::watch::Watch;
 
 pub(super) use bytes::Bytes;
+pub use picture_rows::{BrokenPicture, PictureReader};
 
 /// Rows between two reports of progress.
 const BLOCK: usize = 16_384;
@@ -117,18 +119,19 @@ impl Features {
         self.regions * self.dim
     }
 
-    /// Type of the stored numbers: `f16`, `bf16`, `f32` or `f64`.
+    /// Type of the stored numbers: `f16`, `bf16`, `f32` or `f64`; `pictures` when they are decoded.
     pub fn dtype(&self) -> String {
         match &self.parts[0].numbers {
             Numbers::Memory(_) => Number::F32.to_string(),
             Numbers::Encoded { number, .. } => number.to_string(),
+            Numbers::Pictures(_) => "pictures".into(),
         }
     }
 
     /// Copies row `index` as `f32` into `out` `[regions * d]`.
     ///
     /// # Errors
-    /// If there is no such row.
+    /// If there is no such row, or it is a picture that cannot be decoded.
     ///
     /// # Panics
     /// If `out` has another length than a row.
@@ -142,8 +145,13 @@ impl Features {
         }
         let stored = self.stored(index);
         let part = self.part(stored);
-        part.copy_row(stored - part.first, self.regions, self.dim, out);
-        Ok(())
+        match &part.numbers {
+            Numbers::Pictures(rows) => rows.decode(stored - part.first, None, out),
+            _ => {
+                part.copy_row(stored - part.first, self.regions, self.dim, out);
+                Ok(())
+            }
+        }
     }
 
     /// The rows `indices` as `f32` `[indices.len(), regions * d]`.

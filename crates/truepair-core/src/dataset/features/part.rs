@@ -6,6 +6,7 @@ use std::sync::Arc;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::bytes::Bytes;
+use super::picture_rows::PictureRows;
 use crate::dataset::npy::Number;
 
 /// Consecutive rows that lie in one file or in memory.
@@ -31,6 +32,7 @@ pub(super) enum Numbers {
         big_endian: bool,
         fortran: bool,
     },
+    Pictures(PictureRows),
 }
 
 impl Part {
@@ -52,6 +54,7 @@ impl Part {
                 let start = start + row * width;
                 decode(&bytes[start..start + width], *number, *big_endian, out);
             }
+            Numbers::Pictures(_) => unreachable!("pictures are decoded by their reader"),
             Numbers::Encoded {
                 bytes,
                 start,

@@ -75,6 +75,15 @@ impl Features {
         })
     }
 
+    /// Opens `.npy` files whose rows follow one another; see [`open_npy`](Self::open_npy).
+    ///
+    /// # Errors
+    /// If there is no file, one cannot be opened, or its rows are of another size.
+    pub fn open_shards(files: &[impl AsRef<Path>]) -> Result<Self> {
+        let shards = files.iter().map(Self::open_npy);
+        Self::concat(&shards.collect::<Result<Vec<_>>>()?)
+    }
+
     /// Joins whole files one after another.
     pub(in crate::dataset) fn concat(shards: &[Features]) -> Result<Self> {
         let Some(Features { regions, dim, .. }) = shards.first() else {

@@ -15,10 +15,6 @@ const EPSILON: f32 = 1e-5;
 /// - `x`: `[.., d]`, `weight` `γ` and `bias` `β`: `[d]`
 /// # Source
 /// Ba et al., 2016; default of PyTorch's `LayerNorm`.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for backbones with normalized layers")
-)]
 pub(crate) fn layer_norm_rows<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,

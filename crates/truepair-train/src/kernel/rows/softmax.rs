@@ -8,7 +8,6 @@ use crate::kernel::vector::{dot, exp};
 use crate::kernel::{Array, Gradients, Operation, apply, is_fused};
 
 /// `e^xᵢ / Σⱼ e^xⱼ` along the last axis.
-#[cfg_attr(not(test), expect(dead_code, reason = "for backbones that attend"))]
 pub(crate) fn softmax_rows<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match is_fused(&x.device()) {
         true => apply(SoftmaxRows, [x.into()]),

@@ -140,11 +140,10 @@ fn in_blocks(items: &Encoding, mut whole: impl FnMut(&Encoding) -> Tensor<2>) ->
     let n = items.values.dims()[0];
     let wholes = (0..n).step_by(ITEMS).map(|start| {
         let count = ITEMS.min(n - start);
-        whole(&Encoding {
-            values: items.values.clone().narrow(0, start, count),
-            mask: (items.mask.clone()).map(|mask| mask.narrow(0, start, count)),
-            regions: None,
-        })
+        whole(&Encoding::new(
+            items.values.clone().narrow(0, start, count),
+            (items.mask.clone()).map(|mask| mask.narrow(0, start, count)),
+        ))
     });
     side(items, Tensor::cat(wholes.collect(), 0))
 }

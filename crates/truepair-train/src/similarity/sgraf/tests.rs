@@ -54,11 +54,10 @@ fn items(name: &str, counts: &[usize], m: usize) -> Encoding {
         }
     }
     let (n, device) = (counts.len(), Device::flex());
-    Encoding {
-        values: Tensor::from_data(TensorData::new(values, [n, m, DIM]), &device),
-        mask: Some(Tensor::from_data(TensorData::new(mask, [n, m]), &device)),
-        regions: None,
-    }
+    Encoding::new(
+        Tensor::from_data(TensorData::new(values, [n, m, DIM]), &device),
+        Some(Tensor::from_data(TensorData::new(mask, [n, m]), &device)),
+    )
 }
 
 fn scores(similarity: &Similarity, images: &Encoding, captions: &Encoding) -> Vec<f32> {
@@ -98,11 +97,10 @@ fn blocks_of_an_evaluation_give_what_single_pairs_give() {
         let captions = items("captions", &words, 5);
         let found = scores(&similarity, &items("images", &images, 4), &captions);
         let first: Vec<f32> = [0, 270, 299].map(|at| found[at]).to_vec();
-        let picked = Encoding {
-            values: pick(captions.values.clone()),
-            mask: captions.mask.clone().map(pick),
-            regions: None,
-        };
+        let picked = Encoding::new(
+            pick(captions.values.clone()),
+            captions.mask.clone().map(pick),
+        );
         let alone = scores(&similarity, &items("images", &images, 4), &picked);
         assert_close(&first, &alone[..3]);
     }

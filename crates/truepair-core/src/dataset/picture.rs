@@ -1,0 +1,96 @@
+//! Where the bytes of one picture lie.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::picture_column::PictureColumn;
+
+/// The bytes of one picture, not yet read.
+#[derive(Debug, Clone)]
+pub enum Picture {
+    /// A file.
+    File(PathBuf),
+    /// A member of an uncompressed tar archive.
+    Member {
+        /// The archive.
+        archive: Arc<Path>,
+        /// The member's name.
+        name: String,
+        /// Offset of its first byte in the archive.
+        start: u64,
+        /// Its bytes.
+        len: u64,
+    },
+    /// A value of a parquet column.
+    Value {
+        /// The column.
+        column: Arc<PictureColumn>,
+        /// The record, from 0.
+        record: u32,
+    },
+    /// A picture that was looked for and is not there.
+    Missing {
+        /// Its name, and where it was looked for.
+        name: PathBuf,
+    },
+}
+
+impl Picture {
+    /// The file that holds the bytes.
+    pub fn file(&self) -> &Path {
+        match self {
+            Picture::File(path) | Picture::Missing { name: path } => path,
+            Picture::Member { archive, .. } => archive,
+            Picture::Value { column, .. } => column.path(),
+        }
+    }
+
+    /// Reads the bytes.
+    ///
+    /// # Errors
+    /// Why they cannot be read, without the picture's name.
+    pub fn read(&self) -> Result<Vec<u8>, String> {
+        let unreadable = |source: std::io::Error| format!("cannot be read: {source}");
+        match self {
+            Picture::File(path) => std::fs::read(path).map_err(unreadable),
+            Picture::Member {
+                archive,
+                start,
+                len,
+                ..
+            } => read_part(archive, *start, *len).map_err(unreadable),
+            Picture::Value { column, record } => column.read(*record),
+            Picture::Missing { .. } => Err("there is no such file".into()),
+        }
+    }
+}
+
+/// The path, with the member or record behind it.
+impl fmt::Display for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Picture::File(path) | Picture::Missing { name: path } => {
+                write!(f, "{}", path.display())
+            }
+            Picture::Member { archive, name, .. } => write!(f, "{}#{name}", archive.display()),
+            Picture::Value { column, record } => {
+                write!(f, "{}: record {}", column.path().display(), record + 1)
+            }
+        }
+    }
+}
+
+fn read_part(path: &Path, start: u64, len: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(len).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == len {
+        Ok(bytes)
+    } else {
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    }
+}

@@ -1,0 +1,529 @@
+//! An evaluation with the worth of every query kept: figures, intervals and comparisons follow.
+
+use std::fmt;
+
+use super::report::{Part, folds};
+use super::{METRICS, Measure, Metric, Protocol, Report};
+use crate::error::Result;
+use crate::ranking::{
+    Answers, Placed, PlacedQueries, RankedLists, Ranks, placements, sorted_by_labels,
+};
+use crate::relevance::{LabelRelevance, Relevance};
+use crate::scores::{Direction, Scorer};
+use crate::watch::Watch;
+
+/// What ranks the items.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// Scores of every image against every caption.
+    Scores(&'a dyn Scorer),
+    /// Lists that another program ranked.
+    Lists(&'a RankedLists),
+}
+
+/// Who counts as right.
+#[derive(Clone, Copy)]
+pub enum Relevant<'a> {
+    /// The items that lists name.
+    Lists(&'a Relevance),
+    /// The items that labels match.
+    Labels(&'a LabelRelevance),
+}
+
+/// One evaluation, query by query.
+#[derive(Clone)]
+pub struct Measured {
+    /// What was measured, on what, and how.
+    pub protocol: Protocol,
+    /// The metrics of every row's values.
+    pub metrics: Vec<&'static dyn Metric>,
+    /// Images ask.
+    pub image_to_text: Asked,
+    /// Captions ask.
+    pub text_to_image: Asked,
+}
+
+/// The queries of one direction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Asked {
+    /// Queries with a relevant item, fold by fold.
+    pub rows: Vec<QueryRow>,
+    /// Queries left out because nothing is relevant to them.
+    pub n_excluded: u64,
+}
+
+/// What one query was worth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryRow {
+    /// Index of the image or caption that asks.
+    pub query: u32,
+    /// Fold, from 0.
+    pub fold: u32,
+    /// Queries of one unit are drawn together by the bootstrap: an image and its captions.
+    pub unit: u32,
+    /// Relevant items, in the gallery or not, at the strictest level.
+    pub n_relevant: u32,
+    /// Rank of the best relevant item; `None` where a list was cut off before it.
+    pub first_rank: Option<u32>,
+    /// One value per metric; NaN where a list was cut off too early to know it.
+    pub values: Vec<f64>,
+}
+
+/// One number of an evaluation.
+#[derive(Clone, Copy)]
+pub struct Figure {
+    /// The metric: name, unit, arrow.
+    pub metric: &'static dyn Metric,
+    /// The direction, or `None` for both together.
+    pub direction: Option<Direction>,
+    /// The number, in the metric's unit; the mean over folds.
+    pub value: f64,
+}
+
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = self.direction;
+        write!(f, "{} {direction:?} {}", self.metric.name(), self.value)
+    }
+}
+
+/// A number that lists are too short for.
+#[derive(Clone, Copy)]
+pub struct Unmeasured {
+    /// The metric.
+    pub metric: &'static dyn Metric,
+    /// The direction.
+    pub direction: Direction,
+    /// Queries whose list ends too early.
+    pub n_queries: u64,
+}
+
+/// Ranks a split, or each of its folds, and measures every query by every metric that applies.
+///
+/// `pairs` says which captions belong to which images: folds are runs of consecutive images with
+/// their captions, and an image and its captions are one unit of the bootstrap. Counts and captions
+/// per image in the protocol come from it.
+///
+/// # Errors
+/// If the number of folds is 0 or does not divide the number of images, sizes differ, no query has
+/// a relevant item, a score is not finite, a judged query has no list, or the scorer fails.
+pub fn measure(
+    source: Source<'_>,
+    relevant: Relevant<'_>,
+    pairs: &Relevance,
+    protocol: Protocol,
+    watch: &mut dyn Watch,
+) -> Result<Measured> {
+    let n_levels = match relevant {
+        Relevant::Lists(_) => 1,
+        Relevant::Labels(labels) => labels.n_levels(),
+    };
+    let metrics = METRICS.iter().filter(|metric| metric.applies(n_levels));
+    let metrics: Vec<&'static dyn Metric> = metrics.copied().collect();
+    let known = Protocol::new(&*protocol.data, &*protocol.split, pairs);
+    let mut measured = Measured {
+        protocol: Protocol {
+            n_images: known.n_images,
+            n_captions: known.n_captions,
+            captions_per_image: known.captions_per_image,
+            ..protocol
+        },
+        metrics,
+        image_to_text: Asked::default(),
+        text_to_image: Asked::default(),
+    };
+    let folds = folds(pairs, measured.protocol.folds)?;
+    let n_folds = folds.len();
+    for (fold, (images, captions)) in folds.into_iter().enumerate() {
+        let answers = match n_folds {
+            1 => measured.ask(source, relevant, watch)?,
+            _ => {
+                watch.advance("rank folds", fold as u64, n_folds as u64);
+                measured.ask_part(source, relevant, &images, &captions)?
+            }
+        };
+        let names = match n_folds {
+            1 => [None, None],
+            _ => [Some(&images[..]), Some(&captions[..])],
+        };
+        measured.take(fold as u32, answers, names, pairs);
+    }
+    Ok(measured)
+}
+
+/// A query's worth before it has its place.
+struct Worth {
+    n_relevant: u32,
+    first_rank: Option<u32>,
+    values: Vec<f64>,
+}
+
+impl Worth {
+    fn of(metrics: &[&'static dyn Metric], placed: &Placed<'_>) -> Self {
+        let value = |metric: &&'static dyn Metric| {
+            if metric.depth(placed) <= placed.depth {
+                metric.of_query(placed)
+            } else {
+                f64::NAN
+            }
+        };
+        let whole = placed.depth >= placed.n_gallery;
+        let first_rank = placed.first_rank();
+        Self {
+            n_relevant: placed.strict().n_relevant,
+            first_rank: (whole || first_rank <= placed.depth).then_some(first_rank),
+            values: metrics.iter().map(value).collect(),
+        }
+    }
+}
+
+impl Measured {
+    fn ask(
+        &self,
+        source: Source<'_>,
+        relevant: Relevant<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<[Answers<Worth>; 2]> {
+        let worth = |placed: &Placed<'_>| Worth::of(&self.metrics, placed);
+        match (source, relevant) {
+            (Source::Scores(scorer), Relevant::Lists(relevance)) => {
+                let found = placements(scorer, relevance, watch)?;
+                let answers = |side: &PlacedQueries| {
+                    let mut answers = Answers {
+                        queries: Vec::with_capacity(side.len()),
+                        n_excluded: side.n_excluded(),
+                    };
+                    side.each(|query, placed| answers.queries.push((query, worth(placed))));
+                    answers
+                };
+                Ok([answers(&found.image_to_text), answers(&found.text_to_image)])
+            }
+            (Source::Scores(scorer), Relevant::Labels(labels)) => {
+                sorted_by_labels(scorer, labels, watch, worth)
+            }
+            (Source::Lists(lists), Relevant::Lists(relevance)) => {
+                lists.placements(relevance, worth)
+            }
+            (Source::Lists(lists), Relevant::Labels(labels)) => {
+                lists.placements_by_labels(labels, worth)
+            }
+        }
+    }
+
+    fn ask_part(
+        &self,
+        source: Source<'_>,
+        relevant: Relevant<'_>,
+        images: &[u32],
+        captions: &[u32],
+    ) -> Result<[Answers<Worth>; 2]> {
+        let (lists, labels);
+        let relevant = match relevant {
+            Relevant::Lists(relevance) => {
+                lists = relevance.part(images, captions);
+                Relevant::Lists(&lists)
+            }
+            Relevant::Labels(relevance) => {
+                labels = relevance.part(images, captions);
+                Relevant::Labels(&labels)
+            }
+        };
+        match source {
+            Source::Scores(scorer) => {
+                let part = Part::new(scorer, images.to_vec(), captions.to_vec());
+                self.ask(Source::Scores(&part), relevant, &mut ())
+            }
+            Source::Lists(lists) => {
+                let part = lists.part(images, captions);
+                self.ask(Source::Lists(&part), relevant, &mut ())
+            }
+        }
+    }
+
+    /// Adds a fold's answers under the indices that its images and captions have in the whole.
+    fn take(
+        &mut self,
+        fold: u32,
+        answers: [Answers<Worth>; 2],
+        names: [Option<&[u32]>; 2],
+        pairs: &Relevance,
+    ) {
+        let n_images = pairs.n_images() as u32;
+        let [of_images, of_captions] = answers;
+        let row = |query: u32, unit: u32, worth: Worth| QueryRow {
+            query,
+            fold,
+            unit,
+            n_relevant: worth.n_relevant,
+            first_rank: worth.first_rank,
+            values: worth.values,
+        };
+        let name = |names: Option<&[u32]>, at: u32| names.map_or(at, |names| names[at as usize]);
+        self.image_to_text.n_excluded += u64::from(of_images.n_excluded);
+        for (at, worth) in of_images.queries {
+            let image = name(names[0], at);
+            self.image_to_text.rows.push(row(image, image, worth));
+        }
+        self.text_to_image.n_excluded += u64::from(of_captions.n_excluded);
+        for (at, worth) in of_captions.queries {
+            let caption = name(names[1], at);
+            let owner = pairs.images_of(caption).first().copied();
+            let unit = owner.unwrap_or(n_images + caption);
+            self.text_to_image.rows.push(row(caption, unit, worth));
+        }
+    }
+
+    /// The queries of one direction.
+    pub fn asked(&self, direction: Direction) -> &Asked {
+        match direction {
+            Direction::ImageToText => &self.image_to_text,
+            Direction::TextToImage => &self.text_to_image,
+        }
+    }
+
+    /// Every number that is known, in the order of [`METRICS`].
+    pub fn figures(&self) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        for (at, &metric) in self.metrics.iter().enumerate() {
+            let values = [Direction::ImageToText, Direction::TextToImage]
+                .map(|direction| (direction, self.value(direction, at)));
+            match metric.is_joint() {
+                true => {
+                    if let [(_, Some(first)), (_, Some(second))] = values {
+                        figures.push(Figure {
+                            metric,
+                            direction: None,
+                            value: first + second,
+                        });
+                    }
+                }
+                false => figures.extend(values.into_iter().filter_map(|(direction, value)| {
+                    Some(Figure {
+                        metric,
+                        direction: Some(direction),
+                        value: value?,
+                    })
+                })),
+            }
+        }
+        figures
+    }
+
+    /// The number of one metric, by its name.
+    pub fn figure(&self, name: &str, direction: Option<Direction>) -> Option<f64> {
+        let at = self
+            .metrics
+            .iter()
+            .position(|metric| metric.name() == name)?;
+        match direction {
+            Some(direction) => self.value(direction, at),
+            None => Some(
+                self.value(Direction::ImageToText, at)? + self.value(Direction::TextToImage, at)?,
+            ),
+        }
+    }
+
+    /// Mean over folds of the pooled values of one metric, if every query's is known.
+    pub(super) fn value(&self, direction: Direction, metric: usize) -> Option<f64> {
+        let rows = &self.asked(direction).rows;
+        let folds: Vec<f64> = (rows.chunk_by(|a, b| a.fold == b.fold))
+            .map(|fold| {
+                let values: Vec<f64> = fold.iter().map(|row| row.values[metric]).collect();
+                match values.iter().any(|value| value.is_nan()) {
+                    true => f64::NAN,
+                    false => self.metrics[metric].pool().of(&values),
+                }
+            })
+            .collect();
+        let mean = folds.iter().sum::<f64>() / folds.len() as f64;
+        mean.is_finite().then_some(mean)
+    }
+
+    /// Numbers that lists are too short for, with how many queries.
+    pub fn unmeasured(&self) -> Vec<Unmeasured> {
+        let directions = [Direction::ImageToText, Direction::TextToImage];
+        let all = directions.iter().flat_map(|&direction| {
+            self.metrics.iter().enumerate().map(move |(at, &metric)| {
+                let rows = self.asked(direction).rows.iter();
+                Unmeasured {
+                    metric,
+                    direction,
+                    n_queries: rows.filter(|row| row.values[at].is_nan()).count() as u64,
+                }
+            })
+        });
+        all.filter(|one| one.n_queries > 0).collect()
+    }
+
+    /// The same evaluation as a report, unless lists are too short for one of its numbers or a
+    /// direction has no query.
+    pub fn report(&self) -> Option<Report> {
+        let n_folds = self.protocol.folds;
+        let first_ranks = |direction, fold| -> Option<Vec<u32>> {
+            let rows = self.asked(direction).rows.iter();
+            let ranks: Option<Vec<u32>> = rows
+                .filter(|row| row.fold == fold)
+                .map(|row| row.first_rank)
+                .collect();
+            ranks.filter(|ranks| !ranks.is_empty())
+        };
+        let of_fold = |fold| {
+            Some(Ranks {
+                image_to_text: first_ranks(Direction::ImageToText, fold)?,
+                text_to_image: first_ranks(Direction::TextToImage, fold)?,
+                ..Ranks::default()
+            })
+        };
+        let mut ranks = (0..n_folds).map(of_fold).collect::<Option<Vec<Ranks>>>()?;
+        // Reports add the folds' counts up.
+        let first = ranks.first_mut()?;
+        first.images_without_caption = self.image_to_text.n_excluded as u32;
+        first.captions_without_image = self.text_to_image.n_excluded as u32;
+        Some(Report::new(&ranks, self.protocol.clone()))
+    }
+}
+
+impl Figure {
+    /// The figures of a report, which keeps some metrics only.
+    pub fn of_report(report: &Report) -> Vec<Figure> {
+        let of = |&metric: &&'static dyn Metric| {
+            let values = metric.read(report).into_iter().flat_map(Measure::values);
+            values.map(move |(direction, value)| Figure {
+                metric,
+                direction,
+                value,
+            })
+        };
+        METRICS.iter().flat_map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pair::Pair;
+    use crate::relevance::{Codes, MatchRule};
+    use crate::scores::{Matrix, ScoreMatrix};
+
+    /// Three images of two captions each.
+    fn example() -> (ScoreMatrix, Relevance) {
+        let scores = [
+            0.9, 0.2, 0.5, 0.1, 0.8, 0.3, //
+            0.4, 0.6, 0.3, 0.2, 0.7, 0.1, //
+            0.1, 0.3, 0.2, 0.9, 0.5, 0.6,
+        ];
+        let pairs: Vec<Pair> = (0..6)
+            .map(|caption| Pair {
+                image: caption / 2,
+                caption,
+            })
+            .collect();
+        let scores = ScoreMatrix(Matrix::new(scores.to_vec(), 6));
+        (scores, Relevance::from_pairs(3, 6, &pairs))
+    }
+
+    fn of(source: Source<'_>, relevant: Relevant<'_>, pairs: &Relevance) -> Measured {
+        let protocol = Protocol::new("toy", "test", pairs);
+        measure(source, relevant, pairs, protocol, &mut ()).unwrap()
+    }
+
+    fn values(measured: &Measured, name: &str) -> Vec<f64> {
+        let at = measured
+            .metrics
+            .iter()
+            .position(|metric| metric.name() == name);
+        let rows = measured.image_to_text.rows.iter();
+        rows.map(|row| row.values[at.unwrap()]).collect()
+    }
+
+    fn near(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{found:?} against {expected:?}");
+        }
+    }
+
+    /// Values computed by hand from the definitions.
+    #[test]
+    fn the_worked_example_of_every_metric() {
+        let (scores, pairs) = example();
+        let measured = of(Source::Scores(&scores), Relevant::Lists(&pairs), &pairs);
+        near(&values(&measured, "mean-rank"), &[1.0, 4.0, 2.0]);
+        near(&values(&measured, "recall@1"), &[1.0, 0.0, 0.0]);
+        near(&values(&measured, "set-recall@1"), &[0.5, 0.0, 0.0]);
+        near(&values(&measured, "precision@5"), &[0.4, 0.4, 0.4]);
+        near(&values(&measured, "r-precision"), &[0.5, 0.0, 0.5]);
+        near(&values(&measured, "map"), &[0.7, 0.325, 0.583_333_333]);
+        near(&values(&measured, "map@r"), &[0.5, 0.0, 0.25]);
+        near(&values(&measured, "mrr"), &[1.0, 0.25, 0.5]);
+        // Ranks 1 and 5 of two relevant items: (1 + 1 / log2 6) / (1 + 1 / log2 3).
+        near(&values(&measured, "ndcg")[..1], &[0.850_345_0]);
+        let figure = |name, direction| measured.figure(name, direction).unwrap();
+        let (i2t, t2i) = (Some(Direction::ImageToText), Some(Direction::TextToImage));
+        near(
+            &[figure("median-rank", i2t), figure("mean-rank", i2t)],
+            &[2.0, 7.0 / 3.0],
+        );
+        near(
+            &[figure("median-rank", t2i), figure("mean-rank", t2i)],
+            &[2.0, 2.0],
+        );
+        near(
+            &[figure("rsum", None)],
+            &[1.0 / 3.0 + 2.0 + 1.0 / 3.0 + 2.0],
+        );
+        assert!(measured.figure("pmrp", i2t).is_none() && measured.unmeasured().is_empty());
+    }
+
+    #[test]
+    fn a_report_is_the_same_numbers() {
+        let (scores, pairs) = example();
+        let measured = of(Source::Scores(&scores), Relevant::Lists(&pairs), &pairs);
+        let protocol = Protocol::new("toy", "test", &pairs);
+        let report = super::super::evaluate(&scores, &pairs, protocol, &mut ()).unwrap();
+        assert_eq!(measured.report().unwrap(), report);
+    }
+
+    /// Codes 11000, 11000, 11100, 00011 and the ranking C, A, D, B for every query.
+    #[test]
+    fn the_worked_example_of_plausible_matches() {
+        let codes = [1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1];
+        let codes = Codes::sets(&codes, 5).unwrap();
+        let labels = LabelRelevance::new(codes.clone(), codes, MatchRule::Plausible).unwrap();
+        let pairs: Vec<Pair> = (0..4)
+            .map(|n| Pair {
+                image: n,
+                caption: n,
+            })
+            .collect();
+        let pairs = Relevance::from_pairs(4, 4, &pairs);
+        let scores = ScoreMatrix(Matrix::new([3.0, 1.0, 4.0, 2.0].repeat(4), 4));
+        let measured = of(Source::Scores(&scores), Relevant::Labels(&labels), &pairs);
+        near(&values(&measured, "pmrp@0"), &[0.5, 0.5, 1.0, 0.0]);
+        near(&values(&measured, "pmrp@1")[..1], &[2.0 / 3.0]);
+        let pmrp = values(&measured, "pmrp");
+        near(
+            &[pmrp[0], pmrp[2], pmrp[3]],
+            &[0.611_111_1, 0.777_777_8, 0.0],
+        );
+        near(
+            &values(&measured, "r-precision"),
+            &values(&measured, "pmrp@0"),
+        );
+    }
+
+    #[test]
+    fn items_without_a_label_ask_nothing_and_stand_nowhere() {
+        let (scores, pairs) = example();
+        let images = Codes::classes(&[7, -1, 7], None).unwrap();
+        let owners: Vec<Option<u32>> = (0..6).map(|caption| Some(caption / 2)).collect();
+        let captions = images.inherited(&owners);
+        let labels = LabelRelevance::new(images, captions, MatchRule::Same).unwrap();
+        let measured = of(Source::Scores(&scores), Relevant::Labels(&labels), &pairs);
+        let asked = &measured.image_to_text;
+        assert_eq!((asked.rows.len(), asked.n_excluded), (2, 1));
+        assert!(asked.rows.iter().all(|row| row.n_relevant == 4));
+        near(&values(&measured, "map"), &[1.0, 1.0]);
+        assert_eq!(measured.text_to_image.n_excluded, 2);
+    }
+}

@@ -1,0 +1,342 @@
+//! Ranking by sorted rows, for queries with many relevant items.
+//!
+//! One strip of queries at a time has all its scores in memory, and every row of it is sorted. Ties
+//! count against the model as they do where scores are counted.
+
+use rayon::prelude::*;
+
+use super::count::unusable;
+use super::placed::{Level, Placed};
+use crate::error::{Error, Result};
+use crate::relevance::LabelRelevance;
+use crate::scores::{Direction, Scorer};
+use crate::watch::Watch;
+
+/// Scores of a strip of queries, 128 MiB.
+const MAX_STRIP_SCORES: usize = 32 << 20;
+
+/// Images and captions that are turned over together when captions ask.
+const TURNED: usize = 64;
+
+/// What every query of one direction was worth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers<T> {
+    /// Queries with a relevant item, ascending, each with its worth.
+    pub queries: Vec<(u32, T)>,
+    /// Queries left out because nothing is relevant to them or they have no label.
+    pub n_excluded: u32,
+}
+
+/// An item of a ranking.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// The item.
+    pub item: u32,
+    /// Its score.
+    pub score: f32,
+}
+
+/// Ranks all queries of both directions, images asking first, and hands each to `worth`.
+///
+/// Items without a label stand in no ranking. Memory is bounded by 128 MiB of scores, or one row.
+///
+/// # Errors
+/// If scores and labels disagree about the number of images or captions, a score is NaN or
+/// infinite, or the scorer fails.
+pub fn sorted_by_labels<T: Send>(
+    scorer: &dyn Scorer,
+    labels: &LabelRelevance,
+    watch: &mut dyn Watch,
+    worth: impl Fn(&Placed<'_>) -> T + Sync,
+) -> Result<[Answers<T>; 2]> {
+    let scored = (scorer.n_images(), scorer.n_captions());
+    let labeled = (labels.n_images(), labels.n_captions());
+    if scored != labeled {
+        return Err(Error::argument(
+            format!(
+                "scores are of {} images and {} captions, the labels of {} and {}",
+                scored.0, scored.1, labeled.0, labeled.1
+            ),
+            "label every row and column of the scores",
+        ));
+    }
+    let mut of = |direction| -> Result<Answers<T>> {
+        let n = n_queries(scorer, direction);
+        let queries: Vec<u32> = (0..n as u32).collect();
+        let mut answers = Answers {
+            queries: Vec::new(),
+            n_excluded: 0,
+        };
+        each_strip(scorer, direction, &queries, watch, |queries, rows| {
+            let found: Vec<Option<T>> = (queries.par_iter().zip(rows))
+                .map_init(Sorter::default, |sorter, (&query, row)| {
+                    sorter.place(labels, direction, query, row, &worth)
+                })
+                .collect();
+            for (&query, worth) in queries.iter().zip(found) {
+                match worth {
+                    Some(worth) => answers.queries.push((query, worth)),
+                    None => answers.n_excluded += 1,
+                }
+            }
+        })?;
+        Ok(answers)
+    };
+    Ok([of(Direction::ImageToText)?, of(Direction::TextToImage)?])
+}
+
+/// The first `k` items of the given queries, best first; of equal scores, items for which
+/// `relevant` says so of query and item come last, then higher indices.
+///
+/// # Errors
+/// If a score is NaN or infinite, or the scorer fails.
+///
+/// # Panics
+/// If a query does not exist.
+pub fn top_items(
+    scorer: &dyn Scorer,
+    direction: Direction,
+    queries: &[u32],
+    k: usize,
+    watch: &mut dyn Watch,
+    relevant: impl Fn(u32, u32) -> bool + Sync,
+) -> Result<Vec<Vec<Found>>> {
+    let mut top = Vec::with_capacity(queries.len());
+    each_strip(scorer, direction, queries, watch, |queries, rows| {
+        let found: Vec<Vec<Found>> = (queries.par_iter().zip(rows))
+            .map_init(Sorter::default, |sorter, (&query, row)| {
+                sorter.sort(row, |_| true);
+                let last = |&(key, item): &(u32, u32)| (key, relevant(query, item), item);
+                let reached = sorter.keys.get(k.wrapping_sub(1)).map(|last| last.0);
+                let n = sorter
+                    .keys
+                    .partition_point(|key| reached.is_none_or(|end| key.0 <= end));
+                sorter.keys[..n].sort_unstable_by_key(last);
+                let first = sorter.keys[..n].iter().take(k);
+                let found = first.map(|&(_, item)| Found {
+                    item,
+                    score: row[item as usize],
+                });
+                found.collect()
+            })
+            .collect();
+        top.extend(found);
+    })?;
+    Ok(top)
+}
+
+fn n_queries(scorer: &dyn Scorer, direction: Direction) -> usize {
+    match direction {
+        Direction::ImageToText => scorer.n_images(),
+        Direction::TextToImage => scorer.n_captions(),
+    }
+}
+
+/// Calls `look` with runs of the queries and all scores of each.
+fn each_strip(
+    scorer: &dyn Scorer,
+    direction: Direction,
+    queries: &[u32],
+    watch: &mut dyn Watch,
+    mut look: impl FnMut(&[u32], rayon::slice::Chunks<'_, f32>),
+) -> Result<()> {
+    let n_gallery = scorer.n_images() + scorer.n_captions() - n_queries(scorer, direction);
+    if queries.is_empty() || n_gallery == 0 {
+        return Ok(());
+    }
+    let shape = scorer.tile_shape();
+    let (at_once, gallery_at_once) = match direction {
+        Direction::ImageToText => (shape.images, shape.captions),
+        Direction::TextToImage => (shape.captions, shape.images),
+    };
+    let at_once = at_once.min(MAX_STRIP_SCORES / n_gallery).max(1);
+    // Strips and blocks of one size, the last ones starting early: equal embeddings tie everywhere.
+    let size = queries.len().div_ceil(queries.len().div_ceil(at_once));
+    let block = n_gallery.div_ceil(n_gallery.div_ceil(gallery_at_once.max(1)));
+    let gallery: Vec<u32> = (0..n_gallery as u32).collect();
+    let mut rows = vec![0.0; size * n_gallery];
+    let mut tile = vec![0.0; size * block];
+    let mut done = 0;
+    while done < queries.len() {
+        let start = done.min(queries.len() - size);
+        let strip = &queries[start..start + size];
+        for first in (0..n_gallery).step_by(block) {
+            let first = first.min(n_gallery - block);
+            let items = &gallery[first..first + block];
+            match direction {
+                Direction::ImageToText => scorer.tile(strip, items, &mut tile)?,
+                Direction::TextToImage => scorer.tile(items, strip, &mut tile)?,
+            }
+            place_block(direction, &tile, block, first, n_gallery, &mut rows);
+        }
+        if let Some(at) = rows.iter().position(|score| !score.is_finite()) {
+            let (query, item) = (strip[at / n_gallery], (at % n_gallery) as u32);
+            return Err(match direction {
+                Direction::ImageToText => unusable(query, item, rows[at]),
+                Direction::TextToImage => unusable(item, query, rows[at]),
+            });
+        }
+        let own = done - start;
+        look(&strip[own..], rows[own * n_gallery..].par_chunks(n_gallery));
+        done = start + size;
+        watch.advance("rank", done as u64, queries.len() as u64);
+    }
+    Ok(())
+}
+
+/// Copies a tile to its place in rows of `n_gallery` scores, turned over when captions ask.
+fn place_block(
+    direction: Direction,
+    tile: &[f32],
+    block: usize,
+    first: usize,
+    n_gallery: usize,
+    rows: &mut [f32],
+) {
+    let n_rows = tile.len() / block;
+    match direction {
+        Direction::ImageToText => (rows.par_chunks_mut(n_gallery).zip(tile.par_chunks(block)))
+            .for_each(|(row, scores)| row[first..first + block].copy_from_slice(scores)),
+        Direction::TextToImage => {
+            (rows.par_chunks_mut(TURNED * n_gallery).enumerate()).for_each(|(group, rows)| {
+                let columns = group * TURNED..((group + 1) * TURNED).min(n_rows);
+                for items in (0..block).step_by(TURNED) {
+                    for (row, column) in rows.chunks_mut(n_gallery).zip(columns.clone()) {
+                        for item in items..(items + TURNED).min(block) {
+                            row[first + item] = tile[item * n_rows + column];
+                        }
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+struct Sorter {
+    /// Key that ascends while scores fall, and item.
+    keys: Vec<(u32, u32)>,
+    other: Vec<(u32, u32)>,
+    /// Ranks of the relevant items of each level.
+    ranks: Vec<Vec<u32>>,
+}
+
+impl Sorter {
+    /// Fills `keys` with the items of a row that `wanted` names, best first.
+    fn sort(&mut self, row: &[f32], wanted: impl Fn(u32) -> bool) {
+        self.keys.clear();
+        let items = (0u32..).zip(row).filter(|(item, _)| wanted(*item));
+        self.keys
+            .extend(items.map(|(item, &score)| (falling_key(score), item)));
+        radix_sort(&mut self.keys, &mut self.other);
+    }
+
+    fn place<T>(
+        &mut self,
+        labels: &LabelRelevance,
+        direction: Direction,
+        query: u32,
+        row: &[f32],
+        worth: impl Fn(&Placed<'_>) -> T,
+    ) -> Option<T> {
+        if !labels.is_query(direction, query) {
+            return None;
+        }
+        self.sort(row, |item| labels.in_gallery(direction, query, item));
+        self.ranks.resize(labels.n_levels(), Vec::new());
+        self.ranks.iter_mut().for_each(Vec::clear);
+        let mut n_before = 0;
+        let mut tied_levels = Vec::new();
+        for tied in self.keys.chunk_by(|a, b| a.0 == b.0) {
+            if let &[(_, item)] = tied {
+                n_before += 1;
+                if let Some(level) = labels.level(direction, query, item) {
+                    let ranks = self.ranks[level..].iter_mut();
+                    ranks.for_each(|ranks| ranks.push(n_before as u32));
+                }
+                continue;
+            }
+            tied_levels.clear();
+            let levels = tied
+                .iter()
+                .map(|&(_, item)| labels.level(direction, query, item));
+            tied_levels.extend(levels.flatten());
+            for (level, ranks) in self.ranks.iter_mut().enumerate() {
+                let n_relevant = tied_levels.iter().filter(|&&of| of <= level).count();
+                let last = n_before + tied.len();
+                ranks.extend((last - n_relevant..last).map(|before| before as u32 + 1));
+            }
+            n_before += tied.len();
+        }
+        let levels: Vec<Level<'_>> = (self.ranks.iter())
+            .map(|ranks| Level {
+                ranks,
+                n_relevant: ranks.len() as u32,
+                n_absent: 0,
+            })
+            .collect();
+        (levels[0].n_relevant > 0).then(|| {
+            worth(&Placed {
+                levels: &levels,
+                depth: n_before as u32,
+                n_gallery: n_before as u32,
+            })
+        })
+    }
+}
+
+/// A number that is smaller the larger the score, equal only for equal scores.
+fn falling_key(score: f32) -> u32 {
+    // Adding zero turns -0 into 0, which is the same score.
+    let bits = (score + 0.0).to_bits();
+    let rising = match bits >> 31 {
+        0 => bits | 1 << 31,
+        _ => !bits,
+    };
+    !rising
+}
+
+/// Sorts by key, items of equal keys in their order, in three passes of 11 bits.
+fn radix_sort(keys: &mut Vec<(u32, u32)>, other: &mut Vec<(u32, u32)>) {
+    const DIGITS: usize = 1 << 11;
+    other.resize(keys.len(), (0, 0));
+    for shift in [0, 11, 22] {
+        let digit = |key: u32| (key >> shift) as usize % DIGITS;
+        let mut starts = [0u32; DIGITS];
+        for &(key, _) in keys.iter() {
+            starts[digit(key)] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            (*start, sum) = (sum, sum + *start);
+        }
+        for &pair in keys.iter() {
+            let at = &mut starts[digit(pair.0)];
+            other[*at as usize] = pair;
+            *at += 1;
+        }
+        std::mem::swap(keys, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Seed, normal};
+
+    #[test]
+    fn keys_sort_as_scores_fall() {
+        let mut rng = Seed(2).stream("test", &[]);
+        let mut scores: Vec<f32> = (0..3000).map(|_| normal(&mut rng) as f32).collect();
+        scores.extend([0.0, -0.0, f32::MAX, f32::MIN, 1e-40, -1e-40]);
+        let mut sorter = Sorter::default();
+        sorter.sort(&scores, |_| true);
+        let sorted: Vec<f32> = (sorter.keys.iter())
+            .map(|&(_, item)| scores[item as usize])
+            .collect();
+        assert!(sorted.is_sorted_by(|a, b| a >= b));
+        assert_eq!(falling_key(0.0), falling_key(-0.0));
+        assert_eq!(sorted.len(), scores.len());
+    }
+}

@@ -1,0 +1,448 @@
+//! Relevance by labels: of one class, with a common class, or with similar sets of classes.
+//!
+//! Lists of such relevance would be as long as the gallery, so it is asked pair by pair. Items
+//! without a label are nobody's query and stand in no gallery.
+
+use std::path::Path;
+
+use crate::dataset::npy;
+use crate::error::{Error, Place, Result};
+use crate::scores::Direction;
+
+/// The class of a row that has none.
+const UNLABELED: i64 = -1;
+
+/// Labels of images or captions: a class each, or a set of classes each as a row of bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codes {
+    words: Vec<u64>,
+    words_per_row: usize,
+    labeled: Vec<bool>,
+    /// Columns of the sets; 0 for single classes.
+    n_columns: usize,
+}
+
+impl Codes {
+    /// One class per row, `-1` for none; `n_classes` bounds them where it is known.
+    ///
+    /// # Errors
+    /// If a label is below -1 or not below `n_classes`; the row is named.
+    pub fn classes(labels: &[i64], n_classes: Option<u32>) -> Result<Self> {
+        let limit = n_classes.map_or(i64::MAX, i64::from);
+        let outside = |label: i64| label < UNLABELED || label >= limit;
+        if let Some(row) = labels.iter().position(|&label| outside(label)) {
+            let classes = n_classes.map_or("0, 1, ...".to_owned(), |n| {
+                format!("0 to {}", n.saturating_sub(1))
+            });
+            return Err(Error::argument(
+                format!(
+                    "label {} of row {row} is outside the classes {classes}",
+                    labels[row]
+                ),
+                "number the classes from 0, and write -1 where there is no label",
+            ));
+        }
+        Ok(Self {
+            words: labels.iter().map(|label| label.cast_unsigned()).collect(),
+            words_per_row: 1,
+            labeled: labels.iter().map(|&label| label != UNLABELED).collect(),
+            n_columns: 0,
+        })
+    }
+
+    /// One set of classes per row, `[n, k]` of 0 and 1; rows without a class are unlabeled.
+    ///
+    /// # Errors
+    /// If a number is neither 0 nor 1; the row is named.
+    ///
+    /// # Panics
+    /// If `k` is 0 or does not divide the number of values.
+    pub fn sets(values: &[i64], k: usize) -> Result<Self> {
+        assert!(
+            k > 0 && values.len().is_multiple_of(k),
+            "rows of another width"
+        );
+        let words_per_row = k.div_ceil(64);
+        let mut words = vec![0u64; values.len() / k * words_per_row];
+        for (row, values) in values.chunks_exact(k).enumerate() {
+            for (class, &value) in values.iter().enumerate() {
+                if value != 0 && value != 1 {
+                    return Err(Error::argument(
+                        format!("row {row} holds {value} for class {class}, expected 0 or 1"),
+                        "write one column per class: 1 where the item has it",
+                    ));
+                }
+                words[row * words_per_row + class / 64] |= (value as u64) << (class % 64);
+            }
+        }
+        let labeled = words.chunks_exact(words_per_row);
+        Ok(Self {
+            labeled: labeled
+                .map(|row| row.iter().any(|&word| word != 0))
+                .collect(),
+            words,
+            words_per_row,
+            n_columns: k,
+        })
+    }
+
+    /// Reads labels of `n` items: `.npy` integers `[n]` (classes) or `[n, k]` (0 and 1 per class),
+    /// or a text file of one class a line.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has another number of rows than `n`, or holds a label outside
+    /// the classes.
+    pub fn read(path: &Path, n: usize, n_classes: Option<u32>) -> Result<Self> {
+        let (values, shape) = if path.extension().is_some_and(|ending| ending == "npy") {
+            npy::read_ints(path)?
+        } else {
+            let values = numbers(path)?;
+            let shape = vec![values.len()];
+            (values, shape)
+        };
+        if shape[0] != n {
+            return Err(Error::data(
+                path,
+                Place::Whole,
+                format!("labels of {} items, expected {n}", shape[0]),
+                "write one row per item, in the order of the scores or embeddings",
+            ));
+        }
+        let read = match shape.get(1) {
+            None | Some(1) => Self::classes(&values, n_classes),
+            Some(&k) => Self::sets(&values, k),
+        };
+        read.map_err(|cause| Error::data(path, Place::Whole, cause.to_string(), "correct that row"))
+    }
+
+    /// The labels that captions inherit: `owners` holds the image of each caption, or `None`.
+    ///
+    /// # Panics
+    /// If an owner does not exist.
+    pub fn inherited(&self, owners: &[Option<u32>]) -> Self {
+        let mut words = Vec::with_capacity(owners.len() * self.words_per_row);
+        for owner in owners {
+            match owner {
+                Some(owner) => words.extend_from_slice(self.row(*owner)),
+                None => words.resize(words.len() + self.words_per_row, 0),
+            }
+        }
+        Self {
+            words,
+            words_per_row: self.words_per_row,
+            labeled: (owners.iter())
+                .map(|owner| owner.is_some_and(|owner| self.labeled[owner as usize]))
+                .collect(),
+            n_columns: self.n_columns,
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.labeled.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.labeled.is_empty()
+    }
+
+    /// Rows without a label.
+    pub fn n_unlabeled(&self) -> usize {
+        self.labeled.iter().filter(|&&labeled| !labeled).count()
+    }
+
+    fn row(&self, at: u32) -> &[u64] {
+        let at = at as usize * self.words_per_row;
+        &self.words[at..at + self.words_per_row]
+    }
+
+    fn part(&self, rows: &[u32]) -> Self {
+        let owners: Vec<Option<u32>> = rows.iter().map(|&row| Some(row)).collect();
+        self.inherited(&owners)
+    }
+}
+
+fn numbers(path: &Path) -> Result<Vec<i64>> {
+    let lines = crate::dataset::read_lines(path)?;
+    let number = |(at, line): (usize, &String)| {
+        line.trim().parse().map_err(|_| {
+            Error::data(
+                path,
+                Place::Line(at as u64 + 1),
+                format!("'{line}', expected the number of a class"),
+                "write one integer a line, -1 where there is no label",
+            )
+        })
+    };
+    lines.iter().enumerate().map(number).collect()
+}
+
+/// When two labels match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchRule {
+    /// Equal classes, or equal sets of classes.
+    Same,
+    /// Sets with a class in common.
+    Share,
+    /// Sets that differ in at most so many classes.
+    Distance(u32),
+    /// Three levels of relevance: sets that differ in no, in at most one, in at most two classes.
+    ///
+    /// # Source
+    /// Chun et al., CVPR 2021; code read at naver-ai/pcme@4947684.
+    Plausible,
+}
+
+impl std::fmt::Display for MatchRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Same => write!(f, "same"),
+            Self::Share => write!(f, "share"),
+            Self::Distance(limit) => write!(f, "distance {limit}"),
+            Self::Plausible => write!(f, "plausible"),
+        }
+    }
+}
+
+/// Relevance that follows from the labels of images and captions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelRelevance {
+    images: Codes,
+    captions: Codes,
+    rule: MatchRule,
+    /// Images and captions are the same items, and no item is its own answer.
+    one_set: bool,
+    unlabeled: Unlabeled,
+}
+
+/// What becomes of a gallery's items without a label.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unlabeled {
+    /// They are taken out of every ranking, as plausible-match R-precision does.
+    #[default]
+    Removed,
+    /// They stand in the rankings and are relevant to nobody, as in the mAP of penghu-cs/MRL@e0f5c8f.
+    Kept,
+}
+
+impl LabelRelevance {
+    /// Joins the labels of images and captions.
+    ///
+    /// # Errors
+    /// If one side has classes and the other sets, sets are of other widths, or `rule` needs sets and
+    /// the labels are classes.
+    pub fn new(images: Codes, captions: Codes, rule: MatchRule) -> Result<Self> {
+        let refuse = |problem: &str, remedy: &str| Err(Error::argument(problem, remedy));
+        if images.n_columns != captions.n_columns {
+            return refuse(
+                "images and captions are labeled by different classes",
+                "give both as classes [n], or both as sets [n, k] of the same k",
+            );
+        }
+        if rule != MatchRule::Same && images.n_columns == 0 {
+            return refuse(
+                "single classes are equal or not; they share nothing and have no distance",
+                "match them as `same`, or give sets of classes [n, k]",
+            );
+        }
+        Ok(Self {
+            images,
+            captions,
+            rule,
+            one_set: false,
+            unlabeled: Unlabeled::default(),
+        })
+    }
+
+    /// The same with another fate of items without a label.
+    pub fn with_unlabeled(self, unlabeled: Unlabeled) -> Self {
+        Self { unlabeled, ..self }
+    }
+
+    /// Relevance inside one set of items: every item asks all others.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn within_one_set(items: Codes, rule: MatchRule) -> Result<Self> {
+        Ok(Self {
+            one_set: true,
+            ..Self::new(items.clone(), items, rule)?
+        })
+    }
+
+    /// Number of images, labeled or not.
+    pub fn n_images(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Number of captions, labeled or not.
+    pub fn n_captions(&self) -> usize {
+        self.captions.len()
+    }
+
+    /// When two labels match.
+    pub fn rule(&self) -> MatchRule {
+        self.rule
+    }
+
+    /// Levels of relevance, at least 1.
+    pub fn n_levels(&self) -> usize {
+        match self.rule {
+            MatchRule::Plausible => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether an item of a direction's query side has a label.
+    pub fn is_query(&self, direction: Direction, query: u32) -> bool {
+        self.sides(direction).0.labeled[query as usize]
+    }
+
+    /// Whether `item` stands in the gallery of `query`.
+    pub fn in_gallery(&self, direction: Direction, query: u32, item: u32) -> bool {
+        let stands = self.unlabeled == Unlabeled::Kept || self.is_labeled(direction, item);
+        stands && !(self.one_set && query == item)
+    }
+
+    fn is_labeled(&self, direction: Direction, item: u32) -> bool {
+        self.sides(direction).1.labeled[item as usize]
+    }
+
+    /// The strictest level at which `item` is relevant to `query`.
+    pub fn level(&self, direction: Direction, query: u32, item: u32) -> Option<usize> {
+        if self.unlabeled == Unlabeled::Kept && !self.is_labeled(direction, item) {
+            return None;
+        }
+        let (queries, gallery) = self.sides(direction);
+        let (a, b) = (queries.row(query), gallery.row(item));
+        let differing = || -> u32 { a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum() };
+        let matches = match self.rule {
+            MatchRule::Same => a == b,
+            MatchRule::Share => a.iter().zip(b).any(|(a, b)| a & b != 0),
+            MatchRule::Distance(limit) => differing() <= limit,
+            MatchRule::Plausible => {
+                let level = differing() as usize;
+                return (level < self.n_levels()).then_some(level);
+            }
+        };
+        matches.then_some(0)
+    }
+
+    /// The relevance among `images` and `captions` alone, renumbered in the order given.
+    ///
+    /// # Panics
+    /// If an index is out of range.
+    pub fn part(&self, images: &[u32], captions: &[u32]) -> Self {
+        Self {
+            images: self.images.part(images),
+            captions: self.captions.part(captions),
+            rule: self.rule,
+            one_set: self.one_set,
+            unlabeled: self.unlabeled,
+        }
+    }
+
+    fn sides(&self, direction: Direction) -> (&Codes, &Codes) {
+        match direction {
+            Direction::ImageToText => (&self.images, &self.captions),
+            Direction::TextToImage => (&self.captions, &self.images),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const I2T: Direction = Direction::ImageToText;
+
+    #[test]
+    fn distances_count_classes_that_one_has_and_the_other_has_not() {
+        // A and B agree, C has one class more, D shares nothing; E has no class.
+        let rows = [
+            1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0,
+        ];
+        let codes = Codes::sets(&rows, 5).unwrap();
+        assert_eq!(codes.n_unlabeled(), 1);
+        let labels = LabelRelevance::within_one_set(codes.clone(), MatchRule::Plausible).unwrap();
+        let levels: Vec<_> = (0..4).map(|item| labels.level(I2T, 0, item)).collect();
+        assert_eq!(levels, [Some(0), Some(0), Some(1), None]);
+        let gallery: Vec<bool> = (0..5).map(|item| labels.in_gallery(I2T, 0, item)).collect();
+        assert_eq!(gallery, [false, true, true, true, false]);
+        assert!(!labels.is_query(I2T, 4) && labels.is_query(I2T, 3));
+        let share = LabelRelevance::new(codes.clone(), codes, MatchRule::Share).unwrap();
+        assert_eq!(
+            (share.level(I2T, 0, 2), share.level(I2T, 0, 3)),
+            (Some(0), None)
+        );
+        let kept = share.clone().with_unlabeled(Unlabeled::Kept);
+        assert!(kept.in_gallery(I2T, 0, 4) && kept.level(I2T, 0, 4).is_none());
+        let part = share.part(&[2, 4], &[3, 0]);
+        assert_eq!(
+            (part.level(I2T, 0, 1), part.is_query(I2T, 1)),
+            (Some(0), false)
+        );
+    }
+
+    #[test]
+    fn sets_of_more_than_64_classes_span_words() {
+        let mut rows = vec![0; 2 * 130];
+        (rows[3], rows[129], rows[130 + 129]) = (1, 1, 1);
+        let codes = Codes::sets(&rows, 130).unwrap();
+        let rule = MatchRule::Distance(1);
+        let labels = LabelRelevance::new(codes.clone(), codes, rule).unwrap();
+        assert_eq!(labels.level(I2T, 0, 1), Some(0));
+    }
+
+    #[test]
+    fn captions_inherit_and_those_without_an_image_have_no_label() {
+        let images = Codes::classes(&[4, -1, 9], None).unwrap();
+        let captions = images.inherited(&[Some(2), Some(0), None, Some(1)]);
+        assert_eq!(captions.n_unlabeled(), 2);
+        let labels = LabelRelevance::new(images, captions, MatchRule::Same).unwrap();
+        assert_eq!(labels.level(I2T, 0, 1), Some(0));
+        assert_eq!(labels.level(I2T, 0, 0), None);
+    }
+
+    #[test]
+    fn labels_outside_the_classes_and_of_another_length_are_named() {
+        let error = Codes::classes(&[0, 3], Some(3)).unwrap_err().to_string();
+        assert!(
+            error.contains("label 3 of row 1 is outside the classes 0 to 2"),
+            "{error}"
+        );
+        let error = Codes::classes(&[-2], None).unwrap_err().to_string();
+        assert!(error.contains("label -2 of row 0"), "{error}");
+        let error = Codes::sets(&[0, 1, 1, 7], 2).unwrap_err().to_string();
+        assert!(error.contains("row 1 holds 7 for class 1"), "{error}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.txt");
+        std::fs::write(&path, "0\n1\n2\n").unwrap();
+        let error = Codes::read(&path, 4, None).unwrap_err().to_string();
+        assert!(
+            error.contains("labels.txt: labels of 3 items, expected 4"),
+            "{error}"
+        );
+        let error = Codes::read(&path, 3, Some(2)).unwrap_err().to_string();
+        assert!(
+            error.contains("labels.txt: label 2 of row 2 is outside"),
+            "{error}"
+        );
+        std::fs::write(&path, "0\ncat\n").unwrap();
+        let error = Codes::read(&path, 2, None).unwrap_err().to_string();
+        assert!(error.contains("labels.txt:2: 'cat'"), "{error}");
+    }
+
+    #[test]
+    fn rules_that_the_labels_cannot_answer_are_refused() {
+        let classes = Codes::classes(&[0, 1], None).unwrap();
+        let sets = Codes::sets(&[1, 0, 0, 1], 2).unwrap();
+        let wider = Codes::sets(&[1, 0, 0, 0, 1, 0], 3).unwrap();
+        assert!(LabelRelevance::new(classes.clone(), sets.clone(), MatchRule::Same).is_err());
+        assert!(LabelRelevance::new(sets.clone(), wider, MatchRule::Same).is_err());
+        assert!(LabelRelevance::new(classes.clone(), classes, MatchRule::Share).is_err());
+        assert!(LabelRelevance::new(sets.clone(), sets, MatchRule::Share).is_ok());
+    }
+}

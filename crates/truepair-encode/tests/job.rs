@@ -1,0 +1,177 @@
+//! Jobs over a data set: stopped and resumed to the same bytes, broken pictures left out.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use truepair_core::dataset::{self, Dataset, ReadOptions};
+use truepair_core::watch::Watch;
+use truepair_encode::job::{Embedded, Job, Outcome};
+use truepair_encode::{ImageEncoder, Pooling, TextEncoder, layout};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures")
+        .join(name)
+}
+
+const PICTURES: [&str; 5] = ["rgb.png", "rgb.jpg", "alpha.webp", "frames.gif", "rgb.bmp"];
+
+/// A folder of `n` captioned pictures; the second is a text, the fourth empty.
+fn folder(n: usize) -> (tempfile::TempDir, Dataset) {
+    let home = tempfile::tempdir().unwrap();
+    for index in 0..n {
+        let name = PICTURES[index % PICTURES.len()];
+        let ending = Path::new(name).extension().unwrap().to_str().unwrap();
+        let path = home.path().join(format!("{index:04}.{ending}"));
+        let bytes = match index {
+            1 => b"a text".to_vec(),
+            3 => Vec::new(),
+            _ => std::fs::read(fixture("pictures").join(name)).unwrap(),
+        };
+        std::fs::write(&path, bytes).unwrap();
+        let text = format!("a red dog runs\nthe {} cat", ["big", "green"][index % 2]);
+        std::fs::write(path.with_extension("txt"), text).unwrap();
+    }
+    let dataset = dataset::open(home.path(), &ReadOptions::default()).unwrap();
+    (home, dataset)
+}
+
+struct Encoders(ImageEncoder, TextEncoder);
+
+impl Encoders {
+    fn open() -> Self {
+        let image = fixture("encoders/tiny_image.onnx");
+        let text = fixture("encoders/tiny_text.onnx");
+        Self(
+            ImageEncoder::open(&image, None, None).unwrap(),
+            TextEncoder::open(&text, None, None, Pooling::Mean).unwrap(),
+        )
+    }
+
+    fn job(&self, half: bool) -> Job<'_> {
+        Job {
+            images: &self.0,
+            captions: Some(&self.1),
+            half,
+            batch: 64,
+        }
+    }
+}
+
+/// Sets the stop flag at the `n`-th report.
+struct StopAt<'a> {
+    stop: &'a AtomicBool,
+    n: usize,
+}
+
+impl Watch for StopAt<'_> {
+    fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {
+        self.n = self.n.saturating_sub(1);
+        self.stop.store(self.n == 0, Ordering::Relaxed);
+    }
+}
+
+fn finish(outcome: Outcome) -> Embedded {
+    match outcome {
+        Outcome::Done(embedded) => embedded,
+        Outcome::Stopped => panic!("it was not asked to stop"),
+    }
+}
+
+#[test]
+fn a_stopped_job_goes_on_to_the_same_bytes_and_broken_pictures_are_listed() {
+    let (_home, dataset) = folder(600);
+    let encoders = Encoders::open();
+    let job = encoders.job(false);
+    let never = AtomicBool::new(false);
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at_once = finish(job.run(&dataset, whole.path(), &never, &mut ()).unwrap());
+    let mut calls = 0;
+    let resumed = loop {
+        calls += 1;
+        let stop = AtomicBool::new(false);
+        let mut watch = StopAt { stop: &stop, n: 9 };
+        match job.run(&dataset, parts.path(), &stop, &mut watch).unwrap() {
+            Outcome::Stopped => {}
+            Outcome::Done(embedded) => break embedded,
+        }
+        assert!(calls < 5, "it never ends");
+    };
+    assert!(calls > 1, "it was never stopped");
+    for name in ["images_00000.npy", "images_00001.npy", "captions_00000.npy"] {
+        let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
+        assert!(read(&whole) == read(&parts), "{name}");
+    }
+    assert_eq!(at_once.skipped, resumed.skipped);
+    let rows: Vec<u32> = resumed.skipped.iter().map(|one| one.row).collect();
+    assert_eq!(rows, [1, 3]);
+    assert!(resumed.skipped[0].place.ends_with("0001.jpg"));
+    assert!(resumed.skipped[0].problem.contains("no picture"));
+    assert_eq!(resumed.skipped[1].problem, "the file is empty");
+    assert_eq!((resumed.images.len(), resumed.images.dim()), (598, 8));
+}
+
+#[test]
+fn results_open_as_data_in_both_layouts() {
+    let (_home, mut dataset) = folder(6);
+    let encoders = Encoders::open();
+    for (half, labels) in [(false, None), (true, Some(vec![0, 1, 2, 3, 4, 5]))] {
+        dataset.labels = labels;
+        let (parts, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let never = AtomicBool::new(false);
+        let job = encoders.job(half);
+        let embedded = finish(job.run(&dataset, parts.path(), &never, &mut ()).unwrap());
+        layout::write(&dataset, &embedded, out.path()).unwrap();
+        let read = dataset::open(out.path(), &ReadOptions::default()).unwrap();
+        let format = if dataset.labels.is_some() {
+            "precomp"
+        } else {
+            "embeddings"
+        };
+        assert_eq!(
+            (read.format, read.images.dtype().as_str()),
+            (format, if half { "f16" } else { "f32" })
+        );
+        assert_eq!(
+            (read.n_images(), read.n_captions(), read.pairs.len()),
+            (4, 8, 8)
+        );
+        assert_eq!(
+            read.image_ids,
+            ["0000.png", "0002.webp", "0004.bmp", "0005.png"]
+        );
+        let texts = read.require_captions().unwrap();
+        assert_eq!(texts[5], "the big cat");
+        assert_eq!(read.pairs[5].image, 2);
+        let named = read.caption_features.as_ref().unwrap();
+        let expected = encoders.1.embed(&texts[5..6]).unwrap();
+        let found = named.features.gather(&[5]).unwrap();
+        let close = found
+            .iter()
+            .zip(&expected)
+            .all(|(a, b)| (a - b).abs() < 1e-3);
+        assert!(close, "{found:?}, expected {expected:?}");
+        assert_eq!(
+            read.labels,
+            dataset.labels.as_ref().map(|_| vec![0, 2, 4, 5])
+        );
+    }
+}
+
+#[test]
+fn data_without_any_usable_picture_is_refused() {
+    let (home, _) = folder(2);
+    std::fs::write(home.path().join("0000.png"), b"x").unwrap();
+    let dataset = dataset::open(home.path(), &ReadOptions::default()).unwrap();
+    let encoders = Encoders::open();
+    let parts = tempfile::tempdir().unwrap();
+    let never = AtomicBool::new(false);
+    let outcome = encoders
+        .job(false)
+        .run(&dataset, parts.path(), &never, &mut ());
+    let error = outcome.unwrap_err().to_string();
+    assert!(
+        error.contains("0000.png") && error.contains("all other pictures"),
+        "{error}"
+    );
+}

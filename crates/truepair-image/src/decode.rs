@@ -1,0 +1,317 @@
+//! Bytes of a file to upright 8-bit RGB.
+
+use std::fmt::Display;
+use std::io::Cursor;
+
+use gif::{ColorOutput, DecodeOptions, MemoryLimit};
+use image_webp::WebPDecoder;
+use zune_bmp::{BmpDecoder, BmpDecoderErrors};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_png::PngDecoder;
+
+use crate::orientation::Orientation;
+use crate::picture::Rgb;
+
+/// Pixels that a picture may have; its header is asked before anything is allocated.
+pub const MAX_PIXELS: u64 = 1 << 28;
+
+/// Why bytes are no picture that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// There are no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The first bytes are of none of the known formats.
+    #[error("no picture: it begins like neither JPEG, PNG, WebP, GIF nor BMP")]
+    Unknown,
+    /// The header announces more pixels than [`MAX_PIXELS`].
+    #[error("{width} x {height} pixels are more than the limit of {MAX_PIXELS}")]
+    TooLarge {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// It begins like a picture but cannot be decoded.
+    #[error("the picture is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Decodes the first frame of a JPEG, PNG, WebP, GIF or BMP, recognized by its first bytes.
+///
+/// The picture is turned as its EXIF orientation says. CMYK becomes RGB, 16 bits become 8, and
+/// transparent pixels are laid on white.
+///
+/// # Errors
+/// If the bytes are no such picture, are damaged, or announce more than [`MAX_PIXELS`] pixels.
+///
+/// # Deviations
+/// 1. Pillow cuts 16-bit gray at 255; here its high byte is taken, as of 16-bit color in both.
+pub fn decode(bytes: &[u8]) -> Result<Rgb, Problem> {
+    let decoded = match bytes {
+        [] => return Err(Problem::Empty),
+        [0xff, 0xd8, 0xff, ..] => jpeg(bytes)?,
+        [0x89, b'P', b'N', b'G', ..] => png(bytes)?,
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => webp(bytes)?,
+        [b'G', b'I', b'F', b'8', ..] => gif(bytes)?,
+        [b'B', b'M', ..] => bmp(bytes)?,
+        _ => return Err(Problem::Unknown),
+    };
+    let picture = decoded.on_white()?;
+    Ok(decoded.orientation.apply(picture))
+}
+
+/// Samples as a decoder leaves them.
+struct Decoded {
+    width: usize,
+    height: usize,
+    /// `[height, width, channels]`: gray, gray and alpha, RGB, or RGB and alpha.
+    samples: Vec<u8>,
+    orientation: Orientation,
+}
+
+impl Decoded {
+    /// `α c + (1 − α) 255`, rounded to the nearest.
+    fn on_white(&self) -> Result<Rgb, Problem> {
+        let area = self.width * self.height;
+        let lay = |value: u8, alpha: u8| {
+            let alpha = u32::from(alpha);
+            ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+        };
+        let samples = self.samples.as_slice();
+        let values: Vec<u8> = match samples.len().checked_div(area) {
+            Some(1) => samples.iter().flat_map(|gray| [*gray; 3]).collect(),
+            Some(2) => (samples.as_chunks::<2>().0.iter())
+                .flat_map(|&[gray, alpha]| [lay(gray, alpha); 3])
+                .collect(),
+            Some(3) => samples.to_vec(),
+            Some(4) => (samples.as_chunks::<4>().0.iter())
+                .flat_map(|&[r, g, b, alpha]| [lay(r, alpha), lay(g, alpha), lay(b, alpha)])
+                .collect(),
+            _ => Vec::new(),
+        };
+        match values.len() == 3 * area && area > 0 {
+            true => Ok(Rgb::new(self.width, self.height, values)),
+            false => Err(Problem::Damaged(format!(
+                "{} samples for {} x {} pixels",
+                samples.len(),
+                self.width,
+                self.height
+            ))),
+        }
+    }
+}
+
+fn damaged(error: impl Display) -> Problem {
+    Problem::Damaged(error.to_string())
+}
+
+/// # Errors
+/// If there are more pixels than [`MAX_PIXELS`], or none.
+fn check_size(width: usize, height: usize) -> Result<(), Problem> {
+    match (width as u64).saturating_mul(height as u64) {
+        0 => Err(Problem::Damaged(format!("{width} x {height} pixels"))),
+        1..=MAX_PIXELS => Ok(()),
+        _ => Err(Problem::TooLarge {
+            width: width as u32,
+            height: height as u32,
+        }),
+    }
+}
+
+/// Sides are checked here, not by the decoders.
+fn any_size() -> DecoderOptions {
+    DecoderOptions::default()
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+}
+
+fn jpeg(bytes: &[u8]) -> Result<Decoded, Problem> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), any_size());
+    decoder.decode_headers().map_err(damaged)?;
+    let info = decoder.info().ok_or_else(|| damaged("no header"))?;
+    let (width, height) = (usize::from(info.width), usize::from(info.height));
+    check_size(width, height)?;
+    let color = match decoder.input_colorspace() {
+        Some(ColorSpace::Luma) => ColorSpace::Luma,
+        _ => ColorSpace::RGB,
+    };
+    decoder.set_options(any_size().jpeg_set_out_colorspace(color));
+    let samples = decoder.decode().map_err(damaged)?;
+    let orientation = decoder.exif().map(|exif| Orientation::of_exif(exif));
+    Ok(Decoded {
+        width,
+        height,
+        samples,
+        orientation: orientation.unwrap_or_default(),
+    })
+}
+
+fn png(bytes: &[u8]) -> Result<Decoded, Problem> {
+    let options = any_size().png_set_strip_to_8bit(true);
+    let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(damaged)?;
+    let (width, height) = decoder.dimensions().ok_or_else(|| damaged("no header"))?;
+    check_size(width, height)?;
+    let exif = decoder.info().and_then(|info| info.exif.clone());
+    let samples = decoder.decode_raw().map_err(damaged)?;
+    Ok(Decoded {
+        width,
+        height,
+        samples,
+        orientation: exif
+            .map(|exif| Orientation::of_exif(&exif))
+            .unwrap_or_default(),
+    })
+}
+
+fn webp(bytes: &[u8]) -> Result<Decoded, Problem> {
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width as usize, height as usize)?;
+    let n = decoder
+        .output_buffer_size()
+        .ok_or_else(|| damaged("no size"))?;
+    let mut samples = vec![0; n];
+    decoder.read_image(&mut samples).map_err(damaged)?;
+    // Unreadable metadata does not make the pixels unreadable.
+    let exif = decoder.exif_metadata().ok().flatten();
+    Ok(Decoded {
+        width: width as usize,
+        height: height as usize,
+        samples,
+        orientation: exif
+            .map(|exif| Orientation::of_exif(&exif))
+            .unwrap_or_default(),
+    })
+}
+
+/// The first frame on a transparent screen.
+fn gif(bytes: &[u8]) -> Result<Decoded, Problem> {
+    let mut options = DecodeOptions::new();
+    options.set_color_output(ColorOutput::RGBA);
+    // Frames are checked like pictures, before they are decoded.
+    options.set_memory_limit(MemoryLimit::Unlimited);
+    let mut decoder = options.read_info(bytes).map_err(damaged)?;
+    let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
+    check_size(width, height)?;
+    let frame = decoder.next_frame_info().map_err(damaged)?;
+    let frame = frame.ok_or_else(|| damaged("there is no frame"))?;
+    let (left, top) = (usize::from(frame.left), usize::from(frame.top));
+    let (columns, rows) = (usize::from(frame.width), usize::from(frame.height));
+    check_size(columns, rows)?;
+    if left + columns > width || top + rows > height {
+        return Err(damaged("the frame reaches beyond the screen"));
+    }
+    let mut pixels = vec![0; 4 * columns * rows];
+    decoder.read_into_buffer(&mut pixels).map_err(damaged)?;
+    let mut samples = vec![0; 4 * width * height];
+    for (row, pixels) in pixels.chunks_exact(4 * columns).enumerate() {
+        let start = 4 * ((top + row) * width + left);
+        samples[start..start + pixels.len()].copy_from_slice(pixels);
+    }
+    Ok(Decoded {
+        width,
+        height,
+        samples,
+        orientation: Orientation::default(),
+    })
+}
+
+/// The fourth byte of a pixel is padding in most files, so it is not read as transparency.
+fn bmp(bytes: &[u8]) -> Result<Decoded, Problem> {
+    // Its errors have no text of their own.
+    let damaged_bmp = |error: BmpDecoderErrors| damaged(format!("{error:?}"));
+    let mut decoder = BmpDecoder::new_with_options(ZCursor::new(bytes), any_size());
+    decoder.decode_headers().map_err(damaged_bmp)?;
+    let (width, height) = decoder.dimensions().ok_or_else(|| damaged("no header"))?;
+    check_size(width, height)?;
+    let mut samples = decoder.decode().map_err(damaged_bmp)?;
+    if samples.len() == 4 * width * height {
+        let opaque = samples.as_chunks_mut::<4>().0.iter_mut();
+        opaque.for_each(|pixel| pixel[3] = u8::MAX);
+    }
+    Ok(Decoded {
+        width,
+        height,
+        samples,
+        orientation: Orientation::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_picture_says_why() {
+        assert_eq!(decode(b""), Err(Problem::Empty));
+        assert_eq!(decode(b"a caption in a .jpg\n"), Err(Problem::Unknown));
+        assert!(matches!(
+            decode(b"\x89PNG\r\n\x1a\nrest"),
+            Err(Problem::Damaged(_))
+        ));
+    }
+
+    /// The first bytes of a PNG of this size, without any pixel.
+    fn png_header(width: u32, height: u32) -> Vec<u8> {
+        let mut chunk = b"IHDR".to_vec();
+        chunk.extend(width.to_be_bytes());
+        chunk.extend(height.to_be_bytes());
+        chunk.extend([8, 2, 0, 0, 0]);
+        let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+        bytes.extend(13u32.to_be_bytes());
+        bytes.extend(&chunk);
+        bytes.extend(crc32(&chunk).to_be_bytes());
+        bytes.extend([0, 0, 0, 0]);
+        for (n, name) in [b"IDAT", b"IEND"].into_iter().enumerate() {
+            if n > 0 {
+                bytes.extend([0, 0, 0, 0]);
+            }
+            bytes.extend(name);
+            bytes.extend(crc32(name).to_be_bytes());
+        }
+        bytes
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let step = |crc: u32, byte: &u8| {
+            let start = crc ^ u32::from(*byte);
+            (0..8).fold(start, |crc, _| {
+                (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+            })
+        };
+        !bytes.iter().fold(u32::MAX, step)
+    }
+
+    #[test]
+    fn a_header_that_announces_too_much_is_refused_before_its_pixels_are_asked_for() {
+        let bomb = Problem::TooLarge {
+            width: 50_000,
+            height: 50_000,
+        };
+        assert_eq!(decode(&png_header(50_000, 50_000)), Err(bomb));
+        assert!(matches!(
+            decode(&png_header(5, 5)),
+            Err(Problem::Damaged(_))
+        ));
+    }
+}

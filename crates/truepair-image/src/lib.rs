@@ -1,0 +1,25 @@
+//! From the bytes of a picture to the numbers that an encoder reads.
+//!
+//! Three steps, one module each: [`decode`] turns JPEG, PNG, WebP, GIF or BMP into upright 8-bit
+//! RGB, [`resize`] resamples exactly as Pillow does, and [`Preprocessing`] cuts, scales and
+//! normalizes. [`augment`] draws the random variants of training. [`PixelReader`] is all of it as
+//! what a data set's [`Features`](truepair_core::dataset::Features) ask for.
+//!
+//! The crate knows no tensors and prints nothing; a picture that cannot be decoded is a
+//! [`Problem`], and who asked decides whether to skip it.
+#![deny(missing_docs)]
+
+pub mod augment;
+mod decode;
+mod orientation;
+mod picture;
+mod preprocess;
+mod reader;
+mod resize;
+
+pub use augment::Augmentation;
+pub use decode::{MAX_PIXELS, Problem, decode};
+pub use picture::Rgb;
+pub use preprocess::{Fit, Preprocessing};
+pub use reader::PixelReader;
+pub use resize::{Filter, resize};

@@ -1,0 +1,41 @@
+//! Pictures as the rows of a data set's features.
+
+use truepair_core::dataset::PictureReader;
+use truepair_core::rng::Stream;
+
+use crate::augment::Augmentation;
+use crate::decode::decode;
+use crate::preprocess::Preprocessing;
+
+/// Decodes a picture into planes `[3, size * size]`: a row of three regions, one a color.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PixelReader {
+    /// From the decoded picture to the planes.
+    pub preprocessing: Preprocessing,
+    /// How training varies pictures; `None` = not at all.
+    pub augmentation: Option<Augmentation>,
+}
+
+impl PictureReader for PixelReader {
+    fn shape(&self) -> [usize; 2] {
+        [3, self.preprocessing.size * self.preprocessing.size]
+    }
+
+    fn read(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), String> {
+        let picture = decode(bytes).map_err(|problem| problem.to_string())?;
+        let square = self.preprocessing.square(&picture);
+        self.preprocessing.fill(&square, out);
+        Ok(())
+    }
+
+    fn read_varied(&self, bytes: &[u8], rng: &mut Stream, out: &mut [f32]) -> Result<(), String> {
+        let Some(augmentation) = &self.augmentation else {
+            return self.read(bytes, out);
+        };
+        let picture = decode(bytes).map_err(|problem| problem.to_string())?;
+        let square = (self.preprocessing).square(&augmentation.part(&picture, rng));
+        self.preprocessing.fill(&square, out);
+        augmentation.hole(out, self.preprocessing.size, rng);
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! Who counts as right: the data's pairs, judgments from files, or labels.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use sha2::{Digest, Sha256};
+use truepair_core::metric::Relevant;
+use truepair_core::relevance::{
+    Codes, Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled, read_cxc,
+    read_map, read_qrels,
+};
+use truepair_core::scores::Direction;
+
+use super::Subject;
+use crate::render;
+
+/// Arguments that say who counts as right.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Relevance")]
+pub(crate) struct JudgingArgs {
+    /// Judgments: a file for images that ask, and one for captions that ask (by default the
+    /// mirrored first): JSON maps, TREC qrels, or the CSV of Crisscrossed Captions.
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 1..=2, conflicts_with = "labels")]
+    relevance: Option<Vec<PathBuf>>,
+
+    /// What to do with judged ids that the data does not have.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "refuse",
+        requires = "relevance"
+    )]
+    unknown_ids: Unknown,
+
+    /// Labels of the images and of the captions (by default those of their images): integers [n]
+    /// (classes, -1 = none) or 0 and 1 [n, classes], .npy, or a class a line.
+    #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 1..=2)]
+    labels: Option<Vec<PathBuf>>,
+
+    /// When labels match: `same`, `share` (a class in common), a number of classes that may differ,
+    /// or `plausible` (0, 1 and 2 of them, for PMRP).
+    #[arg(long = "match", value_name = "RULE", default_value = "same", requires = "labels", value_parser = match_rule)]
+    rule: MatchRule,
+
+    /// Number of classes; labels must be below it.
+    #[arg(long, value_name = "N", requires = "labels")]
+    classes: Option<u32>,
+
+    /// What becomes of items without a label in the rankings.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "remove",
+        requires = "labels"
+    )]
+    unlabeled: WithoutLabel,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Unknown {
+    /// Stop and name the first one
+    Refuse,
+    /// Count them as relevant items that are never found
+    Count,
+    /// Leave them out
+    Ignore,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WithoutLabel {
+    /// They are taken out
+    Remove,
+    /// They stay and are relevant to nobody
+    Keep,
+}
+
+fn match_rule(text: &str) -> Result<MatchRule, String> {
+    match text {
+        "same" => Ok(MatchRule::Same),
+        "share" => Ok(MatchRule::Share),
+        "plausible" => Ok(MatchRule::Plausible),
+        _ => (text.parse().map(MatchRule::Distance))
+            .map_err(|_| "expected same, share, plausible or a number".to_owned()),
+    }
+}
+
+/// Who counts as right, read and looked up.
+pub(crate) enum Judged {
+    Lists(Relevance),
+    Labels(LabelRelevance),
+}
+
+impl Judged {
+    pub(crate) fn relevant(&self) -> Relevant<'_> {
+        match self {
+            Judged::Lists(relevance) => Relevant::Lists(relevance),
+            Judged::Labels(labels) => Relevant::Labels(labels),
+        }
+    }
+
+    /// Whether `item` answers `query`, at the strictest level.
+    pub(crate) fn is_relevant(&self, direction: Direction, query: u32, item: u32) -> bool {
+        match self {
+            Judged::Lists(relevance) => {
+                let relevant = relevance.relevant(direction, query);
+                relevant.binary_search(&item).is_ok()
+            }
+            Judged::Labels(labels) => labels.level(direction, query, item) == Some(0),
+        }
+    }
+}
+
+impl JudgingArgs {
+    /// The judgments of images that ask, by name, when they come from files.
+    pub(crate) fn named(&self) -> Result<Option<Judgments>> {
+        match &self.relevance {
+            None => Ok(None),
+            Some(files) => Ok(Some(read(&files[0])?)),
+        }
+    }
+
+    /// Reads what was asked for, and says in the subject's protocol what it was.
+    pub(crate) fn judge(&self, subject: &mut Subject<'_>) -> Result<Judged> {
+        match (&self.relevance, &self.labels) {
+            (Some(files), _) => {
+                subject.protocol.relevance = format!("judgments, sha256 {}", hash(files)?);
+                match self.unknown_ids {
+                    Unknown::Refuse => {}
+                    Unknown::Count => subject.protocol.relevance += ", unknown ids count",
+                    Unknown::Ignore => subject.protocol.relevance += ", unknown ids ignored",
+                }
+                Ok(Judged::Lists(self.judgments(files, subject)?))
+            }
+            (None, Some(files)) => {
+                subject.protocol.relevance =
+                    format!("labels, {}, sha256 {}", self.rule, hash(files)?);
+                if let WithoutLabel::Keep = self.unlabeled {
+                    subject.protocol.relevance += ", unlabeled kept";
+                }
+                Ok(Judged::Labels(self.label_relevance(files, subject)?))
+            }
+            (None, None) => Ok(Judged::Lists(subject.pairs.clone())),
+        }
+    }
+
+    fn judgments(&self, files: &[PathBuf], subject: &Subject<'_>) -> Result<Relevance> {
+        let first = read(&files[0])?;
+        let second = match files.get(1) {
+            Some(file) => read(file)?,
+            None => first.mirrored(),
+        };
+        let unknown = match self.unknown_ids {
+            Unknown::Refuse => UnknownIds::Refuse,
+            Unknown::Count => UnknownIds::Count,
+            Unknown::Ignore => UnknownIds::Ignore,
+        };
+        let (images, captions) = (&subject.images, &subject.captions);
+        let of_images = first.resolve(Direction::ImageToText, images, captions, unknown)?;
+        let of_captions = second.resolve(Direction::TextToImage, captions, images, unknown)?;
+        for (direct, asked) in [(&of_images, "image"), (&of_captions, "caption")] {
+            let unknown = direct.unknown;
+            if unknown.queries + unknown.items > 0 {
+                render::note(&format!(
+                    "not in the data: {} of the judgments and {} of others",
+                    render::count(unknown.queries, &format!("asking {asked}")),
+                    render::count(unknown.items, "relevant item"),
+                ));
+            }
+        }
+        Ok(Relevance::from_judgments(of_images, of_captions))
+    }
+
+    fn label_relevance(&self, files: &[PathBuf], subject: &Subject<'_>) -> Result<LabelRelevance> {
+        let images = Codes::read(&files[0], subject.images.len(), self.classes)?;
+        let captions = match files.get(1) {
+            Some(file) => Codes::read(file, subject.captions.len(), self.classes)?,
+            None => {
+                let captions = 0..subject.captions.len() as u32;
+                let owner = |caption| subject.pairs.images_of(caption).first().copied();
+                images.inherited(&captions.map(owner).collect::<Vec<_>>())
+            }
+        };
+        let n_unlabeled = images.n_unlabeled() + captions.n_unlabeled();
+        if n_unlabeled > 0 {
+            render::note(&format!(
+                "{} and {} have no label",
+                render::count(images.n_unlabeled(), "image"),
+                render::count(captions.n_unlabeled(), "caption"),
+            ));
+        }
+        let unlabeled = match self.unlabeled {
+            WithoutLabel::Remove => Unlabeled::Removed,
+            WithoutLabel::Keep => Unlabeled::Kept,
+        };
+        Ok(LabelRelevance::new(images, captions, self.rule)?.with_unlabeled(unlabeled))
+    }
+}
+
+/// Reads judgments of one direction, by the file's ending.
+fn read(file: &Path) -> Result<Judgments> {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    Ok(match ending {
+        Some("json") => read_map(file)?,
+        Some("csv") => read_cxc(file)?,
+        _ => read_qrels(file)?,
+    })
+}
+
+/// The first half of a SHA-256 over the files' contents.
+fn hash(files: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for file in files {
+        let bytes =
+            std::fs::read(file).with_context(|| format!("{}: cannot read", file.display()))?;
+        if bytes.is_empty() {
+            bail!(
+                "{}: is empty (give a file of judgments or labels)",
+                file.display()
+            );
+        }
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(&bytes);
+    }
+    let digest = hash.finalize();
+    Ok(digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}

@@ -1,0 +1,63 @@
+//! What `truepair eval` does beyond the libraries' figures: foreign rankings, judgments from files,
+//! a table of every query, a page of the hardest ones, and files of TREC's tools.
+
+pub(crate) mod judging;
+mod open;
+pub(crate) mod outcome;
+mod page;
+mod query_table;
+mod trec;
+
+pub(crate) use judging::{Judged, JudgingArgs};
+pub(crate) use open::{Foreign, ForeignArgs};
+pub(crate) use page::{PageArgs, render as render_page};
+pub(crate) use query_table::{read_parquet, write_parquet};
+pub(crate) use trec::TrecArgs;
+
+use std::path::PathBuf;
+
+use truepair_core::metric::{Protocol, Source};
+use truepair_core::ranking::RankedLists;
+use truepair_core::relevance::{Ids, Relevance};
+use truepair_core::scores::{Direction, Scorer};
+
+use crate::uncertainty::SelfKnowledge;
+
+/// What is evaluated, with everything that is known of its images and captions.
+pub(crate) struct Subject<'a> {
+    pub(crate) ranker: Ranker<'a>,
+    /// Which captions belong to which images.
+    pub(crate) pairs: Relevance,
+    pub(crate) images: Ids,
+    pub(crate) captions: Ids,
+    /// The captions' texts, where they are known.
+    pub(crate) texts: Option<Vec<String>>,
+    /// Where each picture lies; empty when the data has none.
+    pub(crate) pictures: Vec<Option<PathBuf>>,
+    pub(crate) protocol: Protocol,
+    /// What a matcher with Gaussian embeddings knows of its own mistakes.
+    pub(crate) known: Option<SelfKnowledge>,
+}
+
+/// What ranks the items.
+pub(crate) enum Ranker<'a> {
+    Scores(Box<dyn Scorer + 'a>),
+    Lists(RankedLists),
+}
+
+impl Subject<'_> {
+    pub(crate) fn source(&self) -> Source<'_> {
+        match &self.ranker {
+            Ranker::Scores(scorer) => Source::Scores(scorer.as_ref()),
+            Ranker::Lists(lists) => Source::Lists(lists),
+        }
+    }
+
+    /// Names of the side that asks and of the side that answers.
+    pub(crate) fn sides(&self, direction: Direction) -> (&Ids, &Ids) {
+        match direction {
+            Direction::ImageToText => (&self.images, &self.captions),
+            Direction::TextToImage => (&self.captions, &self.images),
+        }
+    }
+}

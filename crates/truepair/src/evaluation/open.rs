@@ -1,0 +1,323 @@
+//! Rankings of other programs: a score matrix, two files of embeddings, or ranked lists.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use truepair_core::dataset::{self, Dataset, Features, ReadOptions};
+use truepair_core::metric::Protocol;
+use truepair_core::pair::Pair;
+use truepair_core::ranking::{List, RankedLists, read_list_map, read_trec_run};
+use truepair_core::relevance::{Ids, Judgments, Relevance, UnknownIds, read_map};
+use truepair_core::scores::{Direction, InnerProduct, ScoreMatrix, Scorer};
+
+use super::{JudgingArgs, Ranker, Subject};
+use crate::audit::frozen;
+use crate::progress::Bars;
+
+/// Arguments that say what the rows of foreign rankings are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Foreign rankings")]
+pub(crate) struct ForeignArgs {
+    /// Which image row belongs to which caption row (.csv, .tsv, .npy), or which captions to which
+    /// image by id (.json).
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pairs: Option<PathBuf>,
+
+    /// Ids of the images and of the captions in the order of their rows: .npy, a JSON list, or an id
+    /// a line. Row numbers by default.
+    #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 2)]
+    ids: Option<Vec<PathBuf>>,
+
+    /// Name of the data in the stored protocol.
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    name: Option<String>,
+}
+
+/// Rankings that another program made.
+pub(crate) enum Foreign<'a> {
+    Scores(&'a Path),
+    Embeddings(&'a [PathBuf]),
+    Lists(&'a [PathBuf]),
+}
+
+impl ForeignArgs {
+    /// Names of images and captions: from files, or what the data calls them.
+    pub(crate) fn names(&self, images: Ids, captions: Ids) -> Result<(Ids, Ids)> {
+        match self.ids.as_deref() {
+            Some([of_images, of_captions]) => Ok((
+                Ids::read(of_images, images.len())?,
+                Ids::read(of_captions, captions.len())?,
+            )),
+            _ => Ok((images, captions)),
+        }
+    }
+
+    /// Opens a foreign ranking; `data` are its images and captions, where they are known.
+    pub(crate) fn open(
+        &self,
+        foreign: &Foreign<'_>,
+        data: Option<&Dataset>,
+        split: &str,
+        judging: &JudgingArgs,
+        bars: &mut Bars,
+    ) -> Result<Subject<'static>> {
+        let (ranker, own, names) = match foreign {
+            Foreign::Scores(file) => {
+                let scores = ScoreMatrix(Features::open_npy(file)?.to_matrix()?);
+                let sizes = (scores.n_images(), scores.n_captions());
+                (
+                    Ranker::Scores(Box::new(scores)),
+                    None,
+                    self.numbered(sizes, data)?,
+                )
+            }
+            Foreign::Embeddings(files) => {
+                let (scorer, pairs) = self.embeddings(files, bars)?;
+                let sizes = (scorer.n_images(), scorer.n_captions());
+                let pairs = pairs.filter(|_| !self.pairs_are_named());
+                (
+                    Ranker::Scores(Box::new(scorer)),
+                    pairs,
+                    self.numbered(sizes, data)?,
+                )
+            }
+            Foreign::Lists(files) => {
+                let named = NamedLists::read(files)?;
+                let names = self.names_of_lists(&named, data, judging)?;
+                (Ranker::Lists(named.resolve(&names)?), None, names)
+            }
+        };
+        let sizes = (names.0.len(), names.1.len());
+        check_data(data, sizes)?;
+        let pairs = match (data, own) {
+            (Some(data), _) => Relevance::from_pairs(sizes.0, sizes.1, &data.pairs),
+            (None, Some(pairs)) => Relevance::from_pairs(sizes.0, sizes.1, &pairs),
+            (None, None) => self.pairs(foreign, &names, judging)?,
+        };
+        let name = self.name.clone().or_else(|| Some(data?.name.clone()));
+        let name = name.unwrap_or_else(|| "unnamed".to_owned());
+        Ok(Subject {
+            ranker,
+            protocol: Protocol::new(name, split, &pairs),
+            pairs,
+            images: names.0,
+            captions: names.1,
+            texts: data.and_then(|data| data.captions.clone()),
+            pictures: data
+                .map(|data| data.image_files.clone())
+                .unwrap_or_default(),
+            known: None,
+        })
+    }
+
+    fn numbered(&self, sizes: (usize, usize), data: Option<&Dataset>) -> Result<(Ids, Ids)> {
+        let images = match data {
+            Some(data) if data.n_images() == sizes.0 => Ids::new(data.image_ids.clone())?,
+            _ => Ids::numbered(sizes.0),
+        };
+        self.names(images, Ids::numbered(sizes.1))
+    }
+
+    fn embeddings(
+        &self,
+        files: &[PathBuf],
+        bars: &mut Bars,
+    ) -> Result<(InnerProduct, Option<Vec<Pair>>)> {
+        let [images, captions] = files else {
+            bail!("--embeddings takes two files")
+        };
+        let options = ReadOptions {
+            pairs: self.pairs.clone().filter(|_| !self.pairs_are_named()),
+            ..ReadOptions::default()
+        };
+        let dataset = dataset::open_embeddings(images, captions, &options)?;
+        crate::data::check_finite(&dataset, bars)?;
+        Ok((frozen(&dataset)?, Some(dataset.pairs)))
+    }
+
+    /// Whether the file of pairs speaks of ids, not of rows.
+    fn pairs_are_named(&self) -> bool {
+        self.pairs.as_deref().is_some_and(is_json)
+    }
+
+    /// Which captions belong to which images, where no data set says so.
+    fn pairs(
+        &self,
+        foreign: &Foreign<'_>,
+        (images, captions): &(Ids, Ids),
+        judging: &JudgingArgs,
+    ) -> Result<Relevance> {
+        let sizes = (images.len(), captions.len());
+        let by_name = |named: &Judgments, unknown| -> Result<Relevance> {
+            let direct = named.resolve(Direction::ImageToText, images, captions, unknown)?;
+            Ok(Relevance::from_pairs(sizes.0, sizes.1, &direct.pairs))
+        };
+        match (&self.pairs, foreign) {
+            (Some(file), _) if is_json(file) => by_name(&read_map(file)?, UnknownIds::Refuse),
+            (Some(file), _) => {
+                let pairs = dataset::read_pairs(file, sizes.0, sizes.1)?;
+                Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
+            }
+            (None, Foreign::Lists(_)) => match judging.named()? {
+                Some(named) => by_name(&named, UnknownIds::Ignore),
+                None => bail!(
+                    "nothing says which captions belong to which images \
+                     (add --pairs FILE, --data PATH or --relevance FILE)"
+                ),
+            },
+            (None, Foreign::Scores(file)) => {
+                let pairs = consecutive(sizes.0, sizes.1).with_context(|| {
+                    format!(
+                        "{}: {} captions (columns) cannot be shared evenly by {} images (rows) \
+                         (transpose the matrix, or say which belong together with --pairs)",
+                        file.display(),
+                        sizes.1,
+                        sizes.0
+                    )
+                })?;
+                Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
+            }
+            (None, Foreign::Embeddings(_)) => bail!("embeddings bring their pairs with them"),
+        }
+    }
+
+    fn names_of_lists(
+        &self,
+        named: &NamedLists,
+        data: Option<&Dataset>,
+        judging: &JudgingArgs,
+    ) -> Result<(Ids, Ids)> {
+        if let Some([images, captions]) = self.ids.as_deref() {
+            return Ok((Ids::read_all(images)?, Ids::read_all(captions)?));
+        }
+        if let Some(data) = data {
+            let images = Ids::new(data.image_ids.clone())?;
+            return Ok((images, Ids::numbered(data.n_captions())));
+        }
+        // Without a list of ids, whatever is named anywhere is in the data.
+        let paired = match &self.pairs {
+            Some(file) if is_json(file) => Some(read_map(file)?),
+            _ => None,
+        };
+        let judged = match &paired {
+            Some(_) => None,
+            None => judging.named()?,
+        };
+        let given = [paired.as_ref(), judged.as_ref()].into_iter().flatten();
+        let of_images = given
+            .chain([&named.image_to_text])
+            .map(|lists| (lists, false));
+        let all = of_images.chain([(&named.text_to_image, true)]);
+        let (mut images, mut captions) = (Names::default(), Names::default());
+        for (lists, captions_ask) in all {
+            for (query, items) in lists.queries() {
+                let (asking, found) = match captions_ask {
+                    true => (&mut captions, &mut images),
+                    false => (&mut images, &mut captions),
+                };
+                asking.add(query);
+                items.for_each(|item| found.add(item));
+            }
+        }
+        Ok((Ids::new(images.order)?, Ids::new(captions.order)?))
+    }
+}
+
+/// Names in the order in which they were first seen.
+#[derive(Default)]
+struct Names {
+    order: Vec<String>,
+    seen: std::collections::HashSet<String>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        if self.seen.insert(name.to_owned()) {
+            self.order.push(name.to_owned());
+        }
+    }
+}
+
+/// Ranked lists as their files name them.
+struct NamedLists {
+    image_to_text: Judgments,
+    text_to_image: Judgments,
+}
+
+impl NamedLists {
+    fn read(files: &[PathBuf]) -> Result<Self> {
+        let [image_to_text, text_to_image] = files else {
+            bail!("--ranked takes two files")
+        };
+        let read = |file: &Path| match is_json(file) {
+            true => read_list_map(file),
+            false => read_trec_run(file),
+        };
+        Ok(Self {
+            image_to_text: read(image_to_text)?,
+            text_to_image: read(text_to_image)?,
+        })
+    }
+
+    fn resolve(&self, (images, captions): &(Ids, Ids)) -> Result<RankedLists> {
+        Ok(RankedLists::new(
+            images.len(),
+            captions.len(),
+            List::resolve(&self.image_to_text, images, captions)?,
+            List::resolve(&self.text_to_image, captions, images)?,
+        )?)
+    }
+}
+
+fn is_json(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending == "json")
+}
+
+fn check_data(data: Option<&Dataset>, sizes: (usize, usize)) -> Result<()> {
+    let Some(data) = data else { return Ok(()) };
+    let known = (data.n_images(), data.n_captions());
+    if known != sizes {
+        bail!(
+            "the ranking is of {} images and {} captions, {} has {} and {} \
+             (give the data and the split that were ranked)",
+            sizes.0,
+            sizes.1,
+            data.name,
+            known.0,
+            known.1
+        )
+    }
+    Ok(())
+}
+
+/// Captions in the order of their images, the same number each.
+fn consecutive(n_images: usize, n_captions: usize) -> Option<Vec<Pair>> {
+    let each = n_captions
+        .checked_div(n_images)
+        .filter(|each| each * n_images == n_captions)?;
+    let caption = |caption: usize| Pair {
+        image: (caption / each) as u32,
+        caption: caption as u32,
+    };
+    (each > 0).then(|| (0..n_captions).map(caption).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captions_follow_their_images_evenly_or_not_at_all() {
+        let pairs = consecutive(2, 6).unwrap();
+        assert_eq!(
+            pairs[3],
+            Pair {
+                image: 1,
+                caption: 3
+            }
+        );
+        assert!(consecutive(4, 6).is_none() && consecutive(6, 4).is_none());
+        assert!(consecutive(0, 6).is_none() && consecutive(6, 0).is_none());
+    }
+}

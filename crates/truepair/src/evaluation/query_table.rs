@@ -1,0 +1,235 @@
+//! Every query of an evaluation as a parquet table, which another evaluation can be compared with.
+//!
+//! Values are as the metrics define them, shares in [0, 1]. The protocol stands in the file's own
+//! metadata, so a table that was measured in another way is refused.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
+use parquet::data_type::{ByteArrayType, DataType, DoubleType, Int32Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::record::{Field, Row};
+use parquet::schema::types::{Type, TypePtr};
+use truepair_core::metric::{Asked, METRICS, Measured, Metric, Protocol, QueryRow};
+use truepair_core::scores::Direction;
+
+use super::Subject;
+use crate::render::direction_text;
+
+const PROTOCOL: &str = "truepair.protocol";
+const EXCLUDED: &str = "truepair.excluded";
+
+const DIRECTIONS: [Direction; 2] = [Direction::ImageToText, Direction::TextToImage];
+
+/// Columns before those of the metrics.
+const INTEGERS: [&str; 5] = ["query", "fold", "unit", "relevant", "first_rank"];
+
+/// One row as written: the direction, and the query.
+type Entry<'a> = (Direction, &'a QueryRow);
+
+/// Writes a row per query: direction, index and id of the query, fold, unit of the bootstrap,
+/// number of relevant items, rank of the best one, and a column per metric.
+///
+/// # Errors
+/// If `out` cannot take the bytes.
+pub(crate) fn write_parquet(
+    out: &mut (impl Write + Send),
+    measured: &Measured,
+    subject: &Subject<'_>,
+) -> Result<()> {
+    let excluded = DIRECTIONS.map(|direction| measured.asked(direction).n_excluded);
+    let metadata = vec![
+        KeyValue::new(
+            PROTOCOL.to_owned(),
+            serde_json::to_string(&measured.protocol)?,
+        ),
+        KeyValue::new(EXCLUDED.to_owned(), serde_json::to_string(&excluded)?),
+    ];
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_key_value_metadata(Some(metadata))
+        .build();
+    let schema = schema(&measured.metrics)?;
+    let mut file = SerializedFileWriter::new(&mut *out, schema, Arc::new(properties))?;
+    let rows: Vec<Entry<'_>> = (DIRECTIONS.iter())
+        .flat_map(|&direction| {
+            let rows = measured.asked(direction).rows.iter();
+            rows.map(move |row| (direction, row))
+        })
+        .collect();
+    write_group(file.next_row_group()?, &rows, measured, subject)?;
+    file.close()?;
+    out.flush()?;
+    Ok(())
+}
+
+fn write_group<W: Write + Send>(
+    writer: SerializedRowGroupWriter<'_, W>,
+    rows: &[Entry<'_>],
+    measured: &Measured,
+    subject: &Subject<'_>,
+) -> Result<()> {
+    let mut group = Group { writer, rows };
+    group
+        .column::<ByteArrayType>(|(direction, _)| Some(direction_text(Some(*direction)).into()))?;
+    group.column::<ByteArrayType>(|(direction, row)| {
+        Some(subject.sides(*direction).0.name(row.query).into())
+    })?;
+    group.column::<Int32Type>(|(_, row)| Some(row.query.cast_signed()))?;
+    group.column::<Int32Type>(|(_, row)| Some(row.fold.cast_signed()))?;
+    group.column::<Int32Type>(|(_, row)| Some(row.unit.cast_signed()))?;
+    group.column::<Int32Type>(|(_, row)| Some(row.n_relevant.cast_signed()))?;
+    group.column::<Int32Type>(|(_, row)| row.first_rank.map(u32::cast_signed))?;
+    for metric in 0..measured.metrics.len() {
+        group.column::<DoubleType>(|(_, row)| {
+            Some(row.values[metric]).filter(|value| !value.is_nan())
+        })?;
+    }
+    group.writer.close()?;
+    Ok(())
+}
+
+fn schema(metrics: &[&'static dyn Metric]) -> Result<TypePtr> {
+    let mut columns = vec![text("direction")?, text("id")?];
+    for name in INTEGERS {
+        let optional = name == "first_rank";
+        columns.push(column(name, Physical::INT32, integer(), optional)?);
+    }
+    for metric in metrics {
+        columns.push(column(metric.name(), Physical::DOUBLE, None, true)?);
+    }
+    let schema = Type::group_type_builder("queries").with_fields(columns);
+    Ok(Arc::new(schema.build().context("the table's schema")?))
+}
+
+fn integer() -> Option<LogicalType> {
+    Some(LogicalType::integer(32, false))
+}
+
+fn text(name: &str) -> Result<TypePtr> {
+    column(name, Physical::BYTE_ARRAY, Some(LogicalType::String), false)
+}
+
+fn column(
+    name: &str,
+    physical: Physical,
+    logical: Option<LogicalType>,
+    optional: bool,
+) -> Result<TypePtr> {
+    let repetition = match optional {
+        true => Repetition::OPTIONAL,
+        false => Repetition::REQUIRED,
+    };
+    let built = Type::primitive_type_builder(name, physical)
+        .with_repetition(repetition)
+        .with_logical_type(logical)
+        .build();
+    Ok(Arc::new(built.context("the table's schema")?))
+}
+
+/// A row group whose columns are filled one after the other.
+struct Group<'a, 'rows, W: Write + Send> {
+    writer: SerializedRowGroupWriter<'a, W>,
+    rows: &'rows [Entry<'rows>],
+}
+
+impl<W: Write + Send> Group<'_, '_, W> {
+    /// Definition level 1 marks a present value; absent ones take no space among the values.
+    fn column<T: DataType>(&mut self, value: impl Fn(&Entry<'_>) -> Option<T::T>) -> Result<()> {
+        let cells: Vec<Option<T::T>> = self.rows.iter().map(value).collect();
+        let present: Vec<i16> = cells.iter().map(|cell| cell.is_some().into()).collect();
+        let values: Vec<T::T> = cells.into_iter().flatten().collect();
+        let next = self.writer.next_column()?;
+        let mut column = next.context("the schema ends before the row")?;
+        column
+            .typed::<T>()
+            .write_batch(&values, Some(&present), None)?;
+        column.close()?;
+        Ok(())
+    }
+}
+
+/// Reads a table that [`write_parquet`] wrote.
+///
+/// # Errors
+/// If the file cannot be read or is no such table.
+pub(crate) fn read_parquet(path: &Path) -> Result<Measured> {
+    let place = path.display();
+    let file = std::fs::File::open(path).with_context(|| format!("{place}: cannot read"))?;
+    let unlike = || {
+        format!("{place}: is no table of queries (write one with `truepair eval ... --per-query`)")
+    };
+    let reader = SerializedFileReader::new(file).with_context(unlike)?;
+    let metadata = reader.metadata().file_metadata();
+    let known = metadata.key_value_metadata().map_or(&[][..], Vec::as_slice);
+    let entry = |key: &str| {
+        let found = known.iter().find(|entry| entry.key == key);
+        found
+            .and_then(|entry| entry.value.clone())
+            .with_context(unlike)
+    };
+    let protocol: Protocol = serde_json::from_str(&entry(PROTOCOL)?).with_context(unlike)?;
+    let excluded: [u64; 2] = serde_json::from_str(&entry(EXCLUDED)?).with_context(unlike)?;
+    let names: Vec<String> = (metadata.schema().get_fields().iter())
+        .map(|field| field.name().to_owned())
+        .collect();
+    // A metric of another version is passed over.
+    let metrics: Vec<(usize, &'static dyn Metric)> = (names.iter().enumerate())
+        .filter_map(|(at, name)| Some((at, *METRICS.iter().find(|metric| metric.name() == name)?)))
+        .collect();
+    let mut asked = excluded.map(|n_excluded| Asked {
+        rows: Vec::new(),
+        n_excluded,
+    });
+    for row in reader.get_row_iter(None)? {
+        let row = row.with_context(|| format!("{place}: is damaged (write it again)"))?;
+        let (direction, row) = query(&row, &metrics).with_context(unlike)?;
+        asked[direction].rows.push(row);
+    }
+    let [image_to_text, text_to_image] = asked;
+    Ok(Measured {
+        protocol,
+        metrics: metrics.into_iter().map(|(_, metric)| metric).collect(),
+        image_to_text,
+        text_to_image,
+    })
+}
+
+fn query(row: &Row, metrics: &[(usize, &'static dyn Metric)]) -> Result<(usize, QueryRow)> {
+    let cells: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
+    ensure!(cells.len() >= 2 + INTEGERS.len(), "columns are missing");
+    let direction = match cells[0] {
+        Field::Str(name) if name == "i2t" => 0,
+        Field::Str(name) if name == "t2i" => 1,
+        other => bail!("direction {other}"),
+    };
+    let integer = |at: usize| match cells[2 + at] {
+        Field::UInt(number) => Ok(Some(*number)),
+        Field::Null => Ok(None),
+        other => bail!("{} is {other}", INTEGERS[at]),
+    };
+    let required = |at: usize| integer(at)?.with_context(|| format!("{} is empty", INTEGERS[at]));
+    let value = |at: usize| match cells[at] {
+        Field::Double(value) => Ok(*value),
+        Field::Null => Ok(f64::NAN),
+        other => bail!("{other} is no number"),
+    };
+    let row = QueryRow {
+        query: required(0)?,
+        fold: required(1)?,
+        unit: required(2)?,
+        n_relevant: required(3)?,
+        first_rank: integer(4)?,
+        values: metrics
+            .iter()
+            .map(|(at, _)| value(*at))
+            .collect::<Result<_>>()?,
+    };
+    Ok((direction, row))
+}

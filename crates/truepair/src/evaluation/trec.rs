@@ -1,0 +1,125 @@
+//! Rankings and relevance as files of TREC's tools.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use truepair_core::pair::Pair;
+use truepair_core::ranking::{Found, top_items, write_trec_run};
+use truepair_core::relevance::{LabelRelevance, Relevance, write_qrels};
+use truepair_core::scores::{Direction, Scorer};
+
+use super::{Judged, Ranker, Subject};
+use crate::progress::Bars;
+use crate::verdict_table::staged::Staged;
+
+/// Queries whose lists are in memory at a time.
+const QUERIES_AT_ONCE: usize = 1 << 14;
+
+/// Arguments of the export.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TREC files")]
+pub(crate) struct TrecArgs {
+    /// Write the rankings as runs, one file a direction.
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
+    trec_run: Option<Vec<PathBuf>>,
+
+    /// Write who is relevant to whom as qrels, one file a direction.
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
+    trec_qrels: Option<Vec<PathBuf>>,
+
+    /// Items of every ranking to write.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "trec_run", value_parser = clap::value_parser!(u32).range(1..))]
+    depth: u32,
+}
+
+const DIRECTIONS: [Direction; 2] = [Direction::ImageToText, Direction::TextToImage];
+
+impl TrecArgs {
+    /// Writes what was asked for; the files have no name yet.
+    pub(crate) fn write(
+        &self,
+        subject: &Subject<'_>,
+        judged: &Judged,
+        bars: &mut Bars,
+    ) -> Result<Vec<Staged>> {
+        let mut staged = Vec::new();
+        for (file, direction) in self.trec_run.iter().flatten().zip(DIRECTIONS) {
+            let scorer = match &subject.ranker {
+                Ranker::Scores(scorer) => scorer.as_ref(),
+                Ranker::Lists(_) => bail!("--trec-run writes scores, and lists have none"),
+            };
+            staged.push(self.run(file, direction, scorer, subject, judged, bars)?);
+        }
+        for (file, direction) in self.trec_qrels.iter().flatten().zip(DIRECTIONS) {
+            staged.push(qrels(file, direction, subject, judged)?);
+        }
+        Ok(staged)
+    }
+
+    fn run(
+        &self,
+        file: &Path,
+        direction: Direction,
+        scorer: &dyn Scorer,
+        subject: &Subject<'_>,
+        judged: &Judged,
+        bars: &mut Bars,
+    ) -> Result<Staged> {
+        let (asking, gallery) = subject.sides(direction);
+        let queries: Vec<u32> = (0..asking.len() as u32).collect();
+        let relevant = |query, item| judged.is_relevant(direction, query, item);
+        let tag = subject.protocol.data.replace(char::is_whitespace, "_");
+        Staged::write(file, |out| {
+            for queries in queries.chunks(QUERIES_AT_ONCE) {
+                let depth = self.depth as usize;
+                let top = top_items(scorer, direction, queries, depth, bars, relevant)?;
+                for (&query, found) in queries.iter().zip(&top) {
+                    let found: &[Found] = found;
+                    write_trec_run(out, asking.name(query), found, gallery, &tag)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn qrels(
+    file: &Path,
+    direction: Direction,
+    subject: &Subject<'_>,
+    judged: &Judged,
+) -> Result<Staged> {
+    let (asking, gallery) = subject.sides(direction);
+    let listed;
+    let relevance = match judged {
+        Judged::Lists(relevance) => relevance,
+        Judged::Labels(labels) => {
+            listed = list(labels, direction);
+            &listed
+        }
+    };
+    Staged::write(file, |out| {
+        Ok(write_qrels(out, relevance, direction, asking, gallery)?)
+    })
+}
+
+/// The pairs of one direction that labels match, at the strictest level.
+fn list(labels: &LabelRelevance, direction: Direction) -> Relevance {
+    let mut pairs = Vec::new();
+    for image in 0..labels.n_images() as u32 {
+        for caption in 0..labels.n_captions() as u32 {
+            let (query, item) = match direction {
+                Direction::ImageToText => (image, caption),
+                Direction::TextToImage => (caption, image),
+            };
+            let asked = labels.is_query(direction, query)
+                && labels.in_gallery(direction, query, item)
+                && labels.level(direction, query, item) == Some(0);
+            if asked {
+                pairs.push(Pair { image, caption });
+            }
+        }
+    }
+    Relevance::from_pairs(labels.n_images(), labels.n_captions(), &pairs)
+}

@@ -1,0 +1,240 @@
+//! Embeddings of pictures and captions: made, gone on with, refused, and read by other commands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Finished, listing, truepair};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures")
+        .join(name)
+}
+
+/// A folder `data` of 12 captioned pictures, one of them a text, and the tiny encoders.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("data")).unwrap();
+    for index in 0..12 {
+        let name = ["rgb.png", "rgb.jpg", "lossy.webp"][index % 3];
+        let ending = name.split('.').nth(1).unwrap();
+        let path = home.path().join(format!("data/{index:02}.{ending}"));
+        match index {
+            7 => fs::write(&path, "a caption").unwrap(),
+            _ => drop(fs::copy(fixture("pictures").join(name), &path).unwrap()),
+        }
+        let text = format!("a red dog runs on\nthe {} cat", ["big", "green"][index % 2]);
+        fs::write(path.with_extension("txt"), text).unwrap();
+    }
+    for name in ["tiny_image.onnx", "tiny_text.onnx", "tokenizer.json"] {
+        fs::copy(fixture("encoders").join(name), home.path().join(name)).unwrap();
+    }
+    home
+}
+
+fn embed(home: &Path, extra: &[&str]) -> Finished {
+    let args = [
+        "embed",
+        "data",
+        "--image-encoder",
+        "tiny_image.onnx",
+        "--out",
+        "out",
+    ];
+    truepair(home, &[&args[..], extra].concat())
+}
+
+const TEXT: [&str; 2] = ["--text-encoder", "tiny_text.onnx"];
+
+#[test]
+fn pictures_and_captions_become_data_that_other_commands_read() {
+    let home = home();
+    let done = embed(home.path(), &[&TEXT[..], &["--json"]].concat());
+    assert!(
+        done.err.contains("1 picture skipped") && done.err.contains("07.jpg"),
+        "{}",
+        done.err
+    );
+    let done = done.json();
+    assert_eq!(
+        (done["image_dim"].as_u64(), done["caption_dim"].as_u64()),
+        (Some(8), Some(16))
+    );
+    assert_eq!(
+        (
+            done["splits"][0]["images"].as_u64(),
+            done["skipped"].as_u64()
+        ),
+        (Some(11), Some(1))
+    );
+    let files = [
+        "captions.npy",
+        "captions.txt",
+        "embed.json",
+        "ids.txt",
+        "images.npy",
+        "pairs.npy",
+        "skipped.tsv",
+    ];
+    assert_eq!(listing(&home.path().join("out")), files.map(PathBuf::from));
+    let skipped = fs::read_to_string(home.path().join("out/skipped.tsv")).unwrap();
+    assert!(
+        skipped.contains("all\t07.jpg\t") && skipped.contains("no picture"),
+        "{skipped}"
+    );
+    let seen = truepair(home.path(), &["inspect", "out", "--json"]).json();
+    assert_eq!(seen["format"], "embeddings");
+    assert_eq!(seen["splits"][0]["pairs"], 22);
+
+    let images = fs::read(home.path().join("out/images.npy")).unwrap();
+    let again = embed(home.path(), &[&TEXT[..], &["--json"]].concat());
+    assert!(again.err.contains("done already"), "{}", again.err);
+    assert_eq!(again.json(), done);
+    assert_eq!(
+        fs::read(home.path().join("out/images.npy")).unwrap(),
+        images
+    );
+    let other = embed(home.path(), &[&TEXT[..], &["--half"]].concat());
+    assert_eq!(other.code, Some(2));
+    assert!(
+        other.err.contains("another job, of other half"),
+        "{}",
+        other.err
+    );
+}
+
+#[test]
+fn parts_of_a_stopped_job_are_used_and_lead_to_the_same_bytes() {
+    let (whole, stopped) = (home(), home());
+    assert_eq!(embed(whole.path(), &TEXT).code, Some(0));
+    // What a job leaves that was stopped after its pictures: the parts without the end.
+    assert_eq!(embed(stopped.path(), &TEXT).code, Some(0));
+    let out = stopped.path().join("out");
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("embed.json")).unwrap()).unwrap();
+    let marker = summary["job"].to_string();
+    fs::remove_dir_all(&out).unwrap();
+    fs::create_dir_all(out.join(".truepair-embed/all")).unwrap();
+    fs::write(out.join(".truepair-embed/job.json"), marker).unwrap();
+    assert_eq!(embed(stopped.path(), &TEXT).code, Some(0));
+    for name in ["images.npy", "captions.npy", "pairs.npy", "ids.txt"] {
+        let read = |home: &tempfile::TempDir| fs::read(home.path().join("out").join(name)).unwrap();
+        assert!(read(&whole) == read(&stopped), "{name}");
+    }
+    assert!(!out.join(".truepair-embed").exists());
+}
+
+#[test]
+fn without_a_text_encoder_captions_stay_texts() {
+    let home = home();
+    let done = embed(home.path(), &["--half", "--json"]).json();
+    assert!(done["caption_dim"].is_null());
+    let seen = truepair(home.path(), &["inspect", "out", "--json"]).json();
+    assert_eq!(
+        (seen["format"].as_str(), seen["splits"][0]["dtype"].as_str()),
+        (Some("precomp"), Some("f16"))
+    );
+    assert_eq!(seen["splits"][0]["captions"], 22);
+}
+
+#[track_caller]
+fn refused(home: &Path, args: &[&str], parts: &[&str]) {
+    let done = truepair(home, args);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (Some(2), ""),
+        "{}",
+        done.err
+    );
+    for part in parts {
+        assert!(done.err.contains(part), "`{part}` is not in: {}", done.err);
+    }
+    assert!(!home.join("out").exists());
+}
+
+#[test]
+fn what_cannot_be_embedded_is_named() {
+    let home = home();
+    let home = home.path();
+    let base = ["embed", "data", "--out", "out", "--image-encoder"];
+    let with = |rest: &[&'static str]| [&base[..], rest].concat();
+    refused(home, &with(&["none.onnx"]), &["none.onnx"]);
+    refused(
+        home,
+        &with(&["tokenizer.json"]),
+        &["tokenizer.json", "ONNX"],
+    );
+    refused(
+        home,
+        &with(&["tiny_image.onnx", "--size", "20"]),
+        &["tiny_image.onnx", "[n, 3, 20, 20]"],
+    );
+    refused(
+        home,
+        &with(&["tiny_image.onnx", "--image-output", "x"]),
+        &["pooled, logits"],
+    );
+    refused(
+        home,
+        &with(&["tiny_image.onnx", "--pixels", "16"]),
+        &["--size"],
+    );
+    refused(
+        home,
+        &["audit", "data", "--frozen"],
+        &["pictures, not features", "truepair embed"],
+    );
+    fs::write(home.join("data.csv"), "image,caption\na.jpg,one\n").unwrap();
+    let table = [
+        "embed",
+        "data.csv",
+        "--out",
+        "out2",
+        "--image-encoder",
+        "tiny_image.onnx",
+    ];
+    let done = truepair(home, &table);
+    assert_eq!(done.code, Some(2));
+    assert!(
+        done.err.contains("a.jpg: there is no such file"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn a_network_trains_on_pixels() {
+    let home = home();
+    let args = [
+        "train",
+        "data",
+        "--pixels",
+        "16",
+        "--out",
+        "run",
+        "--json",
+        "--set",
+        "training.epochs=2",
+        "--set",
+        "training.batch=8",
+        "--set",
+        "matcher.image.kind=resnet",
+        "--set",
+        "matcher.image.depth=10",
+        "--set",
+        "matcher.image.width=4",
+        "--set",
+        "matcher.image.stem=small",
+        "--set",
+        "matcher.image.dim=16",
+        "--set",
+        "training.keep=last",
+    ];
+    let done = truepair(home.path(), &args);
+    assert!(done.err.contains("1 picture skipped"), "{}", done.err);
+    assert_eq!(done.json()["pairs"], 22);
+    let config = fs::read_to_string(home.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("kind = \"resnet\""), "{config}");
+    let measured = truepair(home.path(), &["eval", "run", "--split", "all", "--json"]);
+    assert!(measured.json()["rsum"].is_f64());
+}

@@ -20,9 +20,9 @@ use super::pool::{Moments, Pool};
 use crate::scores::Matrix;
 
 /// Most EM rounds of a fit.
-const MAX_STEPS: usize = 120;
+const MAX_STEPS: usize = 400;
 /// Gain in log-likelihood per item below which a fit is done.
-const TOLERANCE: f64 = 1e-7;
+const TOLERANCE: f64 = 1e-9;
 /// Where the noise rate begins.
 const START: f64 = 0.3;
 /// Items of a chunk; chunks are summed in order, so that results do not depend on the threads.

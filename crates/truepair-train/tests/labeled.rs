@@ -349,9 +349,11 @@ fn audited(set: &LabeledSet) -> truepair_core::labeled::LabelFindings {
         stop: &stop,
         watch: &mut (),
     };
+    let small = config(LabelMethodConfig::default());
     let config = LabelCrossFitConfig {
         folds: 3,
-        training: config(LabelMethodConfig::default()),
+        network: small.network,
+        training: small.training,
         ..LabelCrossFitConfig::default()
     };
     cross_fit_labels(set, &config, Seed(1), &mut session).unwrap()

@@ -206,6 +206,8 @@ impl LabeledSet {
 pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledData> {
     let path = path.as_ref();
     std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
+    let only = only_container(path)?;
+    let path = only.as_deref().unwrap_or(path);
     let format = recognize(path, options)?;
     let mut arrays = format.arrays(path)?;
     let splits = names::collect(path, &mut arrays, &options.modalities)?;
@@ -219,6 +221,28 @@ pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledD
         splits: classes::number(splits, classes)?,
         files: arrays.files(),
     })
+}
+
+/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file.
+fn only_container(path: &Path) -> Result<Option<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let failed = |source| Error::io(path, "list", source);
+    let mut containers = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|ending| ending == "npy") {
+            return Ok(None);
+        }
+        if file.is_file() && LABELED_FORMATS.iter().any(|format| format.sniff(&file)) {
+            containers.push(file);
+        }
+    }
+    match containers.len() {
+        1 => Ok(containers.pop()),
+        _ => Ok(None),
+    }
 }
 
 fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn LabeledFormat> {

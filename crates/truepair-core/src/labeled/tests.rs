@@ -106,6 +106,15 @@ fn a_folder_is_read_without_its_captions() {
 }
 
 #[test]
+fn the_only_file_of_a_folder_is_read() {
+    let home = tempfile::tempdir().unwrap();
+    fs::copy(fixture("v7.mat"), home.path().join("data.mat")).unwrap();
+    assert_eq!(read(home.path()).unwrap().format, "mat");
+    fs::copy(fixture("mrl.h5py"), home.path().join("more.h5py")).unwrap();
+    refused(home.path(), &["two modalities or more"]);
+}
+
+#[test]
 fn names_of_classes_count_them() {
     let home = folder();
     fs::write(

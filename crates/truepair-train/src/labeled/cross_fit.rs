@@ -8,34 +8,74 @@ use truepair_core::labeled::{
 use truepair_core::rng::{Seed, shuffle};
 use truepair_core::scores::Matrix;
 
-use super::config::LabelTrainingConfig;
-use super::{LabelConfig, LabelSelect, LabelSession, train_labels};
+use super::{
+    CrossEntropyConfig, LabelConfig, LabelMethodConfig, LabelSelect, LabelSession,
+    LabelTrainingConfig, NetworkConfig, train_labels,
+};
 use crate::error::Result;
+use crate::optimizer::{OptimizerConfig, Schedule};
 
-/// Settings of a cross-fitted label audit.
+/// Settings of a cross-fitted label audit; beside `folds` and `audit` those of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelCrossFitConfig {
     /// Parts of the data, at least 2; each is judged by networks trained on the others.
     pub folds: usize,
-    /// How the networks are trained; the last epoch is kept.
-    pub training: LabelConfig,
+    /// What is minimized. Cross-entropy unless another is set: robust losses may give up a hard
+    /// class, and are then sure of wrong answers; the noise is the audit's own business.
+    pub method: LabelMethodConfig,
+    /// The networks.
+    pub network: NetworkConfig,
+    /// How weights move.
+    pub optimizer: OptimizerConfig,
+    /// How the rate falls.
+    pub schedule: Schedule,
+    /// The loop; `select` is always [`LabelSelect::Last`].
+    pub training: LabelTrainingConfig,
     /// The statistics.
     pub audit: LabelAuditOptions,
 }
 
 impl Default for LabelCrossFitConfig {
     fn default() -> Self {
+        let LabelConfig {
+            network,
+            optimizer,
+            schedule,
+            ..
+        } = LabelConfig::default();
         Self {
             folds: 4,
-            training: LabelConfig {
-                training: LabelTrainingConfig {
-                    select: LabelSelect::Last,
-                    ..LabelTrainingConfig::default()
-                },
-                ..LabelConfig::default()
+            method: LabelMethodConfig::CrossEntropy(CrossEntropyConfig { temperature: 0.2 }),
+            network,
+            optimizer,
+            schedule,
+            training: LabelTrainingConfig {
+                select: LabelSelect::Last,
+                ..LabelTrainingConfig::default()
             },
             audit: LabelAuditOptions::default(),
+        }
+    }
+}
+
+impl LabelCrossFitConfig {
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("plain numbers and words are TOML")
+    }
+
+    /// How the networks of a fold are trained.
+    pub fn of_training(&self) -> LabelConfig {
+        LabelConfig {
+            method: self.method.clone(),
+            network: self.network.clone(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+            training: LabelTrainingConfig {
+                select: LabelSelect::Last,
+                ..self.training.clone()
+            },
         }
     }
 }
@@ -57,8 +97,7 @@ pub fn cross_fit_labels(
         )
         .into());
     }
-    let mut training = config.training.clone();
-    training.training.select = LabelSelect::Last;
+    let training = config.of_training();
     let mut order: Vec<u32> = (0..set.len() as u32).collect();
     shuffle(&mut seed.stream("folds", &[]), &mut order);
     let (m, k) = (set.modalities.len(), set.n_classes);

@@ -70,7 +70,8 @@ fn a_run_measures_every_direction_and_repeats_to_the_bit() {
         let directions = found["test"]["directions"].as_array().unwrap();
         assert_eq!(directions.len(), 2);
         let map = found["test"]["mean"].as_f64().unwrap();
-        assert!(map > 0.8, "{map}");
+        // Chance is 0.36.
+        assert!(map > 0.65, "{map}");
         let realized = found["noise"]["realized"][0].as_f64().unwrap();
         assert!((realized - 0.4 * 2.0 / 3.0).abs() < 0.07, "{realized}");
         assert!(found["selection"].as_str().unwrap().contains("held-out"));
@@ -166,14 +167,7 @@ fn an_audit_judges_every_label_of_every_modality() {
         "2",
         "--json",
     ];
-    let small: Vec<String> = (SMALL.iter())
-        .map(|part| match part.contains('=') {
-            true => format!("training.{part}"),
-            false => (*part).to_owned(),
-        })
-        .collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
-    let run = |more: &[&str]| truepair(home.path(), &[&args[..], &small, more].concat());
+    let run = |more: &[&str]| truepair(home.path(), &[&args[..], SMALL, more].concat());
     let found = run(&["--out", "audit"]).json();
     assert_eq!(
         (&found["verdict"], &found["shared"]),

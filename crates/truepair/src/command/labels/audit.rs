@@ -123,7 +123,7 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
     let mut summary = summary(args, &source, &findings);
     summary.seconds = start.elapsed().as_secs_f64();
     if let Some(stage) = stage {
-        write(stage, &source, &findings, &mut summary)?;
+        write(stage, &source, &config, &findings, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &source))?;
     Ok(gate(args.fail_above, &summary))
@@ -166,13 +166,18 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
     }
 }
 
-/// `verdicts.csv`, the confusion of the classes, the manifest of planted noise and the summary.
+/// `config.toml`, `verdicts.csv`, the confusion of the classes, the manifest of planted noise and the
+/// summary.
 fn write(
     stage: Stage,
     source: &Source,
+    config: &LabelCrossFitConfig,
     findings: &LabelFindings,
     summary: &mut Summary,
 ) -> Result<()> {
+    stage.write("config.toml", |file| {
+        file.write_all(config.to_toml().as_bytes())
+    })?;
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
         "item",

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod dataset;
 pub mod durable;
 pub mod error;
+pub mod labeled;
 pub mod ledger;
 pub mod metric;
 pub mod mixture;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::backbone::BackboneConfig;
+use crate::labeled::LabelMethodConfig;
 use crate::similarity::SimilarityConfig;
 use crate::strategy::StrategyConfig;
 
@@ -37,6 +38,16 @@ pub fn methods_page() -> String {
         &mut page,
         "Backbones",
         "`[matcher.image] kind` or `[matcher.caption] kind`",
+        rows,
+    );
+    let methods = LabelMethodConfig::all();
+    let rows = methods
+        .iter()
+        .map(|(name, summary, config)| (*name, *summary, settings(config)));
+    table(
+        &mut page,
+        "Methods for labelled data",
+        "`[method] kind` of `truepair labels`",
         rows,
     );
     page

@@ -24,6 +24,7 @@ pub mod gpo;
 pub mod groups;
 pub mod init;
 pub mod kernel;
+pub mod labeled;
 pub mod linear;
 pub mod matcher;
 pub mod mode;

@@ -22,6 +22,7 @@ Examples:
   truepair train data/ --strategy ncr --out run/ train a matcher that survives the noise
   truepair eval run/                             recalls on the test split
   truepair compare data/ --out grid/ --seeds 3   methods side by side, over seeds
+  truepair labels audit data.npz                 which class labels are wrong
 
 Exit codes: 0 success, 1 a gate that was asked for is not met (--fail-above), 2 failure.";
 
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Eval(Box<command::eval::EvalArgs>),
     /// Turn pictures and captions into embeddings with ONNX encoders.
     Embed(Box<command::embed::EmbedArgs>),
+    /// Train on, or audit, items with class labels in several modalities.
+    Labels(command::labels::LabelsArgs),
     /// Make a run directory of a published PyTorch checkpoint.
     Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.

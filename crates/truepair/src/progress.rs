@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use truepair_core::watch::Watch;
+use truepair_train::labeled::{LabelEpoch, LabelWatch};
 use truepair_train::{EpochRecord, StepProgress, TrainWatch};
 
 use crate::render;
@@ -59,6 +60,13 @@ impl TrainWatch for Bars {
     fn epoch(&mut self, record: &EpochRecord) {
         self.bar.finish_and_clear();
         render::note(&render::epoch_text(record));
+    }
+}
+
+impl LabelWatch for Bars {
+    fn label_epoch(&mut self, record: &LabelEpoch) {
+        self.bar.finish_and_clear();
+        render::note(&render::label_epoch_text(record));
     }
 }
 

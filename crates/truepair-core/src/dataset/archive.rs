@@ -15,7 +15,7 @@ use super::npy::{self, Header, Number};
 use crate::error::{Error, Place, Result};
 
 /// An opened file of named arrays.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     path: PathBuf,
     bytes: Bytes,
     index: Index,
@@ -28,17 +28,17 @@ enum Index {
 }
 
 /// One array whose numbers have not been read.
-pub(super) struct Member {
+pub(crate) struct Member {
     /// The file and the array's name, for messages.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Where the numbers stand in `bytes`.
-    pub(super) header: Header,
-    pub(super) bytes: Bytes,
+    pub(crate) header: Header,
+    pub(crate) bytes: Bytes,
 }
 
 impl Archive {
     /// Whether the ending of `path` is that of a file of named arrays.
-    pub(super) fn has_ending(path: &Path) -> bool {
+    pub(crate) fn has_ending(path: &Path) -> bool {
         path.extension()
             .is_some_and(|ending| ending == "npz" || ending == "safetensors")
     }
@@ -47,7 +47,7 @@ impl Archive {
     ///
     /// # Errors
     /// If it cannot be mapped or is no such file.
-    pub(super) fn open(path: &Path) -> Result<Archive> {
+    pub(crate) fn open(path: &Path) -> Result<Archive> {
         let bytes = Bytes::map(path)?;
         let broken = |what: &str, cause: &dyn std::fmt::Display| {
             let remedy = "it was cut short or is of another kind: copy or write it again";
@@ -78,7 +78,7 @@ impl Archive {
     }
 
     /// Names of the arrays, sorted.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.index {
             Index::Npz(zip) => {
                 let names = zip.file_names().flatten();
@@ -96,7 +96,7 @@ impl Archive {
     ///
     /// # Errors
     /// If there is none, or its type is none that can be read.
-    pub(super) fn member(&mut self, name: &str) -> Result<Member> {
+    pub(crate) fn member(&mut self, name: &str) -> Result<Member> {
         let path = PathBuf::from(format!("{}:{name}", self.path.display()));
         match &mut self.index {
             Index::Npz(zip) => npz_member(zip, &self.bytes, path, name),
@@ -115,18 +115,25 @@ impl Archive {
     ///
     /// # Errors
     /// Those of [`Archive::member`], and if it does not hold floating-point rows.
-    pub(super) fn features(&mut self, name: &str) -> Result<Features> {
-        let member = self.member(name)?;
-        Features::from_encoded(&member.path, member.bytes, &member.header)
+    pub(crate) fn features(&mut self, name: &str) -> Result<Features> {
+        self.member(name)?.features()
     }
 }
 
 impl Member {
+    /// The array as features.
+    ///
+    /// # Errors
+    /// If it does not hold floating-point rows.
+    pub(crate) fn features(&self) -> Result<Features> {
+        Features::from_encoded(&self.path, self.bytes.clone(), &self.header)
+    }
+
     /// The texts of a list of texts.
     ///
     /// # Errors
     /// If it is none.
-    pub(super) fn texts(&self) -> Result<Vec<String>> {
+    pub(crate) fn texts(&self) -> Result<Vec<String>> {
         npy::texts(&self.path, &self.header, &self.bytes)
     }
 }

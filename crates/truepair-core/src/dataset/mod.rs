@@ -4,7 +4,7 @@
 //! recognized, and [`inspect`] says which one was found and what it holds. Feature files stay on
 //! disk until their rows are asked for.
 
-mod archive;
+pub(crate) mod archive;
 mod captioned_pictures;
 mod clip_retrieval;
 mod coco;
@@ -197,7 +197,7 @@ fn resolve_split(path: &Path, options: &ReadOptions, splits: &[String]) -> Resul
 }
 
 /// What the user would call the data at `path`.
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     // `.` and `..` have no name of their own.
     let full = path.canonicalize();
     let path = full.as_deref().unwrap_or(path);

@@ -6,11 +6,16 @@
 //! caption, shuffling images takes all of them. The protocol is therefore always named.
 
 mod from_file;
+mod label;
 mod manifest;
 mod shuffle_captions;
 mod shuffle_images;
 mod spec;
 
+pub use label::{
+    Asymmetric, LABEL_NOISES, LabelManifest, LabelNoiseModel, LabelNoiseSpec, Symmetric,
+    corrupt_labels,
+};
 pub use manifest::Manifest;
 pub use shuffle_captions::ShuffleCaptions;
 pub use shuffle_images::ShuffleImages;
@@ -87,6 +92,9 @@ pub fn page() -> String {
         ));
     }
     page.push_str(PAGE_FOOT);
+    page.push_str(LABEL_HEAD);
+    page.push_str(&label::table());
+    page.push_str(LABEL_FOOT);
     page
 }
 
@@ -111,6 +119,25 @@ says so.
 Only the images of pairs change. A shuffled pair can keep its own image by chance, so the manifest
 records the requested and the realized rate, with the seed, the SHA-256 of the resulting image index
 (little-endian `int64`, one per pair) and which pairs are mismatched. Training never reads it.
+";
+
+const LABEL_HEAD: &str = "
+## Label noise
+
+`truepair labels` takes one of these as `--noise`.
+
+| spelling | what happens |
+|---|---|
+| `none` | Nothing. |
+";
+
+const LABEL_FOOT: &str = "\
+| a path | Labels are read from an `int64` `.npy` array `[n]`, or `[n, m]` with one column a modality, numbered as in the data. |
+
+Every modality is corrupted by itself, unless `:shared` follows the rate (`symmetric:0.4:shared`):
+then all modalities of an item have one label. Labels outside the classes are never planted and
+never accepted. The manifest holds the requested rate, the realized rate of every modality, the seed,
+the SHA-256 of the resulting labels, which are wrong and what they were.
 ";
 
 /// How many of `n` items a rate selects: `⌊rate · n⌋`, where a product that misses a whole number

@@ -1,16 +1,17 @@
 //! One step of multimodal learning from class labels: two networks of three layers, robust
 //! clustering and multimodal contrastive losses.
 
-use burn::module::{Module, Param};
-use burn::tensor::activation::{relu, softmax};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use truepair_core::rng::{Seed, below};
 
 use super::{Setup, Step, Workload, random};
-use crate::encoding::unit_length;
 use crate::error::Result;
 use crate::init::Init;
-use crate::linear::Linear;
+use crate::labeled::{
+    InputScale, LabelMethodConfig, LabelNetworks, LabelView, MrlConfig, NetworkConfig, SelfTerm,
+    one_hot,
+};
+use crate::mode::Mode;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 
 const PAIRS: usize = 100;
@@ -26,71 +27,22 @@ pub(super) fn workloads(batch: Option<usize>) -> Vec<Workload> {
     vec![Workload::new(name, gflop, move |setup| step(setup, b))]
 }
 
-#[derive(Module, Debug)]
-struct Network {
-    first: Linear,
-    second: Linear,
-    third: Linear,
-}
-
-impl Network {
-    fn new(init: &mut Init) -> Self {
-        Self {
-            first: Linear::new(init, WIDTH, WIDTH),
-            second: Linear::new(init, WIDTH, WIDTH),
-            third: Linear::new(init, WIDTH, DIM),
-        }
-    }
-
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let hidden = relu(self.second.forward(relu(self.first.forward(x))));
-        unit_length(self.third.forward(hidden))
-    }
-}
-
-#[derive(Module, Debug)]
-struct Networks {
-    image: Network,
-    text: Network,
-    centers: Param<Tensor<2>>,
-}
-
-impl Networks {
-    fn loss(&self, images: &Tensor<2>, texts: &Tensor<2>, labels: &Tensor<2, Int>) -> Tensor<1> {
-        let views = [
-            self.image.forward(images.clone()),
-            self.text.forward(texts.clone()),
-        ];
-        let b = images.dims()[0];
-        let centers = unit_length(self.centers.val()).transpose();
-        let mut loss = Tensor::zeros([1], &images.device());
-        for view in &views {
-            let share = softmax(view.clone().matmul(centers.clone()), 1).gather(1, labels.clone());
-            loss = loss + (share.neg() + 1.0 + 1e-6).log().mean();
-            let mut total = Tensor::zeros([b, 1], &images.device());
-            let mut own = Tensor::zeros([b, 1], &images.device());
-            for other in &views {
-                total = total
-                    + view
-                        .clone()
-                        .matmul(other.clone().transpose())
-                        .exp()
-                        .sum_dim(1);
-                own = own + (view.clone() * other.clone()).sum_dim(1).exp();
-            }
-            loss = loss - (own / total).log().mean();
-        }
-        loss
-    }
-}
-
 fn step(setup: &Setup, b: usize) -> Result<Step> {
     let device = setup.device.clone().autodiff();
     let mut init = Init::new(Seed(0).stream("init", &[]), device.clone(), setup.precision);
-    let mut networks = Some(Networks {
-        image: Network::new(&mut init),
-        text: Network::new(&mut init),
-        centers: init.normal([CLASSES, DIM], 1.0),
+    let sizes = NetworkConfig {
+        hidden: WIDTH,
+        dim: DIM,
+        dropout: 0.0,
+        input: InputScale::Raw,
+    };
+    let networks = LabelNetworks::new(&sizes, &[WIDTH, WIDTH], CLASSES, false, &mut init);
+    let mut networks = Some(networks);
+    let method = LabelMethodConfig::Mrl(MrlConfig {
+        beta: 0.5,
+        temperature: 1.0,
+        contrastive_temperature: 1.0,
+        self_term: SelfTerm::Included,
     });
     let mut optimizer = OptimizerConfig::Adam(AdamConfig {
         rate: 2e-4,
@@ -98,18 +50,25 @@ fn step(setup: &Setup, b: usize) -> Result<Step> {
         ..AdamConfig::default()
     })
     .build();
-    let images = random("images", [b, WIDTH], &device);
-    let texts = random("texts", [b, WIDTH], &device);
+    let inputs: [Tensor<2>; 2] = ["images", "texts"].map(|name| random(name, [b, WIDTH], &device));
     let mut rng = Seed(0).stream("labels", &[]);
-    let labels: Vec<i64> = (0..b)
-        .map(|_| below(&mut rng, CLASSES as u64) as i64)
+    let labels: Vec<u32> = (0..b)
+        .map(|_| below(&mut rng, CLASSES as u64) as u32)
         .collect();
-    let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [b, 1]), &device);
+    let targets = [(); 2].map(|()| one_hot(&labels, CLASSES, &device));
     Ok(Box::new(move || {
         let current = networks.take().expect("a step puts the networks back");
-        let mut tape = current.loss(&images, &texts, &labels).backward();
+        let embeddings = current.embed(&inputs, &mut Mode::Evaluate);
+        let view = LabelView {
+            embeddings: &embeddings,
+            centers: current.centers.val(),
+            head: None,
+            targets: &targets,
+            epoch: 0,
+        };
+        let mut tape = method.item_loss(&view).0.mean().backward();
         let (moved, _) = optimizer.step(current, &mut tape, 1.0, Some(2.0));
         networks = Some(moved);
-        let _ = images.device().sync();
+        let _ = inputs[0].device().sync();
     }))
 }

@@ -43,6 +43,7 @@ use crate::session::{EpochRecord, Session};
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
 pub use read::{ledgers, recipe};
 pub(crate) use read::{load, load_last};
+pub(crate) use tensors::Tensors;
 
 const CHECKPOINT: &str = "checkpoint.bin";
 

@@ -8,17 +8,17 @@ use crate::parameters::Values;
 
 /// Named tensors on their way into a safetensors file.
 #[derive(Default)]
-pub(super) struct Tensors(Vec<(String, Vec<usize>, Vec<u8>)>);
+pub(crate) struct Tensors(Vec<(String, Vec<usize>, Vec<u8>)>);
 
 impl Tensors {
     /// Adds a tensor.
-    pub(super) fn push(&mut self, name: String, shape: &[usize], values: &[f32]) {
+    pub(crate) fn push(&mut self, name: String, shape: &[usize], values: &[f32]) {
         let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.0.push((name, shape.to_vec(), bytes));
     }
 
     /// The file, with `metadata` in its header.
-    pub(super) fn bytes(&self, metadata: HashMap<String, String>) -> Vec<u8> {
+    pub(crate) fn bytes(&self, metadata: HashMap<String, String>) -> Vec<u8> {
         let views = self.0.iter().map(|(name, shape, bytes)| {
             let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
                 .expect("four bytes were written for every value");

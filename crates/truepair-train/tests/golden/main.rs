@@ -8,6 +8,7 @@ mod basics;
 mod cases;
 mod correspondence;
 mod imram;
+mod labeled;
 mod negative_learning;
 mod pcme;
 mod pcme_plus;

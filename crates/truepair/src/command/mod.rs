@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod inspect;
+pub(crate) mod labels;
 pub(crate) mod train;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Command::Compare(args) => compare::run(args, form),
         Command::Eval(args) => eval::run(args, form),
         Command::Embed(args) => embed::run(args, form),
+        Command::Labels(args) => labels::run(args, form),
         Command::Bench(args) => bench::run(args, form),
         Command::Convert(args) => convert::run(args, form),
     }

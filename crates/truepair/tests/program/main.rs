@@ -7,6 +7,7 @@ mod embed;
 mod evaluation;
 mod feature;
 mod files;
+mod labels;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,7 +64,7 @@ fn listing(home: &Path) -> Vec<PathBuf> {
 fn the_help_of_every_command_has_examples() {
     let home = tempfile::tempdir().unwrap();
     for command in [
-        "demo", "inspect", "audit", "train", "compare", "eval", "embed", "convert",
+        "demo", "inspect", "audit", "train", "compare", "eval", "embed", "convert", "labels",
     ] {
         let help = truepair(home.path(), &[command, "--help"]);
         assert_eq!(help.code, Some(0));

@@ -1,0 +1,101 @@
+//! What a label audit reports, in one serializable place.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{NoiseRate, Truth};
+
+/// The result of a label audit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LabelFindings {
+    /// Whether verdicts could be given at all.
+    pub outcome: LabelOutcome,
+    /// Whether every item has one label for all its modalities.
+    pub shared: bool,
+    /// Share of held-out labels that the classifiers predict.
+    pub agreement: f64,
+    /// Upper bound on that share if they knew nothing.
+    pub chance: f64,
+    /// How much the scores of each modality count, per unit of score.
+    pub weights: Vec<f64>,
+    /// Per modality rate and verdicts; empty when the outcome is [`LabelOutcome::Refused`].
+    pub modalities: Vec<ModalityFindings>,
+    /// Comparison with planted noise, one a modality; empty without.
+    pub truth: Vec<Truth>,
+    /// Sentences that the reader must know.
+    pub notes: Vec<String>,
+}
+
+/// What the audit concludes about the labels as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum LabelOutcome {
+    /// Wrong labels were found.
+    WrongLabels,
+    /// Labels that are all right explain the scores as well.
+    NoEvidence,
+    /// The classifiers do not predict held-out labels better than chance.
+    Refused {
+        /// Why, in one sentence.
+        reason: String,
+    },
+}
+
+/// How wrong labels are spread over the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseShape {
+    /// Every other class is as likely.
+    Symmetric,
+    /// Every class has its own confusion.
+    ByClass,
+}
+
+/// The labels of one modality.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModalityFindings {
+    /// Name of the modality.
+    pub name: String,
+    /// Share of wrong labels with its interval.
+    pub noise_rate: NoiseRate,
+    /// Which shape of noise explains the labels best.
+    pub shape: NoiseShape,
+    /// `[k, k]` row-major: probability of each given label for each true class.
+    pub confusion: Vec<f64>,
+    /// Share of wrong labels by counting confident disagreements, as a check.
+    pub confident_rate: f64,
+    /// One verdict an item.
+    pub verdicts: Vec<LabelVerdict>,
+}
+
+/// What the audit says of one label.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LabelVerdict {
+    /// Index of the item.
+    pub item: u32,
+    /// The label as given, from 0.
+    pub given: u32,
+    /// Probability that it is wrong, [0, 1].
+    pub posterior: f64,
+    /// The most likely class, from 0.
+    pub suggested: u32,
+    /// Probability of that class, [0, 1].
+    pub support: f64,
+}
+
+impl LabelFindings {
+    /// Holds the posteriors against planted noise, `wrong` per modality and item. Does nothing when
+    /// there are no verdicts.
+    ///
+    /// # Panics
+    /// If lengths differ.
+    pub fn measure(&mut self, wrong: &[Vec<bool>]) {
+        self.truth = (self.modalities.iter().zip(wrong))
+            .map(|(modality, wrong)| {
+                let posteriors: Vec<f64> = (modality.verdicts.iter())
+                    .map(|verdict| verdict.posterior)
+                    .collect();
+                Truth::measure(&posteriors, wrong)
+            })
+            .collect();
+    }
+}

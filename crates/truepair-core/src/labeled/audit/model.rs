@@ -1,0 +1,267 @@
+//! How labels come about: the true class from the scores, the given label from the true class.
+//!
+//! ```text
+//! P(y | x) = softmax over y of Σᵥ wᵥ sᵥ(x, y) + bᵧ          (the pool: scores on one scale)
+//! P(ỹₐ | y) = Tₐ[y, ỹₐ]                                      (the confusion of witness a)
+//! P(y | x, ỹ) ∝ P(y | x) Πₐ Tₐ[y, ỹₐ]
+//! ```
+//! `w`, `b` and `T` maximize the likelihood of the given labels, by EM with one Newton step of the
+//! pool in every round. With a symmetric `T` the rate is the floor under every class that no item
+//! reaches by its scores; a `T` by class is taken when the Bayesian information criterion asks for
+//! it.
+//!
+//! # Source
+//! Dawid and Skene, Applied Statistics 1979, with the classifier as the prior; the criterion is
+//! Schwarz, Annals of Statistics 1978.
+
+use rayon::prelude::*;
+
+use super::pool::{Moments, Pool};
+use crate::scores::Matrix;
+
+/// Most EM rounds of a fit.
+const MAX_STEPS: usize = 400;
+/// Gain in log-likelihood per item below which a fit is done.
+const TOLERANCE: f64 = 1e-9;
+/// Where the noise rate begins.
+const START: f64 = 0.3;
+/// Items of a chunk; chunks are summed in order, so that results do not depend on the threads.
+const CHUNK: usize = 512;
+/// Labels that a class's confusion holds before any are seen, spread as symmetric noise would.
+const PRIOR_COUNT: f64 = 5.0;
+
+/// Scores and labels of one audit.
+pub(super) struct Data<'a> {
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) scores: &'a [Matrix],
+    /// One list a witness.
+    pub(super) labels: &'a [Vec<u32>],
+}
+
+impl<'a> Data<'a> {
+    pub(super) fn new(scores: &'a [Matrix], labels: &'a [Vec<u32>]) -> Self {
+        Self {
+            n: labels[0].len(),
+            k: scores[0].dim(),
+            scores,
+            labels,
+        }
+    }
+}
+
+/// How wrong labels are spread over the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Symmetric,
+    ByClass,
+}
+
+/// The fitted model.
+#[derive(Debug, Clone)]
+pub(super) struct Fit {
+    pub(super) shape: Shape,
+    pub(super) pool: Pool,
+    /// Per witness `[k, k]`, rows are true classes.
+    pub(super) confusions: Vec<Vec<f64>>,
+    /// Per witness the share of wrong labels.
+    pub(super) rates: Vec<f64>,
+    /// Whether labels without noise explain the data worse by the criterion.
+    pub(super) beats_no_noise: bool,
+}
+
+/// What one pass over the items collects.
+struct Pass {
+    log_likelihood: f64,
+    moments: Moments,
+    /// Per witness `[k, k]`: expected number of items by true class and label.
+    counts: Vec<Vec<f64>>,
+}
+
+impl Fit {
+    /// The better of the two shapes.
+    pub(super) fn best(data: &Data<'_>) -> Self {
+        let pool = Pool::fitted_to_labels(data);
+        let witnesses = data.labels.len() as f64;
+        let log_n = (data.n as f64).ln();
+        let clean = Self::run(
+            data,
+            pool.clone(),
+            Shape::Symmetric,
+            Some(1.0 / data.n as f64),
+        );
+        let symmetric = Self::run(data, pool, Shape::Symmetric, None);
+        let mut by_class = symmetric.0.clone();
+        by_class.shape = Shape::ByClass;
+        let by_class = by_class.climb(data, None);
+        let k = data.k as f64;
+        let extra = witnesses * (k * (k - 1.0) - 1.0);
+        let better = by_class.1 - 0.5 * extra * log_n > symmetric.1;
+        let (mut fit, value) = if better { by_class } else { symmetric };
+        fit.beats_no_noise = value - 0.5 * witnesses * log_n > clean.1;
+        fit
+    }
+
+    fn run(data: &Data<'_>, pool: Pool, shape: Shape, fixed: Option<f64>) -> (Self, f64) {
+        let rate = fixed.unwrap_or(START);
+        let fit = Self {
+            shape,
+            pool,
+            confusions: vec![symmetric(rate, data.k); data.labels.len()],
+            rates: vec![rate; data.labels.len()],
+            beats_no_noise: true,
+        };
+        fit.climb(data, fixed)
+    }
+
+    /// EM until the likelihood stands still; with `fixed`, only the pool moves. Returns the
+    /// log-likelihood of the last round.
+    fn climb(mut self, data: &Data<'_>, fixed: Option<f64>) -> (Self, f64) {
+        let mut last = f64::NEG_INFINITY;
+        for _ in 0..MAX_STEPS {
+            let confusions = self.confusions.clone();
+            let value = self.step(data, None);
+            if fixed.is_some() {
+                self.confusions = confusions;
+            }
+            if value - last < TOLERANCE * data.n as f64 {
+                return (self, value);
+            }
+            last = value;
+        }
+        (self, last)
+    }
+
+    /// One round on items with these weights; returns the log-likelihood before it.
+    pub(super) fn step(&mut self, data: &Data<'_>, weights: Option<&[f64]>) -> f64 {
+        let pass = self.pass(data, weights);
+        let total: f64 = weights.map_or(data.n as f64, |weights| weights.iter().sum());
+        self.pool.newton(&pass.moments);
+        for (witness, counts) in pass.counts.iter().enumerate() {
+            let right: f64 = (0..data.k)
+                .map(|class| counts[class * data.k + class])
+                .sum();
+            let rate = (1.0 - right / total).clamp(0.5 / total, 1.0 - 0.5 / total);
+            self.rates[witness] = rate;
+            let even = symmetric(rate, data.k);
+            self.confusions[witness] = match self.shape {
+                Shape::Symmetric => even,
+                Shape::ByClass => by_class(counts, &even, data.k),
+            };
+        }
+        pass.log_likelihood
+    }
+
+    /// P(true class | everything) of every item, `[n, k]`.
+    pub(super) fn beliefs(&self, data: &Data<'_>) -> Vec<f64> {
+        let mut beliefs = vec![0.0; data.n * data.k];
+        let logs = self.log_confusions();
+        beliefs
+            .par_chunks_mut(data.k)
+            .enumerate()
+            .for_each(|(item, belief)| {
+                self.pool.probabilities(data, item, belief);
+                joint(data, &logs, item, belief);
+            });
+        beliefs
+    }
+
+    fn pass(&self, data: &Data<'_>, weights: Option<&[f64]>) -> Pass {
+        let logs = self.log_confusions();
+        let starts: Vec<usize> = (0..data.n).step_by(CHUNK).collect();
+        let parts: Vec<Pass> = (starts.par_iter())
+            .map(|&first| self.chunk(data, weights, first, &logs))
+            .collect();
+        let empty = Pass {
+            log_likelihood: 0.0,
+            moments: Moments::new(data),
+            counts: vec![vec![0.0; data.k * data.k]; data.labels.len()],
+        };
+        parts.into_iter().fold(empty, |mut sum, part| {
+            sum.log_likelihood += part.log_likelihood;
+            sum.moments.add(&part.moments);
+            for (sum, part) in sum.counts.iter_mut().zip(&part.counts) {
+                sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+            }
+            sum
+        })
+    }
+
+    fn chunk(
+        &self,
+        data: &Data<'_>,
+        weights: Option<&[f64]>,
+        first: usize,
+        logs: &[Vec<f64>],
+    ) -> Pass {
+        let mut pass = Pass {
+            log_likelihood: 0.0,
+            moments: Moments::new(data),
+            counts: vec![vec![0.0; data.k * data.k]; data.labels.len()],
+        };
+        let (mut prior, mut belief) = (vec![0.0; data.k], vec![0.0; data.k]);
+        for item in first..(first + CHUNK).min(data.n) {
+            let weight = weights.map_or(1.0, |weights| weights[item]);
+            if weight == 0.0 {
+                continue;
+            }
+            self.pool.probabilities(data, item, &mut prior);
+            belief.copy_from_slice(&prior);
+            pass.log_likelihood += weight * joint(data, logs, item, &mut belief);
+            pass.moments.take(data, item, weight, &prior, &belief);
+            for (counts, labels) in pass.counts.iter_mut().zip(data.labels) {
+                for (class, &p) in belief.iter().enumerate() {
+                    counts[class * data.k + labels[item] as usize] += weight * p;
+                }
+            }
+        }
+        pass
+    }
+
+    fn log_confusions(&self) -> Vec<Vec<f64>> {
+        let log = |table: &Vec<f64>| table.iter().map(|p| p.max(1e-300).ln()).collect();
+        self.confusions.iter().map(log).collect()
+    }
+}
+
+/// Turns the prior of an item into its belief given its labels; returns their log-likelihood.
+fn joint(data: &Data<'_>, logs: &[Vec<f64>], item: usize, belief: &mut [f64]) -> f64 {
+    for (class, p) in belief.iter_mut().enumerate() {
+        let witnesses = logs.iter().zip(data.labels);
+        let log: f64 = witnesses
+            .map(|(log, labels)| log[class * data.k + labels[item] as usize])
+            .sum();
+        *p = p.max(1e-300).ln() + log;
+    }
+    normalize(belief)
+}
+
+/// Exponentiates logarithms and scales them to sum 1; returns the logarithm of their sum.
+pub(super) fn normalize(logs: &mut [f64]) -> f64 {
+    let largest = logs.iter().copied().fold(f64::MIN, f64::max);
+    let mut sum = 0.0;
+    for x in logs.iter_mut() {
+        *x = (*x - largest).exp();
+        sum += *x;
+    }
+    logs.iter_mut().for_each(|x| *x /= sum);
+    largest + sum.ln()
+}
+
+/// The confusion of symmetric noise.
+fn symmetric(rate: f64, k: usize) -> Vec<f64> {
+    let other = rate / (k - 1) as f64;
+    let value = |at: usize| if at / k == at % k { 1.0 - rate } else { other };
+    (0..k * k).map(value).collect()
+}
+
+fn by_class(counts: &[f64], even: &[f64], k: usize) -> Vec<f64> {
+    let mut out = Vec::with_capacity(k * k);
+    for (counts, even) in counts.chunks_exact(k).zip(even.chunks_exact(k)) {
+        let total = counts.iter().sum::<f64>() + PRIOR_COUNT;
+        out.extend(
+            (counts.iter().zip(even)).map(|(count, even)| (count + PRIOR_COUNT * even) / total),
+        );
+    }
+    out
+}

@@ -1,0 +1,26 @@
+//! Labels that slip to one other class.
+
+use super::LabelNoiseModel;
+use crate::rng::Stream;
+
+/// A chosen item of class `c` gets class `c + 1`, the last class the first: the confusion of two
+/// classes, in which wrong labels are no noise floor but a bias.
+///
+/// # Source
+/// The pair flips of the label-noise literature (Han et al., NeurIPS 2018) [recalled].
+#[derive(Debug, Clone, Copy)]
+pub struct Asymmetric;
+
+impl LabelNoiseModel for Asymmetric {
+    fn name(&self) -> &'static str {
+        "asymmetric"
+    }
+
+    fn summary(&self) -> &'static str {
+        "That share of the items get the next class, the last class the first."
+    }
+
+    fn relabel(&self, label: u32, n_classes: u32, _rng: &mut Stream) -> u32 {
+        (label + 1) % n_classes
+    }
+}

@@ -1,0 +1,135 @@
+//! The truth about planted label noise, kept apart from the data.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::LabelNoiseSpec;
+use crate::durable;
+use crate::error::{Error, Place, Result};
+use crate::labeled::LabeledSet;
+use crate::rng::Seed;
+
+/// Truth about planted label noise; nothing in the training crate names this type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelManifest {
+    /// `none`, `file`, or the name of the noise model.
+    pub protocol: String,
+    /// Share of the items that were asked to be relabelled; `None` for a file and without noise.
+    pub requested: Option<f64>,
+    /// Share of wrong labels in every modality.
+    pub realized: Vec<f64>,
+    /// Whether all modalities of an item have one label.
+    pub shared: bool,
+    /// Seed of the draws; `None` for a file and without noise.
+    pub seed: Option<u64>,
+    /// The noise file, when there was one.
+    pub file: Option<String>,
+    /// How many classes there are.
+    pub n_classes: usize,
+    /// SHA-256 of the resulting labels, modality after modality, as little-endian `int64` from 0.
+    pub sha256: String,
+    /// Names of the modalities, in the order of the lists below.
+    pub modalities: Vec<String>,
+    /// Per modality and item, whether the label is wrong.
+    pub wrong: Vec<Vec<bool>>,
+    /// Per modality and item, the label before.
+    pub truth: Vec<Vec<u32>>,
+}
+
+impl LabelManifest {
+    pub(super) fn new(
+        given: &LabeledSet,
+        noisy: &LabeledSet,
+        spec: &LabelNoiseSpec,
+        seed: Seed,
+    ) -> Self {
+        let (protocol, requested, file) = match spec {
+            LabelNoiseSpec::None => ("none", None, None),
+            LabelNoiseSpec::Rate { model, rate, .. } => (model.as_str(), Some(*rate), None),
+            LabelNoiseSpec::File(path) => ("file", None, Some(path.display().to_string())),
+        };
+        let wrong: Vec<Vec<bool>> = (given.modalities.iter().zip(&noisy.modalities))
+            .map(|(old, new)| {
+                let each = old.labels.iter().zip(&new.labels);
+                each.map(|(old, new)| old != new).collect()
+            })
+            .collect();
+        let rate = |wrong: &Vec<bool>| {
+            wrong.iter().filter(|&&wrong| wrong).count() as f64 / wrong.len().max(1) as f64
+        };
+        Self {
+            protocol: protocol.into(),
+            requested,
+            realized: wrong.iter().map(rate).collect(),
+            shared: noisy.labels_are_shared(),
+            seed: requested.map(|_| seed.0),
+            file,
+            n_classes: given.n_classes,
+            sha256: hash(noisy),
+            modalities: (given.modalities.iter())
+                .map(|modality| modality.name.clone())
+                .collect(),
+            wrong,
+            truth: (given.modalities.iter())
+                .map(|modality| modality.labels.clone())
+                .collect(),
+        }
+    }
+
+    /// Writes the manifest as JSON so that `path` holds either the old or the new file.
+    ///
+    /// # Errors
+    /// If the folder cannot be written or the disk is full.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let json = serde_json::to_vec(self).expect("plain numbers, texts and lists are JSON");
+        durable::write(path, &json)
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no manifest.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Error::data(
+                &path,
+                Place::Line(error.line().max(1) as u64),
+                format!("no manifest of label noise: {error}"),
+                "plant the noise again to write a new one",
+            )
+        })
+    }
+}
+
+fn hash(set: &LabeledSet) -> String {
+    let mut hash = Sha256::new();
+    for label in set.modalities.iter().flat_map(|modality| &modality.labels) {
+        hash.update(i64::from(*label).to_le_bytes());
+    }
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::set;
+    use super::*;
+    use crate::noise::corrupt_labels;
+
+    #[test]
+    fn a_manifest_comes_back_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.json");
+        let spec = "symmetric:0.5".parse().unwrap();
+        let (_, manifest) = corrupt_labels(&set(20, 2, 4), &spec, 0, Seed(9)).unwrap();
+        manifest.write(&path).unwrap();
+        assert_eq!(LabelManifest::read(&path).unwrap(), manifest);
+        assert_eq!((manifest.seed, manifest.requested), (Some(9), Some(0.5)));
+        std::fs::write(&path, "{}").unwrap();
+        let error = LabelManifest::read(&path).unwrap_err().to_string();
+        assert!(error.contains("no manifest of label noise"), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+//! How label noise is asked for in words: `none`, `symmetric:0.4`, `symmetric:0.4:shared` or a path.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LABEL_NOISES, LabelNoiseModel};
+use crate::error::{Error, Result};
+
+/// Which label noise to plant; written and read as one word.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum LabelNoiseSpec {
+    /// No noise.
+    #[default]
+    None,
+    /// A noise model with its rate.
+    Rate {
+        /// Name of the model, for instance `symmetric`.
+        model: String,
+        /// Share of the items that are relabelled, [0, 1].
+        rate: f64,
+        /// Whether all modalities of an item share one label.
+        shared: bool,
+    },
+    /// An `.npy` file of labels.
+    File(PathBuf),
+}
+
+impl FromStr for LabelNoiseSpec {
+    type Err = Error;
+
+    /// Reads `none`, `NAME:RATE`, `NAME:RATE:shared` or a path. A word that looks like a rate but
+    /// names no known model is refused here, not taken for a file.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let (word, shared) = match text.strip_suffix(":shared") {
+            Some(word) => (word, true),
+            None => (text, false),
+        };
+        let named = word.split_once(':').filter(|(name, rate)| {
+            model(name).is_some() || (rate.parse::<f64>().is_ok() && !name.contains(['/', '\\']))
+        });
+        let Some((name, rate)) = named else {
+            if word.is_empty() || model(word).is_some() {
+                let problem = format!("label noise `{text}` without a rate");
+                return Err(Error::argument(problem, remedy()));
+            }
+            return Ok(Self::File(text.into()));
+        };
+        let rate = rate
+            .parse()
+            .map_err(|_| Error::argument(format!("noise rate `{rate}` is no number"), remedy()))?;
+        checked(name, rate)?;
+        Ok(Self::Rate {
+            model: name.into(),
+            rate,
+            shared,
+        })
+    }
+}
+
+impl std::fmt::Display for LabelNoiseSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => write!(f, "none"),
+            Self::Rate {
+                model,
+                rate,
+                shared,
+            } => {
+                let suffix = if *shared { ":shared" } else { "" };
+                write!(f, "{model}:{rate}{suffix}")
+            }
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl TryFrom<String> for LabelNoiseSpec {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<LabelNoiseSpec> for String {
+    fn from(spec: LabelNoiseSpec) -> String {
+        spec.to_string()
+    }
+}
+
+/// The model of a name, if its rate is one.
+pub(super) fn checked(name: &str, rate: f64) -> Result<&'static dyn LabelNoiseModel> {
+    let Some(model) = model(name) else {
+        return Err(Error::argument(
+            format!("no label noise is called `{name}`"),
+            remedy(),
+        ));
+    };
+    if !(0.0..=1.0).contains(&rate) {
+        return Err(Error::argument(
+            format!("noise rate {rate} is outside 0 to 1"),
+            "give a fraction: 40 % is 0.4",
+        ));
+    }
+    Ok(model)
+}
+
+fn model(name: &str) -> Option<&'static dyn LabelNoiseModel> {
+    LABEL_NOISES
+        .iter()
+        .copied()
+        .find(|model| model.name() == name)
+}
+
+fn remedy() -> String {
+    let models: Vec<String> = LABEL_NOISES
+        .iter()
+        .map(|model| format!("{}:RATE", model.name()))
+        .collect();
+    format!(
+        "use none, {} (with :shared for one label an item) or the path of an .npy file of labels",
+        models.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_and_written_alike() {
+        for text in [
+            "none",
+            "symmetric:0.4",
+            "asymmetric:0.25:shared",
+            "noise/labels.npy",
+        ] {
+            let spec: LabelNoiseSpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), text);
+            let json = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<LabelNoiseSpec>(&json).unwrap(), spec);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_the_choices() {
+        for text in ["symetric:0.4", "symmetric:many", "symmetric", "", ":shared"] {
+            let error = text.parse::<LabelNoiseSpec>().unwrap_err().to_string();
+            assert!(
+                error.contains("symmetric:RATE, asymmetric:RATE"),
+                "{text}: {error}"
+            );
+        }
+        let error = "symmetric:40"
+            .parse::<LabelNoiseSpec>()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("0.4"), "{error}");
+    }
+}

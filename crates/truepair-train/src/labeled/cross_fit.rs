@@ -1,0 +1,148 @@
+//! The label audit's training: classifiers that never saw the items they judge.
+
+use serde::{Deserialize, Serialize};
+use truepair_core::Error as CoreError;
+use truepair_core::labeled::{
+    LabelAuditOptions, LabelEvidence, LabelFindings, LabeledSet, audit_labels,
+};
+use truepair_core::rng::{Seed, shuffle};
+use truepair_core::scores::Matrix;
+
+use super::{
+    CrossEntropyConfig, LabelConfig, LabelMethodConfig, LabelSelect, LabelSession,
+    LabelTrainingConfig, NetworkConfig, train_labels,
+};
+use crate::error::Result;
+use crate::optimizer::{OptimizerConfig, Schedule};
+
+/// Settings of a cross-fitted label audit; beside `folds` and `audit` those of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabelCrossFitConfig {
+    /// Parts of the data, at least 2; each is judged by networks trained on the others.
+    pub folds: usize,
+    /// What is minimized. Cross-entropy unless another is set: robust losses may give up a hard
+    /// class, and are then sure of wrong answers; the noise is the audit's own business.
+    pub method: LabelMethodConfig,
+    /// The networks.
+    pub network: NetworkConfig,
+    /// How weights move.
+    pub optimizer: OptimizerConfig,
+    /// How the rate falls.
+    pub schedule: Schedule,
+    /// The loop; `select` is always [`LabelSelect::Last`].
+    pub training: LabelTrainingConfig,
+    /// The statistics.
+    pub audit: LabelAuditOptions,
+}
+
+impl Default for LabelCrossFitConfig {
+    fn default() -> Self {
+        let LabelConfig {
+            network,
+            optimizer,
+            schedule,
+            ..
+        } = LabelConfig::default();
+        Self {
+            folds: 4,
+            method: LabelMethodConfig::CrossEntropy(CrossEntropyConfig { temperature: 0.2 }),
+            network,
+            optimizer,
+            schedule,
+            training: LabelTrainingConfig {
+                select: LabelSelect::Last,
+                ..LabelTrainingConfig::default()
+            },
+            audit: LabelAuditOptions::default(),
+        }
+    }
+}
+
+impl LabelCrossFitConfig {
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("plain numbers and words are TOML")
+    }
+
+    /// How the networks of a fold are trained.
+    pub fn of_training(&self) -> LabelConfig {
+        LabelConfig {
+            method: self.method.clone(),
+            network: self.network.clone(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+            training: LabelTrainingConfig {
+                select: LabelSelect::Last,
+                ..self.training.clone()
+            },
+        }
+    }
+}
+
+/// Audits the labels of `set` by cross-fitting.
+///
+/// # Errors
+/// If there are too few items, training fails, or the session is stopped.
+pub fn cross_fit_labels(
+    set: &LabeledSet,
+    config: &LabelCrossFitConfig,
+    seed: Seed,
+    session: &mut LabelSession<'_>,
+) -> Result<LabelFindings> {
+    if config.folds < 2 || set.len() < 2 * config.folds {
+        return Err(CoreError::argument(
+            format!("cannot cut {} items into {} folds", set.len(), config.folds),
+            "use at least 2 folds, and 2 items for each",
+        )
+        .into());
+    }
+    let training = config.of_training();
+    let mut order: Vec<u32> = (0..set.len() as u32).collect();
+    shuffle(&mut seed.stream("folds", &[]), &mut order);
+    let (m, k) = (set.modalities.len(), set.n_classes);
+    let mut scores = vec![vec![0f32; set.len() * k]; m];
+    for fold in 0..config.folds {
+        let (mut judged, mut others) = (Vec::new(), Vec::new());
+        for (at, &item) in order.iter().enumerate() {
+            match at % config.folds == fold {
+                true => judged.push(item),
+                false => others.push(item),
+            }
+        }
+        others.sort_unstable();
+        let trained = train_labels(
+            &set.select(&others),
+            None,
+            &training,
+            seed.child("fold", fold as u64),
+            session,
+        )?;
+        let found = trained.class_scores(&set.select(&judged))?;
+        for (scores, found) in scores.iter_mut().zip(&found) {
+            for (row, &item) in judged.iter().enumerate() {
+                scores[item as usize * k..][..k].copy_from_slice(found.row(row));
+            }
+        }
+    }
+    let scores: Vec<Matrix> = scores
+        .into_iter()
+        .map(|values| Matrix::new(values, k))
+        .collect();
+    let names: Vec<String> = set
+        .modalities
+        .iter()
+        .map(|part| part.name.clone())
+        .collect();
+    let labels: Vec<Vec<u32>> = set
+        .modalities
+        .iter()
+        .map(|part| part.labels.clone())
+        .collect();
+    let evidence = LabelEvidence {
+        names: &names,
+        scores: &scores,
+        labels: &labels,
+    };
+    Ok(audit_labels(evidence, &config.audit, seed)?)
+}

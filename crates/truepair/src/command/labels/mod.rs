@@ -1,0 +1,41 @@
+//! `truepair labels`: items with class labels in several modalities, where labels are wrong.
+
+mod audit;
+mod source;
+mod train;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::Outcome;
+use crate::render::Form;
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair labels train wiki.npz --method mrl --noise symmetric:0.4 --out runs/mrl-40
+      Relabel 40 % of the training items at random, train, and measure class mAP on split test.
+  truepair labels audit data/ --out audit/
+      Which labels are wrong, with probabilities and the label each should have.";
+
+/// Arguments of `truepair labels`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct LabelsArgs {
+    #[command(subcommand)]
+    command: LabelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LabelsCommand {
+    /// Train networks into a joint space, robustly or not, and measure retrieval by class.
+    Train(Box<train::TrainArgs>),
+    /// Give every label a calibrated probability that it is wrong, and the likeliest class.
+    Audit(Box<audit::AuditArgs>),
+}
+
+pub(crate) fn run(args: &LabelsArgs, form: Form) -> Result<Outcome> {
+    match &args.command {
+        LabelsCommand::Train(args) => train::run(args, form),
+        LabelsCommand::Audit(args) => audit::run(args, form),
+    }
+}

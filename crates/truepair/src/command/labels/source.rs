@@ -1,0 +1,118 @@
+//! From the arguments to labelled data, with planted noise where that is asked for.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use truepair_core::labeled::{self, LabeledData, LabeledOptions, LabeledSet};
+use truepair_core::noise::{LabelManifest, LabelNoiseSpec, corrupt_labels};
+use truepair_core::rng::Seed;
+
+use crate::progress::Bars;
+use crate::render::{self, count};
+
+/// What is worked on.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// Folder, .npz, .mat or HDF5 file with features and labels of every split.
+    data: PathBuf,
+
+    /// Relabel training items first: `symmetric:SHARE`, `asymmetric:SHARE`, either with `:shared`
+    /// for one label an item, or an .npy file of labels.
+    #[arg(long, value_name = "NOISE", default_value = "none")]
+    noise: LabelNoiseSpec,
+
+    /// Where all randomness comes from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+
+    /// Layout of DATA; recognized from its content by default.
+    #[arg(long, value_name = "NAME", help_heading = "Reading")]
+    format: Option<String>,
+
+    /// Modalities to use, separated by commas; all by default.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "Reading"
+    )]
+    modalities: Vec<String>,
+
+    /// How many classes there are; as many as the training labels span by default.
+    #[arg(long, value_name = "K", help_heading = "Reading")]
+    classes: Option<usize>,
+}
+
+/// The data and the split that is worked on, noise planted.
+pub(super) struct Source {
+    pub(super) data: LabeledData,
+    pub(super) set: LabeledSet,
+    /// The truth, when noise was planted.
+    pub(super) manifest: Option<LabelManifest>,
+}
+
+/// What was planted, without the truth about each item.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct PlantedLabels {
+    protocol: String,
+    requested: Option<f64>,
+    realized: Vec<f64>,
+    shared: bool,
+    sha256: String,
+}
+
+impl SourceArgs {
+    /// Reads the data and plants the noise in `split`, or in the only split there is.
+    pub(super) fn open(&self, split: &str, bars: &mut Bars) -> Result<Source> {
+        let options = LabeledOptions {
+            format: self.format.clone(),
+            modalities: self.modalities.clone(),
+            classes: self.classes,
+        };
+        let data = labeled::open(&self.data, &options)?;
+        data.check_finite(bars)?;
+        let given = match (data.splits.as_slice(), split) {
+            ([only], "train") => only,
+            _ => data.require_split(split)?,
+        };
+        render::note(&describe(&data, given));
+        let (set, manifest) =
+            corrupt_labels(given, &self.noise, data.first_label, Seed(self.seed))?;
+        let planted = self.noise != LabelNoiseSpec::None;
+        Ok(Source {
+            set,
+            manifest: planted.then_some(manifest),
+            data,
+        })
+    }
+}
+
+impl Source {
+    pub(super) fn planted(&self) -> Option<PlantedLabels> {
+        self.manifest.as_ref().map(|manifest| PlantedLabels {
+            protocol: manifest.protocol.clone(),
+            requested: manifest.requested,
+            realized: manifest.realized.clone(),
+            shared: manifest.shared,
+            sha256: manifest.sha256.clone(),
+        })
+    }
+}
+
+/// One line that says what is being worked on.
+pub(super) fn describe(data: &LabeledData, set: &LabeledSet) -> String {
+    let parts: Vec<String> = (set.modalities.iter())
+        .map(|modality| format!("{} [{}]", modality.name, modality.features.dim()))
+        .collect();
+    format!(
+        "{}, split {}: {} of {} classes in {} ({})",
+        data.name,
+        set.split,
+        count(set.len(), "item"),
+        set.n_classes,
+        parts.join(" and "),
+        data.format
+    )
+}

@@ -1,0 +1,167 @@
+//! `truepair labels train`: networks into a joint space from labels of which some are wrong.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use truepair_core::labeled::{ClassRetrieval, LabeledSet};
+use truepair_core::rng::Seed;
+use truepair_train::labeled::{LabelConfig, LabelSelect, LabelSession, LabelTrained, train_labels};
+
+use super::source::{PlantedLabels, Source, SourceArgs, describe};
+use crate::command::Outcome;
+use crate::config::ConfigArgs;
+use crate::output::{Existing, SUMMARY, Stage};
+use crate::progress::Bars;
+use crate::render::{self, Form, fields, percent_text};
+use crate::{accelerator, interrupt};
+
+const COMMAND: &str = "labels train";
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair labels train wiki.npz --out runs/mrl
+      Train on split train with mrl, choose the epoch on held-out items with their labels as given,
+      measure on split test.
+  truepair labels train data/ --method cross-entropy --noise symmetric:0.6 --seed 1 --json
+      Relabel 60 % of the training items of every modality first; test labels stay as they are.
+  truepair labels train nuswide.h5py --config configs/labels/mrl-published.toml --out runs/nus
+      The published sizes and rates.";
+
+/// Arguments of `truepair labels train`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+
+    /// Method; `mrl` when neither this nor a configuration names one.
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+
+    /// Run directory; nothing is written without it.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Replace the earlier run in the output folder.
+    #[arg(long, requires = "out")]
+    force: bool,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// The JSON object that `--json` prints and the run directory keeps.
+#[derive(Debug, Serialize)]
+struct TrainResult {
+    command: &'static str,
+    unit: &'static str,
+    data: String,
+    method: &'static str,
+    items: usize,
+    classes: usize,
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<PlantedLabels>,
+    /// What chose the epoch.
+    selection: &'static str,
+    best_epoch: usize,
+    dev: Option<ClassRetrieval>,
+    test: Option<ClassRetrieval>,
+    seconds: f64,
+}
+
+pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
+    let start = Instant::now();
+    // A method's settings need its name beside them, the default one's too.
+    let named: Vec<(&str, &str)> = match (&args.method, args.config.kind("method")?) {
+        (Some(method), _) => vec![("method", method.as_str())],
+        (None, Some(_)) => Vec::new(),
+        (None, None) => vec![("method", "mrl")],
+    };
+    let config: LabelConfig = args.config.load(&named)?;
+    let existing = if args.force {
+        Existing::Replace
+    } else {
+        Existing::Refuse
+    };
+    let stage = (args.out.as_ref())
+        .map(|out| Stage::open(out, COMMAND, existing))
+        .transpose()?;
+    let mut bars = Bars::new();
+    let source = args.source.open("train", &mut bars)?;
+    let dev = source.data.split("dev");
+    let mut session = LabelSession {
+        accelerator: accelerator::chosen(),
+        stop: interrupt::stop_flag(),
+        watch: &mut bars,
+    };
+    let seed = Seed(args.source.seed);
+    let trained = train_labels(&source.set, dev, &config, seed, &mut session)?;
+    let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();
+    let result = TrainResult {
+        command: COMMAND,
+        unit: "fraction",
+        data: source.data.name.clone(),
+        method: config.method.name(),
+        items: source.set.len(),
+        classes: source.set.n_classes,
+        seed: args.source.seed,
+        noise: source.planted(),
+        selection: match config.training.select {
+            LabelSelect::HeldOut => "held-out training items, labels as given",
+            LabelSelect::Dev => "split dev, its own labels",
+            LabelSelect::Last => "none: the last epoch",
+        },
+        best_epoch: trained.best_epoch(),
+        dev: measure(dev)?,
+        test: measure(source.data.split("test"))?,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    if let Some(stage) = stage {
+        write(stage, &source, &trained, &result)?;
+    }
+    form.print(&result, || text(&result, &source))?;
+    Ok(Outcome::Success)
+}
+
+fn write(
+    stage: Stage,
+    source: &Source,
+    trained: &LabelTrained,
+    result: &TrainResult,
+) -> Result<()> {
+    trained.write(stage.folder())?;
+    if let Some(manifest) = &source.manifest {
+        manifest.write(stage.folder().join("manifest.json"))?;
+    }
+    stage.write_json(SUMMARY, result)?;
+    stage.finish()?;
+    Ok(())
+}
+
+fn text(result: &TrainResult, source: &Source) -> String {
+    let mut rows = vec![
+        ("data", describe(&source.data, &source.set)),
+        ("method", result.method.to_owned()),
+    ];
+    if let Some(manifest) = &source.manifest {
+        let rates: Vec<String> = (manifest.modalities.iter().zip(&manifest.realized))
+            .map(|(name, rate)| format!("{name} {}", percent_text(*rate)))
+            .collect();
+        rows.push(("wrong labels", rates.join(", ")));
+    }
+    rows.push((
+        "kept",
+        format!("epoch {} by {}", result.best_epoch + 1, result.selection),
+    ));
+    for (split, found) in [("dev mAP", &result.dev), ("test mAP", &result.test)] {
+        if let Some(found) = found {
+            rows.push((split, render::class_map_text(found)));
+        }
+    }
+    rows.push(("time", format!("{:.1} s", result.seconds)));
+    fields(&rows)
+}

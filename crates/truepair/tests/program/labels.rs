@@ -1,0 +1,251 @@
+//! `truepair labels`: training on class labels, and the audit of them, from the outside.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use truepair_core::rng::{Seed, below, normal};
+
+use super::{files, listing, truepair};
+
+const CLASSES: u64 = 3;
+
+/// Settings under which a run takes a second.
+const SMALL: &[&str] = &[
+    "--set",
+    "network.hidden=24",
+    "--set",
+    "network.dim=12",
+    "--set",
+    "training.epochs=12",
+    "--set",
+    "training.batch=32",
+];
+
+/// A folder with splits train and test: two modalities of 16 numbers near their class.
+fn data(home: &Path) {
+    let folder = home.join("data");
+    fs::create_dir_all(&folder).unwrap();
+    for (split, n) in [("train", 300), ("test", 90)] {
+        let mut rng = Seed(3).stream(split, &[]);
+        let labels: Vec<i64> = (0..n).map(|_| below(&mut rng, CLASSES) as i64).collect();
+        for part in ["ims", "txtmean"] {
+            let mut views = Seed(4).stream(part, &[]);
+            let centers: Vec<f64> = (0..CLASSES as usize * files::DIM)
+                .map(|_| normal(&mut views))
+                .collect();
+            let values: Vec<f32> = (labels.iter())
+                .flat_map(|&label| centers[label as usize * files::DIM..][..files::DIM].to_vec())
+                .map(|center| (center + 0.6 * normal(&mut rng)) as f32)
+                .collect();
+            files::rows(&folder.join(format!("{split}_{part}.npy")), &values);
+        }
+        // Classes as most files count them.
+        let labels: Vec<i64> = labels.iter().map(|label| label + 1).collect();
+        files::integers(&folder.join(format!("{split}_labels.npy")), &labels);
+    }
+}
+
+fn train(home: &Path, more: &[&str]) -> super::Finished {
+    truepair(
+        home,
+        &[&["labels", "train", "data", "--json"], SMALL, more].concat(),
+    )
+}
+
+#[test]
+fn a_run_measures_every_direction_and_repeats_to_the_bit() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let noise = ["--noise", "symmetric:0.4", "--seed", "7"];
+    for out in ["one", "two"] {
+        let found = train(home.path(), &[&noise[..], &["--out", out]].concat()).json();
+        assert_eq!(found["command"], "labels train");
+        assert_eq!(
+            (&found["method"], &found["classes"]),
+            (&"mrl".into(), &3.into())
+        );
+        let directions = found["test"]["directions"].as_array().unwrap();
+        assert_eq!(directions.len(), 2);
+        let map = found["test"]["mean"].as_f64().unwrap();
+        // Chance is 0.36.
+        assert!(map > 0.65, "{map}");
+        let realized = found["noise"]["realized"][0].as_f64().unwrap();
+        assert!((realized - 0.4 * 2.0 / 3.0).abs() < 0.07, "{realized}");
+        assert!(found["selection"].as_str().unwrap().contains("held-out"));
+    }
+    let expected = [
+        "config.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "summary.json",
+        "weights.safetensors",
+    ];
+    assert_eq!(
+        listing(&home.path().join("one")),
+        expected.map(Into::<std::path::PathBuf>::into)
+    );
+    for file in [
+        "config.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "weights.safetensors",
+    ] {
+        let read = |out: &str| fs::read(home.path().join(out).join(file)).unwrap();
+        assert!(read("one") == read("two"), "{file}");
+    }
+    let again = train(home.path(), &["--out", "one"]);
+    assert_eq!(again.code, Some(2));
+    assert!(again.err.contains("add --force"), "{}", again.err);
+    assert_eq!(
+        train(home.path(), &["--out", "one", "--force"]).code,
+        Some(0)
+    );
+}
+
+#[test]
+fn every_method_runs_and_unknown_ones_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    for method in ["mrl", "cross-entropy", "rono"] {
+        let found = train(home.path(), &["--method", method]).json();
+        assert_eq!(found["method"], method);
+        assert!(found["test"]["mean"].as_f64().unwrap() > 0.8, "{method}");
+        assert!(found.get("noise").is_none());
+    }
+    let refused = train(home.path(), &["--method", "mlr"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.err.contains("did you mean `mrl`?"),
+        "{}",
+        refused.err
+    );
+    let refused = train(home.path(), &["--set", "training.select=dev"]);
+    assert!(refused.err.contains("no dev split"), "{}", refused.err);
+    let refused = train(home.path(), &["--noise", "symetric:0.4"]);
+    assert!(refused.err.contains("symmetric:RATE"), "{}", refused.err);
+}
+
+#[test]
+fn the_text_of_a_run_names_noise_selection_and_map() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let args = [
+        "labels",
+        "train",
+        "data",
+        "--noise",
+        "asymmetric:0.2:shared",
+    ];
+    let done = truepair(home.path(), &[&args[..], SMALL].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    for part in [
+        "300 items of 3 classes in ims [16] and txtmean [16]",
+        "ims 20.0 %",
+        "by held-out",
+        "ims to txtmean 0.",
+    ] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    assert!(done.err.contains("epoch  12"), "{}", done.err);
+    assert_eq!(listing(home.path()).len(), 7);
+}
+
+#[test]
+fn an_audit_judges_every_label_of_every_modality() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let args = [
+        "labels",
+        "audit",
+        "data",
+        "--noise",
+        "symmetric:0.5",
+        "--seed",
+        "2",
+        "--json",
+    ];
+    let run = |more: &[&str]| truepair(home.path(), &[&args[..], SMALL, more].concat());
+    let found = run(&["--out", "audit"]).json();
+    assert_eq!(
+        (&found["verdict"], &found["shared"]),
+        (&"wrong-labels".into(), &false.into())
+    );
+    for modality in found["modalities"].as_array().unwrap() {
+        let truth = &modality["truth"];
+        let (rate, realized) = (&modality["noise_rate"]["estimate"], &truth["realized"]);
+        assert!(
+            (rate.as_f64().unwrap() - realized.as_f64().unwrap()).abs() < 0.06,
+            "{modality}"
+        );
+        assert!(truth["auc"].as_f64().unwrap() > 0.95, "{modality}");
+        assert!(truth["ece"].as_f64().unwrap() < 0.05, "{modality}");
+    }
+    let verdicts = fs::read_to_string(home.path().join("audit/verdicts.csv")).unwrap();
+    let mut lines = verdicts.lines();
+    assert_eq!(
+        lines.next(),
+        Some("item,modality,given,p_wrong,suggested,p_suggested")
+    );
+    assert_eq!(lines.clone().count(), 600);
+    // Labels are written as the files count them.
+    let given: Vec<&str> = lines.map(|line| line.split(',').nth(2).unwrap()).collect();
+    assert!(given.iter().all(|label| ["1", "2", "3"].contains(label)));
+    let confusion = fs::read_to_string(home.path().join("audit/confusion.json")).unwrap();
+    let confusion: Value = serde_json::from_str(&confusion).unwrap();
+    assert_eq!(confusion[1]["given_of_true"].as_array().unwrap().len(), 3);
+    assert_eq!(run(&["--fail-above", "0.2"]).code, Some(1));
+    assert_eq!(run(&["--fail-above", "0.6"]).code, Some(0));
+}
+
+#[test]
+fn broken_data_is_named_and_leaves_no_folder() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    files::integers(&home.path().join("data/test_labels.npy"), &[1, 2, 3]);
+    for command in ["train", "audit"] {
+        let done = truepair(home.path(), &["labels", command, "data", "--out", "out"]);
+        assert_eq!(done.code, Some(2));
+        assert!(
+            done.err.contains("test_labels.npy: 3 labels"),
+            "{}",
+            done.err
+        );
+        assert!(!home.path().join("out").exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_a_run_and_leaves_nothing_half_written() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_truepair"))
+        .current_dir(home.path())
+        .args([
+            "labels",
+            "train",
+            "data",
+            "--out",
+            "out",
+            "--set",
+            "training.epochs=100000",
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while !home.path().join("out/.truepair-partial").exists() {
+        assert!(start.elapsed() < Duration::from_secs(120));
+        std::thread::yield_now();
+    }
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    assert!(!child.wait().unwrap().success());
+    assert!(!home.path().join("out").exists());
+}

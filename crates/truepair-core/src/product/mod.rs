@@ -2,7 +2,7 @@
 //!
 //! [`multiply`] is for buffers of any layout, with factors as they are or rounded to 16 bits.
 //! [`RowFactor`] is for scores, every row of one factor against every row of the other: on
-//! processors with matrix tiles it has the precision of `f32` at less than half its time.
+//! processors with matrix tiles it has the precision of `f32` at about half its time.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;

@@ -1,6 +1,7 @@
 //! Every row of one matrix against every row of another: scores.
 
 use std::borrow::Cow;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -8,8 +9,10 @@ use super::amx::{self, Amx, SplitRows};
 use super::{Side, Threads, View, Write, f32_product};
 
 /// Bytes of prepared rows that a [`RowCache`] keeps: 128 MiB.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const MAX_KEPT_BYTES: usize = 128 << 20;
 /// Sets of rows that a [`RowCache`] keeps, so that looking for one stays cheap.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const MAX_KEPT_SETS: usize = 128;
 
 /// Rows of one factor `[n, width]`, prepared for the products of [`multiply`](Self::multiply).

@@ -6,7 +6,7 @@
 //!
 //! The first argument is `recall` (best ranks), `metrics` (every metric of pairs), `pmrp` (every
 //! metric of 80 labels, three distances) or `part` (recalls of the first 2,000 images against all
-//! captions, with all embeddings in memory).
+//! captions, with all embeddings in memory). A number after the others says how many runs.
 
 // An example talks to its reader.
 #![allow(clippy::print_stdout)]
@@ -27,10 +27,11 @@ const PART: usize = 2000;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, n_images, n_captions, dim] = arguments.as_slice() else {
+    let [what, n_images, n_captions, dim, runs @ ..] = arguments.as_slice() else {
         return Err(usage());
     };
     let number = |text: &String| text.parse::<usize>().map_err(|_| usage());
+    let runs = runs.first().map_or(Ok(RUNS), number)?.max(1);
     let (n_images, n_captions, dim) = (number(n_images)?, number(n_captions)?, number(dim)?);
     let scorer = InnerProduct::new(random(n_images, dim, 1), random(n_captions, dim, 2))?;
     let each = n_captions / n_images;
@@ -45,15 +46,15 @@ fn main() -> Result<()> {
     match what.as_str() {
         "recall" => {
             let pairs = pairs(n_images);
-            report(RUNS, || ranks(&scorer, &pairs, &mut ()).map(|_| ()))
+            report(runs, || ranks(&scorer, &pairs, &mut ()).map(|_| ()))
         }
         "metrics" => {
             let pairs = pairs(n_images);
-            report(RUNS, || measured(&scorer, Relevant::Lists(&pairs), &pairs))
+            report(runs, || measured(&scorer, Relevant::Lists(&pairs), &pairs))
         }
         "pmrp" => {
             let (pairs, labels) = (pairs(n_images), labels(n_images, n_captions)?);
-            report(RUNS, || {
+            report(runs, || {
                 measured(&scorer, Relevant::Labels(&labels), &pairs)
             })
         }
@@ -117,11 +118,18 @@ fn report(n_runs: usize, work: impl Fn() -> Result<()>) -> Result<()> {
     }
     seconds.sort_by(f64::total_cmp);
     println!(
-        "best {:.3} s, median {:.3} s of {n_runs}",
+        "best {:.3} s, median {:.3} s of {n_runs}, peak memory {}",
         seconds[0],
-        seconds[n_runs / 2]
+        seconds[n_runs / 2],
+        peak_memory()
     );
     Ok(())
+}
+
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "unknown".to_owned(), |line| line.trim().to_owned())
 }
 
 /// The first images against all captions.

@@ -13,6 +13,7 @@ mod qrels;
 pub use cxc::read_cxc;
 pub use ids::Ids;
 pub use judgments::{Direct, Judgments, UnknownIds, UnknownItems};
+pub(crate) use labels::{ABSENT, IRRELEVANT};
 pub use labels::{Codes, LabelRelevance, MatchRule, Unlabeled};
 pub use map_file::read_map;
 pub use qrels::{read_qrels, write_qrels};

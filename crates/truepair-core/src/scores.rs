@@ -3,12 +3,12 @@
 //! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that
 //! are not inner products (attention heads) and data sets of millions of pairs go the same way.
 
-use std::borrow::Cow;
-
-use gemm::Parallelism;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::product::{RowCache, Side};
+
+pub use crate::product::multiply_transposed;
 
 /// Which side asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -122,22 +122,6 @@ impl Matrix {
             }
         }
     }
-
-    /// The values of these rows, one after another; nothing is copied when they follow each other.
-    fn rows_of(&self, rows: &[u32]) -> Cow<'_, [f32]> {
-        let consecutive = rows
-            .windows(2)
-            .all(|two| two[0].checked_add(1) == Some(two[1]));
-        if let (true, Some(&first)) = (consecutive, rows.first()) {
-            let start = first as usize * self.dim;
-            return Cow::Borrowed(&self.values[start..start + rows.len() * self.dim]);
-        }
-        let mut out = Vec::with_capacity(rows.len() * self.dim);
-        for &row in rows {
-            out.extend_from_slice(self.row(row as usize));
-        }
-        Cow::Owned(out)
-    }
 }
 
 /// Scores as inner products of two sets of embeddings; normalize them for cosine.
@@ -145,6 +129,8 @@ impl Matrix {
 pub struct InnerProduct {
     images: Matrix,
     captions: Matrix,
+    image_rows: RowCache,
+    caption_rows: RowCache,
 }
 
 impl InnerProduct {
@@ -163,7 +149,12 @@ impl InnerProduct {
                 "frozen embeddings must share one space; train a matcher to join two spaces",
             ));
         }
-        Ok(Self { images, captions })
+        Ok(Self {
+            images,
+            captions,
+            image_rows: RowCache::new(Side::Left),
+            caption_rows: RowCache::new(Side::Right),
+        })
     }
 
     /// The image embeddings `[n_images, d]`.
@@ -187,9 +178,10 @@ impl Scorer for InnerProduct {
     }
 
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
-        let rows = self.images.rows_of(images);
-        let columns = self.captions.rows_of(captions);
-        multiply_transposed(&rows, &columns, self.images.dim(), out);
+        let dim = self.images.dim();
+        let rows = (self.image_rows).prepare(self.images.values(), dim, images);
+        let columns = (self.caption_rows).prepare(self.captions.values(), dim, captions);
+        rows.multiply(&columns, out);
         Ok(())
     }
 }
@@ -250,47 +242,6 @@ impl Scorer for MeanScorer<'_> {
                 .for_each(|(sum, x)| *sum += share * x);
         }
         Ok(())
-    }
-}
-
-/// `out[m, n] = a[m, d] · b[n, d]ᵀ`, on all threads of the current pool.
-///
-/// # Panics
-/// If a slice's length does not fit the others.
-pub fn multiply_transposed(a: &[f32], b: &[f32], d: usize, out: &mut [f32]) {
-    assert!(
-        d > 0 && a.len().is_multiple_of(d) && b.len().is_multiple_of(d),
-        "rows of another width"
-    );
-    let (m, n) = (a.len() / d, b.len() / d);
-    assert_eq!(out.len(), m * n, "product of another size");
-    if m == 0 || n == 0 {
-        return;
-    }
-    // SAFETY: the asserted lengths make every `base + i * row stride + j * column stride` that the
-    // product touches fall inside its slice, and `out` does not overlap `a` or `b`.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            d,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            a.as_ptr(),
-            1,
-            d as isize,
-            b.as_ptr(),
-            d as isize,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::Rayon(0),
-        );
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use memmap2::Mmap;
+use rayon::prelude::*;
 use truepair_core::Error;
 use truepair_core::error::Place;
 use truepair_core::text::Vocabulary;
@@ -12,6 +13,9 @@ use truepair_core::text::Vocabulary;
 use crate::backbone::Backbone;
 use crate::error::Result;
 use crate::parameters;
+
+/// Bytes that one thread looks through at a time: 1 MiB.
+const PART: usize = 1 << 20;
 
 /// Tokens before the first word: padding, start, end, unknown.
 const SPECIAL: u32 = 4;
@@ -35,48 +39,17 @@ pub(crate) struct WordVectors {
 }
 
 impl WordVectors {
-    /// Reads the vectors of `vocabulary` out of a file of any size, line by line.
+    /// Finds the vectors of `vocabulary` in a file of any size, which is mapped, not read into
+    /// memory; its lines are looked through by all threads.
     ///
     /// # Errors
     /// If the file cannot be read, holds no vector of a known word, or a number is not one.
     pub(crate) fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
         let n_words = vocabulary.len() as u32;
-        let words = (SPECIAL..n_words).filter_map(|row| Some((row, vocabulary.word(row)?)));
-        let mut wanted: HashMap<String, Vec<(u32, usize)>> = HashMap::new();
-        for (row, word) in words {
-            for (rank, form) in forms(word).into_iter().enumerate() {
-                wanted.entry(form).or_default().push((row, rank));
-            }
-        }
-        let (mut found, mut dim) = (HashMap::new(), None);
-        each_vector(path, |line, word, numbers| {
-            let Some(rows) = wanted.get(word) else {
-                return Ok(());
-            };
-            let dim = *dim.get_or_insert_with(|| numbers.split(' ').count());
-            // Tokens with a space inside begin like others and have too many fields.
-            if numbers.split(' ').count() != dim {
-                return Ok(());
-            }
-            let vector = numbers
-                .split(' ')
-                .map(str::parse)
-                .collect::<std::result::Result<Vec<f32>, _>>();
-            let Ok(vector) = vector else {
-                let problem = format!("the vector of '{word}' has something else than numbers");
-                let remedy = "a line is a word and its numbers, separated by spaces";
-                return Err(Error::data(path, Place::Line(line), problem, remedy));
-            };
-            for &(row, rank) in rows {
-                let held: &mut (usize, Vec<f32>) =
-                    found.entry(row).or_insert_with(|| (usize::MAX, Vec::new()));
-                if rank < held.0 {
-                    *held = (rank, vector.clone());
-                }
-            }
-            Ok(())
-        })?;
-        let Some(dim) = dim else {
+        let wanted = Wanted::new(vocabulary);
+        let content = Content::map(path)?;
+        let entries = entries(content.bytes(), |word| wanted.0.contains_key(word));
+        let Some(dim) = entries.first().map(Entry::n_numbers) else {
             return Err(Error::data(
                 path,
                 Place::Whole,
@@ -85,6 +58,29 @@ impl WordVectors {
             )
             .into());
         };
+        // Tokens with a space inside begin like others and have too many fields.
+        let vectors: Vec<_> = (entries.par_iter())
+            .filter(|entry| entry.n_numbers() == dim)
+            .map(|entry| (entry, entry.vector()))
+            .collect();
+        let mut found: HashMap<u32, (usize, Vec<f32>)> = HashMap::new();
+        for (entry, vector) in vectors {
+            let Some(vector) = vector else {
+                let problem = format!(
+                    "the vector of '{}' has something else than numbers",
+                    entry.word
+                );
+                let place = Place::Line(content.line_of(entry.start));
+                let remedy = "a line is a word and its numbers, separated by spaces";
+                return Err(Error::data(path, place, problem, remedy).into());
+            };
+            for &(row, rank) in &wanted.0[entry.word] {
+                let held = (found.entry(row)).or_insert_with(|| (usize::MAX, Vec::new()));
+                if rank < held.0 {
+                    *held = (rank, vector.clone());
+                }
+            }
+        }
         let missing = (SPECIAL..n_words).filter(|row| !found.contains_key(row));
         Ok(Self {
             missing: missing
@@ -156,30 +152,113 @@ fn forms(word: &str) -> Vec<String> {
     forms
 }
 
-/// Calls `visit` with the number, the word and the numbers of every line.
-fn each_vector(
-    path: &Path,
-    mut visit: impl FnMut(u64, &str, &str) -> std::result::Result<(), Error>,
-) -> Result<()> {
-    let file = File::open(path).map_err(|cause| Error::io(path, "open", cause))?;
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let n = reader
-            .read_until(b'\n', &mut line)
-            .map_err(|cause| Error::io(path, "read", cause))?;
-        if n == 0 {
-            break;
+/// What is looked for: rows of the vocabulary, and how good the form is, by form.
+struct Wanted(HashMap<String, Vec<(u32, usize)>>);
+
+impl Wanted {
+    fn new(vocabulary: &Vocabulary) -> Self {
+        let mut wanted: HashMap<String, Vec<(u32, usize)>> = HashMap::new();
+        for row in SPECIAL..vocabulary.len() as u32 {
+            let forms = vocabulary.word(row).map(forms).unwrap_or_default();
+            for (rank, form) in forms.into_iter().enumerate() {
+                wanted.entry(form).or_default().push((row, rank));
+            }
         }
-        // Words that are not UTF-8 are in no vocabulary.
-        if let Ok(text) = std::str::from_utf8(&line)
-            && let Some((word, numbers)) = text.trim_end().split_once(' ')
-        {
-            visit(number, word, numbers)?;
-        }
+        Self(wanted)
     }
-    Ok(())
+}
+
+/// A mapped file; an empty one cannot be mapped.
+struct Content(Option<Mmap>);
+
+impl Content {
+    fn map(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|cause| Error::io(path, "open", cause))?;
+        let length = file
+            .metadata()
+            .map_err(|cause| Error::io(path, "read", cause))?
+            .len();
+        if length == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: the mapping is read-only. Should another program shorten the file meanwhile, the
+        // system ends this process with a bus error, as for every mapped file; no reference
+        // outlives the mapping.
+        let map = unsafe { Mmap::map(&file) }.map_err(|cause| Error::io(path, "map", cause))?;
+        Ok(Self(Some(map)))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// The number, from 1, of the line that a byte is in.
+    fn line_of(&self, at: usize) -> u64 {
+        let before = self.bytes()[..at].iter();
+        1 + before.filter(|&&byte| byte == b'\n').count() as u64
+    }
+}
+
+/// A line that may hold a vector.
+struct Entry<'a> {
+    /// Of its first byte in the file.
+    start: usize,
+    word: &'a str,
+    numbers: &'a str,
+}
+
+impl Entry<'_> {
+    fn n_numbers(&self) -> usize {
+        self.numbers.split(' ').count()
+    }
+
+    /// `None` where a number is none.
+    fn vector(&self) -> Option<Vec<f32>> {
+        let numbers = self.numbers.split(' ').map(str::parse);
+        numbers.collect::<std::result::Result<_, _>>().ok()
+    }
+}
+
+/// The lines whose word is wanted, in the order of the file.
+fn entries(bytes: &[u8], is_wanted: impl Fn(&str) -> bool + Sync) -> Vec<Entry<'_>> {
+    let parts: Vec<Vec<Entry<'_>>> = (0..bytes.len().div_ceil(PART))
+        .into_par_iter()
+        .map(|part| {
+            let end = bytes.len().min((part + 1) * PART);
+            let mut start = first_line(bytes, part * PART);
+            let mut entries = Vec::new();
+            // A line belongs to the part that it starts in.
+            while start < end {
+                let rest = &bytes[start..];
+                let length = rest.iter().position(|&byte| byte == b'\n');
+                let line = &rest[..length.unwrap_or(rest.len())];
+                entries.extend(entry(start, line).filter(|entry| is_wanted(entry.word)));
+                start += line.len() + 1;
+            }
+            entries
+        })
+        .collect();
+    parts.into_iter().flatten().collect()
+}
+
+/// Where the first line starts that starts at `from` or after it.
+fn first_line(bytes: &[u8], from: usize) -> usize {
+    let Some(before) = from.checked_sub(1) else {
+        return 0;
+    };
+    let end = bytes[before..].iter().position(|&byte| byte == b'\n');
+    end.map_or(bytes.len(), |length| before + length + 1)
+}
+
+fn entry(start: usize, line: &[u8]) -> Option<Entry<'_>> {
+    // Words that are not UTF-8 are in no vocabulary.
+    let text = std::str::from_utf8(line).ok()?;
+    let (word, numbers) = text.trim_end().split_once(' ')?;
+    Some(Entry {
+        start,
+        word,
+        numbers,
+    })
 }
 
 #[cfg(test)]
@@ -238,6 +317,44 @@ mod tests {
             before.values[row("blorp")..][..2]
         );
         assert_eq!(after.values[..8], before.values[..8]);
+    }
+
+    #[test]
+    fn lines_are_found_wherever_parts_of_the_file_meet() {
+        // Lines of many lengths over several parts; the last one has no end.
+        let mut lines = String::new();
+        for at in 0..150_000usize {
+            lines += &format!("w{at} {}{}\n", at % 7, "0".repeat(at % 31));
+        }
+        lines += "w150000 5";
+        assert!(lines.len() > 3 * PART);
+        let found = entries(lines.as_bytes(), |_| true);
+        assert_eq!(found.len(), 150_001);
+        for (at, entry) in found.iter().enumerate() {
+            assert_eq!(entry.word, format!("w{at}"));
+            assert!(lines[entry.start..].starts_with(&format!("{} {}", entry.word, entry.numbers)));
+        }
+        let (_folder, path) = file(&lines.replacen("w140000 0", "dog x", 1));
+        let error = WordVectors::read(&path, &vocabulary()).unwrap_err();
+        assert!(error.to_string().contains("glove.txt:140001: "), "{error}");
+    }
+
+    #[test]
+    fn the_first_of_equal_words_and_the_better_form_win_wherever_they_stand() {
+        let (_folder, path) = file("green 9\nred 1\nred/green 2\r\nred/green 3\nred 4\n");
+        let words = vocabulary();
+        let vectors = WordVectors::read(&path, &words).unwrap();
+        assert_eq!(vectors.found[&words.number("red/green")], [2.0]);
+    }
+
+    #[test]
+    fn an_empty_file_holds_no_word() {
+        let (_folder, path) = file("");
+        let error = WordVectors::read(&path, &vocabulary()).unwrap_err();
+        assert!(
+            error.to_string().contains("no word of the captions"),
+            "{error}"
+        );
     }
 
     #[test]

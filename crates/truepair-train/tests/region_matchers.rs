@@ -258,3 +258,32 @@ fn cut_captions_are_counted_in_a_warning() {
         warnings.0
     );
 }
+
+#[test]
+fn words_without_a_vector_are_listed_in_the_run_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let vectors = folder.path().join("vectors.txt");
+    // Half of the twelve words; the others are missing.
+    let line = |word: u64| format!("thing{word} 1 0 0 0 0 0 0 {word}\n");
+    let lines: String = (0..KINDS).step_by(2).map(line).collect();
+    std::fs::write(&vectors, lines).unwrap();
+    let data = pictures(60, 1);
+    let mut config = recipe(ENCODERS).resolve(&data).unwrap();
+    config.training.epochs = 1;
+    config.training.word_vectors = Some(vectors);
+    let (dir, stop) = (folder.path().join("run"), AtomicBool::new(false));
+    train(
+        &data,
+        None,
+        &config,
+        Seed(5),
+        &mut session(Some(&dir), &stop, &mut ()),
+    )
+    .unwrap();
+    let list = std::fs::read_to_string(dir.join("words_without_vector.txt")).unwrap();
+    let mut words: Vec<&str> = list.lines().collect();
+    words.sort_unstable();
+    let mut expected: Vec<String> = (1..KINDS).step_by(2).map(|n| format!("thing{n}")).collect();
+    expected.sort_unstable();
+    assert_eq!(words, expected);
+}

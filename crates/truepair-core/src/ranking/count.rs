@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::grid::Tile;
 use super::thresholds::Thresholds;
 use crate::error::{Error, Result};
+use crate::wide::wide;
 
 /// Counts a tile's own part of `scores`, whose rows start `stride` apart.
 ///
@@ -136,21 +137,6 @@ fn count_columns(row: &[f32], thresholds: &[f32], counts: &mut [u32]) {
     for ((&score, &threshold), count) in row.iter().zip(thresholds).zip(counts) {
         *count += u32::from(score >= threshold);
     }
-}
-
-/// Runs `loops` with the widest vector instructions of this processor. The closure and all that it
-/// calls must be inlined, `wide(#[inline(always)] || ..)`, or they are compiled for the oldest one.
-fn wide<R>(loops: impl FnOnce() -> R) -> R {
-    struct Loops<F>(F);
-    impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Loops<F> {
-        type Output = R;
-
-        #[inline(always)]
-        fn call(self) -> R {
-            self.0()
-        }
-    }
-    pulp::Arch::new().dispatch(Loops(loops))
 }
 
 /// Names the first score of a tile that is not finite.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::count::unusable;
 use super::placed::{Level, Placed};
 use crate::error::{Error, Result};
-use crate::relevance::LabelRelevance;
+use crate::relevance::{ABSENT, IRRELEVANT, LabelRelevance};
 use crate::scores::{Direction, Scorer};
 use crate::watch::Watch;
 
@@ -105,7 +105,7 @@ pub fn top_items(
     each_strip(scorer, direction, queries, watch, |queries, rows| {
         let found: Vec<Vec<Found>> = (queries.par_iter().zip(rows))
             .map_init(Sorter::default, |sorter, (&query, row)| {
-                sorter.sort(row, |_| true);
+                sorter.sort_items(row);
                 let last = |&(key, item): &(u32, u32)| (key, relevant(query, item), item);
                 let reached = sorter.keys.get(k.wrapping_sub(1)).map(|last| last.0);
                 let n = sorter
@@ -215,20 +215,42 @@ fn place_block(
 /// Buffers of one thread.
 #[derive(Default)]
 struct Sorter {
-    /// Key that ascends while scores fall, and item.
+    /// Key that ascends while scores fall, and what the sort carries along.
     keys: Vec<(u32, u32)>,
     other: Vec<(u32, u32)>,
+    standings: Vec<u8>,
     /// Ranks of the relevant items of each level.
     ranks: Vec<Vec<u32>>,
 }
 
 impl Sorter {
-    /// Fills `keys` with the items of a row that `wanted` names, best first.
-    fn sort(&mut self, row: &[f32], wanted: impl Fn(u32) -> bool) {
+    /// Fills `keys` with a row's scores, best first, each with its item.
+    fn sort_items(&mut self, row: &[f32]) {
         self.keys.clear();
-        let items = (0u32..).zip(row).filter(|(item, _)| wanted(*item));
+        let items = row.iter().zip(0..);
         self.keys
-            .extend(items.map(|(item, &score)| (falling_key(score), item)));
+            .extend(items.map(|(&score, item)| (falling_key(score), item)));
+        radix_sort(&mut self.keys, &mut self.other);
+    }
+
+    /// Fills `keys` with the scores of a row that stand in the query's gallery, best first, each
+    /// with its level.
+    fn sort_levels(
+        &mut self,
+        labels: &LabelRelevance,
+        direction: Direction,
+        query: u32,
+        row: &[f32],
+    ) {
+        labels.standings(direction, query, &mut self.standings);
+        self.keys.resize(row.len(), (0, 0));
+        let mut n = 0;
+        for (&score, &standing) in row.iter().zip(&self.standings) {
+            // What is absent is written over: cheaper than a branch that nobody can foresee.
+            self.keys[n] = (falling_key(score), standing.into());
+            n += usize::from(standing != ABSENT);
+        }
+        self.keys.truncate(n);
         radix_sort(&mut self.keys, &mut self.other);
     }
 
@@ -243,27 +265,21 @@ impl Sorter {
         if !labels.is_query(direction, query) {
             return None;
         }
-        self.sort(row, |item| labels.in_gallery(direction, query, item));
+        self.sort_levels(labels, direction, query, row);
         self.ranks.resize(labels.n_levels(), Vec::new());
         self.ranks.iter_mut().for_each(Vec::clear);
         let mut n_before = 0;
-        let mut tied_levels = Vec::new();
         for tied in self.keys.chunk_by(|a, b| a.0 == b.0) {
-            if let &[(_, item)] = tied {
+            if let &[(_, level)] = tied {
                 n_before += 1;
-                if let Some(level) = labels.level(direction, query, item) {
-                    let ranks = self.ranks[level..].iter_mut();
+                if level != u32::from(IRRELEVANT) {
+                    let ranks = self.ranks[level as usize..].iter_mut();
                     ranks.for_each(|ranks| ranks.push(n_before as u32));
                 }
                 continue;
             }
-            tied_levels.clear();
-            let levels = tied
-                .iter()
-                .map(|&(_, item)| labels.level(direction, query, item));
-            tied_levels.extend(levels.flatten());
-            for (level, ranks) in self.ranks.iter_mut().enumerate() {
-                let n_relevant = tied_levels.iter().filter(|&&of| of <= level).count();
+            for (level, ranks) in (0..).zip(&mut self.ranks) {
+                let n_relevant = tied.iter().filter(|&&(_, of)| of <= level).count();
                 let last = n_before + tied.len();
                 ranks.extend((last - n_relevant..last).map(|before| before as u32 + 1));
             }
@@ -297,22 +313,25 @@ fn falling_key(score: f32) -> u32 {
     !rising
 }
 
-/// Sorts by key, items of equal keys in their order, in three passes of 11 bits.
+/// Sorts by key, what has equal keys in its order, in three passes of 11 bits.
 fn radix_sort(keys: &mut Vec<(u32, u32)>, other: &mut Vec<(u32, u32)>) {
     const DIGITS: usize = 1 << 11;
+    const SHIFTS: [u32; 3] = [0, 11, 22];
+    let digit = |key: u32, shift: u32| (key >> shift) as usize % DIGITS;
     other.resize(keys.len(), (0, 0));
-    for shift in [0, 11, 22] {
-        let digit = |key: u32| (key >> shift) as usize % DIGITS;
-        let mut starts = [0u32; DIGITS];
-        for &(key, _) in keys.iter() {
-            starts[digit(key)] += 1;
+    let mut counts = [[0u32; DIGITS]; SHIFTS.len()];
+    for &(key, _) in keys.iter() {
+        for (counts, shift) in counts.iter_mut().zip(SHIFTS) {
+            counts[digit(key, shift)] += 1;
         }
+    }
+    for (mut starts, shift) in counts.into_iter().zip(SHIFTS) {
         let mut sum = 0;
         for start in &mut starts {
             (*start, sum) = (sum, sum + *start);
         }
         for &pair in keys.iter() {
-            let at = &mut starts[digit(pair.0)];
+            let at = &mut starts[digit(pair.0, shift)];
             other[*at as usize] = pair;
             *at += 1;
         }
@@ -331,7 +350,7 @@ mod tests {
         let mut scores: Vec<f32> = (0..3000).map(|_| normal(&mut rng) as f32).collect();
         scores.extend([0.0, -0.0, f32::MAX, f32::MIN, 1e-40, -1e-40]);
         let mut sorter = Sorter::default();
-        sorter.sort(&scores, |_| true);
+        sorter.sort_items(&scores);
         let sorted: Vec<f32> = (sorter.keys.iter())
             .map(|&(_, item)| scores[item as usize])
             .collect();

@@ -163,6 +163,18 @@ fn equal_embeddings_tie_wherever_they_stand() {
 }
 
 #[test]
+fn embeddings_that_are_not_finite_are_named_by_their_scores() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut images = random(30, 40, 3).values().to_vec();
+        images[17 * 40 + 39] = bad;
+        let scorer = InnerProduct::new(Matrix::new(images, 40), random(150, 40, 4)).unwrap();
+        let error = ranks(&scorer, &five_each(30), &mut ()).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("the score of image 17 and"), "{error}");
+    }
+}
+
+#[test]
 fn a_score_that_is_not_finite_is_named() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut values = vec![0.0; 20];

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::dataset::npy;
 use crate::error::{Error, Place, Result};
 use crate::scores::Direction;
+use crate::wide::wide;
 
 /// The class of a row that has none.
 const UNLABELED: i64 = -1;
@@ -194,6 +195,8 @@ pub enum MatchRule {
     Plausible,
 }
 
+const PLAUSIBLE_LEVELS: u32 = 3;
+
 impl std::fmt::Display for MatchRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -289,7 +292,7 @@ impl LabelRelevance {
     /// Levels of relevance, at least 1.
     pub fn n_levels(&self) -> usize {
         match self.rule {
-            MatchRule::Plausible => 3,
+            MatchRule::Plausible => PLAUSIBLE_LEVELS as usize,
             _ => 1,
         }
     }
@@ -315,18 +318,35 @@ impl LabelRelevance {
             return None;
         }
         let (queries, gallery) = self.sides(direction);
-        let (a, b) = (queries.row(query), gallery.row(item));
-        let differing = || -> u32 { a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum() };
-        let matches = match self.rule {
-            MatchRule::Same => a == b,
-            MatchRule::Share => a.iter().zip(b).any(|(a, b)| a & b != 0),
-            MatchRule::Distance(limit) => differing() <= limit,
-            MatchRule::Plausible => {
-                let level = differing() as usize;
-                return (level < self.n_levels()).then_some(level);
-            }
+        let level = level(self.rule, queries.row(query), gallery.row(item));
+        (level != IRRELEVANT).then_some(level.into())
+    }
+
+    /// What every item is to `query`, by index: the strictest level at which it is relevant,
+    /// [`IRRELEVANT`], or [`ABSENT`] where it does not stand in the query's gallery.
+    pub(crate) fn standings(&self, direction: Direction, query: u32, standings: &mut Vec<u8>) {
+        let (queries, gallery) = self.sides(direction);
+        standings.resize(gallery.len(), IRRELEVANT);
+        let row = queries.row(query);
+        wide(
+            #[inline(always)]
+            || match self.rule {
+                MatchRule::Same => fill(MatchRule::Same, row, &gallery.words, standings),
+                MatchRule::Share => fill(MatchRule::Share, row, &gallery.words, standings),
+                MatchRule::Plausible => fill(MatchRule::Plausible, row, &gallery.words, standings),
+                rule @ MatchRule::Distance(_) => fill(rule, row, &gallery.words, standings),
+            },
+        );
+        let of_unlabeled = match self.unlabeled {
+            Unlabeled::Removed => ABSENT,
+            Unlabeled::Kept => IRRELEVANT,
         };
-        matches.then_some(0)
+        for (standing, &labeled) in standings.iter_mut().zip(&gallery.labeled) {
+            *standing = if labeled { *standing } else { of_unlabeled };
+        }
+        if self.one_set {
+            standings[query as usize] = ABSENT;
+        }
     }
 
     /// The relevance among `images` and `captions` alone, renumbered in the order given.
@@ -349,6 +369,54 @@ impl LabelRelevance {
             Direction::TextToImage => (&self.captions, &self.images),
         }
     }
+}
+
+/// The level of an item that is not relevant.
+pub(crate) const IRRELEVANT: u8 = u8::MAX - 1;
+/// The standing of an item that is in no ranking of the query.
+pub(crate) const ABSENT: u8 = u8::MAX;
+
+/// Levels of all items; to be inlined into vector code, with a known rule where there is one.
+#[inline(always)]
+fn fill(rule: MatchRule, query: &[u64], words: &[u64], levels: &mut [u8]) {
+    match query {
+        // Sets of up to 128 classes: rows of a size that the compiler knows.
+        [a] => {
+            for (level, b) in levels.iter_mut().zip(words.as_chunks::<1>().0) {
+                *level = self::level(rule, &[*a], b);
+            }
+        }
+        [a, b] => {
+            for (level, words) in levels.iter_mut().zip(words.as_chunks::<2>().0) {
+                *level = self::level(rule, &[*a, *b], words);
+            }
+        }
+        _ => {
+            for (level, words) in levels.iter_mut().zip(words.chunks_exact(query.len())) {
+                *level = self::level(rule, query, words);
+            }
+        }
+    }
+}
+
+/// The strictest level at which two labels match.
+#[inline(always)]
+fn level(rule: MatchRule, a: &[u64], b: &[u64]) -> u8 {
+    let differing = || -> u32 { a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum() };
+    let matches = match rule {
+        MatchRule::Same => a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0,
+        MatchRule::Share => a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a & b)) != 0,
+        MatchRule::Distance(limit) => differing() <= limit,
+        MatchRule::Plausible => {
+            let differing = differing();
+            return if differing < PLAUSIBLE_LEVELS {
+                differing as u8
+            } else {
+                IRRELEVANT
+            };
+        }
+    };
+    if matches { 0 } else { IRRELEVANT }
 }
 
 #[cfg(test)]
@@ -393,6 +461,46 @@ mod tests {
         let rule = MatchRule::Distance(1);
         let labels = LabelRelevance::new(codes.clone(), codes, rule).unwrap();
         assert_eq!(labels.level(I2T, 0, 1), Some(0));
+    }
+
+    #[test]
+    fn standings_are_levels_and_galleries_item_by_item() {
+        let bit = |row: usize, class: usize| i64::from((row * 7 + class * class) % 23 < 2);
+        for k in [5, 70, 130] {
+            let sets: Vec<i64> = (0..40 * k).map(|at| bit(at / k, at % k)).collect();
+            let items = Codes::sets(&sets, k).unwrap();
+            assert!((1..40).contains(&items.n_unlabeled()) || k > 5);
+            let rules = [
+                MatchRule::Same,
+                MatchRule::Share,
+                MatchRule::Distance(3),
+                MatchRule::Plausible,
+            ];
+            for rule in rules {
+                for unlabeled in [Unlabeled::Removed, Unlabeled::Kept] {
+                    let one = LabelRelevance::within_one_set(items.clone(), rule).unwrap();
+                    let two = LabelRelevance::new(items.clone(), items.clone(), rule).unwrap();
+                    for labels in [one, two].map(|labels| labels.with_unlabeled(unlabeled)) {
+                        check_standings(&labels);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_standings(labels: &LabelRelevance) {
+        let mut standings = Vec::new();
+        for query in 0..40 {
+            labels.standings(I2T, query, &mut standings);
+            for (item, &standing) in (0..40).zip(&standings) {
+                let level = labels.level(I2T, query, item);
+                let expected = match labels.in_gallery(I2T, query, item) {
+                    true => level.map_or(IRRELEVANT, |level| level as u8),
+                    false => ABSENT,
+                };
+                assert_eq!(standing, expected, "{query} {item} {:?}", labels.rule());
+            }
+        }
     }
 
     #[test]

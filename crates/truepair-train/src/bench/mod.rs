@@ -9,7 +9,7 @@ mod heads;
 mod labels;
 mod matching;
 mod product;
-mod recall;
+mod retrieval;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};
@@ -66,7 +66,7 @@ impl Workload {
 pub fn workloads() -> Vec<Workload> {
     let mut all = training(None);
     all.push(gaussians::evaluation());
-    all.extend(recall::workloads());
+    all.extend(retrieval::workloads());
     all.extend(product::workloads());
     all
 }

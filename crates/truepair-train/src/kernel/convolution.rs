@@ -5,9 +5,9 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use rayon::prelude::*;
 
-use super::matmul::{Precision, Threads, View, Write, multiply};
 use super::vector::{add, zeros};
 use super::{Array, Gradients, Operation, apply, is_fused};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Sizes of a convolution with square windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::matmul::{Precision, Threads, View, Write, multiply};
 use super::vector::{add, collect, wide};
 use super::{Array, Gradients, Operation, apply, is_fused};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// `x Wᵀ + b`.
 ///

@@ -6,11 +6,8 @@
 
 mod adam;
 mod additive_attention;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-mod amx;
 mod attention;
 mod batch_norm;
-mod bf16;
 mod columns;
 mod convolution;
 mod embedding;
@@ -24,7 +21,6 @@ mod inner_product;
 mod items;
 mod linear;
 mod match_odds;
-mod matmul;
 mod node;
 mod packed;
 mod pair_nodes;
@@ -61,8 +57,6 @@ pub(crate) use items::Items;
 pub(crate) use linear::linear;
 pub(crate) use match_odds::match_log_odds;
 pub use match_odds::{Distance, MatchForm};
-pub use matmul::Precision;
-pub(crate) use matmul::{Threads, View, Write, multiply};
 pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
 pub(crate) use pair_nodes::{PairInputs, Projection, Side, pair_nodes};
 pub(crate) use pooling::Pool;
@@ -73,3 +67,5 @@ pub(crate) use rows::{layer_norm_rows, softmax_rows, unit_columns, unit_rows};
 pub(crate) use saf_pool::saf_pool;
 pub(crate) use scan::{Settings as ScanSettings, scan};
 pub(crate) use sort_pool::sort_pool;
+pub use truepair_core::product::Precision;
+pub(crate) use truepair_core::product::{Threads, View, Write, multiply};

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::matmul::{Precision, Threads, View, Write, multiply};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Columns of a panel: one register tile of the widest vectors, so that a product neither copies
 /// nor strides over its right factor.

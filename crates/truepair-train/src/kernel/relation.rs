@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::items::{Items, split};
-use super::matmul::{Precision, Threads, View, Write, multiply};
 use super::{Array, Gradients, Operation, apply, is_fused};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// `(Θ Φᵀ / m) G` of every item, `m` its number of rows.
 ///
@@ -128,7 +128,7 @@ impl Operation for Relation {
 impl Rows<'_> {
     /// Writes the item's output and returns its relations `[m, m]`.
     fn exchange(self, out: &mut [f32]) -> Vec<f32> {
-        let m = self.theta.rows;
+        let m = self.theta.n_rows();
         let relations = self.similarities(self.theta, self.phi.t());
         if m > 0 {
             let left = View::rows(&relations, m);
@@ -139,7 +139,7 @@ impl Rows<'_> {
 
     /// Writes the item's gradients by `theta`, `phi` and `value`.
     fn exchange_back(self, relations: &[f32], upstream: View<'_>, out: [&mut [f32]; 3]) {
-        let m = self.theta.rows;
+        let m = self.theta.n_rows();
         if m == 0 {
             return;
         }
@@ -153,7 +153,7 @@ impl Rows<'_> {
 
     /// `left right / m`, `[m, m]`.
     fn similarities(self, left: View<'_>, right: View<'_>) -> Vec<f32> {
-        let m = left.rows;
+        let m = left.n_rows();
         let mut out = vec![0.0; m * m];
         multiply(
             self.precision,

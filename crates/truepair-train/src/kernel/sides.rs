@@ -6,9 +6,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::attention::Tile;
-use super::matmul::{Precision, Threads, View, Write, multiply};
 use super::vector::{dot, wide};
 use super::{Array, Ragged};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Chunks that a range of items is worked in; a fixed number, so that no result depends on how many
 /// threads there are.

@@ -7,6 +7,7 @@
 //! | `events.out.tfevents.*` | the same numbers for TensorBoard |
 //! | `weights.safetensors` | the kept epoch's weights, `peer_K.NAME`, readable from Python |
 //! | `vocabulary.json` | token ids, when the caption backbone reads tokens |
+//! | `words_without_vector.txt` | words that `training.word_vectors` holds no vector of, one a line |
 //! | `ledger.bin`, `ledger_1.bin` | beliefs per pair, one file a peer |
 //! | `checkpoint.bin` | the whole state after the last finished epoch |
 //!
@@ -136,6 +137,15 @@ impl Run {
 
     pub(crate) fn best_weights(&self) -> Result<Vec<Parameters>> {
         Ok(self.weights.clone())
+    }
+
+    /// Writes the words that the file of word vectors does not hold, if there are any.
+    pub(crate) fn write_words_without_vector(&self, words: &[String]) -> Result<()> {
+        if let (Some(kept), false) = (&self.kept, words.is_empty()) {
+            let list = words.join("\n") + "\n";
+            durable::write(kept.dir.join("words_without_vector.txt"), list.as_bytes())?;
+        }
+        Ok(())
     }
 
     pub(crate) fn write_weights(

@@ -87,7 +87,7 @@ pub fn train(
         }
     };
     let mut run = Run::open(session, config, seed, vocabulary.as_ref(), train)?;
-    let word_vectors = word_vectors(config, vocabulary.as_ref(), session)?;
+    let word_vectors = word_vectors(config, vocabulary.as_ref(), session, &run)?;
     let inputs = Inputs {
         reader: &reader,
         vocabulary,
@@ -118,14 +118,16 @@ fn vocabulary_of(train: &Dataset) -> Result<Vocabulary> {
     ))
 }
 
-/// The word vectors that the config names.
+/// The word vectors that the config names; words without one are told, and listed in the run's
+/// folder.
 ///
 /// # Errors
-/// If their file cannot be read, or captions are no tokens.
+/// If their file cannot be read, captions are no tokens, or the list cannot be written.
 fn word_vectors(
     config: &Config,
     vocabulary: Option<&Vocabulary>,
     session: &mut Session<'_>,
+    run: &Run,
 ) -> Result<Option<WordVectors>> {
     let Some(path) = &config.training.word_vectors else {
         return Ok(None);
@@ -138,6 +140,7 @@ fn word_vectors(
         .into());
     };
     let vectors = WordVectors::read(path, vocabulary)?;
+    run.write_words_without_vector(&vectors.missing)?;
     if let Some(warning) = vectors.warning() {
         session.watch.warn(&warning);
     }

@@ -1,7 +1,7 @@
 //! `x W + b` on rows that lie in a cache, with its gradients.
 
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::vector::{add, wide};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// A square layer. It keeps its weight in both orientations, because products are fastest when
 /// both factors are laid out by rows.

@@ -4,8 +4,8 @@
 //! then runs over rows, with a node in each lane, and rows are padded to whole vectors. What the
 //! padding holds is never read by a product.
 
-use crate::kernel::matmul::View;
 use crate::kernel::vector::exp;
+use truepair_core::product::View;
 
 const LANES: usize = 16;
 

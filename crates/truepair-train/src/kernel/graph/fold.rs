@@ -1,8 +1,8 @@
 //! The weights of one step in the form that the products use, and the gradients back.
 
 use super::affine::{Affine, AffineGradient, transposed};
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::vector::dot;
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// A step's weights as checkpoints hold them: `[s, s]` from columns to rows, biases `[s]`. The key
 /// bias is missing, because it adds the same to a whole row of a softmax.

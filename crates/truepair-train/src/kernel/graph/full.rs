@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::edges::{softmax_columns, softmax_columns_backward, stride, transposed};
 use super::fold::{Folded, FoldedGradient};
 use super::tile::Tile;
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::vector::wide;
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// What the step computed of the tile that it ran on last; all but the edges `[nodes, s]`.
 #[derive(Debug, Default)]

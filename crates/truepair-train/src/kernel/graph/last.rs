@@ -4,8 +4,8 @@ use super::edges::{softmax, softmax_backward};
 use super::fold::{Folded, FoldedGradient};
 use super::full::relu_backward;
 use super::tile::Tile;
-use crate::kernel::matmul::Write;
 use crate::kernel::vector::{add, add_scaled, dot, wide};
+use truepair_core::product::Write;
 
 /// What the step computed of the tile that it ran on last: of every pair, the first row of each.
 #[derive(Debug, Default)]

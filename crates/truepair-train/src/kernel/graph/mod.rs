@@ -15,8 +15,8 @@ use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use self::operation::Graph;
-use super::matmul::Precision;
 use super::{apply, is_fused};
+use truepair_core::product::Precision;
 
 /// Weights of one step, each a matrix `[s, s]` from columns to rows and a bias `[s]`.
 #[derive(Debug, Clone)]

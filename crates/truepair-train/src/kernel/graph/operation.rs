@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use super::fold::{Folded, FoldedGradient, Given, GivenGradient};
 use super::steps::Steps;
 use super::tile::Tile;
-use crate::kernel::matmul::Precision;
 use crate::kernel::pairs::{CHUNKS, Pairs, even, split};
 use crate::kernel::{Array, Gradients, Operation};
+use truepair_core::product::Precision;
 
 /// Pairs of a part of the backward pass, if there are as many: each part adds up gradients by all
 /// weights, which is only worth it for whole tiles.

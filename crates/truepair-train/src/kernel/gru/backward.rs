@@ -3,9 +3,9 @@
 use super::forward::Tape;
 use super::packing::{Group, Item, Order};
 use super::{States, Weights};
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::panels::Panels;
 use crate::kernel::vector::wide;
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Gradients by what a group's steps added up; rows are the group's.
 #[derive(Debug)]

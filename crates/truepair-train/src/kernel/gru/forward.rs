@@ -2,9 +2,9 @@
 
 use super::Weights;
 use super::packing::{Group, Order};
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::panels::Panels;
 use crate::kernel::vector::{sigmoid, tanh, wide};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// What a group's steps leave behind; rows are the group's.
 #[derive(Debug)]

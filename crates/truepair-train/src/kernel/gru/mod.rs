@@ -14,8 +14,8 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use self::packing::{Order, Packing};
-use super::matmul::Precision;
 use super::{Array, Gradients, Operand, Operation, apply, is_fused};
+use truepair_core::product::Precision;
 
 /// Most items of a group: more rows make no product faster.
 const GROUP: usize = 128;

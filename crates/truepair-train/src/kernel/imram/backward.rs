@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use super::Pass;
 use super::step::Step;
 use super::work::{MEAN, Work, transpose};
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::sides::{Place, chunks, split};
 use crate::kernel::vector::wide;
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Gradients that the items of a chunk add up.
 #[derive(Debug)]

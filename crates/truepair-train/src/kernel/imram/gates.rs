@@ -4,7 +4,7 @@ use super::backward::Sums;
 use super::work::transpose;
 use super::{Pass, Settings, Sides};
 use crate::kernel::Array;
-use crate::kernel::matmul::{Threads, View, Write, multiply};
+use truepair_core::product::{Threads, View, Write, multiply};
 
 /// Both layers, stacked: rows `0..d` are the output's, rows `d..2d` the gate's.
 #[derive(Debug)]

@@ -22,11 +22,11 @@ mod work;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::matmul::Precision;
 use super::packed::Packed;
 use super::sides::{Constants, Sides, add_pull, chunks, split};
 use super::{Array, Attention, Gradients, Operation, apply, is_fused};
 use gates::{Gates, Projected};
+use truepair_core::product::Precision;
 use work::Work;
 
 /// Queries worked at a time: products are tall enough, and what a tile needs stays near a core.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::Pass;
 use super::step::Step;
 use crate::kernel::attention::Room;
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::segment::padded;
 use crate::kernel::sides::Place;
 use crate::kernel::vector::wide;
 use crate::kernel::{Pool, Pooling};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Relevances of one step are averaged.
 pub(super) const MEAN: Pool = Pool {

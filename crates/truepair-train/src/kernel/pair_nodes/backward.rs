@@ -12,8 +12,8 @@ use super::input;
 use super::layout::{Pairs, TILE, Tile, transpose, transpose_into};
 use super::rows;
 use crate::kernel::Gradients;
-use crate::kernel::matmul::{View, Write};
 use crate::kernel::vector::wide;
+use truepair_core::product::{View, Write};
 
 /// What the backward pass knows of the nodes.
 pub(super) struct Nodes<'a> {

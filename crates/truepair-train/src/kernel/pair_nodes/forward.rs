@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::layout::{Pairs, TILE, Tile};
 use super::rows;
-use crate::kernel::matmul::{View, Write};
 use crate::kernel::vector::wide;
+use truepair_core::product::{View, Write};
 
 /// Buffers of one tile, made once a part of the images.
 pub(super) struct Scratch {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::input;
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::{Array, Attention, Block, Ragged};
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Words of a tile: enough rows for products at full speed, and few enough that a tile's vectors
 /// stay in the cache of one core.

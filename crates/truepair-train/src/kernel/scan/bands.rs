@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::Settings;
 use super::item::Work;
-use crate::kernel::matmul::{Threads, View, Write, multiply};
 use crate::kernel::segment::padded;
 use crate::kernel::sides::{Constants, Sides, chunks, ranges, split};
+use truepair_core::product::{Threads, View, Write, multiply};
 
 /// Rows of raw inner products start this far apart.
 pub(super) fn stride(sides: &Sides<'_>) -> usize {

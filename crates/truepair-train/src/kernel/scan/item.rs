@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::bands::{Band, stride};
 use crate::kernel::attention::Room;
 use crate::kernel::columns::Columns;
-use crate::kernel::matmul::{Precision, Threads, View, Write, multiply};
 use crate::kernel::segment::padded;
 use crate::kernel::sides::Place;
 use crate::kernel::vector::wide;
+use truepair_core::product::{Precision, Threads, View, Write, multiply};
 
 /// Memory for one item and one block of queries at a time. Rows are contexts, columns are queries.
 #[derive(Debug)]

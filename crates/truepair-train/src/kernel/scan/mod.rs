@@ -20,11 +20,11 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::matmul::Precision;
 use super::packed::Packed;
 use super::sides::{Constants, Sides, add_pull};
 use super::{Array, Attention, Gradients, Operation, Pool, apply, is_fused};
 use bands::{Band, Targets, bands, memory};
+use truepair_core::product::Precision;
 pub(crate) use twin::{attention_weights, pooled};
 
 /// Raw inner products held at a time, 128 MiB: a batch of 256 images of 36 regions against 256

@@ -16,8 +16,8 @@ use std::thread::LocalKey;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
-use super::matmul::{Threads, View, Write, f32_product};
-use super::vector::wide;
+use super::{Threads, View, Write, f32_product};
+use crate::wide::wide;
 
 thread_local! {
     static LEFT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -25,7 +25,7 @@ thread_local! {
 }
 
 /// `out = left · right`, or `out += left · right`, with rounded factors; sizes as
-/// [`multiply`](super::matmul::multiply) has checked them, neither rows nor columns of `out` 0.
+/// [`multiply`](super::multiply) has checked them, neither rows nor columns of `out` 0.
 pub(super) fn product(
     threads: Threads,
     left: View<'_>,

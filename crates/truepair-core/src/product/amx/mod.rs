@@ -9,6 +9,7 @@
 mod factor;
 mod output;
 mod pack;
+mod split;
 mod tile;
 
 use std::cell::Cell;
@@ -17,9 +18,10 @@ use std::thread::LocalKey;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::matmul::{Threads, View, Write};
-use factor::{Factor, Side};
+use super::{Side, Threads, View, Write};
+use factor::Factor;
 use output::Output;
+pub(super) use split::{SplitRows, product as split_product};
 pub(super) use tile::Amx;
 use tile::{LANES, SIDE, STEP, Session, Tile};
 
@@ -38,7 +40,7 @@ thread_local! {
     static SLICE: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
 }
 
-/// `out = left · right`, or `out += left · right`, as [`multiply`](super::matmul::multiply) has
+/// `out = left · right`, or `out += left · right`, as [`multiply`](super::multiply) has
 /// checked it; the inner size must not be 0.
 pub(super) fn product(
     amx: Amx,

@@ -1,14 +1,22 @@
 //! Rounding a factor to 16 bits and cutting it into tiles.
+//!
+//! A tile of the left factor has a row for each of 16 rows of the factor, with 32 inner indices. A
+//! tile of the right one has a row for each of 16 pairs of inner indices, with both values of 16
+//! columns of the factor side by side.
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_maskz_loadu_ps,
+    __m512, __m512i, __mmask16, _mm512_castsi512_ps, _mm512_castsi512_si256, _mm512_cvtepu16_epi32,
+    _mm512_cvtne2ps_pbh, _mm512_extracti64x4_epi64, _mm512_maskz_loadu_ps,
     _mm512_permutexvar_epi16, _mm512_set_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_slli_epi32, _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::View;
-use super::factor::Side;
 use super::tile::{LANES, STEP, Tile};
+use super::{Side, View};
+
+/// Numbers of 16 bits that a value is split into.
+pub(super) const PARTS: usize = 3;
 
 /// Strips packed together where the lanes are contiguous, so that what is read of each inner index
 /// is some cache lines: 256 bytes.
@@ -101,6 +109,38 @@ pub(super) unsafe fn pack_contiguous_lanes(factor: View<'_>, side: Side, tiles: 
     }
 }
 
+/// Packs a strip of rows in parts: the values rounded, what that leaves rounded, and so on; for each
+/// step the tile of every part. Rows end where they end; beyond, and in lanes without a row, there
+/// are zeros.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn pack_split(rows: &[&[f32]; LANES], steps: usize, side: Side, tiles: &mut Vec<Tile>) {
+    for step in 0..steps {
+        let mut parts = [[_mm512_setzero_si512(); LANES]; PARTS];
+        for (lane, row) in rows.iter().enumerate() {
+            let inner = row.len().saturating_sub(step * STEP);
+            let source = row.as_ptr().wrapping_add(step * STEP);
+            let (low, high) = (first_of_16(inner), first_of_16(inner.saturating_sub(16)));
+            // SAFETY: the masks leave out what is beyond the row.
+            let (mut low, mut high) = unsafe {
+                (
+                    _mm512_maskz_loadu_ps(low, source),
+                    _mm512_maskz_loadu_ps(high, source.wrapping_add(16)),
+                )
+            };
+            for part in &mut parts {
+                part[lane] = round(low, high);
+                let [rounded_low, rounded_high] = widen(part[lane]);
+                low = _mm512_sub_ps(low, rounded_low);
+                high = _mm512_sub_ps(high, rounded_high);
+            }
+        }
+        tiles.extend(parts.map(|part| match side {
+            Side::Left => Tile(part),
+            Side::Right => Tile(transpose(part)),
+        }));
+    }
+}
+
 /// The lowest `count` bits of a mask, all 16 if there are fewer.
 #[inline(always)]
 fn first_of_16(count: usize) -> __mmask16 {
@@ -119,6 +159,17 @@ fn round(low: __m512, high: __m512) -> __m512i {
     let rounded = _mm512_cvtne2ps_pbh(high, low);
     // SAFETY: both types are 512 bits without a meaning of their own.
     unsafe { std::mem::transmute(rounded) }
+}
+
+/// The 16 lower and the 16 upper 16-bit numbers; the inverse of [`round`] where that is exact.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn widen(numbers: __m512i) -> [__m512; 2] {
+    let halves = [
+        _mm512_castsi512_si256(numbers),
+        _mm512_extracti64x4_epi64::<1>(numbers),
+    ];
+    halves.map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half))))
 }
 
 /// Number `i` of the lower half beside number `i` of the upper half, for each `i`.

@@ -14,7 +14,7 @@ pub(super) const SIDE: usize = 2 * LANES;
 pub(super) const STEP: usize = 32;
 
 /// A tile of a packed factor: 16 rows of 32 numbers of 16 bits.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Tile(pub(super) [__m512i; LANES]);
 
@@ -26,12 +26,12 @@ impl Tile {
 
 /// Proof that this process may use tiles, and vectors of 512 bits that round to 16-bit numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Amx(());
+pub(in crate::product) struct Amx(());
 
 impl Amx {
     /// The proof, if processor and operating system allow. The first call asks the kernel for the
     /// register state of the tiles, on behalf of all threads.
-    pub(crate) fn get() -> Option<Self> {
+    pub(in crate::product) fn get() -> Option<Self> {
         static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
             is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
@@ -170,6 +170,111 @@ impl Session {
                 "add {left1}, {tile}",
                 "add {right0}, {tile}",
                 "add {right1}, {tile}",
+                "dec {steps}",
+                "jnz 3b",
+                "tilestored [{upper} + {stride}], tmm0",
+                "tilestored [{upper} + {stride} + 64], tmm1",
+                "tilestored [{lower} + {stride}], tmm2",
+                "tilestored [{lower} + {stride} + 64], tmm3",
+                tile = const size_of::<Tile>(),
+                add = in(reg) u32::from(add),
+                upper = in(reg) sums,
+                lower = in(reg) sums.add(LANES * stride),
+                stride = in(reg) stride * size_of::<f32>(),
+                row = in(reg) size_of::<__m512i>(),
+                left0 = inout(reg) left[0] => _,
+                left1 = inout(reg) left[1] => _,
+                right0 = inout(reg) right[0] => _,
+                right1 = inout(reg) right[1] => _,
+                steps = inout(reg) steps => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack)
+            );
+        }
+    }
+
+    /// As [`multiply`](Self::multiply) for factors of three parts, `x = high + middle + low`: every
+    /// step of a strip is a tile of each. Of the nine products of a step the three smallest are left
+    /// out: `middle · low`, `low · middle` and `low · low`.
+    ///
+    /// # Safety
+    /// Each strip has `3 · steps > 0` tiles. `sums` points to 32 rows of 32 values that nothing else
+    /// reads or writes meanwhile.
+    pub(super) unsafe fn multiply_split(
+        &self,
+        left: [*const Tile; 2],
+        right: [*const Tile; 2],
+        steps: usize,
+        sums: *mut f32,
+        stride: usize,
+        add: bool,
+    ) {
+        // SAFETY: as in `multiply`, with three tiles a step. Each of the six products differs from
+        // the one before in the part of one factor only, so that few tiles are loaded twice.
+        unsafe {
+            asm!(
+                "test {add:e}, {add:e}",
+                "jz 2f",
+                "tileloadd tmm0, [{upper} + {stride}]",
+                "tileloadd tmm1, [{upper} + {stride} + 64]",
+                "tileloadd tmm2, [{lower} + {stride}]",
+                "tileloadd tmm3, [{lower} + {stride} + 64]",
+                "jmp 3f",
+                "2:",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "3:",
+                // high · low
+                "tileloadd tmm4, [{left0} + {row}]",
+                "tileloadd tmm6, [{right0} + {row} + 2 * {tile}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{left1} + {row}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm7, [{right1} + {row} + 2 * {tile}]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // high · high
+                "tileloadd tmm6, [{right0} + {row}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm7, [{right1} + {row}]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // high · middle
+                "tileloadd tmm6, [{right0} + {row} + {tile}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm7, [{right1} + {row} + {tile}]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // middle · middle
+                "tileloadd tmm4, [{left0} + {row} + {tile}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{left1} + {row} + {tile}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // middle · high
+                "tileloadd tmm6, [{right0} + {row}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm7, [{right1} + {row}]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // low · high
+                "tileloadd tmm4, [{left0} + {row} + 2 * {tile}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{left1} + {row} + 2 * {tile}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {left0}, 3 * {tile}",
+                "add {left1}, 3 * {tile}",
+                "add {right0}, 3 * {tile}",
+                "add {right1}, 3 * {tile}",
                 "dec {steps}",
                 "jnz 3b",
                 "tilestored [{upper} + {stride}], tmm0",

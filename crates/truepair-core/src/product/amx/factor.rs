@@ -7,20 +7,10 @@ use rayon::slice::ParallelSliceMut;
 
 use super::pack::{pack_contiguous_inner, pack_contiguous_lanes};
 use super::tile::{Amx, LANES, STEP, Tile};
-use super::{Threads, View};
+use super::{Side, Threads, View};
 
 /// Lanes that one thread packs at a time.
 const SLICE_LANES: usize = 64;
-
-/// Which factor of a product, and with it the arrangement of a tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    /// A tile has a row for each of 16 rows of the factor, with 32 inner indices.
-    Left,
-    /// A tile has a row for each of 16 pairs of inner indices, with both values of 16 columns of
-    /// the factor side by side.
-    Right,
-}
 
 /// The left factor, or the right one transposed: `[lanes, inner]`.
 #[derive(Debug, Clone, Copy)]

@@ -14,6 +14,7 @@ mod pcme_plus;
 mod published;
 mod published_attention;
 mod pvse;
+mod resnet;
 mod scan;
 mod sgraf;
 mod structure;

@@ -7,6 +7,7 @@ mod embed;
 mod evaluation;
 mod feature;
 mod files;
+mod uncertainty;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(ambiguous(&verdicts, 3), [1, 4, 2]);
         let words = uncertainty_words;
         assert_eq!(
-            words(UncertaintyKind::Candidates, Some(3.14159)),
+            words(UncertaintyKind::Candidates, Some(3.0751)),
             "3.1 fit alike"
         );
         assert!(words(UncertaintyKind::Variance, Some(0.25)).starts_with("uncertainty 25"));

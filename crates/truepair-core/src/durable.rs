@@ -21,7 +21,7 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 /// Those of [`write`] and of `fill`.
 pub fn write_with(
     path: impl AsRef<Path>,
-    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    fill: impl FnOnce(&mut (dyn Write + Send)) -> std::io::Result<()>,
 ) -> Result<()> {
     let path = path.as_ref();
     let partial = partial_name(path);
@@ -44,7 +44,7 @@ fn partial_name(path: &Path) -> PathBuf {
 
 fn write_synced(
     path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    fill: impl FnOnce(&mut (dyn Write + Send)) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 16, File::create(path)?);
     fill(&mut file)?;

@@ -2,8 +2,9 @@
 
 use rand::Rng;
 use truepair_core::audit::{
-    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, PairStatistics, Truth,
-    average_repeats, conclude, conclude_from_beliefs, group_captions, judge_fold,
+    AuditOptions, Findings, Fold, FoldStatistics, Judgment, Links, Outcome, PairStatistics, Truth,
+    UncertaintyKind, auc, average_repeats, conclude, conclude_from_beliefs, group_captions,
+    judge_fold,
 };
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, Stream, normal, sample, shuffle};
@@ -129,7 +130,10 @@ fn beliefs_stand_in_for_posteriors_and_are_said_to_be_seen() {
     assert_eq!(found.outcome, Outcome::MismatchedPairs);
     for (verdict, &wrong) in found.verdicts.iter().zip(&world.mismatched) {
         assert_eq!(verdict.posterior, if wrong { 0.75 } else { 0.0 });
-        assert_eq!(verdict.reason.starts_with("looks matched"), !wrong);
+        assert_eq!(verdict.judgment == Judgment::Mismatched, wrong);
+        let matched = ["looks matched", "ambiguous"];
+        let said = matched.iter().any(|word| verdict.reason.starts_with(word));
+        assert_eq!(said, !wrong, "{}", verdict.reason);
     }
     let share = world.mismatched.iter().filter(|&&wrong| wrong).count() as f64 / 500.0;
     let rate = found.noise_rate;
@@ -423,4 +427,119 @@ fn unusable_input_is_an_error_that_says_what_to_do() {
     let twice = [statistics.clone(), statistics];
     let error = conclude(&good.pairs, &links(&good), &twice, &options(), Seed(1)).unwrap_err();
     assert!(error.to_string().contains("two folds"));
+}
+
+/// Clusters of four images and captions that mean nearly the same, single ones, and captions that
+/// were exchanged among all of them. A pair an image.
+fn clusters(n: usize, seed: u64) -> (World, Vec<bool>) {
+    let stream = &mut Seed(seed).stream("clusters", &[]);
+    let n_alike = n / 5 / 4 * 4;
+    let mut meanings: Vec<Vec<f64>> = Vec::new();
+    for at in 0..n {
+        let mut fresh = || (0..DIM).map(|_| normal(stream)).collect();
+        let meaning = match at < n_alike && at % 4 > 0 {
+            true => meanings[at - 1].clone(),
+            false => fresh(),
+        };
+        meanings.push(meaning);
+    }
+    let mut seen = |strength: f64| {
+        let noise = |x: &f64, stream: &mut Stream| (x + strength * normal(stream)) as f32;
+        let values = meanings.iter().flatten().map(|x| noise(x, stream));
+        let mut rows = Matrix::new(values.collect(), DIM);
+        rows.normalize();
+        rows
+    };
+    let (images, captions) = (seen(0.5), seen(0.5));
+    let mut image_of: Vec<u32> = (0..n as u32).collect();
+    let chosen = sample(stream, n, n * 3 / 10);
+    for (&caption, &image) in chosen.iter().zip(chosen.iter().cycle().skip(1)) {
+        image_of[caption as usize] = image;
+    }
+    let pairs: Vec<Pair> = (image_of.iter().zip(0..))
+        .map(|(&image, caption)| Pair { image, caption })
+        .collect();
+    let world = World {
+        scorer: InnerProduct::new(images, captions).unwrap(),
+        mismatched: pairs
+            .iter()
+            .map(|pair| pair.image != pair.caption)
+            .collect(),
+        pairs,
+    };
+    (world, (0..n).map(|at| at < n_alike).collect())
+}
+
+#[test]
+fn ambiguous_pairs_are_told_from_mismatched_and_from_clear_ones() {
+    let (world, alike) = clusters(1000, 5);
+    let findings = audit(&world);
+    let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<f64> {
+        let chosen = findings
+            .verdicts
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| wanted(*n));
+        chosen
+            .map(|(_, verdict)| verdict.uncertainty.unwrap())
+            .collect()
+    };
+    // The uncertainty is the items': exchanging two ambiguous captions leaves them ambiguous.
+    let ambiguous = of(&|n| alike[n] && !world.mismatched[n]);
+    let above = |others: Vec<f64>| {
+        let scores: Vec<f64> = ambiguous.iter().chain(&others).copied().collect();
+        let positive: Vec<bool> = (0..scores.len()).map(|n| n < ambiguous.len()).collect();
+        auc(&scores, &positive)
+    };
+    let single = |n: u32| !alike[world.pairs[n as usize].image as usize] && !alike[n as usize];
+    let mismatched = above(of(&|n| world.mismatched[n] && single(n as u32)));
+    let clear = above(of(&|n| !alike[n] && !world.mismatched[n]));
+    assert!(
+        mismatched > 0.97,
+        "AUC {mismatched} against mismatched pairs"
+    );
+    assert!(clear > 0.93, "AUC {clear} against clear pairs");
+    assert!(findings.ambiguity.level.is_some());
+
+    let share = |wanted: &dyn Fn(usize) -> bool, judgment: Judgment| {
+        let chosen: Vec<usize> = (0..1000).filter(|&n| wanted(n)).collect();
+        let called = chosen
+            .iter()
+            .filter(|&&n| findings.verdicts[n].judgment == judgment);
+        called.count() as f64 / chosen.len() as f64
+    };
+    let found = [
+        share(&|n| alike[n] && !world.mismatched[n], Judgment::Ambiguous),
+        share(&|n| world.mismatched[n], Judgment::Mismatched),
+        share(&|n| !alike[n] && !world.mismatched[n], Judgment::Matched),
+    ];
+    let enough = found
+        .iter()
+        .zip([0.9, 0.7, 0.85])
+        .all(|(share, least)| *share > least);
+    assert!(enough, "{found:?}");
+}
+
+#[test]
+fn variances_are_averaged_over_the_repeats_that_have_them() {
+    let (world, _) = clusters(200, 5);
+    let links = links(&world);
+    let plain = judge(&world, &links, &options());
+    let with = |share: f64| {
+        let mut statistics = plain.clone();
+        statistics.set_variance(|pair| share + f64::from(pair) / 1000.0);
+        vec![statistics]
+    };
+    let repeats = [with(0.1), with(0.3), vec![plain.clone()]];
+    let averaged = average_repeats(&repeats).unwrap();
+    for row in &averaged[0].pairs {
+        let expected = 0.2 + f64::from(row.pair) / 1000.0;
+        assert!((row.variance.unwrap() - expected).abs() < 1e-12);
+    }
+    for (row, own) in averaged[0].pairs.iter().zip(&plain.pairs) {
+        assert!((row.entropy - own.entropy).abs() < 1e-12);
+    }
+    let found = conclude(&world.pairs, &links, &averaged, &options(), Seed(1)).unwrap();
+    assert_eq!(found.ambiguity.uncertainty, UncertaintyKind::Variance);
+    assert_eq!(found.verdicts[7].uncertainty, averaged[0].pairs[7].variance);
 }

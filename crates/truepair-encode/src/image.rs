@@ -6,7 +6,8 @@ use truepair_core::error::Place;
 use truepair_core::{Error, Result};
 use truepair_image::{Preprocessing, Rgb};
 
-use crate::onnx::{Model, Tensor};
+use crate::onnx::Tensor;
+use crate::runtime::{Model, Runtime};
 
 /// Outputs that are one vector an image, by the names that exporters give them, best first.
 const OUTPUTS: &[&str] = &[
@@ -38,8 +39,9 @@ impl ImageEncoder {
         path: &Path,
         preprocessing: Option<Preprocessing>,
         output: Option<&str>,
+        runtime: &Runtime,
     ) -> Result<Self> {
-        let model = Model::open(path)?;
+        let model = Model::open(path, runtime)?;
         let preprocessing = match preprocessing {
             Some(chosen) => chosen,
             None => settings_of(&model)?,
@@ -85,8 +87,7 @@ impl ImageEncoder {
             .expect("preprocessing fills three planes");
         let output = self.model.run(vec![input], &self.output)?;
         let refuse = |problem: String| {
-            let others: Vec<&str> = self.model.outputs().collect();
-            let remedy = format!("choose another output: {}", others.join(", "));
+            let remedy = format!("choose another output: {}", self.model.outputs().join(", "));
             Error::data(self.model.path(), Place::Whole, problem, remedy)
         };
         match output.shape() {
@@ -123,10 +124,10 @@ fn check_input(model: &Model, size: usize) -> Result<()> {
         Some(found) => found.is_none_or(|found| found == wanted),
         None => shape.is_empty(),
     };
-    if model.inputs().count() == 1 && fits(1, 3) && fits(2, size) && fits(3, size) {
+    let names = model.inputs();
+    if names.len() == 1 && fits(1, 3) && fits(2, size) && fits(3, size) {
         return Ok(());
     }
-    let names: Vec<&str> = model.inputs().collect();
     let shape: Vec<String> = (shape.iter())
         .map(|size| size.map_or_else(|| "any".into(), |size| size.to_string()))
         .collect();
@@ -147,16 +148,16 @@ fn check_input(model: &Model, size: usize) -> Result<()> {
 /// # Errors
 /// If there is no such output.
 pub(crate) fn choose_output(model: &Model, named: Option<&str>, known: &[&str]) -> Result<String> {
-    let there = |name: &str| model.outputs().any(|output| output == name);
+    let outputs = model.outputs();
+    let there = |name: &str| outputs.contains(&name);
     let chosen = match named {
         Some(name) => Some(name).filter(|name| there(name)),
         None => {
             let known = known.iter().copied().find(|name| there(name));
-            known.or_else(|| model.outputs().next())
+            known.or_else(|| outputs.first().copied())
         }
     };
     chosen.map(str::to_owned).ok_or_else(|| {
-        let outputs: Vec<&str> = model.outputs().collect();
         Error::data(
             model.path(),
             Place::Whole,

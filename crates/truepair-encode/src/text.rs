@@ -9,7 +9,8 @@ use truepair_core::error::Place;
 use truepair_core::{Error, Result};
 
 use crate::image::{choose_output, finite};
-use crate::onnx::{Model, Tensor};
+use crate::onnx::Tensor;
+use crate::runtime::{Model, Runtime};
 use crate::word_piece::WordPiece;
 
 /// Outputs that are one vector a text or one a token, best first.
@@ -54,8 +55,9 @@ impl TextEncoder {
         tokenizer: Option<&Path>,
         output: Option<&str>,
         pooling: Pooling,
+        runtime: &Runtime,
     ) -> Result<Self> {
-        let model = Model::open(path)?;
+        let model = Model::open(path, runtime)?;
         let tokenizer = match tokenizer {
             Some(tokenizer) => tokenizer.to_path_buf(),
             None => beside(path, "tokenizer.json").ok_or_else(|| {
@@ -67,7 +69,11 @@ impl TextEncoder {
                 )
             })?,
         };
-        if let Some(name) = model.inputs().find(|name| !Input::is_known(name)) {
+        if let Some(name) = model
+            .inputs()
+            .into_iter()
+            .find(|name| !Input::is_known(name))
+        {
             return Err(Error::data(
                 path,
                 Place::Whole,
@@ -133,7 +139,7 @@ impl TextEncoder {
     /// The vectors of texts of equal length.
     fn run(&self, ids: &[&[i64]]) -> Result<Vec<f32>> {
         let (n, tokens) = (ids.len(), ids[0].len());
-        let inputs = self.model.inputs().map(|name| {
+        let inputs = self.model.inputs().into_iter().map(|name| {
             let values = match name {
                 Input::IDS => ids.concat(),
                 Input::MASK => vec![1; n * tokens],
@@ -144,8 +150,7 @@ impl TextEncoder {
         });
         let output = self.model.run(inputs.collect(), &self.output)?;
         let refuse = |problem: String| {
-            let others: Vec<&str> = self.model.outputs().collect();
-            let remedy = format!("choose another output: {}", others.join(", "));
+            let remedy = format!("choose another output: {}", self.model.outputs().join(", "));
             Error::data(self.model.path(), Place::Whole, problem, remedy)
         };
         let values = output.as_floats().map_err(&refuse)?;

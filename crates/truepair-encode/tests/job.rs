@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use truepair_core::dataset::{self, Dataset, ReadOptions};
 use truepair_core::watch::Watch;
 use truepair_encode::job::{Embedded, Job, Outcome};
-use truepair_encode::{ImageEncoder, Pooling, TextEncoder, layout};
+use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -43,8 +43,8 @@ impl Encoders {
         let image = fixture("encoders/tiny_image.onnx");
         let text = fixture("encoders/tiny_text.onnx");
         Self(
-            ImageEncoder::open(&image, None, None).unwrap(),
-            TextEncoder::open(&text, None, None, Pooling::Mean).unwrap(),
+            ImageEncoder::open(&image, None, None, &Runtime::BuiltIn).unwrap(),
+            TextEncoder::open(&text, None, None, Pooling::Mean, &Runtime::BuiltIn).unwrap(),
         )
     }
 

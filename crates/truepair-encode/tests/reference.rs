@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use truepair_encode::{ImageEncoder, Pooling, TextEncoder, WordPiece};
+use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, WordPiece};
 use truepair_image::{Preprocessing, decode};
 
 fn fixture(name: &str) -> PathBuf {
@@ -65,7 +65,7 @@ fn tokens_are_those_of_the_tokenizers_library() {
 #[test]
 fn texts_get_the_reference_vectors_whatever_stands_beside_them() {
     let path = fixture("encoders/tiny_text.onnx");
-    let encoder = TextEncoder::open(&path, None, None, Pooling::Mean).unwrap();
+    let encoder = TextEncoder::open(&path, None, None, Pooling::Mean, &Runtime::BuiltIn).unwrap();
     let expected = expected();
     assert_eq!(encoder.dim(), 16);
     close(
@@ -75,7 +75,7 @@ fn texts_get_the_reference_vectors_whatever_stands_beside_them() {
     let alone = encoder.embed(&expected.texts[3..4]).unwrap();
     close(&alone, &expected.vectors[3]);
     assert!(encoder.embed(&[""; 0]).unwrap().is_empty());
-    let first = TextEncoder::open(&path, None, None, Pooling::First).unwrap();
+    let first = TextEncoder::open(&path, None, None, Pooling::First, &Runtime::BuiltIn).unwrap();
     let vector = first.embed(&expected.texts[..1]).unwrap();
     assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
     assert!(
@@ -91,20 +91,29 @@ fn pictures_get_the_reference_vectors() {
     let path = fixture("encoders/tiny_image.onnx");
     let picture = decode(&std::fs::read(fixture("pictures/rgb.png")).unwrap()).unwrap();
     let expected = expected().picture;
-    let encoder = ImageEncoder::open(&path, Some(preprocessing()), None).unwrap();
+    let encoder =
+        ImageEncoder::open(&path, Some(preprocessing()), None, &Runtime::BuiltIn).unwrap();
     assert_eq!((encoder.dim(), encoder.output()), (8, "pooled"));
     close(&encoder.embed(&picture).unwrap(), &expected.pooled);
-    let encoder = ImageEncoder::open(&path, Some(preprocessing()), Some("logits")).unwrap();
+    let encoder = ImageEncoder::open(
+        &path,
+        Some(preprocessing()),
+        Some("logits"),
+        &Runtime::BuiltIn,
+    )
+    .unwrap();
     close(&encoder.embed(&picture).unwrap(), &expected.logits);
     // Without settings the size is that of the model's input.
-    let encoder = ImageEncoder::open(&path, None, None).unwrap();
+    let encoder = ImageEncoder::open(&path, None, None, &Runtime::BuiltIn).unwrap();
     assert_eq!(encoder.preprocessing().size, 16);
 }
 
 #[test]
 fn what_does_not_fit_is_named() {
     let path = fixture("encoders/tiny_image.onnx");
-    let open = |settings, output| ImageEncoder::open(&path, settings, output).unwrap_err();
+    let open = |settings, output| {
+        ImageEncoder::open(&path, settings, output, &Runtime::BuiltIn).unwrap_err()
+    };
     let large = Preprocessing {
         size: 32,
         ..preprocessing()
@@ -119,10 +128,16 @@ fn what_does_not_fit_is_named() {
         error.contains("no output 'pool'") && error.contains("pooled, logits"),
         "{error}"
     );
-    let text = TextEncoder::open(&path, None, None, Pooling::Mean)
+    let text = TextEncoder::open(&path, None, None, Pooling::Mean, &Runtime::BuiltIn)
         .unwrap_err()
         .to_string();
     assert!(text.contains("it reads 'image'"), "{text}");
-    let error = ImageEncoder::open(&fixture("encoders/tiny_text.onnx"), None, None).unwrap_err();
+    let error = ImageEncoder::open(
+        &fixture("encoders/tiny_text.onnx"),
+        None,
+        None,
+        &Runtime::BuiltIn,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("input_ids"), "{error}");
 }

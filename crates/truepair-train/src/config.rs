@@ -84,6 +84,8 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Pairs in a batch, at least 2.
     pub batch: usize,
+    /// Which pairs stand in a batch together.
+    pub sampling: Sampling,
     /// Number format of the factors of matrix products; sums, losses and weights are `f32`.
     pub precision: Precision,
     /// Gradients are scaled down to this global norm; 0 turns clipping off.
@@ -102,6 +104,18 @@ pub struct TrainingConfig {
     /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word_vectors: Option<PathBuf>,
+}
+
+/// Which pairs stand in a batch together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// `batch` pairs at random, every pair once an epoch.
+    #[default]
+    Shuffled,
+    /// One pair of every class of the data, `batch` is not read; an epoch has as many steps as there
+    /// are pairs divided by classes.
+    OnePerClass,
 }
 
 /// How the losses of a batch's pairs become one number.
@@ -129,6 +143,7 @@ impl Default for TrainingConfig {
         Self {
             epochs: 10,
             batch: 128,
+            sampling: Sampling::Shuffled,
             precision: Precision::F32,
             clip_norm: 2.0,
             reduction: Reduction::Mean,

@@ -277,7 +277,11 @@ impl Round<'_> {
             links: self.links,
             cells: Some(self.cells),
         };
-        Ok(judge_fold(&fold, &self.config.audit, self.seed, &mut ())?)
+        let mut statistics = judge_fold(&fold, &self.config.audit, self.seed, &mut ())?;
+        if let Some(uncertainty) = trained.uncertainty(self.dataset, &mut ())? {
+            statistics.set_variance(|pair| uncertainty.of_pair(self.dataset.pairs[pair as usize]));
+        }
+        Ok(statistics)
     }
 }
 

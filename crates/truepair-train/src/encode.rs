@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::Error as CoreError;
+use truepair_core::pair::Pair;
 use truepair_core::scores::{InnerProduct, Matrix, MeanScorer, Scorer, TileShape};
 use truepair_core::watch::Watch;
 
@@ -78,6 +79,17 @@ pub struct Uncertainty {
     pub images: Vec<f32>,
     /// One number a caption.
     pub captions: Vec<f32>,
+}
+
+impl Uncertainty {
+    /// Mean over the pair's image and caption.
+    ///
+    /// # Panics
+    /// If the pair is of other data.
+    pub fn of_pair(&self, pair: Pair) -> f64 {
+        let image = f64::from(self.images[pair.image as usize]);
+        (image + f64::from(self.captions[pair.caption as usize])) / 2.0
+    }
 }
 
 /// The uncertainty of all of the reader's items; `None` where a peer's items are no Gaussians.

@@ -86,7 +86,10 @@ impl Trained {
     /// # Errors
     /// If items are no Gaussians.
     pub fn measured_by(mut self, measure: GaussianMeasure) -> Result<Self> {
-        let config = GaussianDistanceConfig { measure };
+        let config = GaussianDistanceConfig {
+            measure,
+            ..GaussianDistanceConfig::default()
+        };
         self.config.matcher.similarity = SimilarityConfig::Gaussian(config);
         self.config.matcher.check_parts()?;
         for peer in &mut self.peers {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use truepair_core::audit::{Links, auc};
+use truepair_core::audit::{Links, UncertaintyKind, auc};
 use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
@@ -413,5 +413,14 @@ fn every_strategy_without_the_truth_can_train_an_audits_matchers() {
         );
         let auc = auc(&posteriors, &truth);
         assert!(auc > 0.9, "{name}: AUC {auc}");
+        let gaussian = ["hib", "pcme", "pcme++"].contains(&name);
+        let measured = findings.ambiguity.uncertainty == UncertaintyKind::Variance;
+        assert_eq!(measured, gaussian, "{name}");
+        assert!(
+            findings
+                .verdicts
+                .iter()
+                .all(|one| one.uncertainty.is_some())
+        );
     }
 }

@@ -13,6 +13,7 @@ mod data;
 mod drop_rule;
 mod evaluation;
 mod interrupt;
+mod occlusion;
 mod output;
 mod progress;
 mod render;

@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
+use super::ambiguity::pronounce;
 use super::conclude::{DETECTABLE_RATE, conclude, histogram, rows_by_pair};
-use super::reason::{Compared, reason};
 use super::{AuditOptions, Findings, FoldStatistics, Links, NoiseRate, Outcome};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -41,15 +41,10 @@ pub fn conclude_from_beliefs(
     }
     let posterior: Vec<f64> = clean.iter().map(|clean| 1.0 - clean).collect();
     let rows = rows_by_pair(pairs.len(), folds)?;
-    for (verdict, row) in findings.verdicts.iter_mut().zip(&rows) {
+    for verdict in &mut findings.verdicts {
         verdict.posterior = posterior[verdict.pair as usize];
-        let compared = Compared {
-            captions: row.n_captions,
-            images: row.n_images,
-            illegible: false,
-        };
-        verdict.reason = reason(verdict, compared);
     }
+    findings.ambiguity = pronounce(&mut findings.verdicts, &rows, |_| false);
     findings.noise_rate = rate(pairs, &posterior, options.n_bootstrap, seed);
     findings.outcome = match findings.noise_rate.low < DETECTABLE_RATE {
         true => Outcome::NoEvidence,

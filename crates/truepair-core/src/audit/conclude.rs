@@ -1,10 +1,11 @@
 //! From fold statistics to findings: calibration, noise rate, posteriors, verdicts.
 
+use super::ambiguity::pronounce;
 use super::legibility::Cells;
-use super::reason::{Compared, reason};
 use super::{
-    AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics, Links, Outcome,
-    PairStatistics, RateFit, Verdict, count_duplicates, estimate_rate, posteriors,
+    Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
+    Judgment, Links, Outcome, PairStatistics, RateFit, Verdict, count_duplicates, estimate_rate,
+    posteriors,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -58,8 +59,8 @@ pub fn conclude(
     let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
     let outcome = outcome(&competence, &rate, judged.len());
     let fit = fit(&legible_p, &posterior, &rate, &density);
-    let verdicts = match outcome {
-        Outcome::Refused { .. } => Vec::new(),
+    let (verdicts, ambiguity) = match outcome {
+        Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
         _ => verdicts(pairs, &rows, &p, &posterior, &illegible),
     };
     Ok(Findings {
@@ -70,6 +71,7 @@ pub fn conclude(
         fit,
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
         illegible: n_illegible as u64,
+        ambiguity,
         truth: None,
         self_check: None,
         notes: notes(pairs.len() - judged.len(), n_illegible),
@@ -169,10 +171,10 @@ fn verdicts(
     p: &[f64],
     posterior: &[f64],
     illegible: &[bool],
-) -> Vec<Verdict> {
+) -> (Vec<Verdict>, Ambiguity) {
     let verdict = |row: &PairStatistics| {
         let n = row.pair as usize;
-        let mut verdict = Verdict {
+        Verdict {
             pair: row.pair,
             image: pairs[n].image,
             caption: pairs[n].caption,
@@ -184,17 +186,14 @@ fn verdicts(
             rank_t2i: row.rank_t2i,
             better_caption: row.better_caption,
             better_image: row.better_image,
+            uncertainty: None,
+            judgment: Judgment::Unknown,
             reason: String::new(),
-        };
-        let compared = Compared {
-            captions: row.n_captions,
-            images: row.n_images,
-            illegible: illegible[n],
-        };
-        verdict.reason = reason(&verdict, compared);
-        verdict
+        }
     };
-    rows.iter().map(verdict).collect()
+    let mut verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
+    let ambiguity = pronounce(&mut verdicts, rows, |n| illegible[n]);
+    (verdicts, ambiguity)
 }
 
 fn fit(p: &[f64], posterior: &[f64], rate: &RateFit, density: &DecreasingDensity) -> Fit {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Ambiguity, Judgment};
+
 /// The result of one audit over the pairs of a data set, in the data set's pair order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Findings {
@@ -21,6 +23,9 @@ pub struct Findings {
     /// they are mismatched cannot be told.
     #[serde(default)]
     pub illegible: u64,
+    /// Which uncertainty makes a pair ambiguous.
+    #[serde(default)]
+    pub ambiguity: Ambiguity,
     /// Comparison with injected noise, when some was injected.
     pub truth: Option<Truth>,
     /// The self-check of `--inject`, when it ran.
@@ -89,6 +94,13 @@ pub struct Verdict {
     pub better_caption: Option<u32>,
     /// The best-scoring other image for this caption, when one scores above the given one.
     pub better_image: Option<u32>,
+    /// How uncertain the pair's items are; [`Ambiguity::uncertainty`] says what is measured. Absent in
+    /// files written before it was measured.
+    #[serde(default)]
+    pub uncertainty: Option<f64>,
+    /// What the pair is called.
+    #[serde(default)]
+    pub judgment: Judgment,
     /// One phrase a person can act on.
     pub reason: String,
 }

@@ -168,6 +168,8 @@ mod tests {
             p_t2i: 1.0,
             z,
             legibility,
+            entropy: 0.0,
+            variance: None,
             rank_i2t: 1,
             rank_t2i: 1,
             n_captions: 100,

@@ -13,18 +13,23 @@
 //!    [`Findings`].
 //! 4. [`decide`] turns posteriors into kept and dropped pairs.
 //!
+//! Besides its posterior a pair has an uncertainty, by which pairs that are matched but fit others too
+//! are told from mismatched ones ([`Judgment`]).
+//!
 //! [`conclude_from_beliefs`] takes a trained method's own beliefs for the posteriors instead.
 //!
 //! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance. It
 //! cannot see near misses, pairs of the right scene with a wrong detail: they rank well, and
 //! [`Findings::notes`] says so.
 
+mod ambiguity;
 mod believe;
 mod calibration;
 mod competence;
 mod conclude;
 mod convex;
 mod counted_rows;
+mod crowd;
 mod decision;
 mod duplicates;
 mod findings;
@@ -39,6 +44,7 @@ mod self_check;
 mod sweep;
 mod trials;
 
+pub use ambiguity::{Ambiguity, Judgment, UncertaintyKind};
 pub use believe::conclude_from_beliefs;
 pub use calibration::auc;
 pub use conclude::conclude;

@@ -64,6 +64,16 @@ pub struct FoldStatistics {
     pub n_null_images: usize,
 }
 
+impl FoldStatistics {
+    /// Notes how uncertain the embeddings of every judged pair are; `of_pair` is asked by the index of
+    /// the pair.
+    pub fn set_variance(&mut self, of_pair: impl Fn(u32) -> f64) {
+        for row in &mut self.pairs {
+            row.variance = Some(of_pair(row.pair));
+        }
+    }
+}
+
 /// Rank statistics of one pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairStatistics {
@@ -79,6 +89,12 @@ pub struct PairStatistics {
     /// null items fit far better than the rest, the matcher reads the query. It does not look at
     /// how image and caption fit each other.
     pub legibility: f64,
+    /// Entropy in nats of which items the image and the caption could mean, mean over both: 0 where
+    /// one item stands out, `ln k` where `k` do.
+    pub entropy: f64,
+    /// Share of the variance in the squared length of the pair's embeddings, [0, 1), where they are
+    /// Gaussians; see [`FoldStatistics::set_variance`].
+    pub variance: Option<f64>,
     /// 1-based rank of the caption among those compared with, ties against it.
     pub rank_i2t: u32,
     /// 1-based rank of the image among those compared with, ties against it.
@@ -384,6 +400,8 @@ impl BlockJudge<'_> {
                 p_t2i: b.p(),
                 z: z(n * slots),
                 legibility: legibility(n * slots),
+                entropy: (a.entropy + b.entropy) / 2.0,
+                variance: None,
                 rank_i2t: 1 + a.n_above,
                 rank_t2i: 1 + b.n_above,
                 n_captions: a.n_compared,

@@ -1,6 +1,6 @@
 //! One phrase per verdict that a person can act on.
 
-use super::Verdict;
+use super::{Judgment, UncertaintyKind, Verdict};
 
 /// Numbers a reason is made from, besides the verdict's own.
 #[derive(Debug, Clone, Copy)]
@@ -13,8 +13,8 @@ pub(super) struct Compared {
     pub(super) illegible: bool,
 }
 
-/// Says why the verdict is what it is.
-pub(super) fn reason(verdict: &Verdict, compared: Compared) -> String {
+/// Says why the verdict is what it is; `kind` is that of the uncertainty.
+pub(super) fn reason(verdict: &Verdict, compared: Compared, kind: UncertaintyKind) -> String {
     if compared.captions == 0 || compared.images == 0 {
         return "nothing to compare it with: every other item is a duplicate".to_owned();
     }
@@ -36,12 +36,26 @@ pub(super) fn reason(verdict: &Verdict, compared: Compared) -> String {
                 "fits less well than matched pairs do (caption {caption_rank}, image {image_rank})"
             ),
         }
+    } else if verdict.judgment == Judgment::Ambiguous {
+        format!(
+            "{}: caption {caption_rank}, image {image_rank}",
+            ambiguity(verdict, kind)
+        )
     } else if verdict.posterior > 0.1 {
         format!("doubtful, worth a look: caption {caption_rank}, image {image_rank}")
     } else if verdict.rank_i2t == 1 && verdict.rank_t2i == 1 {
         "looks matched: best caption for this image and best image for this caption".to_owned()
     } else {
         format!("looks matched: caption {caption_rank}, image {image_rank}")
+    }
+}
+
+fn ambiguity(verdict: &Verdict, kind: UncertaintyKind) -> String {
+    match (kind, verdict.uncertainty) {
+        (UncertaintyKind::Candidates, Some(candidates)) => {
+            format!("ambiguous, about {candidates:.1} items fit alike")
+        }
+        _ => "ambiguous, image or caption may mean many things".to_owned(),
     }
 }
 
@@ -83,6 +97,8 @@ mod tests {
             rank_t2i: rank,
             better_caption: None,
             better_image: None,
+            uncertainty: Some(3.07),
+            judgment: Judgment::Unknown,
             reason: String::new(),
         }
     }
@@ -94,7 +110,8 @@ mod tests {
             images: 541,
             illegible: false,
         };
-        let of = |posterior, a, b, rank| reason(&verdict(posterior, a, b, rank), compared);
+        let kind = UncertaintyKind::Candidates;
+        let of = |posterior, a, b, rank| reason(&verdict(posterior, a, b, rank), compared, kind);
         assert_eq!(
             of(0.9, 0.3, 0.01, 812),
             "many other captions fit this image better (rank 812 of 2,711)"
@@ -112,8 +129,19 @@ mod tests {
             illegible: true,
             ..compared
         };
-        assert!(reason(&verdict(0.9, 0.5, 0.5, 700), illegible).starts_with("cannot tell"));
-        assert!(reason(&verdict(0.5, 1.0, 1.0, 1), nothing).contains("nothing to compare"));
+        let unread = reason(&verdict(0.9, 0.5, 0.5, 700), illegible, kind);
+        assert!(unread.starts_with("cannot tell"));
+        assert!(reason(&verdict(0.5, 1.0, 1.0, 1), nothing, kind).contains("nothing to compare"));
+        let several = Verdict {
+            judgment: Judgment::Ambiguous,
+            ..verdict(0.3, 0.02, 0.02, 4)
+        };
+        assert_eq!(
+            reason(&several, compared, kind),
+            "ambiguous, about 3.1 items fit alike: caption rank 4 of 2,711, image rank 4 of 542"
+        );
+        let spread = reason(&several, compared, UncertaintyKind::Variance);
+        assert!(spread.starts_with("ambiguous, image or caption may"));
     }
 
     #[test]

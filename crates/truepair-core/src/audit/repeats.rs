@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Averages the statistics of several repeats of cross-fitting over all their folds.
 ///
-/// The combined statistic and the legibility are averaged for the pairs as given and, separately, for the same
+/// The combined statistic, the legibility and the uncertainties are averaged for the pairs as given and, separately, for the same
 /// re-pairings, so the average is calibrated by its own measured null. The folds may differ
 /// between repeats when [`Fold::cells`](super::Fold::cells) kept every re-pairing inside a fold of
 /// every repeat. The result is laid out in the folds of the first repeat; p-values become
@@ -58,6 +58,8 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
     let mut averaged = fold.clone();
     for (n, row) in averaged.pairs.iter_mut().enumerate() {
         let null = &mut averaged.null[n * fold.n_repairings..(n + 1) * fold.n_repairings];
+        // Of those repeats whose embeddings are Gaussians.
+        let mut variances: Vec<f64> = row.variance.into_iter().collect();
         let (mut log_i2t, mut log_t2i) = (row.p_i2t.ln(), row.p_t2i.ln());
         for other in others {
             let (other_row, other_null) = other.get(row.pair).ok_or_else(|| unlike(row.pair))?;
@@ -70,6 +72,8 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             }
             row.z += other_row.z;
             row.legibility += other_row.legibility;
+            row.entropy += other_row.entropy;
+            variances.extend(other_row.variance);
             log_i2t += other_row.p_i2t.ln();
             log_t2i += other_row.p_t2i.ln();
             for (sum, other) in null.iter_mut().zip(other_null) {
@@ -79,6 +83,8 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
         }
         row.z *= share;
         row.legibility *= share;
+        row.entropy *= share;
+        row.variance = mean(&variances);
         for null in null {
             null.z *= share;
             null.legibility *= share;
@@ -89,6 +95,10 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
         row.rank_t2i = rank(row.p_t2i, row.n_images);
     }
     Ok(averaged)
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 fn rank(p: f64, n_compared: u32) -> u32 {

@@ -4,6 +4,7 @@
 //! that must not count are taken out around them.
 
 use super::CountedRows;
+use super::crowd::Crowd;
 
 /// Items that a query is compared with.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(super) struct Standing {
     pub(super) n_compared: u32,
     /// Skewness of their scores: high where a few stand out from the rest.
     pub(super) skewness: f64,
+    /// Entropy in nats of the query's sharpened scores with the threshold's among them.
+    pub(super) entropy: f64,
 }
 
 impl Standing {
@@ -91,6 +94,9 @@ pub(super) fn sweep_row(
             n_compared -= 1;
         }
     }
+    let best = best(row, gallery);
+    let top = best.map_or(f32::NEG_INFINITY, |(_, score)| score);
+    let crowd = Crowd::of(row, sums.variance().sqrt(), n_compared, top);
     let standings = thresholds.iter().map(|threshold| {
         let left_out = threshold
             .also_excluded
@@ -108,11 +114,12 @@ pub(super) fn sweep_row(
             n_above: n_at_least(row, threshold.score) - counted as u32,
             n_compared: n_compared - left_out.len() as u32,
             skewness: sums.skewness(),
+            entropy: crowd.entropy_with(threshold.score),
         }
     });
     Ok(RowSweep {
         standings: standings.collect(),
-        best: best(row, gallery),
+        best,
     })
 }
 
@@ -156,12 +163,26 @@ impl PowerSums {
         self.sums[2] -= d * d * d;
     }
 
-    /// Third central moment over the cubed standard deviation; 0 where all scores are alike.
-    fn skewness(&self) -> f64 {
-        let [mean, square, cube] = self.sums.map(|sum| sum / self.n.max(1.0));
+    fn means(&self) -> [f64; 3] {
+        self.sums.map(|sum| sum / self.n.max(1.0))
+    }
+
+    /// 0 where all scores are alike.
+    fn variance(&self) -> f64 {
+        let [mean, square, _] = self.means();
         let variance = square - mean * mean;
         // Rounding leaves a trace of variance in a row of equal scores.
-        if variance <= 1e-12 * square {
+        match variance <= 1e-12 * square {
+            true => 0.0,
+            false => variance,
+        }
+    }
+
+    /// Third central moment over the cubed standard deviation; 0 where all scores are alike.
+    fn skewness(&self) -> f64 {
+        let [mean, square, cube] = self.means();
+        let variance = self.variance();
+        if variance <= 0.0 {
             return 0.0;
         }
         (cube - 3.0 * mean * square + 2.0 * mean.powi(3)) / variance.powf(1.5)

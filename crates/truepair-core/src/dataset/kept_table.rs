@@ -2,7 +2,8 @@
 //!
 //! A cell counts as a caption when its text, with the image of its record, is a pair of the data;
 //! so no choice of columns has to be remembered. When the pairs are not those of the file, because
-//! noise was planted, and for parquet, the list has one record per pair and two columns.
+//! noise was planted, and for parquet, the list has one record per pair and two columns. Pictures that
+//! stand in the table are [`kept_pictures`]' to write.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
-use super::Dataset;
 use super::lines::lines;
 use super::records::{self, Kind, json_object, json_text};
 use super::write::write_features;
+use super::{Dataset, kept_pictures};
 use crate::durable;
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
@@ -26,8 +27,12 @@ use crate::pair::Pair;
 /// their images beside it.
 pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
     let source = &dataset.files[0];
-    let kept = Kept::new(dataset, keep)?;
     let path = out.join(source.file_name().unwrap_or_default());
+    if kept_pictures::hold_bytes(dataset) {
+        kept_pictures::write(dataset, keep, &path)?;
+        return Ok(vec![path]);
+    }
+    let kept = Kept::new(dataset, keep)?;
     let list = match Kind::of(source) {
         Some(Kind::Parquet) => kept.parquet(&path)?,
         Some(Kind::JsonLines) => kept.json_lines(source)?,

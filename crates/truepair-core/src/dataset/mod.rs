@@ -15,6 +15,7 @@ mod folder;
 mod given_features;
 mod inspect;
 mod karpathy;
+mod kept_pictures;
 mod kept_table;
 mod lines;
 mod listing;

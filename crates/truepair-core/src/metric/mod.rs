@@ -9,6 +9,7 @@ mod bootstrap;
 mod match_calibration;
 mod measured;
 mod ndcg;
+mod occlusion;
 mod paired;
 mod pmrp;
 mod precision;
@@ -28,6 +29,7 @@ pub use ndcg::Ndcg;
 mod uncertainty;
 
 pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};
+pub use occlusion::{OcclusionCurve, OcclusionPoint, occlusion_curve};
 pub use paired::{Difference, QueryUnits, rsum_difference};
 pub use pmrp::{PlausibleFirst, PlausibleMatch};
 pub use precision::Precision;

@@ -148,7 +148,12 @@ impl UncertainQueries {
 
 impl Correlation {
     /// Of mid-ranks; what has the same number in `units` is drawn together.
-    fn new(x: &[f64], y: &[f64], units: &[u32], next: &mut dyn FnMut(u64) -> u64) -> Self {
+    pub(super) fn new(
+        x: &[f64],
+        y: &[f64],
+        units: &[u32],
+        next: &mut dyn FnMut(u64) -> u64,
+    ) -> Self {
         let mut of_unit: std::collections::BTreeMap<u32, Moments> = Default::default();
         for ((&x, &y), &unit) in x.iter().zip(y).zip(units) {
             of_unit.entry(unit).or_default().add(Moments::of(x, y));
@@ -220,7 +225,7 @@ impl Moments {
 }
 
 /// Ranks in (0, 1), centered at ½; equal values share their mean.
-fn mid_ranks(values: impl Iterator<Item = f64>) -> Vec<f64> {
+pub(super) fn mid_ranks(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut order: Vec<(f64, usize)> = values.enumerate().map(|(at, x)| (x, at)).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let n = order.len() as f64;

@@ -21,6 +21,8 @@ use self::op::Operator;
 use self::proto::{Fault, Graph, Port};
 
 pub(crate) use self::tensor::Tensor;
+#[cfg(feature = "ort")]
+pub(crate) use self::tensor::Values;
 
 /// A model that is ready to run.
 #[derive(Debug)]

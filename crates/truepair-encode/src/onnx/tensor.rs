@@ -59,7 +59,7 @@ impl Tensor {
         }
     }
 
-    pub(super) fn values(&self) -> &Values {
+    pub(crate) fn values(&self) -> &Values {
         &self.values
     }
 

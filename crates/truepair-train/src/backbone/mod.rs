@@ -124,7 +124,7 @@ macro_rules! backbones {
 
 impl BackboneConfig {
     /// Whether items become Gaussians: a mean and a deviation.
-    pub(crate) fn is_gaussian(&self) -> bool {
+    pub fn is_gaussian(&self) -> bool {
         matches!(self, Self::Pcme(_) | Self::GruPcme(_))
     }
 

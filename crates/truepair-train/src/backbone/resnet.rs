@@ -71,8 +71,8 @@ impl Default for ResnetConfig {
 /// - input: pixels `[n, 3, side²]`, planes red, green, blue; output: `[n, 1, dim]`
 /// # Source
 /// He et al., CVPR 2016; torchvision's `resnet.py` for the strides (the 3x3 layer of a block has
-/// them), against whose outputs it is checked. CIFAR's small first layer is that of the same paper,
-/// section 4.2.
+/// them), against whose outputs it is checked; gradients are checked against PyTorch's. CIFAR's
+/// small first layer is that of the same paper, section 4.2.
 ///
 /// # Deviations
 /// 1. The last layer projects to the joint space and has no classes; of torchvision's weights, `fc` is

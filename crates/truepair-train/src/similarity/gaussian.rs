@@ -5,19 +5,32 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::Error;
 
-use super::Space;
+use super::draws::draws;
+use super::{ItemSide, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::init::Init;
 use crate::mode::Mode;
 
 /// Settings of [`GaussianDistance`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GaussianDistanceConfig {
     /// Which measure.
     pub measure: GaussianMeasure,
+    /// Draws an item for the measures that are estimated from draws, at least 1.
+    pub samples: usize,
+}
+
+impl Default for GaussianDistanceConfig {
+    fn default() -> Self {
+        Self {
+            measure: GaussianMeasure::Mean,
+            samples: 7,
+        }
+    }
 }
 
 /// How two Gaussians are compared. `δ` is a difference of means, `v = σ²`; sums run over
@@ -30,6 +43,11 @@ pub enum GaussianMeasure {
     Mean,
     /// `−Σ (δ² + v + v')`: the expected squared distance of independent draws.
     ExpectedSquare,
+    /// `−mean_{k,l} ‖zₖ − z'ₗ‖²` of draws: the expected squared distance, estimated.
+    SampledSquare,
+    /// `−mean_{k,l} ‖zₖ − z'ₗ‖` of draws: the expected distance, which has no closed form; PCME's
+    /// average L2 as printed.
+    SampledDistance,
     /// `−½ Σ [δ² / (v + v') + log(v + v')]`: the logarithm of `∫ p p'`, the expected likelihood
     /// kernel, without its constant.
     ExpectedLikelihood,
@@ -61,18 +79,31 @@ pub enum GaussianMeasure {
 /// The comparison of distances in Chun et al., CVPR 2021 (PCME), code read at naver-ai/pcme@4947684;
 /// inclusion: Chun et al., ICLR 2025 (ProLIP), code read at naver-ai/prolip@59f6324.
 /// # Deviations
-/// 1. KL and inclusion are the divergence and the integral that their names say; what the released
+/// 1. PCME's code takes the sum of the draws' inner products for its average L2; `sampled-distance`
+///    is the mean of distances that the paper prints. Draws are shared as in
+///    [`MatchProbability`](super::MatchProbability).
+/// 2. KL and inclusion are the divergence and the integral that their names say; what the released
 ///    code computes are `kullback-leibler-released` and `inclusion-released`.
 #[derive(Module, Debug)]
 pub struct GaussianDistance {
     #[module(skip)]
     measure: GaussianMeasure,
+    #[module(skip)]
+    samples: usize,
 }
 
 impl GaussianDistanceConfig {
     pub(super) fn build(&self, _space: Space, _init: &mut Init) -> Result<GaussianDistance> {
+        if self.samples == 0 {
+            return Err(Error::argument(
+                "similarity `gaussian` cannot have samples = 0",
+                "draw at least 1 (published: 7), or choose a measure in closed form and leave it out",
+            )
+            .into());
+        }
         Ok(GaussianDistance {
             measure: self.measure,
+            samples: self.samples,
         })
     }
 }
@@ -82,8 +113,17 @@ impl GaussianDistance {
         &self,
         images: &Encoding,
         captions: &Encoding,
-        _mode: &mut Mode<'_>,
+        mode: &mut Mode<'_>,
     ) -> Tensor<2> {
+        use GaussianMeasure as M;
+        if let M::SampledSquare | M::SampledDistance = self.measure {
+            let images = draws(images, self.samples, ItemSide::Image, mode);
+            let captions = draws(captions, self.samples, ItemSide::Caption, mode);
+            return match self.measure {
+                M::SampledSquare => mean_square(images, captions).neg(),
+                _ => mean_distance(images, captions).neg(),
+            };
+        }
         let ([n, _], [m, _]) = (images.pooled().dims(), captions.pooled().dims());
         let sides = Sides {
             difference: images.pooled().unsqueeze_dim::<3>(1)
@@ -95,13 +135,45 @@ impl GaussianDistance {
     }
 
     pub(super) fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
-        // The difference and a few terms of the same size.
-        6 * images.values.dims()[2] * size_of::<f32>()
+        let numbers = match self.measure {
+            GaussianMeasure::SampledSquare => 4,
+            // Squares, roots and two terms of the same size.
+            GaussianMeasure::SampledDistance => 4 * self.samples.pow(2),
+            // The difference and a few terms of the same size.
+            _ => 6 * images.values.dims()[2],
+        };
+        numbers * size_of::<f32>()
     }
 
     pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
         None
     }
+}
+
+/// `mean_{k,l} ‖xₖ − yₗ‖²` of draws `[n, j, d]` and `[m, j, d]`, `[n, m]`: the mean squared lengths of
+/// both less twice the inner product of the mean draws.
+fn mean_square(x: Tensor<3>, y: Tensor<3>) -> Tensor<2> {
+    let length = |draws: &Tensor<3>| -> Tensor<1> {
+        let [n, ..] = draws.dims();
+        draws.clone().square().sum_dim(2).mean_dim(1).reshape([n])
+    };
+    let mean = |draws: Tensor<3>| -> Tensor<2> { draws.mean_dim(1).squeeze_dim(1) };
+    let (x_length, y_length) = (length(&x), length(&y));
+    let product = mean(x).matmul(mean(y).transpose());
+    x_length.unsqueeze_dim::<2>(1) + y_length.unsqueeze_dim::<2>(0) - product * 2.0
+}
+
+/// `mean_{k,l} ‖xₖ − yₗ‖` of draws `[n, j, d]` and `[m, j, d]`, `[n, m]`.
+fn mean_distance(x: Tensor<3>, y: Tensor<3>) -> Tensor<2> {
+    /// A root's slope at 0 is not a number.
+    const GUARD: f64 = 1e-12;
+    let ([n, j, d], [m, ..]) = (x.dims(), y.dims());
+    let (x, y) = (x.reshape([n * j, d]), y.reshape([m * j, d]));
+    let length = |rows: &Tensor<2>| rows.clone().square().sum_dim(1);
+    let lengths = length(&x) + length(&y).transpose();
+    let squares = lengths - x.matmul(y.transpose()) * 2.0;
+    let distances = squares.clamp_min(GUARD).sqrt().reshape([n, j, m, j]);
+    distances.mean_dim(3).mean_dim(1).reshape([n, m])
 }
 
 /// Every image beside every caption.
@@ -122,6 +194,7 @@ impl Sides {
         let variance = |log_deviation: &Tensor<3>| (log_deviation.clone() * 2.0).exp();
         let (v, w) = (variance(&self.image), variance(&self.caption));
         match measure {
+            M::SampledSquare | M::SampledDistance => unreachable!("estimated from draws"),
             M::Mean => square.neg(),
             M::ExpectedSquare => (square + v + w).neg(),
             M::ExpectedLikelihood => {
@@ -197,7 +270,10 @@ mod tests {
         image: ([f64; D], [f64; D]),
         caption: ([f64; D], [f64; D]),
     ) -> f64 {
-        let module = GaussianDistance { measure };
+        let module = GaussianDistance {
+            measure,
+            samples: 7,
+        };
         let scores = module.scores(&items(image), &items(caption), &mut Mode::Evaluate);
         f64::from(floats(scores)[0])
     }
@@ -269,6 +345,53 @@ mod tests {
                 "{measure:?}: {found} {expected}"
             );
         }
+    }
+
+    /// Both sides' draws when evaluating, `[samples][d]` each.
+    fn drawn(samples: usize) -> [Vec<[f64; 2]>; 2] {
+        [(IMAGE, ItemSide::Image), (CAPTION, ItemSide::Caption)].map(|(item, side)| {
+            let values = floats(draws(&items(item), samples, side, &mut Mode::Evaluate));
+            let rows = values.chunks_exact(2);
+            rows.map(|row| [f64::from(row[0]), f64::from(row[1])])
+                .collect()
+        })
+    }
+
+    fn sampled(measure: GaussianMeasure, samples: usize) -> f64 {
+        let module = GaussianDistance { measure, samples };
+        let scores = module.scores(&items(IMAGE), &items(CAPTION), &mut Mode::Evaluate);
+        f64::from(floats(scores)[0])
+    }
+
+    #[test]
+    fn sampled_measures_are_means_over_all_pairs_of_draws() {
+        for samples in [1, 7] {
+            let [images, captions] = drawn(samples);
+            let squares = || {
+                (images.iter()).flat_map(|x| {
+                    let square = |y: &[f64; 2]| (x[0] - y[0]).powi(2) + (x[1] - y[1]).powi(2);
+                    captions.iter().map(square)
+                })
+            };
+            let n = (samples * samples) as f64;
+            let square = -squares().sum::<f64>() / n;
+            let distance = -squares().map(f64::sqrt).sum::<f64>() / n;
+            let found = sampled(GaussianMeasure::SampledSquare, samples);
+            assert!((found - square).abs() < 1e-5, "{found} {square}");
+            let found = sampled(GaussianMeasure::SampledDistance, samples);
+            assert!((found - distance).abs() < 1e-5, "{found} {distance}");
+        }
+    }
+
+    #[test]
+    fn many_draws_approach_the_closed_form() {
+        let closed = score(GaussianMeasure::ExpectedSquare, IMAGE, CAPTION);
+        let found = sampled(GaussianMeasure::SampledSquare, 3000);
+        // The deviation of ‖z − z'‖² is about 0.8, that of the mean about 0.8 √(2 / 3000).
+        assert!((found - closed).abs() < 0.08, "{found} {closed}");
+        let distance = sampled(GaussianMeasure::SampledDistance, 3000);
+        assert!(distance > -(-closed).sqrt(), "Jensen: {distance} {closed}");
+        assert!((found - sampled(GaussianMeasure::SampledSquare, 1)).abs() > 1e-3);
     }
 
     #[test]

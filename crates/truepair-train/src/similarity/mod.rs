@@ -6,6 +6,7 @@
 
 mod closed_form;
 mod cosine;
+mod draws;
 mod gaussian;
 mod imram;
 mod match_probability;

@@ -16,7 +16,7 @@ use truepair_core::rng::{self, Seed};
 use truepair_core::text::Vocabulary;
 
 use crate::backbone::InputShape;
-use crate::config::{Config, Keep};
+use crate::config::{Config, Keep, Sampling};
 use crate::encoding::Input;
 use crate::error::{Error, Result};
 use crate::groups;
@@ -170,6 +170,8 @@ struct Trainer<'a> {
     reader: &'a Reader<'a>,
     selection: Selection<'a>,
     strategy: Box<dyn Strategy>,
+    /// The class of every image, where batches are drawn by class.
+    classes: Option<&'a [i64]>,
     shapes: (InputShape, InputShape),
     sample: (Input, Input),
     peers: Vec<Peer>,
@@ -213,6 +215,7 @@ impl<'a> Trainer<'a> {
             reader,
             selection,
             strategy,
+            classes: classes(data, config.training.sampling)?,
             shapes,
             sample: sample(data, reader, seed)?,
             peers: Vec::new(),
@@ -469,6 +472,38 @@ fn with_limit(note: Option<String>, at_limit: f64) -> Option<String> {
         Some(note) => format!("{note}; {clipped}"),
         None => clipped,
     })
+}
+
+/// The class of every image, when batches are to be drawn by class.
+///
+/// # Errors
+/// If the data has no classes, an image that is trained on has none, or all have the same.
+fn classes(data: &Dataset, sampling: Sampling) -> Result<Option<&[i64]>> {
+    if sampling == Sampling::Shuffled {
+        return Ok(None);
+    }
+    let unusable = |problem: String| {
+        CoreError::argument(
+            format!("training.sampling = \"one-per-class\": {problem}"),
+            "use data with classes, such as `cub`, or leave training.sampling out",
+        )
+    };
+    let Some(labels) = data.labels.as_deref() else {
+        return Err(unusable(format!("`{}` has no classes", data.name)).into());
+    };
+    let mut found: Vec<i64> = (data.pairs.iter())
+        .map(|pair| labels[pair.image as usize])
+        .collect();
+    if let Some(at) = found.iter().position(|class| *class < 0) {
+        let image = &data.image_ids[data.pairs[at].image as usize];
+        return Err(unusable(format!("image {image} of `{}` has no class", data.name)).into());
+    }
+    found.sort_unstable();
+    found.dedup();
+    if found.len() < 2 {
+        return Err(unusable(format!("all images of `{}` are of one class", data.name)).into());
+    }
+    Ok(Some(labels))
 }
 
 /// Images and captions of a few thousand random pairs.

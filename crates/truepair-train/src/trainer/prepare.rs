@@ -94,7 +94,8 @@ impl Trainer<'_> {
         for at in 0..self.peers.len() {
             let matcher = self.peers[at].matcher.valid();
             let key = [epoch.index as u64, at as u64, u64::MAX];
-            let mut batches = Batches::new(all.clone(), self.config.training.batch, self.seed, key);
+            let mut batches =
+                Batches::shuffled(all.clone(), self.config.training.batch, self.seed, key);
             for step in 0..batches.per_round() {
                 self.check_stop(epoch, session)?;
                 let pairs = batches.next_batch();

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use truepair_core::ledger::Ledger;
+use truepair_core::pair::Pair;
 
 use super::Trainer;
 use crate::batches::Batches;
@@ -32,7 +33,7 @@ impl Trainer<'_> {
                 (groups.iter().enumerate())
                     .map(|(group, pairs)| {
                         let key = [epoch.index as u64, *peer as u64, group as u64];
-                        Batches::new(pairs.clone(), self.config.training.batch, self.seed, key)
+                        self.batches(pairs, key)
                     })
                     .collect(),
             );
@@ -70,6 +71,20 @@ impl Trainer<'_> {
             losses[*peer] = total.value();
         }
         Ok(losses)
+    }
+
+    /// Batches of one group as the config wants them.
+    fn batches(&self, pairs: &[u32], key: [u64; 3]) -> Batches {
+        match &self.classes {
+            Some(classes) => {
+                let class = |pair| classes[self.pair(pair).image as usize];
+                Batches::by_class(pairs, class, self.seed, key)
+            }
+            None => {
+                let size = self.config.training.batch;
+                Batches::shuffled(pairs.to_vec(), size, self.seed, key)
+            }
+        }
     }
 
     /// One optimizer step of one peer on one batch; returns the mean loss per pair.
@@ -201,12 +216,17 @@ impl Trainer<'_> {
 
     /// Images and captions of pairs, given or rematched.
     fn rows(&self, pairs: &[u32]) -> (Vec<u32>, Vec<u32>) {
-        let given = &self.data.pairs;
-        let pairs = pairs.iter().map(|&pair| match given.get(pair as usize) {
-            Some(pair) => pair,
-            None => &self.rematched[pair as usize - given.len()],
-        });
+        let pairs = pairs.iter().map(|&pair| self.pair(pair));
         pairs.map(|pair| (pair.image, pair.caption)).unzip()
+    }
+
+    /// A given or a rematched pair.
+    fn pair(&self, index: u32) -> Pair {
+        let given = &self.data.pairs;
+        match given.get(index as usize) {
+            Some(pair) => *pair,
+            None => self.rematched[index as usize - given.len()],
+        }
     }
 
     fn opinions(

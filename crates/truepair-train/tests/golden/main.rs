@@ -15,6 +15,7 @@ mod pcme_plus;
 mod published;
 mod published_attention;
 mod pvse;
+mod resnet;
 mod scan;
 mod sgraf;
 mod structure;

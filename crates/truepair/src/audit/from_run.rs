@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::{Belief, Ledger};
-use truepair_core::scores::Scorer;
-use truepair_train::ledgers;
+use truepair_train::{Trained, ledgers};
 
 use crate::accelerator;
-use crate::progress::Bars;
 use crate::run_folder::Environment;
 
 /// A run and what it believes.
@@ -51,14 +49,13 @@ impl Believer {
         })
     }
 
-    /// Scores by the run's kept weights.
+    /// The run's kept weights.
     ///
     /// # Errors
     /// If `dataset` is not what the run was trained on, or the weights cannot be read.
-    pub(crate) fn scorer(&self, dataset: &Dataset, bars: &mut Bars) -> Result<Box<dyn Scorer>> {
+    pub(crate) fn trained(&self, dataset: &Dataset) -> Result<Trained> {
         Environment::check_same_data(&self.run, dataset)?;
-        let trained = truepair_train::load(&self.run, accelerator::chosen())?;
-        Ok(trained.scorer(dataset, bars)?)
+        Ok(truepair_train::load(&self.run, accelerator::chosen())?)
     }
 
     /// Belief that each pair is matched, `[n_pairs]`, [0, 1].

@@ -73,8 +73,12 @@ pub(crate) fn judge(
             )?)
         }
         Matcher::Run(believer) => {
-            let scorer = believer.scorer(dataset, bars)?;
-            let statistics = judge_all(scorer.as_ref(), dataset, links, request, seed, bars)?;
+            let trained = believer.trained(dataset)?;
+            let scorer = trained.scorer(dataset, bars)?;
+            let mut statistics = judge_all(scorer.as_ref(), dataset, links, request, seed, bars)?;
+            if let Some(uncertainty) = trained.uncertainty(dataset, bars)? {
+                statistics.set_variance(|pair| uncertainty.of_pair(dataset.pairs[pair as usize]));
+            }
             let (pairs, clean) = (&dataset.pairs, believer.clean());
             let folds = [statistics];
             Ok(conclude_from_beliefs(

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 use truepair_core::audit::{
-    Competence, DuplicateCounts, Findings, NoiseRate, Outcome, ReliabilityBin, Rule, SelfCheck,
+    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, NoiseRate, Outcome, ReliabilityBin,
+    Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
 
@@ -31,6 +32,9 @@ pub(crate) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused_because: Option<String>,
     pub(crate) noise_rate: NoiseRate,
+    /// Pairs by what they are called.
+    pub(crate) judgments: Judgments,
+    pub(crate) ambiguity: Ambiguity,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise: Option<PlantedNoise>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +47,49 @@ pub(crate) struct Summary {
     pub(crate) notes: Vec<String>,
     pub(crate) outputs: Vec<PathBuf>,
     pub(crate) seconds: f64,
+}
+
+/// How many pairs are called what; all 0 when the audit gave no verdicts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Judgments {
+    pub(crate) matched: usize,
+    pub(crate) ambiguous: usize,
+    pub(crate) doubtful: usize,
+    pub(crate) mismatched: usize,
+    pub(crate) unknown: usize,
+}
+
+impl Judgments {
+    pub(crate) fn of(findings: &Findings) -> Self {
+        let count = |wanted: Judgment| {
+            let called = (findings.verdicts.iter()).filter(|verdict| verdict.judgment == wanted);
+            called.count()
+        };
+        Self {
+            matched: count(Judgment::Matched),
+            ambiguous: count(Judgment::Ambiguous),
+            doubtful: count(Judgment::Doubtful),
+            mismatched: count(Judgment::Mismatched),
+            unknown: count(Judgment::Unknown),
+        }
+    }
+
+    /// For people; `None` without verdicts.
+    pub(crate) fn text(self) -> Option<String> {
+        let Self {
+            matched,
+            ambiguous,
+            doubtful,
+            mismatched,
+            unknown,
+        } = self;
+        (self != Self::default()).then(|| {
+            format!(
+                "{matched} matched, {ambiguous} ambiguous, {doubtful} doubtful, \
+                 {mismatched} mismatched, {unknown} unknown"
+            )
+        })
+    }
 }
 
 /// What was planted, without the truth about each pair.
@@ -102,6 +149,8 @@ impl Summary {
                 _ => None,
             },
             noise_rate: findings.noise_rate,
+            judgments: Judgments::of(findings),
+            ambiguity: findings.ambiguity,
             noise: manifest.as_ref().map(PlantedNoise::of),
             truth: manifest
                 .as_ref()

@@ -226,6 +226,9 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
             ),
         ),
     ];
+    if let Some(judgments) = summary.judgments.text() {
+        rows.push(("pairs", judgments));
+    }
     if let Some(truth) = &summary.truth {
         rows.push(("planted", planted(truth)));
     }

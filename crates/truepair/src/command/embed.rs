@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use truepair_core::dataset::{self, Dataset, Pictures, ReadOptions};
 use truepair_core::durable;
 use truepair_encode::job::{self, Job, Skipped};
-use truepair_encode::{ImageEncoder, Pooling, TextEncoder, layout};
+use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
 use truepair_image::{Filter, Fit, Preprocessing};
 
 use super::Outcome;
@@ -63,6 +63,14 @@ pub(crate) struct EmbedArgs {
           value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
 
+    /// What runs the encoders. `ort` is there in programs built with `--features ort`.
+    #[arg(long, value_name = "NAME", default_value = "built-in")]
+    runtime: RuntimeChoice,
+
+    /// Shared library of ONNX Runtime 1.17 or later, for `--runtime ort`.
+    #[arg(long, value_name = "FILE", required_if_eq("runtime", "ort"))]
+    runtime_library: Option<PathBuf>,
+
     /// Store 16-bit numbers.
     #[arg(long)]
     half: bool,
@@ -75,6 +83,14 @@ pub(crate) struct EmbedArgs {
 
     #[command(flatten)]
     read: ReadArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuntimeChoice {
+    /// The program's own forward passes
+    BuiltIn,
+    /// ONNX Runtime, loaded from a shared library
+    Ort,
 }
 
 /// How pictures are prepared; a `preprocessor_config.json` beside the encoder is read first.
@@ -185,8 +201,9 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Outcome> {
     if args.read.pixels.is_some() {
         bail!("--pixels is for training on pixels (--size is the side that the encoder reads)")
     }
-    let images = args.image_encoder()?;
-    let captions = args.text_encoder()?;
+    let runtime = args.runtime()?;
+    let images = args.image_encoder(&runtime)?;
+    let captions = args.text_encoder(&runtime)?;
     let job = Job {
         images: &images,
         captions: captions.as_ref(),
@@ -248,8 +265,34 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Outcome> {
     Ok(Outcome::Success)
 }
 
+#[cfg(feature = "ort")]
+fn onnx_runtime(library: Option<&Path>) -> Result<Runtime> {
+    let library = library.context("--runtime ort needs --runtime-library")?;
+    let threads = rayon::current_num_threads();
+    let loaded = truepair_encode::OnnxRuntime::load(library, threads)?;
+    Ok(Runtime::OnnxRuntime(loaded))
+}
+
+#[cfg(not(feature = "ort"))]
+fn onnx_runtime(_library: Option<&Path>) -> Result<Runtime> {
+    bail!(
+        "--runtime ort: this program was built without ONNX Runtime (build it with \
+         `cargo build --release --features ort`, or leave --runtime out)"
+    )
+}
+
 impl EmbedArgs {
-    fn image_encoder(&self) -> Result<ImageEncoder> {
+    fn runtime(&self) -> Result<Runtime> {
+        match (self.runtime, &self.runtime_library) {
+            (RuntimeChoice::BuiltIn, None) => Ok(Runtime::BuiltIn),
+            (RuntimeChoice::BuiltIn, Some(_)) => {
+                bail!("--runtime-library is for --runtime ort (give that too, or leave both out)")
+            }
+            (RuntimeChoice::Ort, library) => onnx_runtime(library.as_deref()),
+        }
+    }
+
+    fn image_encoder(&self, runtime: &Runtime) -> Result<ImageEncoder> {
         let beside = Preprocessing::beside(folder_of(&self.image_encoder))?;
         let given = &self.prepare;
         let any = given.size.is_some()
@@ -260,10 +303,11 @@ impl EmbedArgs {
             || given.std.is_some();
         let settings = any.then(|| given.over(beside.unwrap_or_default()));
         let output = given.image_output.as_deref();
-        Ok(ImageEncoder::open(&self.image_encoder, settings, output)?)
+        let path = &self.image_encoder;
+        Ok(ImageEncoder::open(path, settings, output, runtime)?)
     }
 
-    fn text_encoder(&self) -> Result<Option<TextEncoder>> {
+    fn text_encoder(&self, runtime: &Runtime) -> Result<Option<TextEncoder>> {
         let Some(path) = &self.text_encoder else {
             return Ok(None);
         };
@@ -277,6 +321,7 @@ impl EmbedArgs {
             tokenizer.as_deref(),
             output.as_deref(),
             pooling,
+            runtime,
         )?))
     }
 
@@ -316,7 +361,7 @@ impl EmbedArgs {
             }),
             _ => Value::Null,
         };
-        Ok(json!({
+        let mut job = json!({
             "data": data?,
             "image_encoder": {
                 "sha256": sha256(&self.image_encoder)?,
@@ -325,7 +370,12 @@ impl EmbedArgs {
             },
             "text_encoder": captions,
             "half": self.half,
-        }))
+        });
+        // Two runtimes round differently.
+        if self.runtime != RuntimeChoice::BuiltIn {
+            job["runtime"] = "ort".into();
+        }
+        Ok(job)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::evaluation::{
     Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
     render_page, write_parquet,
 };
+use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
@@ -46,6 +47,8 @@ Examples:
       Relevance by labels, here for PMRP.
   truepair eval runs/pcme --distance wasserstein
       Gaussian embeddings, ranked by another distance than the run was trained with.
+  truepair eval runs/pcme --occlusion seen.html
+      How uncertain its Gaussians grow while regions, pixels or words are erased.
   truepair eval runs/ncr --per-query a.parquet --page hardest.html
       Every query's numbers as a table, and the hardest queries to look at.
   truepair eval runs/rcl --compare-with a.parquet
@@ -85,11 +88,16 @@ pub(crate) struct EvalArgs {
     seed: u64,
 
     /// Rank a run's Gaussian embeddings by this measure instead of its own score: `mean`,
-    /// `expected-square`, `expected-likelihood`, `kullback-leibler`, `jeffreys`, `bhattacharyya`,
+    /// `expected-square`, `sampled-square`, `sampled-distance`, `expected-likelihood`, `kullback-leibler`, `jeffreys`, `bhattacharyya`,
     /// `wasserstein`, `inclusion`; `kullback-leibler-released` and `inclusion-released` are what
     /// published code computes under those names.
     #[arg(long, value_name = "MEASURE", requires = "run", value_parser = measure_named)]
     distance: Option<GaussianMeasure>,
+
+    /// Write a plot of a run's uncertainty against the share of regions, pixels and words erased, and
+    /// its numbers beside it (.json).
+    #[arg(long, value_name = "FILE.html", requires = "run")]
+    occlusion: Option<PathBuf>,
 
     /// An earlier result to compare with: `--json` of eval or train, or a table of --per-query.
     #[arg(long, value_name = "FILE")]
@@ -220,6 +228,9 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ou
         texts: dataset.captions.clone(),
         pictures: dataset.image_files.clone(),
         known: uncertainty::measure(&trained, &dataset, bars)?,
+        occlusion: (args.occlusion.is_some())
+            .then(|| Occlusion::measure(&trained, &dataset, Seed(args.seed), bars))
+            .transpose()?,
     };
     evaluate(subject, args, form, bars)
 }
@@ -272,6 +283,9 @@ fn evaluate(
             Ok(out.write_all(page.as_bytes())?)
         })?);
     }
+    if let (Some(file), Some(occlusion)) = (&args.occlusion, &subject.occlusion) {
+        staged.extend(occlusion.stage(file)?);
+    }
     staged.extend(args.trec.write(&subject, &judged, bars)?);
     let figures = args.figures(&measured);
     let files = staged
@@ -282,10 +296,12 @@ fn evaluate(
     let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
     evaluation.distance = args.distance;
     evaluation.uncertainty = subject.known.take();
+    evaluation.occlusion = subject.occlusion.take();
     form.print(&evaluation, || {
         let mut text = render::evaluation_text(&measured, &figures);
         text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
         text += &(evaluation.uncertainty.as_ref()).map_or_else(String::new, uncertainty::text);
+        text += &(evaluation.occlusion.as_ref()).map_or_else(String::new, occlusion::text);
         match &compared {
             Compared::Nothing => {}
             Compared::Result(rows) => text += &format!("\n{}", render::comparison(rows)),

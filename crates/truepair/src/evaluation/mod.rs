@@ -21,6 +21,7 @@ use truepair_core::ranking::RankedLists;
 use truepair_core::relevance::{Ids, Relevance};
 use truepair_core::scores::{Direction, Scorer};
 
+use crate::occlusion::Occlusion;
 use crate::uncertainty::SelfKnowledge;
 
 /// What is evaluated, with everything that is known of its images and captions.
@@ -37,6 +38,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) protocol: Protocol,
     /// What a matcher with Gaussian embeddings knows of its own mistakes.
     pub(crate) known: Option<SelfKnowledge>,
+    /// How uncertain it grows while parts of its items are erased, when that was asked.
+    pub(crate) occlusion: Option<Occlusion>,
 }
 
 /// What ranks the items.

@@ -108,6 +108,7 @@ impl ForeignArgs {
                 .map(|data| data.image_files.clone())
                 .unwrap_or_default(),
             known: None,
+            occlusion: None,
         })
     }
 

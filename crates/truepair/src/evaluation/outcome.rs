@@ -11,6 +11,7 @@ use truepair_core::metric::{
 use truepair_core::scores::Direction;
 use truepair_train::similarity::GaussianMeasure;
 
+use crate::occlusion::Occlusion;
 use crate::render::{Retrieval, direction_text, fraction, in_print, percent};
 use crate::uncertainty::SelfKnowledge;
 
@@ -34,6 +35,9 @@ pub(crate) struct Evaluation {
     /// For runs whose embeddings are Gaussians.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) uncertainty: Option<SelfKnowledge>,
+    /// Uncertainty with parts of the items erased, when that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) occlusion: Option<Occlusion>,
     /// The measure that was ranked by, where it is not the run's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) distance: Option<GaussianMeasure>,
@@ -105,6 +109,7 @@ impl Evaluation {
             compared: differences.map(|all| all.iter().map(DifferenceRecord::of).collect()),
             tie_gap: tie_gap.map(percent),
             uncertainty: None,
+            occlusion: None,
             distance: None,
             files,
         }

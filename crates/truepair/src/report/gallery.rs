@@ -1,6 +1,6 @@
 //! Which pairs the report shows, and what it says of each.
 
-use truepair_core::audit::Verdict;
+use truepair_core::audit::{Findings, Judgment, UncertaintyKind, Verdict};
 use truepair_core::noise::Manifest;
 
 use super::number::{count, percent};
@@ -17,6 +17,8 @@ pub(super) struct Card<'a> {
     pub(super) probability: String,
     pub(super) rank_i2t: String,
     pub(super) rank_t2i: String,
+    /// How uncertain the pair is, in words; empty when that is not known.
+    pub(super) uncertainty: String,
     /// Whether the pair is mismatched in truth, when that is known.
     pub(super) planted: Option<bool>,
 }
@@ -69,14 +71,35 @@ pub(super) fn borderline(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     order
 }
 
+/// The `n` most uncertain of the ambiguous verdicts, the most uncertain first.
+pub(super) fn ambiguous(verdicts: &[Verdict], n: usize) -> Vec<usize> {
+    let uncertainty = |index: usize| verdicts[index].uncertainty.unwrap_or(f64::NEG_INFINITY);
+    let mut order: Vec<usize> = (0..verdicts.len())
+        .filter(|&index| verdicts[index].judgment == Judgment::Ambiguous)
+        .collect();
+    order.sort_by(|&a, &b| uncertainty(b).total_cmp(&uncertainty(a)).then(a.cmp(&b)));
+    order.truncate(n);
+    order
+}
+
+/// An uncertainty in words.
+pub(super) fn uncertainty_words(kind: UncertaintyKind, uncertainty: Option<f64>) -> String {
+    match (uncertainty, kind) {
+        (None, _) => String::new(),
+        (Some(candidates), UncertaintyKind::Candidates) => format!("{candidates:.1} fit alike"),
+        (Some(share), UncertaintyKind::Variance) => format!("uncertainty {}", percent(share)),
+    }
+}
+
 /// The cards of the chosen rows, with their own pictures but not yet those of the suggestions.
 pub(super) fn cards<'a>(
     chosen: &[usize],
     rows: &'a [Row<'a>],
-    verdicts: &[Verdict],
+    findings: &Findings,
     manifest: Option<&Manifest>,
     pictures: &mut Pictures<'_>,
 ) -> Vec<Card<'a>> {
+    let (verdicts, kind) = (&findings.verdicts, findings.ambiguity.uncertainty);
     let card = |&index: &usize| {
         let (row, verdict) = (&rows[index], &verdicts[index]);
         Card {
@@ -86,6 +109,7 @@ pub(super) fn cards<'a>(
             probability: percent(row.posterior),
             rank_i2t: count(row.rank_i2t.into()),
             rank_t2i: count(row.rank_t2i.into()),
+            uncertainty: uncertainty_words(kind, row.uncertainty),
             planted: manifest
                 .and_then(|manifest| manifest.mismatched.get(row.pair as usize).copied()),
         }
@@ -142,6 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn ambiguous_pairs_are_sorted_by_their_uncertainty() {
+        let mut verdicts = verdicts(&[0.0; 5]);
+        for (n, uncertainty) in [2.0, 5.0, 3.0, 9.0, 5.0].into_iter().enumerate() {
+            verdicts[n].uncertainty = Some(uncertainty);
+            verdicts[n].judgment = Judgment::Ambiguous;
+        }
+        verdicts[3].judgment = Judgment::Matched;
+        assert_eq!(ambiguous(&verdicts, 3), [1, 4, 2]);
+        let words = uncertainty_words;
+        assert_eq!(
+            words(UncertaintyKind::Candidates, Some(3.0751)),
+            "3.1 fit alike"
+        );
+        assert!(words(UncertaintyKind::Variance, Some(0.25)).starts_with("uncertainty 25"));
+        assert_eq!(words(UncertaintyKind::Variance, None), "");
+    }
+
+    #[test]
     fn own_pictures_come_before_suggestions() {
         let dir = tempfile::tempdir().unwrap();
         let dataset = specimen::with_pictures(dir.path());
@@ -150,7 +192,7 @@ mod tests {
         let one = Pictures::new(&dataset, usize::MAX).embed(0).unwrap().len();
         let mut pictures = Pictures::new(&dataset, 3 * one + one / 2);
         let chosen = worst(&findings.verdicts, 3);
-        let mut cards = cards(&chosen, &rows, &findings.verdicts, None, &mut pictures);
+        let mut cards = cards(&chosen, &rows, &findings, None, &mut pictures);
         add_suggestions(&mut cards, &chosen, &findings.verdicts, &mut pictures);
         assert!(cards.iter().all(|card| card.picture.is_some()));
         assert!(cards.iter().all(|card| card.better_picture.is_none()));

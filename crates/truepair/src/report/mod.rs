@@ -72,6 +72,8 @@ pub(crate) struct Limits {
     pub(crate) worst: usize,
     /// Pairs in the sample around probability one half.
     pub(crate) borderline: usize,
+    /// Pairs in the sample of ambiguous ones.
+    pub(crate) ambiguous: usize,
     /// Bytes that all embedded pictures may take together, as text in the file.
     pub(crate) picture_bytes: usize,
 }
@@ -81,6 +83,7 @@ impl Default for Limits {
         Self {
             worst: 60,
             borderline: 12,
+            ambiguous: 12,
             picture_bytes: 16 << 20,
         }
     }

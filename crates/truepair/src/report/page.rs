@@ -50,6 +50,7 @@ struct Page<'a> {
     cuts: Vec<CutLine>,
     worst: Gallery<'a>,
     borderline: Gallery<'a>,
+    ambiguous: Gallery<'a>,
     picture_note: Option<String>,
     notes: Vec<String>,
     protocol: Vec<Fact>,
@@ -81,6 +82,7 @@ pub(super) fn render(content: &Content<'_>) -> Result<String> {
     let counts = Counts::new(findings, content.keep);
     let mut pictures = Pictures::new(content.dataset, content.context.limits.picture_bytes);
     let (worst, borderline) = galleries(content, &mut pictures);
+    let ambiguous = ambiguous(content, &mut pictures);
     let page = Page {
         style: STYLE,
         script: SCRIPT,
@@ -94,6 +96,7 @@ pub(super) fn render(content: &Content<'_>) -> Result<String> {
         cuts: cut_lines(findings),
         worst,
         borderline,
+        ambiguous,
         picture_note: picture_note(&pictures),
         notes: findings.notes.iter().map(|note| sentence(note)).collect(),
         protocol: protocol(content),
@@ -119,9 +122,10 @@ fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery
     borderline.retain(|index| !worst.contains(index));
 
     let manifest = content.context.manifest;
-    let mut worst_cards = gallery::cards(&worst, content.rows, verdicts, manifest, pictures);
+    let findings = content.findings;
+    let mut worst_cards = gallery::cards(&worst, content.rows, findings, manifest, pictures);
     let mut borderline_cards =
-        gallery::cards(&borderline, content.rows, verdicts, manifest, pictures);
+        gallery::cards(&borderline, content.rows, findings, manifest, pictures);
     gallery::add_suggestions(&mut worst_cards, &worst, verdicts, pictures);
     gallery::add_suggestions(&mut borderline_cards, &borderline, verdicts, pictures);
 
@@ -144,6 +148,20 @@ fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery
             pictures: exist,
         },
     )
+}
+
+fn ambiguous<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
+    let (findings, manifest) = (content.findings, content.context.manifest);
+    let chosen = gallery::ambiguous(&findings.verdicts, content.context.limits.ambiguous);
+    Gallery {
+        title: "Ambiguous pairs",
+        intro: "Probably right, but image or caption fit others about as well: generic captions, \
+                near duplicates. They rank badly without being mismatched; the most uncertain come \
+                first."
+            .to_owned(),
+        cards: gallery::cards(&chosen, content.rows, findings, manifest, pictures),
+        pictures: pictures.exist(),
+    }
 }
 
 fn worst_words(found: bool, shown: usize, all: usize) -> (&'static str, String) {

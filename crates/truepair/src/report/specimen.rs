@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use truepair_core::audit::{
-    Competence, DuplicateCounts, Findings, Fit, NoiseRate, Outcome, ReliabilityBin, SelfCheck,
-    Truth, Verdict,
+    Ambiguity, Competence, DuplicateCounts, Findings, Fit, Judgment, NoiseRate, Outcome,
+    ReliabilityBin, SelfCheck, Truth, UncertaintyKind, Verdict,
 };
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::pair::Pair;
@@ -46,6 +46,10 @@ pub(crate) fn audited() -> (Dataset, Findings, Vec<bool>) {
             images: 0,
         },
         illegible: 0,
+        ambiguity: Ambiguity {
+            uncertainty: UncertaintyKind::Candidates,
+            level: Some(1.9),
+        },
         truth: Some(truth()),
         self_check: Some(self_check()),
         notes: vec!["near misses are <understated>".to_owned()],
@@ -169,6 +173,14 @@ fn verdict(pair: u32) -> Verdict {
         rank_t2i: 1 + pair,
         better_caption: (pair < 20).then_some((pair + 1) % 11),
         better_image: (pair < 10).then(|| 19 - pair),
+        uncertainty: (pair != 39).then(|| 1.0 + f64::from(pair % 5) / 2.0),
+        judgment: match pair {
+            0..13 => Judgment::Mismatched,
+            13 | 14 => Judgment::Doubtful,
+            39 => Judgment::Unknown,
+            _ if pair % 5 >= 2 => Judgment::Ambiguous,
+            _ => Judgment::Matched,
+        },
         reason: "the caption ranks <low> for this image".to_owned(),
     }
 }

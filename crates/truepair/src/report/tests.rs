@@ -40,6 +40,7 @@ fn every_outcome_renders_its_own_sections() {
         "evidence",
         "worst",
         "borderline",
+        "ambiguous",
         "thresholds",
     ] {
         assert_eq!(count(&found, &format!("id=\"{id}\"")), 1, "{id}");
@@ -48,7 +49,8 @@ fn every_outcome_renders_its_own_sections() {
     assert!(clear.contains("No evidence of mismatched pairs"));
     assert!(clear.contains("id=\"worst\"") && !clear.contains("id=\"thresholds\""));
     assert!(!clear.contains("id=\"borderline\""));
-    assert_eq!(count(&clear, "class=\"card\""), 12);
+    // Twelve that rank lowest and twelve ambiguous ones.
+    assert_eq!(count(&clear, "class=\"card\""), 24);
     let refused = page(&specimen::refused());
     assert!(refused.contains("No verdict on these 40"));
     assert!(refused.contains("id=\"evidence\"") && refused.contains("id=\"protocol\""));
@@ -210,6 +212,7 @@ fn the_gallery_shows_the_limit_and_the_worst_pair_first() {
     let limits = Limits {
         worst: 5,
         borderline: 0,
+        ambiguous: 0,
         ..Limits::default()
     };
     let context = ReportContext {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use parquet::basic::Compression;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int32Type};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
@@ -30,7 +31,12 @@ const SCHEMA: &str = "message verdicts {
     optional binary better_caption (STRING);
     optional binary better_image (STRING);
     required binary reason (STRING);
+    optional double uncertainty;
+    required binary judgment (STRING);
 }";
+
+/// Version of the columns, in the file's metadata. Files without it end with `reason`.
+const VERSION: (&str, &str) = ("truepair.verdicts", "2");
 
 /// A parquet file of all rows.
 ///
@@ -40,6 +46,10 @@ pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[Row<'_>]) -> 
     let schema = Arc::new(parse_message_type(SCHEMA).context("the verdict schema")?);
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            VERSION.0.to_owned(),
+            VERSION.1.to_owned(),
+        )]))
         .build();
     let mut file = SerializedFileWriter::new(&mut *out, schema, Arc::new(properties))?;
     for rows in rows.chunks(GROUP_ROWS) {
@@ -61,6 +71,8 @@ pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[Row<'_>]) -> 
         group.optional_text(|row| row.better_caption.as_deref())?;
         group.optional_text(|row| row.better_image)?;
         group.column::<ByteArrayType>(|row| row.reason.into())?;
+        group.optional_number(|row| row.uncertainty)?;
+        group.column::<ByteArrayType>(|row| row.judgment.into())?;
         group.writer.close()?;
     }
     file.close()?;
@@ -78,6 +90,14 @@ impl<W: Write + Send> Group<'_, '_, W> {
     fn column<T: DataType>(&mut self, value: impl Fn(&Row<'_>) -> T::T) -> Result<()> {
         let values: Vec<T::T> = self.rows.iter().map(value).collect();
         self.write::<T>(&values, None)
+    }
+
+    fn optional_number(&mut self, value: impl Fn(&Row<'_>) -> Option<f64>) -> Result<()> {
+        let present: Vec<i16> = (self.rows.iter())
+            .map(|row| value(row).is_some().into())
+            .collect();
+        let values: Vec<f64> = self.rows.iter().filter_map(value).collect();
+        self.write::<DoubleType>(&values, Some(&present))
     }
 
     /// Definition level 1 marks a present value; absent ones take no space among the values.
@@ -129,6 +149,9 @@ mod tests {
         let path = tempfile::NamedTempFile::new().unwrap();
         write_parquet(&mut path.reopen().unwrap(), &rows).unwrap();
         let reader = SerializedFileReader::new(path.reopen().unwrap()).unwrap();
+        let notes = reader.metadata().file_metadata().key_value_metadata();
+        let version = KeyValue::new(VERSION.0.to_owned(), VERSION.1.to_owned());
+        assert!(notes.is_some_and(|notes| notes.contains(&version)));
         let fields = reader
             .metadata()
             .file_metadata()
@@ -162,6 +185,9 @@ mod tests {
             );
             assert_eq!(field(read, "better_image"), text(row.better_image));
             assert_eq!(field(read, "reason"), text(Some(row.reason)));
+            let number = row.uncertainty.map_or(Field::Null, Field::Double);
+            assert_eq!(field(read, "uncertainty"), number);
+            assert_eq!(field(read, "judgment"), text(Some(row.judgment)));
         }
     }
 

@@ -67,10 +67,14 @@ pub(crate) struct Row<'a> {
     pub(crate) better_caption: Option<Cow<'a, str>>,
     pub(crate) better_image: Option<&'a str>,
     pub(crate) reason: &'a str,
+    /// How uncertain image and caption are; what is measured stands in the findings.
+    pub(crate) uncertainty: Option<f64>,
+    /// What the pair is called.
+    pub(crate) judgment: &'static str,
 }
 
 /// Column names in order, shared by the formats that need them before the first row.
-pub(crate) const COLUMNS: [&str; 13] = [
+pub(crate) const COLUMNS: [&str; 15] = [
     "pair",
     "image",
     "caption",
@@ -84,6 +88,8 @@ pub(crate) const COLUMNS: [&str; 13] = [
     "better_caption",
     "better_image",
     "reason",
+    "uncertainty",
+    "judgment",
 ];
 
 impl<'a> Row<'a> {
@@ -133,6 +139,8 @@ impl<'a> Row<'a> {
             better_caption: verdict.better_caption.map(caption).transpose()?,
             better_image: verdict.better_image.map(image).transpose()?,
             reason: &verdict.reason,
+            uncertainty: verdict.uncertainty,
+            judgment: verdict.judgment.name(),
         })
     }
 }

@@ -44,6 +44,22 @@ fn embed(home: &Path, extra: &[&str]) -> Finished {
     truepair(home, &[&args[..], extra].concat())
 }
 
+#[cfg(not(feature = "ort"))]
+#[test]
+fn another_runtime_is_refused_where_it_was_not_built_in() {
+    let home = home();
+    let library = ["--runtime", "ort", "--runtime-library", "libonnxruntime.so"];
+    let refused = embed(home.path(), &library);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("--features ort"), "{}", refused.err);
+    let alone = embed(home.path(), &["--runtime", "ort"]);
+    assert_eq!(alone.code, Some(2));
+    assert!(alone.err.contains("--runtime-library"), "{}", alone.err);
+    let idle = embed(home.path(), &library[2..]);
+    assert_eq!(idle.code, Some(2));
+    assert!(idle.err.contains("is for --runtime ort"), "{}", idle.err);
+}
+
 const TEXT: [&str; 2] = ["--text-encoder", "tiny_text.onnx"];
 
 #[test]

@@ -81,6 +81,21 @@ fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
     );
     let csv = fs::read_to_string(home.path().join("out/verdicts.csv")).unwrap();
     assert_eq!(csv.lines().count(), 1001);
+    assert!(
+        csv.lines()
+            .next()
+            .unwrap()
+            .ends_with(",uncertainty,judgment")
+    );
+    let judgments = done["judgments"].as_object().unwrap();
+    let n_judged: u64 = judgments.values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(n_judged, 1000);
+    let n_mismatched = csv
+        .lines()
+        .filter(|line| line.ends_with(",mismatched"))
+        .count();
+    assert_eq!(judgments["mismatched"], n_mismatched);
+    assert_eq!(done["ambiguity"]["uncertainty"], "candidates");
     let stored = fs::read_to_string(home.path().join("out/summary.json")).unwrap();
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&stored).unwrap(),
@@ -472,6 +487,10 @@ fn a_runs_beliefs_become_verdicts() {
     let notes = done["notes"].to_string();
     assert!(notes.contains("not calibrated"), "{notes}");
     assert!(home.path().join("out/verdicts.csv").exists());
+
+    run("pcme++", "pcme++");
+    let believed = truepair(home.path(), &["audit", "--from-run", "pcme++"]);
+    assert_eq!(believed.code, Some(2), "{}", believed.out);
 
     run("plain", "plain");
     run("oracle", "clean-only");

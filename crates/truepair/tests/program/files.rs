@@ -110,3 +110,67 @@ pub(crate) fn set_line(path: &Path, number: usize, line: &[u8]) {
     lines[number - 1] = line;
     fs::write(path, lines.join(&b'\n')).unwrap();
 }
+
+/// Writes a square picture of one color as a BMP, whatever the ending of `path` says.
+pub(crate) fn picture(path: &Path, side: u32, [red, green, blue]: [u8; 3]) {
+    let row = (3 * side).next_multiple_of(4);
+    let size = 54 + row * side;
+    let mut file = b"BM".to_vec();
+    for number in [size, 0, 54, 40, side, side] {
+        file.extend(number.to_le_bytes());
+    }
+    file.extend([1, 0, 24, 0]);
+    for number in [0, row * side, 2835, 2835, 0, 0] {
+        file.extend(number.to_le_bytes());
+    }
+    for _ in 0..side {
+        let pixels = [blue, green, red].repeat(side as usize);
+        file.extend(&pixels);
+        file.resize(file.len() + row as usize - pixels.len(), 0);
+    }
+    fs::write(path, file).unwrap();
+}
+
+/// Writes CUB Captions' tree: six classes of ten pictures of the class's color, two captions a
+/// picture that name it; the last two classes are unseen.
+pub(crate) fn cub(root: &Path) {
+    const COLORS: [(&str, [u8; 3]); 6] = [
+        ("red", [250, 10, 10]),
+        ("green", [10, 250, 10]),
+        ("blue", [10, 10, 250]),
+        ("white", [240, 240, 240]),
+        ("yellow", [250, 250, 10]),
+        ("black", [5, 5, 5]),
+    ];
+    let (mut images, mut labels, mut seen, mut unseen) =
+        <(String, String, String, String)>::default();
+    for (class, (color, pixels)) in COLORS.into_iter().enumerate() {
+        let name = format!("{:03}.{color}_bird", class + 1);
+        for folder in ["images", "text_c10"] {
+            fs::create_dir_all(root.join(folder).join(&name)).unwrap();
+        }
+        for n in 0..10usize {
+            let id = class * 10 + n + 1;
+            let file = format!("{name}/bird_{n}.jpg");
+            let shade = pixels.map(|x| x.saturating_sub(3 * n as u8));
+            picture(&root.join("images").join(&file), 12, shade);
+            let texts = format!("bird {id} is all {color}\na small {color} bird, number {id}\n");
+            fs::write(
+                root.join("text_c10").join(&file).with_extension("txt"),
+                texts,
+            )
+            .unwrap();
+            images += &format!("{id} {file}\n");
+            labels += &format!("{id} {}\n", class + 1);
+        }
+        *if class < 4 { &mut seen } else { &mut unseen } += &format!("{name}\n");
+    }
+    for (name, text) in [
+        ("images.txt", images),
+        ("image_class_labels.txt", labels),
+        ("trainvalclasses.txt", seen),
+        ("testclasses.txt", unseen),
+    ] {
+        fs::write(root.join(name), text).unwrap();
+    }
+}

@@ -8,6 +8,7 @@ mod evaluation;
 mod feature;
 mod files;
 mod labels;
+mod uncertainty;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,106 @@
+//! The plot of uncertainty against the share erased, as one self-contained page.
+
+use anyhow::{Context, Result};
+use askama::Template;
+use truepair_core::metric::OcclusionCurve;
+
+use super::{Measurement, Occlusion};
+use crate::report::plot::{Axis, Plot};
+
+const REPORT_STYLE: &str = include_str!("../../templates/report.css");
+const STYLE: &str = include_str!("../../templates/compare.css");
+
+#[derive(Template)]
+#[template(path = "occlusion.html")]
+struct Page<'a> {
+    report_style: &'static str,
+    style: &'static str,
+    data: &'a str,
+    split: &'a str,
+    strategy: &'a str,
+    figures: Vec<Figure>,
+    refused: Vec<&'a str>,
+}
+
+struct Figure {
+    title: String,
+    /// The inline `<svg>`.
+    svg: String,
+    reading: String,
+}
+
+/// The whole page.
+///
+/// # Errors
+/// Never with this template; the engine's signature allows for filters that fail.
+pub(super) fn render(occlusion: &Occlusion) -> Result<String> {
+    let (mut figures, mut refused) = (Vec::new(), Vec::new());
+    for (color, (name, side)) in occlusion.sides().into_iter().enumerate() {
+        match side {
+            Measurement::Refused { refused: reason } => refused.push(reason.as_str()),
+            Measurement::Curve { erased, curve } => {
+                figures.push(figure(name, erased, curve, color));
+            }
+        }
+    }
+    let page = Page {
+        report_style: REPORT_STYLE,
+        style: STYLE,
+        data: &occlusion.data,
+        split: &occlusion.split,
+        strategy: occlusion.strategy,
+        figures,
+        refused,
+    };
+    page.render().context("the template of the occlusion page")
+}
+
+fn figure(name: &str, erased: &str, curve: &OcclusionCurve, color: usize) -> Figure {
+    let lowest = curve.points.iter().map(|point| point.low);
+    let highest = curve.points.iter().map(|point| point.high);
+    let (low, high) = (lowest.fold(1.0, f64::min), highest.fold(0.0, f64::max));
+    let margin = (0.08 * (high - low)).max(1e-3);
+    let mut plot = Plot::new(
+        Axis::new(0.0, 1.0, 5, "share erased", |x| {
+            format!("{:.0} %", 100.0 * x)
+        }),
+        Axis::new(
+            (low - margin).max(0.0),
+            high + margin,
+            4,
+            "uncertainty",
+            |y| {
+                let text = format!("{y:.4}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            },
+        ),
+    );
+    let means: Vec<(f64, f64)> = (curve.points.iter())
+        .map(|point| (point.share, point.uncertainty))
+        .collect();
+    plot.curve(&means, &format!("curve s{color}"));
+    for point in &curve.points {
+        let (bottom, top) = ((point.share, point.low), (point.share, point.high));
+        plot.line(bottom, top, &format!("curve s{color}"));
+        plot.dot(
+            (point.share, point.uncertainty),
+            3.5,
+            &format!("point s{color}"),
+        );
+    }
+    let (first, last) = (curve.points[0], curve.points[curve.points.len() - 1]);
+    let title = format!("Uncertainty of {name} against the {erased} erased");
+    let description = format!(
+        "{title}: {:.4} with nothing erased, {:.4} with everything",
+        first.uncertainty, last.uncertainty
+    );
+    Figure {
+        title,
+        svg: plot.finish(&description),
+        reading: format!(
+            "Mean over {} {name}; upright lines are 95 % intervals of a bootstrap over images. \
+             Spearman {:+.3} ({:+.3} to {:+.3}).",
+            curve.n, curve.correlation.rho, curve.correlation.low, curve.correlation.high
+        ),
+    }
+}

@@ -165,7 +165,7 @@ impl<'a> Trainer<'a> {
     fn epoch(&mut self, epoch: usize, session: &mut LabelSession<'_>) -> Result<()> {
         let all: Vec<u32> = (0..self.set.len() as u32).collect();
         let key = [epoch as u64, 0, 0];
-        let mut batches = Batches::new(all, self.config.training.batch, self.seed, key);
+        let mut batches = Batches::shuffled(all, self.config.training.batch, self.seed, key);
         let n_steps = batches.per_round();
         let n_epochs = self.config.training.epochs;
         let stage = format!("epoch {} of {n_epochs}", epoch + 1);

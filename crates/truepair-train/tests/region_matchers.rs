@@ -267,7 +267,7 @@ fn words_without_a_vector_are_listed_in_the_run_folder() {
     let line = |word: u64| format!("thing{word} 1 0 0 0 0 0 0 {word}\n");
     let lines: String = (0..KINDS).step_by(2).map(line).collect();
     std::fs::write(&vectors, lines).unwrap();
-    let data = pictures(60, 1);
+    let data = pictures(400, 1);
     let mut config = recipe(ENCODERS).resolve(&data).unwrap();
     config.training.epochs = 1;
     config.training.word_vectors = Some(vectors);

@@ -10,8 +10,9 @@ use truepair_core::metric::{
 use truepair_core::ranking::ranks;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
+use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
-use truepair_train::Trained;
+use truepair_train::{Trained, Uncertainty};
 
 use crate::render::table;
 
@@ -24,33 +25,44 @@ pub(crate) struct SelfKnowledge {
     calibration: Option<MatchCalibration>,
 }
 
-/// Measures a run on a split; `None` unless its items are Gaussians.
-pub(crate) fn measure(
-    trained: &Trained,
-    dataset: &Dataset,
-    watch: &mut dyn Watch,
-) -> Result<Option<SelfKnowledge>> {
-    let Some(uncertainty) = trained.uncertainty(dataset, watch)? else {
-        return Ok(None);
-    };
-    let relevance = Relevance::from_pairs(dataset.n_images(), dataset.n_captions(), &dataset.pairs);
-    let scorer = trained.scorer(dataset, watch)?;
-    let ranks = ranks(&*scorer, &relevance, watch)?;
-    let queries = by_uncertainty(
-        &ranks,
-        &relevance,
-        &uncertainty.images,
-        &uncertainty.captions,
-        Seed(0),
-    )?;
-    let calibration = match trained.config.matcher.similarity.gives_log_odds() {
-        true => Some(match_calibration(&*scorer, &relevance, watch)?),
-        false => None,
-    };
-    Ok(Some(SelfKnowledge {
-        queries,
-        calibration,
-    }))
+/// How uncertain a split's items are to a matcher whose embeddings are Gaussians.
+pub(crate) struct Doubts {
+    uncertainty: Uncertainty,
+    /// Whether scores are log odds of a match.
+    gives_log_odds: bool,
+}
+
+impl Doubts {
+    /// `None` unless the run's items are Gaussians.
+    pub(crate) fn of(
+        trained: &Trained,
+        dataset: &Dataset,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Self>> {
+        let uncertainty = trained.uncertainty(dataset, watch)?;
+        Ok(uncertainty.map(|uncertainty| Self {
+            uncertainty,
+            gives_log_odds: trained.config.matcher.similarity.gives_log_odds(),
+        }))
+    }
+
+    /// Holds them against the ranks by `relevance`; `pairs` says whose captions are whose.
+    pub(crate) fn measure(
+        &self,
+        scorer: &dyn Scorer,
+        relevance: &Relevance,
+        pairs: &Relevance,
+        watch: &mut dyn Watch,
+    ) -> Result<SelfKnowledge> {
+        let ranks = ranks(scorer, relevance, watch)?;
+        let Uncertainty { images, captions } = &self.uncertainty;
+        Ok(SelfKnowledge {
+            queries: by_uncertainty(&ranks, relevance, pairs, images, captions, Seed(0))?,
+            calibration: (self.gives_log_odds)
+                .then(|| match_calibration(scorer, relevance, watch))
+                .transpose()?,
+        })
+    }
 }
 
 /// The tables that `truepair eval` prints.
@@ -142,8 +154,15 @@ mod tests {
             ..Ranks::default()
         };
         let uncertainty: Vec<f32> = (0..20).map(|at| at as f32 / 20.0).collect();
-        let queries =
-            by_uncertainty(&ranks, &relevance, &uncertainty, &uncertainty, Seed(0)).unwrap();
+        let queries = by_uncertainty(
+            &ranks,
+            &relevance,
+            &relevance,
+            &uncertainty,
+            &uncertainty,
+            Seed(0),
+        )
+        .unwrap();
         let error = CalibrationError {
             n: 10,
             ece: 0.125,

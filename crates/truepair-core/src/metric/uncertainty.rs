@@ -58,10 +58,11 @@ pub struct Correlation {
     pub high: f64,
 }
 
-/// Cuts queries by the uncertainty of their item, one number an image and a caption.
+/// Cuts queries by the uncertainty of their item, one number an image and a caption. `ranks` are by
+/// `relevance`; `pairs` says which captions belong to which images.
 ///
 /// The interval of the correlation is a percentile bootstrap over images, each with its captions,
-/// with the ranks of the whole sample.
+/// with the ranks of the whole sample. A caption without an image is drawn by itself.
 ///
 /// # Source
 /// Tenths: Chun et al., CVPR 2021 and ICLR 2024, which print Recall@1 by tenths of uncertainty.
@@ -73,6 +74,7 @@ pub struct Correlation {
 pub fn by_uncertainty(
     ranks: &Ranks,
     relevance: &Relevance,
+    pairs: &Relevance,
     images: &[f32],
     captions: &[f32],
     seed: Seed,
@@ -91,10 +93,13 @@ pub fn by_uncertainty(
     let image_queries = (0..images.len() as u32)
         .filter(|&image| !relevance.captions_of(image).is_empty())
         .map(|image| (images[image as usize], image));
-    let caption_queries = (0..captions.len() as u32).filter_map(|caption| {
-        let image = relevance.images_of(caption).first()?;
-        Some((captions[caption as usize], *image))
-    });
+    let unit = |caption: u32| match pairs.images_of(caption).first() {
+        Some(&image) => image,
+        None => images.len() as u32 + caption,
+    };
+    let caption_queries = (0..captions.len() as u32)
+        .filter(|&caption| !relevance.images_of(caption).is_empty())
+        .map(|caption| (captions[caption as usize], unit(caption)));
     let cut = |queries: Vec<(f32, u32)>, ranks: &[u32], name| {
         assert_eq!(queries.len(), ranks.len(), "one rank a query");
         let mut rng = seed.stream(name, &[]);
@@ -273,6 +278,7 @@ mod tests {
         let found = by_uncertainty(
             &ranks(image_ranks, vec![2; n as usize]),
             &relevance(n as u32),
+            &relevance(n as u32),
             &uncertainty,
             &uncertainty,
             Seed(1),
@@ -326,9 +332,11 @@ mod tests {
 
     #[test]
     fn few_queries_make_few_parts_and_other_items_are_refused() {
+        let pairs = relevance(3);
         let few = by_uncertainty(
             &ranks(vec![1, 2, 1], vec![1, 1, 1]),
-            &relevance(3),
+            &pairs,
+            &pairs,
             &[0.1, 0.2, 0.3],
             &[0.1; 3],
             Seed(1),
@@ -337,7 +345,7 @@ mod tests {
         assert_eq!(few.image_to_text.tenths.len(), 3);
         let ranks = ranks(vec![1; 3], vec![1; 3]);
         for images in [vec![0.1; 2], vec![f32::NAN; 3]] {
-            assert!(by_uncertainty(&ranks, &relevance(3), &images, &[0.1; 3], Seed(1)).is_err());
+            assert!(by_uncertainty(&ranks, &pairs, &pairs, &images, &[0.1; 3], Seed(1)).is_err());
         }
     }
 }

@@ -11,6 +11,7 @@ use truepair_core::metric::{
 };
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
+use truepair_core::scores::Direction;
 use truepair_train::similarity::GaussianMeasure;
 
 use super::Outcome;
@@ -24,7 +25,7 @@ use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
-use crate::uncertainty;
+use crate::uncertainty::{self, Doubts};
 use crate::verdict_table::staged::Staged;
 
 const EXAMPLES: &str = "\
@@ -227,7 +228,7 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ou
         captions,
         texts: dataset.captions.clone(),
         pictures: dataset.image_files.clone(),
-        known: uncertainty::measure(&trained, &dataset, bars)?,
+        doubts: Doubts::of(&trained, &dataset, bars)?,
         occlusion: (args.occlusion.is_some())
             .then(|| Occlusion::measure(&trained, &dataset, Seed(args.seed), bars))
             .transpose()?,
@@ -272,6 +273,13 @@ fn evaluate(
     let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
     let compared = args.compared(&measured)?;
     let tie_gap = args.tie_gap(&subject, &judged, bars)?;
+    let known = match (&subject.doubts, &subject.ranker) {
+        (Some(doubts), Ranker::Scores(scorer)) => {
+            let relevance = judged.listed(Direction::ImageToText);
+            Some(doubts.measure(scorer.as_ref(), &relevance, &subject.pairs, bars)?)
+        }
+        _ => None,
+    };
     let mut staged = Vec::new();
     if let Some(file) = &args.per_query {
         let table = Staged::write(file, |out| write_parquet(out, &measured, &subject))?;
@@ -295,7 +303,7 @@ fn evaluate(
     let differences = compared.differences();
     let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
     evaluation.distance = args.distance;
-    evaluation.uncertainty = subject.known.take();
+    evaluation.uncertainty = known;
     evaluation.occlusion = subject.occlusion.take();
     form.print(&evaluation, || {
         let mut text = render::evaluation_text(&measured, &figures);

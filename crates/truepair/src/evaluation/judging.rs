@@ -1,11 +1,13 @@
 //! Who counts as right: the data's pairs, judgments from files, or labels.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use sha2::{Digest, Sha256};
 use truepair_core::metric::Relevant;
+use truepair_core::pair::Pair;
 use truepair_core::relevance::{
     Codes, Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled, read_cxc,
     read_map, read_qrels,
@@ -99,6 +101,15 @@ impl Judged {
         }
     }
 
+    /// The items of every query as lists; what labels match at the strictest level when `direction`'s
+    /// queries ask.
+    pub(crate) fn listed(&self, direction: Direction) -> Cow<'_, Relevance> {
+        match self {
+            Judged::Lists(relevance) => Cow::Borrowed(relevance),
+            Judged::Labels(labels) => Cow::Owned(list(labels, direction)),
+        }
+    }
+
     /// Whether `item` answers `query`, at the strictest level.
     pub(crate) fn is_relevant(&self, direction: Direction, query: u32, item: u32) -> bool {
         match self {
@@ -109,6 +120,25 @@ impl Judged {
             Judged::Labels(labels) => labels.level(direction, query, item) == Some(0),
         }
     }
+}
+
+fn list(labels: &LabelRelevance, direction: Direction) -> Relevance {
+    let mut pairs = Vec::new();
+    for image in 0..labels.n_images() as u32 {
+        for caption in 0..labels.n_captions() as u32 {
+            let (query, item) = match direction {
+                Direction::ImageToText => (image, caption),
+                Direction::TextToImage => (caption, image),
+            };
+            let asked = labels.is_query(direction, query)
+                && labels.in_gallery(direction, query, item)
+                && labels.level(direction, query, item) == Some(0);
+            if asked {
+                pairs.push(Pair { image, caption });
+            }
+        }
+    }
+    Relevance::from_pairs(labels.n_images(), labels.n_captions(), &pairs)
 }
 
 impl JudgingArgs {

@@ -22,7 +22,7 @@ use truepair_core::relevance::{Ids, Relevance};
 use truepair_core::scores::{Direction, Scorer};
 
 use crate::occlusion::Occlusion;
-use crate::uncertainty::SelfKnowledge;
+use crate::uncertainty::Doubts;
 
 /// What is evaluated, with everything that is known of its images and captions.
 pub(crate) struct Subject<'a> {
@@ -36,8 +36,8 @@ pub(crate) struct Subject<'a> {
     /// Where each picture lies; empty when the data has none.
     pub(crate) pictures: Vec<Option<PathBuf>>,
     pub(crate) protocol: Protocol,
-    /// What a matcher with Gaussian embeddings knows of its own mistakes.
-    pub(crate) known: Option<SelfKnowledge>,
+    /// How uncertain its items are to a matcher with Gaussian embeddings.
+    pub(crate) doubts: Option<Doubts>,
     /// How uncertain it grows while parts of its items are erased, when that was asked.
     pub(crate) occlusion: Option<Occlusion>,
 }

@@ -107,7 +107,7 @@ impl ForeignArgs {
             pictures: data
                 .map(|data| data.image_files.clone())
                 .unwrap_or_default(),
-            known: None,
+            doubts: None,
             occlusion: None,
         })
     }

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use truepair_core::pair::Pair;
 use truepair_core::ranking::{Found, top_items, write_trec_run};
-use truepair_core::relevance::{LabelRelevance, Relevance, write_qrels};
+use truepair_core::relevance::write_qrels;
 use truepair_core::scores::{Direction, Scorer};
 
 use super::{Judged, Ranker, Subject};
@@ -91,35 +90,8 @@ fn qrels(
     judged: &Judged,
 ) -> Result<Staged> {
     let (asking, gallery) = subject.sides(direction);
-    let listed;
-    let relevance = match judged {
-        Judged::Lists(relevance) => relevance,
-        Judged::Labels(labels) => {
-            listed = list(labels, direction);
-            &listed
-        }
-    };
+    let relevance = judged.listed(direction);
     Staged::write(file, |out| {
-        Ok(write_qrels(out, relevance, direction, asking, gallery)?)
+        Ok(write_qrels(out, &relevance, direction, asking, gallery)?)
     })
-}
-
-/// The pairs of one direction that labels match, at the strictest level.
-fn list(labels: &LabelRelevance, direction: Direction) -> Relevance {
-    let mut pairs = Vec::new();
-    for image in 0..labels.n_images() as u32 {
-        for caption in 0..labels.n_captions() as u32 {
-            let (query, item) = match direction {
-                Direction::ImageToText => (image, caption),
-                Direction::TextToImage => (caption, image),
-            };
-            let asked = labels.is_query(direction, query)
-                && labels.in_gallery(direction, query, item)
-                && labels.level(direction, query, item) == Some(0);
-            if asked {
-                pairs.push(Pair { image, caption });
-            }
-        }
-    }
-    Relevance::from_pairs(labels.n_images(), labels.n_captions(), &pairs)
 }

@@ -28,6 +28,20 @@ fn batches_of_one_bird_a_class_and_pixels_and_words_erased() {
     let config = fs::read_to_string(home.path().join("run/config.toml")).unwrap();
     assert!(config.contains("sampling = \"one-per-class\""), "{config}");
 
+    // Whoever counts as right counts for the tenths, too: here everybody.
+    fs::write(home.path().join("one.txt"), "3\n".repeat(20)).unwrap();
+    let tenths = |more: &[&str]| {
+        let args = [&["eval", "run", "--json"], more].concat();
+        let found = truepair(home.path(), &args).json();
+        let tenths = found["uncertainty"]["queries"]["text_to_image"]["tenths"].clone();
+        let recalls = tenths.as_array().unwrap().iter();
+        recalls
+            .map(|tenth| tenth["recall_at_1"].as_f64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tenths(&["--labels", "one.txt"]), [1.0; 10]);
+    assert_ne!(tenths(&[]), [1.0; 10]);
+
     let args = ["eval", "run", "--occlusion", "seen.html", "--json"];
     let done = truepair(home.path(), &args).json();
     let stored = fs::read(home.path().join("seen.json")).unwrap();

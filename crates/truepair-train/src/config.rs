@@ -9,7 +9,7 @@ use truepair_core::dataset::Dataset;
 
 use crate::backbone::{
     BackboneConfig, GruConfig, GruPcmeConfig, GruPieConfig, MlpConfig, PcmeConfig, PieConfig,
-    RegionLinearConfig, ResnetConfig, Stem,
+    RegionLinearConfig, ResnetConfig, ResnetPcmeConfig, Stem,
 };
 use crate::describer::DescriberConfig;
 use crate::error::Result;
@@ -310,16 +310,26 @@ impl Items {
 fn image_backbone(dataset: &Dataset, similarity: &SimilarityConfig) -> BackboneConfig {
     /// Squares of at most this many pixels keep their size in the first layer.
     const SMALL: usize = 64 * 64;
+    let stem = match dataset.images.dim() <= SMALL {
+        true => Stem::Small,
+        false => Stem::Large,
+    };
     match Items::of(similarity) {
         Items::Several => BackboneConfig::Pie(PieConfig::default()),
+        Items::Gaussians if dataset.images.are_pictures() => {
+            BackboneConfig::ResnetPcme(ResnetPcmeConfig {
+                depth: 10,
+                width: 16,
+                stem,
+                dim: 256,
+                ..ResnetPcmeConfig::default()
+            })
+        }
         Items::Gaussians => BackboneConfig::Pcme(PcmeConfig::default()),
         Items::Points if dataset.images.are_pictures() => BackboneConfig::Resnet(ResnetConfig {
             depth: 10,
             width: 16,
-            stem: match dataset.images.dim() <= SMALL {
-                true => Stem::Small,
-                false => Stem::Large,
-            },
+            stem,
             dim: 256,
             weights: None,
         }),

@@ -14,6 +14,7 @@ mod region_gpo;
 mod region_graph;
 mod region_linear;
 mod resnet;
+mod resnet_pcme;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ pub use region_gpo::{RegionGpo, RegionGpoConfig};
 pub use region_graph::{RegionGraph, RegionGraphConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
 pub use resnet::{Resnet, ResnetConfig, Stem};
+pub use resnet_pcme::{ResnetPcme, ResnetPcmeConfig};
 
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
@@ -125,7 +127,7 @@ macro_rules! backbones {
 impl BackboneConfig {
     /// Whether items become Gaussians: a mean and a deviation.
     pub fn is_gaussian(&self) -> bool {
-        matches!(self, Self::Pcme(_) | Self::GruPcme(_))
+        matches!(self, Self::Pcme(_) | Self::GruPcme(_) | Self::ResnetPcme(_))
     }
 
     /// Whether items become several vectors with residuals.
@@ -147,6 +149,7 @@ backbones! {
     RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features, "Regions related by graph layers and read by a GRU; one vector an image.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
     Resnet(ResnetConfig => Resnet) = "resnet" reads Features, "A residual network on pixels; one vector an image.";
+    ResnetPcme(ResnetPcmeConfig => ResnetPcme) = "resnet_pcme" reads Features, "A residual network on pixels, mean and attention over its last planes; a Gaussian an image.";
 }
 
 impl BackboneConfig {
@@ -158,6 +161,9 @@ impl BackboneConfig {
         match (self, backbone) {
             (Self::Resnet(config), Backbone::Resnet(module)) => {
                 Ok(Backbone::Resnet(config.pretrained(module)?))
+            }
+            (Self::ResnetPcme(config), Backbone::ResnetPcme(module)) => {
+                Ok(Backbone::ResnetPcme(config.pretrained(module)?))
             }
             (_, backbone) => Ok(backbone),
         }

@@ -128,12 +128,33 @@ pub struct Pcme {
     deviation: Deviation,
 }
 
-/// The deviation's branch.
+/// The deviation's branch, over `[n, r, f]` and its mean `[n, f]`.
 #[derive(Module, Debug)]
-struct UncertainImage {
+pub(super) struct UncertainImage {
     attention: LocalAttention,
     fc: Linear,
     fc2: Linear,
+}
+
+impl UncertainImage {
+    pub(super) fn new(deviation: &Deviation, init: &mut Init, f: usize, d: usize) -> Self {
+        Self {
+            attention: LocalAttention::new(init, f, 1),
+            fc: deviation.layer(init, f, d),
+            fc2: Linear::new(init, f, d),
+        }
+    }
+
+    /// log σ before it is clipped, `[n, d]`.
+    pub(super) fn forward(
+        &self,
+        parts: &Tensor<3>,
+        mask: Option<&Tensor<2>>,
+        pooled: Tensor<2>,
+    ) -> Tensor<2> {
+        let seen = self.attention.forward(parts, mask).squeeze_dim(1);
+        self.fc.forward(seen) + self.fc2.forward(pooled)
+    }
 }
 
 impl PcmeConfig {
@@ -161,11 +182,7 @@ impl PcmeConfig {
             trunk: Trunk::new(init, width, self.hidden, self.input, self.dropout),
             fc: Linear::new(init, f, self.dim),
             pie: PieNet::new(init, f, self.dim, 1, self.dropout),
-            uncertain: UncertainImage {
-                attention: LocalAttention::new(init, f, 1),
-                fc: self.deviation.layer(init, f, self.dim),
-                fc2: Linear::new(init, f, self.dim),
-            },
+            uncertain: UncertainImage::new(&self.deviation, init, f, self.dim),
             deviation: self.deviation,
         })
     }
@@ -184,9 +201,7 @@ impl Pcme {
         let (pooled, mask) = (parts.pooled(), parts.mask.as_ref());
         let global = self.fc.forward(pooled.clone());
         let (mean, _) = self.pie.forward(global, &parts.values, mask, mode);
-        let seen = (self.uncertain.attention).forward(&parts.values, mask);
-        let local = self.uncertain.fc.forward(seen.squeeze_dim(1));
-        let log_deviation = local + self.uncertain.fc2.forward(pooled);
+        let log_deviation = self.uncertain.forward(&parts.values, mask, pooled);
         Encoding {
             gaussian: Some(self.deviation.clipped(log_deviation)),
             ..Encoding::new(unit_length(mean), None)

@@ -124,6 +124,15 @@ impl ResnetConfig {
         })
     }
 
+    /// Planes after the last stage.
+    pub(super) fn channels(&self) -> usize {
+        let wider = match self.stages() {
+            Some((_, true)) => 32,
+            _ => 8,
+        };
+        wider * self.width
+    }
+
     pub(super) fn build(&self, shape: InputShape, init: &mut Init) -> Result<Resnet> {
         let pixels = match shape {
             InputShape::Features { width, regions: 3 } => {
@@ -172,7 +181,7 @@ impl ResnetConfig {
             layer2: stage(init, 1),
             layer3: stage(init, 2),
             layer4: stage(init, 3),
-            project: Linear::xavier(init, if deep { 32 } else { 8 } * self.width, self.dim),
+            project: Linear::xavier(init, self.channels(), self.dim),
             stem: self.stem,
         })
     }
@@ -241,18 +250,24 @@ impl Resnet {
     }
 
     pub(super) fn encode(&self, input: &Input, mode: &mut Mode<'_>) -> Encoding {
-        let Input::Features { values, .. } = input else {
-            panic!("`resnet` was built for pixels")
-        };
-        let [n, planes, area] = values.dims();
-        let side = area.isqrt();
-        let pixels = values.clone().reshape([n, planes, side, side]);
-        let pooled = self.pooled(pixels, mode);
-        Encoding::new(self.project.forward(pooled).unsqueeze_dim(1), None)
+        let pooled = pooled(self.planes(pixels(input), mode));
+        Encoding::new(self.projected(pooled).unsqueeze_dim(1), None)
     }
 
-    /// The mean over the last planes, `[n, channels]`.
-    fn pooled(&self, pixels: Tensor<4>, mode: &Mode<'_>) -> Tensor<2> {
+    /// The vectors of all places of the last planes, `[n, h w, channels]`.
+    pub(super) fn places(&self, input: &Input, mode: &Mode<'_>) -> Tensor<3> {
+        let planes = self.planes(pixels(input), mode);
+        let [n, channels, h, w] = planes.dims();
+        planes.reshape([n, channels, h * w]).swap_dims(1, 2)
+    }
+
+    /// `[n, channels]` in the joint space, `[n, dim]`.
+    pub(super) fn projected(&self, pooled: Tensor<2>) -> Tensor<2> {
+        self.project.forward(pooled)
+    }
+
+    /// The last planes, `[n, channels, h, w]`.
+    fn planes(&self, pixels: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
         let mut x = relu(self.bn1.forward_planes(self.conv1.forward(pixels), mode));
         if self.stem == Stem::Large {
             let pool = MaxPoolOptions::new([3, 3])
@@ -264,11 +279,27 @@ impl Resnet {
         for block in stages.into_iter().flatten() {
             x = block.forward(x, mode);
         }
-        let [n, channels, h, w] = x.dims();
-        x.reshape([n, channels, h * w])
-            .mean_dim(2)
-            .reshape([n, channels])
+        x
     }
+}
+
+/// `[n, planes, side²]` as squares.
+fn pixels(input: &Input) -> Tensor<4> {
+    let Input::Features { values, .. } = input else {
+        panic!("residual networks are built for pixels")
+    };
+    let [n, planes, area] = values.dims();
+    let side = area.isqrt();
+    values.clone().reshape([n, planes, side, side])
+}
+
+/// The mean over planes, `[n, channels]`.
+fn pooled(planes: Tensor<4>) -> Tensor<2> {
+    let [n, channels, h, w] = planes.dims();
+    planes
+        .reshape([n, channels, h * w])
+        .mean_dim(2)
+        .reshape([n, channels])
 }
 
 #[cfg(test)]
@@ -351,7 +382,7 @@ mod tests {
                 panic!("{expected:?}")
             };
             let input = Tensor::from_data(pixels.clone(), &Device::flex());
-            let found = floats(drawn(depth).pooled(input, &Mode::Evaluate));
+            let found = floats(pooled(drawn(depth).planes(input, &Mode::Evaluate)));
             let largest = expected.iter().fold(0f32, |m, x| m.max(x.abs()));
             let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
             let worst = differences.fold(0f32, f32::max);

@@ -199,7 +199,7 @@ fn intervals(data: &Data<'_>, fit: &Fit, n_draws: usize, seed: Seed) -> Vec<Nois
             }
             let mut fit = fit.clone();
             for _ in 0..BOOTSTRAP_STEPS {
-                fit.step(data, Some(&weights));
+                fit.step(data, &weights);
             }
             fit.rates
         })

@@ -25,8 +25,13 @@ const MAX_STEPS: usize = 400;
 const TOLERANCE: f64 = 1e-9;
 /// Where the noise rate begins.
 const START: f64 = 0.3;
+/// How much sharper than the pool that predicts the labels as they are the first pools are: that one
+/// takes noise for doubt, and from it the climb can end where a part of the noise stays doubt.
+const STARTS: [f64; 3] = [1.0, 3.0, 10.0];
 /// Items of a chunk; chunks are summed in order, so that results do not depend on the threads.
 const CHUNK: usize = 512;
+/// Share of a Newton step below which no shorter one is tried.
+const SHORTEST: f64 = 1.0 / 64.0;
 /// Labels that a class's confusion holds before any are seen, spread as symmetric noise would.
 const PRIOR_COUNT: f64 = 5.0;
 
@@ -90,7 +95,11 @@ impl Fit {
             Shape::Symmetric,
             Some(1.0 / data.n as f64),
         );
-        let symmetric = Self::run(data, pool, Shape::Symmetric, None);
+        let climbs =
+            STARTS.map(|factor| Self::run(data, pool.sharper(factor), Shape::Symmetric, None));
+        let symmetric = (climbs.into_iter())
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .expect("there are starts");
         let mut by_class = symmetric.0.clone();
         by_class.shape = Shape::ByClass;
         let by_class = by_class.climb(data, None);
@@ -114,29 +123,43 @@ impl Fit {
         fit.climb(data, fixed)
     }
 
-    /// EM until the likelihood stands still; with `fixed`, only the pool moves. Returns the
-    /// log-likelihood of the last round.
+    /// EM until the likelihood stands still; with `fixed`, only the pool moves. A Newton step after
+    /// which the likelihood is smaller went too far and is taken back for half of it. Returns the
+    /// log-likelihood.
     fn climb(mut self, data: &Data<'_>, fixed: Option<f64>) -> (Self, f64) {
-        let mut last = f64::NEG_INFINITY;
+        let mut pass = self.pass(data, None);
+        let mut share = 1.0;
         for _ in 0..MAX_STEPS {
-            let confusions = self.confusions.clone();
-            let value = self.step(data, None);
+            let mut next = self.clone();
+            next.maximize(&pass, data, data.n as f64, share);
             if fixed.is_some() {
-                self.confusions = confusions;
+                next.confusions.clone_from(&self.confusions);
             }
-            if value - last < TOLERANCE * data.n as f64 {
-                return (self, value);
+            let found = next.pass(data, None);
+            let gain = found.log_likelihood - pass.log_likelihood;
+            if gain < 0.0 && share > SHORTEST {
+                share /= 2.0;
+                continue;
             }
-            last = value;
+            if gain < TOLERANCE * data.n as f64 {
+                break;
+            }
+            share = (2.0 * share).min(1.0);
+            (self, pass) = (next, found);
         }
-        (self, last)
+        (self, pass.log_likelihood)
     }
 
-    /// One round on items with these weights; returns the log-likelihood before it.
-    pub(super) fn step(&mut self, data: &Data<'_>, weights: Option<&[f64]>) -> f64 {
-        let pass = self.pass(data, weights);
-        let total: f64 = weights.map_or(data.n as f64, |weights| weights.iter().sum());
-        self.pool.newton(&pass.moments);
+    /// One round on items with these weights, from where the likelihood is nearly largest.
+    pub(super) fn step(&mut self, data: &Data<'_>, weights: &[f64]) {
+        let pass = self.pass(data, Some(weights));
+        self.maximize(&pass, data, weights.iter().sum(), 1.0);
+    }
+
+    /// Moves to what explains the beliefs of `pass` best: the confusions all the way, the pool by a
+    /// share of a Newton step.
+    fn maximize(&mut self, pass: &Pass, data: &Data<'_>, total: f64, share: f64) {
+        self.pool.newton(&pass.moments, share);
         for (witness, counts) in pass.counts.iter().enumerate() {
             let right: f64 = (0..data.k)
                 .map(|class| counts[class * data.k + class])
@@ -149,7 +172,6 @@ impl Fit {
                 Shape::ByClass => by_class(counts, &even, data.k),
             };
         }
-        pass.log_likelihood
     }
 
     /// P(true class | everything) of every item, `[n, k]`.

@@ -2,8 +2,8 @@
 
 use super::model::{Data, normalize};
 
-/// Newton steps of the first fit.
-const FIRST_STEPS: usize = 12;
+/// Newton steps of the first fit, those taken back included.
+const FIRST_STEPS: usize = 24;
 /// Strength that holds the bias of a class near 0, in items.
 const BIAS_RIDGE: f64 = 1.0;
 /// Strength that holds weights near 0: it only matters where scores say nothing.
@@ -33,26 +33,56 @@ pub(super) struct Moments {
 }
 
 impl Pool {
-    /// The pool that predicts the labels as they are.
+    /// The pool that predicts the labels as they are. A step after which it predicts them worse is
+    /// taken back for half of it: on scores that tell classes apart well, a whole one from equal
+    /// probabilities can end on the other side of the maximum.
     pub(super) fn fitted_to_labels(data: &Data<'_>) -> Self {
         let mut pool = Self {
             weights: vec![0.0; data.scores.len()],
             bias: vec![0.0; data.k],
         };
-        let (mut prior, mut target) = (vec![0.0; data.k], vec![0.0; data.k]);
+        let (mut value, mut moments) = pool.against_labels(data);
+        let mut share = 1.0;
         for _ in 0..FIRST_STEPS {
-            let mut moments = Moments::new(data);
-            for item in 0..data.n {
-                pool.probabilities(data, item, &mut prior);
-                target.fill(0.0);
-                for labels in data.labels {
-                    target[labels[item] as usize] += 1.0 / data.labels.len() as f64;
-                }
-                moments.take(data, item, 1.0, &prior, &target);
+            let mut next = pool.clone();
+            next.newton(&moments, share);
+            let found = next.against_labels(data);
+            if found.0 < value {
+                share /= 2.0;
+                continue;
             }
-            pool.newton(&moments);
+            share = (2.0 * share).min(1.0);
+            pool = next;
+            (value, moments) = found;
         }
         pool
+    }
+
+    /// The same order of classes, with larger differences.
+    pub(super) fn sharper(&self, factor: f64) -> Self {
+        let scaled = |values: &[f64]| values.iter().map(|x| factor * x).collect();
+        Self {
+            weights: scaled(&self.weights),
+            bias: scaled(&self.bias),
+        }
+    }
+
+    /// Log-likelihood of the labels as they are, and where it grows.
+    fn against_labels(&self, data: &Data<'_>) -> (f64, Moments) {
+        let (mut prior, mut target) = (vec![0.0; data.k], vec![0.0; data.k]);
+        let (mut value, mut moments) = (0.0, Moments::new(data));
+        let each = 1.0 / data.labels.len() as f64;
+        for item in 0..data.n {
+            self.probabilities(data, item, &mut prior);
+            target.fill(0.0);
+            for labels in data.labels {
+                let label = labels[item] as usize;
+                target[label] += each;
+                value += each * prior[label].max(1e-300).ln();
+            }
+            moments.take(data, item, 1.0, &prior, &target);
+        }
+        (value, moments)
     }
 
     /// Probabilities of an item's classes `[k]`.
@@ -66,8 +96,8 @@ impl Pool {
         normalize(out);
     }
 
-    /// Moves towards the maximum; long steps are shortened.
-    pub(super) fn newton(&mut self, moments: &Moments) {
+    /// Moves towards the maximum by a share of a Newton step; long ones are shortened.
+    pub(super) fn newton(&mut self, moments: &Moments, share: f64) {
         let (m, size) = (moments.m, moments.gradient.len());
         let (mut matrix, mut step) = (moments.curvature.clone(), moments.gradient.clone());
         for at in 0..size {
@@ -84,7 +114,7 @@ impl Pool {
         let longest = (step.iter().enumerate())
             .map(|(at, x)| x.abs() * if at < m { deviation } else { 1.0 })
             .fold(0.0, f64::max);
-        let share = (LONGEST / longest).min(1.0);
+        let share = share * (LONGEST / longest).min(1.0);
         let values = self.weights.iter_mut().chain(&mut self.bias);
         values.zip(&step).for_each(|(value, x)| *value += share * x);
     }

@@ -116,6 +116,25 @@ fn one_shared_list_of_labels_is_one_witness() {
     );
 }
 
+/// Scores of thirty classes that hardly make a mistake: a whole Newton step from equal probabilities
+/// would end on the other side of the maximum.
+#[test]
+fn scores_with_few_mistakes_are_not_turned_around() {
+    for signal in [3.0, 4.5, 6.0, 9.0] {
+        let world = world(2000, 30, [signal, signal + 1.0]);
+        let labels = noisy(&world.truth, 0.4, "a", other(30));
+        let findings = audited(&world, &[labels.clone(), labels]);
+        assert_eq!(findings.outcome, LabelOutcome::WrongLabels, "{signal}");
+        assert!(findings.weights.iter().all(|weight| *weight > 0.0));
+        let truth = &findings.truth[0];
+        eprintln!(
+            "DBG {signal} {} {} {:?}",
+            truth.ece, truth.auc, findings.modalities[0].noise_rate
+        );
+        assert!(truth.auc > 0.99, "{signal}: {}", truth.auc);
+    }
+}
+
 #[test]
 fn one_class_taken_for_the_next_is_seen_as_a_confusion() {
     let world = world(3000, 6, [1.5, 2.5]);

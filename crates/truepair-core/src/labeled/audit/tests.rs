@@ -127,10 +127,6 @@ fn scores_with_few_mistakes_are_not_turned_around() {
         assert_eq!(findings.outcome, LabelOutcome::WrongLabels, "{signal}");
         assert!(findings.weights.iter().all(|weight| *weight > 0.0));
         let truth = &findings.truth[0];
-        eprintln!(
-            "DBG {signal} {} {} {:?}",
-            truth.ece, truth.auc, findings.modalities[0].noise_rate
-        );
         assert!(truth.auc > 0.99, "{signal}: {}", truth.auc);
     }
 }

@@ -100,6 +100,12 @@ pub fn audit_labels(
     }
     if !fit.beats_no_noise {
         findings.outcome = LabelOutcome::NoEvidence;
+        findings.notes.push(
+            "No evidence is no proof: labels of a class that were swapped with one other class look \
+             like two classes that the features cannot tell apart. The confident counts, which call \
+             both wrong, bound what may be hidden."
+                .to_owned(),
+        );
     }
     let intervals = intervals(&data, &fit, options.n_bootstrap, seed);
     let beliefs = fit.beliefs(&data);

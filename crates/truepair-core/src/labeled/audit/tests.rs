@@ -150,6 +150,7 @@ fn right_labels_are_no_evidence_and_ignorant_scores_are_refused() {
     let clever = world(3000, 6, [1.5, 2.5]);
     let findings = audited(&clever, &[clever.truth.clone(), clever.truth.clone()]);
     assert_eq!(findings.outcome, LabelOutcome::NoEvidence);
+    assert!(findings.notes.iter().any(|note| note.contains("swapped")));
     assert!(findings.modalities[0].noise_rate.estimate < 0.02);
     let ignorant = world(3000, 6, [0.0, 0.0]);
     let findings = audited(&ignorant, &[ignorant.truth.clone(), ignorant.truth.clone()]);

@@ -18,7 +18,7 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 /// Replaces `path` by what `fill` writes, for content that is larger than memory should be.
 ///
 /// # Errors
-/// Those of [`write`] and of `fill`.
+/// Those of [`write()`] and of `fill`.
 pub fn write_with(
     path: impl AsRef<Path>,
     fill: impl FnOnce(&mut (dyn Write + Send)) -> std::io::Result<()>,

@@ -27,7 +27,7 @@ const SPECIAL: u32 = 4;
 ///
 /// # Source
 /// The text format of GloVe (Pennington et al., EMNLP 2014): a line is a word and its numbers. The
-/// fallbacks: naver-ai/pcme, `models/pie_model.py` and its vocabulary [recalled].
+/// fallbacks: naver-ai/pcme, `models/pie_model.py` and its vocabulary (recalled).
 #[derive(Debug)]
 pub(crate) struct WordVectors {
     /// Row of the vocabulary to its vector.

@@ -35,8 +35,8 @@ pub(crate) struct JudgingArgs {
     )]
     unknown_ids: Unknown,
 
-    /// Labels of the images and of the captions (by default those of their images): integers [n]
-    /// (classes, -1 = none) or 0 and 1 [n, classes], .npy, or a class a line.
+    /// Labels of the images and of the captions (by default those of their images): integers `[n]`
+    /// (classes, -1 = none) or 0 and 1 `[n, classes]`, .npy, or a class a line.
     #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 1..=2)]
     labels: Option<Vec<PathBuf>>,
 

@@ -7,7 +7,7 @@ use crate::rng::Stream;
 /// classes, in which wrong labels are no noise floor but a bias.
 ///
 /// # Source
-/// The pair flips of the label-noise literature (Han et al., NeurIPS 2018) [recalled].
+/// The pair flips of the label-noise literature (Han et al., NeurIPS 2018; recalled).
 #[derive(Debug, Clone, Copy)]
 pub struct Asymmetric;
 

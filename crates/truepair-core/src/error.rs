@@ -36,6 +36,11 @@ pub enum ErrorKind {
         /// What the user can do.
         remedy: String,
     },
+    /// The work was asked to end before it was done; see [`Watch::is_stopped`].
+    ///
+    /// [`Watch::is_stopped`]: crate::watch::Watch::is_stopped
+    #[error("stopped before the end")]
+    Stopped,
     /// A value that the caller chose cannot be used.
     #[error("{problem} ({remedy})")]
     Argument {

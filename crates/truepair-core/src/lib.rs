@@ -7,10 +7,12 @@
 
 pub mod audit;
 pub mod dataset;
+mod dense;
 pub mod durable;
 pub mod error;
 pub mod labeled;
 pub mod ledger;
+pub mod linear;
 pub mod metric;
 pub mod mixture;
 pub mod noise;

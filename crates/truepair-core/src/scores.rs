@@ -108,6 +108,11 @@ impl Matrix {
         &self.values
     }
 
+    /// All rows, as they were given.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
     /// Scales every row to length 1; rows of length 0 stay 0.
     pub fn normalize(&mut self) {
         for row in self.values.chunks_exact_mut(self.dim) {

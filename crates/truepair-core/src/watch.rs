@@ -1,5 +1,7 @@
 //! How long work tells a program how far it is, without printing anything itself.
 
+use crate::error::{ErrorKind, Result};
+
 /// Receives progress. `()` ignores it.
 pub trait Watch {
     /// `done` of `total` units of `stage` are finished; stages follow one another.
@@ -7,6 +9,21 @@ pub trait Watch {
 
     /// Something that the user should know and that stops nothing.
     fn warn(&mut self, _warning: &str) {}
+
+    /// Whether the work should end at its next safe point, with [`ErrorKind::Stopped`].
+    ///
+    /// [`ErrorKind::Stopped`]: crate::ErrorKind::Stopped
+    fn is_stopped(&self) -> bool {
+        false
+    }
+}
+
+/// An error once the work should end.
+pub(crate) fn check(watch: &dyn Watch) -> Result<()> {
+    if watch.is_stopped() {
+        return Err(ErrorKind::Stopped.into());
+    }
+    Ok(())
 }
 
 impl Watch for () {

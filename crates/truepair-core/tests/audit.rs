@@ -300,20 +300,17 @@ fn ranks_agree_with_a_loop_over_all_comparisons() {
         }
         assert!(!linked(image, caption));
         let given = score(image, caption);
-        let p = |above: usize, compared: usize| (1 + above) as f64 / (1 + compared) as f64;
+        let surprisal = |scores: Vec<f32>| {
+            let weight = |score: f32| (found.sharpness * f64::from(score - given)).exp();
+            (1.0 + scores.into_iter().map(weight).sum::<f64>()).ln()
+        };
         let same_caption = |c: u32| caption_group[c as usize] == caption_group[caption as usize];
-        let others = || (0..n_captions as u32).filter(|&c| !linked(image, c) && !same_caption(c));
-        let p_i2t = p(
-            others().filter(|&c| score(image, c) >= given).count(),
-            others().count(),
-        );
+        let others = (0..n_captions as u32).filter(|&c| !linked(image, c) && !same_caption(c));
+        let i2t = surprisal(others.map(|c| score(image, c)).collect());
         let same_image = |i: u32| image_group[i as usize] == image_group[image as usize];
-        let others = || (0..n_images as u32).filter(|&i| !linked(i, caption) && !same_image(i));
-        let p_t2i = p(
-            others().filter(|&i| score(i, caption) >= given).count(),
-            others().count(),
-        );
-        assert!((null.z - (p_i2t.ln() + p_t2i.ln()) / 2.0).abs() < 1e-12);
+        let others = (0..n_images as u32).filter(|&i| !linked(i, caption) && !same_image(i));
+        let t2i = surprisal(others.map(|i| score(i, caption)).collect());
+        assert!((null.surprisal - (i2t + t2i) / 2.0).abs() < 1e-4);
     }
 }
 
@@ -370,17 +367,17 @@ fn repeats_average_when_folds_differ() {
         })
         .collect();
     let averaged = average_repeats(&repeats).unwrap();
-    let z = |repeat: &[FoldStatistics], pair: u32| {
+    let surprisal = |repeat: &[FoldStatistics], pair: u32| {
         repeat
             .iter()
             .flat_map(|fold| &fold.pairs)
             .find(|row| row.pair == pair)
             .unwrap()
-            .z
+            .surprisal
     };
     for pair in [0, 17, 599] {
-        let expected = (z(&repeats[0], pair) + z(&repeats[1], pair)) / 2.0;
-        assert!((z(&averaged, pair) - expected).abs() < 1e-12);
+        let expected = (surprisal(&repeats[0], pair) + surprisal(&repeats[1], pair)) / 2.0;
+        assert!((surprisal(&averaged, pair) - expected).abs() < 1e-12);
     }
     assert!(conclude(&world.pairs, &links, &averaged, &options(), Seed(1)).is_ok());
     assert!(average_repeats(&[repeats[0].clone(), vec![repeats[1][0].clone()]]).is_err());
@@ -527,7 +524,9 @@ fn variances_are_averaged_over_the_repeats_that_have_them() {
     let plain = judge(&world, &links, &options());
     let with = |share: f64| {
         let mut statistics = plain.clone();
-        statistics.set_variance(|pair| share + f64::from(pair) / 1000.0);
+        let of_pair = |row: &PairStatistics| share + f64::from(row.pair) / 1000.0;
+        let variances: Vec<f64> = statistics.pairs.iter().map(of_pair).collect();
+        statistics.set_variance(&variances);
         vec![statistics]
     };
     let repeats = [with(0.1), with(0.3), vec![plain.clone()]];

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::dataset::Dataset;
+use truepair_core::linear::LinearConfig;
+use truepair_core::text::LatentSemanticsConfig;
 
 use crate::backbone::{
     BackboneConfig, GruConfig, GruPcmeConfig, GruPieConfig, MlpConfig, PcmeConfig, PieConfig,
@@ -55,6 +57,13 @@ pub struct MatcherRecipe {
     /// An auxiliary loss of writing captions from regions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub describer: Option<DescriberConfig>,
+    /// The closed form, for backbones that begin with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linear: Option<LinearConfig>,
+    /// How vectors are made of captions' texts; left out, they are made where a backbone reads vectors
+    /// and the data has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<LatentSemanticsConfig>,
 }
 
 /// A run's settings, complete.
@@ -185,21 +194,115 @@ impl Recipe {
             Some(caption) => caption.clone(),
             None => caption_backbone(dataset, &image, &similarity)?,
         };
-        let config = Config {
+        let matcher = MatcherConfig {
+            describer: self.matcher.describer.clone(),
+            linear: self.matcher.closed_form(&image, &caption)?,
+            text: self.matcher.text(&caption, dataset)?,
+            image,
+            caption,
+            similarity,
+        };
+        let mut config = Config {
             strategy,
-            matcher: MatcherConfig {
-                image,
-                caption,
-                similarity,
-                describer: self.matcher.describer.clone(),
-            },
+            matcher,
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
             training: self.training.clone(),
             groups: self.groups.clone(),
         };
+        if config.matcher.is_closed_form() {
+            // A second epoch would fit the same again, and there is no epoch to choose.
+            config.strategy = config.strategy.in_one_step();
+            config.training.epochs = 1;
+            config.training.keep = Keep::Last;
+        }
         config.check()?;
         Ok(config)
+    }
+}
+
+impl MatcherRecipe {
+    /// The settings of the closed form, where the backbones begin with it: its own defaults where it
+    /// is all of the matcher; where a network follows, as many directions as the network reads, each
+    /// scaled by its correlation.
+    ///
+    /// # Errors
+    /// If it is given and no backbone begins with it, or one of two does.
+    fn closed_form(
+        &self,
+        image: &BackboneConfig,
+        caption: &BackboneConfig,
+    ) -> Result<Option<LinearConfig>> {
+        let sides = [image, caption];
+        let n = sides
+            .iter()
+            .filter(|side| side.closed_form().is_some())
+            .count();
+        if n == 1 || (n == 0 && self.linear.is_some()) {
+            return Err(Error::argument(
+                format!(
+                    "the closed form joins both sides, but the backbones are `{}` and `{}`",
+                    image.name(),
+                    caption.name()
+                ),
+                "use `projection` or `residual` for both, or leave out [matcher.linear]",
+            )
+            .into());
+        }
+        if n == 0 {
+            return Ok(None);
+        }
+        let dim = image.dim().min(caption.dim());
+        if let Some(linear) = &self.linear {
+            linear.check()?;
+            if linear.width.iter().any(|width| *width > dim) {
+                return Err(Error::argument(
+                    format!(
+                        "matcher.linear.width = {:?}, but the backbones have dim = {dim}",
+                        linear.width
+                    ),
+                    "raise the backbones' dim, or take fewer directions",
+                )
+                .into());
+            }
+            return Ok(self.linear.clone());
+        }
+        let whole = sides.iter().all(|side| side.is_closed_form());
+        let mut linear = LinearConfig::default();
+        if whole {
+            linear.width.retain(|width| *width < dim);
+            linear.width.push(dim);
+        } else {
+            linear.width = vec![dim];
+            linear.power = vec![1.0];
+        }
+        Ok(Some(linear))
+    }
+
+    /// How vectors are made of texts, where they are.
+    ///
+    /// # Errors
+    /// If it is given and captions are read as tokens.
+    fn text(
+        &self,
+        caption: &BackboneConfig,
+        dataset: &Dataset,
+    ) -> Result<Option<LatentSemanticsConfig>> {
+        if caption.reads_tokens() {
+            return match &self.text {
+                None => Ok(None),
+                Some(_) => Err(Error::argument(
+                    format!("backbone `{}` reads tokens, not vectors", caption.name()),
+                    "use `projection`, `residual` or `mlp`, or leave out [matcher.text]",
+                )
+                .into()),
+            };
+        }
+        let text = self.text.clone();
+        Ok(match (&dataset.caption_features, &dataset.captions) {
+            (None, Some(_)) => Some(text.unwrap_or_default()),
+            _ => text,
+        })
     }
 }
 
@@ -281,7 +384,18 @@ impl Config {
             }
         }
         self.groups.iter().try_for_each(GroupConfig::check)?;
-        self.strategy.build(training.epochs)?;
+        let strategy = self.strategy.build(training.epochs)?;
+        if self.matcher.is_closed_form() && !strategy.takes_closed_form() {
+            return Err(Error::argument(
+                format!(
+                    "strategy `{}` is made of gradient steps, and a linear matcher has none",
+                    self.strategy.name()
+                ),
+                "use `plain`, `truepair` or `clean-only`, or `--matcher residual`: a network that \
+                 begins at the linear map",
+            )
+            .into());
+        }
         self.strategy.check_matcher(&self.matcher)?;
         self.matcher.check_parts()
     }

@@ -1,30 +1,30 @@
-//! Cross-fitting: scores of every pair by matchers that never trained on it.
+//! The audit by cross-fitting with its settings, and networks as its matchers.
 //!
-//! Pairs are cut into folds by image, so that all captions of an image and all copies of it stand in
-//! one fold. For each fold a matcher trains on the other folds and judges the fold. The data is cut
-//! several times, and a last round trains on what the rounds before keep. Folds run side by side,
-//! each on one thread, because small matrix products gain little from a second one.
+//! Folds train side by side, each on one thread, because small matrix products gain little from a
+//! second one.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::{Table, Value};
 use truepair_core::Error as CoreError;
-use truepair_core::audit::{
-    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, average_repeats, conclude,
-    judge_fold,
-};
+use truepair_core::audit::{self, AuditOptions, CrossFit, Cut, Findings, HeldOut, Learner, Links};
 use truepair_core::dataset::Dataset;
-use truepair_core::rng::{Seed, shuffle};
+use truepair_core::linear::{LinearConfig, LinearLearner, VectorsConfig};
+use truepair_core::pair::Pair;
+use truepair_core::rng::Seed;
+use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
 use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
 use crate::config::{Config, Keep, Recipe, TrainingConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::objective::ObjectiveConfig;
 use crate::session::{EpochRecord, Session, StepProgress, TrainWatch};
 use crate::similarity::SimilarityConfig;
 use crate::strategy::{PlainConfig, RclConfig, StrategyConfig};
+use crate::trained::Trained;
 use crate::trainer::train;
 
 /// Settings of a cross-fitted audit.
@@ -36,31 +36,74 @@ pub struct CrossFitConfig {
     /// Times that the data is cut anew and judged by fresh matchers, at least 1; the statistics are
     /// averaged before they are calibrated.
     pub repeats: usize,
-    /// Whether the pairs that these repeats hold matched train one more round of matchers, whose
-    /// statistics join the average.
+    /// Whether a first round finds pairs that look mismatched, so that the matchers that judge train
+    /// without them.
     pub refit: bool,
-    /// How a matcher of the first pass is trained.
+    /// What judges; left open, the closed form where images are features and networks where they are
+    /// pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<AuditMatcher>,
+    /// The closed form.
+    pub linear: LinearConfig,
+    /// How the closed form reads items.
+    pub vectors: VectorsConfig,
+    /// How a network of the first round is trained; what is left out is the audit's own default.
+    #[serde(deserialize_with = "over_default")]
     pub recipe: Recipe,
     /// The statistics.
     pub audit: AuditOptions,
 }
 
+/// What judges the pairs of a cross-fitted audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditMatcher {
+    /// The closed form.
+    Linear,
+    /// Networks.
+    Network,
+    /// Both, their statistics averaged.
+    Both,
+}
+
+impl AuditMatcher {
+    /// All of them.
+    pub const ALL: [AuditMatcher; 3] = [Self::Linear, Self::Network, Self::Both];
+
+    /// The word by which a user names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Network => "network",
+            Self::Both => "both",
+        }
+    }
+}
+
 impl Default for CrossFitConfig {
     fn default() -> Self {
+        let CrossFit {
+            folds,
+            repeats,
+            refit,
+        } = CrossFit::default();
         Self {
-            folds: 3,
-            repeats: 2,
-            refit: true,
-            recipe: recipe(StrategyConfig::Rcl(RclConfig::default())),
+            folds,
+            repeats,
+            refit,
+            matcher: None,
+            linear: LinearConfig::default(),
+            vectors: VectorsConfig::default(),
+            recipe: recipe(),
             audit: AuditOptions::default(),
         }
     }
 }
 
-/// The audit's training recipe: small heads, few epochs, the last epoch kept.
-fn recipe(strategy: StrategyConfig) -> Recipe {
+/// The recipe of the audit's networks: small heads, few epochs, the last epoch kept.
+fn recipe() -> Recipe {
     Recipe {
-        strategy: Some(strategy),
+        strategy: Some(StrategyConfig::Rcl(RclConfig::default())),
         training: TrainingConfig {
             epochs: 12,
             batch: 256,
@@ -71,10 +114,75 @@ fn recipe(strategy: StrategyConfig) -> Recipe {
     }
 }
 
+/// What is written replaces that much of the audit's own recipe, and nothing else.
+fn over_default<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Recipe, D::Error> {
+    let given = Table::deserialize(deserializer)?;
+    let mut table = Table::try_from(recipe()).map_err(serde::de::Error::custom)?;
+    put_over(&mut table, given);
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| serde::de::Error::custom(error.message()))
+}
+
+/// Puts `over` on top of `table`, section by section; a section of another kind replaces the whole.
+fn put_over(table: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (table.get_mut(&name), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => {
+                let of_another_kind = above
+                    .get("kind")
+                    .is_some_and(|kind| below.get("kind") != Some(kind));
+                if of_another_kind {
+                    *below = above;
+                } else {
+                    put_over(below, above);
+                }
+            }
+            (_, value) => {
+                table.insert(name, value);
+            }
+        }
+    }
+}
+
+impl CrossFitConfig {
+    /// What judges the pairs of `dataset`.
+    ///
+    /// # Errors
+    /// If a recipe for networks is given and the closed form judges.
+    pub fn matcher(&self, dataset: &Dataset) -> Result<AuditMatcher> {
+        let matcher = self.matcher.unwrap_or(if dataset.images.are_pictures() {
+            AuditMatcher::Network
+        } else {
+            AuditMatcher::Linear
+        });
+        if matcher == AuditMatcher::Linear && self.recipe != recipe() {
+            return Err(CoreError::argument(
+                "a recipe for the audit's networks is given, but its matcher is `linear`, which \
+                 reads none",
+                "add `matcher = \"network\"` (`--matcher network`), or leave out the recipe",
+            )
+            .into());
+        }
+        Ok(matcher)
+    }
+
+    fn schedule(&self) -> CrossFit {
+        CrossFit {
+            folds: self.folds,
+            repeats: self.repeats,
+            refit: self.refit,
+        }
+    }
+}
+
 /// Audits `dataset` by cross-fitting.
 ///
 /// # Errors
-/// If there are too few pairs to cut into folds, training fails, or the session is stopped.
+/// If there are too few pairs to cut into folds, a setting is out of range, training fails, or the
+/// session is stopped.
 pub fn cross_fit(
     dataset: &Dataset,
     links: &Links,
@@ -82,81 +190,182 @@ pub fn cross_fit(
     seed: Seed,
     session: &mut Session<'_>,
 ) -> Result<Findings> {
-    if config.folds < 2 || config.repeats < 1 {
-        return Err(CoreError::argument(
-            format!(
-                "cannot cross-fit with {} folds and {} repeats",
-                config.folds, config.repeats
-            ),
-            "use at least 2 folds and 1 repeat",
-        )
-        .into());
-    }
-    let cuts: Vec<Vec<u32>> = (0..config.repeats as u64)
-        .map(|repeat| assign_folds(dataset, links, config.folds, seed.child("cut", repeat)))
-        .collect();
-    let cells = cells(&cuts, config.folds);
-    let mut statistics = Vec::new();
-    for (repeat, fold_of_pair) in cuts.iter().enumerate() {
-        let round = Round {
+    let matcher = config.matcher(dataset)?;
+    let linear = match matcher {
+        AuditMatcher::Network => None,
+        _ => Some(LinearLearner::new(
             dataset,
-            links,
+            &config.linear,
+            &config.vectors,
+            seed,
+        )?),
+    };
+    let surroundings = Surroundings::of(session);
+    let network = match matcher {
+        AuditMatcher::Linear => None,
+        _ => Some(NetworkLearner {
+            dataset,
             config,
-            fold_of_pair,
-            cells: &cells,
-            resolved: resolve(dataset, config, false)?,
-            kept: None,
-            index: repeat as u64,
-            seed,
-        };
-        statistics.push(round.run(session)?);
-    }
-    let conclude = |statistics: &[Vec<FoldStatistics>]| -> Result<Findings> {
-        let averaged = average_repeats(statistics)?;
-        Ok(conclude(
-            &dataset.pairs,
-            links,
-            &averaged,
-            &config.audit,
-            seed,
-        )?)
+            session: surroundings,
+        }),
     };
-    let findings = conclude(&statistics)?;
-    // Without a mismatch to leave out, a refit would be one more repeat.
-    if !config.refit || findings.outcome != Outcome::MismatchedPairs {
-        return Ok(findings);
-    }
-    let kept = findings
-        .verdicts
-        .iter()
-        .map(|verdict| verdict.posterior < 0.5)
-        .collect();
-    let round = Round {
-        dataset,
+    let linear = linear
+        .as_ref()
+        .map(|learner| learner as &dyn Learner<Error>);
+    let network = (network.as_ref()).map(|learner| learner as &dyn Learner<Error>);
+    let learners: Vec<&dyn Learner<Error>> = linear.into_iter().chain(network).collect();
+    let mut watch = Stoppable {
+        watch: &mut *session.watch,
+        stop: session.stop,
+    };
+    audit::cross_fit(
+        &dataset.pairs,
         links,
-        config,
-        fold_of_pair: &cuts[0],
-        cells: &cells,
-        resolved: resolve(dataset, config, true)?,
-        kept: Some(kept),
-        index: config.repeats as u64,
+        &learners,
+        &config.schedule(),
+        &config.audit,
         seed,
-    };
-    statistics.push(round.run(session)?);
-    conclude(&statistics)
+        &mut watch,
+    )
 }
 
-/// Per pair, a label that is equal only for pairs that share a fold in every cut.
-fn cells(cuts: &[Vec<u32>], n_folds: usize) -> Vec<u32> {
-    let label = |pair: usize| {
-        cuts.iter()
-            .fold(0, |cell, cut| cell * n_folds as u32 + cut[pair])
-    };
-    (0..cuts[0].len()).map(label).collect()
+/// A watch of the core that also knows when the session is asked to stop.
+struct Stoppable<'a> {
+    watch: &'a mut dyn TrainWatch,
+    stop: &'a AtomicBool,
+}
+
+impl Watch for Stoppable<'_> {
+    fn advance(&mut self, stage: &str, done: u64, total: u64) {
+        self.watch.advance(stage, done, total);
+    }
+
+    fn warn(&mut self, warning: &str) {
+        self.watch.warn(warning);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What of a session the folds' own sessions share.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    accelerator: crate::accelerator::Accelerator,
+    stop: &'a AtomicBool,
+    now: fn() -> f64,
+}
+
+impl<'a> Surroundings<'a> {
+    fn of(session: &Session<'a>) -> Self {
+        Self {
+            accelerator: session.accelerator,
+            stop: session.stop,
+            now: session.now,
+        }
+    }
+}
+
+/// Trains networks on the folds of a data set.
+struct NetworkLearner<'a> {
+    dataset: &'a Dataset,
+    config: &'a CrossFitConfig,
+    session: Surroundings<'a>,
+}
+
+impl Learner<Error> for NetworkLearner<'_> {
+    /// As many folds at a time as there are threads.
+    fn learn(
+        &self,
+        cut: &Cut<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<Box<dyn HeldOut<Error> + '_>>> {
+        let config = resolve(self.dataset, self.config, cut.weights.is_some())?;
+        let n_epochs =
+            config.strategy.build(config.training.epochs)?.n_warm_up() + config.training.epochs;
+        let n_workers = rayon::current_num_threads().clamp(1, cut.n_folds);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let next = AtomicUsize::new(0);
+        let results: Vec<Mutex<Option<Result<Trained>>>> =
+            (0..cut.n_folds).map(|_| Mutex::new(None)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..n_workers {
+                let sender = sender.clone();
+                let (next, results, config) = (&next, &results, &config);
+                scope.spawn(move || {
+                    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                    let work = || loop {
+                        let fold = next.fetch_add(1, Ordering::Relaxed);
+                        if fold >= cut.n_folds {
+                            return;
+                        }
+                        let mut told = Told(sender.clone());
+                        let trained = self.train(fold as u32, cut, config, &mut told);
+                        *results[fold]
+                            .lock()
+                            .expect("a slot is locked by one worker only") = Some(trained);
+                    };
+                    match one {
+                        Ok(pool) => pool.install(work),
+                        Err(_) => work(),
+                    }
+                });
+            }
+            drop(sender);
+            // Ends when the last worker drops its end.
+            for (done, message) in receiver.iter().enumerate() {
+                if let Some(warning) = message {
+                    watch.warn(&warning);
+                }
+                watch.advance(&cut.stage, done as u64 + 1, (cut.n_folds * n_epochs) as u64);
+            }
+        });
+        let trained = results.into_iter().map(|slot| {
+            let slot = slot.into_inner().expect("no worker panics");
+            let trained = slot.expect("every fold was trained")?;
+            let dataset = self.dataset;
+            Ok(Box::new(Network { trained, dataset }) as Box<dyn HeldOut<Error> + '_>)
+        });
+        trained.collect()
+    }
+}
+
+impl NetworkLearner<'_> {
+    fn train(
+        &self,
+        fold: u32,
+        cut: &Cut<'_>,
+        config: &Config,
+        watch: &mut dyn TrainWatch,
+    ) -> Result<Trained> {
+        let counts = |pair: usize| cut.weights.is_none_or(|weights| weights[pair] > 0.0);
+        let keep: Vec<bool> = (cut.fold_of_pair.iter().enumerate())
+            .map(|(pair, &of)| of != fold && counts(pair))
+            .collect();
+        let data = self.dataset.with_pairs_kept(&keep);
+        let mut session = Session {
+            dir: None,
+            resume: false,
+            matched: None,
+            accelerator: self.session.accelerator,
+            stop: self.session.stop,
+            watch,
+            now: self.session.now,
+        };
+        train(
+            &data,
+            None,
+            config,
+            cut.seed.child("fold", u64::from(fold)),
+            &mut session,
+        )
+    }
 }
 
 /// Backbones that the recipe leaves open are the fast ones: an audit's matchers only have to rank.
-/// Pixels, and strategies whose embeddings are more than vectors, keep the heads that read them.
+/// Pixels, and strategies whose embeddings are more than vectors, keep the heads that read them. What
+/// the first round keeps trains by the plain objective.
 fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Config> {
     let mut recipe = config.recipe.clone();
     let strategy = recipe.strategy.as_ref();
@@ -179,214 +388,43 @@ fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Co
     recipe.resolve(dataset)
 }
 
-/// One round of cross-fitting: every fold judged once.
-struct Round<'a> {
+/// A network with the data that it scores.
+struct Network<'a> {
+    trained: Trained,
     dataset: &'a Dataset,
-    links: &'a Links,
-    config: &'a CrossFitConfig,
-    fold_of_pair: &'a [u32],
-    cells: &'a [u32],
-    resolved: Config,
-    /// Pairs that may be trained on; `None` = all.
-    kept: Option<Vec<bool>>,
-    index: u64,
-    seed: Seed,
 }
 
-impl Round<'_> {
-    /// Judges every fold, as many at a time as there are threads.
-    fn run(&self, session: &mut Session<'_>) -> Result<Vec<FoldStatistics>> {
-        let n_folds = self.config.folds;
-        let n_workers = rayon::current_num_threads().clamp(1, n_folds);
-        let stage = match self.index {
-            0 => "cross-fit".to_owned(),
-            round if (round as usize) < self.config.repeats => {
-                format!("cross-fit, repeat {}", round + 1)
-            }
-            _ => "cross-fit, refit".to_owned(),
+impl HeldOut<Error> for Network<'_> {
+    fn scorer(&self, images: &[u32], captions: &[u32]) -> Result<Box<dyn Scorer + '_>> {
+        self.trained
+            .scorer(&self.dataset.items(images, captions), &mut ())
+    }
+
+    fn uncertainty(&self, pairs: &[Pair]) -> Result<Option<Vec<f64>>> {
+        let Some(uncertainty) = self.trained.uncertainty(self.dataset, &mut ())? else {
+            return Ok(None);
         };
-        let shared = Mutex::new(Shared {
-            watch: &mut *session.watch,
-            stage,
-            epochs: 0,
-            n_epochs: n_folds * self.n_epochs()?,
-        });
-        let (stop, now, accelerator) = (session.stop, session.now, session.accelerator);
-        let next = AtomicUsize::new(0);
-        let mut results: Vec<Option<Result<FoldStatistics>>> = (0..n_folds).map(|_| None).collect();
-        let slots: Vec<Mutex<&mut Option<Result<FoldStatistics>>>> =
-            results.iter_mut().map(Mutex::new).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..n_workers {
-                scope.spawn(|| {
-                    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                    let work = || loop {
-                        let fold = next.fetch_add(1, Ordering::Relaxed);
-                        if fold >= n_folds {
-                            return;
-                        }
-                        let mut local = Local { shared: &shared };
-                        let mut session = Session {
-                            dir: None,
-                            resume: false,
-                            matched: None,
-                            accelerator,
-                            stop,
-                            watch: &mut local,
-                            now,
-                        };
-                        let result = self.judge(fold as u32, &mut session);
-                        **slots[fold]
-                            .lock()
-                            .expect("a slot is locked by one worker only") = Some(result);
-                    };
-                    match one {
-                        Ok(pool) => pool.install(work),
-                        Err(_) => work(),
-                    }
-                });
-            }
-        });
-        drop(slots);
-        results
-            .into_iter()
-            .map(|result| result.expect("every fold was judged"))
-            .collect()
-    }
-
-    fn n_epochs(&self) -> Result<usize> {
-        let training = &self.resolved.training;
-        Ok(self.resolved.strategy.build(training.epochs)?.n_warm_up() + training.epochs)
-    }
-
-    fn judge(&self, fold: u32, session: &mut Session<'_>) -> Result<FoldStatistics> {
-        let keep: Vec<bool> = (self.fold_of_pair.iter().enumerate())
-            .map(|(pair, &of)| of != fold && self.kept.as_ref().is_none_or(|kept| kept[pair]))
-            .collect();
-        let data = self.dataset.with_pairs_kept(&keep);
-        let seed = (self.seed.child("round", self.index)).child("fold", u64::from(fold));
-        let trained = train(&data, None, &self.resolved, seed, session)?;
-        let scorer = trained.scorer(self.dataset, &mut ())?;
-        let judged: Vec<u32> = (0..self.fold_of_pair.len() as u32)
-            .filter(|&pair| self.fold_of_pair[pair as usize] == fold)
-            .collect();
-        let fold = Fold {
-            scorer: &*scorer,
-            pairs: &self.dataset.pairs,
-            judged: &judged,
-            links: self.links,
-            cells: Some(self.cells),
-        };
-        let mut statistics = judge_fold(&fold, &self.config.audit, self.seed, &mut ())?;
-        if let Some(uncertainty) = trained.uncertainty(self.dataset, &mut ())? {
-            statistics.set_variance(|pair| uncertainty.of_pair(self.dataset.pairs[pair as usize]));
-        }
-        Ok(statistics)
+        Ok(Some(
+            pairs
+                .iter()
+                .map(|pair| uncertainty.of_pair(*pair))
+                .collect(),
+        ))
     }
 }
 
-/// Fold of every pair. Pairs that share an image, a copy of it, or a caption row go together, unless
-/// that would chain most of the data into one piece; then only images bind.
-fn assign_folds(dataset: &Dataset, links: &Links, n_folds: usize, seed: Seed) -> Vec<u32> {
-    let n_groups = links.image_group().len();
-    let group = |pair: &truepair_core::pair::Pair| links.image_group()[pair.image as usize];
-    let mut joined = Joined::new(n_groups);
-    let mut first_group = vec![u32::MAX; dataset.n_captions()];
-    for pair in &dataset.pairs {
-        match &mut first_group[pair.caption as usize] {
-            first if *first == u32::MAX => *first = group(pair),
-            first => joined.join(*first, group(pair)),
-        }
-    }
-    let mut sizes = vec![0usize; n_groups];
-    dataset
-        .pairs
-        .iter()
-        .for_each(|pair| sizes[joined.root(group(pair)) as usize] += 1);
-    if sizes
-        .iter()
-        .max()
-        .is_some_and(|&largest| largest > dataset.pairs.len() / (2 * n_folds))
-    {
-        joined = Joined::new(n_groups);
-        sizes.fill(0);
-        dataset
-            .pairs
-            .iter()
-            .for_each(|pair| sizes[group(pair) as usize] += 1);
-    }
-    let mut pieces: Vec<u32> = (0..n_groups as u32)
-        .filter(|&piece| sizes[piece as usize] > 0)
-        .collect();
-    shuffle(&mut seed.stream("folds", &[]), &mut pieces);
-    let mut fold_of_piece = vec![0u32; n_groups];
-    let mut filled = vec![0usize; n_folds];
-    for piece in pieces {
-        let emptiest = (0..n_folds)
-            .min_by_key(|&fold| filled[fold])
-            .expect("folds exist");
-        filled[emptiest] += sizes[piece as usize];
-        fold_of_piece[piece as usize] = emptiest as u32;
-    }
-    dataset
-        .pairs
-        .iter()
-        .map(|pair| fold_of_piece[joined.root(group(pair)) as usize])
-        .collect()
-}
+/// Tells the thread that watches: nothing at the end of an epoch, and warnings.
+struct Told(std::sync::mpsc::Sender<Option<String>>);
 
-/// Disjoint sets.
-struct Joined(Vec<u32>);
-
-impl Joined {
-    fn new(n: usize) -> Self {
-        Self((0..n as u32).collect())
-    }
-
-    fn root(&mut self, mut at: u32) -> u32 {
-        while self.0[at as usize] != at {
-            self.0[at as usize] = self.0[self.0[at as usize] as usize];
-            at = self.0[at as usize];
-        }
-        at
-    }
-
-    fn join(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.root(a), self.root(b));
-        self.0[a.max(b) as usize] = a.min(b);
-    }
-}
-
-/// Progress of all folds together.
-struct Shared<'a> {
-    watch: &'a mut dyn TrainWatch,
-    stage: String,
-    epochs: usize,
-    n_epochs: usize,
-}
-
-/// One worker's view of the shared progress.
-struct Local<'a, 'b> {
-    shared: &'a Mutex<Shared<'b>>,
-}
-
-impl Watch for Local<'_, '_> {
+impl Watch for Told {
     fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
 }
 
-impl TrainWatch for Local<'_, '_> {
+impl TrainWatch for Told {
     fn step(&mut self, _progress: &StepProgress) {}
 
     fn epoch(&mut self, _record: &EpochRecord) {
-        if let Ok(mut shared) = self.shared.lock() {
-            shared.epochs += 1;
-            let Shared {
-                watch,
-                stage,
-                epochs,
-                n_epochs,
-            } = &mut *shared;
-            watch.advance(stage, *epochs as u64, *n_epochs as u64);
-        }
+        // Nobody listens any more only when the watching thread has panicked.
+        let _ = self.0.send(None);
     }
 }

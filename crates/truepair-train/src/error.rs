@@ -38,6 +38,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the work ended because it was asked to.
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Error::Stopped { .. } => true,
+            Error::Core(core) => matches!(core.kind(), truepair_core::ErrorKind::Stopped),
+            _ => false,
+        }
+    }
+}
+
 fn resume_hint(dir: &Option<PathBuf>) -> String {
     match dir {
         Some(dir) => format!("; `--resume` continues {}", dir.display()),

@@ -58,6 +58,13 @@ impl Init {
         self.fill(shape, |_| 0.0)
     }
 
+    /// 1 on the diagonal and 0 elsewhere.
+    pub fn identity(&mut self, d: usize) -> Param<Tensor<2>> {
+        let mut values = vec![0.0f32; d * d];
+        values.iter_mut().step_by(d + 1).for_each(|x| *x = 1.0);
+        Param::from_data(TensorData::new(values, [d, d]), &self.device)
+    }
+
     fn fill<const D: usize>(
         &mut self,
         shape: [usize; D],

@@ -38,6 +38,24 @@ impl Linear {
         }
     }
 
+    /// Weights 1 on the diagonal and 0 elsewhere, bias 0.
+    pub fn identity(init: &mut Init, d: usize) -> Self {
+        Self {
+            weight: init.identity(d),
+            bias: init.zeros([d]),
+            precision: init.precision(),
+        }
+    }
+
+    /// Weights and bias 0.
+    pub fn zeros(init: &mut Init, d_in: usize, d_out: usize) -> Self {
+        Self {
+            weight: init.zeros([d_out, d_in]),
+            bias: init.zeros([d_out]),
+            precision: init.precision(),
+        }
+    }
+
     /// The number format of the factors of products.
     pub(crate) fn precision(&self) -> Precision {
         self.precision

@@ -4,7 +4,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
+use truepair_core::linear::{LinearConfig, LinearMatcher};
 use truepair_core::rng::Seed;
+use truepair_core::text::LatentSemanticsConfig;
 
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
 use crate::describer::{Describer, DescriberConfig};
@@ -31,6 +33,35 @@ pub struct MatcherConfig {
     /// An auxiliary loss of writing captions from regions; needs `region_graph` and tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub describer: Option<DescriberConfig>,
+    /// The closed form that backbones begin with, where some do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linear: Option<LinearConfig>,
+    /// How vectors are made of captions' texts, where a backbone reads vectors and the data has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<LatentSemanticsConfig>,
+}
+
+/// Backbones that go together, by one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedMatcher {
+    /// The word by which a user names them.
+    pub name: &'static str,
+    /// The backbone of images and of captions.
+    pub backbone: &'static str,
+}
+
+impl NamedMatcher {
+    /// All of them.
+    pub const ALL: [NamedMatcher; 2] = [
+        NamedMatcher {
+            name: "linear",
+            backbone: "projection",
+        },
+        NamedMatcher {
+            name: "residual",
+            backbone: "residual",
+        },
+    ];
 }
 
 /// Two backbones and a similarity.
@@ -74,6 +105,22 @@ pub struct Wanted {
 }
 
 impl MatcherConfig {
+    /// Backbones and a similarity, and nothing that is optional.
+    pub fn new(
+        image: BackboneConfig,
+        caption: BackboneConfig,
+        similarity: SimilarityConfig,
+    ) -> Self {
+        Self {
+            image,
+            caption,
+            similarity,
+            describer: None,
+            linear: None,
+            text: None,
+        }
+    }
+
     /// Builds a matcher with weights drawn from `seed`'s stream `init`.
     ///
     /// # Errors
@@ -166,7 +213,23 @@ impl MatcherConfig {
     }
 }
 
+impl MatcherConfig {
+    /// Whether nothing of the matcher is left for gradient steps.
+    pub fn is_closed_form(&self) -> bool {
+        self.image.is_closed_form() && self.caption.is_closed_form()
+    }
+}
+
 impl Matcher {
+    /// The matcher with a fitted closed form in the backbones that begin with one.
+    pub(crate) fn fitted(self, linear: &LinearMatcher) -> Self {
+        Self {
+            image: self.image.fitted(&linear.image),
+            caption: self.caption.fitted(&linear.caption),
+            ..self
+        }
+    }
+
     /// Lets both backbones measure a sample of the training data; see [`Backbone::measure`].
     pub fn measure(self, images: &Input, captions: &Input) -> Self {
         Self {

@@ -36,7 +36,14 @@ impl Erased {
     pub fn of(trained: &Trained, dataset: &Dataset, side: ItemSide) -> Result<Self, String> {
         let features = match side {
             ItemSide::Image => &dataset.images,
-            ItemSide::Caption if trained.vocabulary.is_some() => return Ok(Erased::Words),
+            ItemSide::Caption
+                if trained
+                    .texts
+                    .as_ref()
+                    .is_some_and(|t| t.vocabulary().is_some()) =>
+            {
+                return Ok(Erased::Words);
+            }
             ItemSide::Caption => match &dataset.caption_features {
                 Some(named) => &named.features,
                 None => {
@@ -86,9 +93,9 @@ impl Trained {
         watch: &mut dyn Watch,
     ) -> Result<Vec<f32>> {
         assert!((0.0..=1.0).contains(&share), "a share of {share}");
-        check_widths(dataset, self.inputs)?;
+        check_widths(dataset, self.inputs, self.texts.as_ref())?;
         let max_tokens = self.config.training.max_tokens;
-        let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
+        let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
         let n = match side {
             ItemSide::Image => reader.n_images(),
             ItemSide::Caption => reader.n_captions(),

@@ -5,11 +5,11 @@ use truepair_core::Error;
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::error::Place;
 use truepair_core::rng::Seed;
-use truepair_core::text::Vocabulary;
 
 use crate::backbone::InputShape;
 use crate::encoding::Input;
 use crate::error::Result;
+use crate::texts::Texts;
 
 /// Reads batches of one data set for a pair of backbones.
 #[derive(Debug)]
@@ -23,24 +23,28 @@ pub struct Reader<'a> {
 #[derive(Debug)]
 enum Captions<'a> {
     Features(&'a Features),
+    Made(Features),
     Tokens(Vec<Vec<u32>>),
 }
 
 impl<'a> Reader<'a> {
-    /// Reads captions as the tokens of `vocabulary`, markers included and cut to `max_tokens`, or as
-    /// the data set's caption features when there is no vocabulary.
+    /// Reads captions as `texts` says, tokens with their markers cut to `max_tokens`; or, where that is
+    /// `None`, as the data set's caption features.
     ///
     /// # Errors
     /// If the data set lacks the texts or the caption features that are wanted.
     pub fn new(
         dataset: &'a Dataset,
-        vocabulary: Option<&Vocabulary>,
+        texts: Option<&Texts>,
         max_tokens: usize,
         device: &Device,
     ) -> Result<Self> {
         let mut n_shortened = 0;
-        let captions = match (vocabulary, &dataset.caption_features) {
-            (Some(vocabulary), _) => {
+        let captions = match (texts, &dataset.caption_features) {
+            (Some(Texts::Vectors(analysis)), _) => {
+                Captions::Made(analysis.features(dataset.require_captions()?))
+            }
+            (Some(Texts::Tokens(vocabulary)), _) => {
                 let texts = dataset.require_captions()?;
                 let encode = |text: &String| {
                     let encoded = vocabulary.encode(text, max_tokens);
@@ -89,6 +93,7 @@ impl<'a> Reader<'a> {
     pub fn n_captions(&self) -> usize {
         match &self.captions {
             Captions::Features(features) => features.len(),
+            Captions::Made(features) => features.len(),
             Captions::Tokens(tokens) => tokens.len(),
         }
     }
@@ -129,7 +134,17 @@ impl<'a> Reader<'a> {
     pub fn captions(&self, rows: &[u32]) -> Result<Input> {
         match &self.captions {
             Captions::Features(features) => self.features(features, rows),
+            Captions::Made(features) => self.features(features, rows),
             Captions::Tokens(tokens) => Ok(self.tokens(tokens, rows)),
+        }
+    }
+
+    /// Images and captions as features; `None` where captions are read as tokens.
+    pub(crate) fn as_features(&self) -> Option<[&Features; 2]> {
+        match &self.captions {
+            Captions::Features(features) => Some([self.images, features]),
+            Captions::Made(features) => Some([self.images, features]),
+            Captions::Tokens(_) => None,
         }
     }
 
@@ -176,13 +191,14 @@ impl<'a> Reader<'a> {
 /// The image and caption shapes that a matcher for this data is built for.
 ///
 /// # Errors
-/// If neither a vocabulary nor caption features are there.
-pub fn input_shapes(
-    dataset: &Dataset,
-    vocabulary: Option<&Vocabulary>,
-) -> Result<(InputShape, InputShape)> {
-    let caption = match (vocabulary, &dataset.caption_features) {
-        (Some(vocabulary), _) => InputShape::Tokens(vocabulary.len()),
+/// If the data set has no caption features and none are made of its texts.
+pub fn input_shapes(dataset: &Dataset, texts: Option<&Texts>) -> Result<(InputShape, InputShape)> {
+    let caption = match (texts, &dataset.caption_features) {
+        (Some(Texts::Tokens(vocabulary)), _) => InputShape::Tokens(vocabulary.len()),
+        (Some(Texts::Vectors(analysis)), _) => InputShape::Features {
+            width: analysis.dim(),
+            regions: 1,
+        },
         (None, Some(named)) => shape_of(&named.features),
         (None, None) => {
             return Err(Error::argument(
@@ -198,18 +214,20 @@ pub fn input_shapes(
     Ok((shape_of(&dataset.images), caption))
 }
 
-/// Refuses data whose vectors are of other widths than those that a matcher was built for.
+/// Refuses data whose vectors are of other widths than those that a matcher was built for; captions
+/// that are read as `texts` have the width of that.
 ///
 /// # Errors
 /// If they are; the message names the file and both widths.
 pub(crate) fn check_widths(
     dataset: &Dataset,
     (image, caption): (InputShape, InputShape),
+    texts: Option<&Texts>,
 ) -> Result<()> {
     check_width(&dataset.images, "image", image)?;
-    match &dataset.caption_features {
-        Some(named) => check_width(&named.features, "caption", caption),
-        None => Ok(()),
+    match (&dataset.caption_features, texts) {
+        (Some(named), None) => check_width(&named.features, "caption", caption),
+        _ => Ok(()),
     }
 }
 

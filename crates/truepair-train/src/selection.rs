@@ -8,12 +8,11 @@
 use std::borrow::Cow;
 
 use burn::tensor::Device;
-use truepair_core::audit::{AuditOptions, Fold, Links, judge_fold};
+use truepair_core::audit::{AuditOptions, Fold, Links, PairStatistics, judge_fold};
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Protocol, Report, evaluate};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, shuffle};
-use truepair_core::text::Vocabulary;
 use truepair_core::watch::Watch;
 
 use crate::config::{Config, Keep, TrainingConfig};
@@ -22,6 +21,7 @@ use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::Reader;
 use crate::session::Criterion;
+use crate::texts::Texts;
 
 /// How epochs are compared.
 pub(crate) enum Selection<'a> {
@@ -94,7 +94,7 @@ impl<'a> Selection<'a> {
     pub(crate) fn judge(
         &self,
         peers: &[Matcher],
-        vocabulary: Option<&Vocabulary>,
+        texts: Option<&Texts>,
         device: &Device,
         limits: &TrainingConfig,
         watch: &mut dyn Watch,
@@ -105,7 +105,7 @@ impl<'a> Selection<'a> {
                 dev: None,
             }),
             Self::Dev { split, relevance } => {
-                let reader = Reader::new(split, vocabulary, limits.max_tokens, device)?;
+                let reader = Reader::new(split, texts, limits.max_tokens, device)?;
                 let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
                 let protocol = Protocol {
                     ensemble: peers.len() as u32,
@@ -122,7 +122,7 @@ impl<'a> Selection<'a> {
                 })
             }
             Self::HeldOut(held) => {
-                let reader = Reader::new(held.split, vocabulary, limits.max_tokens, device)?;
+                let reader = Reader::new(held.split, texts, limits.max_tokens, device)?;
                 let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
                 let fold = Fold {
                     scorer: &*scorer,
@@ -137,7 +137,8 @@ impl<'a> Selection<'a> {
                 };
                 let statistics = judge_fold(&fold, &options, held.seed, watch)?;
                 let n = statistics.pairs.len() as f64;
-                let value = -statistics.pairs.iter().map(|pair| pair.z).sum::<f64>() / n;
+                let log_p = |pair: &PairStatistics| (pair.p_i2t.ln() + pair.p_t2i.ln()) / 2.0;
+                let value = -statistics.pairs.iter().map(log_p).sum::<f64>() / n;
                 let name = "held-out mean of -(ln p_i2t + ln p_t2i) / 2".to_owned();
                 Ok(Judged {
                     criterion: Some(Criterion { name, value }),

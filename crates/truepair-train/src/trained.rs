@@ -7,7 +7,6 @@ use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
-use truepair_core::text::Vocabulary;
 use truepair_core::watch::Watch;
 
 use crate::accelerator::Accelerator;
@@ -21,14 +20,15 @@ use crate::reader::{Reader, check_regions, check_widths};
 use crate::run;
 use crate::session::EpochRecord;
 use crate::similarity::{GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space};
+use crate::texts::Texts;
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
 #[derive(Debug)]
 pub struct Trained {
     /// The resolved config.
     pub config: Config,
-    /// The caption backbone's vocabulary, when it reads tokens.
-    pub vocabulary: Option<Vocabulary>,
+    /// How captions are read, unless they are features that the data brings.
+    pub texts: Option<Texts>,
     /// One matcher a peer; their scores are averaged.
     pub peers: Vec<Matcher>,
     /// Per peer the last beliefs about every given pair; empty when read from a directory.
@@ -50,12 +50,12 @@ impl Trained {
     /// If the data set lacks what the backbones read, a feature has another width, or images have
     /// more regions than the similarity has places for.
     pub fn scorer(&self, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
-        check_widths(dataset, self.inputs)?;
+        check_widths(dataset, self.inputs, self.texts.as_ref())?;
         if self.config.matcher.similarity.has_region_slots() {
             check_regions(dataset, self.inputs.0)?;
         }
         let max_tokens = self.config.training.max_tokens;
-        let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
+        let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
         if let Some(warning) = reader.warning(max_tokens) {
             watch.warn(&warning);
         }
@@ -75,9 +75,9 @@ impl Trained {
         if !parts.iter().all(|part| part.is_gaussian()) {
             return Ok(None);
         }
-        check_widths(dataset, self.inputs)?;
+        check_widths(dataset, self.inputs, self.texts.as_ref())?;
         let max_tokens = self.config.training.max_tokens;
-        let reader = Reader::new(dataset, self.vocabulary.as_ref(), max_tokens, &self.device)?;
+        let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
         encode::uncertainty(&self.peers, &reader, watch)
     }
 

@@ -126,7 +126,9 @@ impl ModuleVisitor for Collect<'_> {
 
 #[test]
 fn every_backbone_s_gradients_equal_finite_differences() {
-    for (kind, config) in backbones() {
+    // A projection has nothing that gradients move.
+    let moved = backbones().filter(|(_, config)| !matches!(config, BackboneConfig::Projection(_)));
+    for (kind, config) in moved {
         let (shape, input) = input(&config);
         let backbone = built_backbone(&config, shape);
         let mut collect = Collect {

@@ -13,7 +13,7 @@ use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
 use truepair_train::objective::{ObjectiveConfig, Triplet};
 use truepair_train::strategy::{NcrConfig, PlainConfig, RclConfig, StrategyConfig};
-use truepair_train::{CrossFitConfig, Recipe, Session, cross_fit, train};
+use truepair_train::{AuditMatcher, CrossFitConfig, Recipe, Session, cross_fit, train};
 
 use support::session;
 
@@ -64,11 +64,16 @@ fn robust_strategies_beat_plain_training_on_mismatched_pairs() {
     }
 }
 
-fn audited(dataset: &Dataset) -> truepair_core::audit::Findings {
+fn audited(dataset: &Dataset, matcher: AuditMatcher) -> truepair_core::audit::Findings {
     let links = Links::without_duplicates(&dataset.pairs, dataset.n_images(), dataset.n_captions())
         .unwrap();
-    let mut config = CrossFitConfig::default();
-    config.recipe.training.batch = 64;
+    let mut config = CrossFitConfig {
+        matcher: Some(matcher),
+        ..CrossFitConfig::default()
+    };
+    if matcher != AuditMatcher::Linear {
+        config.recipe.training.batch = 64;
+    }
     run(|session| cross_fit(dataset, &links, &config, Seed(7), session))
 }
 
@@ -76,28 +81,34 @@ fn audited(dataset: &Dataset) -> truepair_core::audit::Findings {
 fn the_audit_finds_planted_pairs_and_their_rate() {
     let dataset = synthetic::pairs(900, 360, 4);
     let truth = mismatched(&dataset);
-    let findings = audited(&dataset);
-    assert_eq!(findings.outcome, Outcome::MismatchedPairs);
-    let rate = findings.noise_rate;
-    assert!((rate.estimate - 0.4).abs() < 0.05, "{rate:?}");
-    let posteriors: Vec<f64> = findings.verdicts.iter().map(|v| v.posterior).collect();
-    let measured = Truth::measure(&posteriors, &truth);
-    assert!(measured.auc > 0.95 && measured.ece < 0.05, "{measured:?}");
-    let mut worst: Vec<usize> = (0..posteriors.len()).collect();
-    worst.sort_by(|&a, &b| posteriors[b].total_cmp(&posteriors[a]));
-    let found = worst[..100].iter().filter(|&&pair| truth[pair]).count();
-    assert!(found >= 97, "{found} of the 100 worst pairs are planted");
+    for matcher in AuditMatcher::ALL {
+        let name = matcher.name();
+        let findings = audited(&dataset, matcher);
+        assert_eq!(findings.outcome, Outcome::MismatchedPairs, "{name}");
+        let rate = findings.noise_rate;
+        assert!((rate.estimate - 0.4).abs() < 0.05, "{name}: {rate:?}");
+        let posteriors: Vec<f64> = findings.verdicts.iter().map(|v| v.posterior).collect();
+        let measured = Truth::measure(&posteriors, &truth);
+        let good = measured.auc > 0.95 && measured.ece < 0.05;
+        assert!(good, "{name}: {measured:?}");
+        let mut worst: Vec<usize> = (0..posteriors.len()).collect();
+        worst.sort_by(|&a, &b| posteriors[b].total_cmp(&posteriors[a]));
+        let found = worst[..100].iter().filter(|&&pair| truth[pair]).count();
+        assert!(
+            found >= 97,
+            "{name}: {found} of the 100 worst pairs are planted"
+        );
+    }
 }
 
 #[test]
 fn the_audit_does_not_invent_mismatches() {
-    let findings = audited(&synthetic::pairs(600, 0, 6));
-    assert!(
-        findings.noise_rate.estimate < 0.05,
-        "{:?}",
-        findings.noise_rate
-    );
-    assert!(findings.noise_rate.low < 0.01, "{:?}", findings.noise_rate);
+    for matcher in AuditMatcher::ALL {
+        let findings = audited(&synthetic::pairs(600, 0, 6), matcher);
+        let rate = findings.noise_rate;
+        let none = rate.estimate < 0.05 && rate.low < 0.01;
+        assert!(none, "{}: {rate:?}", matcher.name());
+    }
 }
 
 /// Per pair, whether its image and caption do not belong together.

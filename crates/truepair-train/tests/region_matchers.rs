@@ -160,7 +160,7 @@ fn a_describer_trains_with_the_matcher() {
     assert!(found.0 > 3.0 && found.1 > 3.0, "{found:?}");
     assert!(described_in(&plain.peers[0], &plain).is_none());
     let data = pictures(60, 3);
-    let shapes = input_shapes(&data, described.vocabulary.as_ref()).unwrap();
+    let shapes = input_shapes(&data, described.texts.as_ref()).unwrap();
     let fresh = described.config.matcher.build(
         shapes.0,
         shapes.1,
@@ -176,7 +176,7 @@ fn a_describer_trains_with_the_matcher() {
 /// The auxiliary loss on new pairs.
 fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
     let data = pictures(60, 3);
-    let reader = Reader::new(&data, trained.vocabulary.as_ref(), 128, &Device::flex()).unwrap();
+    let reader = Reader::new(&data, trained.texts.as_ref(), 128, &Device::flex()).unwrap();
     let rows: Vec<u32> = (0..60).collect();
     let (images, captions) = (
         reader.images(&rows).unwrap(),

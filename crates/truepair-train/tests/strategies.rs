@@ -17,7 +17,8 @@ use truepair_train::strategy::{
     BatchView, Beliefs, Epoch, Opinion, Strategy, StrategyConfig, Structure,
 };
 use truepair_train::{
-    CrossFitConfig, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, cross_fit, train,
+    AuditMatcher, CrossFitConfig, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch,
+    cross_fit, train,
 };
 
 const B: usize = 8;
@@ -393,6 +394,7 @@ fn every_strategy_without_the_truth_can_train_an_audits_matchers() {
             folds: 2,
             repeats: 1,
             refit: false,
+            matcher: Some(AuditMatcher::Network),
             ..CrossFitConfig::default()
         };
         config.recipe.strategy = Some(strategy);

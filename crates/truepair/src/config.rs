@@ -25,8 +25,8 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The file, then the `kinds` that flags name (section and kind, such as `("strategy", "ncr")`;
-    /// the flag has the name of the section's last part), then every `--set` in order.
+    /// The file, then the `kinds` that flags name (section and kind, such as `("strategy", "ncr")`),
+    /// then every `--set` in order.
     ///
     /// # Errors
     /// If the file cannot be read, a kind contradicts the file, an assignment cannot be
@@ -188,11 +188,20 @@ fn set_kind(table: &mut Table, path: &str, kind: &str, source: &Source) -> Resul
             "{}: is a configuration for {path} `{other}`, not `{kind}` \
              (drop --{}, or choose a file made for `{kind}`)",
             source.name,
-            path.rsplit('.').next().unwrap_or(path)
+            flag(path)
         ),
         _ => part.insert("kind".to_owned(), Value::String(kind.to_owned())),
     };
     Ok(())
+}
+
+/// The flag that names the kind of a section.
+fn flag(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some(("matcher", "image" | "caption")) => "matcher",
+        Some((_, last)) => last,
+        None => path,
+    }
 }
 
 /// The section at `path`, made where it is missing; `None` where a value stands in the way.

@@ -35,7 +35,9 @@ pub fn conclude(
     options.check()?;
     let rows = rows_by_pair(pairs.len(), folds)?;
     let cells = Cells::new(pairs.len(), folds);
-    let judged: Vec<usize> = (0..pairs.len()).filter(|&n| !rows[n].z.is_nan()).collect();
+    let judged: Vec<usize> = (0..pairs.len())
+        .filter(|&n| !rows[n].surprisal.is_nan())
+        .collect();
     let rate = rate_over_cells(pairs, folds, &judged, &cells, options, seed);
     let p = cells.calibrate(folds, &rate.strata);
     let strata = strata(&judged, &cells, &rate);

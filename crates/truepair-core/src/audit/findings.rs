@@ -82,7 +82,7 @@ pub struct Verdict {
     pub p_i2t: f64,
     /// Rank p-value of the image among null images for this caption, (0, 1].
     pub p_t2i: f64,
-    /// Null-calibrated p-value of the combined statistic among equally legible re-pairings, (0, 1].
+    /// Null-calibrated p-value of the surprisal among equally legible re-pairings, (0, 1].
     pub p: f64,
     /// Probability that the pair is mismatched, [0, 1].
     pub posterior: f64,

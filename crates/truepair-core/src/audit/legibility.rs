@@ -19,9 +19,6 @@ use super::FoldStatistics;
 const CELLS: usize = 8;
 const FEWEST: usize = 200;
 
-/// Standard errors by which a cell's tail must exceed that of the cells before to stand apart.
-const APART: f64 = 2.0;
-
 /// The cell of every pair and re-pairing; cell 0 is the most legible.
 #[derive(Debug)]
 pub(super) struct Cells {
@@ -52,7 +49,7 @@ impl Cells {
         let mut fewest = usize::MAX;
         let mut of_null = Vec::new();
         for fold in folds {
-            let null = fold.null.iter().filter(|null| !null.z.is_nan());
+            let null = fold.null.iter().filter(|null| !null.surprisal.is_nan());
             let mut sorted: Vec<f64> = null.map(|null| null.legibility).collect();
             sorted.sort_unstable_by(|a, b| b.total_cmp(a));
             let cell = |legibility: f64| {
@@ -99,16 +96,16 @@ impl Cells {
         for (fold, of_null) in folds.iter().zip(&self.of_null) {
             let mut nulls = vec![Vec::new(); stratum.len()];
             for (null, &cell) in fold.null.iter().zip(of_null) {
-                if !null.z.is_nan() {
-                    nulls[stratum[cell]].push(null.z);
+                if !null.surprisal.is_nan() {
+                    nulls[stratum[cell]].push(null.surprisal);
                 }
             }
             nulls
                 .iter_mut()
                 .for_each(|null| null.sort_unstable_by(f64::total_cmp));
-            for row in fold.pairs.iter().filter(|row| !row.z.is_nan()) {
+            for row in fold.pairs.iter().filter(|row| !row.surprisal.is_nan()) {
                 let null = &nulls[stratum[self.of_pair[row.pair as usize]]];
-                let n_below = null.partition_point(|&z| z <= row.z);
+                let n_below = null.partition_point(|&null| null <= row.surprisal);
                 p[row.pair as usize] = (1 + n_below) as f64 / (1 + null.len()) as f64;
             }
         }
@@ -116,23 +113,42 @@ impl Cells {
     }
 }
 
-/// Stratum of every cell, from the number of pairs in every cell's `tails` and the cells' `shares`
-/// of the re-pairings. From the most legible cell on, a cell joins the stratum before it unless its
-/// tail is higher by more than two standard errors. Where all cells agree there is one stratum.
-pub(super) fn join(tails: &[f64], shares: &[f64]) -> Vec<usize> {
-    let (mut stratum, mut tail, mut share) = (0, 0.0, 0.0);
+/// Stratum of every cell, from the number of pairs in every cell's `tails` with its variance over
+/// images, and the cells' `shares` of the re-pairings. From the most legible cell on, a cell joins
+/// the stratum before it unless its tail is higher by more than chance lets one of so many cells
+/// differ. Where all cells agree there is one stratum.
+pub(super) fn join(tails: &[Tail], shares: &[f64]) -> Vec<usize> {
+    let apart = standard_errors(tails.len().saturating_sub(1));
+    let (mut stratum, mut tail, mut share) = (0, Tail::default(), 0.0);
     let mut strata = Vec::with_capacity(tails.len());
-    for (&next_tail, &next_share) in tails.iter().zip(shares) {
-        let variance = |tail: f64, share: f64| f64::max(tail, 1.0) / (share * share);
-        let error = (variance(tail, share) + variance(next_tail, next_share)).sqrt();
-        if share > 0.0 && next_tail / next_share - tail / share > APART * error {
-            (stratum, tail, share) = (stratum + 1, 0.0, 0.0);
+    for (next, &next_share) in tails.iter().zip(shares) {
+        let variance = |tail: &Tail, share: f64| tail.variance.max(1.0) / (share * share);
+        let error = (variance(&tail, share) + variance(next, next_share)).sqrt();
+        if share > 0.0 && next.count / next_share - tail.count / share > apart * error {
+            (stratum, tail, share) = (stratum + 1, Tail::default(), 0.0);
         }
         strata.push(stratum);
-        tail += next_tail;
+        tail.count += next.count;
+        tail.variance += next.variance;
         share += next_share;
     }
     strata
+}
+
+/// Pairs of a cell with a p-value above one half.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Tail {
+    pub(super) count: f64,
+    /// Sum over images of the squared number of their pairs there: pairs of one image are dependent,
+    /// so their number varies by more than a Poisson count would.
+    pub(super) variance: f64,
+}
+
+/// Standard errors that one of `n` differences exceeds by chance once in twenty times.
+fn standard_errors(n: usize) -> f64 {
+    /// Upper 5 % points of the standard normal distribution, shared among 1 to 7 tests.
+    const BONFERRONI: [f64; 7] = [1.645, 1.960, 2.128, 2.241, 2.326, 2.394, 2.450];
+    BONFERRONI[n.clamp(1, BONFERRONI.len()) - 1]
 }
 
 #[cfg(test)]
@@ -157,16 +173,17 @@ mod tests {
             n_repairings: 4,
             n_null_captions: 100,
             n_null_images: 100,
+            sharpness: 1.0,
         };
         vec![fold(0), fold(n)]
     }
 
-    fn given(pair: u32, (legibility, z): (f64, f64)) -> PairStatistics {
+    fn given(pair: u32, (legibility, surprisal): (f64, f64)) -> PairStatistics {
         PairStatistics {
             pair,
             p_i2t: 1.0,
             p_t2i: 1.0,
-            z,
+            surprisal,
             legibility,
             entropy: 0.0,
             variance: None,
@@ -179,10 +196,10 @@ mod tests {
         }
     }
 
-    fn repaired(partner: u32, (legibility, z): (f64, f64)) -> NullStatistic {
+    fn repaired(partner: u32, (legibility, surprisal): (f64, f64)) -> NullStatistic {
         NullStatistic {
             partner,
-            z,
+            surprisal,
             legibility,
         }
     }
@@ -224,8 +241,17 @@ mod tests {
     #[test]
     fn cells_join_unless_their_tail_is_clearly_higher() {
         let shares = [0.25; 4];
-        assert_eq!(join(&[100.0, 110.0, 95.0, 90.0], &shares), [0, 0, 0, 0]);
-        assert_eq!(join(&[100.0, 110.0, 200.0, 210.0], &shares), [0, 0, 1, 1]);
-        assert_eq!(join(&[100.0, 180.0, 170.0, 300.0], &shares), [0, 1, 1, 2]);
+        let joined = |counts: [f64; 4], per_image: f64| {
+            let tail = |count| Tail {
+                count,
+                variance: count * per_image,
+            };
+            join(&counts.map(tail), &shares)
+        };
+        assert_eq!(joined([100.0, 110.0, 95.0, 90.0], 1.0), [0, 0, 0, 0]);
+        assert_eq!(joined([100.0, 110.0, 200.0, 210.0], 1.0), [0, 0, 1, 1]);
+        assert_eq!(joined([100.0, 180.0, 170.0, 300.0], 1.0), [0, 1, 1, 2]);
+        // The same counts, but ten pairs of an image always stand together.
+        assert_eq!(joined([100.0, 180.0, 170.0, 300.0], 10.0), [0, 0, 0, 1]);
     }
 }

@@ -29,10 +29,11 @@ mod competence;
 mod conclude;
 mod convex;
 mod counted_rows;
-mod crowd;
+mod cross_fit;
 mod decision;
 mod duplicates;
 mod findings;
+mod folds;
 mod legibility;
 mod links;
 mod noise_rate;
@@ -41,7 +42,9 @@ mod rank_p;
 mod reason;
 mod repeats;
 mod self_check;
+mod softmax;
 mod sweep;
+mod temperature;
 mod trials;
 
 pub use ambiguity::{Ambiguity, Judgment, UncertaintyKind};
@@ -49,6 +52,7 @@ pub use believe::conclude_from_beliefs;
 pub use calibration::auc;
 pub use conclude::conclude;
 use counted_rows::CountedRows;
+pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
 pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
@@ -71,7 +75,7 @@ pub const MIN_GROUPS: usize = 10;
 pub struct AuditOptions {
     /// Null captions and null images per fold at most; p-values are resolved to 1 / (this + 1).
     pub null_size: usize,
-    /// Random re-pairings per pair from which the null of the combined statistic is measured.
+    /// Random re-pairings per pair from which the null of the surprisal is measured.
     pub n_repairings: usize,
     /// Bootstrap draws for the noise rate's interval.
     pub n_bootstrap: usize,

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::NoiseRate;
 use super::convex::{BINS, ConvexModel, FLAT_FROM, UPPER_HALF, bin};
-use super::legibility::join;
+use super::legibility::{Tail, join};
 use crate::rng::{Seed, Stream, below};
 
 /// Beyond this many images, images are pooled before resampling, which leaves the variance of the
@@ -82,16 +82,27 @@ pub fn estimate_rate(
     }
 }
 
-/// Pairs of one cell by the bin of their p-value.
-type Counts = [u32; BINS];
+/// Pairs of one cell by the bin of their p-value, and how those in the upper half spread over images.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    bins: [u32; BINS],
+    tail: Tail,
+}
+
+impl Counts {
+    const NONE: Self = Self {
+        bins: [0; BINS],
+        tail: Tail {
+            count: 0.0,
+            variance: 0.0,
+        },
+    };
+}
 
 /// The rate that the most legible stratum shows, and the stratum of every cell.
 fn read_rate(model: &ConvexModel, counts: &[Counts], shares: &[f64]) -> (f64, Vec<usize>) {
     let total = |counts: &[u32]| counts.iter().map(|&count| f64::from(count)).sum::<f64>();
-    let tails: Vec<f64> = counts
-        .iter()
-        .map(|cell| total(&cell[UPPER_HALF..]))
-        .collect();
+    let tails: Vec<Tail> = counts.iter().map(|cell| cell.tail).collect();
     let strata = join(&tails, shares);
     let (mut legible, mut share) = ([0; BINS], 0.0);
     for ((cell, cell_share), _) in counts
@@ -102,11 +113,11 @@ fn read_rate(model: &ConvexModel, counts: &[Counts], shares: &[f64]) -> (f64, Ve
     {
         legible
             .iter_mut()
-            .zip(cell)
+            .zip(&cell.bins)
             .for_each(|(sum, count)| *sum += count);
         share += cell_share;
     }
-    let n = counts.iter().map(|cell| total(cell)).sum::<f64>();
+    let n = counts.iter().map(|cell| total(&cell.bins)).sum::<f64>();
     // Mismatched pairs stand in the stratum as often as re-pairings, others may more or less often.
     let crowding = if n > 0.0 {
         total(&legible) / n / share
@@ -159,28 +170,37 @@ impl Clusters {
         }
     }
 
+    fn n_clusters(&self) -> usize {
+        self.starts.len() - 1
+    }
+
     fn counts(&self) -> Vec<Counts> {
-        let mut counts = vec![[0; BINS]; self.n_cells];
-        count(&self.places, &mut counts);
-        counts
+        self.count(0..self.n_clusters())
     }
 
     /// Counts of as many clusters as there are, drawn with replacement.
     fn resample(&self, stream: &mut Stream) -> Vec<Counts> {
-        let mut counts = vec![[0; BINS]; self.n_cells];
-        let n_clusters = self.starts.len() - 1;
-        for _ in 0..n_clusters {
-            let drawn = below(stream, n_clusters as u64) as usize;
-            let members = self.starts[drawn] as usize..self.starts[drawn + 1] as usize;
-            count(&self.places[members], &mut counts);
+        let n = self.n_clusters();
+        self.count((0..n).map(|_| below(stream, n as u64) as usize))
+    }
+
+    fn count(&self, clusters: impl Iterator<Item = usize>) -> Vec<Counts> {
+        let mut counts = vec![Counts::NONE; self.n_cells];
+        let mut in_tail = vec![0u32; self.n_cells];
+        for cluster in clusters {
+            let members = self.starts[cluster] as usize..self.starts[cluster + 1] as usize;
+            for &(cell, bin) in &self.places[members] {
+                let (cell, bin) = (usize::from(cell), usize::from(bin));
+                counts[cell].bins[bin] += 1;
+                in_tail[cell] += u32::from(bin >= UPPER_HALF);
+            }
+            for (counts, n) in counts.iter_mut().zip(&mut in_tail) {
+                let n = f64::from(std::mem::take(n));
+                counts.tail.count += n;
+                counts.tail.variance += n * n;
+            }
         }
         counts
-    }
-}
-
-fn count(places: &[(u8, u8)], counts: &mut [Counts]) {
-    for &(cell, bin) in places {
-        counts[usize::from(cell)][usize::from(bin)] += 1;
     }
 }
 

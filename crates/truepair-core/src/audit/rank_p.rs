@@ -6,24 +6,28 @@
 //! ```text
 //! p_i2t = (1 + #{m : S(i, t_m) >= S(i, t)}) / (M + 1)
 //! p_t2i = (1 + #{m : S(i_m, t) >= S(i, t)}) / (M + 1)
-//! z     = (ln p_i2t + ln p_t2i) / 2
+//! s     = −½ ln [e^{β S(i,t)} / (e^{β S(i,t)} + Σ_m e^{β S(i,t_m)})]
+//!         −½ ln [e^{β S(i,t)} / (e^{β S(i,t)} + Σ_m e^{β S(i_m,t)})]
 //! ```
 //!
 //! Were the pair mismatched at random, its caption would be one more draw from the null captions,
 //! so each p-value is uniform on {1/(M+1), ..., 1} in finite samples, for any scorer that has not
-//! seen the pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The two are dependent, so
-//! the null of `z` is measured on re-paired images and captions of the same fold.
+//! seen the pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The surprisal `s` says more
+//! than the ranks do: by how much the pair stands out or falls behind. Its null is measured on
+//! re-paired images and captions of the same fold. The sharpness `β` is the one under which the
+//! fold's pairs are likeliest.
 
 use rayon::prelude::*;
 
 use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
+use super::temperature;
 use super::trials::{Block, Trial, blocks};
 use super::{AuditOptions, CountedRows, Links, MIN_GROUPS, MIN_PAIRS};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
 use crate::rng::{Seed, sample};
 use crate::scores::{Direction, Scorer};
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 
 /// Pairs per block. Larger blocks copy the null vectors less often, smaller ones waste less on the
 /// tile of the block's own images and captions.
@@ -31,6 +35,10 @@ const BLOCK_PAIRS: usize = 1024;
 
 /// Columns that are turned into rows together: one cache line of scores.
 const TURNED_COLUMNS: usize = 16;
+
+/// Pairs, captions and images from which the sharpness of the softmax is fitted.
+const SHARPNESS_PAIRS: usize = 500;
+const SHARPNESS_ITEMS: usize = 1_000;
 
 /// Pairs to judge, and a scorer that has not been trained on them.
 #[derive(Clone, Copy)]
@@ -62,14 +70,19 @@ pub struct FoldStatistics {
     pub n_null_captions: usize,
     /// Null images before exclusions.
     pub n_null_images: usize,
+    /// `β`: scores times this are the exponents of the softmax.
+    pub sharpness: f64,
 }
 
 impl FoldStatistics {
-    /// Notes how uncertain the embeddings of every judged pair are; `of_pair` is asked by the index of
-    /// the pair.
-    pub fn set_variance(&mut self, of_pair: impl Fn(u32) -> f64) {
-        for row in &mut self.pairs {
-            row.variance = Some(of_pair(row.pair));
+    /// Notes how uncertain the embeddings of the judged pairs are, in the pairs' order.
+    ///
+    /// # Panics
+    /// If there is not one value a pair.
+    pub fn set_variance(&mut self, variances: &[f64]) {
+        assert_eq!(variances.len(), self.pairs.len(), "one variance a pair");
+        for (row, variance) in self.pairs.iter_mut().zip(variances) {
+            row.variance = Some(*variance);
         }
     }
 }
@@ -83,8 +96,9 @@ pub struct PairStatistics {
     pub p_i2t: f64,
     /// Rank p-value of the image for the caption, (0, 1].
     pub p_t2i: f64,
-    /// `(ln p_i2t + ln p_t2i) / 2`, at most 0; NaN when there was nothing to compare with.
-    pub z: f64,
+    /// Mean over both directions of the negative logarithm of the pair's share of the softmax, in
+    /// nats, at least 0: small for pairs that stand out. NaN when there was nothing to compare with.
+    pub surprisal: f64,
     /// Mean skewness of the scores that image and caption have with their null items: where a few
     /// null items fit far better than the rest, the matcher reads the query. It does not look at
     /// how image and caption fit each other.
@@ -114,8 +128,8 @@ pub struct PairStatistics {
 pub struct NullStatistic {
     /// Index of the pair that lent its caption; `u32::MAX` where none could.
     pub partner: u32,
-    /// The combined statistic; NaN where none could be computed.
-    pub z: f64,
+    /// Surprisal as in [`PairStatistics::surprisal`]; NaN where none could be computed.
+    pub surprisal: f64,
     /// Legibility as in [`PairStatistics::legibility`].
     pub legibility: f64,
 }
@@ -127,7 +141,7 @@ pub struct NullStatistic {
 ///
 /// # Errors
 /// If there are fewer than [`MIN_PAIRS`] pairs, fewer than [`MIN_GROUPS`] distinct captions or
-/// images, or a score is not finite.
+/// images, a score is not finite, or the watch wants the work to end.
 ///
 /// # Panics
 /// If `judged` names a pair that is not there or `cells` has another length than the pairs.
@@ -138,17 +152,27 @@ pub fn judge_fold(
     watch: &mut dyn Watch,
 ) -> Result<FoldStatistics> {
     check(fold)?;
-    let captions = gallery(fold, Direction::ImageToText, options.null_size, seed);
-    let images = gallery(fold, Direction::TextToImage, options.null_size, seed);
+    let galleries = |size: usize| {
+        let directions = [Direction::ImageToText, Direction::TextToImage];
+        directions.map(|direction| gallery(fold, direction, size, seed))
+    };
+    let [captions, images] = galleries(options.null_size);
+    let sharpness = sharpness(
+        fold,
+        galleries(options.null_size.min(SHARPNESS_ITEMS)),
+        seed,
+    )?;
     let blocks = blocks(fold.pairs, fold.judged, fold.cells, BLOCK_PAIRS, seed);
     let mut tile = Vec::new();
     let mut rows: Vec<(PairStatistics, Vec<NullStatistic>)> = Vec::new();
     for members in blocks {
+        watch::check(watch)?;
         let block = Block::new(fold.pairs, members, fold.links, options.n_repairings, seed);
         let judged = BlockJudge {
             links: fold.links,
             block: &block,
             scores: own_scores(fold, &block)?,
+            sharpness,
         };
         let i2t = judged.sweep(fold.scorer, Direction::ImageToText, &captions, &mut tile)?;
         let t2i = judged.sweep(fold.scorer, Direction::TextToImage, &images, &mut tile)?;
@@ -163,7 +187,19 @@ pub fn judge_fold(
         n_repairings: options.n_repairings,
         n_null_captions: captions.items.len(),
         n_null_images: images.items.len(),
+        sharpness,
     })
+}
+
+/// Fitted to some of the judged pairs.
+fn sharpness(fold: &Fold<'_>, galleries: [Gallery; 2], seed: Seed) -> Result<f64> {
+    let stream = &mut seed.stream("sharpness", &[]);
+    let chosen = sample(stream, fold.judged.len(), SHARPNESS_PAIRS);
+    let pairs: Vec<Pair> = (chosen.iter())
+        .map(|&at| fold.pairs[fold.judged[at as usize] as usize])
+        .collect();
+    let [captions, images] = &galleries;
+    temperature::fit(fold.scorer, &pairs, fold.links, [captions, images])
 }
 
 fn check(fold: &Fold<'_>) -> Result<()> {
@@ -246,6 +282,7 @@ struct BlockJudge<'a> {
     links: &'a Links,
     block: &'a Block,
     scores: Vec<f32>,
+    sharpness: f64,
 }
 
 /// Per trial its standing, and per query (image or caption of the block) its best null item.
@@ -359,7 +396,7 @@ impl BlockJudge<'_> {
             }
         });
         let thresholds: Vec<Threshold> = thresholds.collect();
-        sweep_row(row, gallery, excluded, &thresholds).map_err(|at| {
+        sweep_row(row, gallery, excluded, &thresholds, self.sharpness).map_err(|at| {
             let (image, caption) = match direction {
                 Direction::ImageToText => (block.images[query], gallery.items[at]),
                 Direction::TextToImage => (gallery.items[at], block.captions[query]),
@@ -375,11 +412,11 @@ impl BlockJudge<'_> {
         t2i: &BlockSweep,
     ) -> Vec<(PairStatistics, Vec<NullStatistic>)> {
         let slots = 1 + n_repairings;
-        let z = |index: usize| {
+        let surprisal = |index: usize| {
             let (a, b) = (i2t.standings[index], t2i.standings[index]);
             let comparable = a.n_compared > 0 && b.n_compared > 0;
             if comparable {
-                (a.p().ln() + b.p().ln()) / 2.0
+                (a.surprisal + b.surprisal) / 2.0
             } else {
                 f64::NAN
             }
@@ -398,7 +435,7 @@ impl BlockJudge<'_> {
                 pair,
                 p_i2t: a.p(),
                 p_t2i: b.p(),
-                z: z(n * slots),
+                surprisal: surprisal(n * slots),
                 legibility: legibility(n * slots),
                 entropy: (a.entropy + b.entropy) / 2.0,
                 variance: None,
@@ -413,12 +450,12 @@ impl BlockJudge<'_> {
         let null = |index: usize| match &self.block.trials[index] {
             Some(trial) => NullStatistic {
                 partner: trial.partner,
-                z: z(index),
+                surprisal: surprisal(index),
                 legibility: legibility(index),
             },
             None => NullStatistic {
                 partner: u32::MAX,
-                z: f64::NAN,
+                surprisal: f64::NAN,
                 legibility: f64::NAN,
             },
         };

@@ -70,23 +70,23 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             if !same {
                 return Err(unlike(row.pair));
             }
-            row.z += other_row.z;
+            row.surprisal += other_row.surprisal;
             row.legibility += other_row.legibility;
             row.entropy += other_row.entropy;
             variances.extend(other_row.variance);
             log_i2t += other_row.p_i2t.ln();
             log_t2i += other_row.p_t2i.ln();
             for (sum, other) in null.iter_mut().zip(other_null) {
-                sum.z += other.z;
+                sum.surprisal += other.surprisal;
                 sum.legibility += other.legibility;
             }
         }
-        row.z *= share;
+        row.surprisal *= share;
         row.legibility *= share;
         row.entropy *= share;
         row.variance = mean(&variances);
         for null in null {
-            null.z *= share;
+            null.surprisal *= share;
             null.legibility *= share;
         }
         row.p_i2t = (log_i2t * share).exp();

@@ -4,7 +4,7 @@
 //! that must not count are taken out around them.
 
 use super::CountedRows;
-use super::crowd::Crowd;
+use super::softmax::Softmax;
 
 /// Items that a query is compared with.
 #[derive(Debug)]
@@ -28,6 +28,15 @@ impl Gallery {
     fn at(&self, group: u32) -> &[u32] {
         self.positions.row(group)
     }
+
+    /// Sets the scores `row` `[items]` of the items of these groups to negative infinity.
+    pub(super) fn exclude(&self, groups: &[u32], row: &mut [f32]) {
+        for &group in groups {
+            for &at in self.at(group) {
+                row[at as usize] = f32::NEG_INFINITY;
+            }
+        }
+    }
 }
 
 /// One threshold held against a query's row.
@@ -48,7 +57,9 @@ pub(super) struct Standing {
     pub(super) n_compared: u32,
     /// Skewness of their scores: high where a few stand out from the rest.
     pub(super) skewness: f64,
-    /// Entropy in nats of the query's sharpened scores with the threshold's among them.
+    /// `−ln` of the threshold's share of the softmax over it and the items, in nats.
+    pub(super) surprisal: f64,
+    /// Entropy in nats of that softmax.
     pub(super) entropy: f64,
 }
 
@@ -69,7 +80,7 @@ pub(super) struct RowSweep {
 }
 
 /// Sweeps the scores `row` `[gallery.items]` of one query, whose own items stand in the groups
-/// `excluded`. The excluded scores are overwritten.
+/// `excluded`, under a softmax of this sharpness. The excluded scores are overwritten.
 ///
 /// # Errors
 /// With the position of a score that is not finite.
@@ -78,6 +89,7 @@ pub(super) fn sweep_row(
     gallery: &Gallery,
     excluded: &[u32],
     thresholds: &[Threshold],
+    sharpness: f64,
 ) -> Result<RowSweep, usize> {
     if n_not_finite(row) > 0 {
         return Err(row
@@ -96,16 +108,17 @@ pub(super) fn sweep_row(
     }
     let best = best(row, gallery);
     let top = best.map_or(f32::NEG_INFINITY, |(_, score)| score);
-    let crowd = Crowd::of(row, sums.variance().sqrt(), n_compared, top);
+    let softmax = Softmax::of(row, sharpness, top);
     let standings = thresholds.iter().map(|threshold| {
         let left_out = threshold
             .also_excluded
             .map_or(&[][..], |group| gallery.at(group));
+        let left_out_scores = || {
+            let scores = left_out.iter().map(|&at| row[at as usize]);
+            scores.filter(|score| score.is_finite())
+        };
         let mut sums = sums;
-        let compared = left_out.iter().map(|&at| row[at as usize]);
-        compared
-            .filter(|score| score.is_finite())
-            .for_each(|score| sums.take_out(score));
+        left_out_scores().for_each(|score| sums.take_out(score));
         let counted = left_out
             .iter()
             .filter(|&&at| row[at as usize] >= threshold.score)
@@ -114,7 +127,8 @@ pub(super) fn sweep_row(
             n_above: n_at_least(row, threshold.score) - counted as u32,
             n_compared: n_compared - left_out.len() as u32,
             skewness: sums.skewness(),
-            entropy: crowd.entropy_with(threshold.score),
+            surprisal: softmax.surprisal(threshold.score, left_out_scores()),
+            entropy: softmax.entropy_with(threshold.score),
         }
     });
     Ok(RowSweep {
@@ -248,7 +262,8 @@ mod tests {
                 also_excluded: Some(11),
             },
         ];
-        let sweep = sweep_row(&mut [5.0, 2.0, 1.0, 4.0], &gallery, &[10], &thresholds).unwrap();
+        let sweep =
+            sweep_row(&mut [5.0, 2.0, 1.0, 4.0], &gallery, &[10], &thresholds, 1.0).unwrap();
         let counts = |standing: Standing| (standing.n_above, standing.n_compared);
         assert_eq!(counts(sweep.standings[0]), (2, 3));
         assert_eq!(counts(sweep.standings[1]), (0, 1));
@@ -259,7 +274,7 @@ mod tests {
     #[test]
     fn a_row_of_excluded_items_has_no_best_and_p_1() {
         let gallery = Gallery::new(vec![0, 1], &[0, 0]);
-        let sweep = sweep_row(&mut [1.0, 2.0], &gallery, &[0], &[given(3.0)]).unwrap();
+        let sweep = sweep_row(&mut [1.0, 2.0], &gallery, &[0], &[given(3.0)], 1.0).unwrap();
         assert_eq!((sweep.best, sweep.standings[0].p()), (None, 1.0));
     }
 
@@ -268,16 +283,16 @@ mod tests {
         let gallery = Gallery::new((0..40).collect(), &(0..40).collect::<Vec<u32>>());
         let mut row = vec![0.5; 40];
         row[33] = f32::NAN;
-        assert_eq!(sweep_row(&mut row, &gallery, &[], &[]), Err(33));
+        assert_eq!(sweep_row(&mut row, &gallery, &[], &[], 1.0), Err(33));
         row[33] = f32::INFINITY;
-        assert_eq!(sweep_row(&mut row, &gallery, &[], &[]), Err(33));
+        assert_eq!(sweep_row(&mut row, &gallery, &[], &[], 1.0), Err(33));
     }
 
     #[test]
     fn long_rows_agree_with_plain_loops() {
         let scores: Vec<f32> = (0..1003).map(|i| ((i * 37 % 101) as f32).sin()).collect();
         let gallery = Gallery::new((0..1003).collect(), &(0..1003).collect::<Vec<u32>>());
-        let sweep = sweep_row(&mut scores.clone(), &gallery, &[], &[given(0.25)]).unwrap();
+        let sweep = sweep_row(&mut scores.clone(), &gallery, &[], &[given(0.25)], 1.0).unwrap();
         let n_above = scores.iter().filter(|&&score| score >= 0.25).count() as u32;
         let standing = sweep.standings[0];
         assert_eq!((standing.n_above, standing.n_compared), (n_above, 1003));
@@ -309,13 +324,20 @@ mod tests {
             score: 0.0,
             also_excluded: Some(9),
         };
-        let sweep = sweep_row(&mut scores.clone(), &gallery, &[4], &[given(0.0), also]).unwrap();
+        let sweep = sweep_row(
+            &mut scores.clone(),
+            &gallery,
+            &[4],
+            &[given(0.0), also],
+            1.0,
+        )
+        .unwrap();
         for (standing, out) in sweep.standings.iter().zip([&[4][..], &[4, 9]]) {
             let rest = (0..50).filter(|at| !out.contains(at));
             let rest: Vec<f64> = rest.map(|at| f64::from(scores[at])).collect();
             assert!((standing.skewness - skewness(&rest)).abs() < 1e-6);
         }
-        let alike = sweep_row(&mut [0.1; 50], &gallery, &[4], &[given(0.0)]).unwrap();
+        let alike = sweep_row(&mut [0.1; 50], &gallery, &[4], &[given(0.0)], 1.0).unwrap();
         assert_eq!(alike.standings[0].skewness, 0.0);
     }
 }

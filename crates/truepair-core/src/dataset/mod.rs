@@ -474,6 +474,37 @@ impl Dataset {
         (self, captions)
     }
 
+    /// These images and these captions alone, in this order, without pairs: what a matcher needs to
+    /// score them.
+    ///
+    /// # Panics
+    /// If one of them is not there.
+    pub fn items(&self, images: &[u32], captions: &[u32]) -> Dataset {
+        let texts = self.captions.as_ref();
+        let named = self.caption_features.as_ref();
+        Dataset {
+            images: self.images.select(images),
+            image_ids: (images.iter())
+                .map(|&row| self.image_ids[row as usize].clone())
+                .collect(),
+            image_files: Vec::new(),
+            captions: texts.map(|texts| {
+                let kept = captions.iter().map(|&row| texts[row as usize].clone());
+                kept.collect()
+            }),
+            caption_features: named.map(|named| NamedFeatures {
+                name: named.name.clone(),
+                features: named.features.select(captions),
+            }),
+            pairs: Vec::new(),
+            labels: None,
+            name: self.name.clone(),
+            format: self.format,
+            split: self.split.clone(),
+            files: Vec::new(),
+        }
+    }
+
     /// Applies [`ReadOptions::on_empty`]; `place` says where caption `n` stands in `path`.
     fn settle_empty_captions(
         mut self,

@@ -1,11 +1,16 @@
-//! Captions to tokens, and tokens to numbers.
+//! Captions to tokens, tokens to numbers, and captions to vectors without an encoder.
 //!
 //! Published vocabularies and matchers see captions the way NLTK splits them; a token that is split
 //! elsewhere is an unknown word to them. So [`treebank::tokenize`] follows NLTK to the token, and
-//! [`Vocabulary`] reads and writes the published files.
+//! [`Vocabulary`] reads and writes the published files. [`LatentSemantics`] needs neither: it counts
+//! words, and pieces of characters where words are rare or not set apart.
 
+mod latent_semantics;
 mod sentence;
+mod sparse;
+mod terms;
 pub mod treebank;
 mod vocabulary;
 
+pub use latent_semantics::{LatentSemantics, LatentSemanticsConfig};
 pub use vocabulary::{END, Encoded, PAD, START, UNKNOWN, Vocabulary};

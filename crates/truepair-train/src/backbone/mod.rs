@@ -10,14 +10,17 @@ mod gru_pie;
 mod mlp;
 mod pcme;
 mod pie;
+mod projection;
 mod region_gpo;
 mod region_graph;
 mod region_linear;
+mod residual;
 mod resnet;
 mod resnet_pcme;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
+use truepair_core::linear::{self, Pooling};
 
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
 pub use gru::{Gru, GruConfig, GruDirections, GruOutput};
@@ -27,9 +30,11 @@ pub use gru_pie::{GruPie, GruPieConfig};
 pub use mlp::{InputScale, Mlp, MlpConfig};
 pub use pcme::{Deviation, Pcme, PcmeConfig};
 pub use pie::{Pie, PieConfig};
+pub use projection::{Projection, ProjectionConfig};
 pub use region_gpo::{RegionGpo, RegionGpoConfig};
 pub use region_graph::{RegionGraph, RegionGraphConfig};
 pub use region_linear::{RegionLinear, RegionLinearConfig};
+pub use residual::{Residual, ResidualConfig};
 pub use resnet::{Resnet, ResnetConfig, Stem};
 pub use resnet_pcme::{ResnetPcme, ResnetPcmeConfig};
 
@@ -127,7 +132,24 @@ macro_rules! backbones {
 impl BackboneConfig {
     /// Whether items become Gaussians: a mean and a deviation.
     pub fn is_gaussian(&self) -> bool {
-        matches!(self, Self::Pcme(_) | Self::GruPcme(_) | Self::ResnetPcme(_))
+        matches!(
+            self,
+            Self::Pcme(_) | Self::GruPcme(_) | Self::ResnetPcme(_) | Self::Projection(_)
+        )
+    }
+
+    /// How regions are pooled for the closed form, where the backbone begins with it.
+    pub(crate) fn closed_form(&self) -> Option<Pooling> {
+        match self {
+            Self::Projection(config) => Some(config.pooling),
+            Self::Residual(config) => Some(config.pooling),
+            _ => None,
+        }
+    }
+
+    /// Whether the closed form is all of the backbone: nothing is left for gradient steps.
+    pub(crate) fn is_closed_form(&self) -> bool {
+        matches!(self, Self::Projection(_))
     }
 
     /// Whether items become several vectors with residuals.
@@ -145,11 +167,24 @@ backbones! {
     Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
     Pcme(PcmeConfig => Pcme) = "pcme" reads Features, "Mean and attention over vectors, two branches; a Gaussian an item.";
     Pie(PieConfig => Pie) = "pie" reads Features, "Mean and attention of several heads over vectors; several vectors an item.";
+    Projection(ProjectionConfig => Projection) = "projection" reads Features, "The linear map of canonical correlation, fitted in closed form; one vector an item.";
     RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features, "Regions under a residual perceptron and generalized pooling; one vector an image.";
     RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features, "Regions related by graph layers and read by a GRU; one vector an image.";
     RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
+    Residual(ResidualConfig => Residual) = "residual" reads Features, "The closed form's linear map under an identity and a perceptron; one vector an item.";
     Resnet(ResnetConfig => Resnet) = "resnet" reads Features, "A residual network on pixels; one vector an image.";
     ResnetPcme(ResnetPcmeConfig => ResnetPcme) = "resnet_pcme" reads Features, "A residual network on pixels, mean and attention over its last planes; a Gaussian an image.";
+}
+
+impl Backbone {
+    /// The backbone with one side of a fitted closed form, where it begins with one.
+    pub(crate) fn fitted(self, side: &linear::Projection) -> Self {
+        match self {
+            Self::Projection(module) => Self::Projection(module.fitted(side, 1.0)),
+            Self::Residual(module) => Self::Residual(module.fitted(side)),
+            other => other,
+        }
+    }
 }
 
 impl BackboneConfig {

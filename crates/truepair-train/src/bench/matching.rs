@@ -126,17 +126,16 @@ pub(super) fn encoder_products(size: &Size) -> f64 {
 
 fn step(size: &Size, similarity: &SimilarityConfig, setup: &Setup) -> Result<Step> {
     let device = setup.device.clone().autodiff();
-    let config = MatcherConfig {
-        image: BackboneConfig::RegionLinear(RegionLinearConfig { dim: size.dim }),
-        caption: BackboneConfig::Gru(GruConfig {
+    let config = MatcherConfig::new(
+        BackboneConfig::RegionLinear(RegionLinearConfig { dim: size.dim }),
+        BackboneConfig::Gru(GruConfig {
             word_dim: size.word_dim,
             dim: size.dim,
             dropout: 0.0,
             ..GruConfig::default()
         }),
-        similarity: similarity.clone(),
-        describer: None,
-    };
+        similarity.clone(),
+    );
     let image = InputShape::Features {
         width: size.features,
         regions: size.regions,

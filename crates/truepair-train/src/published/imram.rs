@@ -59,12 +59,11 @@ fn unread(config: &MatcherConfig, name: &str) -> bool {
 fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     encoders::require_unit_length(settings)?;
     Ok(Found {
-        matcher: MatcherConfig {
-            image: BackboneConfig::RegionLinear(encoders::image(state, "fc_local")),
-            caption: BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Words)),
-            similarity: SimilarityConfig::Imram(similarity(settings)?),
-            describer: None,
-        },
+        matcher: MatcherConfig::new(
+            BackboneConfig::RegionLinear(encoders::image(state, "fc_local")),
+            BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Words)),
+            SimilarityConfig::Imram(similarity(settings)?),
+        ),
         width: state.axis("img_enc.fc_local.weight", 1),
         regions: REGIONS,
     })

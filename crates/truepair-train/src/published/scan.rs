@@ -26,12 +26,11 @@ pub(super) const MODEL: Model = Model {
 fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     encoders::require_unit_length(settings)?;
     Ok(Found {
-        matcher: MatcherConfig {
-            image: BackboneConfig::RegionLinear(encoders::image(state, "fc")),
-            caption: BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Words)),
-            similarity: SimilarityConfig::Scan(similarity(settings)?),
-            describer: None,
-        },
+        matcher: MatcherConfig::new(
+            BackboneConfig::RegionLinear(encoders::image(state, "fc")),
+            BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Words)),
+            SimilarityConfig::Scan(similarity(settings)?),
+        ),
         width: state.axis("img_enc.fc.weight", 1),
         regions: REGIONS,
     })

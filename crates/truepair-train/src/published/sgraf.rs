@@ -61,12 +61,11 @@ pub(super) fn found(
         ..encoders::caption(state, "cap_rnn", GruOutput::Words)
     };
     Ok(Found {
-        matcher: MatcherConfig {
-            image: BackboneConfig::RegionLinear(encoders::image(state, "fc")),
-            caption: BackboneConfig::Gru(caption),
+        matcher: MatcherConfig::new(
+            BackboneConfig::RegionLinear(encoders::image(state, "fc")),
+            BackboneConfig::Gru(caption),
             similarity,
-            describer: None,
-        },
+        ),
         width: state.axis("img_enc.fc.weight", 1),
         regions: slots.unwrap_or(REGIONS),
     })

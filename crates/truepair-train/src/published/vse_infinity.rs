@@ -60,12 +60,11 @@ pub fn pool_names() -> Names {
 fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     encoders::require_unit_length(settings)?;
     Ok(Found {
-        matcher: MatcherConfig {
-            image: BackboneConfig::RegionGpo(image(state)),
-            caption: BackboneConfig::GruGpo(caption(state)),
-            similarity: SimilarityConfig::Cosine(Default::default()),
-            describer: None,
-        },
+        matcher: MatcherConfig::new(
+            BackboneConfig::RegionGpo(image(state)),
+            BackboneConfig::GruGpo(caption(state)),
+            SimilarityConfig::Cosine(Default::default()),
+        ),
         width: state.axis("img_enc.fc.weight", 1),
         regions: REGIONS,
     })

@@ -25,12 +25,11 @@ pub(super) const MODEL: Model = Model {
 fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     settings.require("no_imgnorm", false, "images keep their length")?;
     Ok(Found {
-        matcher: MatcherConfig {
-            image: BackboneConfig::RegionLinear(encoders::image(state, "fc")),
-            caption: BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Last)),
-            similarity: measure(settings)?,
-            describer: None,
-        },
+        matcher: MatcherConfig::new(
+            BackboneConfig::RegionLinear(encoders::image(state, "fc")),
+            BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Last)),
+            measure(settings)?,
+        ),
         width: state.axis("img_enc.fc.weight", 1),
         regions: 1,
     })

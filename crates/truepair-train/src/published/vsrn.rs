@@ -85,10 +85,12 @@ fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     settings.require("no_imgnorm", false, "images keep their length")?;
     Ok(Found {
         matcher: MatcherConfig {
-            image: BackboneConfig::RegionGraph(image(state, settings)),
-            caption: BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Last)),
-            similarity: measure(settings)?,
             describer: describer(state, settings)?,
+            ..MatcherConfig::new(
+                BackboneConfig::RegionGraph(image(state, settings)),
+                BackboneConfig::Gru(encoders::caption(state, "rnn", GruOutput::Last)),
+                measure(settings)?,
+            )
         },
         width: state.axis("img_enc.fc.weight", 1),
         regions: REGIONS,

@@ -7,6 +7,7 @@
 //! | `events.out.tfevents.*` | the same numbers for TensorBoard |
 //! | `weights.safetensors` | the kept epoch's weights, `peer_K.NAME`, readable from Python |
 //! | `vocabulary.json` | token ids, when the caption backbone reads tokens |
+//! | `latent_semantics.safetensors` | terms and directions, when vectors are made of captions' texts |
 //! | `words_without_vector.txt` | words that `training.word_vectors` holds no vector of, one a line |
 //! | `ledger.bin`, `ledger_1.bin` | beliefs per pair, one file a peer |
 //! | `checkpoint.bin` | the whole state after the last finished epoch |
@@ -40,6 +41,7 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::parameters::Parameters;
 use crate::session::{EpochRecord, Session};
+use crate::texts::Texts;
 
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
 pub use read::{ledgers, recipe};
@@ -67,7 +69,7 @@ impl Run {
         session: &Session<'_>,
         config: &Config,
         seed: Seed,
-        vocabulary: Option<&Vocabulary>,
+        texts: Option<&Texts>,
         train: &Dataset,
     ) -> Result<Self> {
         let Some(dir) = session.dir else {
@@ -89,8 +91,8 @@ impl Run {
             .into());
         }
         durable::write(dir.join("config.toml"), identity.config().as_bytes())?;
-        if let Some(vocabulary) = vocabulary {
-            vocabulary.write(dir.join("vocabulary.json"))?;
+        if let Some(texts) = texts {
+            texts.write(dir)?;
         }
         let events = Events::new(dir);
         Ok(Self {

@@ -9,7 +9,6 @@ use truepair_core::Error as CoreError;
 use truepair_core::error::Place;
 use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
-use truepair_core::text::Vocabulary;
 
 use super::{checkpoint, ledger_name, weights};
 use crate::config::{Config, Recipe};
@@ -17,15 +16,13 @@ use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::parameters;
 use crate::session::EpochRecord;
+use crate::texts::Texts;
 use crate::trained::Trained;
 
 /// Reads the kept weights of a run directory.
 pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
     let config: Config = read_config(dir, |text| toml::from_str(text))?;
-    let vocabulary = match config.matcher.caption.reads_tokens() {
-        true => Some(Vocabulary::read(dir.join("vocabulary.json"))?),
-        false => None,
-    };
+    let texts = Texts::read(&config.matcher, dir)?;
     let (head, weights) = weights::read(dir)?;
     let mut peers: Vec<Matcher> = Vec::new();
     for parameters in weights {
@@ -42,7 +39,7 @@ pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
     let best_epoch = history.iter().rposition(|record| record.best).unwrap_or(0);
     Ok(Trained {
         config,
-        vocabulary,
+        texts,
         peers,
         ledgers: Vec::new(),
         history,

@@ -58,6 +58,10 @@ impl Strategy for CleanOnly {
         Ok(Plan::same(1, vec![matched]))
     }
 
+    fn takes_closed_form(&self) -> bool {
+        true
+    }
+
     fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         self.objective.pair_loss(view.scores).into()
     }

@@ -387,6 +387,19 @@ pub trait Strategy: std::fmt::Debug + Send {
         None
     }
 
+    /// Whether all that the method asks of training is how much every pair counts, so that a closed
+    /// form can take the place of gradient steps.
+    fn takes_closed_form(&self) -> bool {
+        false
+    }
+
+    /// How much each of these pairs of the epoch's plan counts where a closed form is fitted to them,
+    /// in [0, 1]; `ledgers` as in [`plan`](Self::plan).
+    fn weights(&self, pairs: &[u32], ledgers: &[Ledger]) -> Vec<f32> {
+        let _ = ledgers;
+        vec![1.0; pairs.len()]
+    }
+
     /// The loss of every pair of a batch.
     fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement;
 
@@ -421,6 +434,17 @@ impl StrategyConfig {
             }
             Self::Pvse(_) => similarity == self.similarity().name(),
             _ => true,
+        }
+    }
+
+    /// The method for a matcher that one step fits: a longer warm-up would fit the same again.
+    pub(crate) fn in_one_step(self) -> Self {
+        match self {
+            Self::Truepair(config) => Self::Truepair(TruepairConfig {
+                warm_up: config.warm_up.min(1),
+                ..config
+            }),
+            other => other,
         }
     }
 

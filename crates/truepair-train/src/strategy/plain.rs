@@ -69,6 +69,10 @@ impl Strategy for Plain {
         self.config.warm_up
     }
 
+    fn takes_closed_form(&self) -> bool {
+        true
+    }
+
     fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let objective = if epoch.is_warm_up() {
             &self.warm_up

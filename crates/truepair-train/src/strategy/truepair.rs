@@ -173,6 +173,14 @@ impl TruepairConfig {
 }
 
 impl Truepair {
+    /// 1 − π of a given pair, the softmax share of a rematched one.
+    fn confidence(&self, pair: u32, ledger: &Ledger) -> f32 {
+        match ledger.clean_posterior.get(pair as usize) {
+            Some(clean) => *clean,
+            None => self.shares[pair as usize - ledger.len()],
+        }
+    }
+
     /// Pairs that the audit holds matched; all when that leaves too few to train on.
     fn kept(&self, ledger: &Ledger) -> (Vec<u32>, Option<String>) {
         let all = 0..ledger.len() as u32;
@@ -288,6 +296,18 @@ impl Strategy for Truepair {
         })
     }
 
+    fn takes_closed_form(&self) -> bool {
+        true
+    }
+
+    fn weights(&self, pairs: &[u32], ledgers: &[Ledger]) -> Vec<f32> {
+        let weights = pairs.iter().map(|&pair| match self.config.weighting {
+            Weighting::Equal => 1.0,
+            Weighting::Confidence => self.confidence(pair, &ledgers[0]),
+        });
+        weights.collect()
+    }
+
     fn needs(&self, _epoch: Epoch, _group: usize) -> Needs {
         Needs {
             structure: self.config.modality_gap > 0.0,
@@ -299,13 +319,8 @@ impl Strategy for Truepair {
         let config = &self.config;
         let mut loss = config.objective.pair_loss(view.scores).0;
         if config.weighting == Weighting::Confidence {
-            let given = &view.ledgers[view.peer].clean_posterior;
-            let weight = |pair: usize| match given.get(pair) {
-                Some(clean) => *clean,
-                None => self.shares[pair - given.len()],
-            };
             let weights: Vec<f32> = (view.pairs.iter())
-                .map(|&pair| weight(pair as usize))
+                .map(|&pair| self.confidence(pair, &view.ledgers[view.peer]))
                 .collect();
             loss = loss * per_pair(&weights, view.scores);
         }

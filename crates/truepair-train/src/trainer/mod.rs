@@ -13,7 +13,6 @@ use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Seed};
-use truepair_core::text::Vocabulary;
 
 use crate::backbone::InputShape;
 use crate::config::{Config, Keep, Sampling};
@@ -29,6 +28,7 @@ use crate::selection::Selection;
 use crate::session::{EpochRecord, Session};
 use crate::strategy::{Epoch, Strategy};
 use crate::teacher::Teacher;
+use crate::texts::Texts;
 use crate::trained::Trained;
 use crate::word_vectors::WordVectors;
 use step::Mean;
@@ -47,17 +47,14 @@ pub fn train(
     session: &mut Session<'_>,
 ) -> Result<Trained> {
     let device = session.accelerator.device()?.autodiff();
-    let vocabulary = match config.matcher.caption.reads_tokens() {
-        true => Some(vocabulary_of(train)?),
-        false => None,
-    };
+    let texts = Texts::of(&config.matcher, train, seed)?;
     if let Some(dev) = dev {
-        check_widths(dev, input_shapes(train, vocabulary.as_ref())?)?;
+        check_widths(dev, input_shapes(train, texts.as_ref())?, texts.as_ref())?;
     }
     let selection = Selection::new(train, dev, config, seed)?;
     let kept = selection.training_split(train);
     let max_tokens = config.training.max_tokens;
-    let reader = Reader::new(&kept, vocabulary.as_ref(), max_tokens, &device)?;
+    let reader = Reader::new(&kept, texts.as_ref(), max_tokens, &device)?;
     if let Some(warning) = reader.warning(max_tokens) {
         session.watch.warn(&warning);
     }
@@ -86,11 +83,11 @@ pub fn train(
             .into());
         }
     };
-    let mut run = Run::open(session, config, seed, vocabulary.as_ref(), train)?;
-    let word_vectors = word_vectors(config, vocabulary.as_ref(), session, &run)?;
+    let mut run = Run::open(session, config, seed, texts.as_ref(), train)?;
+    let word_vectors = word_vectors(config, texts.as_ref(), session, &run)?;
     let inputs = Inputs {
         reader: &reader,
-        vocabulary,
+        texts,
         word_vectors,
     };
     let mut trainer = Trainer::new(&kept, config, seed, inputs, selection, &device)?;
@@ -107,17 +104,6 @@ pub fn train(
     trainer.finish(&run)
 }
 
-/// The vocabulary convention of the published precomputed data sets.
-const MIN_WORD_COUNT: u32 = 4;
-
-fn vocabulary_of(train: &Dataset) -> Result<Vocabulary> {
-    let captions = train.require_captions()?;
-    Ok(Vocabulary::build(
-        captions.iter().map(String::as_str),
-        MIN_WORD_COUNT,
-    ))
-}
-
 /// The word vectors that the config names; words without one are told, and listed in the run's
 /// folder.
 ///
@@ -125,14 +111,14 @@ fn vocabulary_of(train: &Dataset) -> Result<Vocabulary> {
 /// If their file cannot be read, captions are no tokens, or the list cannot be written.
 fn word_vectors(
     config: &Config,
-    vocabulary: Option<&Vocabulary>,
+    texts: Option<&Texts>,
     session: &mut Session<'_>,
     run: &Run,
 ) -> Result<Option<WordVectors>> {
     let Some(path) = &config.training.word_vectors else {
         return Ok(None);
     };
-    let Some(vocabulary) = vocabulary else {
+    let Some(vocabulary) = texts.and_then(Texts::vocabulary) else {
         return Err(CoreError::argument(
             "word vectors are given, but the caption backbone reads no words",
             "use a caption backbone that does, or leave out training.word_vectors",
@@ -150,7 +136,7 @@ fn word_vectors(
 /// What a trainer reads pairs with.
 struct Inputs<'a> {
     reader: &'a Reader<'a>,
-    vocabulary: Option<Vocabulary>,
+    texts: Option<Texts>,
     word_vectors: Option<WordVectors>,
 }
 
@@ -165,7 +151,7 @@ struct Trainer<'a> {
     data: &'a Dataset,
     config: &'a Config,
     seed: Seed,
-    vocabulary: Option<Vocabulary>,
+    texts: Option<Texts>,
     word_vectors: Option<WordVectors>,
     reader: &'a Reader<'a>,
     selection: Selection<'a>,
@@ -201,16 +187,16 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let Inputs {
             reader,
-            vocabulary,
+            texts,
             word_vectors,
         } = inputs;
         let strategy = config.strategy.build(config.training.epochs)?;
-        let shapes = input_shapes(data, vocabulary.as_ref())?;
+        let shapes = input_shapes(data, texts.as_ref())?;
         let mut trainer = Self {
             data,
             config,
             seed,
-            vocabulary,
+            texts,
             word_vectors,
             reader,
             selection,
@@ -288,9 +274,19 @@ impl<'a> Trainer<'a> {
         let mut plan = self.plan(epoch)?;
         self.rematched = std::mem::take(&mut plan.rematched);
         self.at_limit = Mean::default();
+        let fitted = self.fit_closed_form(epoch, &plan, session)?;
         self.set_shares(epoch)?;
-        let losses = self.train_peers(epoch, &plan, session)?;
-        let note = with_limit(plan.note, self.at_limit.value());
+        let losses = if self.config.matcher.is_closed_form() {
+            Vec::new()
+        } else {
+            self.train_peers(epoch, &plan, session)?
+        };
+        let clipped = clipped(self.at_limit.value());
+        let note = [plan.note, fitted, clipped];
+        let note = note
+            .into_iter()
+            .flatten()
+            .reduce(|a, b| format!("{a}; {b}"));
         let record = self.judge(epoch, losses, note, session)?;
         if record.best {
             run.write_weights(&self.best_weights(), self.shapes)?;
@@ -312,7 +308,7 @@ impl<'a> Trainer<'a> {
         let matchers: Vec<Matcher> = self.peers.iter().map(|peer| peer.matcher.clone()).collect();
         let judged = self.selection.judge(
             &matchers,
-            self.vocabulary.as_ref(),
+            self.texts.as_ref(),
             &self.plain_device,
             &self.config.training,
             &mut *session.watch,
@@ -448,7 +444,7 @@ impl<'a> Trainer<'a> {
         run.write_ledgers(&ledgers)?;
         Ok(Trained {
             config: self.config.clone(),
-            vocabulary: self.vocabulary,
+            texts: self.texts,
             device: self.plain_device,
             inputs: self.shapes,
             peers,
@@ -459,18 +455,13 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The epoch's note, with what was clipped of Gaussians' deviations.
-fn with_limit(note: Option<String>, at_limit: f64) -> Option<String> {
-    if at_limit < 0.001 {
-        return note;
-    }
-    let clipped = format!(
-        "{:.1} % of the embeddings' deviations were clipped at their upper limit",
-        100.0 * at_limit
-    );
-    Some(match note {
-        Some(note) => format!("{note}; {clipped}"),
-        None => clipped,
+/// What was clipped of Gaussians' deviations, where it is worth a word.
+fn clipped(at_limit: f64) -> Option<String> {
+    (at_limit >= 0.001).then(|| {
+        format!(
+            "{:.1} % of the embeddings' deviations were clipped at their upper limit",
+            100.0 * at_limit
+        )
     })
 }
 

@@ -3,12 +3,14 @@
 use burn::module::Module;
 use truepair_core::audit::Links;
 use truepair_core::ledger::Ledger;
+use truepair_core::linear::{LinearMatcher, SideVectors};
 use truepair_core::pair::Pair;
 use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
 use super::Trainer;
 use super::step::{believe, evaluate, write};
+use crate::backbone::BackboneConfig;
 use crate::batches::Batches;
 use crate::cross_fit::{CrossFitConfig, cross_fit};
 use crate::encode;
@@ -36,8 +38,8 @@ impl Trainer<'_> {
                 .map(|peer| peer.matcher.clone())
                 .collect();
             let limits = &self.config.training;
-            let words = self.vocabulary.as_ref();
-            let reader = Reader::new(self.data, words, limits.max_tokens, &self.plain_device)?;
+            let texts = self.texts.as_ref();
+            let reader = Reader::new(self.data, texts, limits.max_tokens, &self.plain_device)?;
             let scorer = encode::scorer(&matchers, &reader, limits.tile_mib, &mut *session.watch)?;
             let found = candidates(&*scorer, &self.data.pairs, &search, &mut *session.watch)?;
             self.strategy.take_candidates(&found, &mut ledgers);
@@ -70,6 +72,45 @@ impl Trainer<'_> {
             peer.optimizer = self.config.optimizer.build();
         }
         Ok(())
+    }
+
+    /// Fits the closed form that matchers begin with, where they do and begin now, to the pairs of the
+    /// plan; returns what was chosen. Peers are given the same.
+    pub(super) fn fit_closed_form(
+        &mut self,
+        epoch: Epoch,
+        plan: &Plan,
+        session: &mut Session<'_>,
+    ) -> Result<Option<String>> {
+        let matcher = &self.config.matcher;
+        let begins = epoch.index == 0 || self.strategy.restarts(epoch) || matcher.is_closed_form();
+        let (Some(config), true) = (&matcher.linear, begins) else {
+            return Ok(None);
+        };
+        let members = plan.peers[0].groups.concat();
+        let pairs: Vec<Pair> = members.iter().map(|&pair| self.pair(pair)).collect();
+        let pooling = [&matcher.image, &matcher.caption].map(BackboneConfig::closed_form);
+        let features = self.reader.as_features();
+        let (Some([images, captions]), [Some(of_image), Some(of_caption)]) = (features, pooling)
+        else {
+            unreachable!("a config with a closed form has backbones that begin with it")
+        };
+        let sides = [
+            SideVectors::new(images, of_image)?,
+            SideVectors::new(captions, of_caption)?,
+        ];
+        let ledgers = self.take_ledgers();
+        let weights = self.strategy.weights(&members, &ledgers);
+        self.return_ledgers(ledgers);
+        let seed = self.seed.child("closed form", epoch.index as u64);
+        let watch = &mut *session.watch;
+        let fitted = LinearMatcher::fit(sides, &pairs, Some(&weights), config, seed, watch)?;
+        for peer in &mut self.peers {
+            peer.matcher = peer.matcher.clone().fitted(&fitted);
+            peer.teacher =
+                (peer.teacher.as_ref()).map(|old| Teacher::new(old.decay, &peer.matcher));
+        }
+        Ok(Some(format!("closed form: {}", fitted.chosen)))
     }
 
     /// Has every pair judged by matchers that never saw it.

@@ -221,7 +221,7 @@ impl Trainer<'_> {
     }
 
     /// A given or a rematched pair.
-    fn pair(&self, index: u32) -> Pair {
+    pub(super) fn pair(&self, index: u32) -> Pair {
         let given = &self.data.pairs;
         match given.get(index as usize) {
             Some(pair) => *pair,

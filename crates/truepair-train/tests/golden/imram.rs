@@ -28,17 +28,16 @@ fn matcher(golden: &Golden, similarity: ImramConfig) -> (Matcher, Names) {
     let [vocabulary, word_dim] = golden.shape("w.txt_enc.embed.weight")[..] else {
         panic!("two axes")
     };
-    let config = MatcherConfig {
-        image: BackboneConfig::RegionLinear(RegionLinearConfig { dim }),
-        caption: BackboneConfig::Gru(GruConfig {
+    let config = MatcherConfig::new(
+        BackboneConfig::RegionLinear(RegionLinearConfig { dim }),
+        BackboneConfig::Gru(GruConfig {
             word_dim,
             dim,
             dropout: 0.0,
             ..GruConfig::default()
         }),
-        similarity: SimilarityConfig::Imram(similarity),
-        describer: None,
-    };
+        SimilarityConfig::Imram(similarity),
+    );
     let (image, caption) = (
         InputShape::Features { width, regions },
         InputShape::Tokens(vocabulary),

@@ -184,17 +184,16 @@ fn golden_scan_loss() {
 
 #[test]
 fn names_of_released_scan_weights_cover_the_model() {
-    let config = MatcherConfig {
-        image: BackboneConfig::RegionLinear(RegionLinearConfig { dim: 4 }),
-        caption: BackboneConfig::Gru(GruConfig {
+    let config = MatcherConfig::new(
+        BackboneConfig::RegionLinear(RegionLinearConfig { dim: 4 }),
+        BackboneConfig::Gru(GruConfig {
             word_dim: 3,
             dim: 4,
             dropout: 0.0,
             ..GruConfig::default()
         }),
-        similarity: SimilarityConfig::Scan(ScanConfig::default()),
-        describer: None,
-    };
+        SimilarityConfig::Scan(ScanConfig::default()),
+    );
     let image = InputShape::Features {
         width: 5,
         regions: 2,

@@ -238,17 +238,16 @@ fn whole_model(golden: &Golden, similarity: SimilarityConfig, names: &[Renamed])
     let [vocabulary, word_dim] = golden.shape("w.txt_enc.embed.weight")[..] else {
         panic!("two axes")
     };
-    let config = MatcherConfig {
-        image: BackboneConfig::RegionLinear(RegionLinearConfig { dim }),
-        caption: BackboneConfig::Gru(GruConfig {
+    let config = MatcherConfig::new(
+        BackboneConfig::RegionLinear(RegionLinearConfig { dim }),
+        BackboneConfig::Gru(GruConfig {
             word_dim,
             dim,
             dropout: 0.0,
             ..GruConfig::default()
         }),
         similarity,
-        describer: None,
-    };
+    );
     let (image, caption) = (
         InputShape::Features { width, regions },
         InputShape::Tokens(vocabulary),

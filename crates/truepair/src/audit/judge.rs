@@ -8,7 +8,7 @@ use truepair_core::audit::{
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
 use truepair_core::scores::{InnerProduct, Scorer};
-use truepair_train::{CrossFitConfig, Session, cross_fit};
+use truepair_train::{AuditMatcher, CrossFitConfig, Session, cross_fit};
 
 use super::{Believer, Request};
 use crate::accelerator;
@@ -28,28 +28,33 @@ pub(crate) enum Matcher {
 
 impl Matcher {
     /// The matcher in words, for reports.
-    pub(crate) fn describe(&self, config: &CrossFitConfig) -> String {
-        let strategy = config
-            .recipe
-            .strategy
-            .as_ref()
-            .map_or("plain", |strategy| strategy.name());
+    pub(crate) fn describe(&self, config: &CrossFitConfig, dataset: &Dataset) -> String {
         match self {
             Matcher::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
-            Matcher::CrossFitted => {
-                let refit = if config.refit {
-                    ", refitted on what they keep"
-                } else {
-                    ""
-                };
-                format!(
-                    "matchers that never saw the pairs they judge: {strategy}, {} folds, {} repeats{refit}",
-                    config.folds, config.repeats
-                )
-            }
+            Matcher::CrossFitted => cross_fitted(config, dataset),
             Matcher::Run(believer) => believer.describe(),
         }
     }
+}
+
+fn cross_fitted(config: &CrossFitConfig, dataset: &Dataset) -> String {
+    let strategy = (config.recipe.strategy.as_ref()).map_or("plain", |strategy| strategy.name());
+    // The audit has run, so the choice was possible.
+    let matcher = config.matcher(dataset).unwrap_or(AuditMatcher::Linear);
+    let matcher = match matcher {
+        AuditMatcher::Linear => "linear".to_owned(),
+        AuditMatcher::Network => format!("network ({strategy})"),
+        AuditMatcher::Both => format!("linear and network ({strategy})"),
+    };
+    let refit = if config.refit {
+        ", fitted to what a first round keeps"
+    } else {
+        ""
+    };
+    format!(
+        "matchers that never saw the pairs they judge: {matcher}, {} folds, cut {} times{refit}",
+        config.folds, config.repeats
+    )
 }
 
 /// Ranks every pair by scores that were not trained on it, and draws conclusions.
@@ -77,7 +82,9 @@ pub(crate) fn judge(
             let scorer = trained.scorer(dataset, bars)?;
             let mut statistics = judge_all(scorer.as_ref(), dataset, links, request, seed, bars)?;
             if let Some(uncertainty) = trained.uncertainty(dataset, bars)? {
-                statistics.set_variance(|pair| uncertainty.of_pair(dataset.pairs[pair as usize]));
+                let pairs = dataset.pairs.iter();
+                let of_pairs: Vec<f64> = pairs.map(|pair| uncertainty.of_pair(*pair)).collect();
+                statistics.set_variance(&of_pairs);
             }
             let (pairs, clean) = (&dataset.pairs, believer.clean());
             let folds = [statistics];

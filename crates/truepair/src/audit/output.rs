@@ -141,7 +141,7 @@ impl Summary {
             images: dataset.n_images(),
             captions: dataset.n_captions(),
             pairs: dataset.pairs.len(),
-            matcher: request.matcher.describe(&request.config),
+            matcher: request.matcher.describe(&request.config, dataset),
             seed: request.seed.0,
             verdict: verdict(&findings.outcome),
             refused_because: match &findings.outcome {
@@ -241,7 +241,7 @@ pub(crate) fn write(
         stage.write_json("manifest.json", manifest)?;
     }
     let context = ReportContext {
-        matcher: request.matcher.describe(&request.config),
+        matcher: request.matcher.describe(&request.config, dataset),
         seed: request.seed.0,
         manifest: manifest.as_ref(),
         next_steps: next_steps(&stage, summary, &request.matcher),

@@ -8,7 +8,7 @@ use clap::Args;
 use truepair_core::audit::Rule;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_train::CrossFitConfig;
+use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::Outcome;
 use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
@@ -23,7 +23,7 @@ use crate::{data, drop_rule};
 const EXAMPLES: &str = "\
 Examples:
   truepair audit data/ --out audit/
-      Train matchers that never see the pairs they judge, and write report, verdicts, cleaned list.
+      Fit matchers that never see the pairs they judge, and write report, verdicts, cleaned list.
   truepair audit embeddings/ --frozen --out audit/
       Judge image and caption embeddings of one space (CLIP, SigLIP) as they are.
   truepair audit pairs.csv --features images.npy --drop-rule good:0.01 --out audit/
@@ -117,6 +117,11 @@ struct MatcherArgs {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["frozen", "folds", "repeats", "no_refit"])]
     from_run: Option<PathBuf>,
 
+    /// What judges: `linear` (a closed form, seconds), `network` (trained as `--set recipe...` says)
+    /// or `both`, averaged [default: linear; network where images are pictures].
+    #[arg(long, value_name = "KIND", value_parser = matcher_kind, conflicts_with_all = ["frozen", "from_run"])]
+    matcher: Option<AuditMatcher>,
+
     /// Parts of the data; each is judged by matchers trained on the others [default: 3].
     #[arg(long, value_name = "K")]
     folds: Option<usize>,
@@ -125,12 +130,18 @@ struct MatcherArgs {
     #[arg(long, value_name = "R")]
     repeats: Option<usize>,
 
-    /// Leave out the last round, which trains on what the others hold matched.
+    /// Train on all pairs, without a first round that finds those that look mismatched.
     #[arg(long)]
     no_refit: bool,
 
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+fn matcher_kind(text: &str) -> Result<AuditMatcher, String> {
+    let kinds = AuditMatcher::ALL;
+    let found = kinds.into_iter().find(|kind| kind.name() == text);
+    found.ok_or_else(|| format!("there are {}", kinds.map(AuditMatcher::name).join(", ")))
 }
 
 impl MatcherArgs {
@@ -148,6 +159,7 @@ impl MatcherArgs {
         config.folds = self.folds.unwrap_or(config.folds);
         config.repeats = self.repeats.unwrap_or(config.repeats);
         config.refit &= !self.no_refit;
+        config.matcher = self.matcher.or(config.matcher);
         Ok(config)
     }
 }

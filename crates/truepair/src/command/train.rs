@@ -8,7 +8,7 @@ use clap::Args;
 use truepair_core::dataset::ReadOptions;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_train::Recipe;
+use truepair_train::{NamedMatcher, Recipe};
 
 use super::Outcome;
 use crate::cli::ReadArgs;
@@ -25,6 +25,8 @@ Examples:
       Train on split train, choose the epoch on split dev, measure on split test.
   truepair train data/ --strategy rcl --noise caption:0.4 --seed 1 --out runs/rcl-40
       Shuffle 40 % of the training captions first; dev and test stay clean.
+  truepair train data/ --matcher linear --out runs/linear
+      The closed form: the baseline that every other matcher must beat.
   truepair train data/ --config configs/embeddings/ncr.toml --set training.epochs=5 --out runs/short
       Start from a file and change one value.
   truepair train --resume runs/ncr
@@ -45,6 +47,11 @@ pub(crate) struct TrainArgs {
     /// Method; `plain` when neither this nor a configuration names one.
     #[arg(long, value_name = "NAME")]
     strategy: Option<String>,
+
+    /// What is trained: `linear` (a closed form, seconds, no epochs) or `residual` (networks that begin
+    /// at it); left out, networks as the configuration or the data says.
+    #[arg(long, value_name = "NAME", value_parser = matcher_name)]
+    matcher: Option<NamedMatcher>,
 
     /// How a pair's embeddings are scored; `cosine` by default.
     #[arg(long, value_name = "NAME")]
@@ -83,6 +90,16 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
     let (result, text) = run.conclude(&trained, dev.as_ref(), test.as_ref(), seconds)?;
     form.print(&result, || text)?;
     Ok(Outcome::Success)
+}
+
+fn matcher_name(text: &str) -> Result<NamedMatcher, String> {
+    let named = NamedMatcher::ALL
+        .into_iter()
+        .find(|named| named.name == text);
+    named.ok_or_else(|| {
+        let names = NamedMatcher::ALL.map(|named| named.name);
+        format!("there are {}", names.join(", "))
+    })
 }
 
 /// Settles what to train: from the arguments, from an earlier run, or from both when they agree.
@@ -124,13 +141,16 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
 }
 
 fn recipe(args: &TrainArgs) -> Result<Recipe> {
+    let backbone = args.matcher.map(|named| named.backbone);
     let kinds = [
-        ("strategy", &args.strategy),
-        ("matcher.similarity", &args.similarity),
+        ("strategy", args.strategy.as_deref()),
+        ("matcher.similarity", args.similarity.as_deref()),
+        ("matcher.image", backbone),
+        ("matcher.caption", backbone),
     ];
     let named: Vec<(&str, &str)> = kinds
-        .iter()
-        .filter_map(|(name, kind)| Some((*name, kind.as_deref()?)))
+        .into_iter()
+        .filter_map(|(name, kind)| Some((name, kind?)))
         .collect();
     args.config.load(&named)
 }

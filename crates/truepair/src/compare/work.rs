@@ -152,7 +152,7 @@ fn make_parent(run: &Path) -> Result<()> {
 }
 
 fn is_stop(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(TrainError::Stopped { .. }))
+    (error.downcast_ref()).is_some_and(TrainError::is_stop)
 }
 
 /// The error is in the tables as well; a folder that cannot take the note is no further failure.

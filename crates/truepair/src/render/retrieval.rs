@@ -154,7 +154,10 @@ pub(crate) fn epoch_text(record: &EpochRecord) -> String {
         .iter()
         .map(|loss| format!("{loss:.4}"))
         .collect();
-    let mut line = format!("epoch {:3}  loss {}", record.epoch + 1, losses.join(" "));
+    let mut line = format!("epoch {:3}", record.epoch + 1);
+    if !losses.is_empty() {
+        let _ = write!(line, "  loss {}", losses.join(" "));
+    }
     if let Some(dev) = &record.dev {
         let _ = write!(line, "  dev rSum {:.1}", percent(dev.rsum));
     } else if let Some(criterion) = &record.criterion {

@@ -100,15 +100,14 @@ mod tests {
             (SimilarityConfig::Sgr(SgrConfig::default()), sgr(3)),
             (SimilarityConfig::Saf(SafConfig::default()), saf()),
         ] {
-            let config = MatcherConfig {
-                image: RegionLinear(RegionLinearConfig { dim }),
-                caption: Gru(GruConfig {
+            let config = MatcherConfig::new(
+                RegionLinear(RegionLinearConfig { dim }),
+                Gru(GruConfig {
                     dim,
                     ..GruConfig::default()
                 }),
                 similarity,
-                describer: None,
-            };
+            );
             let regions = InputShape::Features {
                 width: 6,
                 regions: 3,

@@ -1,0 +1,338 @@
+//! Cross-fitting: scores of every pair by matchers that never trained on it.
+//!
+//! Pairs are cut into folds by image, so that all captions of an image and all copies of it stand in
+//! one fold. For each fold a matcher trains on the other folds and judges the fold. A first round
+//! finds the pairs that look mismatched; the matchers whose statistics count train without them, on
+//! several cuts of the data.
+
+use serde::{Deserialize, Serialize};
+
+use super::folds::{assign_folds, common_folds};
+use super::{
+    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, average_repeats, conclude,
+    judge_fold,
+};
+use crate::error::{Error, Result};
+use crate::pair::Pair;
+use crate::rng::Seed;
+use crate::scores::{Scorer, TileShape};
+use crate::watch::Watch;
+
+/// How the data is cut, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrossFit {
+    /// Folds, at least 2.
+    pub folds: usize,
+    /// Times that the data is cut anew and judged by fresh matchers, at least 1; their statistics are
+    /// averaged before they are calibrated.
+    pub repeats: usize,
+    /// Whether a first round finds pairs that look mismatched, so that the matchers that judge train
+    /// without them, and on the others by the probability that they are matched.
+    pub refit: bool,
+}
+
+impl Default for CrossFit {
+    fn default() -> Self {
+        Self {
+            folds: 3,
+            repeats: 2,
+            refit: true,
+        }
+    }
+}
+
+impl CrossFit {
+    /// # Errors
+    /// If there are fewer than 2 folds or no repeat.
+    pub fn check(&self) -> Result<()> {
+        if self.folds >= 2 && self.repeats >= 1 {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!(
+                "cannot cross-fit with {} folds and {} repeats",
+                self.folds, self.repeats
+            ),
+            "use at least 2 folds and 1 repeat",
+        ))
+    }
+}
+
+/// Trains the matchers of a cut; `E` is what training may fail with. The closed form is
+/// [`LinearLearner`](crate::linear::LinearLearner).
+pub trait Learner<E: From<Error>> {
+    /// One matcher a fold, each trained on the pairs of the other folds, in the folds' order.
+    ///
+    /// # Errors
+    /// If the data cannot be read or training fails.
+    fn learn(
+        &self,
+        cut: &Cut<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<Box<dyn HeldOut<E> + '_>>, E>;
+}
+
+/// One way to cut the pairs into folds.
+#[derive(Debug, Clone)]
+pub struct Cut<'a> {
+    /// The fold of every pair, below `n_folds`.
+    pub fold_of_pair: &'a [u32],
+    /// Number of folds.
+    pub n_folds: usize,
+    /// How much every pair counts in training, in [0, 1]; `None` = all alike.
+    pub weights: Option<&'a [f32]>,
+    /// Where this cut's randomness comes from.
+    pub seed: Seed,
+    /// What progress is called.
+    pub stage: String,
+}
+
+/// A matcher that has not been trained on the pairs of its fold.
+pub trait HeldOut<E: From<Error>> {
+    /// Scores these images against these captions of the data, by their places in the lists.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    fn scorer(&self, images: &[u32], captions: &[u32]) -> Result<Box<dyn Scorer + '_>, E>;
+
+    /// How uncertain the embeddings of pairs are, the mean over image and caption of the share of
+    /// the variance in their mean squared length, [0, 1); `None` for matchers whose items are points.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    fn uncertainty(&self, pairs: &[Pair]) -> Result<Option<Vec<f64>>, E> {
+        let _ = pairs;
+        Ok(None)
+    }
+}
+
+/// Null items of the first round, which only has to find what looks mismatched.
+const FIRST_NULL: usize = 2_000;
+
+/// Bootstrap draws of the first round.
+const FIRST_BOOTSTRAP: usize = 100;
+
+/// Audits `pairs` by cross-fitting. The first of `learners` finds what looks mismatched; the
+/// statistics of all are averaged.
+///
+/// # Errors
+/// If there are too few pairs to cut into folds, an option is out of range, or training fails.
+///
+/// # Panics
+/// If there is no learner.
+pub fn cross_fit<E: From<Error>>(
+    pairs: &[Pair],
+    links: &Links,
+    learners: &[&dyn Learner<E>],
+    schedule: &CrossFit,
+    options: &AuditOptions,
+    seed: Seed,
+    watch: &mut dyn Watch,
+) -> Result<Findings, E> {
+    schedule.check()?;
+    options.check()?;
+    let cuts: Vec<Vec<u32>> = (0..schedule.repeats as u64)
+        .map(|repeat| assign_folds(pairs, links, schedule.folds, seed.child("cut", repeat)))
+        .collect();
+    let together = common_folds(&cuts, schedule.folds);
+    let judge = Judge {
+        pairs,
+        links,
+        together: &together,
+        seed,
+    };
+    let mut weights = None;
+    if schedule.refit {
+        let quick = AuditOptions {
+            null_size: options.null_size.min(FIRST_NULL),
+            n_bootstrap: options.n_bootstrap.min(FIRST_BOOTSTRAP),
+            ..options.clone()
+        };
+        let cut = cut(&cuts, 0, schedule, None, seed);
+        let first = judge.cut(learners[0], &cut, &quick, watch)?;
+        let findings = conclude(pairs, links, &first, &quick, seed)?;
+        // Without a mismatch to leave out, matchers train on all pairs.
+        if findings.outcome == Outcome::MismatchedPairs {
+            weights = Some(self::weights(&findings));
+        }
+    }
+    let mut rounds = Vec::new();
+    for learner in learners {
+        for index in 0..cuts.len() {
+            let cut = cut(&cuts, index, schedule, weights.as_deref(), seed);
+            rounds.push(judge.cut(*learner, &cut, options, watch)?);
+        }
+    }
+    let averaged = average_repeats(&rounds)?;
+    Ok(conclude(pairs, links, &averaged, options, seed)?)
+}
+
+fn cut<'a>(
+    cuts: &'a [Vec<u32>],
+    index: usize,
+    schedule: &CrossFit,
+    weights: Option<&'a [f32]>,
+    seed: Seed,
+) -> Cut<'a> {
+    let name = if weights.is_some() { "refit" } else { "fit" };
+    Cut {
+        fold_of_pair: &cuts[index],
+        n_folds: schedule.folds,
+        weights,
+        seed: seed.child(name, index as u64),
+        stage: format!("{name}, cut {} of {}", index + 1, cuts.len()),
+    }
+}
+
+/// Pairs that are rather mismatched do not count, the others by the probability that they are not.
+fn weights(findings: &Findings) -> Vec<f32> {
+    let weight = |posterior: f64| {
+        if posterior < 0.5 {
+            1.0 - posterior
+        } else {
+            0.0
+        }
+    };
+    let verdicts = findings.verdicts.iter();
+    verdicts
+        .map(|verdict| weight(verdict.posterior) as f32)
+        .collect()
+}
+
+/// What the judgments of all cuts share.
+struct Judge<'a> {
+    pairs: &'a [Pair],
+    links: &'a Links,
+    together: &'a [u32],
+    seed: Seed,
+}
+
+impl Judge<'_> {
+    /// Trains the matchers of a cut and judges every fold by its own.
+    fn cut<E: From<Error>>(
+        &self,
+        learner: &dyn Learner<E>,
+        cut: &Cut<'_>,
+        options: &AuditOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<FoldStatistics>, E> {
+        let matchers = learner.learn(cut, watch)?;
+        assert_eq!(matchers.len(), cut.n_folds, "one matcher a fold");
+        let mut statistics = Vec::with_capacity(cut.n_folds);
+        for (matcher, fold) in matchers.iter().zip(0..) {
+            statistics.push(self.fold(matcher.as_ref(), cut, fold, options, watch)?);
+        }
+        Ok(statistics)
+    }
+
+    fn fold<E: From<Error>>(
+        &self,
+        matcher: &dyn HeldOut<E>,
+        cut: &Cut<'_>,
+        fold: u32,
+        options: &AuditOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<FoldStatistics, E> {
+        let judged: Vec<u32> = (0..self.pairs.len() as u32)
+            .filter(|&pair| cut.fold_of_pair[pair as usize] == fold)
+            .collect();
+        let of_fold = || judged.iter().map(|&pair| self.pairs[pair as usize]);
+        let (images, captions) = (
+            distinct(of_fold().map(|pair| pair.image)),
+            distinct(of_fold().map(|pair| pair.caption)),
+        );
+        let scorer = matcher.scorer(&images, &captions)?;
+        let scorer = Placed::new(scorer.as_ref(), &images, &captions);
+        let mut staged = Staged {
+            stage: format!("{}: rank fold {} of {}", cut.stage, fold + 1, cut.n_folds),
+            watch,
+        };
+        let input = Fold {
+            scorer: &scorer,
+            pairs: self.pairs,
+            judged: &judged,
+            links: self.links,
+            cells: Some(self.together),
+        };
+        let mut statistics = judge_fold(&input, options, self.seed, &mut staged)?;
+        let judged: Vec<Pair> = of_fold().collect();
+        if let Some(uncertainty) = matcher.uncertainty(&judged)? {
+            statistics.set_variance(&uncertainty);
+        }
+        Ok(statistics)
+    }
+}
+
+fn distinct(items: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut items: Vec<u32> = items.collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// A scorer of some items of the data that is asked by the data's own indices.
+struct Placed<'a> {
+    scorer: &'a dyn Scorer,
+    images: Vec<u32>,
+    captions: Vec<u32>,
+}
+
+impl<'a> Placed<'a> {
+    fn new(scorer: &'a dyn Scorer, images: &[u32], captions: &[u32]) -> Self {
+        let places = |items: &[u32]| {
+            let mut places = vec![u32::MAX; items.last().map_or(0, |last| *last as usize + 1)];
+            for (&item, place) in items.iter().zip(0..) {
+                places[item as usize] = place;
+            }
+            places
+        };
+        Self {
+            scorer,
+            images: places(images),
+            captions: places(captions),
+        }
+    }
+}
+
+impl Scorer for Placed<'_> {
+    fn n_images(&self) -> usize {
+        self.images.len()
+    }
+
+    fn n_captions(&self) -> usize {
+        self.captions.len()
+    }
+
+    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
+        let place = |places: &[u32], items: &[u32]| -> Vec<u32> {
+            items.iter().map(|&item| places[item as usize]).collect()
+        };
+        let (images, captions) = (place(&self.images, images), place(&self.captions, captions));
+        self.scorer.tile(&images, &captions, out)
+    }
+
+    fn tile_shape(&self) -> TileShape {
+        self.scorer.tile_shape()
+    }
+}
+
+/// Progress under another name.
+struct Staged<'a> {
+    stage: String,
+    watch: &'a mut dyn Watch,
+}
+
+impl Watch for Staged<'_> {
+    fn advance(&mut self, _stage: &str, done: u64, total: u64) {
+        self.watch.advance(&self.stage, done, total);
+    }
+
+    fn warn(&mut self, warning: &str) {
+        self.watch.warn(warning);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.watch.is_stopped()
+    }
+}

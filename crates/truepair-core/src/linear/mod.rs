@@ -1,0 +1,22 @@
+//! `linear`: a matcher with a closed form, ridge-regularized canonical correlation.
+//!
+//! Two modalities as vectors become one space by a linear map of each, which a few decompositions of
+//! small matrices give. It is fitted in seconds, memory does not grow with the number of pairs, and
+//! on frozen embeddings it is the baseline that a trained head has to beat. The audit's default
+//! matcher is this one.
+//!
+//! It reads vectors only: regions are pooled, and texts become vectors by
+//! [`LatentSemantics`](crate::text::LatentSemantics) first.
+
+mod canonical;
+mod choice;
+mod config;
+mod cross_fit;
+mod matcher;
+mod moments;
+mod vectors;
+
+pub use config::{Chosen, LinearConfig, Pooling, VectorsConfig};
+pub use cross_fit::LinearLearner;
+pub use matcher::{LinearMatcher, Projection};
+pub use vectors::SideVectors;

@@ -20,6 +20,7 @@ use crate::kernel::Precision;
 use crate::matcher::MatcherConfig;
 use crate::optimizer::{OptimizerConfig, Schedule};
 use crate::similarity::SimilarityConfig;
+use crate::sps::SpsConfig;
 use crate::strategy::StrategyConfig;
 
 /// A run's settings as typed. Backbones that are left out are chosen by the data.
@@ -36,6 +37,9 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// The loop.
     pub training: TrainingConfig,
+    /// Regularizers beside the method's own loss.
+    #[serde(default, skip_serializing_if = "SpsConfig::is_off")]
+    pub sps: SpsConfig,
     /// Parameters that move at another rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
@@ -80,6 +84,9 @@ pub struct Config {
     pub schedule: Schedule,
     /// The loop.
     pub training: TrainingConfig,
+    /// Regularizers beside the method's own loss.
+    #[serde(default, skip_serializing_if = "SpsConfig::is_off")]
+    pub sps: SpsConfig,
     /// Parameters that move at another rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
@@ -208,6 +215,7 @@ impl Recipe {
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
             training: self.training.clone(),
+            sps: self.sps,
             groups: self.groups.clone(),
         };
         if config.matcher.is_closed_form() {
@@ -383,6 +391,7 @@ impl Config {
                 .into());
             }
         }
+        self.sps.check()?;
         self.groups.iter().try_for_each(GroupConfig::check)?;
         let strategy = self.strategy.build(training.epochs)?;
         if self.matcher.is_closed_form() && !strategy.takes_closed_form() {
@@ -391,8 +400,8 @@ impl Config {
                     "strategy `{}` is made of gradient steps, and a linear matcher has none",
                     self.strategy.name()
                 ),
-                "use `plain`, `truepair` or `clean-only`, or `--matcher residual`: a network that \
-                 begins at the linear map",
+                "use `plain` or `truepair`, or `--matcher residual`: a network that begins at the \
+                 linear map",
             )
             .into());
         }

@@ -347,7 +347,6 @@ impl NetworkLearner<'_> {
         let mut session = Session {
             dir: None,
             resume: false,
-            matched: None,
             accelerator: self.session.accelerator,
             stop: self.session.stop,
             watch,

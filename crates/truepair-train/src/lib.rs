@@ -43,6 +43,7 @@ mod selection;
 pub mod sentence;
 pub mod session;
 pub mod similarity;
+pub mod sps;
 pub mod strategy;
 mod teacher;
 mod texts;

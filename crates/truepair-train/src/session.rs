@@ -16,8 +16,6 @@ pub struct Session<'a> {
     pub dir: Option<&'a Path>,
     /// Whether to continue from the directory's checkpoint.
     pub resume: bool,
-    /// Per pair whether it truly is one; read by an oracle strategy and by nothing else.
-    pub matched: Option<&'a [bool]>,
     /// Where to compute.
     pub accelerator: Accelerator,
     /// Set from outside to stop; the run then ends with [`Error::Stopped`](crate::Error::Stopped).

@@ -54,10 +54,11 @@ impl Texts {
 
     /// Writes what a run directory keeps.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
-        Ok(match self {
+        match self {
             Self::Tokens(vocabulary) => vocabulary.write(dir.join(VOCABULARY))?,
             Self::Vectors(analysis) => analysis.write(dir.join(ANALYSIS))?,
-        })
+        }
+        Ok(())
     }
 
     /// Reads what [`write`](Self::write) wrote for such a matcher.

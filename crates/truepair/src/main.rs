@@ -14,6 +14,7 @@ mod drop_rule;
 mod evaluation;
 mod interrupt;
 mod occlusion;
+mod oracle;
 mod output;
 mod progress;
 mod render;

@@ -14,6 +14,8 @@ use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
 use truepair_train::Trained;
 
+use crate::oracle::Oracle;
+
 const JOB: &str = "job.json";
 pub(crate) const ENVIRONMENT: &str = "environment.json";
 const MANIFEST: &str = "manifest.json";
@@ -32,6 +34,9 @@ pub(crate) struct Job {
     pub(crate) noise: NoiseSpec,
     /// Where all randomness comes from.
     pub(crate) seed: Seed,
+    /// Whether the run is told the truth about the noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) oracle: Option<Oracle>,
 }
 
 impl Job {
@@ -57,6 +62,7 @@ impl Job {
             ("reading options", self.read != other.read),
             ("noise", self.noise != other.noise),
             ("seed", self.seed != other.seed),
+            ("oracle", self.oracle != other.oracle),
         ];
         match differences.iter().find(|(_, differs)| *differs) {
             None => Ok(()),
@@ -91,6 +97,17 @@ pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, Read
         ..ReadOptions::default()
     };
     Ok((data.to_path_buf(), read))
+}
+
+/// The oracle that a run trained for, if it did; a converted run has no job and did not.
+///
+/// # Errors
+/// If the run's job cannot be read.
+pub(crate) fn oracle_of(run: &Path) -> Result<Option<Oracle>> {
+    if run.join(PROVENANCE).exists() {
+        return Ok(None);
+    }
+    Ok(Job::load(run)?.oracle)
 }
 
 /// Writes `value` as JSON into the run directory.

@@ -15,6 +15,7 @@ use truepair_core::watch::Watch;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
+use crate::oracle::Oracle;
 use crate::progress::{Bars, now};
 use crate::render::{self, Retrieval};
 use crate::run_folder::{self, Environment, Job};
@@ -32,6 +33,8 @@ pub(crate) struct TrainResult {
     command: &'static str,
     unit: &'static str,
     strategy: &'static str,
+    /// Backbones of images and captions.
+    backbones: [&'static str; 2],
     similarity: &'static str,
     pairs: usize,
     seed: Seed,
@@ -105,7 +108,11 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn prepare(plan: &'a Plan, splits: &'a Splits) -> Result<Self> {
-        let (dataset, manifest) = plant(splits.train.clone(), &plan.job.noise, plan.job.seed)?;
+        let (noisy, manifest) = plant(splits.train.clone(), &plan.job.noise, plan.job.seed)?;
+        let dataset = match plan.job.oracle {
+            Some(oracle) => oracle.corrected(&splits.train, noisy, manifest.as_ref())?,
+            None => noisy,
+        };
         let config = plan.recipe.resolve(&dataset)?;
         Ok(Self {
             plan,
@@ -114,6 +121,12 @@ impl<'a> Run<'a> {
             manifest,
             config,
         })
+    }
+
+    /// The oracle's or the strategy's name.
+    fn method(&self) -> &'static str {
+        let strategy = self.config.strategy.name();
+        self.plan.job.oracle.map_or(strategy, Oracle::name)
     }
 
     /// Trains in the run directory, going on from its checkpoint where the plan allows it.
@@ -128,11 +141,8 @@ impl<'a> Run<'a> {
         if let Some(manifest) = &self.manifest {
             run_folder::store_manifest(out, manifest)?;
         }
-        let matched: Option<Vec<bool>> = (self.manifest.as_ref())
-            .map(|manifest| manifest.mismatched.iter().map(|wrong| !wrong).collect());
         let mut session = Session {
             dir: Some(out),
-            matched: matched.as_deref(),
             resume: self.plan.resume && out.join("checkpoint.bin").exists(),
             accelerator: accelerator::chosen(),
             stop: interrupt::stop_flag(),
@@ -174,7 +184,12 @@ impl<'a> Run<'a> {
         let result = TrainResult {
             command: "train",
             unit: "percent",
-            strategy: trained.config.strategy.name(),
+            strategy: self.method(),
+            backbones: [
+                &trained.config.matcher.image,
+                &trained.config.matcher.caption,
+            ]
+            .map(|backbone| backbone.name()),
             similarity: trained.config.matcher.similarity.name(),
             pairs: self.dataset.pairs.len(),
             seed: self.plan.job.seed,
@@ -186,7 +201,7 @@ impl<'a> Run<'a> {
             out: out.clone(),
             seconds,
         };
-        let text = text(trained, test, out);
+        let text = text(self.method(), trained, test, out);
         durable::write(out.join("report.md"), report(&text).as_bytes())?;
         run_folder::store(out, RESULT, &result)?;
         Ok((result, text))
@@ -194,13 +209,13 @@ impl<'a> Run<'a> {
 }
 
 /// A run directory that disappears again when training cannot even start.
-struct RunFolder<'a> {
+pub(crate) struct RunFolder<'a> {
     path: &'a Path,
     created: bool,
 }
 
 impl<'a> RunFolder<'a> {
-    fn open(plan: &'a Plan) -> Result<Self> {
+    pub(crate) fn open(plan: &'a Plan) -> Result<Self> {
         let path = plan.out.as_path();
         let place = path.display();
         let created = !path.exists();
@@ -226,7 +241,7 @@ impl<'a> RunFolder<'a> {
     }
 
     /// Training got as far as it could; whatever lies there is wanted.
-    fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.created = false;
     }
 }
@@ -240,11 +255,13 @@ impl Drop for RunFolder<'_> {
     }
 }
 
-fn text(trained: &Trained, test: Option<&Report>, out: &Path) -> String {
-    let config = &trained.config;
+fn text(method: &str, trained: &Trained, test: Option<&Report>, out: &Path) -> String {
+    let matcher = &trained.config.matcher;
+    let backbones = format!("{} and {}", matcher.image.name(), matcher.caption.name());
     let mut rows = vec![
-        ("strategy", config.strategy.name().to_owned()),
-        ("similarity", config.matcher.similarity.name().to_owned()),
+        ("strategy", method.to_owned()),
+        ("backbones", backbones),
+        ("similarity", matcher.similarity.name().to_owned()),
         (
             "kept",
             format!(

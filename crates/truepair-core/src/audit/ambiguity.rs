@@ -156,6 +156,7 @@ mod tests {
             pair,
             p_i2t: 0.01,
             p_t2i: 0.01,
+            log_rank: -4.0,
             surprisal: 1.0,
             legibility: 1.0,
             entropy,

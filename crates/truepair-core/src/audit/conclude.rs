@@ -1,7 +1,7 @@
 //! From fold statistics to findings: calibration, noise rate, posteriors, verdicts.
 
 use super::ambiguity::pronounce;
-use super::legibility::Cells;
+use super::legibility::{Cells, Statistic};
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
     Judgment, Links, Outcome, PairStatistics, RateFit, Verdict, count_duplicates, estimate_rate,
@@ -36,10 +36,10 @@ pub fn conclude(
     let rows = rows_by_pair(pairs.len(), folds)?;
     let cells = Cells::new(pairs.len(), folds);
     let judged: Vec<usize> = (0..pairs.len())
-        .filter(|&n| !rows[n].surprisal.is_nan())
+        .filter(|&n| !rows[n].log_rank.is_nan())
         .collect();
     let rate = rate_over_cells(pairs, folds, &judged, &cells, options, seed);
-    let p = cells.calibrate(folds, &rate.strata);
+    let p = cells.calibrate(folds, &rate.strata, Statistic::Surprisal);
     let strata = strata(&judged, &cells, &rate);
     let legible_p: Vec<f64> = strata[0].iter().map(|&n| p[n]).collect();
     let legible_images: Vec<u32> = strata[0].iter().map(|&n| pairs[n].image).collect();
@@ -116,7 +116,7 @@ fn rate_over_cells(
     seed: Seed,
 ) -> RateFit {
     let apart: Vec<usize> = (0..cells.shares.len()).collect();
-    let p = cells.calibrate(folds, &apart);
+    let p = cells.calibrate(folds, &apart, Statistic::LogRank);
     let p: Vec<f64> = judged.iter().map(|&n| p[n]).collect();
     let image: Vec<u32> = judged.iter().map(|&n| pairs[n].image).collect();
     let cell: Vec<usize> = judged.iter().map(|&n| cells.of(n)).collect();

@@ -13,11 +13,36 @@
 //! with a covariate: Boca and Leek, 2018). The tail height of every stratum bounds `pi` from above,
 //! most closely where the matcher reads best.
 
-use super::FoldStatistics;
+use super::{FoldStatistics, NullStatistic, PairStatistics};
 
 /// Cells to start from. Halved while some fold has fewer than [`FEWEST`] re-pairings in a cell.
 const CELLS: usize = 8;
 const FEWEST: usize = 200;
+
+/// What pairs are held against re-pairings by; small values speak for a match.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Statistic {
+    /// [`PairStatistics::log_rank`]
+    LogRank,
+    /// [`PairStatistics::surprisal`]
+    Surprisal,
+}
+
+impl Statistic {
+    fn of_pair(self, row: &PairStatistics) -> f64 {
+        match self {
+            Statistic::LogRank => row.log_rank,
+            Statistic::Surprisal => row.surprisal,
+        }
+    }
+
+    fn of_null(self, null: &NullStatistic) -> f64 {
+        match self {
+            Statistic::LogRank => null.log_rank,
+            Statistic::Surprisal => null.surprisal,
+        }
+    }
+}
 
 /// The cell of every pair and re-pairing; cell 0 is the most legible.
 #[derive(Debug)]
@@ -49,7 +74,7 @@ impl Cells {
         let mut fewest = usize::MAX;
         let mut of_null = Vec::new();
         for fold in folds {
-            let null = fold.null.iter().filter(|null| !null.surprisal.is_nan());
+            let null = fold.null.iter().filter(|null| !null.log_rank.is_nan());
             let mut sorted: Vec<f64> = null.map(|null| null.legibility).collect();
             sorted.sort_unstable_by(|a, b| b.total_cmp(a));
             let cell = |legibility: f64| {
@@ -91,21 +116,27 @@ impl Cells {
     /// The rank of every pair's statistic among its own fold's re-pairings of its stratum, as a
     /// p-value `[n_pairs]`; `stratum` `[cells]`. Folds have different matchers and therefore
     /// different nulls.
-    pub(super) fn calibrate(&self, folds: &[FoldStatistics], stratum: &[usize]) -> Vec<f64> {
+    pub(super) fn calibrate(
+        &self,
+        folds: &[FoldStatistics],
+        stratum: &[usize],
+        statistic: Statistic,
+    ) -> Vec<f64> {
         let mut p = vec![1.0; self.of_pair.len()];
         for (fold, of_null) in folds.iter().zip(&self.of_null) {
             let mut nulls = vec![Vec::new(); stratum.len()];
             for (null, &cell) in fold.null.iter().zip(of_null) {
-                if !null.surprisal.is_nan() {
-                    nulls[stratum[cell]].push(null.surprisal);
+                if !null.log_rank.is_nan() {
+                    nulls[stratum[cell]].push(statistic.of_null(null));
                 }
             }
             nulls
                 .iter_mut()
                 .for_each(|null| null.sort_unstable_by(f64::total_cmp));
-            for row in fold.pairs.iter().filter(|row| !row.surprisal.is_nan()) {
+            for row in fold.pairs.iter().filter(|row| !row.log_rank.is_nan()) {
                 let null = &nulls[stratum[self.of_pair[row.pair as usize]]];
-                let n_below = null.partition_point(|&null| null <= row.surprisal);
+                let own = statistic.of_pair(row);
+                let n_below = null.partition_point(|&null| null <= own);
                 p[row.pair as usize] = (1 + n_below) as f64 / (1 + null.len()) as f64;
             }
         }
@@ -183,6 +214,7 @@ mod tests {
             pair,
             p_i2t: 1.0,
             p_t2i: 1.0,
+            log_rank: surprisal,
             surprisal,
             legibility,
             entropy: 0.0,
@@ -199,6 +231,7 @@ mod tests {
     fn repaired(partner: u32, (legibility, surprisal): (f64, f64)) -> NullStatistic {
         NullStatistic {
             partner,
+            log_rank: surprisal,
             surprisal,
             legibility,
         }
@@ -209,7 +242,7 @@ mod tests {
         let folds = folds();
         let cells = Cells::new(3000, &folds);
         assert_eq!(cells.shares.len(), CELLS);
-        let p = cells.calibrate(&folds, &(0..CELLS).collect::<Vec<_>>());
+        let p = cells.calibrate(&folds, &(0..CELLS).collect::<Vec<_>>(), Statistic::Surprisal);
         for cell in 0..CELLS {
             let of_cell: Vec<f64> = (0..3000)
                 .filter(|&n| cells.of(n) == cell)

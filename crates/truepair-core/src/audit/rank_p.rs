@@ -6,16 +6,21 @@
 //! ```text
 //! p_i2t = (1 + #{m : S(i, t_m) >= S(i, t)}) / (M + 1)
 //! p_t2i = (1 + #{m : S(i_m, t) >= S(i, t)}) / (M + 1)
+//! z     = (ln p_i2t + ln p_t2i) / 2
 //! s     = −½ ln [e^{β S(i,t)} / (e^{β S(i,t)} + Σ_m e^{β S(i,t_m)})]
 //!         −½ ln [e^{β S(i,t)} / (e^{β S(i,t)} + Σ_m e^{β S(i_m,t)})]
 //! ```
 //!
 //! Were the pair mismatched at random, its caption would be one more draw from the null captions,
 //! so each p-value is uniform on {1/(M+1), ..., 1} in finite samples, for any scorer that has not
-//! seen the pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The surprisal `s` says more
-//! than the ranks do: by how much the pair stands out or falls behind. Its null is measured on
-//! re-paired images and captions of the same fold. The sharpness `β` is the one under which the
-//! fold's pairs are likeliest.
+//! seen the pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The two are dependent, so
+//! the null of `z` is measured on re-paired images and captions of the same fold; whether a
+//! caption's own image is among those that it is ranked with moves a rank by one.
+//!
+//! The surprisal `s` says more than ranks do: by how much the pair stands out or falls behind. But an
+//! own image elsewhere in the data, which a re-pairing lacks, raises it, so the noise rate is read
+//! from `z` and the order of the pairs from `s`. The sharpness `β` is the one under which the fold's
+//! pairs are likeliest.
 
 use rayon::prelude::*;
 
@@ -96,6 +101,8 @@ pub struct PairStatistics {
     pub p_i2t: f64,
     /// Rank p-value of the image for the caption, (0, 1].
     pub p_t2i: f64,
+    /// `(ln p_i2t + ln p_t2i) / 2`, at most 0; NaN when there was nothing to compare with.
+    pub log_rank: f64,
     /// Mean over both directions of the negative logarithm of the pair's share of the softmax, in
     /// nats, at least 0: small for pairs that stand out. NaN when there was nothing to compare with.
     pub surprisal: f64,
@@ -128,7 +135,9 @@ pub struct PairStatistics {
 pub struct NullStatistic {
     /// Index of the pair that lent its caption; `u32::MAX` where none could.
     pub partner: u32,
-    /// Surprisal as in [`PairStatistics::surprisal`]; NaN where none could be computed.
+    /// As in [`PairStatistics::log_rank`]; NaN where none could be computed.
+    pub log_rank: f64,
+    /// As in [`PairStatistics::surprisal`]; NaN where none could be computed.
     pub surprisal: f64,
     /// Legibility as in [`PairStatistics::legibility`].
     pub legibility: f64,
@@ -412,15 +421,13 @@ impl BlockJudge<'_> {
         t2i: &BlockSweep,
     ) -> Vec<(PairStatistics, Vec<NullStatistic>)> {
         let slots = 1 + n_repairings;
-        let surprisal = |index: usize| {
+        let mean = |index: usize, of: fn(Standing) -> f64| {
             let (a, b) = (i2t.standings[index], t2i.standings[index]);
             let comparable = a.n_compared > 0 && b.n_compared > 0;
-            if comparable {
-                (a.surprisal + b.surprisal) / 2.0
-            } else {
-                f64::NAN
-            }
+            if comparable { (of(a) + of(b)) / 2.0 } else { f64::NAN }
         };
+        let surprisal = |index: usize| mean(index, |standing| standing.surprisal);
+        let log_rank = |index: usize| mean(index, |standing| standing.p().ln());
         let legibility =
             |index: usize| (i2t.standings[index].skewness + t2i.standings[index].skewness) / 2.0;
         let given = |n: usize, pair: u32| {
@@ -435,6 +442,7 @@ impl BlockJudge<'_> {
                 pair,
                 p_i2t: a.p(),
                 p_t2i: b.p(),
+                log_rank: log_rank(n * slots),
                 surprisal: surprisal(n * slots),
                 legibility: legibility(n * slots),
                 entropy: (a.entropy + b.entropy) / 2.0,
@@ -450,11 +458,13 @@ impl BlockJudge<'_> {
         let null = |index: usize| match &self.block.trials[index] {
             Some(trial) => NullStatistic {
                 partner: trial.partner,
+                log_rank: log_rank(index),
                 surprisal: surprisal(index),
                 legibility: legibility(index),
             },
             None => NullStatistic {
                 partner: u32::MAX,
+                log_rank: f64::NAN,
                 surprisal: f64::NAN,
                 legibility: f64::NAN,
             },

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Averages the statistics of several repeats of cross-fitting over all their folds.
 ///
-/// The combined statistic, the legibility and the uncertainties are averaged for the pairs as given and, separately, for the same
+/// The statistics, the legibility and the uncertainties are averaged for the pairs as given and, separately, for the same
 /// re-pairings, so the average is calibrated by its own measured null. The folds may differ
 /// between repeats when [`Fold::cells`](super::Fold::cells) kept every re-pairing inside a fold of
 /// every repeat. The result is laid out in the folds of the first repeat; p-values become
@@ -70,6 +70,7 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             if !same {
                 return Err(unlike(row.pair));
             }
+            row.log_rank += other_row.log_rank;
             row.surprisal += other_row.surprisal;
             row.legibility += other_row.legibility;
             row.entropy += other_row.entropy;
@@ -77,15 +78,18 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             log_i2t += other_row.p_i2t.ln();
             log_t2i += other_row.p_t2i.ln();
             for (sum, other) in null.iter_mut().zip(other_null) {
+                sum.log_rank += other.log_rank;
                 sum.surprisal += other.surprisal;
                 sum.legibility += other.legibility;
             }
         }
+        row.log_rank *= share;
         row.surprisal *= share;
         row.legibility *= share;
         row.entropy *= share;
         row.variance = mean(&variances);
         for null in null {
+            null.log_rank *= share;
             null.surprisal *= share;
             null.legibility *= share;
         }

@@ -63,6 +63,7 @@ impl Draft {
         let recipe = Recipe::default();
         Ok(Self {
             config: Config {
+                sps: Default::default(),
                 strategy: (model.strategy)(),
                 matcher: found.matcher,
                 optimizer: recipe.optimizer,

@@ -12,8 +12,7 @@ use super::beta_division::share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Square, Strategy, Structure};
 use crate::error::Result;
 use crate::objective::{
-    InfoNce, PairLoss, StructureDirection, asymmetry, modality_gap, neighborhood_agreement,
-    per_pair, positive, structural,
+    InfoNce, PairLoss, StructureDirection, neighborhood_agreement, per_pair, positive, structural,
 };
 use crate::optimizer::floats;
 
@@ -35,16 +34,13 @@ use crate::optimizer::floats;
 ///
 /// # Source
 /// Zhao et al., CVPR 2024. Code read at MediaBrain-SJTU/GSC@2759ba0. Golden `u04_gsc_loss`,
-/// `u04_gsc_targets`. `symmetry` and `modality_gap` are the regularizers of SPS, IJCAI 2025, code
-/// read at C-TeaRanger/SPS@b985abe, golden `u04_sps`.
+/// `u04_gsc_targets`.
 /// # Deviations
 /// 1. Likeness inside a modality is the cosine of mean-pooled encodings. The released code runs its
 ///    similarity head on pairs of images and pairs of captions, through a sigmoid.
 /// 2. The structural loss is averaged over both directions; the released code looks for caption
 ///    neighborhoods only: `direction = "image-to-caption"`.
 /// 3. The mixture has guards (see [`GaussianConfig`]) that the released code lacks.
-/// 4. The regularizers, 0 by default, count every entry by the labels of both its pairs; SPS, where
-///    both weigh 25, applies them to pairs held strictly clean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GscConfig {
@@ -58,10 +54,6 @@ pub struct GscConfig {
     pub structure: f64,
     /// Which side's neighborhoods look for the other's.
     pub direction: StructureDirection,
-    /// Weight of the squared asymmetry of the scores; SPS uses 25.
-    pub symmetry: f64,
-    /// Weight of the squared difference of both modalities' cosines; SPS uses 25.
-    pub modality_gap: f64,
     /// How the mixture is fitted and guarded.
     pub mixture: GaussianConfig,
 }
@@ -74,8 +66,6 @@ impl Default for GscConfig {
             refresh: 0.7,
             structure: 0.01,
             direction: StructureDirection::Both,
-            symmetry: 0.0,
-            modality_gap: 0.0,
             mixture: GaussianConfig::default(),
         }
     }
@@ -108,19 +98,12 @@ impl GscConfig {
     pub(super) fn build(&self, _n_main: usize) -> Result<Box<dyn Strategy>> {
         positive("strategy.temperature", self.temperature)?;
         share("refresh", self.refresh)?;
-        let weights = [
-            ("structure", self.structure),
-            ("symmetry", self.symmetry),
-            ("modality_gap", self.modality_gap),
-        ];
-        for (name, weight) in weights {
-            if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(Error::argument(
-                    format!("strategy.{name} = {weight} is no weight"),
-                    "0 leaves the term out",
-                )
-                .into());
-            }
+        if !(self.structure >= 0.0 && self.structure.is_finite()) {
+            return Err(Error::argument(
+                format!("strategy.structure = {} is out of range", self.structure),
+                "it must be at least 0; 0 leaves the term out",
+            )
+            .into());
         }
         if !(1..=2).contains(&self.peers) {
             return Err(Error::argument(
@@ -146,12 +129,6 @@ impl GscConfig {
         let mut loss = InfoNce { temperature }.pair_loss(scores).0 * per_pair(labels, scores);
         if self.structure > 0.0 {
             loss = loss + structural(images, captions, labels, self.direction).0 * self.structure;
-        }
-        if self.symmetry > 0.0 {
-            loss = loss + asymmetry(scores, labels).0 * self.symmetry;
-        }
-        if self.modality_gap > 0.0 {
-            loss = loss + modality_gap(images, captions, labels).0 * self.modality_gap;
         }
         PairLoss(loss)
     }
@@ -243,9 +220,14 @@ impl Strategy for Gsc {
         }
     }
 
+    /// Those that the other peer gives, where there is one.
+    fn labels(&self, peer: usize, pairs: &[u32], ledgers: &[Ledger]) -> Vec<f32> {
+        let teacher = &ledgers[self.config.peers - 1 - peer].soft_label;
+        pairs.iter().map(|&pair| teacher[pair as usize]).collect()
+    }
+
     fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
-        let teacher = self.config.peers - 1 - view.peer;
-        let labels = view.recall(&view.ledgers[teacher].soft_label);
+        let labels = self.labels(view.peer, view.pairs, view.ledgers);
         let structure = view.structure.expect("structure is what this method needs");
         let scores = floats(view.scores.clone().inner());
         let prediction = Square::new(&scores).mean_given(self.config.temperature);
@@ -295,23 +277,21 @@ mod tests {
     }
 
     #[test]
-    fn every_term_adds_its_weight_and_its_gradient() {
+    fn the_structural_term_adds_its_weight_and_its_gradient() {
         let labels = [1.0, 0.4, 0.0, 0.7, 0.9];
-        let loss = |symmetry, modality_gap, x: &burn::tensor::Tensor<2>| {
+        let loss = |weight, x: &burn::tensor::Tensor<2>| {
             let config = GscConfig {
                 temperature: 0.5,
-                structure: 0.3,
-                symmetry,
-                modality_gap,
+                structure: weight,
                 ..GscConfig::default()
             };
             config.pair_loss(x, &structure(), &labels)
         };
-        check_gradient(&scores(5), |x| loss(2.0, 3.0, x));
-        let (all, _) = run(&scores(5), |x| loss(2.0, 3.0, x));
-        let (none, _) = run(&scores(5), |x| loss(0.0, 0.0, x));
-        assert!(all[0] > none[0]);
-        assert_eq!(all[2], 0.0, "a pair labelled 0 costs nothing");
+        check_gradient(&scores(5), |x| loss(0.3, x));
+        let (with, _) = run(&scores(5), |x| loss(0.3, x));
+        let (without, _) = run(&scores(5), |x| loss(0.0, x));
+        assert!(with[0] > without[0]);
+        assert_eq!(with[2], 0.0, "a pair labeled 0 costs nothing");
     }
 
     #[test]
@@ -357,7 +337,7 @@ mod tests {
                 ..GscConfig::default()
             },
             GscConfig {
-                symmetry: -1.0,
+                structure: -1.0,
                 ..GscConfig::default()
             },
         ] {

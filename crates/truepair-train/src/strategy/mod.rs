@@ -9,7 +9,6 @@ mod beta_division;
 mod bicro;
 mod car;
 mod car_hnsf;
-mod clean_only;
 mod co_division;
 mod crcl;
 mod dcl;
@@ -47,7 +46,6 @@ pub use batch::Square;
 pub use bicro::{BicroConfig, Doubtful};
 pub use car::{CarConfig, CarForm, CarLabel};
 pub use car_hnsf::CarHnsfConfig;
-pub use clean_only::CleanOnlyConfig;
 pub use crcl::CrclConfig;
 pub use dcl::DclConfig;
 pub use decl::{DeclConfig, HingeSum, RawScore};
@@ -400,6 +398,12 @@ pub trait Strategy: std::fmt::Debug + Send {
         vec![1.0; pairs.len()]
     }
 
+    /// How far each pair of a batch is taken for a match by terms beside the loss, `[b]` in [0, 1].
+    fn labels(&self, peer: usize, pairs: &[u32], ledgers: &[Ledger]) -> Vec<f32> {
+        let _ = (peer, ledgers);
+        vec![1.0; pairs.len()]
+    }
+
     /// The loss of every pair of a batch.
     fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement;
 
@@ -499,12 +503,6 @@ macro_rules! strategies {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
-            /// Whether the method is handed the truth about planted noise, so that its figures are
-            /// a bound and no result.
-            pub fn is_oracle(&self) -> bool {
-                matches!(self, Self::CleanOnly(_))
-            }
-
             /// Checks the settings; `n_main` is the number of epochs after the warm-up.
             ///
             /// # Errors
@@ -521,7 +519,6 @@ strategies! {
     Bicro(BicroConfig) = "bicro", "Bidirectional cross-modal consistency: a pair's label says how alike it relates to clean pairs on both sides.";
     Car(CarConfig) = "car", "Consistency-aware regularization: the rectifier, held near what it predicted of each pair early on.";
     CarHnsf(CarHnsfConfig) = "car+hnsf", "Both founding variants: running hardest-negative soft labels and the early-learning term.";
-    CleanOnly(CleanOnlyConfig) = "clean-only", "Oracle: one objective on the truly matched pairs alone, which it is told.";
     Crcl(CrclConfig) = "crcl", "Cross-modal robust complementary learning: asserted as far as a slow label says, restarted in stages.";
     Dcl(DclConfig) = "dcl", "Negative can be positive: pairs that lose most inside their batch count as negatives.";
     Decl(DeclConfig) = "decl", "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";

@@ -12,6 +12,8 @@ use crate::objective::{Negatives, ObjectiveConfig};
 pub struct PlainConfig {
     /// What is minimized.
     pub objective: ObjectiveConfig,
+    /// Networks, 1 or 2; they know nothing of each other, and their scores are averaged.
+    pub peers: usize,
     /// Epochs that a triplet starts with `warm_up_negatives` instead of its own, in addition to
     /// `training.epochs`; 0 for other objectives.
     pub warm_up: usize,
@@ -24,6 +26,7 @@ impl Default for PlainConfig {
     fn default() -> Self {
         Self {
             objective: ObjectiveConfig::default(),
+            peers: 1,
             warm_up: 0,
             warm_up_negatives: Negatives::Mean,
         }
@@ -39,6 +42,13 @@ struct Plain {
 impl PlainConfig {
     pub(super) fn build(&self, _n_main: usize) -> Result<Box<dyn Strategy>> {
         self.objective.check()?;
+        if !(1..=2).contains(&self.peers) {
+            return Err(truepair_core::Error::argument(
+                format!("strategy.peers = {} is neither 1 nor 2", self.peers),
+                "use 1, or 2 for an ensemble",
+            )
+            .into());
+        }
         let warm_up = match &self.objective {
             ObjectiveConfig::Triplet(triplet) => {
                 let mut warm_up = triplet.clone();
@@ -65,6 +75,10 @@ impl PlainConfig {
 }
 
 impl Strategy for Plain {
+    fn n_peers(&self) -> usize {
+        self.config.peers
+    }
+
     fn n_warm_up(&self) -> usize {
         self.config.warm_up
     }

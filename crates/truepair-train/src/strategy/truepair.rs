@@ -8,12 +8,10 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::{
-    BatchView, Candidate, Epoch, Judgement, Needs, Plan, Search, Strategy, StrategyConfig,
-};
+use super::{BatchView, Candidate, Epoch, Judgement, Plan, Search, Strategy, StrategyConfig};
 use crate::cross_fit::CrossFitConfig;
 use crate::error::Result;
-use crate::objective::{ObjectiveConfig, PairLoss, asymmetry, modality_gap, per_pair, positive};
+use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 
 /// Settings of `truepair`.
 ///
@@ -26,12 +24,10 @@ use crate::objective::{ObjectiveConfig, PairLoss, asymmetry, modality_gap, per_p
 /// rematch    for n ∉ K, with the warm-up's networks, which never saw caption Tₙ:
 ///            rₙ = argmaxⱼ S(Iⱼ, Tₙ),  cₙ = softmaxⱼ(S(Iⱼ, Tₙ) / τ) at rₙ
 /// main       fresh networks train on K ∪ { (I_rₙ, Tₙ) : cₙ > rematch_above }
-/// loss       Lₙ = wₙ ℓₙ + σ Aₙ + γ Gₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
+/// loss       Lₙ = wₙ ℓₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
 /// ```
-/// with `ℓ` a plain objective, `A` the squared asymmetry of the batch's scores and `G` the squared
-/// difference of likeness inside the two modalities, the regularizers of SPS (IJCAI 2025). A caption
-/// that belongs to another picture is thereby used where it belongs, which is how the method can
-/// surpass training on the truly matched pairs alone.
+/// with `ℓ` a plain objective. A caption that belongs to another picture is thereby used where it
+/// belongs, which is how the method can surpass training on the truly matched pairs alone.
 ///
 /// `π` is fixed for the run: what a further audit could add is matchers trained on what the first
 /// one keeps, and the audit's own last round, `audit.refit`, is that.
@@ -61,10 +57,6 @@ pub struct TruepairConfig {
     pub rematch_temperature: f64,
     /// Whether doubtful pairs count less.
     pub weighting: Weighting,
-    /// σ: weight of the squared asymmetry of the scores; SPS uses 25.
-    pub symmetry: f64,
-    /// γ: weight of the squared difference between likeness of images and of captions; SPS uses 25.
-    pub modality_gap: f64,
     /// How the audit's matchers are trained and what it concludes from them.
     pub audit: Box<CrossFitConfig>,
 }
@@ -89,8 +81,6 @@ impl Default for TruepairConfig {
             rematch_above: 0.2,
             rematch_temperature: 0.05,
             weighting: Weighting::Equal,
-            symmetry: 0.0,
-            modality_gap: 0.0,
             audit: Box::default(),
         }
     }
@@ -130,14 +120,6 @@ impl TruepairConfig {
                 "1 rematches nothing",
             ),
             (
-                self.symmetry >= 0.0 && self.modality_gap >= 0.0,
-                format!(
-                    "strategy.symmetry = {} or strategy.modality_gap = {} is below 0",
-                    self.symmetry, self.modality_gap
-                ),
-                "0 leaves a regularizer out; SPS uses 25",
-            ),
-            (
                 (1..=2).contains(&self.peers),
                 format!("strategy.peers = {} is neither 1 nor 2", self.peers),
                 "use 1, or 2 for an ensemble",
@@ -145,10 +127,10 @@ impl TruepairConfig {
             (
                 !matches!(
                     self.audit.recipe.strategy,
-                    Some(StrategyConfig::Truepair(_) | StrategyConfig::CleanOnly(_))
+                    Some(StrategyConfig::Truepair(_))
                 ),
                 "strategy.audit.recipe.strategy cannot train the audit's own matchers".to_owned(),
-                "use `rcl`, or another strategy that needs neither an audit nor the truth",
+                "use `rcl`, or another strategy that needs no audit",
             ),
         ];
         for (holds, problem, help) in rules {
@@ -213,10 +195,21 @@ impl Strategy for Truepair {
     }
 
     fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
-        if let Outcome::Refused { reason } = &findings.outcome {
-            self.remark = Some(format!(
-                "the audit gives no verdict, all pairs are used: {reason}"
-            ));
+        match &findings.outcome {
+            Outcome::MismatchedPairs => {}
+            Outcome::NoEvidence => {
+                self.remark = Some(
+                    "the audit finds no evidence of mismatched pairs, all pairs are used"
+                        .to_owned(),
+                );
+                return;
+            }
+            Outcome::Refused { reason } => {
+                self.remark = Some(format!(
+                    "the audit gives no verdict, all pairs are used: {reason}"
+                ));
+                return;
+            }
         }
         for ledger in ledgers {
             for verdict in &findings.verdicts {
@@ -308,13 +301,6 @@ impl Strategy for Truepair {
         weights.collect()
     }
 
-    fn needs(&self, _epoch: Epoch, _group: usize) -> Needs {
-        Needs {
-            structure: self.config.modality_gap > 0.0,
-            ..Needs::default()
-        }
-    }
-
     fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let config = &self.config;
         let mut loss = config.objective.pair_loss(view.scores).0;
@@ -323,14 +309,6 @@ impl Strategy for Truepair {
                 .map(|&pair| self.confidence(pair, &view.ledgers[view.peer]))
                 .collect();
             loss = loss * per_pair(&weights, view.scores);
-        }
-        let all = vec![1.0; view.pairs.len()];
-        if config.symmetry > 0.0 {
-            loss = loss + asymmetry(view.scores, &all).0 * config.symmetry;
-        }
-        if let (true, Some(structure)) = (config.modality_gap > 0.0, view.structure) {
-            let gap = modality_gap(&structure.images, &structure.captions, &all).0;
-            loss = loss + gap * config.modality_gap;
         }
         PairLoss(loss).into()
     }

@@ -69,20 +69,6 @@ pub fn train(
         )
         .into());
     }
-    let matched = match (config.strategy.is_oracle(), session.matched) {
-        (false, _) => None,
-        (true, Some(matched)) => Some(matched),
-        (true, None) => {
-            return Err(CoreError::argument(
-                format!(
-                    "strategy `{}` is an oracle and must be told which pairs are matched",
-                    config.strategy.name()
-                ),
-                "plant noise, so that the truth is known",
-            )
-            .into());
-        }
-    };
     let mut run = Run::open(session, config, seed, texts.as_ref(), train)?;
     let word_vectors = word_vectors(config, texts.as_ref(), session, &run)?;
     let inputs = Inputs {
@@ -91,9 +77,6 @@ pub fn train(
         word_vectors,
     };
     let mut trainer = Trainer::new(&kept, config, seed, inputs, selection, &device)?;
-    if let Some(matched) = matched {
-        trainer.tell(matched);
-    }
     let start = match run.snapshot()? {
         Some(snapshot) => trainer.restore(snapshot, &run)?,
         None => 0,
@@ -172,6 +155,9 @@ struct Trainer<'a> {
 
 struct Best {
     epoch: usize,
+    /// Whether the epoch belongs to the warm-up, when the method has not begun: any later epoch
+    /// replaces it.
+    warm_up: bool,
     value: f64,
     weights: Vec<Parameters>,
 }
@@ -238,19 +224,6 @@ impl<'a> Trainer<'a> {
         Ok(matcher.measure(&self.sample.0, &self.sample.1))
     }
 
-    /// Tells the oracle which pairs are matched.
-    fn tell(&mut self, matched: &[bool]) {
-        let told = match self.selection.trained() {
-            Some(trained) => (matched.iter().zip(trained))
-                .filter_map(|(&matched, &trained)| trained.then_some(matched))
-                .collect(),
-            None => matched.to_vec(),
-        };
-        for peer in &mut self.peers {
-            peer.ledger.clean_posterior = told.iter().map(|&is| f32::from(u8::from(is))).collect();
-        }
-    }
-
     fn n_epochs(&self) -> usize {
         self.strategy.n_warm_up() + self.config.training.epochs
     }
@@ -314,13 +287,15 @@ impl<'a> Trainer<'a> {
             &mut *session.watch,
         )?;
         let value = judged.criterion.as_ref().map(|criterion| criterion.value);
+        let begins = (self.best.as_ref()).is_some_and(|best| best.warm_up && !epoch.is_warm_up());
         let best = match (self.config.training.keep, value, &self.best) {
             (Keep::Last, _, _) | (_, None, _) | (_, _, None) => true,
-            (Keep::Best, Some(value), Some(best)) => value > best.value,
+            (Keep::Best, Some(value), Some(best)) => begins || value > best.value,
         };
         if best {
             self.best = Some(Best {
                 epoch: epoch.index,
+                warm_up: epoch.is_warm_up(),
                 value: value.unwrap_or(0.0),
                 weights: matchers.iter().map(parameters::export).collect(),
             });
@@ -422,6 +397,7 @@ impl<'a> Trainer<'a> {
         self.history.truncate(snapshot.next_epoch);
         self.best = Some(Best {
             epoch: snapshot.best_epoch,
+            warm_up: snapshot.best_epoch < self.strategy.n_warm_up(),
             value: snapshot.best_value,
             weights: run.best_weights()?,
         });

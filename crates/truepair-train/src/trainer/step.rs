@@ -106,8 +106,9 @@ impl Trainer<'_> {
             None => images,
         };
         let mut dropout = self.seed.stream("dropout", &key);
+        let sps = self.config.sps;
         let wanted = Wanted {
-            structure: needs.structure,
+            structure: needs.structure || sps.reads_structure(),
             regularizers: self.strategy.regularizers(),
         };
         let Forward {
@@ -131,8 +132,9 @@ impl Trainer<'_> {
             });
         }
         self.at_limit.add(at_limit, pairs.len());
-        let mut judgement = {
+        let (mut judgement, labels) = {
             let ledgers = self.take_ledgers();
+            let labels = self.strategy.labels(peer, pairs, &ledgers);
             let mut rng = self.seed.stream("strategy", &key);
             let mut view = BatchView {
                 peer,
@@ -148,7 +150,7 @@ impl Trainer<'_> {
             };
             let judgement = self.strategy.pair_loss(epoch, &mut view);
             self.return_ledgers(ledgers);
-            judgement
+            (judgement, labels)
         };
         let per_pair = floats(judgement.loss.0.clone().inner());
         let mean = per_pair.iter().map(|x| f64::from(*x)).sum::<f64>() / per_pair.len() as f64;
@@ -163,10 +165,9 @@ impl Trainer<'_> {
             judgement.beliefs.uncertainty = uncertainty.map(|share| floats(share.inner()));
         }
         self.remember(epoch, peer, pairs, &per_pair, judgement.beliefs);
-        let per_pair = match terms.pairs {
-            Some(terms) => judgement.loss.0 + terms,
-            None => judgement.loss.0,
-        };
+        let beside = [terms.pairs, sps.terms(&scores, structure.as_ref(), &labels)];
+        let beside = beside.into_iter().flatten();
+        let per_pair = beside.fold(judgement.loss.0, |sum, term| sum + term);
         let reduced: Tensor<1> = match self.config.training.reduction {
             Reduction::Mean => per_pair.mean(),
             Reduction::Sum => per_pair.sum(),

@@ -14,7 +14,6 @@ pub(crate) fn session<'a>(
     Session {
         dir,
         resume: false,
-        matched: None,
         accelerator: Accelerator::Cpu,
         stop,
         watch,

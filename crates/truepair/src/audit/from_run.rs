@@ -8,7 +8,7 @@ use truepair_core::ledger::{Belief, Ledger};
 use truepair_train::{Trained, ledgers};
 
 use crate::accelerator;
-use crate::run_folder::Environment;
+use crate::run_folder::{self, Environment};
 
 /// A run and what it believes.
 #[derive(Debug, Clone)]
@@ -27,11 +27,11 @@ impl Believer {
         let Some(strategy) = recipe.strategy else {
             bail!("{place}: config.toml names no strategy (restore it, or train again)")
         };
-        if strategy.is_oracle() {
+        if let Some(oracle) = run_folder::oracle_of(run)? {
             bail!(
                 "{place}: `{}` was told which pairs are mismatched, so it has no verdicts of its own \
                  (name a run of another strategy)",
-                strategy.name()
+                oracle.name()
             )
         }
         let ledgers = ledgers(run)?;

@@ -97,7 +97,6 @@ pub(crate) fn judge(
             let mut session = Session {
                 dir: None,
                 resume: false,
-                matched: None,
                 accelerator: accelerator::chosen(),
                 stop,
                 watch: bars,

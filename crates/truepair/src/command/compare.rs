@@ -9,14 +9,13 @@ use truepair_core::dataset::ReadOptions;
 use truepair_core::noise::NoiseSpec;
 use truepair_train::Accelerator;
 use truepair_train::similarity::SimilarityConfig;
-use truepair_train::strategy::StrategyConfig;
 
 use super::Outcome;
 use crate::cli::ReadArgs;
 use crate::compare::{
-    self, Comparison, Grid, RUNS, Seeds, Task, chosen, published_blocks, table_names,
+    self, Comparison, Grid, Method, RUNS, Seeds, Task, chosen, published_blocks, table_names,
 };
-use crate::config::{ConfigArgs, Share};
+use crate::config::ConfigArgs;
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder::Job;
@@ -57,7 +56,7 @@ pub(crate) struct CompareArgs {
     )]
     noise: Vec<NoiseSpec>,
 
-    /// Methods, or `all`.
+    /// Methods, or `all`; `clean-only` and `clean-rematched` are oracles.
     #[arg(
         long,
         value_name = "NAMES",
@@ -74,9 +73,16 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "N", default_value = "3")]
     seeds: Seeds,
 
-    /// Folder with settings of single strategies, `NAME.toml`, on top of --config.
+    /// Folder with settings of single strategies, `NAME.toml`, on top of --config; every
+    /// `NAME.VARIANT.toml` makes another row.
     #[arg(long, value_name = "DIR")]
     recipes: Option<PathBuf>,
+
+    /// Leave out the baselines that every table begins with: frozen embeddings where both sides share
+    /// a space, and the closed form on all pairs, on those its audit keeps, and with captions
+    /// rematched.
+    #[arg(long)]
+    no_baselines: bool,
 
     /// Settings of one strategy, on top of --config; may be given several times.
     #[arg(long, value_name = "NAME=FILE")]
@@ -98,8 +104,12 @@ pub(crate) struct CompareArgs {
 }
 
 pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
-    let grid = grid(args)?;
-    let own = own_files(args, &grid.strategies)?;
+    let methods = compare::strategies(
+        &args.strategies,
+        args.recipes.as_deref(),
+        &args.strategy_config,
+    )?;
+    let mut grid = grid(args, methods)?;
     let published = published(args, &grid)?;
     let mut bars = Bars::new();
     let data = std::path::absolute(&args.data).with_context(|| args.data.display().to_string())?;
@@ -112,7 +122,12 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
             args.data.display()
         )
     }
-    let tasks = tasks(args, &grid, &own, &data, &read, &splits)?;
+    if !args.no_baselines {
+        let methods = std::mem::take(&mut grid.methods);
+        grid.methods = compare::baselines(&splits.train)?;
+        grid.methods.extend(methods);
+    }
+    let tasks = tasks(args, &grid, &data, &read, &splits)?;
     let _claim = claim(&args.out)?;
     render::note(&data::describe(&splits.train));
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
@@ -127,8 +142,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
     })
 }
 
-fn grid(args: &CompareArgs) -> Result<Grid> {
-    let strategies: Vec<&str> = (StrategyConfig::all().iter()).map(|row| row.0).collect();
+fn grid(args: &CompareArgs, methods: Vec<Method>) -> Result<Grid> {
     let similarities: Vec<&str> = (SimilarityConfig::all().iter()).map(|row| row.0).collect();
     let wanted = match &args.similarity {
         Some(wanted) => wanted.clone(),
@@ -146,35 +160,11 @@ fn grid(args: &CompareArgs) -> Result<Grid> {
     let grid = Grid {
         noises,
         similarities: chosen("--similarity", &wanted, &similarities)?,
-        strategies: chosen("--strategies", &args.strategies, &strategies)?,
+        methods,
         seeds: args.seeds.0.clone(),
     };
     grid.check()?;
     Ok(grid)
-}
-
-/// Each strategy's own settings file, where it has one.
-fn own_files(args: &CompareArgs, strategies: &[&'static str]) -> Result<Vec<Option<PathBuf>>> {
-    let mut files: Vec<Option<PathBuf>> = vec![None; strategies.len()];
-    if let Some(folder) = &args.recipes {
-        if !folder.is_dir() {
-            bail!("{}: is no folder of recipes", folder.display())
-        }
-        for (file, strategy) in files.iter_mut().zip(strategies) {
-            *file = Some(folder.join(format!("{strategy}.toml"))).filter(|file| file.exists());
-        }
-    }
-    for assignment in &args.strategy_config {
-        let Some((name, file)) = assignment.split_once('=') else {
-            bail!("--strategy-config {assignment}: has no `=` (write NAME=FILE)")
-        };
-        let name = chosen("--strategy-config", &[name.to_owned()], strategies)?;
-        let at = strategies.iter().position(|own| name.contains(own));
-        if let Some(at) = at {
-            files[at] = Some(file.into());
-        }
-    }
-    Ok(files)
 }
 
 fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::Published>> {
@@ -196,24 +186,18 @@ fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::Published>>
 fn tasks(
     args: &CompareArgs,
     grid: &Grid,
-    own: &[Option<PathBuf>],
     data: &Path,
     read: &ReadOptions,
     splits: &Splits,
 ) -> Result<Vec<Task>> {
     let mut tasks = Vec::new();
     for cell in grid.cells() {
-        let at = grid.strategies.iter().position(|own| *own == cell.strategy);
-        let kinds = [
-            ("strategy", cell.strategy),
-            ("matcher.similarity", cell.similarity),
-        ];
-        let share = Share {
-            over: at.and_then(|at| own[at].as_deref()),
-            kinds: &kinds,
+        let method = &grid.methods[cell.method];
+        let recipe = method.recipe(cell.similarity, &args.config)?;
+        let config = match &recipe {
+            Some(recipe) => Some(recipe.resolve(&splits.train)?),
+            None => None,
         };
-        let recipe: truepair_train::Recipe = args.config.load_share(share)?;
-        let config = recipe.resolve(&splits.train)?;
         let out = args.out.join(RUNS).join(cell.folder());
         let task = Task {
             plan: Plan {
@@ -222,8 +206,9 @@ fn tasks(
                     read: read.clone(),
                     noise: cell.noise.clone(),
                     seed: cell.seed,
+                    oracle: method.oracle,
                 },
-                recipe,
+                recipe: recipe.unwrap_or_default(),
                 resume: true,
                 out,
             },

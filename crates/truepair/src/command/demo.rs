@@ -157,7 +157,6 @@ fn row(
     let mut session = Session {
         dir: None,
         resume: false,
-        matched: None,
         accelerator: accelerator::chosen(),
         stop,
         watch: bars,

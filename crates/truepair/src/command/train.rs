@@ -14,6 +14,7 @@ use super::Outcome;
 use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
 use crate::data;
+use crate::oracle::{self, Oracle};
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder::Job;
@@ -44,7 +45,9 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     out: Option<PathBuf>,
 
-    /// Method; `plain` when neither this nor a configuration names one.
+    /// Method; `plain` when neither this nor a configuration names one. Oracles, which are told the
+    /// truth about planted noise: `clean-only` leaves mismatched pairs out, `clean-rematched` gives
+    /// their captions the right image again; both train plainly.
     #[arg(long, value_name = "NAME")]
     strategy: Option<String>,
 
@@ -128,6 +131,7 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
         read: args.read.options(&ReadOptions::default().split),
         noise: args.noise.clone(),
         seed: Seed(args.seed),
+        oracle: oracle(args),
     };
     if resume {
         Job::load(out)?.check_same(&job, out)?;
@@ -140,10 +144,17 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
     })
 }
 
+fn oracle(args: &TrainArgs) -> Option<Oracle> {
+    args.strategy.as_deref().and_then(Oracle::by_name)
+}
+
 fn recipe(args: &TrainArgs) -> Result<Recipe> {
     let backbone = args.matcher.map(|named| named.backbone);
     let kinds = [
-        ("strategy", args.strategy.as_deref()),
+        (
+            "strategy",
+            oracle(args).map_or(args.strategy.as_deref(), |_| Some(oracle::STRATEGY)),
+        ),
         ("matcher.similarity", args.similarity.as_deref()),
         ("matcher.image", backbone),
         ("matcher.caption", backbone),

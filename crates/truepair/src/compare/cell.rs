@@ -7,28 +7,36 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
-use truepair_core::metric::{QueryUnits, Report};
+use truepair_core::metric::{Protocol, QueryUnits, Report};
 use truepair_core::ranking::{Ranks, ranks};
 use truepair_core::relevance::Relevance;
 use truepair_core::watch::Watch;
 use truepair_train::{EpochRecord, StepProgress, TrainWatch, Trained};
 
 use super::record::{FAILURE, Queries, Record, RunShape};
-use super::split::SplitLog;
+use super::split::{self, SplitLog};
 use super::status::Lane;
 use super::work::Task;
-use crate::training::{Run, Splits};
-use crate::{accelerator, run_folder};
+use crate::training::{RESULT, Run, RunFolder, Splits};
+use crate::{accelerator, audit, run_folder};
 
 /// Runs a cell to its end; returns what it measured.
 pub(super) fn run(task: &Task, splits: &Splits, lane: Lane<'_>) -> Result<Record> {
     let start = Instant::now();
     let out = task.plan.out.as_path();
     let test = splits.test.as_ref().context("there is no test split")?;
+    if task.config.is_none() {
+        return frozen(task, splits);
+    }
     let run = Run::prepare(&task.plan, splits)?;
+    // An oracle trains on corrected pairs, which the manifest does not describe.
+    let truth = run
+        .manifest
+        .as_ref()
+        .filter(|_| task.plan.job.oracle.is_none());
     let mut watch = CellWatch {
         lane,
-        log: SplitLog::open(out, run.manifest.as_ref())?,
+        log: SplitLog::open(out, truth)?,
         since: Instant::now(),
     };
     let mut trained = run.train(&mut watch)?;
@@ -51,6 +59,38 @@ pub(super) fn run(task: &Task, splits: &Splits, lane: Lane<'_>) -> Result<Record
     let _ = std::fs::remove_file(out.join(FAILURE));
     let seconds = start.elapsed().as_secs_f64();
     run.conclude(&trained, dev.as_ref(), Some(&report), seconds)?;
+    Ok(record)
+}
+
+/// Ranks the test split by the given embeddings as they are.
+fn frozen(task: &Task, splits: &Splits) -> Result<Record> {
+    let out = task.plan.out.as_path();
+    let test = splits.test.as_ref().context("there is no test split")?;
+    let folder = RunFolder::open(&task.plan)?;
+    let relevance = run_folder::relevance(test);
+    let (_, manifest) = audit::plant(
+        splits.train.clone(),
+        &task.plan.job.noise,
+        task.plan.job.seed,
+    )?;
+    let protocol = Protocol {
+        noise: manifest.as_ref().map(run_folder::noise_of),
+        data_hash: Some(test.content_hash()?),
+        ..Protocol::new(&test.name, &test.split, &relevance)
+    };
+    let ranks = ranks(&audit::frozen(test)?, &relevance, &mut ())?;
+    let queries = Queries::new(QueryUnits::new(&relevance), ranks);
+    let shape = RunShape {
+        best_epoch: 0,
+        n_epochs: 0,
+        train_seconds: 0.0,
+    };
+    let record = Record::new(&queries, shape, protocol);
+    split::store_none(out)?;
+    queries.store(out)?;
+    record.store(out)?;
+    run_folder::store(out, RESULT, &record)?;
+    folder.keep();
     Ok(record)
 }
 

@@ -284,7 +284,7 @@ fn rows_of<'a>(
 
 fn name(row: &Row) -> String {
     let oracle = if row.oracle { " (oracle)" } else { "" };
-    format!("{}{oracle}", row.strategy)
+    format!("{}{oracle}", row.method)
 }
 
 fn percent_tick(value: f64) -> String {

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_train::strategy::StrategyConfig;
 
+use super::method::{Method, MethodKind};
 use crate::config::nearest;
 
 /// Every combination of what was asked for.
@@ -15,7 +15,8 @@ use crate::config::nearest;
 pub(crate) struct Grid {
     pub(crate) noises: Vec<NoiseSpec>,
     pub(crate) similarities: Vec<&'static str>,
-    pub(crate) strategies: Vec<&'static str>,
+    /// Baselines first.
+    pub(crate) methods: Vec<Method>,
     pub(crate) seeds: Vec<Seed>,
 }
 
@@ -24,8 +25,20 @@ pub(crate) struct Grid {
 pub(crate) struct Cell {
     pub(crate) noise: NoiseSpec,
     pub(crate) similarity: &'static str,
-    pub(crate) strategy: &'static str,
+    /// Position of the method in the grid, and what it is called.
+    pub(crate) method: usize,
+    pub(crate) name: String,
+    /// The method's own folder.
+    folder: String,
     pub(crate) seed: Seed,
+}
+
+/// A row of every table: a method under a similarity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GridRow {
+    pub(crate) similarity: &'static str,
+    /// Position of the method in the grid.
+    pub(crate) method: usize,
 }
 
 impl Grid {
@@ -41,43 +54,45 @@ impl Grid {
         Ok(())
     }
 
-    /// The rows of every table: similarity and strategy. A strategy that cannot read the scores of
-    /// any similarity that was asked for stands in a row with its own.
-    pub(crate) fn rows(&self) -> Vec<(&'static str, &'static str)> {
-        let all = StrategyConfig::all();
-        let config = |name: &str| all.iter().find(|row| row.0 == name).map(|row| &row.2);
-        let takes = |strategy: &str, similarity: &str| {
-            config(strategy).is_none_or(|config| config.takes(similarity))
+    /// The rows of every table: baselines, then the methods by similarity. A method that cannot read
+    /// the scores of any similarity that was asked for stands in a row with its own.
+    pub(crate) fn rows(&self) -> Vec<GridRow> {
+        let own = |method: &Method| method.own_similarity(&self.similarities);
+        let is_baseline = |method: &Method| !matches!(method.kind, MethodKind::Strategy { .. });
+        let alone = |baseline: bool| {
+            let methods = self.methods.iter().enumerate();
+            let methods = methods.filter(move |(_, method)| is_baseline(method) == baseline);
+            methods.filter_map(|(method, of)| {
+                let similarity = own(of)?;
+                Some(GridRow { similarity, method })
+            })
         };
-        let mut rows = Vec::new();
+        let mut rows: Vec<GridRow> = alone(true).collect();
         for &similarity in &self.similarities {
-            let fitting = self
-                .strategies
-                .iter()
-                .filter(|name| takes(name, similarity));
-            rows.extend(fitting.map(|&strategy| (similarity, strategy)));
+            for (method, of) in self.methods.iter().enumerate() {
+                if !is_baseline(of) && of.takes(similarity) {
+                    rows.push(GridRow { similarity, method });
+                }
+            }
         }
-        for &strategy in &self.strategies {
-            let placed = rows.iter().any(|row: &(&str, &str)| row.1 == strategy);
-            let own = config(strategy).filter(|_| !placed && !self.similarities.is_empty());
-            rows.extend(own.map(|config| (config.similarity().name(), strategy)));
-        }
+        rows.extend(alone(false));
         rows
     }
 
     /// The cells in the order in which they run: one seed of everything before the next seed.
     pub(crate) fn cells(&self) -> Vec<Cell> {
+        let rows = self.rows();
         let mut cells = Vec::new();
         for &seed in &self.seeds {
             for noise in &self.noises {
-                cells.extend(
-                    (self.rows().into_iter()).map(|(similarity, strategy)| Cell {
-                        noise: noise.clone(),
-                        similarity,
-                        strategy,
-                        seed,
-                    }),
-                );
+                cells.extend(rows.iter().map(|row| Cell {
+                    noise: noise.clone(),
+                    similarity: row.similarity,
+                    method: row.method,
+                    name: self.methods[row.method].name.clone(),
+                    folder: self.methods[row.method].folder.clone(),
+                    seed,
+                }));
             }
         }
         cells
@@ -90,7 +105,7 @@ impl Cell {
         [
             folder_of(&self.noise),
             self.similarity.to_owned(),
-            self.strategy.to_owned(),
+            self.folder.clone(),
             format!("seed_{}", self.seed.0),
         ]
         .iter()
@@ -103,10 +118,11 @@ impl std::fmt::Display for Cell {
         let Self {
             noise,
             similarity,
-            strategy,
+            name,
             seed: Seed(seed),
+            ..
         } = self;
-        write!(f, "{noise} {similarity} {strategy} seed {seed}")
+        write!(f, "{noise} {similarity} {name} seed {seed}")
     }
 }
 
@@ -181,6 +197,7 @@ pub(crate) fn chosen(
 
 #[cfg(test)]
 mod tests {
+    use super::super::method::strategies;
     use super::*;
 
     #[test]
@@ -211,45 +228,68 @@ mod tests {
         );
     }
 
+    fn methods(names: &[&str]) -> Vec<Method> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        strategies(&names, None, &[]).unwrap()
+    }
+
+    fn baseline() -> Method {
+        Method {
+            name: "linear".to_owned(),
+            folder: "linear".to_owned(),
+            oracle: None,
+            kind: MethodKind::Baseline(truepair_train::Recipe::default()),
+        }
+    }
+
     #[test]
     fn every_cell_has_a_folder_of_its_own_and_seeds_come_last() {
+        let mut all = vec![baseline()];
+        all.extend(methods(&["plain", "clean-only"]));
         let grid = Grid {
             noises: vec![NoiseSpec::None, "caption:0.4".parse().unwrap()],
             similarities: vec!["cosine"],
-            strategies: vec!["plain", "rcl"],
+            methods: all,
             seeds: vec![Seed(0), Seed(5)],
         };
         let cells = grid.cells();
         let mut folders: Vec<PathBuf> = cells.iter().map(Cell::folder).collect();
-        assert_eq!(folders[2], PathBuf::from("caption-0.4/cosine/plain/seed_0"));
-        assert_eq!(cells[4].seed, Seed(5));
+        assert_eq!(folders[0], PathBuf::from("none/cosine/linear/seed_0"));
+        assert_eq!(folders[4], PathBuf::from("caption-0.4/cosine/plain/seed_0"));
+        assert_eq!(cells[6].seed, Seed(5));
         folders.sort();
         folders.dedup();
-        assert_eq!(folders.len(), 8);
+        assert_eq!(folders.len(), 12);
     }
 
     #[test]
     fn a_strategy_that_cannot_read_the_scores_brings_its_own_similarity() {
         let rows = |similarities: Vec<&'static str>| {
-            Grid {
+            let mut all = methods(&["plain", "pcme", "pvse"]);
+            all.push(baseline());
+            let grid = Grid {
                 noises: vec![NoiseSpec::None],
                 similarities,
-                strategies: vec!["plain", "pcme", "pvse"],
+                methods: all,
                 seeds: vec![Seed(0)],
-            }
-            .rows()
+            };
+            let named = |row: GridRow| (row.similarity, grid.methods[row.method].name.clone());
+            grid.rows().into_iter().map(named).collect::<Vec<_>>()
         };
+        let named = |similarity, name: &str| (similarity, name.to_owned());
         assert_eq!(
             rows(vec!["cosine"]),
             [
-                ("cosine", "plain"),
-                ("match_probability", "pcme"),
-                ("multiple_instance", "pvse")
+                named("cosine", "linear"),
+                named("cosine", "plain"),
+                named("match_probability", "pcme"),
+                named("multiple_instance", "pvse")
             ]
         );
         let own = rows(vec!["closed_form", "multiple_instance"]);
         assert_eq!(own.iter().filter(|row| row.1 == "pcme").count(), 1);
-        assert!(own.contains(&("closed_form", "pcme")));
+        assert!(own.contains(&named("closed_form", "pcme")));
+        assert_eq!(own.iter().filter(|row| row.1 == "linear").count(), 1);
     }
 
     #[test]
@@ -257,7 +297,7 @@ mod tests {
         let grid = Grid {
             noises: vec!["a/n.npy".parse().unwrap(), "b/n.npy".parse().unwrap()],
             similarities: vec![],
-            strategies: vec![],
+            methods: vec![],
             seeds: vec![],
         };
         assert!(grid.check().is_err());

@@ -12,6 +12,7 @@ mod cell;
 mod figure;
 mod grid;
 mod latex;
+mod method;
 mod page;
 mod published;
 mod record;
@@ -22,6 +23,7 @@ mod text;
 mod work;
 
 pub(crate) use grid::{Grid, Seeds, chosen};
+pub(crate) use method::{Method, baselines, strategies};
 pub(crate) use published::{Published, blocks as published_blocks, table_names};
 pub(crate) use table::Comparison;
 pub(crate) use text::terminal;
@@ -31,7 +33,6 @@ use std::path::Path;
 
 use anyhow::Result;
 use truepair_core::durable;
-use truepair_train::strategy::StrategyConfig;
 
 use crate::run_folder;
 
@@ -51,9 +52,4 @@ pub(crate) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
         durable::write(out.join(name), text.as_bytes())?;
     }
     Ok(())
-}
-
-/// Whether a strategy knows the truth about the noise; it bounds the others and is never the best.
-fn is_oracle(strategy: &str) -> bool {
-    (StrategyConfig::all().iter()).any(|(name, _, config)| *name == strategy && config.is_oracle())
 }

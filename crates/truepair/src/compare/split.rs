@@ -110,6 +110,11 @@ impl<'a> SplitLog<'a> {
     }
 }
 
+/// What a run without epochs leaves.
+pub(crate) fn store_none(run: &Path) -> Result<()> {
+    Ok(durable::write(run.join(SPLIT), b"")?)
+}
+
 /// Reads the records of a run directory.
 pub(crate) fn read(run: &Path) -> Result<Vec<EpochSplit>> {
     let file = run.join(SPLIT);

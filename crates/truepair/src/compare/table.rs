@@ -11,7 +11,6 @@ use truepair_core::ranking::Ranks;
 use truepair_core::rng::Seed;
 
 use super::grid::{Cell, Grid};
-use super::is_oracle;
 use super::published::Published;
 use super::record::{Finished, Record};
 use super::split::{Belief, EpochSplit};
@@ -50,7 +49,7 @@ pub(crate) struct Block {
 /// One method under one planted noise, over seeds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
-    pub(crate) strategy: &'static str,
+    pub(crate) method: String,
     pub(crate) similarity: &'static str,
     /// Whether the method knows the truth about the noise.
     pub(crate) oracle: bool,
@@ -199,9 +198,12 @@ struct Draft {
 impl Block {
     fn read(noise: &NoiseSpec, grid: &Grid, tasks: &[Task], failures: &[Failure]) -> Result<Self> {
         let mut drafts = Vec::new();
-        for (similarity, strategy) in grid.rows() {
+        for row in grid.rows() {
+            let method = &grid.methods[row.method];
             let of_row = |cell: &Cell| {
-                cell.noise == *noise && cell.similarity == similarity && cell.strategy == strategy
+                cell.noise == *noise
+                    && cell.similarity == row.similarity
+                    && cell.method == row.method
             };
             let finished = tasks.iter().filter(|task| of_row(&task.cell));
             let finished = (finished.filter(|task| task.is_finished()))
@@ -209,9 +211,9 @@ impl Block {
                 .collect::<Result<Vec<_>>>()?;
             let failed = failures.iter().filter(|failure| of_row(&failure.cell));
             let row = Row {
-                strategy,
-                similarity,
-                oracle: is_oracle(strategy),
+                method: method.name.clone(),
+                similarity: row.similarity,
+                oracle: method.oracle.is_some(),
                 best: false,
                 failed: failed.cloned().collect(),
                 runs: Vec::new(),
@@ -392,13 +394,16 @@ mod tests {
         assert_eq!(Spread::of(&[5.0]).sd, None);
     }
 
-    fn draft(strategy: &'static str, rsum: Option<f64>, failed: usize) -> Draft {
-        let cell = Cell {
-            noise: NoiseSpec::None,
-            similarity: "cosine",
-            strategy,
-            seed: Seed(0),
+    fn draft(method: &str, rsum: Option<f64>, failed: usize) -> Draft {
+        let methods = super::super::strategies(&[method.to_owned()], None, &[]).unwrap();
+        let oracle = methods[0].oracle.is_some();
+        let grid = Grid {
+            noises: vec![NoiseSpec::None],
+            similarities: vec!["cosine"],
+            methods,
+            seeds: vec![Seed(0)],
         };
+        let cell = grid.cells().remove(0);
         let spread = |mean| Spread { mean, sd: None };
         let numbers = rsum.map(|rsum| Numbers {
             networks: 1,
@@ -414,9 +419,9 @@ mod tests {
         });
         Draft {
             row: Row {
-                strategy,
+                method: method.to_owned(),
                 similarity: "cosine",
-                oracle: is_oracle(strategy),
+                oracle,
                 best: false,
                 failed: vec![Failure::new(&cell, "diverged".into()); failed],
                 runs: Vec::new(),

@@ -12,7 +12,7 @@ use crate::render::{self, percent_text};
 
 /// Columns of the long table; the recalls are those of all networks at the kept epoch.
 pub(super) const COLUMNS: [&str; 17] = [
-    "strategy",
+    "method",
     "similarity",
     "seeds",
     "networks",
@@ -52,7 +52,7 @@ pub(super) const READING: [&str; 5] = [
 /// What the terminal shows.
 pub(crate) fn terminal(comparison: &Comparison) -> String {
     let header = [
-        "strategy",
+        "method",
         "similarity",
         "seeds",
         "rSum",
@@ -155,7 +155,7 @@ pub(super) fn csv(comparison: &Comparison) -> Result<String> {
         "origin",
         "protocol",
         "noise",
-        "strategy",
+        "method",
         "similarity",
         "oracle",
         "seeds",
@@ -207,7 +207,7 @@ fn csv_line(block: &Block, row: &Row) -> Vec<String> {
         "measured".to_owned(),
         protocol,
         rate,
-        row.strategy.to_owned(),
+        row.method.clone(),
         row.similarity.to_owned(),
         row.oracle.to_string(),
         row.runs.len().to_string(),
@@ -331,7 +331,7 @@ fn named<const N: usize>(row: &Row, rest: [String; N]) -> Vec<String> {
         failed => format!("{} of {}", row.runs.len(), row.runs.len() + failed),
     };
     let names = [
-        format!("{}{oracle}", row.strategy),
+        format!("{}{oracle}", row.method),
         row.similarity.to_owned(),
         seeds,
     ];

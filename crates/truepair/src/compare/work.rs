@@ -24,8 +24,8 @@ use crate::training::{Plan, Splits};
 pub(crate) struct Task {
     pub(crate) cell: Cell,
     pub(crate) plan: Plan,
-    /// The settings as they will be used.
-    pub(crate) config: Config,
+    /// The settings as they will be used; `None` where nothing is trained.
+    pub(crate) config: Option<Config>,
 }
 
 impl Task {
@@ -41,11 +41,12 @@ impl Task {
             return Ok(());
         }
         Job::load(out)?.check_same(&self.plan.job, out)?;
-        // A run that was stopped before it began has no settings yet.
-        let Ok(known) = std::fs::read_to_string(out.join("config.toml")) else {
+        // A run that was stopped before it began has no settings yet, one without training never.
+        let known = std::fs::read_to_string(out.join("config.toml"));
+        let (Ok(known), Some(config)) = (known, &self.config) else {
             return Ok(());
         };
-        let wanted = self.config.to_toml();
+        let wanted = config.to_toml();
         let mut lines = known.lines().zip(wanted.lines());
         let differing = lines.find(|(known, wanted)| known != wanted);
         if let Some((known, wanted)) = differing {
@@ -64,8 +65,9 @@ impl Task {
     }
 
     fn n_epochs(&self) -> usize {
-        let n_main = self.config.training.epochs;
-        let warm_up = self.config.strategy.build(n_main);
+        let Some(config) = &self.config else { return 1 };
+        let n_main = config.training.epochs;
+        let warm_up = config.strategy.build(n_main);
         n_main + warm_up.map_or(0, |strategy| strategy.n_warm_up())
     }
 }
@@ -87,7 +89,7 @@ pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec
     }
     let n_jobs = jobs.clamp(1, open.len());
     let progress = |task: &&Task| {
-        let kind = format!("{} {}", task.cell.similarity, task.cell.strategy);
+        let kind = format!("{} {}", task.cell.similarity, task.cell.name);
         Progress::new(task.cell.to_string(), kind, task.n_epochs())
     };
     let status = Status::new(open.iter().map(progress).collect(), n_jobs);

@@ -23,6 +23,7 @@ const GRID: &[&str] = &[
     "caption:0.4",
     "--strategies",
     "plain,ncr",
+    "--no-baselines",
     "--seeds",
     "2",
     "--set",
@@ -82,7 +83,7 @@ fn a_grid_runs_once_and_its_tables_agree() {
         );
         assert_eq!(numbers["to_best"].is_null(), row["best"].as_bool().unwrap());
     }
-    let ncr = rows.iter().find(|row| row["strategy"] == "ncr").unwrap();
+    let ncr = rows.iter().find(|row| row["method"] == "ncr").unwrap();
     assert_eq!(ncr["numbers"]["networks"], 2);
     let last = ncr["runs"][0]["epochs"].as_array().unwrap().last().unwrap();
     assert!(last["belief"]["recall"].is_number(), "{last}");
@@ -105,6 +106,73 @@ fn a_grid_runs_once_and_its_tables_agree() {
 }
 
 #[test]
+fn tables_begin_with_the_baselines_and_hold_oracles_and_variants() {
+    let home = tempfile::tempdir().unwrap();
+    for (split, n_images) in [("train", 60), ("dev", 12), ("test", 12)] {
+        files::precomp(&home.path().join("data"), split, n_images);
+    }
+    let recipes = home.path().join("recipes");
+    fs::create_dir(&recipes).unwrap();
+    let recipe = "[strategy]\nkind = \"plain\"\n[training]\nepochs = 1\n";
+    for name in ["plain.toml", "plain.short.toml", "clean-only.toml"] {
+        fs::write(recipes.join(name), recipe).unwrap();
+    }
+    let args = [
+        "compare",
+        "data",
+        "--noise",
+        "caption:0.4",
+        "--strategies",
+        "plain,clean-only",
+        "--seeds",
+        "1",
+        "--recipes",
+        "recipes",
+        "--out",
+        "grid",
+        "--json",
+    ];
+    let found = truepair(home.path(), &args).json();
+    let rows = found["blocks"][0]["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows
+        .iter()
+        .map(|row| row["method"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "frozen cosine",
+            "linear",
+            "linear (kept)",
+            "linear (rematched)",
+            "plain",
+            "plain (short)",
+            "clean-only"
+        ]
+    );
+    for row in rows {
+        assert!(row["numbers"]["rsum"]["mean"].is_number(), "{row}");
+        assert_eq!(row["oracle"], row["method"] == "clean-only");
+        let bound = row["best"] == true && row["oracle"] == true;
+        assert!(!bound, "an oracle is never the best");
+    }
+    let oracle = home
+        .path()
+        .join("grid/runs/caption-0.4/cosine/clean-only/seed_0");
+    let told: Value =
+        serde_json::from_slice(&fs::read(oracle.join("result.json")).unwrap()).unwrap();
+    assert_eq!(
+        (
+            told["strategy"].as_str(),
+            told["pairs"].as_u64() < Some(300)
+        ),
+        (Some("clean-only"), true)
+    );
+    let again = truepair(home.path(), &args).json();
+    assert_eq!(again["blocks"], found["blocks"]);
+}
+
+#[test]
 fn a_cell_is_the_run_that_train_makes() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
@@ -121,7 +189,7 @@ fn a_cell_is_the_run_that_train_makes() {
         "--out",
         "run",
     ];
-    truepair(home.path(), &[&train[..], &GRID[8..18]].concat());
+    truepair(home.path(), &[&train[..], &GRID[9..19]].concat());
     let cell = home
         .path()
         .join("grid/runs/caption-0.4/cosine/plain/seed_1");
@@ -236,7 +304,7 @@ fn a_run_that_fails_is_named_and_stops_no_other() {
     assert_eq!(done.code, Some(2), "{}", done.err);
     let found: Value = (serde_json::from_str(&done.out)).unwrap_or_else(|_| panic!("{}", done.err));
     let rows = found["blocks"][0]["rows"].as_array().unwrap();
-    let plain = rows.iter().find(|row| row["strategy"] == "plain").unwrap();
+    let plain = rows.iter().find(|row| row["method"] == "plain").unwrap();
     assert_eq!(plain["failed"].as_array().unwrap().len(), 2, "{plain}");
     assert!(plain["numbers"].is_null());
     assert_eq!(results(&home.path().join("grid")).len(), 2);

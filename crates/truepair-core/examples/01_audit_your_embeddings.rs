@@ -8,9 +8,7 @@
 #![allow(clippy::print_stdout)]
 
 use truepair_core::Result;
-use truepair_core::audit::{
-    AuditOptions, Fold, Links, Outcome, Rule, conclude, decide, group_captions, judge_fold,
-};
+use truepair_core::audit::{AuditOptions, Evidence, Fold, Links, Outcome, Rule, conclude, decide, group_captions, judge_fold};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, normal};
 use truepair_core::scores::{InnerProduct, Matrix};
@@ -48,7 +46,7 @@ fn main() -> Result<()> {
     };
     let (options, seed) = (AuditOptions::default(), Seed(0));
     let statistics = judge_fold(&fold, &options, seed, &mut ())?;
-    let findings = conclude(&pairs, &links, &[statistics], &options, seed)?;
+    let findings = conclude(&pairs, &links, &Evidence::of(&[statistics]), &options, seed)?;
 
     if let Outcome::Refused { reason } = &findings.outcome {
         println!("no verdicts: {reason}");

@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use truepair_core::Result;
-use truepair_core::audit::{AuditOptions, Fold, Links, Truth, conclude, judge_fold};
+use truepair_core::audit::{AuditOptions, Evidence, Fold, Links, Truth, conclude, judge_fold};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, normal, sample, shuffle};
 use truepair_core::scores::{InnerProduct, Matrix};
@@ -61,7 +61,13 @@ fn main() -> Result<()> {
     };
     let statistics = judge_fold(&fold, &options, Seed(1), &mut ())?;
     println!("ranked   {:6.1} s", start.elapsed().as_secs_f64());
-    let findings = conclude(&pairs, &links, &[statistics], &options, Seed(1))?;
+    let findings = conclude(
+        &pairs,
+        &links,
+        &Evidence::of(&[statistics]),
+        &options,
+        Seed(1),
+    )?;
     println!(
         "audited  {:6.1} s, peak memory {}",
         start.elapsed().as_secs_f64(),

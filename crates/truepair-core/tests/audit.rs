@@ -2,9 +2,9 @@
 
 use rand::Rng;
 use truepair_core::audit::{
-    AuditOptions, Findings, Fold, FoldStatistics, Judgment, Links, Outcome, PairStatistics, Truth,
-    UncertaintyKind, auc, average_repeats, conclude, conclude_from_beliefs, group_captions,
-    judge_fold,
+    AuditOptions, Evidence, Findings, Fold, FoldStatistics, Judgment, Links, Outcome,
+    PairStatistics, Truth, UncertaintyKind, auc, average_repeats, conclude, conclude_from_beliefs,
+    group_captions, judge_fold,
 };
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, Stream, normal, sample, shuffle};
@@ -90,7 +90,14 @@ fn judge(world: &World, links: &Links, options: &AuditOptions) -> FoldStatistics
 fn audit(world: &World) -> Findings {
     let links = links(world);
     let statistics = judge(world, &links, &options());
-    conclude(&world.pairs, &links, &[statistics], &options(), Seed(1)).unwrap()
+    conclude(
+        &world.pairs,
+        &links,
+        &Evidence::of(&[statistics]),
+        &options(),
+        Seed(1),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -379,7 +386,16 @@ fn repeats_average_when_folds_differ() {
         let expected = (surprisal(&repeats[0], pair) + surprisal(&repeats[1], pair)) / 2.0;
         assert!((surprisal(&averaged, pair) - expected).abs() < 1e-12);
     }
-    assert!(conclude(&world.pairs, &links, &averaged, &options(), Seed(1)).is_ok());
+    assert!(
+        conclude(
+            &world.pairs,
+            &links,
+            &Evidence::of(&averaged),
+            &options(),
+            Seed(1)
+        )
+        .is_ok()
+    );
     assert!(average_repeats(&[repeats[0].clone(), vec![repeats[1][0].clone()]]).is_err());
 }
 
@@ -422,7 +438,14 @@ fn unusable_input_is_an_error_that_says_what_to_do() {
 
     let statistics = judge(&good, &links(&good), &options());
     let twice = [statistics.clone(), statistics];
-    let error = conclude(&good.pairs, &links(&good), &twice, &options(), Seed(1)).unwrap_err();
+    let error = conclude(
+        &good.pairs,
+        &links(&good),
+        &Evidence::of(&twice),
+        &options(),
+        Seed(1),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("two folds"));
 }
 
@@ -538,7 +561,14 @@ fn variances_are_averaged_over_the_repeats_that_have_them() {
     for (row, own) in averaged[0].pairs.iter().zip(&plain.pairs) {
         assert!((row.entropy - own.entropy).abs() < 1e-12);
     }
-    let found = conclude(&world.pairs, &links, &averaged, &options(), Seed(1)).unwrap();
+    let found = conclude(
+        &world.pairs,
+        &links,
+        &Evidence::of(&averaged),
+        &options(),
+        Seed(1),
+    )
+    .unwrap();
     assert_eq!(found.ambiguity.uncertainty, UncertaintyKind::Variance);
     assert_eq!(found.verdicts[7].uncertainty, averaged[0].pairs[7].variance);
 }

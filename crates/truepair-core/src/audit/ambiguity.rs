@@ -158,7 +158,7 @@ mod tests {
             p_t2i: 0.01,
             log_rank: -4.0,
             surprisal: 1.0,
-            legibility: 1.0,
+            legibility: [1.0; 2],
             entropy,
             variance,
             rank_i2t: rank,

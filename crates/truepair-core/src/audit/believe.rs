@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::ambiguity::pronounce;
-use super::conclude::{DETECTABLE_RATE, conclude, histogram, rows_by_pair};
+use super::conclude::{DETECTABLE_RATE, Evidence, conclude, histogram, rows_by_pair};
 use super::{AuditOptions, Findings, FoldStatistics, Links, NoiseRate, Outcome};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -34,7 +34,7 @@ pub fn conclude_from_beliefs(
     seed: Seed,
 ) -> Result<Findings> {
     check(clean, pairs.len())?;
-    let mut findings = conclude(pairs, links, folds, options, seed)?;
+    let mut findings = conclude(pairs, links, &Evidence::of(folds), options, seed)?;
     findings.notes.push(NOT_HELD_OUT.to_owned());
     if let Outcome::Refused { .. } = findings.outcome {
         return Ok(findings);

@@ -1,11 +1,11 @@
 //! From fold statistics to findings: calibration, noise rate, posteriors, verdicts.
 
 use super::ambiguity::pronounce;
-use super::legibility::{Cells, Statistic};
+use super::legibility::{Readable, Statistic, calibrate_pooled};
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
-    Judgment, Links, Outcome, PairStatistics, RateFit, Verdict, count_duplicates, estimate_rate,
-    posteriors,
+    Judgment, Links, Outcome, PairStatistics, RateFit, RateInput, Reading, Verdict,
+    count_duplicates, estimate_rate, posteriors,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -18,57 +18,104 @@ const HISTOGRAM_BINS: usize = 50;
 /// pairs alone read as 0.1 to 0.3 percent on clean captions of photographs.
 pub(super) const DETECTABLE_RATE: f64 = 0.005;
 
+/// Where the scores leave more than this open, it cannot be told whether pairs are mismatched.
+const OPEN_RATE: f64 = 0.02;
+
+/// Probability of a mismatch above which a pair is in doubt.
+const UNDOUBTED: f64 = 0.1;
+
 const NEAR_MISSES: &str = "Near misses (right scene, wrong detail) are not random mismatches: they \
      rank as well as matched pairs, so their probabilities are understated.";
 
-/// Draws conclusions about all `pairs` from the statistics of the folds that judged them.
+/// What conclusions are drawn from.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The statistics of the folds that judged the pairs; every pair in one of them.
+    pub folds: &'a [FoldStatistics],
+    /// Where `folds` are averages, the statistics that were averaged: by how much their rates differ
+    /// tells how much a rate depends on the matchers.
+    pub by_cut: &'a [Vec<FoldStatistics>],
+}
+
+impl<'a> Evidence<'a> {
+    /// Of one round of judging.
+    pub fn of(folds: &'a [FoldStatistics]) -> Self {
+        Self { folds, by_cut: &[] }
+    }
+}
+
+/// Draws conclusions about all `pairs`.
 ///
 /// # Errors
 /// If the options are unusable, or a pair was judged by no fold or by several.
 pub fn conclude(
     pairs: &[Pair],
     links: &Links,
-    folds: &[FoldStatistics],
+    evidence: &Evidence<'_>,
     options: &AuditOptions,
     seed: Seed,
 ) -> Result<Findings> {
     options.check()?;
+    let folds = evidence.folds;
     let rows = rows_by_pair(pairs.len(), folds)?;
-    let cells = Cells::new(pairs.len(), folds);
     let judged: Vec<usize> = (0..pairs.len())
         .filter(|&n| !rows[n].log_rank.is_nan())
         .collect();
-    let rate = rate_over_cells(pairs, folds, &judged, &cells, options, seed);
-    let p = cells.calibrate(folds, &rate.strata, Statistic::Surprisal);
-    let strata = strata(&judged, &cells, &rate);
-    let legible_p: Vec<f64> = strata[0].iter().map(|&n| p[n]).collect();
-    let legible_images: Vec<u32> = strata[0].iter().map(|&n| pairs[n].image).collect();
+    // Copies of an image are as dependent as its captions are.
+    let image: Vec<u32> = (pairs.iter())
+        .map(|pair| links.image_group()[pair.image as usize])
+        .collect();
+    let readable = Readable::of(folds, &image);
+    let rate = rate(evidence, &judged, &image, &readable, options, seed);
+    let p = readable.calibrate(folds, Statistic::Surprisal);
+    let (read, unread): (Vec<usize>, Vec<usize>) =
+        judged.iter().partition(|&&n| readable.of_pair[n]);
+    let readable_p: Vec<f64> = read.iter().map(|&n| p[n]).collect();
+    let readable_images: Vec<u32> = read.iter().map(|&n| image[n]).collect();
 
-    let competence = Competence::measure(&legible_p, n_distinct(&legible_images));
-    let density = DecreasingDensity::fit(&legible_p);
+    let competence = Competence::measure(&readable_p, n_distinct(&readable_images));
+    let density = DecreasingDensity::fit(&readable_p);
     // A pair that could not be compared keeps the probability it had before looking.
-    let mut posterior = vec![rate.rate.estimate; pairs.len()];
+    let base = rate.rate.estimate;
+    let mut posterior = vec![base; pairs.len()];
     let mut illegible = vec![false; pairs.len()];
-    for (stratum, members) in strata.iter().enumerate() {
-        let base = base_rate(&cells, &rate, stratum, members.len(), judged.len());
-        let of_stratum: Vec<f64> = members.iter().map(|&n| p[n]).collect();
-        let density = DecreasingDensity::fit(&of_stratum);
-        for (&n, value) in members.iter().zip(posteriors(&of_stratum, &density, base)) {
-            posterior[n] = value;
-            illegible[n] = stratum > 0 && tells_little(value, base);
-        }
+    for (&n, value) in read.iter().zip(posteriors(&readable_p, &density, base)) {
+        posterior[n] = value;
+    }
+    let unread_p: Vec<f64> = unread.iter().map(|&n| p[n]).collect();
+    let unread_density = DecreasingDensity::fit(&unread_p);
+    for (&n, value) in unread
+        .iter()
+        .zip(posteriors(&unread_p, &unread_density, base))
+    {
+        posterior[n] = value;
+        illegible[n] = tells_little(value, base);
     }
     let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
-    let outcome = outcome(&competence, &rate, judged.len());
-    let fit = fit(&legible_p, &posterior, &rate, &density);
+    let reading = Reading {
+        readable: read.len() as f64 / judged.len().max(1) as f64,
+        is_uneven: readable.is_uneven,
+        is_sloped: rate.is_sloped,
+    };
+    let outcome = outcome(&competence, &rate, reading, judged.len());
+    let fit = fit(&readable_p, &posterior, &rate, &density);
     let (verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
+        Outcome::CannotBeTold { .. } => {
+            // Nothing is called mismatched where it cannot be told whether anything is.
+            let is_unknown = illegible.iter().zip(&posterior);
+            let is_unknown: Vec<bool> = is_unknown
+                .map(|(illegible, p)| *illegible || *p > UNDOUBTED)
+                .collect();
+            verdicts(pairs, &rows, &p, &posterior, &is_unknown)
+        }
         _ => verdicts(pairs, &rows, &p, &posterior, &illegible),
     };
     Ok(Findings {
         outcome,
         noise_rate: rate.rate,
         competence,
+        reading,
         verdicts,
         fit,
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
@@ -106,51 +153,44 @@ fn unlike(pair: u32, problem: &str) -> Error {
     )
 }
 
-/// The noise rate, from p-values calibrated within every cell of legibility.
-fn rate_over_cells(
-    pairs: &[Pair],
-    folds: &[FoldStatistics],
+/// Point and bounds of the noise rate.
+fn rate(
+    evidence: &Evidence<'_>,
     judged: &[usize],
-    cells: &Cells,
+    image: &[u32],
+    readable: &Readable,
     options: &AuditOptions,
     seed: Seed,
 ) -> RateFit {
-    let apart: Vec<usize> = (0..cells.shares.len()).collect();
-    let p = cells.calibrate(folds, &apart, Statistic::LogRank);
-    let p: Vec<f64> = judged.iter().map(|&n| p[n]).collect();
-    let image: Vec<u32> = judged.iter().map(|&n| pairs[n].image).collect();
-    let cell: Vec<usize> = judged.iter().map(|&n| cells.of(n)).collect();
-    estimate_rate(&p, &image, &cell, &cells.shares, options.n_bootstrap, seed)
-}
-
-/// The judged pairs by stratum, the most legible first.
-fn strata(judged: &[usize], cells: &Cells, rate: &RateFit) -> Vec<Vec<usize>> {
-    let n_strata = 1 + rate.strata.iter().copied().max().unwrap_or(0);
-    let mut strata = vec![Vec::new(); n_strata];
-    for &n in judged {
-        strata[rate.strata[cells.of(n)]].push(n);
+    let of_judged = |p: &[f64]| judged.iter().map(|&n| p[n]).collect::<Vec<f64>>();
+    let by_cut: Vec<Vec<f64>> = (evidence.by_cut.iter())
+        .map(|folds| of_judged(&calibrate_pooled(folds, image.len(), Statistic::LogRank)))
+        .collect();
+    let image: Vec<u32> = judged.iter().map(|&n| image[n]).collect();
+    let is_readable: Vec<bool> = judged.iter().map(|&n| readable.of_pair[n]).collect();
+    let input = RateInput {
+        p: &of_judged(&readable.calibrate(evidence.folds, Statistic::LogRank)),
+        image: &image,
+        readable: &is_readable,
+        by_cut: &by_cut,
+    };
+    let mut fit = estimate_rate(&input, options.n_bootstrap, seed);
+    if fit.rate.low < DETECTABLE_RATE {
+        fit.rate.low = 0.0;
     }
-    strata
-}
-
-/// Share of mismatched pairs among the `n` pairs of a stratum: mismatched pairs stand in it as often
-/// as re-pairings do.
-fn base_rate(cells: &Cells, rate: &RateFit, stratum: usize, n: usize, n_judged: usize) -> f64 {
-    let shares = cells.shares.iter().zip(&rate.strata);
-    let share: f64 = shares
-        .filter(|(_, of)| **of == stratum)
-        .map(|(share, _)| share)
-        .sum();
-    (rate.rate.estimate * share * n_judged as f64 / n.max(1) as f64).min(1.0)
+    fit
 }
 
 /// Whether the odds of a posterior are within a factor of 2 of those before looking.
 fn tells_little(posterior: f64, base: f64) -> bool {
+    if posterior == base {
+        return true;
+    }
     let ratio = posterior * (1.0 - base) / (base * (1.0 - posterior));
     (0.5..=2.0).contains(&ratio)
 }
 
-fn outcome(competence: &Competence, rate: &RateFit, n_judged: usize) -> Outcome {
+fn outcome(competence: &Competence, rate: &RateFit, reading: Reading, n_judged: usize) -> Outcome {
     if !competence.is_sufficient() {
         return Outcome::Refused {
             reason: format!(
@@ -161,10 +201,38 @@ fn outcome(competence: &Competence, rate: &RateFit, n_judged: usize) -> Outcome 
             ),
         };
     }
-    if rate.rate.low < DETECTABLE_RATE.max(1.0 / n_judged as f64) {
+    if rate.rate.low >= DETECTABLE_RATE.max(1.0 / n_judged as f64) {
+        return Outcome::MismatchedPairs;
+    }
+    let is_open = (reading.is_uneven || reading.is_sloped) && rate.ceiling >= OPEN_RATE;
+    if !is_open {
         return Outcome::NoEvidence;
     }
-    Outcome::MismatchedPairs
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let (why, help) = if reading.is_uneven {
+        (
+            format!(
+                "{} of the pairs rank worse than the rest: they are mismatched, or the matcher does \
+                 not read their image or caption",
+                percent(1.0 - reading.readable)
+            ),
+            "embed images and captions with a stronger encoder, or look at a sample of the pairs \
+             called unknown",
+        )
+    } else {
+        (
+            "many pairs rank neither as matched nor as mismatched ones do".to_owned(),
+            "embed images and captions with a stronger encoder, or look at a sample of the pairs with \
+             the highest probabilities",
+        )
+    };
+    Outcome::CannotBeTold {
+        reason: format!(
+            "{why}; between 0 and {} of the pairs may be mismatched",
+            percent(rate.rate.high)
+        ),
+        help: help.to_owned(),
+    }
 }
 
 fn verdicts(
@@ -172,7 +240,7 @@ fn verdicts(
     rows: &[PairStatistics],
     p: &[f64],
     posterior: &[f64],
-    illegible: &[bool],
+    is_unknown: &[bool],
 ) -> (Vec<Verdict>, Ambiguity) {
     let verdict = |row: &PairStatistics| {
         let n = row.pair as usize;
@@ -194,7 +262,7 @@ fn verdicts(
         }
     };
     let mut verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
-    let ambiguity = pronounce(&mut verdicts, rows, |n| illegible[n]);
+    let ambiguity = pronounce(&mut verdicts, rows, |n| is_unknown[n]);
     (verdicts, ambiguity)
 }
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folds::{assign_folds, common_folds};
 use super::{
-    AuditOptions, Findings, Fold, FoldStatistics, Links, Outcome, average_repeats, conclude,
-    judge_fold,
+    AuditOptions, Evidence, Findings, Fold, FoldStatistics, Links, average_repeats, conclude,
+    judge_fold, legibility,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -151,9 +151,9 @@ pub fn cross_fit<E: From<Error>>(
         };
         let cut = cut(&cuts, 0, schedule, None, seed);
         let first = judge.cut(learners[0], &cut, &quick, watch)?;
-        let findings = conclude(pairs, links, &first, &quick, seed)?;
+        let findings = conclude(pairs, links, &Evidence::of(&first), &quick, seed)?;
         // Without a mismatch to leave out, matchers train on all pairs.
-        if findings.outcome == Outcome::MismatchedPairs {
+        if findings.outcome.is_found() {
             weights = Some(self::weights(&findings));
         }
     }
@@ -165,7 +165,11 @@ pub fn cross_fit<E: From<Error>>(
         }
     }
     let averaged = average_repeats(&rounds)?;
-    Ok(conclude(pairs, links, &averaged, options, seed)?)
+    let evidence = Evidence {
+        folds: &averaged,
+        by_cut: &rounds,
+    };
+    Ok(conclude(pairs, links, &evidence, options, seed)?)
 }
 
 fn cut<'a>(
@@ -238,9 +242,11 @@ impl Judge<'_> {
             .filter(|&pair| cut.fold_of_pair[pair as usize] == fold)
             .collect();
         let of_fold = || judged.iter().map(|&pair| self.pairs[pair as usize]);
+        // Legibility is measured against items of all folds.
+        let [images, captions] = legibility::crowd(self.pairs, self.seed);
         let (images, captions) = (
-            distinct(of_fold().map(|pair| pair.image)),
-            distinct(of_fold().map(|pair| pair.caption)),
+            distinct(of_fold().map(|pair| pair.image).chain(images)),
+            distinct(of_fold().map(|pair| pair.caption).chain(captions)),
         );
         let scorer = matcher.scorer(&images, &captions)?;
         let scorer = Placed::new(scorer.as_ref(), &images, &captions);

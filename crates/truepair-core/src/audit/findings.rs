@@ -13,14 +13,17 @@ pub struct Findings {
     pub noise_rate: NoiseRate,
     /// Evidence that the scores know anything: held-out ranking against chance.
     pub competence: Competence,
+    /// How the matcher reads the pairs, on which the bounds of the rate rest.
+    #[serde(default)]
+    pub reading: Reading,
     /// One verdict per pair; empty when the outcome is [`Outcome::Refused`].
     pub verdicts: Vec<Verdict>,
     /// The fitted two-groups model, for plots.
     pub fit: Fit,
     /// Captions left out of null comparisons because they repeat the pair's own caption.
     pub duplicates: DuplicateCounts,
-    /// Pairs outside the most legible stratum whose scores hardly change the probability: whether
-    /// they are mismatched cannot be told.
+    /// Unreadable pairs whose scores hardly change the probability: whether they are mismatched cannot
+    /// be told.
     #[serde(default)]
     pub illegible: u64,
     /// Which uncertainty makes a pair ambiguous.
@@ -42,6 +45,13 @@ pub enum Outcome {
     MismatchedPairs,
     /// The p-values show no excess of bad ranks beyond chance.
     NoEvidence,
+    /// The data may hold no mismatched pair or many: the scores do not say which.
+    CannotBeTold {
+        /// Why, in one sentence.
+        reason: String,
+        /// What would let it be told, in one sentence.
+        help: String,
+    },
     /// The scores do not rank held-out pairs better than chance, so no verdict is given.
     Refused {
         /// Why, in one sentence.
@@ -49,21 +59,53 @@ pub enum Outcome {
     },
 }
 
-/// Share of mismatched pairs, fractions in [0, 1].
+impl Outcome {
+    /// Whether single pairs may be called mismatched, and dropped.
+    pub fn is_found(&self) -> bool {
+        matches!(self, Outcome::MismatchedPairs)
+    }
+}
+
+/// Share of mismatched pairs, fractions in [0, 1]. The scores bound it; a point needs an assumption
+/// besides.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NoiseRate {
-    /// Point estimate.
+    /// The share if mismatches fall evenly over readable and unreadable pairs.
     pub estimate: f64,
-    /// Lower end of the 95 % bootstrap interval over images.
+    /// Lower end of the lower bound's 95 % interval: no unreadable pair is mismatched.
     pub low: f64,
-    /// Upper end of the interval.
+    /// Upper end of the upper bound's 95 % interval: every pair that may be mismatched is.
     pub high: f64,
+}
+
+/// How the matcher reads the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Share of the pairs whose image and caption the matcher reads, [0, 1].
+    pub readable: f64,
+    /// Whether some images or captions rank worse than others by more than chance: the matcher reads
+    /// them worse, or more of them are mismatched.
+    pub is_uneven: bool,
+    /// Whether readable pairs rank neither as matched nor as mismatched ones: matched pairs of poor
+    /// rank stand among them, or near misses.
+    pub is_sloped: bool,
+}
+
+impl Default for Reading {
+    /// What files say that were written before it was measured.
+    fn default() -> Self {
+        Self {
+            readable: 1.0,
+            is_uneven: false,
+            is_sloped: false,
+        }
+    }
 }
 
 /// How well the held-out scores rank, against chance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Competence {
-    /// Share of the most legible pairs with a null-calibrated p-value of at most 0.05.
+    /// Share of the readable pairs with a null-calibrated p-value of at most 0.05.
     pub share_below_5_percent: f64,
     /// Upper bound on that share if the scores knew nothing (0.05 and its sampling error).
     pub chance: f64,
@@ -82,7 +124,7 @@ pub struct Verdict {
     pub p_i2t: f64,
     /// Rank p-value of the image among null images for this caption, (0, 1].
     pub p_t2i: f64,
-    /// Null-calibrated p-value of the surprisal among equally legible re-pairings, (0, 1].
+    /// Null-calibrated p-value of the surprisal among re-pairings that are as readable, (0, 1].
     pub p: f64,
     /// Probability that the pair is mismatched, [0, 1].
     pub posterior: f64,
@@ -105,8 +147,8 @@ pub struct Verdict {
     pub reason: String,
 }
 
-/// The two-groups model as fitted, for plots and for checking. p-values are those of the most
-/// legible stratum, from which the noise rate is read; often it holds all pairs.
+/// The two-groups model as fitted, for plots and for checking. p-values are those of the readable
+/// pairs, from which the noise rate is read; often these are all pairs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
     /// Counts of null-calibrated p-values in equal bins over [0, 1].

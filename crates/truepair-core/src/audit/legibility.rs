@@ -1,23 +1,47 @@
-//! Strata of pairs by how well the matcher reads them.
+//! Which pairs the matcher reads, on both sides.
 //!
 //! A matcher that cannot read a caption or an image ranks the matched pair as a random one, so the
-//! p-values of illegible pairs are uniform whether they are mismatched or not. Legibility is
-//! measured without looking at how image and caption fit, and re-pairings have it too, so a
-//! mismatched pair is distributed like a re-pairing in legibility and statistic together:
+//! p-values of unreadable pairs are uniform whether they are mismatched or not. How well an item is
+//! read is measured without looking at what it is paired with:
 //!
 //! ```text
-//! P(mismatched | p, stratum s) = pi w_s / (o_s f_s(p))
+//! T(item) = (max_c S(item, c) - mean_c S(item, c)) / sd_c S(item, c)
 //! ```
 //!
-//! with `w_s` the share of the re-pairings and `o_s` that of the pairs in the stratum (two groups
-//! with a covariate: Boca and Leek, 2018). The tail height of every stratum bounds `pi` from above,
-//! most closely where the matcher reads best.
+//! over the [`crowd`], a random sample of all items of the other side, so that an item whose partner
+//! was exchanged has the same `T` as before. Re-pairings have it too, so a mismatched pair is
+//! distributed like a re-pairing in legibility and statistic together.
+//!
+//! Pairs are cut into cells by the legibility of their image and, separately, of their caption. Where
+//! no cell has more p-values in the upper half than the more legible ones together, all pairs are
+//! readable. Where one has more by far, either the matcher reads those pairs worse or more of them are
+//! mismatched; which of the two cannot be told from the scores. Only the cells before the first that
+//! has more count as readable then.
+
+use rayon::prelude::*;
 
 use super::{FoldStatistics, NullStatistic, PairStatistics};
+use crate::error::Result;
+use crate::pair::Pair;
+use crate::rng::{Seed, sample};
+use crate::scores::{Direction, Scorer};
 
-/// Cells to start from. Halved while some fold has fewer than [`FEWEST`] re-pairings in a cell.
+/// Items of either side that legibility is measured against; all where there are no more.
+const CROWD: usize = 4_096;
+
+/// Items whose scores with the crowd are held at once.
+const BLOCK: usize = 512;
+
+/// Cells a side, and how many pairs one must hold.
 const CELLS: usize = 8;
-const FEWEST: usize = 200;
+const PAIRS_A_CELL: usize = 150;
+
+/// Standard errors by which a cell's tail must stand out for the pairs to count as unevenly read:
+/// one chance in 140 over both sides' cells.
+const UNEVEN: f64 = 3.3;
+
+/// Standard errors by which the tail of the first cell that is not readable stands out.
+const UNREADABLE: f64 = 2.0;
 
 /// What pairs are held against re-pairings by; small values speak for a match.
 #[derive(Debug, Clone, Copy)]
@@ -44,178 +68,308 @@ impl Statistic {
     }
 }
 
-/// The cell of every pair and re-pairing; cell 0 is the most legible.
-#[derive(Debug)]
-pub(super) struct Cells {
-    of_pair: Vec<usize>,
-    /// Per fold, aligned with its re-pairings.
-    of_null: Vec<Vec<usize>>,
-    /// Share of the re-pairings in every cell.
-    pub(super) shares: Vec<f64>,
+/// The images and the captions that legibility is measured against, ascending: a random sample of all
+/// that are paired, the same for every fold.
+pub(super) fn crowd(pairs: &[Pair], seed: Seed) -> [Vec<u32>; 2] {
+    let side = |of: fn(&Pair) -> u32, side: u64| {
+        let mut items: Vec<u32> = pairs.iter().map(of).collect();
+        items.sort_unstable();
+        items.dedup();
+        let chosen = sample(&mut seed.stream("crowd", &[side]), items.len(), CROWD);
+        let mut chosen: Vec<u32> = chosen.into_iter().map(|at| items[at as usize]).collect();
+        chosen.sort_unstable();
+        chosen
+    };
+    [side(|pair| pair.image, 0), side(|pair| pair.caption, 1)]
 }
 
-impl Cells {
-    /// Cuts the folds by quantiles of their own re-pairings' legibility.
-    pub(super) fn new(n_pairs: usize, folds: &[FoldStatistics]) -> Self {
-        let mut n_cells = CELLS;
-        loop {
-            let (cells, fewest) = Self::cut(n_pairs, folds, n_cells);
-            if n_cells == 1 || fewest >= FEWEST {
-                return cells;
+/// `T` of these images (or captions, by direction) over a crowd of the other side.
+///
+/// # Errors
+/// If the scorer fails.
+pub(super) fn measure(
+    scorer: &dyn Scorer,
+    direction: Direction,
+    items: &[u32],
+    crowd: &[u32],
+) -> Result<Vec<f64>> {
+    let mut measured = Vec::with_capacity(items.len());
+    let mut tile = Vec::new();
+    for block in items.chunks(BLOCK) {
+        tile.resize(block.len() * crowd.len(), 0.0);
+        match direction {
+            Direction::ImageToText => {
+                scorer.tile(block, crowd, &mut tile)?;
+                let rows = tile.par_chunks_exact(crowd.len());
+                measured.par_extend(rows.map(|row| {
+                    let mut moments = Moments::default();
+                    row.iter().for_each(|score| moments.add(*score, row[0]));
+                    moments.legibility(row.len())
+                }));
             }
-            n_cells /= 2;
+            Direction::TextToImage => {
+                scorer.tile(crowd, block, &mut tile)?;
+                let mut columns = vec![Moments::default(); block.len()];
+                for row in tile.chunks_exact(block.len()) {
+                    let columns = columns.iter_mut().zip(row).zip(&tile);
+                    columns.for_each(|((column, score), first)| column.add(*score, *first));
+                }
+                measured.extend(columns.iter().map(|column| column.legibility(crowd.len())));
+            }
+        }
+    }
+    Ok(measured)
+}
+
+/// Sums over scores, each less the first one so that no digits are lost.
+#[derive(Debug, Clone, Copy)]
+struct Moments {
+    highest: f32,
+    sum: f64,
+    squares: f64,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self {
+            highest: f32::NEG_INFINITY,
+            sum: 0.0,
+            squares: 0.0,
+        }
+    }
+}
+
+impl Moments {
+    fn add(&mut self, score: f32, first: f32) {
+        let difference = score - first;
+        self.highest = if difference > self.highest {
+            difference
+        } else {
+            self.highest
+        };
+        self.sum += f64::from(difference);
+        self.squares += f64::from(difference) * f64::from(difference);
+    }
+
+    /// 0 where all scores are alike.
+    fn legibility(&self, n: usize) -> f64 {
+        let mean = self.sum / n as f64;
+        let variance = self.squares / n as f64 - mean * mean;
+        // Rounding leaves a trace of variance in a row of equal scores.
+        if variance <= 1e-12 * self.squares / n as f64 || variance.is_nan() {
+            return 0.0;
+        }
+        (f64::from(self.highest) - mean) / variance.sqrt()
+    }
+}
+
+/// Which pairs and re-pairings are readable.
+#[derive(Debug)]
+pub(super) struct Readable {
+    pub(super) of_pair: Vec<bool>,
+    /// Per fold, aligned with its re-pairings.
+    of_null: Vec<Vec<bool>>,
+    /// Whether images or captions are read, or mismatched, unevenly.
+    pub(super) is_uneven: bool,
+}
+
+impl Readable {
+    /// Tells the readable pairs of `folds` from others; `image` `[n_pairs]` names what makes pairs
+    /// dependent.
+    pub(super) fn of(folds: &[FoldStatistics], image: &[u32]) -> Self {
+        let sides = [0, 1].map(|side| Cells::new(folds, image.len(), side));
+        let prefixes = sides
+            .each_ref()
+            .map(|cells| cells.readable_prefix(folds, image));
+        let reads = |cells: [usize; 2]| {
+            let sides = prefixes.iter().zip(cells);
+            sides
+                .into_iter()
+                .all(|(prefix, cell)| prefix.is_none_or(|prefix| cell < prefix))
+        };
+        let [images, captions] = &sides;
+        let of_pair = images.of_pair.iter().zip(&captions.of_pair);
+        let of_null = images
+            .of_null
+            .iter()
+            .zip(&captions.of_null)
+            .map(|(images, captions)| {
+                images
+                    .iter()
+                    .zip(captions)
+                    .map(|(i, c)| reads([*i, *c]))
+                    .collect()
+            });
+        Self {
+            of_pair: of_pair.map(|(i, c)| reads([*i, *c])).collect(),
+            of_null: of_null.collect(),
+            is_uneven: prefixes.iter().any(Option::is_some),
         }
     }
 
-    /// The cells with the least number of re-pairings in a cell of a fold.
-    fn cut(n_pairs: usize, folds: &[FoldStatistics], n_cells: usize) -> (Self, usize) {
+    /// The rank of every pair's statistic among its own fold's re-pairings that are as readable, as a
+    /// p-value `[n_pairs]`.
+    pub(super) fn calibrate(&self, folds: &[FoldStatistics], statistic: Statistic) -> Vec<f64> {
+        calibrate(
+            folds,
+            self.of_pair.len(),
+            2,
+            statistic,
+            |pair| usize::from(self.of_pair[pair]),
+            |fold, at| usize::from(self.of_null[fold][at]),
+        )
+    }
+}
+
+/// The rank of every pair's statistic among all re-pairings of its own fold, `[n_pairs]`.
+pub(super) fn calibrate_pooled(
+    folds: &[FoldStatistics],
+    n_pairs: usize,
+    statistic: Statistic,
+) -> Vec<f64> {
+    calibrate(folds, n_pairs, 1, statistic, |_| 0, |_, _| 0)
+}
+
+/// The rank of every pair's statistic among its own fold's re-pairings of its group, as a p-value
+/// `[n_pairs]`. Folds have different matchers and therefore different nulls.
+fn calibrate(
+    folds: &[FoldStatistics],
+    n_pairs: usize,
+    n_groups: usize,
+    statistic: Statistic,
+    of_pair: impl Fn(usize) -> usize,
+    of_null: impl Fn(usize, usize) -> usize,
+) -> Vec<f64> {
+    let mut p = vec![1.0; n_pairs];
+    for (f, fold) in folds.iter().enumerate() {
+        let mut nulls = vec![Vec::new(); n_groups];
+        for (at, null) in fold.null.iter().enumerate() {
+            if !null.log_rank.is_nan() {
+                nulls[of_null(f, at)].push(statistic.of_null(null));
+            }
+        }
+        nulls
+            .par_iter_mut()
+            .for_each(|null| null.par_sort_unstable_by(f64::total_cmp));
+        for row in fold.pairs.iter().filter(|row| !row.log_rank.is_nan()) {
+            let null = &nulls[of_pair(row.pair as usize)];
+            let own = statistic.of_pair(row);
+            let n_below = null.partition_point(|&null| null <= own);
+            p[row.pair as usize] = (1 + n_below) as f64 / (1 + null.len()) as f64;
+        }
+    }
+    p
+}
+
+/// The cell of every pair and re-pairing by the legibility of one side; cell 0 is the most legible.
+struct Cells {
+    n_cells: usize,
+    of_pair: Vec<usize>,
+    of_null: Vec<Vec<usize>>,
+}
+
+impl Cells {
+    /// Cuts every fold by quantiles of its own pairs, because folds have different matchers.
+    fn new(folds: &[FoldStatistics], n_pairs: usize, side: usize) -> Self {
+        let n_cells = (n_pairs / PAIRS_A_CELL).clamp(1, CELLS);
         let mut of_pair = vec![0; n_pairs];
-        let mut totals = vec![0; n_cells];
-        let mut fewest = usize::MAX;
-        let mut of_null = Vec::new();
+        let mut of_null = Vec::with_capacity(folds.len());
         for fold in folds {
-            let null = fold.null.iter().filter(|null| !null.log_rank.is_nan());
-            let mut sorted: Vec<f64> = null.map(|null| null.legibility).collect();
+            let mut sorted: Vec<f64> = fold.pairs.iter().map(|row| row.legibility[side]).collect();
             sorted.sort_unstable_by(|a, b| b.total_cmp(a));
             let cell = |legibility: f64| {
                 let n_above = sorted.partition_point(|&other| other > legibility);
                 (n_above * n_cells / sorted.len().max(1)).min(n_cells - 1)
             };
             for row in &fold.pairs {
-                of_pair[row.pair as usize] = cell(row.legibility);
+                of_pair[row.pair as usize] = cell(row.legibility[side]);
             }
-            let mut counts = vec![0; n_cells];
-            sorted
-                .iter()
-                .for_each(|&legibility| counts[cell(legibility)] += 1);
-            fewest = counts.iter().copied().fold(fewest, usize::min);
-            totals
-                .iter_mut()
-                .zip(&counts)
-                .for_each(|(total, count)| *total += count);
-            of_null.push(fold.null.iter().map(|null| cell(null.legibility)).collect());
+            of_null.push(
+                fold.null
+                    .iter()
+                    .map(|null| cell(null.legibility[side]))
+                    .collect(),
+            );
         }
-        let n = totals.iter().sum::<usize>().max(1) as f64;
-        let shares = match n_cells {
-            1 => vec![1.0],
-            _ => totals.iter().map(|&total| total as f64 / n).collect(),
-        };
-        let cells = Self {
+        Self {
+            n_cells,
             of_pair,
             of_null,
-            shares,
-        };
-        (cells, fewest)
-    }
-
-    /// Cell of the pair with this index.
-    pub(super) fn of(&self, pair: usize) -> usize {
-        self.of_pair[pair]
-    }
-
-    /// The rank of every pair's statistic among its own fold's re-pairings of its stratum, as a
-    /// p-value `[n_pairs]`; `stratum` `[cells]`. Folds have different matchers and therefore
-    /// different nulls.
-    pub(super) fn calibrate(
-        &self,
-        folds: &[FoldStatistics],
-        stratum: &[usize],
-        statistic: Statistic,
-    ) -> Vec<f64> {
-        let mut p = vec![1.0; self.of_pair.len()];
-        for (fold, of_null) in folds.iter().zip(&self.of_null) {
-            let mut nulls = vec![Vec::new(); stratum.len()];
-            for (null, &cell) in fold.null.iter().zip(of_null) {
-                if !null.log_rank.is_nan() {
-                    nulls[stratum[cell]].push(statistic.of_null(null));
-                }
-            }
-            nulls
-                .iter_mut()
-                .for_each(|null| null.sort_unstable_by(f64::total_cmp));
-            for row in fold.pairs.iter().filter(|row| !row.log_rank.is_nan()) {
-                let null = &nulls[stratum[self.of_pair[row.pair as usize]]];
-                let own = statistic.of_pair(row);
-                let n_below = null.partition_point(|&null| null <= own);
-                p[row.pair as usize] = (1 + n_below) as f64 / (1 + null.len()) as f64;
-            }
         }
-        p
+    }
+
+    /// How many cells are readable, where the pairs are read unevenly.
+    fn readable_prefix(&self, folds: &[FoldStatistics], image: &[u32]) -> Option<usize> {
+        let p = calibrate(
+            folds,
+            self.of_pair.len(),
+            self.n_cells,
+            Statistic::LogRank,
+            |pair| self.of_pair[pair],
+            |fold, at| self.of_null[fold][at],
+        );
+        let mut in_cells: Vec<(u32, usize, bool)> = (folds.iter().flat_map(|fold| &fold.pairs))
+            .filter(|row| !row.log_rank.is_nan())
+            .map(|row| row.pair as usize)
+            .map(|pair| (image[pair], self.of_pair[pair], p[pair] > 0.5))
+            .collect();
+        in_cells.sort_unstable();
+        let mut tails = vec![Tail::default(); self.n_cells];
+        for of_image in in_cells.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let in_tail = of_image.iter().filter(|(_, _, in_tail)| *in_tail).count() as f64;
+            let tail = &mut tails[of_image[0].1];
+            tail.n += of_image.len() as f64;
+            tail.count += in_tail;
+            tail.variance += in_tail * in_tail;
+        }
+        readable_prefix(&tails)
     }
 }
 
-/// Stratum of every cell, from the number of pairs in every cell's `tails` with its variance over
-/// images, and the cells' `shares` of the re-pairings. From the most legible cell on, a cell joins
-/// the stratum before it unless its tail is higher by more than chance lets one of so many cells
-/// differ. Where all cells agree there is one stratum.
-pub(super) fn join(tails: &[Tail], shares: &[f64]) -> Vec<usize> {
-    let apart = standard_errors(tails.len().saturating_sub(1));
-    let (mut stratum, mut tail, mut share) = (0, Tail::default(), 0.0);
-    let mut strata = Vec::with_capacity(tails.len());
-    for (next, &next_share) in tails.iter().zip(shares) {
-        let variance = |tail: &Tail, share: f64| tail.variance.max(1.0) / (share * share);
-        let error = (variance(&tail, share) + variance(next, next_share)).sqrt();
-        if share > 0.0 && next.count / next_share - tail.count / share > apart * error {
-            (stratum, tail, share) = (stratum + 1, Tail::default(), 0.0);
-        }
-        strata.push(stratum);
-        tail.count += next.count;
-        tail.variance += next.variance;
-        share += next_share;
-    }
-    strata
-}
-
-/// Pairs of a cell with a p-value above one half.
+/// Pairs of a cell and those of them with a p-value above one half.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Tail {
-    pub(super) count: f64,
+struct Tail {
+    n: f64,
+    count: f64,
     /// Sum over images of the squared number of their pairs there: pairs of one image are dependent,
     /// so their number varies by more than a Poisson count would.
-    pub(super) variance: f64,
+    variance: f64,
 }
 
-/// Standard errors that one of `n` differences exceeds by chance once in twenty times.
-fn standard_errors(n: usize) -> f64 {
-    /// Upper 5 % points of the standard normal distribution, shared among 1 to 7 tests.
-    const BONFERRONI: [f64; 7] = [1.645, 1.960, 2.128, 2.241, 2.326, 2.394, 2.450];
-    BONFERRONI[n.clamp(1, BONFERRONI.len()) - 1]
+/// How many of the cells, the most legible first, are readable; `None` where no tail stands out.
+fn readable_prefix(tails: &[Tail]) -> Option<usize> {
+    let (mut before, mut prefix, mut is_uneven) = (Tail::default(), None, false);
+    for (cell, next) in tails.iter().enumerate() {
+        let share = |tail: &Tail| tail.count / tail.n.max(1.0);
+        let variance = |tail: &Tail| tail.variance.max(1.0) / (tail.n * tail.n).max(1.0);
+        if before.n > 0.0 && next.n > 0.0 {
+            let z = (share(next) - share(&before)) / (variance(next) + variance(&before)).sqrt();
+            is_uneven |= z > UNEVEN;
+            if z > UNREADABLE && prefix.is_none() {
+                prefix = Some(cell);
+            }
+        }
+        before.n += next.n;
+        before.count += next.count;
+        before.variance += next.variance;
+    }
+    prefix.filter(|_| is_uneven)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::{NullStatistic, PairStatistics};
-    use crate::rng::{Seed, unit};
+    use crate::rng::unit;
+    use crate::scores::{Matrix, ScoreMatrix};
 
-    /// Pairs whose statistic under the null depends on their legibility.
-    fn folds() -> Vec<FoldStatistics> {
-        let stream = &mut Seed(3).stream("legibility", &[]);
-        let mut draw = || {
-            let legibility = unit(stream);
-            (legibility, (1.0 + legibility) * (1.0 - unit(stream)).ln())
-        };
-        let n = 1500;
-        let mut fold = |start: u32| FoldStatistics {
-            pairs: (start..start + n).map(|pair| given(pair, draw())).collect(),
-            null: (0..n * 4)
-                .map(|partner| repaired(partner, draw()))
-                .collect(),
-            n_repairings: 4,
-            n_null_captions: 100,
-            n_null_images: 100,
-            sharpness: 1.0,
-        };
-        vec![fold(0), fold(n)]
-    }
-
-    fn given(pair: u32, (legibility, surprisal): (f64, f64)) -> PairStatistics {
+    fn given(pair: u32, legibility: [f64; 2], log_rank: f64) -> PairStatistics {
         PairStatistics {
             pair,
             p_i2t: 1.0,
             p_t2i: 1.0,
-            log_rank: surprisal,
-            surprisal,
+            log_rank,
+            surprisal: log_rank,
             legibility,
             entropy: 0.0,
             variance: None,
@@ -228,63 +382,89 @@ mod tests {
         }
     }
 
-    fn repaired(partner: u32, (legibility, surprisal): (f64, f64)) -> NullStatistic {
-        NullStatistic {
-            partner,
-            log_rank: surprisal,
-            surprisal,
-            legibility,
-        }
-    }
-
-    #[test]
-    fn mismatched_pairs_are_uniform_in_every_cell() {
-        let folds = folds();
-        let cells = Cells::new(3000, &folds);
-        assert_eq!(cells.shares.len(), CELLS);
-        let p = cells.calibrate(&folds, &(0..CELLS).collect::<Vec<_>>(), Statistic::Surprisal);
-        for cell in 0..CELLS {
-            let of_cell: Vec<f64> = (0..3000)
-                .filter(|&n| cells.of(n) == cell)
-                .map(|n| p[n])
-                .collect();
-            for level in [0.1, 0.5, 0.9] {
-                let n_below = of_cell.iter().filter(|&&p| p <= level).count();
-                let share = n_below as f64 / of_cell.len() as f64;
-                assert!(
-                    (share - level).abs() < 0.1,
-                    "cell {cell}: {share} below {level}"
-                );
+    /// One fold of `n` pairs; matched ones rank well where `legibility` of the caption is above 0.4.
+    fn fold(n: u32, rate: f64, legibility: impl Fn(f64) -> f64) -> FoldStatistics {
+        let stream = &mut Seed(3).stream("legibility", &[]);
+        let mut pairs = Vec::new();
+        let mut null = Vec::new();
+        for pair in 0..n {
+            let [image, caption] = [(); 2].map(|()| legibility(unit(stream)));
+            let reads = caption > 0.4 && unit(stream) >= rate;
+            let rank = (1.0 - unit(stream)).ln() * if reads { 20.0 } else { 1.0 };
+            pairs.push(given(pair, [image, caption], rank));
+            for _ in 0..4 {
+                let log_rank = (1.0 - unit(stream)).ln();
+                null.push(NullStatistic {
+                    partner: 0,
+                    log_rank,
+                    surprisal: log_rank,
+                    legibility: [(); 2].map(|()| legibility(unit(stream))),
+                });
             }
         }
-    }
-
-    #[test]
-    fn few_or_equally_legible_re_pairings_share_one_cell() {
-        let mut few = folds();
-        few[0].null.truncate(300);
-        assert_eq!(Cells::new(3000, &few).shares, [1.0]);
-        let mut alike = folds();
-        for fold in &mut alike {
-            fold.null.iter_mut().for_each(|null| null.legibility = 0.5);
+        FoldStatistics {
+            pairs,
+            null,
+            n_repairings: 4,
+            n_null_captions: 100,
+            n_null_images: 100,
+            sharpness: 1.0,
         }
-        assert_eq!(Cells::new(3000, &alike).shares, [1.0]);
     }
 
     #[test]
-    fn cells_join_unless_their_tail_is_clearly_higher() {
-        let shares = [0.25; 4];
-        let joined = |counts: [f64; 4], per_image: f64| {
-            let tail = |count| Tail {
+    fn pairs_whose_caption_is_not_read_are_told() {
+        let folds = [fold(3000, 0.2, |u| u)];
+        let image: Vec<u32> = (0..3000).collect();
+        let readable = Readable::of(&folds, &image);
+        assert!(readable.is_uneven);
+        for row in &folds[0].pairs {
+            let reads = readable.of_pair[row.pair as usize];
+            // Cells are eighths, one of which is cut by the limit.
+            assert!(reads || row.legibility[1] < 0.52, "{row:?}");
+            assert!(!reads || row.legibility[1] > 0.36, "{row:?}");
+        }
+        let p = readable.calibrate(&folds, Statistic::LogRank);
+        let tail: Vec<f64> = (0..3000)
+            .filter(|&n| !readable.of_pair[n])
+            .map(|n| p[n])
+            .collect();
+        let share = tail.iter().filter(|p| **p > 0.5).count() as f64 / tail.len() as f64;
+        assert!((share - 0.5).abs() < 0.06, "{share}");
+    }
+
+    #[test]
+    fn equally_read_or_few_pairs_are_all_readable() {
+        for folds in [[fold(3000, 0.2, |_| 0.5)], [fold(200, 0.2, |u| u)]] {
+            let image: Vec<u32> = (0..folds[0].pairs.len() as u32).collect();
+            let readable = Readable::of(&folds, &image);
+            assert!(!readable.is_uneven && readable.of_pair.iter().all(|reads| *reads));
+        }
+    }
+
+    #[test]
+    fn cells_are_readable_up_to_the_first_whose_tail_is_higher() {
+        let prefix = |counts: [f64; 4], per_image: f64| {
+            readable_prefix(&counts.map(|count| Tail {
+                n: 1000.0,
                 count,
                 variance: count * per_image,
-            };
-            join(&counts.map(tail), &shares)
+            }))
         };
-        assert_eq!(joined([100.0, 110.0, 95.0, 90.0], 1.0), [0, 0, 0, 0]);
-        assert_eq!(joined([100.0, 110.0, 200.0, 210.0], 1.0), [0, 0, 1, 1]);
-        assert_eq!(joined([100.0, 180.0, 170.0, 300.0], 1.0), [0, 1, 1, 2]);
+        assert_eq!(prefix([100.0, 110.0, 95.0, 90.0], 1.0), None);
+        assert_eq!(prefix([100.0, 110.0, 200.0, 210.0], 1.0), Some(2));
+        assert_eq!(prefix([100.0, 140.0, 100.0, 250.0], 1.0), Some(1));
         // The same counts, but ten pairs of an image always stand together.
-        assert_eq!(joined([100.0, 180.0, 170.0, 300.0], 10.0), [0, 0, 0, 1]);
+        assert_eq!(prefix([100.0, 110.0, 160.0, 150.0], 10.0), None);
+    }
+
+    #[test]
+    fn legibility_is_the_best_score_in_standard_deviations() {
+        let scores = ScoreMatrix(Matrix::new(vec![1.0, 2.0, 6.0, 5.0, 5.0, 5.0], 3));
+        let images = measure(&scores, Direction::ImageToText, &[0, 1], &[0, 1, 2]).unwrap();
+        // Mean 3, standard deviation sqrt(14 / 3).
+        assert!((images[0] - 3.0 / f64::sqrt(14.0 / 3.0)).abs() < 1e-9 && images[1] == 0.0);
+        let captions = measure(&scores, Direction::TextToImage, &[2, 0], &[0, 1]).unwrap();
+        assert!((captions[0] - 1.0).abs() < 1e-9 && (captions[1] - 1.0).abs() < 1e-9);
     }
 }

@@ -8,9 +8,9 @@
 //! 1. [`judge_fold`] ranks every pair against its null in both directions ([`FoldStatistics`]) and
 //!    does the same to random re-pairings.
 //! 2. [`average_repeats`] joins repeated judgements of the same pairs, when there are any.
-//! 3. [`conclude`] calibrates against the re-pairings in strata of legibility, estimates the noise rate
-//!    ([`estimate_rate`]) and gives every pair its posterior ([`DecreasingDensity`]) in
-//!    [`Findings`].
+//! 3. [`conclude`] tells readable pairs from others, calibrates either against re-pairings that are as
+//!    readable, bounds the noise rate ([`estimate_rate`]) and gives every pair its posterior
+//!    ([`DecreasingDensity`]) in [`Findings`].
 //! 4. [`decide`] turns posteriors into kept and dropped pairs.
 //!
 //! Besides its posterior a pair has an uncertainty, by which pairs that are matched but fit others too
@@ -18,8 +18,8 @@
 //!
 //! [`conclude_from_beliefs`] takes a trained method's own beliefs for the posteriors instead.
 //!
-//! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance. It
-//! cannot see near misses, pairs of the right scene with a wrong detail: they rank well, and
+//! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance, and
+//! says that it cannot be told where the bounds of the rate leave everything open. It cannot see near misses, pairs of the right scene with a wrong detail: they rank well, and
 //! [`Findings::notes`] says so.
 
 mod ambiguity;
@@ -27,7 +27,6 @@ mod believe;
 mod calibration;
 mod competence;
 mod conclude;
-mod convex;
 mod counted_rows;
 mod cross_fit;
 mod decision;
@@ -37,6 +36,7 @@ mod folds;
 mod legibility;
 mod links;
 mod noise_rate;
+mod poor_ranks;
 mod posterior;
 mod rank_p;
 mod reason;
@@ -50,14 +50,14 @@ mod trials;
 pub use ambiguity::{Ambiguity, Judgment, UncertaintyKind};
 pub use believe::conclude_from_beliefs;
 pub use calibration::auc;
-pub use conclude::conclude;
+pub use conclude::{Evidence, conclude};
 use counted_rows::CountedRows;
 pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
 pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
 pub use links::Links;
-pub use noise_rate::{RateFit, estimate_rate};
+pub use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::{Fold, FoldStatistics, NullStatistic, PairStatistics, judge_fold};
 pub use repeats::average_repeats;

@@ -24,6 +24,7 @@
 
 use rayon::prelude::*;
 
+use super::legibility;
 use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
 use super::temperature;
 use super::trials::{Block, Trial, blocks};
@@ -106,10 +107,10 @@ pub struct PairStatistics {
     /// Mean over both directions of the negative logarithm of the pair's share of the softmax, in
     /// nats, at least 0: small for pairs that stand out. NaN when there was nothing to compare with.
     pub surprisal: f64,
-    /// Mean skewness of the scores that image and caption have with their null items: where a few
-    /// null items fit far better than the rest, the matcher reads the query. It does not look at
-    /// how image and caption fit each other.
-    pub legibility: f64,
+    /// How far the best score of the image, and of the caption, stands out of its scores with a random
+    /// sample of all items of the other side, in standard deviations. It does not look at what they
+    /// are paired with.
+    pub legibility: [f64; 2],
     /// Entropy in nats of which items the image and the caption could mean, mean over both: 0 where
     /// one item stands out, `ln k` where `k` do.
     pub entropy: f64,
@@ -139,8 +140,8 @@ pub struct NullStatistic {
     pub log_rank: f64,
     /// As in [`PairStatistics::surprisal`]; NaN where none could be computed.
     pub surprisal: f64,
-    /// Legibility as in [`PairStatistics::legibility`].
-    pub legibility: f64,
+    /// As in [`PairStatistics::legibility`], of the image and of the lent caption.
+    pub legibility: [f64; 2],
 }
 
 /// Ranks every pair of `fold` against its null in both directions.
@@ -166,6 +167,7 @@ pub fn judge_fold(
         directions.map(|direction| gallery(fold, direction, size, seed))
     };
     let [captions, images] = galleries(options.null_size);
+    let legibility = Legibility::measure(fold, seed)?;
     let sharpness = sharpness(
         fold,
         galleries(options.null_size.min(SHARPNESS_ITEMS)),
@@ -182,6 +184,7 @@ pub fn judge_fold(
             block: &block,
             scores: own_scores(fold, &block)?,
             sharpness,
+            legibility: &legibility,
         };
         let i2t = judged.sweep(fold.scorer, Direction::ImageToText, &captions, &mut tile)?;
         let t2i = judged.sweep(fold.scorer, Direction::TextToImage, &images, &mut tile)?;
@@ -287,11 +290,37 @@ fn own_scores(fold: &Fold<'_>, block: &Block) -> Result<Vec<f32>> {
     }
 }
 
+/// How well the fold's images and captions are read: the items of either side, ascending, and a value
+/// for each.
+struct Legibility([(Vec<u32>, Vec<f64>); 2]);
+
+impl Legibility {
+    fn measure(fold: &Fold<'_>, seed: Seed) -> Result<Self> {
+        let [images, captions] = legibility::crowd(fold.pairs, seed);
+        let side = |of_items: Direction, queries: Direction, crowd: &[u32]| -> Result<_> {
+            let (items, _) = candidates(fold, of_items);
+            let values = legibility::measure(fold.scorer, queries, &items, crowd)?;
+            Ok((items, values))
+        };
+        // The candidates of a caption are images.
+        let (i2t, t2i) = (Direction::ImageToText, Direction::TextToImage);
+        Ok(Self([side(t2i, i2t, &captions)?, side(i2t, t2i, &images)?]))
+    }
+
+    fn of(&self, image: u32, caption: u32) -> [f64; 2] {
+        let value = |(items, values): &(Vec<u32>, Vec<f64>), item: u32| {
+            values[items.binary_search(&item).expect("an item of the fold")]
+        };
+        [value(&self.0[0], image), value(&self.0[1], caption)]
+    }
+}
+
 struct BlockJudge<'a> {
     links: &'a Links,
     block: &'a Block,
     scores: Vec<f32>,
     sharpness: f64,
+    legibility: &'a Legibility,
 }
 
 /// Per trial its standing, and per query (image or caption of the block) its best null item.
@@ -424,12 +453,19 @@ impl BlockJudge<'_> {
         let mean = |index: usize, of: fn(Standing) -> f64| {
             let (a, b) = (i2t.standings[index], t2i.standings[index]);
             let comparable = a.n_compared > 0 && b.n_compared > 0;
-            if comparable { (of(a) + of(b)) / 2.0 } else { f64::NAN }
+            if comparable {
+                (of(a) + of(b)) / 2.0
+            } else {
+                f64::NAN
+            }
         };
         let surprisal = |index: usize| mean(index, |standing| standing.surprisal);
         let log_rank = |index: usize| mean(index, |standing| standing.p().ln());
-        let legibility =
-            |index: usize| (i2t.standings[index].skewness + t2i.standings[index].skewness) / 2.0;
+        let legibility = |trial: &Trial| {
+            let image = self.block.images[trial.image as usize];
+            self.legibility
+                .of(image, self.block.captions[trial.caption as usize])
+        };
         let given = |n: usize, pair: u32| {
             let trial = self.block.trials[n * slots].expect("the given pair is always a trial");
             let score = self.score(&trial);
@@ -444,7 +480,7 @@ impl BlockJudge<'_> {
                 p_t2i: b.p(),
                 log_rank: log_rank(n * slots),
                 surprisal: surprisal(n * slots),
-                legibility: legibility(n * slots),
+                legibility: legibility(&trial),
                 entropy: (a.entropy + b.entropy) / 2.0,
                 variance: None,
                 rank_i2t: 1 + a.n_above,
@@ -460,13 +496,13 @@ impl BlockJudge<'_> {
                 partner: trial.partner,
                 log_rank: log_rank(index),
                 surprisal: surprisal(index),
-                legibility: legibility(index),
+                legibility: legibility(trial),
             },
             None => NullStatistic {
                 partner: u32::MAX,
                 log_rank: f64::NAN,
                 surprisal: f64::NAN,
-                legibility: f64::NAN,
+                legibility: [f64::NAN; 2],
             },
         };
         let rows = self.block.pairs.iter().enumerate().map(|(n, &pair)| {

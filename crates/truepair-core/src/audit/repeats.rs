@@ -72,7 +72,7 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             }
             row.log_rank += other_row.log_rank;
             row.surprisal += other_row.surprisal;
-            row.legibility += other_row.legibility;
+            add(&mut row.legibility, other_row.legibility);
             row.entropy += other_row.entropy;
             variances.extend(other_row.variance);
             log_i2t += other_row.p_i2t.ln();
@@ -80,18 +80,18 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             for (sum, other) in null.iter_mut().zip(other_null) {
                 sum.log_rank += other.log_rank;
                 sum.surprisal += other.surprisal;
-                sum.legibility += other.legibility;
+                add(&mut sum.legibility, other.legibility);
             }
         }
         row.log_rank *= share;
         row.surprisal *= share;
-        row.legibility *= share;
+        row.legibility = row.legibility.map(|sum| sum * share);
         row.entropy *= share;
         row.variance = mean(&variances);
         for null in null {
             null.log_rank *= share;
             null.surprisal *= share;
-            null.legibility *= share;
+            null.legibility = null.legibility.map(|sum| sum * share);
         }
         row.p_i2t = (log_i2t * share).exp();
         row.p_t2i = (log_t2i * share).exp();
@@ -99,6 +99,12 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
         row.rank_t2i = rank(row.p_t2i, row.n_images);
     }
     Ok(averaged)
+}
+
+fn add(sums: &mut [f64; 2], values: [f64; 2]) {
+    sums.iter_mut()
+        .zip(values)
+        .for_each(|(sum, value)| *sum += value);
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

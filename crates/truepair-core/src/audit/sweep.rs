@@ -55,8 +55,6 @@ pub(super) struct Standing {
     pub(super) n_above: u32,
     /// Items compared with.
     pub(super) n_compared: u32,
-    /// Skewness of their scores: high where a few stand out from the rest.
-    pub(super) skewness: f64,
     /// `−ln` of the threshold's share of the softmax over it and the items, in nats.
     pub(super) surprisal: f64,
     /// Entropy in nats of that softmax.
@@ -98,10 +96,8 @@ pub(super) fn sweep_row(
             .expect("just counted"));
     }
     let mut n_compared = row.len() as u32;
-    let mut sums = PowerSums::of(row);
     for &group in excluded {
         for &at in gallery.at(group) {
-            sums.take_out(row[at as usize]);
             row[at as usize] = f32::NEG_INFINITY;
             n_compared -= 1;
         }
@@ -117,8 +113,6 @@ pub(super) fn sweep_row(
             let scores = left_out.iter().map(|&at| row[at as usize]);
             scores.filter(|score| score.is_finite())
         };
-        let mut sums = sums;
-        left_out_scores().for_each(|score| sums.take_out(score));
         let counted = left_out
             .iter()
             .filter(|&&at| row[at as usize] >= threshold.score)
@@ -126,7 +120,6 @@ pub(super) fn sweep_row(
         Standing {
             n_above: n_at_least(row, threshold.score) - counted as u32,
             n_compared: n_compared - left_out.len() as u32,
-            skewness: sums.skewness(),
             surprisal: softmax.surprisal(threshold.score, left_out_scores()),
             entropy: softmax.entropy_with(threshold.score),
         }
@@ -135,72 +128,6 @@ pub(super) fn sweep_row(
         standings: standings.collect(),
         best,
     })
-}
-
-/// Sums of the powers of a row's scores, each less the first one so that no digits are lost.
-#[derive(Debug, Clone, Copy)]
-struct PowerSums {
-    shift: f32,
-    n: f64,
-    sums: [f64; 3],
-}
-
-impl PowerSums {
-    fn of(row: &[f32]) -> Self {
-        let shift = row.first().copied().unwrap_or(0.0);
-        // Eight running sums, for the same reason as in `best`.
-        let mut lanes = [[0.0; 8]; 3];
-        let add = |lanes: &mut [[f64; 8]; 3], chunk: &[f32]| {
-            for (lane, &score) in chunk.iter().enumerate() {
-                let d = f64::from(score - shift);
-                lanes[0][lane] += d;
-                lanes[1][lane] += d * d;
-                lanes[2][lane] += d * d * d;
-            }
-        };
-        let chunks = row.chunks_exact(8);
-        let rest = chunks.remainder();
-        chunks.for_each(|chunk| add(&mut lanes, chunk));
-        add(&mut lanes, rest);
-        Self {
-            shift,
-            n: row.len() as f64,
-            sums: lanes.map(|lanes| lanes.iter().sum()),
-        }
-    }
-
-    fn take_out(&mut self, score: f32) {
-        let d = f64::from(score - self.shift);
-        self.n -= 1.0;
-        self.sums[0] -= d;
-        self.sums[1] -= d * d;
-        self.sums[2] -= d * d * d;
-    }
-
-    fn means(&self) -> [f64; 3] {
-        self.sums.map(|sum| sum / self.n.max(1.0))
-    }
-
-    /// 0 where all scores are alike.
-    fn variance(&self) -> f64 {
-        let [mean, square, _] = self.means();
-        let variance = square - mean * mean;
-        // Rounding leaves a trace of variance in a row of equal scores.
-        match variance <= 1e-12 * square {
-            true => 0.0,
-            false => variance,
-        }
-    }
-
-    /// Third central moment over the cubed standard deviation; 0 where all scores are alike.
-    fn skewness(&self) -> f64 {
-        let [mean, square, cube] = self.means();
-        let variance = self.variance();
-        if variance <= 0.0 {
-            return 0.0;
-        }
-        (cube - 3.0 * mean * square + 2.0 * mean.powi(3)) / variance.powf(1.5)
-    }
 }
 
 fn n_at_least(row: &[f32], threshold: f32) -> u32 {
@@ -298,46 +225,5 @@ mod tests {
         assert_eq!((standing.n_above, standing.n_compared), (n_above, 1003));
         let highest = scores.iter().copied().fold(f32::MIN, f32::max);
         assert_eq!(sweep.best.unwrap().1, highest);
-    }
-
-    /// From the definition.
-    fn skewness(scores: &[f64]) -> f64 {
-        let n = scores.len() as f64;
-        let mean = scores.iter().sum::<f64>() / n;
-        let moment = |k| {
-            scores
-                .iter()
-                .map(|score| (score - mean).powi(k))
-                .sum::<f64>()
-                / n
-        };
-        moment(3) / moment(2).powf(1.5)
-    }
-
-    #[test]
-    fn skewness_leaves_out_what_is_excluded() {
-        let scores: Vec<f32> = (0..50)
-            .map(|i| 100.0 + ((i * i % 17) as f32).sqrt())
-            .collect();
-        let gallery = Gallery::new((0..50).collect(), &(0..50).collect::<Vec<u32>>());
-        let also = Threshold {
-            score: 0.0,
-            also_excluded: Some(9),
-        };
-        let sweep = sweep_row(
-            &mut scores.clone(),
-            &gallery,
-            &[4],
-            &[given(0.0), also],
-            1.0,
-        )
-        .unwrap();
-        for (standing, out) in sweep.standings.iter().zip([&[4][..], &[4, 9]]) {
-            let rest = (0..50).filter(|at| !out.contains(at));
-            let rest: Vec<f64> = rest.map(|at| f64::from(scores[at])).collect();
-            assert!((standing.skewness - skewness(&rest)).abs() < 1e-6);
-        }
-        let alike = sweep_row(&mut [0.1; 50], &gallery, &[4], &[given(0.0)], 1.0).unwrap();
-        assert_eq!(alike.standings[0].skewness, 0.0);
     }
 }

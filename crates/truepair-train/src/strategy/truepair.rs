@@ -204,6 +204,12 @@ impl Strategy for Truepair {
                 );
                 return;
             }
+            Outcome::CannotBeTold { reason, .. } => {
+                self.remark = Some(format!(
+                    "whether pairs are mismatched cannot be told, all pairs are used: {reason}"
+                ));
+                return;
+            }
             Outcome::Refused { reason } => {
                 self.remark = Some(format!(
                     "the audit gives no verdict, all pairs are used: {reason}"

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 use truepair_core::audit::{
-    Findings, Fold, FoldStatistics, Links, conclude, conclude_from_beliefs, judge_fold,
+    Evidence, Findings, Fold, FoldStatistics, Links, conclude, conclude_from_beliefs, judge_fold,
 };
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
@@ -72,7 +72,7 @@ pub(crate) fn judge(
             Ok(conclude(
                 &dataset.pairs,
                 links,
-                &[statistics],
+                &Evidence::of(&[statistics]),
                 options,
                 seed,
             )?)

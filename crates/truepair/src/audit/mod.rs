@@ -73,8 +73,8 @@ pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Resul
         )?);
     }
     let decision = match &posteriors {
-        Some(posteriors) => decide(posteriors, request.rule)?,
-        None => keep_all(dataset.pairs.len()),
+        Some(posteriors) if findings.outcome.is_found() => decide(posteriors, request.rule)?,
+        _ => keep_all(&posteriors.unwrap_or_else(|| vec![0.0; dataset.pairs.len()])),
     };
     Ok(Audited {
         dataset,
@@ -147,12 +147,12 @@ fn self_check(
     ))
 }
 
-/// What follows from no verdicts: nothing is dropped.
-fn keep_all(n_pairs: usize) -> Decision {
+/// What follows where no mismatched pairs were found: nothing is dropped.
+fn keep_all(posteriors: &[f64]) -> Decision {
     Decision {
-        keep: vec![true; n_pairs],
-        n_kept: n_pairs,
-        expected_bad_kept: 0.0,
+        keep: vec![true; posteriors.len()],
+        n_kept: posteriors.len(),
+        expected_bad_kept: posteriors.iter().sum(),
         expected_good_dropped: 0.0,
         threshold: 1.0,
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 use truepair_core::audit::{
-    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, NoiseRate, Outcome, ReliabilityBin,
-    Rule, SelfCheck,
+    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, NoiseRate, Outcome, Reading,
+    ReliabilityBin, Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
 
@@ -31,7 +31,15 @@ pub(crate) struct Summary {
     pub(crate) verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused_because: Option<String>,
-    pub(crate) noise_rate: NoiseRate,
+    /// Why it cannot be told whether pairs are mismatched, and what would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) open_because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) would_help: Option<String>,
+    /// Absent when the audit refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) noise_rate: Option<NoiseRate>,
+    pub(crate) reading: Reading,
     /// Pairs by what they are called.
     pub(crate) judgments: Judgments,
     pub(crate) ambiguity: Ambiguity,
@@ -133,6 +141,14 @@ impl Summary {
             decision,
             duration,
         } = audited;
+        let (mut refused_because, mut open_because, mut would_help) = (None, None, None);
+        match &findings.outcome {
+            Outcome::Refused { reason } => refused_because = Some(reason.clone()),
+            Outcome::CannotBeTold { reason, help } => {
+                (open_because, would_help) = (Some(reason.clone()), Some(help.clone()));
+            }
+            Outcome::MismatchedPairs | Outcome::NoEvidence => {}
+        }
         Self {
             command,
             data: dataset.name.clone(),
@@ -144,11 +160,11 @@ impl Summary {
             matcher: request.matcher.describe(&request.config, dataset),
             seed: request.seed.0,
             verdict: verdict(&findings.outcome),
-            refused_because: match &findings.outcome {
-                Outcome::Refused { reason } => Some(reason.clone()),
-                _ => None,
-            },
-            noise_rate: findings.noise_rate,
+            noise_rate: refused_because.is_none().then_some(findings.noise_rate),
+            refused_because,
+            open_because,
+            would_help,
+            reading: findings.reading,
             judgments: Judgments::of(findings),
             ambiguity: findings.ambiguity,
             noise: manifest.as_ref().map(PlantedNoise::of),
@@ -205,6 +221,7 @@ fn verdict(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::MismatchedPairs => "mismatched-pairs",
         Outcome::NoEvidence => "no-evidence",
+        Outcome::CannotBeTold { .. } => "cannot-be-told",
         Outcome::Refused { .. } => "refused",
     }
 }
@@ -228,7 +245,8 @@ pub(crate) fn write(
     } = audited;
     let folder = stage.folder();
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
-    if decision.n_kept > 0 {
+    // A list that nobody judged is not a cleaned one.
+    if decision.n_kept > 0 && summary.refused_because.is_none() {
         dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.

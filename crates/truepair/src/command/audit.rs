@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use truepair_core::audit::Rule;
+use truepair_core::audit::{NoiseRate, Reading, Rule};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
@@ -35,7 +35,8 @@ Examples:
   truepair audit --from-run runs/gsc --out audit/
       What a finished run believes of the pairs it trained on, as verdicts (not calibrated).
   truepair audit data/ --fail-above 0.05
-      Exit with 1 when more than 5 % of the pairs are estimated to be mismatched.";
+      Exit with 1 when more than 5 % of the pairs are certainly mismatched (the interval's lower
+      end; `--fail-on high` fails already where more than 5 % may be).";
 
 /// Arguments of `truepair audit`.
 #[derive(Debug, Args)]
@@ -68,9 +69,19 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "RULE", default_value = "errors", value_parser = drop_rule::parse)]
     drop_rule: Rule,
 
-    /// Exit with 1 when the estimated noise rate is above this share.
+    /// Exit with 1 when the noise rate is above this share, or the audit gives no verdict.
     #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
     fail_above: Option<f64>,
+
+    /// Which end of the noise rate `--fail-above` looks at.
+    #[arg(
+        long,
+        value_name = "END",
+        value_enum,
+        default_value = "low",
+        requires = "fail_above"
+    )]
+    fail_on: FailOn,
 
     /// Where all randomness comes from.
     #[arg(
@@ -102,6 +113,35 @@ pub(crate) struct AuditArgs {
 
     #[command(flatten)]
     read: ReadArgs,
+}
+
+/// What of a noise rate a gate looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FailOn {
+    /// The lower end of the interval: fails when it is certain.
+    Low,
+    /// The point.
+    Estimate,
+    /// The upper end of the interval: passes when it is certain.
+    High,
+}
+
+impl FailOn {
+    fn of(self, rate: NoiseRate) -> f64 {
+        match self {
+            FailOn::Low => rate.low,
+            FailOn::Estimate => rate.estimate,
+            FailOn::High => rate.high,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            FailOn::Low => "the lower end of the noise rate",
+            FailOn::Estimate => "the noise rate",
+            FailOn::High => "the upper end of the noise rate",
+        }
+    }
 }
 
 /// Where the scores come from.
@@ -200,24 +240,23 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         audit::write(stage, &audited, &request, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &audited))?;
-    Ok(gate(args.fail_above, &summary))
+    Ok(gate(args.fail_above, args.fail_on, &summary))
 }
 
 /// Whether the noise rate passes; a refused audit passes no gate.
-fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
+fn gate(fail_above: Option<f64>, fail_on: FailOn, summary: &Summary) -> Outcome {
     let Some(limit) = fail_above else {
         return Outcome::Success;
     };
-    if summary.refused_because.is_none() && summary.noise_rate.estimate <= limit {
-        return Outcome::Success;
-    }
-    render::note(&match &summary.refused_because {
-        Some(_) => "gate not met: the audit gives no verdicts".to_owned(),
-        None => format!(
-            "gate not met: the noise rate {} is above {}",
-            percent_text(summary.noise_rate.estimate),
+    render::note(&match summary.noise_rate.map(|rate| fail_on.of(rate)) {
+        Some(rate) if rate <= limit => return Outcome::Success,
+        Some(rate) => format!(
+            "gate not met: {} is {}, above {}",
+            fail_on.words(),
+            percent_text(rate),
             percent_text(limit)
         ),
+        None => "gate not met: the audit gives no verdicts".to_owned(),
     });
     Outcome::GateNotMet
 }
@@ -228,16 +267,13 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
         ("data", data::describe(&audited.dataset)),
         ("scores", summary.matcher.clone()),
         ("verdict", verdict(summary)),
-        (
-            "noise rate",
-            format!(
-                "{} (95 % interval {} to {})",
-                percent_text(summary.noise_rate.estimate),
-                percent_text(summary.noise_rate.low),
-                percent_text(summary.noise_rate.high)
-            ),
-        ),
     ];
+    if let Some(help) = &summary.would_help {
+        rows.push(("what would help", help.clone()));
+    }
+    if let Some(rate) = summary.noise_rate {
+        rows.push(("noise rate", noise_rate(rate, summary.reading)));
+    }
     if let Some(judgments) = summary.judgments.text() {
         rows.push(("pairs", judgments));
     }
@@ -258,15 +294,22 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
         ));
     }
     let decision = &summary.decision;
-    rows.push((
-        "cleaned list",
-        format!(
-            "{} kept, {} dropped ({})",
-            count(decision.kept, "pair"),
-            count(decision.dropped, "pair"),
-            drop_rule::describe(decision.rule)
-        ),
-    ));
+    if summary.verdict == "mismatched-pairs" {
+        rows.push((
+            "cleaned list",
+            format!(
+                "{} kept, {} dropped ({})",
+                count(decision.kept, "pair"),
+                count(decision.dropped, "pair"),
+                drop_rule::describe(decision.rule)
+            ),
+        ));
+    } else if summary.refused_because.is_none() {
+        rows.push((
+            "cleaned list",
+            "all pairs, because none is called mismatched".to_owned(),
+        ));
+    }
     rows.push(("time", format!("{:.1} s", summary.seconds)));
     let mut out = fields(&rows);
     for note in &summary.notes {
@@ -282,11 +325,34 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
 }
 
 fn verdict(summary: &Summary) -> String {
-    match (&summary.refused_because, summary.verdict) {
-        (Some(reason), _) => format!("none: {reason}"),
-        (None, "no-evidence") => "no evidence of mismatched pairs".to_owned(),
-        (None, _) => "mismatched pairs found".to_owned(),
+    if let Some(reason) = &summary.refused_because {
+        return format!("none: {reason}");
     }
+    if let Some(reason) = &summary.open_because {
+        return format!("cannot be told: {reason}");
+    }
+    if summary.verdict == "no-evidence" {
+        return "no evidence of mismatched pairs".to_owned();
+    }
+    "mismatched pairs found".to_owned()
+}
+
+/// The rate with what it assumes.
+fn noise_rate(rate: NoiseRate, reading: Reading) -> String {
+    let interval = format!(
+        "95 % interval {} to {}",
+        percent_text(rate.low),
+        percent_text(rate.high)
+    );
+    if !reading.is_uneven {
+        return format!("{} ({interval})", percent_text(rate.estimate));
+    }
+    format!(
+        "{interval}; {} if mismatches fall evenly over the {} of the pairs that the matcher reads and \
+         the rest",
+        percent_text(rate.estimate),
+        percent_text(reading.readable)
+    )
 }
 
 fn planted(truth: &audit::PlantedTruth) -> String {

@@ -7,7 +7,7 @@ use super::number::{count, counted, estimate, interval, percent};
 /// The first thing that a reader sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Headline {
-    /// Style of the page's top: `found`, `clear` or `refused`.
+    /// Style of the page's top: `found`, `clear`, `open` or `refused`.
     pub(super) state: &'static str,
     pub(super) title: String,
     pub(super) lede: String,
@@ -44,6 +44,7 @@ pub(super) fn headline(findings: &Findings, counts: Counts) -> Headline {
     match &findings.outcome {
         Outcome::MismatchedPairs => found(findings, counts),
         Outcome::NoEvidence => clear(findings, counts),
+        Outcome::CannotBeTold { reason, help } => open(counts, reason, help),
         Outcome::Refused { reason } => refused(findings, counts, reason),
     }
 }
@@ -59,13 +60,27 @@ fn found(findings: &Findings, counts: Counts) -> Headline {
             counted(counts.pairs, "pair")
         ),
         lede: format!(
-            "The 95\u{a0}% interval is {}. {} {verb} a probability above one half of being \
+            "The 95\u{a0}% interval is {}{}. {} {verb} a probability above one half of being \
              mismatched; {} are kept in the cleaned list.",
             interval(rate),
+            assumption(findings),
             counted(counts.probable, "pair"),
             count(counts.kept),
         ),
     }
+}
+
+/// What the point assumes, where it assumes something.
+fn assumption(findings: &Findings) -> String {
+    let reading = findings.reading;
+    if !reading.is_uneven {
+        return String::new();
+    }
+    format!(
+        "; the estimate holds if mismatches fall evenly over the {} of the pairs that the matcher \
+         reads and the rest",
+        percent(reading.readable)
+    )
 }
 
 fn clear(findings: &Findings, counts: Counts) -> Headline {
@@ -79,6 +94,21 @@ fn clear(findings: &Findings, counts: Counts) -> Headline {
             "The pairs' ranks show no excess of bad ones beyond chance. At most {} could be \
              mismatched at random without being noticed here (upper end of the 95\u{a0}% interval).",
             percent(findings.noise_rate.high),
+        ),
+    }
+}
+
+fn open(counts: Counts, reason: &str, help: &str) -> Headline {
+    Headline {
+        state: "open",
+        title: format!(
+            "Whether pairs are mismatched cannot be told for these {}",
+            counted(counts.pairs, "pair")
+        ),
+        lede: format!(
+            "{} To find out: {} No pair is dropped.",
+            sentence(reason),
+            sentence(help)
         ),
     }
 }

@@ -5,7 +5,7 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use truepair_core::audit::{Findings, Outcome};
+use truepair_core::audit::Findings;
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::Manifest;
 
@@ -106,7 +106,7 @@ pub(super) fn render(content: &Content<'_>) -> Result<String> {
 
 fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery<'a>, Gallery<'a>) {
     let (verdicts, limits) = (&content.findings.verdicts, content.context.limits);
-    let found = content.findings.outcome == Outcome::MismatchedPairs;
+    let found = content.findings.outcome.is_found();
     let n_worst = if found {
         limits.worst
     } else {
@@ -182,7 +182,7 @@ fn worst_words(found: bool, shown: usize, all: usize) -> (&'static str, String) 
 }
 
 fn cut_lines(findings: &Findings) -> Vec<CutLine> {
-    if findings.outcome != Outcome::MismatchedPairs {
+    if !findings.outcome.is_found() {
         return Vec::new();
     }
     let posteriors: Vec<f64> = findings

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use truepair_core::audit::{
-    Ambiguity, Competence, DuplicateCounts, Findings, Fit, Judgment, NoiseRate, Outcome,
+    Ambiguity, Competence, DuplicateCounts, Findings, Fit, Judgment, NoiseRate, Outcome, Reading,
     ReliabilityBin, SelfCheck, Truth, UncertaintyKind, Verdict,
 };
 use truepair_core::dataset::{Dataset, Features};
@@ -35,6 +35,7 @@ pub(crate) fn audited() -> (Dataset, Findings, Vec<bool>) {
             low: 0.24,
             high: 0.37,
         },
+        reading: Reading::default(),
         competence: Competence {
             share_below_5_percent: 0.7,
             chance: 0.06,

@@ -27,17 +27,29 @@ impl Tile {
 pub(super) fn tiles(findings: &Findings, counts: Counts) -> Vec<Tile> {
     let mut tiles = Vec::new();
     if !findings.verdicts.is_empty() {
-        let expected = findings.noise_rate.estimate * counts.pairs as f64;
-        tiles.push(Tile::new(
-            "Expected mismatched",
-            count(expected.round() as u64),
-            format!("of {} pairs, from the noise rate", count(counts.pairs)),
-        ));
-        tiles.push(Tile::new(
-            "Probably mismatched",
-            count(counts.probable),
-            "pairs with a probability above one half".to_owned(),
-        ));
+        let of_pairs = |share: f64| count((share * counts.pairs as f64).round() as u64);
+        let rate = &findings.noise_rate;
+        if findings.outcome.is_found() {
+            tiles.push(Tile::new(
+                "Expected mismatched",
+                of_pairs(rate.estimate),
+                format!("of {} pairs, from the noise rate", count(counts.pairs)),
+            ));
+            tiles.push(Tile::new(
+                "Probably mismatched",
+                count(counts.probable),
+                "pairs with a probability above one half".to_owned(),
+            ));
+        } else {
+            tiles.push(Tile::new(
+                "Mismatched at most",
+                of_pairs(rate.high),
+                format!(
+                    "of {} pairs, the upper end of the rate",
+                    count(counts.pairs)
+                ),
+            ));
+        }
         let dropped = counts.pairs - counts.kept;
         tiles.push(Tile::new(
             "Kept",

@@ -20,7 +20,7 @@ pub(crate) fn rate_bar(findings: &Findings) -> Option<RateBar> {
     let rate = &findings.noise_rate;
     let truth = findings.truth.as_ref().map(|truth| truth.realized);
     let mut caption = format!(
-        "Noise rate {}; the bracket is its 95\u{a0}% interval {} (bootstrap over images).",
+        "Noise rate {}; the bracket is its 95\u{a0}% interval {}.",
         estimate(rate),
         interval(rate)
     );

@@ -8,7 +8,10 @@
 #![allow(clippy::print_stdout)]
 
 use truepair_core::Result;
-use truepair_core::audit::{AuditOptions, Evidence, Fold, Links, Outcome, Rule, conclude, decide, group_captions, judge_fold};
+use truepair_core::audit::{
+    AuditOptions, Evidence, Fold, Links, Outcome, Rule, conclude, decide, group_captions,
+    judge_fold,
+};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, normal};
 use truepair_core::scores::{InnerProduct, Matrix};
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         judged: &judged,
         links: &links,
         cells: None,
+        plan: None,
     };
     let (options, seed) = (AuditOptions::default(), Seed(0));
     let statistics = judge_fold(&fold, &options, seed, &mut ())?;

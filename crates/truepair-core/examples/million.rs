@@ -58,6 +58,7 @@ fn main() -> Result<()> {
         judged: &judged,
         links: &links,
         cells: None,
+        plan: None,
     };
     let statistics = judge_fold(&fold, &options, Seed(1), &mut ())?;
     println!("ranked   {:6.1} s", start.elapsed().as_secs_f64());

@@ -83,6 +83,7 @@ fn judge(world: &World, links: &Links, options: &AuditOptions) -> FoldStatistics
         judged: &judged,
         links,
         cells: None,
+        plan: None,
     };
     judge_fold(&fold, options, Seed(1), &mut ()).unwrap()
 }
@@ -247,6 +248,7 @@ fn ranks_agree_with_a_loop_over_all_comparisons() {
         judged: &judged,
         links: &links,
         cells: None,
+        plan: None,
     };
     let found = judge_fold(&fold, &options(), Seed(1), &mut ()).unwrap();
 
@@ -410,6 +412,7 @@ fn unusable_input_is_an_error_that_says_what_to_do() {
             judged: &judged,
             links,
             cells: None,
+            plan: None,
         };
         judge_fold(&fold, &options(), Seed(1), &mut ())
             .unwrap_err()

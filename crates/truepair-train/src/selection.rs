@@ -130,6 +130,7 @@ impl<'a> Selection<'a> {
                     judged: &held.judged,
                     links: &held.links,
                     cells: None,
+                    plan: None,
                 };
                 let options = AuditOptions {
                     n_repairings: 1,

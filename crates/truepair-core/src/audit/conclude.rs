@@ -2,10 +2,11 @@
 
 use super::ambiguity::pronounce;
 use super::legibility::{Readable, Statistic, calibrate_pooled};
+use super::near;
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
-    Judgment, Links, Outcome, PairStatistics, RateFit, RateInput, Reading, Verdict,
-    count_duplicates, estimate_rate, posteriors,
+    Judgment, Kinds, Links, NoiseRate, Outcome, PairStatistics, RateFit, RateInput, Reading,
+    Verdict, count_duplicates, estimate_rate, posteriors,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -17,6 +18,9 @@ const HISTOGRAM_BINS: usize = 50;
 /// Rates below this cannot be told from matched pairs that the matcher itself ranks badly; such
 /// pairs alone read as 0.1 to 0.3 percent on clean captions of photographs.
 pub(super) const DETECTABLE_RATE: f64 = 0.005;
+
+/// Shares of near misses below this cannot be told from matched pairs among look-alikes.
+const DETECTABLE_NEAR: f64 = 0.02;
 
 /// Where the scores leave more than this open, it cannot be told whether pairs are mismatched.
 const OPEN_RATE: f64 = 0.02;
@@ -67,7 +71,20 @@ pub fn conclude(
         .collect();
     let readable = Readable::of(folds, &image);
     let rate = rate(evidence, &judged, &image, &readable, options, seed);
-    let p = readable.calibrate(folds, Statistic::Surprisal);
+    let p_pooled = calibrate_pooled(folds, pairs.len(), Statistic::Surprisal);
+    let evidence = near::learn(
+        folds,
+        &p_pooled,
+        &image,
+        links.image_group(),
+        rate.lambda,
+        &readable,
+        seed,
+    );
+    let p = match &evidence {
+        Some(evidence) => evidence.p_far.clone(),
+        None => readable.calibrate(folds, Statistic::Surprisal),
+    };
     let (read, unread): (Vec<usize>, Vec<usize>) =
         judged.iter().partition(|&&n| readable.of_pair[n]);
     let readable_p: Vec<f64> = read.iter().map(|&n| p[n]).collect();
@@ -92,12 +109,53 @@ pub fn conclude(
         illegible[n] = tells_little(value, base);
     }
     let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
+    let mut near = vec![0.0; pairs.len()];
+    let mut noise_rate = rate.rate;
+    let kinds = evidence.map(|evidence| {
+        let n_bootstrap = options.n_bootstrap;
+        let found = evidence.rate(
+            &p_pooled,
+            &image,
+            &judged,
+            rate.rate,
+            rate.lambda,
+            n_bootstrap,
+            seed,
+        );
+        let is_found = found.is_told_apart && found.near.low >= DETECTABLE_NEAR;
+        if is_found {
+            let beside = evidence.posterior(&p_pooled, &judged, found.near.estimate);
+            for n in judged.iter().copied().filter(|&n| !illegible[n]) {
+                near[n] = (1.0 - posterior[n]) * beside[n];
+                posterior[n] += near[n];
+            }
+            noise_rate = found.near.plus(found.far);
+        }
+        {
+            // Where pairs are not told apart, the share may be anything.
+            let near = if found.is_told_apart {
+                found.near
+            } else {
+                NoiseRate {
+                    estimate: 0.0,
+                    low: 0.0,
+                    high: 1.0 - rate.rate.low,
+                }
+            };
+            Kinds {
+                far: if is_found { found.far } else { rate.rate },
+                near,
+                is_found,
+            }
+        }
+    });
     let reading = Reading {
         readable: read.len() as f64 / judged.len().max(1) as f64,
         is_uneven: readable.is_uneven,
         is_sloped: rate.is_sloped,
     };
-    let outcome = outcome(&competence, &rate, reading, judged.len());
+    let near_found = kinds.is_some_and(|kinds| kinds.is_found);
+    let outcome = outcome(&competence, &rate, reading, near_found, judged.len());
     let fit = fit(&readable_p, &posterior, &rate, &density);
     let (verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
@@ -107,15 +165,16 @@ pub fn conclude(
             let is_unknown: Vec<bool> = is_unknown
                 .map(|(illegible, p)| *illegible || *p > UNDOUBTED)
                 .collect();
-            verdicts(pairs, &rows, &p, &posterior, &is_unknown)
+            verdicts(pairs, &rows, &p, [&posterior, &near], &is_unknown)
         }
-        _ => verdicts(pairs, &rows, &p, &posterior, &illegible),
+        _ => verdicts(pairs, &rows, &p, [&posterior, &near], &illegible),
     };
     Ok(Findings {
         outcome,
-        noise_rate: rate.rate,
+        noise_rate,
         competence,
         reading,
+        kinds,
         verdicts,
         fit,
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
@@ -190,7 +249,13 @@ fn tells_little(posterior: f64, base: f64) -> bool {
     (0.5..=2.0).contains(&ratio)
 }
 
-fn outcome(competence: &Competence, rate: &RateFit, reading: Reading, n_judged: usize) -> Outcome {
+fn outcome(
+    competence: &Competence,
+    rate: &RateFit,
+    reading: Reading,
+    near_found: bool,
+    n_judged: usize,
+) -> Outcome {
     if !competence.is_sufficient() {
         return Outcome::Refused {
             reason: format!(
@@ -201,7 +266,7 @@ fn outcome(competence: &Competence, rate: &RateFit, reading: Reading, n_judged: 
             ),
         };
     }
-    if rate.rate.low >= DETECTABLE_RATE.max(1.0 / n_judged as f64) {
+    if near_found || rate.rate.low >= DETECTABLE_RATE.max(1.0 / n_judged as f64) {
         return Outcome::MismatchedPairs;
     }
     let is_open = (reading.is_uneven || reading.is_sloped) && rate.ceiling >= OPEN_RATE;
@@ -239,7 +304,7 @@ fn verdicts(
     pairs: &[Pair],
     rows: &[PairStatistics],
     p: &[f64],
-    posterior: &[f64],
+    [posterior, near]: [&[f64]; 2],
     is_unknown: &[bool],
 ) -> (Vec<Verdict>, Ambiguity) {
     let verdict = |row: &PairStatistics| {
@@ -252,6 +317,7 @@ fn verdicts(
             p_t2i: row.p_t2i,
             p: p[n],
             posterior: posterior[n],
+            near: near[n],
             rank_i2t: row.rank_i2t,
             rank_t2i: row.rank_t2i,
             better_caption: row.better_caption,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folds::{assign_folds, common_folds};
 use super::{
-    AuditOptions, Evidence, Findings, Fold, FoldStatistics, Links, average_repeats, conclude,
-    judge_fold, legibility,
+    AuditOptions, Evidence, Findings, Fold, FoldStatistics, Likeness, Links, Plan, average_repeats,
+    conclude, judge_fold, legibility,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -71,6 +71,11 @@ pub trait Learner<E: From<Error>> {
         cut: &Cut<'_>,
         watch: &mut dyn Watch,
     ) -> Result<Vec<Box<dyn HeldOut<E> + '_>>, E>;
+
+    /// By what items resemble each other; without it near misses are not looked for.
+    fn likeness(&self) -> Option<&dyn Likeness> {
+        None
+    }
 }
 
 /// One way to cut the pairs into folds.
@@ -136,10 +141,14 @@ pub fn cross_fit<E: From<Error>>(
         .map(|repeat| assign_folds(pairs, links, schedule.folds, seed.child("cut", repeat)))
         .collect();
     let together = common_folds(&cuts, schedule.folds);
-    let judge = Judge {
+    let likeness = learners[0].likeness().filter(|_| options.near_misses);
+    let plan = likeness.map(|likeness| Plan::new(pairs, links, Some(&together), likeness, seed));
+    let plan = plan.transpose()?;
+    let mut judge = Judge {
         pairs,
         links,
         together: &together,
+        plan: None,
         seed,
     };
     let mut weights = None;
@@ -157,6 +166,7 @@ pub fn cross_fit<E: From<Error>>(
             weights = Some(self::weights(&findings));
         }
     }
+    judge.plan = plan.as_ref();
     let mut rounds = Vec::new();
     for learner in learners {
         for index in 0..cuts.len() {
@@ -209,6 +219,7 @@ struct Judge<'a> {
     pairs: &'a [Pair],
     links: &'a Links,
     together: &'a [u32],
+    plan: Option<&'a Plan<'a>>,
     seed: Seed,
 }
 
@@ -260,6 +271,7 @@ impl Judge<'_> {
             judged: &judged,
             links: self.links,
             cells: Some(self.together),
+            plan: self.plan,
         };
         let mut statistics = judge_fold(&input, options, self.seed, &mut staged)?;
         let judged: Vec<Pair> = of_fold().collect();

@@ -16,6 +16,9 @@ pub struct Findings {
     /// How the matcher reads the pairs, on which the bounds of the rate rest.
     #[serde(default)]
     pub reading: Reading,
+    /// Near misses and others apart, where near misses were looked for.
+    #[serde(default)]
+    pub kinds: Option<Kinds>,
     /// One verdict per pair; empty when the outcome is [`Outcome::Refused`].
     pub verdicts: Vec<Verdict>,
     /// The fitted two-groups model, for plots.
@@ -78,6 +81,30 @@ pub struct NoiseRate {
     pub high: f64,
 }
 
+impl NoiseRate {
+    /// The rate of two kinds together.
+    pub(super) fn plus(self, other: NoiseRate) -> NoiseRate {
+        NoiseRate {
+            estimate: (self.estimate + other.estimate).min(1.0),
+            low: (self.low + other.low).min(1.0),
+            high: (self.high + other.high).min(1.0),
+        }
+    }
+}
+
+/// The noise rate by kind of mismatch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Kinds {
+    /// Pairs that fit each other no better than image and caption of two other pairs.
+    pub far: NoiseRate,
+    /// Pairs of the right scene with a wrong detail, as far as they are like the planted ones: a caption
+    /// with an image that looks like its own, or with that of a caption that reads like it. Part of the
+    /// noise rate only where `is_found`.
+    pub near: NoiseRate,
+    /// Whether there certainly are near misses.
+    pub is_found: bool,
+}
+
 /// How the matcher reads the pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
@@ -128,6 +155,9 @@ pub struct Verdict {
     pub p: f64,
     /// Probability that the pair is mismatched, [0, 1].
     pub posterior: f64,
+    /// Of it, the probability that the pair is a near miss; the rest is that it is far off.
+    #[serde(default)]
+    pub near: f64,
     /// 1-based rank of the caption among the captions compared with (ties against the pair).
     pub rank_i2t: u32,
     /// 1-based rank of the image among the images compared with.

@@ -168,7 +168,7 @@ impl Moments {
 pub(super) struct Readable {
     pub(super) of_pair: Vec<bool>,
     /// Per fold, aligned with its re-pairings.
-    of_null: Vec<Vec<bool>>,
+    nulls: Vec<Vec<bool>>,
     /// Whether images or captions are read, or mismatched, unevenly.
     pub(super) is_uneven: bool,
 }
@@ -202,9 +202,14 @@ impl Readable {
             });
         Self {
             of_pair: of_pair.map(|(i, c)| reads([*i, *c])).collect(),
-            of_null: of_null.collect(),
+            nulls: of_null.collect(),
             is_uneven: prefixes.iter().any(Option::is_some),
         }
+    }
+
+    /// Whether a fold's re-pairing is readable.
+    pub(super) fn of_null(&self, fold: usize, at: usize) -> bool {
+        self.nulls[fold][at]
     }
 
     /// The rank of every pair's statistic among its own fold's re-pairings that are as readable, as a
@@ -216,7 +221,7 @@ impl Readable {
             2,
             statistic,
             |pair| usize::from(self.of_pair[pair]),
-            |fold, at| usize::from(self.of_null[fold][at]),
+            |fold, at| usize::from(self.of_null(fold, at)),
         )
     }
 }
@@ -409,6 +414,7 @@ mod tests {
             n_null_captions: 100,
             n_null_images: 100,
             sharpness: 1.0,
+            nearby: None,
         }
     }
 

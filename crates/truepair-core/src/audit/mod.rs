@@ -35,6 +35,9 @@ mod findings;
 mod folds;
 mod legibility;
 mod links;
+mod monotone;
+mod near;
+mod nearby;
 mod noise_rate;
 mod poor_ranks;
 mod posterior;
@@ -57,6 +60,9 @@ pub use decision::{Decision, Rule, decide};
 pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
 pub use links::Links;
+pub use nearby::{
+    Features, Likeness, N_FEATURES, NearbyStatistics, Plan, Planted, PlantedStatistics, Planting,
+};
 pub use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::{Fold, FoldStatistics, NullStatistic, PairStatistics, judge_fold};
@@ -79,6 +85,9 @@ pub struct AuditOptions {
     pub n_repairings: usize,
     /// Bootstrap draws for the noise rate's interval.
     pub n_bootstrap: usize,
+    /// Whether near misses are looked for, by what planted ones look like. Needs vectors of images and
+    /// captions, and about as long again as the rest.
+    pub near_misses: bool,
 }
 
 impl Default for AuditOptions {
@@ -87,6 +96,7 @@ impl Default for AuditOptions {
             null_size: 10_000,
             n_repairings: 4,
             n_bootstrap: 400,
+            near_misses: true,
         }
     }
 }

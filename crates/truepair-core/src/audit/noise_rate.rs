@@ -419,7 +419,10 @@ mod tests {
         assert!((fit.rate.estimate - 0.3).abs() < 0.04, "{:?}", fit.rate);
         // From all unreadable pairs matched to all mismatched.
         let NoiseRate { low, high, .. } = fit.rate;
-        assert!((low - 0.15).abs() < 0.03 && (0.65..0.72).contains(&high), "{low} {high}");
+        assert!(
+            (low - 0.15).abs() < 0.03 && (0.65..0.72).contains(&high),
+            "{low} {high}"
+        );
     }
 
     #[test]

@@ -13,6 +13,9 @@ use statrs::function::erf::{erfc, erfc_inv};
 /// Shifts of matched pairs, in standard deviations.
 const SHIFTS: [f64; 12] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0];
 
+/// Shift from which matched pairs are well ranked.
+const WELL_RANKED: f64 = 1.5;
+
 /// Bins that p-values are counted in: up to 0.02, to 0.05, to 0.1, then 45 of width 0.02.
 pub(super) const BINS: usize = 48;
 const FINE: [f64; 3] = [0.02, 0.05, 0.1];
@@ -68,9 +71,27 @@ impl PoorRanks {
 
     /// The weight of the uniform component that fits `counts` best, [0, 1]; 1 without counts.
     pub(super) fn level_share(&self, counts: &[u32; BINS]) -> f64 {
+        self.weights(counts)[0].clamp(0.0, 1.0)
+    }
+
+    /// The weight of matched pairs whose scores exceed those of mismatched ones by at least 1.5 standard
+    /// deviations, [0, 1], as it fits the p-values `p` best.
+    pub(super) fn well_ranked(&self, p: &[f64]) -> f64 {
+        let mut counts = [0; BINS];
+        p.iter().for_each(|p| counts[bin(*p)] += 1);
+        let weights = self.weights(&counts);
+        let shifted = weights[1..].iter().zip(SHIFTS);
+        shifted
+            .filter(|(_, shift)| *shift >= WELL_RANKED)
+            .map(|(weight, _)| weight)
+            .sum()
+    }
+
+    /// The weights of all components, the uniform one first.
+    fn weights(&self, counts: &[u32; BINS]) -> Vec<f64> {
         let n: f64 = counts.iter().map(|&count| f64::from(count)).sum();
         if n == 0.0 {
-            return 1.0;
+            return std::iter::once(1.0).chain(SHIFTS.map(|_| 0.0)).collect();
         }
         let mut weights = vec![0.5 / SHIFTS.len() as f64; 1 + SHIFTS.len()];
         weights[0] = 0.5;
@@ -89,7 +110,7 @@ impl PoorRanks {
                     .sum::<f64>();
             }
         }
-        weights[0].clamp(0.0, 1.0)
+        weights
     }
 }
 

@@ -131,6 +131,16 @@ fn pooled(sorted: &[f64]) -> Vec<Block> {
 /// Where the density falls below the noise rate by chance the posterior is capped at 1, which
 /// takes from its mean; the ratio is scaled so that the mean is the noise rate again.
 pub fn posteriors(p: &[f64], density: &DecreasingDensity, noise_rate: f64) -> Vec<f64> {
+    posteriors_at(p, p, density, noise_rate)
+}
+
+/// Posteriors at other values `at` than those, `p`, whose mean is the noise rate.
+pub(super) fn posteriors_at(
+    at: &[f64],
+    p: &[f64],
+    density: &DecreasingDensity,
+    noise_rate: f64,
+) -> Vec<f64> {
     let heights: Vec<f64> = p.iter().map(|&p| density.joined_at(p)).collect();
     let capped = |scale: f64, height: f64| if height > scale { scale / height } else { 1.0 };
     let mean = |scale: f64| {
@@ -141,7 +151,7 @@ pub fn posteriors(p: &[f64], density: &DecreasingDensity, noise_rate: f64) -> Ve
             / p.len().max(1) as f64
     };
     if noise_rate <= 0.0 || noise_rate >= 1.0 {
-        return vec![noise_rate.clamp(0.0, 1.0); p.len()];
+        return vec![noise_rate.clamp(0.0, 1.0); at.len()];
     }
     // The mean grows with the scale; joining steps moves it by little, so a factor 2 brackets it.
     let (mut low, mut high) = (noise_rate / 2.0, noise_rate * 2.0);
@@ -153,7 +163,7 @@ pub fn posteriors(p: &[f64], density: &DecreasingDensity, noise_rate: f64) -> Ve
             high = middle
         }
     }
-    heights.iter().map(|&height| capped(high, height)).collect()
+    (at.iter().map(|&p| capped(high, density.joined_at(p)))).collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@
 use rayon::prelude::*;
 
 use super::legibility;
+use super::nearby::{
+    self, Features, NearbyStatistics, Neighborhood, Plan, PlantedStatistics, Planting,
+};
 use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
 use super::temperature;
 use super::trials::{Block, Trial, blocks};
@@ -61,6 +64,8 @@ pub struct Fold<'a> {
     /// share a fold in every repeat. Re-pairings then stay within a cell and repeats can be
     /// averaged; see [`average_repeats`](super::average_repeats).
     pub cells: Option<&'a [u32]>,
+    /// What to plant, where surroundings are to be looked at.
+    pub plan: Option<&'a Plan<'a>>,
 }
 
 /// What the scores of one fold say about its pairs, and about pairs known to be mismatched.
@@ -78,6 +83,8 @@ pub struct FoldStatistics {
     pub n_null_images: usize,
     /// `β`: scores times this are the exponents of the softmax.
     pub sharpness: f64,
+    /// What surrounds the pairs, where a plan asked for it.
+    pub nearby: Option<NearbyStatistics>,
 }
 
 impl FoldStatistics {
@@ -193,14 +200,138 @@ pub fn judge_fold(
     }
     rows.sort_unstable_by_key(|(pair, _)| pair.pair);
     let (pairs, null): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let null = null.concat();
+    let nearby = match fold.plan {
+        Some(plan) => {
+            let around = Around {
+                fold,
+                plan,
+                galleries: [&captions, &images],
+                sharpness,
+                legibility: &legibility,
+                seed,
+            };
+            watch::check(watch)?;
+            Some(around.look(&pairs, &null, options.n_repairings)?)
+        }
+        None => None,
+    };
     Ok(FoldStatistics {
+        nearby,
         pairs,
-        null: null.concat(),
+        null,
         n_repairings: options.n_repairings,
         n_null_captions: captions.items.len(),
         n_null_images: images.items.len(),
         sharpness,
     })
+}
+
+/// What is needed to look at the surroundings of a fold's pairs.
+struct Around<'a> {
+    fold: &'a Fold<'a>,
+    plan: &'a Plan<'a>,
+    galleries: [&'a Gallery; 2],
+    sharpness: f64,
+    legibility: &'a Legibility,
+    seed: Seed,
+}
+
+impl Around<'_> {
+    fn look(
+        &self,
+        rows: &[PairStatistics],
+        null: &[NullStatistic],
+        n_repairings: usize,
+    ) -> Result<NearbyStatistics> {
+        let (fold, pairs) = (self.fold, self.fold.pairs);
+        let (images, _) = candidates(fold, Direction::TextToImage);
+        let planted: Vec<(u32, Planting)> = (0..)
+            .zip(&self.plan.planted)
+            .filter(|(_, planting)| images.binary_search(&planting.image).is_ok())
+            .map(|(place, planting)| (place, *planting))
+            .collect();
+        let trial = |image: u32, partner: u32| nearby::Trial {
+            image,
+            caption: pairs[partner as usize].caption,
+        };
+        let given = rows
+            .iter()
+            .map(|row| trial(pairs[row.pair as usize].image, row.pair));
+        let of_planted = planted
+            .iter()
+            .map(|(_, planting)| trial(planting.image, planting.partner));
+        let repaired: Vec<u32> = (0..)
+            .zip(rows)
+            .filter(|(place, row)| {
+                let partner = null[*place as usize * n_repairings].partner;
+                self.plan.repaired.binary_search(&row.pair).is_ok() && partner != u32::MAX
+            })
+            .map(|(place, _)| place)
+            .collect();
+        let of_repaired = repaired.iter().map(|&place| {
+            let image = pairs[rows[place as usize].pair as usize].image;
+            trial(image, null[place as usize * n_repairings].partner)
+        });
+        let trials: Vec<nearby::Trial> = given.chain(of_planted).chain(of_repaired).collect();
+        let neighborhood = Neighborhood {
+            scorer: fold.scorer,
+            likeness: self.plan.likeness,
+            links: fold.links,
+            pairs,
+            judged: fold.judged,
+            seed: self.seed,
+        };
+        let mut described = nearby::describe(&neighborhood, &trials)?;
+        let of_repaired = described.split_off(rows.len() + planted.len());
+        let of_planted = described.split_off(rows.len());
+        Ok(NearbyStatistics {
+            given: described,
+            planted: self.planted(&planted, &of_planted)?,
+            repaired: repaired.into_iter().zip(of_repaired).collect(),
+        })
+    }
+
+    /// Planted pairs ranked like re-pairings.
+    fn planted(
+        &self,
+        planted: &[(u32, Planting)],
+        features: &[Features],
+    ) -> Result<Vec<PlantedStatistics>> {
+        let (fold, [captions, images]) = (self.fold, self.galleries);
+        let mut tile = Vec::new();
+        let mut found = Vec::with_capacity(planted.len());
+        for (planted, features) in planted
+            .chunks(BLOCK_PAIRS)
+            .zip(features.chunks(BLOCK_PAIRS))
+        {
+            let plantings: Vec<Planting> = planted.iter().map(|(_, planting)| *planting).collect();
+            let block = Block::of_planted(fold.pairs, &plantings);
+            let judged = BlockJudge {
+                links: fold.links,
+                block: &block,
+                scores: own_scores(fold, &block)?,
+                sharpness: self.sharpness,
+                legibility: self.legibility,
+            };
+            let i2t = judged.sweep(fold.scorer, Direction::ImageToText, captions, &mut tile)?;
+            let t2i = judged.sweep(fold.scorer, Direction::TextToImage, images, &mut tile)?;
+            found.extend(planted.iter().zip(features).enumerate().map(
+                |(at, ((place, planting), features))| {
+                    let null = judged.null(at, &i2t, &t2i);
+                    PlantedStatistics {
+                        place: *place,
+                        planting: *planting,
+                        surprisal: null.surprisal,
+                        log_rank: null.log_rank,
+                        legibility: null.legibility,
+                        features: *features,
+                    }
+                },
+            ));
+        }
+        Ok(found)
+    }
 }
 
 /// Fitted to some of the judged pairs.
@@ -414,7 +545,6 @@ impl BlockJudge<'_> {
             Direction::ImageToText => links.captions_of(block.images[query]),
             Direction::TextToImage => links.images_of(block.captions[query]),
         };
-        let n_trials_per_pair = block.trials.len() / block.pairs.len();
         let thresholds = trials.iter().map(|&index| {
             let trial = block.trials[index as usize]
                 .as_ref()
@@ -427,10 +557,9 @@ impl BlockJudge<'_> {
                     links.image_group()[block.images[trial.image as usize] as usize]
                 }
             };
-            let repaired = !(index as usize).is_multiple_of(n_trials_per_pair);
             Threshold {
                 score: self.score(trial),
-                also_excluded: repaired.then_some(own_group),
+                also_excluded: (!trial.is_given).then_some(own_group),
             }
         });
         let thresholds: Vec<Threshold> = thresholds.collect();
@@ -443,6 +572,31 @@ impl BlockJudge<'_> {
         })
     }
 
+    fn legibility_of(&self, trial: &Trial) -> [f64; 2] {
+        let image = self.block.images[trial.image as usize];
+        self.legibility
+            .of(image, self.block.captions[trial.caption as usize])
+    }
+
+    /// The statistic of a trial that was not given as a pair.
+    fn null(&self, index: usize, i2t: &BlockSweep, t2i: &BlockSweep) -> NullStatistic {
+        let (a, b) = (i2t.standings[index], t2i.standings[index]);
+        match &self.block.trials[index] {
+            Some(trial) => NullStatistic {
+                partner: trial.partner,
+                log_rank: log_rank(a, b),
+                surprisal: surprisal(a, b),
+                legibility: self.legibility_of(trial),
+            },
+            None => NullStatistic {
+                partner: u32::MAX,
+                log_rank: f64::NAN,
+                surprisal: f64::NAN,
+                legibility: [f64::NAN; 2],
+            },
+        }
+    }
+
     fn statistics(
         &self,
         n_repairings: usize,
@@ -450,22 +604,6 @@ impl BlockJudge<'_> {
         t2i: &BlockSweep,
     ) -> Vec<(PairStatistics, Vec<NullStatistic>)> {
         let slots = 1 + n_repairings;
-        let mean = |index: usize, of: fn(Standing) -> f64| {
-            let (a, b) = (i2t.standings[index], t2i.standings[index]);
-            let comparable = a.n_compared > 0 && b.n_compared > 0;
-            if comparable {
-                (of(a) + of(b)) / 2.0
-            } else {
-                f64::NAN
-            }
-        };
-        let surprisal = |index: usize| mean(index, |standing| standing.surprisal);
-        let log_rank = |index: usize| mean(index, |standing| standing.p().ln());
-        let legibility = |trial: &Trial| {
-            let image = self.block.images[trial.image as usize];
-            self.legibility
-                .of(image, self.block.captions[trial.caption as usize])
-        };
         let given = |n: usize, pair: u32| {
             let trial = self.block.trials[n * slots].expect("the given pair is always a trial");
             let score = self.score(&trial);
@@ -478,9 +616,9 @@ impl BlockJudge<'_> {
                 pair,
                 p_i2t: a.p(),
                 p_t2i: b.p(),
-                log_rank: log_rank(n * slots),
-                surprisal: surprisal(n * slots),
-                legibility: legibility(&trial),
+                log_rank: log_rank(a, b),
+                surprisal: surprisal(a, b),
+                legibility: self.legibility_of(&trial),
                 entropy: (a.entropy + b.entropy) / 2.0,
                 variance: None,
                 rank_i2t: 1 + a.n_above,
@@ -491,20 +629,7 @@ impl BlockJudge<'_> {
                 better_image: better(t2i.best[trial.caption as usize]),
             }
         };
-        let null = |index: usize| match &self.block.trials[index] {
-            Some(trial) => NullStatistic {
-                partner: trial.partner,
-                log_rank: log_rank(index),
-                surprisal: surprisal(index),
-                legibility: legibility(trial),
-            },
-            None => NullStatistic {
-                partner: u32::MAX,
-                log_rank: f64::NAN,
-                surprisal: f64::NAN,
-                legibility: [f64::NAN; 2],
-            },
-        };
+        let null = |index: usize| self.null(index, i2t, t2i);
         let rows = self.block.pairs.iter().enumerate().map(|(n, &pair)| {
             (
                 given(n, pair),
@@ -513,6 +638,23 @@ impl BlockJudge<'_> {
         });
         rows.collect()
     }
+}
+
+/// Mean over both directions; NaN where one has nothing to compare with.
+fn mean(a: Standing, b: Standing, of: fn(Standing) -> f64) -> f64 {
+    if a.n_compared > 0 && b.n_compared > 0 {
+        (of(a) + of(b)) / 2.0
+    } else {
+        f64::NAN
+    }
+}
+
+fn surprisal(a: Standing, b: Standing) -> f64 {
+    mean(a, b, |standing| standing.surprisal)
+}
+
+fn log_rank(a: Standing, b: Standing) -> f64 {
+    mean(a, b, |standing| standing.p().ln())
 }
 
 /// Copies columns `start..end` of a row-major tile of `n_columns` into rows.

@@ -1,5 +1,6 @@
 //! Repeated cross-fitting: the same pairs judged by several matchers, averaged before calibration.
 
+use super::nearby::{NearbyStatistics, PlantedStatistics};
 use super::{FoldStatistics, NullStatistic, PairStatistics};
 use crate::error::{Error, Result};
 
@@ -45,9 +46,25 @@ impl<'a> ByPair<'a> {
         Self { folds, place }
     }
 
-    fn get(&self, pair: u32) -> Option<(&PairStatistics, &[NullStatistic])> {
+    /// The fold of a pair, and its place there.
+    fn place(&self, pair: u32) -> Option<(&FoldStatistics, usize)> {
         let (fold, n) = (*self.place.get(pair as usize)?)?;
-        let (fold, n) = (&self.folds[fold as usize], n as usize);
+        Some((&self.folds[fold as usize], n as usize))
+    }
+
+    /// The planted pair at this place of the plan.
+    fn planted(&self, place: u32) -> Option<&PlantedStatistics> {
+        self.folds.iter().find_map(|fold| {
+            let planted = &fold.nearby.as_ref()?.planted;
+            let at = planted
+                .binary_search_by_key(&place, |planted| planted.place)
+                .ok()?;
+            Some(&planted[at])
+        })
+    }
+
+    fn get(&self, pair: u32) -> Option<(&PairStatistics, &[NullStatistic])> {
+        let (fold, n) = self.place(pair)?;
         let r = fold.n_repairings;
         Some((&fold.pairs[n], &fold.null[n * r..(n + 1) * r]))
     }
@@ -56,6 +73,9 @@ impl<'a> ByPair<'a> {
 fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStatistics> {
     let share = 1.0 / (others.len() + 1) as f64;
     let mut averaged = fold.clone();
+    if let Some(nearby) = &mut averaged.nearby {
+        average_nearby(nearby, fold, others)?;
+    }
     for (n, row) in averaged.pairs.iter_mut().enumerate() {
         let null = &mut averaged.null[n * fold.n_repairings..(n + 1) * fold.n_repairings];
         // Of those repeats whose embeddings are Gaussians.
@@ -101,7 +121,50 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
     Ok(averaged)
 }
 
-fn add(sums: &mut [f64; 2], values: [f64; 2]) {
+/// Averages the surroundings of the same given, planted and re-paired pairs.
+fn average_nearby(
+    nearby: &mut NearbyStatistics,
+    fold: &FoldStatistics,
+    others: &[ByPair<'_>],
+) -> Result<()> {
+    let n = (others.len() + 1) as f64;
+    for other in others {
+        for (row, sum) in fold.pairs.iter().zip(&mut nearby.given) {
+            let (of, at) = other.place(row.pair).ok_or_else(|| unlike(row.pair))?;
+            let found = of.nearby.as_ref().ok_or_else(|| unlike(row.pair))?;
+            add(sum, found.given[at]);
+        }
+        for sum in &mut nearby.planted {
+            let unlike = || unlike(sum.planting.partner);
+            let found = other.planted(sum.place).ok_or_else(unlike)?;
+            sum.surprisal += found.surprisal;
+            sum.log_rank += found.log_rank;
+            add(&mut sum.legibility, found.legibility);
+            add(&mut sum.features, found.features);
+        }
+        for (place, sum) in &mut nearby.repaired {
+            let pair = fold.pairs[*place as usize].pair;
+            let (of, at) = other.place(pair).ok_or_else(|| unlike(pair))?;
+            let found = of.nearby.as_ref().ok_or_else(|| unlike(pair))?;
+            let at = found
+                .repaired
+                .binary_search_by_key(&(at as u32), |(place, _)| *place);
+            add(sum, found.repaired[at.map_err(|_| unlike(pair))?].1);
+        }
+    }
+    let divide = |values: &mut [f64]| values.iter_mut().for_each(|value| *value /= n);
+    nearby.given.iter_mut().for_each(|sum| divide(sum));
+    nearby.repaired.iter_mut().for_each(|(_, sum)| divide(sum));
+    for sum in &mut nearby.planted {
+        sum.surprisal /= n;
+        sum.log_rank /= n;
+        divide(&mut sum.legibility);
+        divide(&mut sum.features);
+    }
+    Ok(())
+}
+
+fn add<const N: usize>(sums: &mut [f64; N], values: [f64; N]) {
     sums.iter_mut()
         .zip(values)
         .for_each(|(sum, value)| *sum += value);

@@ -7,6 +7,7 @@ use crate::pair::Pair;
 use crate::rng::{Seed, below, shuffle};
 
 use super::Links;
+use super::nearby::Planting;
 
 /// Attempts to find an exchange partner before a re-pairing of one pair is given up.
 const ATTEMPTS: usize = 64;
@@ -20,6 +21,8 @@ pub(super) struct Trial {
     pub(super) caption: u32,
     /// The pair whose caption this is; the judged pair itself for the given trial.
     pub(super) partner: u32,
+    /// Whether image and caption were given as a pair.
+    pub(super) is_given: bool,
 }
 
 /// Pairs that are scored together.
@@ -85,6 +88,7 @@ impl Block {
             image: place(&images, pairs[pair as usize].image),
             caption: place(&captions, pairs[partner as usize].caption),
             partner,
+            is_given: pair == partner,
         };
         let mut trials = vec![None; members.len() * (1 + n_repairings)];
         for (slots, &pair) in trials.chunks_exact_mut(1 + n_repairings).zip(&members) {
@@ -103,6 +107,33 @@ impl Block {
             images,
             captions,
             trials,
+        }
+    }
+}
+
+impl Block {
+    /// Lays out planted pairs, one trial each; `pairs` holds the partners.
+    pub(super) fn of_planted(pairs: &[Pair], planted: &[Planting]) -> Self {
+        let caption = |planting: &Planting| pairs[planting.partner as usize].caption;
+        let images = distinct(planted.iter().map(|planting| planting.image));
+        let captions = distinct(planted.iter().map(caption));
+        let place = |list: &[u32], item: u32| {
+            list.binary_search(&item)
+                .expect("the lists were made from these") as u32
+        };
+        let trials = planted.iter().map(|planting| {
+            Some(Trial {
+                image: place(&images, planting.image),
+                caption: place(&captions, caption(planting)),
+                partner: planting.partner,
+                is_given: false,
+            })
+        });
+        Self {
+            trials: trials.collect(),
+            pairs: planted.iter().map(|planting| planting.partner).collect(),
+            images,
+            captions,
         }
     }
 }

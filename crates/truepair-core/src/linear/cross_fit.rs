@@ -10,7 +10,7 @@ use crate::audit::{self, Cut, Learner};
 use crate::dataset::{Dataset, Features};
 use crate::error::{Error, Result};
 use crate::rng::Seed;
-use crate::scores::Scorer;
+use crate::scores::{Matrix, Scorer};
 use crate::text::LatentSemantics;
 use crate::watch::Watch;
 
@@ -74,7 +74,21 @@ impl<'a> LinearLearner<'a> {
     }
 }
 
+impl audit::Likeness for LinearLearner<'_> {
+    fn images(&self, rows: &[u32]) -> Result<Matrix> {
+        self.sides()?[0].gather(rows)
+    }
+
+    fn captions(&self, rows: &[u32]) -> Result<Matrix> {
+        self.sides()?[1].gather(rows)
+    }
+}
+
 impl<E: From<Error>> Learner<E> for LinearLearner<'_> {
+    fn likeness(&self) -> Option<&dyn audit::Likeness> {
+        Some(self)
+    }
+
     fn learn(
         &self,
         cut: &Cut<'_>,

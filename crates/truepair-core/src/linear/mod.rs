@@ -19,4 +19,4 @@ mod vectors;
 pub use config::{Chosen, LinearConfig, Pooling, VectorsConfig};
 pub use cross_fit::LinearLearner;
 pub use matcher::{LinearMatcher, Projection};
-pub use vectors::SideVectors;
+pub use vectors::{ItemVectors, SideVectors};

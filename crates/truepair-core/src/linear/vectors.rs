@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Pooling;
+use crate::audit::Likeness;
 use crate::dataset::Features;
 use crate::error::{Error, Result};
 use crate::scores::Matrix;
@@ -75,6 +76,25 @@ impl<'a> SideVectors<'a> {
         let mut vectors = Matrix::new(out, dim);
         vectors.normalize();
         Ok(vectors)
+    }
+}
+
+/// Both modalities as vectors, by which items resemble each other.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemVectors<'a> {
+    /// The images.
+    pub images: SideVectors<'a>,
+    /// The captions.
+    pub captions: SideVectors<'a>,
+}
+
+impl Likeness for ItemVectors<'_> {
+    fn images(&self, rows: &[u32]) -> Result<Matrix> {
+        self.images.gather(rows)
+    }
+
+    fn captions(&self, rows: &[u32]) -> Result<Matrix> {
+        self.captions.gather(rows)
     }
 }
 

@@ -3,9 +3,11 @@
 
 use anyhow::{Result, bail};
 use truepair_core::audit::{
-    Evidence, Findings, Fold, FoldStatistics, Links, conclude, conclude_from_beliefs, judge_fold,
+    Evidence, Findings, Fold, FoldStatistics, Links, Plan, conclude, conclude_from_beliefs,
+    judge_fold,
 };
 use truepair_core::dataset::Dataset;
+use truepair_core::linear::{ItemVectors, Pooling, SideVectors};
 use truepair_core::rng::Seed;
 use truepair_core::scores::{InnerProduct, Scorer};
 use truepair_train::{AuditMatcher, CrossFitConfig, Session, cross_fit};
@@ -68,7 +70,24 @@ pub(crate) fn judge(
     let options = &request.config.audit;
     match &request.matcher {
         Matcher::Frozen => {
-            let statistics = judge_all(&frozen(dataset)?, dataset, links, request, seed, bars)?;
+            let captions = dataset
+                .caption_features
+                .as_ref()
+                .filter(|_| options.near_misses);
+            let vectors = captions.map(|captions| {
+                Ok::<_, truepair_core::Error>(ItemVectors {
+                    images: SideVectors::new(&dataset.images, Pooling::Mean)?,
+                    captions: SideVectors::new(&captions.features, Pooling::Mean)?,
+                })
+            });
+            let vectors = vectors.transpose()?;
+            let plan = vectors
+                .as_ref()
+                .map(|vectors| Plan::new(&dataset.pairs, links, None, vectors, seed));
+            let plan = plan.transpose()?;
+            let scorer = frozen(dataset)?;
+            let statistics =
+                judge_all(&scorer, dataset, links, plan.as_ref(), request, seed, bars)?;
             Ok(conclude(
                 &dataset.pairs,
                 links,
@@ -80,7 +99,8 @@ pub(crate) fn judge(
         Matcher::Run(believer) => {
             let trained = believer.trained(dataset)?;
             let scorer = trained.scorer(dataset, bars)?;
-            let mut statistics = judge_all(scorer.as_ref(), dataset, links, request, seed, bars)?;
+            let mut statistics =
+                judge_all(scorer.as_ref(), dataset, links, None, request, seed, bars)?;
             if let Some(uncertainty) = trained.uncertainty(dataset, bars)? {
                 let pairs = dataset.pairs.iter();
                 let of_pairs: Vec<f64> = pairs.map(|pair| uncertainty.of_pair(*pair)).collect();
@@ -118,6 +138,7 @@ fn judge_all(
     scorer: &dyn Scorer,
     dataset: &Dataset,
     links: &Links,
+    plan: Option<&Plan<'_>>,
     request: &Request,
     seed: Seed,
     bars: &mut Bars,
@@ -129,6 +150,7 @@ fn judge_all(
         judged: &judged,
         links,
         cells: None,
+        plan,
     };
     Ok(judge_fold(&fold, &request.config.audit, seed, bars)?)
 }

@@ -1,0 +1,143 @@
+//! Which captions to plant where.
+
+use super::super::Links;
+use super::nearest::nearest;
+use super::{Likeness, Plan, Planted, Planting};
+use crate::error::Result;
+use crate::pair::Pair;
+use crate::rng::{Seed, below, sample, shuffle};
+
+/// Planted pairs of either kind, and re-pairings, over all folds at most.
+const PLANTED: usize = 3_000;
+const REPAIRED: usize = 4_000;
+
+/// Items that hosts are chosen among.
+const POOL: usize = 4_096;
+
+/// A host is drawn from the nearest so many, one of these numbers by chance: near misses that differ
+/// in how near they are. Smaller where a host must be found in one of several cells, which hold only
+/// part of an image's neighbors.
+const NEAREST: [usize; 3] = [3, 8, 25];
+const NEAREST_IN_CELL: [usize; 3] = [1, 3, 8];
+
+impl<'a> Plan<'a> {
+    /// Plants near misses among the pairs: the captions' pairs and the hosts share a cell of `cells`
+    /// `[n_pairs]`, so that every cut has both in one fold.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn new(
+        pairs: &[Pair],
+        links: &Links,
+        cells: Option<&[u32]>,
+        likeness: &'a dyn Likeness,
+        seed: Seed,
+    ) -> Result<Self> {
+        let all: Vec<u32> = (0..pairs.len() as u32).collect();
+        let cell = |pair: u32| cells.map_or(0, |cells| cells[pair as usize]);
+        let mut by_cell = all.clone();
+        by_cell.sort_by_key(|&pair| cell(pair));
+        let mut planted = Vec::new();
+        for members in by_cell.chunk_by(|&a, &b| cell(a) == cell(b)) {
+            let of_cell = Members {
+                pairs,
+                links,
+                likeness,
+                members,
+                nearest: if cells.is_some() {
+                    NEAREST_IN_CELL
+                } else {
+                    NEAREST
+                },
+                n_wanted: (PLANTED * members.len()).div_ceil(pairs.len()),
+                seed: seed.child("planting", u64::from(cell(members[0]))),
+            };
+            for kind in Planted::ALL {
+                planted.extend(of_cell.plant(kind)?);
+            }
+        }
+        let mut repaired = sample(&mut seed.stream("described", &[]), pairs.len(), REPAIRED);
+        repaired.sort_unstable();
+        Ok(Self {
+            likeness,
+            planted,
+            repaired,
+        })
+    }
+}
+
+/// The pairs of a cell.
+struct Members<'a> {
+    pairs: &'a [Pair],
+    links: &'a Links,
+    likeness: &'a dyn Likeness,
+    members: &'a [u32],
+    nearest: [usize; 3],
+    n_wanted: usize,
+    seed: Seed,
+}
+
+impl Members<'_> {
+    fn plant(&self, kind: Planted) -> Result<Vec<Planting>> {
+        let stream = &mut self
+            .seed
+            .stream("plant", &[u64::from(kind == Planted::ByCaption)]);
+        let mut shuffled = self.members.to_vec();
+        shuffle(stream, &mut shuffled);
+        let movers = &shuffled[..self.n_wanted.min(shuffled.len())];
+        let mut pool: Vec<u32> = sample(stream, self.members.len(), POOL)
+            .into_iter()
+            .map(|at| self.members[at as usize])
+            .collect();
+        let pair = |pair: u32| self.pairs[pair as usize];
+        let vectors = |of: &[u32]| match kind {
+            Planted::ByImage => self
+                .likeness
+                .images(&of.iter().map(|&n| pair(n).image).collect::<Vec<u32>>()),
+            Planted::ByCaption => self
+                .likeness
+                .captions(&of.iter().map(|&n| pair(n).caption).collect::<Vec<u32>>()),
+        };
+        if kind == Planted::ByImage {
+            // One pair an image stands for it.
+            pool.sort_by_key(|&n| pair(n).image);
+            pool.dedup_by_key(|n| pair(*n).image);
+        }
+        let most = self.nearest[self.nearest.len() - 1];
+        // The captions of one image are often the nearest of one another, so more are looked at.
+        let looked_at = if kind == Planted::ByImage {
+            most
+        } else {
+            4 * most
+        };
+        let found = nearest(
+            &vectors(movers)?,
+            &vectors(&pool)?,
+            looked_at,
+            |mover, at| {
+                !self
+                    .links
+                    .joins(pair(pool[at]).image, pair(movers[mover]).caption)
+            },
+        );
+        let mut planted = Vec::with_capacity(movers.len());
+        for (&mover, found) in movers.iter().zip(&found) {
+            let mut hosts: Vec<u32> = Vec::with_capacity(found.len());
+            for (at, _) in found {
+                let image = pair(pool[*at as usize]).image;
+                if !hosts.contains(&image) {
+                    hosts.push(image);
+                }
+            }
+            let among = self.nearest[below(stream, 3) as usize].min(hosts.len());
+            if among > 0 {
+                planted.push(Planting {
+                    image: hosts[below(stream, among as u64) as usize],
+                    partner: mover,
+                    kind,
+                });
+            }
+        }
+        Ok(planted)
+    }
+}

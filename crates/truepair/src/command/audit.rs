@@ -290,7 +290,7 @@ fn verdict(summary: &Summary) -> String {
 }
 
 fn planted(truth: &audit::PlantedTruth) -> String {
-    let mut out = format!("{} really mismatched", percent_text(truth.realised));
+    let mut out = format!("{} really mismatched", percent_text(truth.realized));
     let numbers = [
         ("AUC", truth.auc),
         ("ECE", truth.ece),

@@ -77,7 +77,9 @@ fn remedies(what: Divergence, rate: f64, epochs_before: usize) -> String {
     let mut text = match what {
         Divergence::Loss | Divergence::Gradient => format!("{lower}."),
         Divergence::Deviations => {
-            format!("{lower}, or weigh the divergence of the Gaussians more (`strategy.vib`).")
+            format!(
+                "{lower}, or raise `deviation.high` of both backbones if Gaussians may be that wide."
+            )
         }
     };
     if epochs_before > 0 {
@@ -128,7 +130,7 @@ mod tests {
              `--set training.epochs=2` ends the run before it diverges."
         );
         let at_once = told(Divergence::Deviations, 0);
-        assert!(at_once.contains("`strategy.vib`"), "{at_once}");
+        assert!(at_once.contains("`deviation.high`"), "{at_once}");
         assert!(!at_once.contains("training.epochs"), "{at_once}");
     }
 }

@@ -376,16 +376,16 @@ fn golden_adam_and_adamw_trajectories() {
         beta1: setting(case, "betas").unwrap_or(AdamConfig::default().beta1),
         ..AdamConfig::default()
     };
-    let cases = [
-        ("adam", OptimizerConfig::Adam(config("adam"))),
-        ("adam_wd", OptimizerConfig::Adam(config("adam_wd"))),
-        ("adam_b0p5", OptimizerConfig::Adam(config("adam_b0p5"))),
-        (
-            "adamw_default",
-            OptimizerConfig::AdamW(config("adamw_default")),
-        ),
-        ("adamw_wd", OptimizerConfig::AdamW(config("adamw_wd"))),
-    ];
+    let adam = (golden.cases("out.adam", ".w").into_iter()).map(|rest| format!("adam{rest}"));
+    let cases = adam.map(|case| {
+        let config = config(&case);
+        let optimizer = if case.starts_with("adamw") {
+            OptimizerConfig::AdamW(config)
+        } else {
+            OptimizerConfig::Adam(config)
+        };
+        (case, optimizer)
+    });
     let [steps, rows, columns] = golden.shape("in.grads")[..] else {
         panic!("three axes")
     };

@@ -52,21 +52,24 @@ fn golden_crcl_losses_and_labels_of_every_phase() {
         memory: LabelMemory::None,
         ..paper.clone()
     };
-    let warm = CrclConfig {
-        temperature: golden.stated("out.refine_tau0p2.loss", "tau"),
-        ..paper.clone()
-    };
-    let cases = [
-        ("frozen", &paper, 0),
-        ("first_warm_end", &paper, warm_up - 1),
-        ("refine", &paper, warm_up),
-        ("warm_end_later_stage", &paper, later),
-        ("no_mc", &without_memory, warm_up),
-        ("refine_tau0p2", &warm, warm_up),
+    let mut cases = vec![
+        ("frozen".to_owned(), paper.clone(), 0),
+        ("first_warm_end".to_owned(), paper.clone(), warm_up - 1),
+        ("refine".to_owned(), paper.clone(), warm_up),
+        ("warm_end_later_stage".to_owned(), paper.clone(), later),
+        ("no_mc".to_owned(), without_memory, warm_up),
     ];
+    for tau in golden.cases("out.refine_tau", ".loss") {
+        let case = format!("refine_tau{tau}");
+        let other = CrclConfig {
+            temperature: golden.stated(&format!("out.{case}.loss"), "tau"),
+            ..paper.clone()
+        };
+        cases.push((case, other, warm_up));
+    }
     for (case, config, epoch) in cases {
         let judged = |s: &Tensor<2>| judge(StrategyConfig::Crcl(config.clone()), epoch, s, &stored);
-        check_loss(&golden, "in.S", case, |s| judged(s).loss.0.mean());
+        check_loss(&golden, "in.S", &case, |s| judged(s).loss.0.mean());
         let labels = judged(&golden.tensor("in.S")).beliefs.soft_label.unwrap();
         let key = format!("out.{case}.y_stored");
         assert_close(&key, &labels, &golden.floats(&key), 1e-5, 1e-6);
@@ -77,7 +80,8 @@ fn golden_crcl_losses_and_labels_of_every_phase() {
 fn golden_tal_with_one_and_with_several_positives() {
     let golden = Golden::open("u04_rde_tal.safetensors");
     let clean: Tensor<1> = golden.tensor("in.label_hat");
-    for name in ["TAL", "TAL_tau0p1"] {
+    for form in golden.cases("out.TAL", "_unique.loss") {
+        let name = format!("TAL{form}");
         for identities in ["unique", "dup"] {
             let key = format!("out.{name}_{identities}.per_sample");
             let objective = Tal {

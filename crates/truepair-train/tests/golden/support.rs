@@ -35,6 +35,19 @@ impl Golden {
         SafeTensors::deserialize(&self.bytes).unwrap()
     }
 
+    /// The names between `before` and `after` among all tensors'; at least one.
+    pub(crate) fn cases(&self, before: &str, after: &str) -> Vec<String> {
+        let tensors = self.tensors();
+        let names = tensors.names().into_iter();
+        let mut cases: Vec<String> = names
+            .filter_map(|name| name.strip_prefix(before)?.strip_suffix(after))
+            .map(str::to_owned)
+            .collect();
+        cases.sort();
+        assert!(!cases.is_empty(), "the file holds no {before}…{after}");
+        cases
+    }
+
     pub(crate) fn shape(&self, name: &str) -> Vec<usize> {
         let tensors = self.tensors();
         tensors

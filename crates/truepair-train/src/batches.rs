@@ -255,7 +255,7 @@ mod tests {
         };
         let (mut drawn, mut repeated) = (vec![0usize; 20], 0);
         for epoch in 0..200 {
-            let mut in_round = vec![0usize; 20];
+            let mut in_round = [0usize; 20];
             for &pair in round([epoch, 0, 0]).iter().flatten() {
                 drawn[pair as usize] += 1;
                 in_round[pair as usize] += 1;

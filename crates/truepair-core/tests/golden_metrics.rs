@@ -180,15 +180,20 @@ fn golden_average_precision_of_classes() {
     };
     let mrl = labels("in.query_label", "in.gallery_label");
     let cosine = cosines(&golden, "in.query", "in.gallery");
-    check(&cosine, &mrl, u32::MAX, "out.mrl_map_k0");
-    check(&cosine, &mrl, 5, "out.mrl_map_k5");
+    let depths: Vec<u32> = golden.numbers("k").iter().map(|&k| k as u32).collect();
+    // 0 stands for the whole gallery.
+    let within = |k: u32| if k == 0 { u32::MAX } else { k };
+    for &k in &depths {
+        check(&cosine, &mrl, within(k), &format!("out.mrl_map_k{k}"));
+    }
     let euclid = negative_distances(&golden, "in.query", "in.gallery");
     check(&euclid, &mrl, u32::MAX, "out.mrl_map_euclid");
     // DSCMR takes one list of labels for both sides.
     let dscmr = labels("in.paired_label", "in.paired_label");
     let cosine = cosines(&golden, "in.query", "in.paired");
-    check(&cosine, &dscmr, u32::MAX, "out.dscmr_map_k0");
-    check(&cosine, &dscmr, 5, "out.dscmr_map_k5");
+    for &k in &depths {
+        check(&cosine, &dscmr, within(k), &format!("out.dscmr_map_k{k}"));
+    }
     let euclid = negative_distances(&golden, "in.query", "in.paired");
     check(&euclid, &dscmr, u32::MAX, "out.dscmr_map_l2");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use truepair_core::rng::{Seed, shuffle};
+use truepair_core::rng::{Seed, Stream, below, shuffle};
 
 /// Endless batches of one group; every round comes from a stream of its own.
 #[derive(Debug)]
@@ -105,29 +105,27 @@ impl Shuffled {
 /// One pair of every class a batch: two items of a batch never share a class, so that every other
 /// item is a true negative.
 ///
-/// A round has as many batches as there are pairs divided by classes.
+/// Every batch has an anchor, the next of all pairs in an order that is drawn anew every round; of
+/// every other class it has one pair drawn at random, whatever was drawn before. The batch is then
+/// shuffled. A round has as many batches as there are pairs divided by classes, rounded down, and two
+/// more, but no more than there are pairs.
 ///
 /// # Source
-/// Chun et al., CVPR 2021 (PCME), training on CUB Captions [recalled; the configured batch size is
-/// not read there either].
+/// Chun et al., CVPR 2021 (PCME), training on CUB Captions; code read at naver-ai/pcme@4947684,
+/// `CUBSampler` of `datasets/cub.py`. The configured batch size is not read there either.
 /// # Deviations
-/// 1. A pair is not drawn again before all pairs of its class were; whether the published sampler
-///    draws with replacement is not known.
+/// 1. The released sampler ends an epoch by an exception that Python takes for an error since 3.7; here
+///    the epoch ends.
+/// 2. Where there are fewer pairs in all than a round would have batches, a round has one for each.
 #[derive(Debug)]
 pub(crate) struct ByClass {
-    classes: Vec<Deck>,
-    n_pairs: usize,
+    classes: Vec<Vec<u32>>,
+    /// All pairs in the round's order, each with the place of its class.
+    anchors: Vec<(u32, usize)>,
     seed: Seed,
     key: [u64; 3],
-}
-
-/// The pairs of a class, in an order that is drawn anew when all were taken.
-#[derive(Debug)]
-struct Deck {
-    class: i64,
-    pairs: Vec<u32>,
-    next: usize,
     round: u64,
+    next: usize,
 }
 
 impl ByClass {
@@ -136,40 +134,56 @@ impl ByClass {
         for &pair in pairs {
             by_class.entry(class(pair)).or_default().push(pair);
         }
-        let decks = by_class.into_iter().map(|(class, pairs)| Deck {
-            class,
-            next: pairs.len(),
-            pairs,
-            round: 0,
-        });
-        Self {
-            classes: decks.collect(),
-            n_pairs: pairs.len(),
+        let classes: Vec<Vec<u32>> = by_class.into_values().collect();
+        let anchors = (classes.iter().enumerate())
+            .flat_map(|(place, pairs)| pairs.iter().map(move |&pair| (pair, place)))
+            .collect();
+        let mut batches = Self {
+            classes,
+            anchors,
             seed,
             key,
-        }
+            round: 0,
+            next: 0,
+        };
+        batches.start_round();
+        batches
     }
 
     fn per_round(&self) -> usize {
-        (self.n_pairs / self.classes.len().max(1)).max(1)
+        let n = self.anchors.len();
+        (n / self.classes.len().max(1) + 2).min(n).max(1)
     }
 
     fn next_batch(&mut self) -> Vec<u32> {
-        let (seed, key) = (self.seed, self.key);
-        let decks = self.classes.iter_mut();
-        decks.map(|deck| deck.take(seed, key)).collect()
-    }
-}
-
-impl Deck {
-    fn take(&mut self, seed: Seed, [epoch, peer, group]: [u64; 3]) -> u32 {
-        if self.next == self.pairs.len() {
-            let key = [epoch, peer, group, self.class.cast_unsigned(), self.round];
-            shuffle(&mut seed.stream("shuffle class", &key), &mut self.pairs);
-            (self.next, self.round) = (0, self.round + 1);
+        if self.next == self.per_round() {
+            self.round += 1;
+            self.start_round();
         }
+        let mut rng = self.stream("batch by class", &[self.next as u64]);
+        let Some(&(anchor, own)) = self.anchors.get(self.next) else {
+            return Vec::new();
+        };
         self.next += 1;
-        self.pairs[self.next - 1]
+        let mut batch = vec![anchor];
+        let others = self.classes.iter().enumerate();
+        for (_, pairs) in others.filter(|&(place, _)| place != own) {
+            batch.push(pairs[below(&mut rng, pairs.len() as u64) as usize]);
+        }
+        shuffle(&mut rng, &mut batch);
+        batch
+    }
+
+    fn start_round(&mut self) {
+        let mut rng = self.stream("anchors by class", &[]);
+        shuffle(&mut rng, &mut self.anchors);
+        self.next = 0;
+    }
+
+    fn stream(&self, name: &str, step: &[u64]) -> Stream {
+        let [epoch, peer, group] = self.key;
+        let key = [&[epoch, peer, group, self.round], step].concat();
+        self.seed.stream(name, &key)
     }
 }
 
@@ -214,22 +228,49 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_one_pair_of_every_class() {
+    fn a_batch_has_one_pair_of_every_class_in_any_order() {
         let pairs: Vec<u32> = (0..20).collect();
         let mut batches = Batches::by_class(&pairs, class, Seed(1), [0, 0, 0]);
-        assert_eq!(batches.per_round(), 5);
-        let mut seen: Vec<u32> = Vec::new();
-        for _ in 0..8 {
+        assert_eq!(batches.per_round(), 20 / 4 + 2);
+        let mut first = Vec::new();
+        for _ in 0..40 {
             let batch = batches.next_batch();
-            let classes: Vec<i64> = batch.iter().map(|&pair| class(pair)).collect();
+            let mut classes: Vec<i64> = batch.iter().map(|&pair| class(pair)).collect();
+            first.push(classes[0]);
+            classes.sort_unstable();
             assert_eq!(classes, [0, 1, 2, 7]);
-            seen.extend(batch);
         }
-        // Eight batches: every class came round as often as its pairs fit.
-        for (class_of, times) in [(0, 4), (1, 2), (7, 1)] {
-            for &pair in pairs.iter().filter(|&&pair| class(pair) == class_of) {
-                let n = seen.iter().filter(|&&other| other == pair).count();
-                assert_eq!(n, times, "pair {pair}");
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first, [0, 1, 2, 7], "batches are shuffled");
+    }
+
+    #[test]
+    fn anchors_follow_all_pairs_and_the_rest_is_drawn_with_replacement() {
+        let pairs: Vec<u32> = (0..20).collect();
+        let round = |key| {
+            let mut batches = Batches::by_class(&pairs, class, Seed(1), key);
+            let n = batches.per_round();
+            (0..n).map(|_| batches.next_batch()).collect::<Vec<_>>()
+        };
+        let (mut drawn, mut repeated) = (vec![0usize; 20], 0);
+        for epoch in 0..200 {
+            let mut in_round = [0usize; 20];
+            for &pair in round([epoch, 0, 0]).iter().flatten() {
+                drawn[pair as usize] += 1;
+                in_round[pair as usize] += 1;
+            }
+            // Seven batches draw seven of the eight pairs of class 7, if none comes twice.
+            repeated += usize::from((12..20).any(|pair| in_round[pair] > 1));
+        }
+        assert!(repeated > 150, "{repeated} of 200 rounds draw a pair twice");
+        assert!(drawn.iter().all(|&n| n > 0), "{drawn:?}");
+        // 7 batches in 200 rounds, shared by the pairs of a class.
+        for (range, n) in [(0..2, 2.0), (2..6, 4.0), (6..12, 6.0), (12..20, 8.0)] {
+            let sum: usize = drawn[range.clone()].iter().sum();
+            assert_eq!(sum, 1400);
+            for &count in &drawn[range] {
+                assert!((count as f64 - 1400.0 / n).abs() < 120.0, "{drawn:?}");
             }
         }
     }

@@ -129,8 +129,9 @@ pub enum Sampling {
     /// `batch` pairs at random, every pair once an epoch.
     #[default]
     Shuffled,
-    /// One pair of every class of the data, `batch` is not read; an epoch has as many steps as there
-    /// are pairs divided by classes.
+    /// One pair of every class of the data, `batch` is not read: an anchor, which follows a shuffled
+    /// list of all pairs, and of every other class one pair drawn anew. An epoch has as many steps as
+    /// there are pairs divided by classes, and two.
     OnePerClass,
 }
 

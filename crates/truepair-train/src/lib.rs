@@ -20,6 +20,9 @@ mod encode;
 pub mod encoding;
 pub mod error;
 mod events;
+#[cfg(test)]
+#[path = "../../truepair-core/tests/golden_file/entry.rs"]
+mod golden_entry;
 pub mod gpo;
 pub mod groups;
 pub mod init;

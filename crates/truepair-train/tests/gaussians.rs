@@ -143,7 +143,7 @@ fn deviations_that_explode_are_named_and_stop_the_run() {
     assert!(note.contains("deviations were clipped"), "{note}");
     let message = quietly(&clipped(-3.6, 10.0)).unwrap_err().to_string();
     assert!(
-        message.contains("more than half is at its upper limit"),
+        message.contains("deviations are at their upper limit"),
         "{message}"
     );
 }

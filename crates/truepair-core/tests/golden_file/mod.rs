@@ -3,33 +3,35 @@
 // Each test program uses some of this.
 #![allow(dead_code, unreachable_pub)]
 
-use std::path::PathBuf;
+mod entry;
 
 use safetensors::{Dtype, SafeTensors};
 use truepair_core::scores::Matrix;
 
-fn folder() -> PathBuf {
-    match std::env::var_os("TRUEPAIR_GOLDEN") {
-        Some(folder) => folder.into(),
-        None => concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").into(),
-    }
-}
+use entry::Entry;
 
 pub fn read(name: &str) -> Vec<u8> {
-    let path = folder().join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    Entry::open(name).bytes
 }
 
-/// One file of tensors.
-pub struct Golden(Vec<u8>);
+/// One file of tensors with its entry of the index.
+pub struct Golden(Entry);
+
+impl std::ops::Deref for Golden {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.0
+    }
+}
 
 impl Golden {
     pub fn open(name: &str) -> Self {
-        Self(read(name))
+        Self(Entry::open(name))
     }
 
     pub fn tensors(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.0).unwrap()
+        SafeTensors::deserialize(&self.bytes).unwrap()
     }
 
     pub fn floats(&self, name: &str) -> Vec<f32> {

@@ -46,7 +46,7 @@ impl Default for LabelCrossFitConfig {
         } = LabelConfig::default();
         Self {
             folds: 4,
-            method: LabelMethodConfig::CrossEntropy(CrossEntropyConfig { temperature: 0.2 }),
+            method: LabelMethodConfig::CrossEntropy(CrossEntropyConfig::default()),
             network,
             optimizer,
             schedule,

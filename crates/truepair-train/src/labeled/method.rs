@@ -14,7 +14,7 @@ use crate::error::Result;
 pub enum LabelMethodConfig {
     /// Robust clustering and multimodal contrast.
     Mrl(MrlConfig),
-    /// Plain cross-entropy.
+    /// Cross-entropy, alone or with contrast.
     CrossEntropy(CrossEntropyConfig),
     /// Discriminative centers, a bounded classifier loss and contrast.
     Rono(RonoConfig),
@@ -94,7 +94,10 @@ impl LabelMethodConfig {
                 ("temperature", config.temperature),
                 ("contrastive_temperature", config.contrastive_temperature),
             ],
-            Self::CrossEntropy(config) => vec![("temperature", config.temperature)],
+            Self::CrossEntropy(config) => vec![
+                ("temperature", config.temperature),
+                ("contrastive_temperature", config.contrastive_temperature),
+            ],
             Self::Rono(config) => vec![
                 ("scale", config.scale),
                 ("contrastive_temperature", config.contrastive_temperature),
@@ -104,9 +107,11 @@ impl LabelMethodConfig {
             .iter()
             .find(|(_, value)| *value <= 0.0 || value.is_nan());
         let beta = match self {
-            Self::Mrl(config) if !(0.0..=1.0).contains(&config.beta) => Some(("beta", config.beta)),
-            _ => None,
+            Self::Mrl(config) => Some(("beta", config.beta)),
+            Self::CrossEntropy(config) => Some(("beta", config.beta)),
+            Self::Rono(_) => None,
         };
+        let beta = beta.filter(|(_, share)| !(0.0..=1.0).contains(share));
         match bad.copied().or(beta) {
             None => Ok(()),
             Some((name, value)) => Err(CoreError::argument(
@@ -140,7 +145,10 @@ mod tests {
         });
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("beta = 1.5"), "{error}");
-        let config = LabelMethodConfig::CrossEntropy(CrossEntropyConfig { temperature: 0.0 });
+        let config = LabelMethodConfig::CrossEntropy(CrossEntropyConfig {
+            temperature: 0.0,
+            ..CrossEntropyConfig::default()
+        });
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("temperature = 0"), "{error}");
     }

@@ -39,10 +39,10 @@ impl MrlConfig {
     /// `u11_mrl_loss_3view`, `u11_mrl_network`.
     ///
     /// # Deviations
-    /// 1. `self_term = "excluded"` is the released code, `"included"` the paper; the two differ in
-    ///    every value.
-    /// 2. The released program minimizes cross-entropy unless it is told otherwise; that is
-    ///    `cross-entropy` here.
+    /// 1. `self_term = "excluded"` is the released code, `"included"` the paper, Eq. (6), with any
+    ///    number of modalities; the two differ in every value.
+    /// 2. The released program minimizes cross-entropy with the same contrast unless it is told
+    ///    otherwise; that is `cross-entropy` with `beta` below 1.
     /// 3. Temperatures are 0.2 unless they are set; they are 1 in the paper. With 1 the softmax of unit
     ///    vectors is nearly flat, and with many classes learning takes many more epochs.
     pub(super) fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {

@@ -16,7 +16,7 @@ use super::view::{LabelView, one_hot};
 use super::{LabelConfig, LabelNetworks, LabelSelect};
 use crate::accelerator::Accelerator;
 use crate::batches::Batches;
-use crate::error::{Error, Result};
+use crate::error::{Divergence, Error, Result};
 use crate::init::Init;
 use crate::mode::Mode;
 use crate::optimizer::{Adam, floats};
@@ -179,8 +179,13 @@ impl<'a> Trainer<'a> {
             let factor = self.config.schedule.factor(done, n_epochs as f64);
             let loss = self.step(&items, (epoch, step), factor);
             if !loss.is_finite() {
-                let what = "the loss is not a finite number";
-                return Err(Error::Diverged { what, epoch, step });
+                return Err(Error::Diverged {
+                    what: Divergence::Loss,
+                    epoch,
+                    step,
+                    rate: self.config.optimizer.settings().rate,
+                    epochs_before: epoch,
+                });
             }
             total += loss * items.len() as f64;
             session

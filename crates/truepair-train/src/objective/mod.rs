@@ -33,7 +33,7 @@ pub use dynamic_hinge::dynamic_hinge;
 pub use early_learning::{accumulate, beats_hardest, early_learning};
 pub use evidential::Evidential;
 pub use info_nce::InfoNce;
-pub use negative_triplet::{NegativeForm, NegativeTriplet};
+pub use negative_triplet::{NegativeDirection, NegativeForm, NegativeTriplet};
 pub use soft_contrastive::{Over, SoftContrastive};
 pub use soft_match::{symmetric_cross_entropy, symmetric_divergence};
 pub use softmax::{log_probabilities, per_entry, per_pair};

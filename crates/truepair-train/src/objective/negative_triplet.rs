@@ -21,6 +21,18 @@ pub enum NegativeForm {
     Log,
 }
 
+/// Whose comparison pushes a false pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NegativeDirection {
+    /// Both sums of the equations.
+    Both,
+    /// The image's among the captions: the first sum alone.
+    ImageToCaption,
+    /// The caption's among the images: the second sum alone.
+    CaptionToImage,
+}
+
 /// The loss of pairs held false, with hardest negatives `h`, `h'` in both directions.
 ///
 /// ```text
@@ -31,7 +43,8 @@ pub enum NegativeForm {
 ///
 /// `reference` is the default because it says only what is known: a false pair is no more similar
 /// than a random one. It has no gradient once that holds. `swap` declares the hardest negative a
-/// match, which is often wrong.
+/// match, which is often wrong. `direction` keeps one of the two sums: the first holds a pair against
+/// other captions of its image, the second against other images of its caption.
 ///
 /// # Shapes
 /// - `scores`: `[b, b]`; returns `[b]`; 0 in a batch of one pair
@@ -44,6 +57,8 @@ pub enum NegativeForm {
 pub struct NegativeTriplet {
     /// What a false pair is compared with.
     pub form: NegativeForm,
+    /// Which of the two sums push.
+    pub direction: NegativeDirection,
     /// γ of the hinges, in units of the similarity, at least 0.
     pub margin: f64,
     /// τ of the `log` form: divides the scores.
@@ -54,6 +69,7 @@ impl Default for NegativeTriplet {
     fn default() -> Self {
         Self {
             form: NegativeForm::Reference,
+            direction: NegativeDirection::Both,
             margin: 0.05,
             temperature: 0.07,
         }
@@ -83,18 +99,21 @@ impl NegativeTriplet {
             return PairLoss(own * 0.0);
         }
         let hinges = |references: [Tensor<1>; 2]| {
-            let [row, column] = references.map(|r| relu(own.clone() - r + self.margin));
-            row + column
+            references.map(|reference| relu(own.clone() - reference + self.margin))
         };
-        PairLoss(match self.form {
+        let [row, column] = match self.form {
             NegativeForm::Swap => hinges(hardest_others(scores)),
             NegativeForm::SwapStopped => hinges(hardest_others(scores).map(Tensor::detach)),
             NegativeForm::Reference => hinges(mean_others(scores).map(Tensor::detach)),
             NegativeForm::Log => {
                 let logits = scores.clone() / self.temperature;
-                diagonal(&negative_log(logits.clone()))
-                    + diagonal(&negative_log(logits.transpose()))
+                [logits.clone(), logits.transpose()].map(|logits| diagonal(&negative_log(logits)))
             }
+        };
+        PairLoss(match self.direction {
+            NegativeDirection::Both => row + column,
+            NegativeDirection::ImageToCaption => row,
+            NegativeDirection::CaptionToImage => column,
         })
     }
 }
@@ -126,10 +145,16 @@ mod tests {
             form,
             margin: 0.3,
             temperature: 0.4,
+            ..NegativeTriplet::default()
         }
     }
 
     fn expected(form: NegativeForm, s: &[f32], b: usize, i: usize) -> f64 {
+        both(form, s, b, i).iter().sum()
+    }
+
+    /// The image's sum and the caption's.
+    fn both(form: NegativeForm, s: &[f32], b: usize, i: usize) -> [f64; 2] {
         let at = |i: usize, j: usize| f64::from(s[i * b + j]);
         let directions: [Vec<f64>; 2] = [
             (0..b).filter(|&j| j != i).map(|j| at(i, j)).collect(),
@@ -150,7 +175,31 @@ mod tests {
                 -(rest / (own + rest)).ln()
             }
         };
-        directions.iter().map(one).sum()
+        directions.each_ref().map(one)
+    }
+
+    #[test]
+    fn a_direction_is_one_of_the_two_sums() {
+        let s = scores(5);
+        for form in FORMS {
+            for (at, direction) in [
+                NegativeDirection::ImageToCaption,
+                NegativeDirection::CaptionToImage,
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                let one = NegativeTriplet {
+                    direction,
+                    ..with(form)
+                };
+                let (losses, _) = run(&s, |x| one.pair_loss(x));
+                for (i, loss) in losses.iter().enumerate() {
+                    let expected = both(form, &s, 5, i)[at];
+                    assert!((f64::from(*loss) - expected).abs() < 1e-5, "{one:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -19,8 +19,11 @@ use crate::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, 
 /// pairs) and `car`'s regularizer R (in all batches after the warm-up):
 ///
 /// ```text
-/// Lᵢ = aᵢ Tᵢ + λ_neg (1 − yᵢ) Nᵢ + λ_car cᵢ Rᵢ
+/// Lᵢ = aᵢ Tᵢ + λ_neg (n_noisy / n_clean) (1 − yᵢ) Nᵢ + λ_car cᵢ Rᵢ
 /// ```
+///
+/// The sizes are those of the epoch's division, as in `nlnc`; the ratio is no part of what `balance`
+/// balances.
 ///
 /// `balance` weighs the terms: λ by [`RatioConfig`], or fixed. `gate` weighs the pairs:
 /// `confidence` sets `aᵢ = yᵢ` and `cᵢ = lo + (1 − lo)(1 − wᵢ)`, so that a doubtful pair is pulled
@@ -282,6 +285,7 @@ impl DividedLoss for WeighedTerms {
         let [negative, regularizer] = weigh(&mut self.ratios, view, &terms);
         let mut loss = terms.main(view.scores) + terms.regularizer(view.scores) * regularizer;
         if pushes {
+            let negative = negative * division.noisy_per_clean(view.peer);
             loss = loss + terms.negative(view.scores) * negative;
         }
         Judgement {

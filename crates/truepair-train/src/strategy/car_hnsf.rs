@@ -22,9 +22,10 @@ use crate::optimizer::floats;
 /// ```text
 /// ȳₙ = running mean of Pₙ (own for a clean pair, both peers' mean for a noisy one), bias-corrected
 /// clean: y = w + (1 − w) ȳ      L = triplet(α̂(y)) + λ_car R
-/// noisy: y = ȳ                  L = 1[y ≥ θ] triplet(α̂(y)) + λ_neg (1 − y) N + λ_car R
+/// noisy: y = ȳ                  L = 1[y ≥ θ] triplet(α̂(y)) + λ_neg (n_noisy / n_clean) (1 − y) N + λ_car R
 /// ```
-/// R is that of [`EarlyTargets`], N that of [`NegativeTriplet`], off by default. The warm-up only
+/// R is that of [`EarlyTargets`], N that of [`NegativeTriplet`], off by default; the sizes are those of
+/// the epoch's division, as in `nlnc`. The warm-up only
 /// fills ȳ and the targets; noisy pairs follow at `ncr.noisy_after`, or at once when pushed.
 ///
 /// # Source
@@ -156,7 +157,8 @@ impl DividedLoss for RememberedFilter {
         let labels = rectified.labels;
         if view.group != CLEAN {
             let kept = keep_above(&labels, config.threshold, division.uses_noisy(epoch));
-            let pushed = push(&labels, config.negative_weight, 1.0);
+            let weight = config.negative_weight * division.noisy_per_clean(view.peer);
+            let pushed = push(&labels, weight, 1.0);
             loss = loss * per_pair(&kept, view.scores)
                 + config.negative.pair_loss(view.scores).0 * per_pair(&pushed, view.scores);
         }

@@ -26,6 +26,8 @@ pub(super) struct CoDivision {
     pub(super) config: NcrConfig,
     /// First main epoch in which the rectifier uses noisy pairs.
     noisy_from: usize,
+    /// Noisy pairs for every clean one in this epoch's division, for each peer.
+    noisy_per_clean: Vec<f64>,
 }
 
 /// Soft labels of a batch.
@@ -46,7 +48,17 @@ impl CoDivision {
         Ok(Self {
             config: config.clone(),
             noisy_from: epoch_at(config.noisy_after, n_main),
+            noisy_per_clean: vec![1.0; config.peers],
         })
+    }
+
+    /// Noisy pairs for every clean one that `peer` trains on, 1 before the first division.
+    ///
+    /// An epoch visits every clean pair once and draws a batch of noisy pairs for each of theirs,
+    /// however few there are: a noisy pair is visited as often as there are clean ones for it. A term
+    /// of noisy pairs that is multiplied by this counts each of them about once an epoch.
+    pub(super) fn noisy_per_clean(&self, peer: usize) -> f64 {
+        self.noisy_per_clean[peer]
     }
 
     /// First main epoch in which the rectifier uses noisy pairs.
@@ -111,7 +123,7 @@ impl CoDivision {
         }
     }
 
-    fn plan(&self, ledgers: &mut [Ledger], with_noisy: bool) -> Result<Plan> {
+    fn plan(&mut self, ledgers: &mut [Ledger], with_noisy: bool) -> Result<Plan> {
         for ledger in ledgers.iter_mut() {
             let fit = mixture::clean_posterior(&ledger.loss, &self.config.mixture)?;
             ledger.clean_posterior = fit.posterior;
@@ -131,6 +143,7 @@ impl CoDivision {
                 ));
                 (clean, noisy) = ((0..posterior.len() as u32).collect(), Vec::new());
             }
+            self.noisy_per_clean[peer] = noisy.len() as f64 / clean.len() as f64;
             let mut groups = vec![clean];
             if with_noisy && !noisy.is_empty() {
                 groups.push(noisy);
@@ -359,6 +372,37 @@ pub(super) mod tests {
                 rng: &mut Seed(1).stream("test", &[]),
             },
         )
+    }
+
+    /// The losses of a noisy batch in the last epoch after a division that holds `n_noisy` of 40
+    /// pairs noisy.
+    pub(crate) fn noisy_losses_after_division(config: &StrategyConfig, n_noisy: usize) -> Vec<f32> {
+        let mut strategy = config.build(4).unwrap();
+        let mut ledger = Ledger::with_memories(40, strategy.memories().len());
+        for (pair, loss) in ledger.loss.iter_mut().enumerate() {
+            *loss = if pair < n_noisy { 2.0 } else { 0.2 } + 0.001 * pair as f32;
+        }
+        let mut ledgers = vec![ledger; strategy.n_peers()];
+        let mut rng = Seed(1).stream("test", &[]);
+        let plan = strategy.plan(LAST, &mut ledgers, &[], &mut rng).unwrap();
+        assert_eq!(plan.peers[0].groups[1].len(), n_noisy);
+        let opinion = Opinion {
+            scores: scores(6),
+            ..Opinion::default()
+        };
+        let mut view = BatchView {
+            peer: 0,
+            group: 1,
+            step: 0,
+            n_steps: 1,
+            pairs: &[0, 1, 2, 3, 4, 5],
+            scores: &tracked(&scores(6)),
+            structure: None,
+            opinions: &vec![opinion; ledgers.len()],
+            ledgers: &ledgers,
+            rng: &mut Seed(1).stream("test", &[]),
+        };
+        floats(strategy.pair_loss(LAST, &mut view).loss.0.inner())
     }
 
     /// Asserts that a batch whose pairs are all clean for certain has the hardest-negative

@@ -20,6 +20,8 @@ use crate::optimizer::floats;
 /// other epochs, at every visit: y ← m y + (1 − m) p
 /// at every visit:               y < floor becomes 0
 /// ```
+/// Without memory `y ← p` at every visit, in warm-ups too, and no label is floored.
+///
 /// The main part is several stages. At the start of each the networks and optimizers are new, so that
 /// what a network memorized of wrong pairs is forgotten, and the labels are kept. The learning rate
 /// follows the schedule of the last stage, `training.epochs` long, from every stage's start.
@@ -36,9 +38,11 @@ pub struct CrclConfig {
     pub temperature: f64,
     /// λ: weight of the complementary term.
     pub denial: f64,
+    /// Whether labels remember earlier visits.
+    pub memory: LabelMemory,
     /// m: how much of the old label a visit keeps, [0, 1].
     pub momentum: f64,
-    /// Labels below this become 0, [0, 1].
+    /// Remembered labels below this become 0, [0, 1].
     pub floor: f64,
     /// Epochs of the stages before the last, which has `training.epochs`; warm-ups come on top.
     pub stages: Vec<usize>,
@@ -46,11 +50,22 @@ pub struct CrclConfig {
     pub warm_up: usize,
 }
 
+/// Whether a pair's label remembers earlier visits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelMemory {
+    /// It follows the predictions by `momentum`, stays in warm-ups and has a floor; the paper's.
+    Momentum,
+    /// It is the prediction of the visit: the paper's ablation, `mc` off in the released code.
+    None,
+}
+
 impl Default for CrclConfig {
     fn default() -> Self {
         Self {
             temperature: 0.05,
             denial: 5.0,
+            memory: LabelMemory::Momentum,
             momentum: 0.8,
             floor: 0.1,
             stages: vec![5, 5, 5],
@@ -107,6 +122,23 @@ impl CrclConfig {
         let share = (1.0 - self.momentum) as f32;
         (label + share * (predicted - label)).clamp(0.0, 1.0)
     }
+
+    /// The labels of a visit, from those before it and what is predicted, `[b]`.
+    fn labels(&self, epoch: Epoch, before: &[f32], predicted: &[f32]) -> Vec<f32> {
+        if self.memory == LabelMemory::None {
+            return predicted.to_vec();
+        }
+        let stays = self.in_stage(epoch).is_warm_up();
+        let visit = |(&label, &p): (&f32, &f32)| {
+            let label = if stays { label } else { self.refine(label, p) };
+            if label < self.floor as f32 {
+                0.0
+            } else {
+                label
+            }
+        };
+        before.iter().zip(predicted).map(visit).collect()
+    }
 }
 
 impl Strategy for Crcl {
@@ -127,17 +159,8 @@ impl Strategy for Crcl {
         let config = &self.0;
         let scores = floats(view.scores.clone().detach());
         let predicted = Square::new(&scores).mean_given(config.temperature);
-        let mut labels = view.recall(&view.ledgers[view.peer].soft_label);
-        if !config.in_stage(epoch).is_warm_up() {
-            for (label, &p) in labels.iter_mut().zip(&predicted) {
-                *label = config.refine(*label, p);
-            }
-        }
-        for label in &mut labels {
-            if *label < config.floor as f32 {
-                *label = 0.0;
-            }
-        }
+        let before = view.recall(&view.ledgers[view.peer].soft_label);
+        let labels = config.labels(epoch, &before, &predicted);
         let objective = ActiveComplementary {
             temperature: config.temperature,
             denial: config.denial,
@@ -188,6 +211,21 @@ mod tests {
         assert_eq!(places, [0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2, 3, 4, 5]);
         assert!(crcl.schedule_epoch(at(9)).is_warm_up());
         assert_eq!(crcl.schedule_epoch(at(13)).main_index(), 3);
+    }
+
+    #[test]
+    fn labels_without_memory_are_the_predictions_in_warm_ups_too() {
+        let (before, predicted) = ([1.0, 0.05], [0.02, 0.6]);
+        let with = |memory| CrclConfig { memory, ..crcl().0 };
+        let alone = with(LabelMemory::None);
+        let remembering = with(LabelMemory::Momentum);
+        for epoch in [at(0), at(2)] {
+            assert_eq!(alone.labels(epoch, &before, &predicted), predicted);
+        }
+        assert_eq!(remembering.labels(at(0), &before, &predicted), [1.0, 0.0]);
+        let later = remembering.labels(at(2), &[0.1, 0.5], &predicted);
+        assert_eq!(later[0], 0.0, "0.8 · 0.1 + 0.2 · 0.02 is below the floor");
+        assert!((later[1] - 0.52).abs() < 1e-6);
     }
 
     #[test]

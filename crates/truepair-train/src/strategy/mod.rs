@@ -46,7 +46,7 @@ pub use batch::Square;
 pub use bicro::{BicroConfig, Doubtful};
 pub use car::{CarConfig, CarForm, CarLabel};
 pub use car_hnsf::CarHnsfConfig;
-pub use crcl::CrclConfig;
+pub use crcl::{CrclConfig, LabelMemory};
 pub use dcl::DclConfig;
 pub use decl::{DeclConfig, HingeSum, RawScore};
 pub use early_targets::EarlyTargets;

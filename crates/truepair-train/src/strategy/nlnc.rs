@@ -16,12 +16,16 @@ use crate::objective::{NegativeTriplet, PairLoss, per_pair};
 /// Settings of `nlnc`.
 ///
 /// `ncr`'s division, soft labels and clean batches. In noisy batches, with `θ = threshold`,
-/// `λ = weight` and the negative triplet `N` (see [`NegativeTriplet`] for its forms and why
-/// `reference` is the default):
+/// `λ = weight` and the negative triplet `N` (see [`NegativeTriplet`] for its forms and directions
+/// and why `reference` is the default):
 ///
 /// ```text
-/// Lᵢ = 1[yᵢ ≥ θ] triplet(α̂(yᵢ)) + λ (1 − yᵢ) Nᵢ
+/// Lᵢ = 1[yᵢ ≥ θ] triplet(α̂(yᵢ)) + λ (n_noisy / n_clean) (1 − yᵢ) Nᵢ
 /// ```
+///
+/// The sizes are those of the epoch's division. Every clean batch is followed by a noisy one, however
+/// few noisy pairs there are; without the ratio a few pairs that were held noisy by mistake would be
+/// pushed dozens of times an epoch.
 ///
 /// The mask is what makes the two terms agree: a soft margin of 0 still pulls a pair that loses to
 /// its hardest negative together, which is the pair that `N` pushes.
@@ -146,7 +150,10 @@ impl DividedLoss for NegativeLearning {
         } else {
             let kept = keep_above(&labels, self.config.threshold, division.uses_noisy(epoch));
             let pushed = match epoch.main_index() >= self.push_from {
-                true => push(&labels, self.config.weight, self.config.push_below),
+                true => {
+                    let weight = self.config.weight * division.noisy_per_clean(view.peer);
+                    push(&labels, weight, self.config.push_below)
+                }
                 false => vec![0.0; labels.len()],
             };
             let negative = self.config.negative.pair_loss(view.scores);
@@ -187,7 +194,9 @@ mod tests {
     use crate::objective::{Margins, Negatives, triplet};
     use crate::optimizer::floats;
     use crate::strategy::StrategyConfig;
-    use crate::strategy::co_division::tests::{FIRST, LAST, check_plain_when_certain, judge};
+    use crate::strategy::co_division::tests::{
+        FIRST, LAST, check_plain_when_certain, judge, noisy_losses_after_division,
+    };
 
     #[test]
     fn pairs_that_are_clean_for_certain_have_the_plain_triplet() {
@@ -214,6 +223,23 @@ mod tests {
                 };
                 let expected = kept + (1.0 - labels[i]) * negative[i];
                 assert!((found[i] - expected).abs() < 1e-5, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn few_noisy_pairs_are_pushed_as_often_as_many() {
+        let config = StrategyConfig::Nlnc(NlncConfig {
+            threshold: 1.0,
+            ..NlncConfig::default()
+        });
+        let plain = floats(judge(&config, LAST, 1, 0.2).loss.0.inner());
+        let labels = NcrConfig::default().predict(&scores(6));
+        for n_noisy in [4, 10] {
+            let ratio = n_noisy as f32 / (40 - n_noisy) as f32;
+            let found = noisy_losses_after_division(&config, n_noisy);
+            for i in (0..6).filter(|&i| labels[i] < 1.0) {
+                assert!((found[i] - ratio * plain[i]).abs() < 1e-5, "{found:?}");
             }
         }
     }

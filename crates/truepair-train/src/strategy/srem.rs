@@ -42,6 +42,10 @@ use crate::objective::{
 ///    uncertain.
 /// 3. Clean pairs' hinges are averaged over the batch, so the term weighs less the fewer are clean.
 /// 4. When a group would be empty, see [`mixture::divide`].
+/// 5. The form and size of the complementary term's bias are not in the abstract. Its wording,
+///    "negative matches overlooked in hard-negative training", asks for κ < 0, which denies easy
+///    negatives more often than hard ones. κ = 0 is not the paper's term but the log form of `rcl`,
+///    which the paper has as a special case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SremConfig {
@@ -51,8 +55,9 @@ pub struct SremConfig {
     pub margin: f64,
     /// λ: weight of the complementary term, at least 0.
     pub complement: f64,
-    /// κ: above 0 hard negatives are denied more often, below 0 less often; 0 denies all alike. Only
-    /// small values train well: at a low τ the labels soon fall on a few negatives alone.
+    /// κ: below 0 hard negatives are denied less often, above 0 more often; 0 denies all alike, which
+    /// is `rcl`'s term. Only small values train well: at a low τ the labels soon fall on a few negatives
+    /// alone.
     pub bias: f64,
     /// Both posteriors of a clean pair are above this, [0, 1].
     pub threshold: f64,
@@ -72,7 +77,7 @@ impl Default for SremConfig {
             temperature: 0.05,
             margin: 0.2,
             complement: 1.0,
-            bias: 0.0,
+            bias: -0.1,
             threshold: 0.5,
             energy: true,
             swapped: true,
@@ -102,7 +107,7 @@ impl SremConfig {
                     "strategy.bias = {} is no number or strategy.threshold = {} not in [0, 1]",
                     self.bias, self.threshold
                 ),
-                "start from bias 0 and threshold 0.5",
+                "start from bias -0.1 and threshold 0.5",
             )
             .into());
         }
@@ -234,10 +239,48 @@ mod tests {
         assert!(energy.iter().all(|e| e.is_finite()));
     }
 
+    /// In warm-up the loss is the complementary term alone, and the default one is biased.
     #[test]
-    fn labels_of_1_without_weights_give_triplet_and_complementary_loss() {
+    fn the_default_denies_easy_negatives_more_often_than_hard_ones() {
+        let config = SremConfig::default();
+        assert!(config.bias < 0.0);
+        let s = scores(5);
+        let expected = |bias| {
+            let term = BiasedComplementary {
+                temperature: config.temperature,
+                bias,
+            };
+            run(&s, |x| term.pair_loss(x)).0
+        };
+        let (tensor, ledgers) = (tracked(&s), [Ledger::with_memories(5, 1)]);
+        let mut view = BatchView {
+            peer: 0,
+            group: 0,
+            step: 0,
+            n_steps: 1,
+            pairs: &[0, 1, 2, 3, 4],
+            scores: &tensor,
+            structure: None,
+            opinions: &[],
+            ledgers: &ledgers,
+            rng: &mut Seed(0).stream("test", &[]),
+        };
+        let warm_up = Epoch {
+            index: 0,
+            n_warm_up: 5,
+            n_main: 1,
+        };
+        let mut strategy = config.build(1).unwrap();
+        let found = floats(strategy.pair_loss(warm_up, &mut view).loss.0);
+        assert_eq!(found, expected(config.bias));
+        assert_ne!(found, expected(0.0));
+    }
+
+    #[test]
+    fn labels_of_1_without_weights_and_bias_give_triplet_and_complementary_loss() {
         let config = SremConfig {
             swapped: false,
+            bias: 0.0,
             temperature: 0.4,
             ..SremConfig::default()
         };

@@ -10,7 +10,7 @@ use crate::batches::Batches;
 use crate::config::Reduction;
 use crate::encode::plain;
 use crate::encoding::Input;
-use crate::error::{Error, Result};
+use crate::error::{Divergence, Error, Result};
 use crate::matcher::{Forward, Matcher, Wanted};
 use crate::mode::Mode;
 use crate::optimizer::floats;
@@ -125,11 +125,7 @@ impl Trainer<'_> {
             &mut Mode::Train(&mut dropout),
         );
         if at_limit > MOST_AT_LIMIT {
-            return Err(Error::Diverged {
-                what: "the deviation of embeddings, of which more than half is at its upper limit,",
-                epoch: epoch.index,
-                step,
-            });
+            return Err(self.diverged(Divergence::Deviations, epoch, step));
         }
         self.at_limit.add(at_limit, pairs.len());
         let (mut judgement, labels) = {
@@ -155,11 +151,7 @@ impl Trainer<'_> {
         let per_pair = floats(judgement.loss.0.clone().inner());
         let mean = per_pair.iter().map(|x| f64::from(*x)).sum::<f64>() / per_pair.len() as f64;
         if !mean.is_finite() {
-            return Err(Error::Diverged {
-                what: "the loss",
-                epoch: epoch.index,
-                step,
-            });
+            return Err(self.diverged(Divergence::Loss, epoch, step));
         }
         if judgement.beliefs.uncertainty.is_none() {
             judgement.beliefs.uncertainty = uncertainty.map(|share| floats(share.inner()));
@@ -189,13 +181,19 @@ impl Trainer<'_> {
             teacher.follow(&peer.matcher);
         }
         if !norm.is_finite() {
-            return Err(Error::Diverged {
-                what: "the gradient",
-                epoch: epoch.index,
-                step,
-            });
+            return Err(self.diverged(Divergence::Gradient, epoch, step));
         }
         Ok(mean)
+    }
+
+    fn diverged(&self, what: Divergence, epoch: Epoch, step: usize) -> Error {
+        Error::Diverged {
+            what,
+            epoch: epoch.index,
+            step,
+            rate: self.config.optimizer.settings().rate,
+            epochs_before: epoch.index.saturating_sub(epoch.n_warm_up),
+        }
     }
 
     pub(super) fn inputs(&self, pairs: &[u32]) -> Result<(Input, Input)> {

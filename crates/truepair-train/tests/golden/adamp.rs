@@ -2,6 +2,7 @@
 
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
+use serde_json::Value;
 use truepair_train::optimizer::{AdamPConfig, OptimizerConfig};
 
 use crate::support::{Golden, assert_close, device, vector};
@@ -34,28 +35,35 @@ fn check<const D: usize>(golden: &Golden, case: &str, config: AdamPConfig) {
     }
 }
 
+/// The settings of a case; what it does not name has its default.
+fn config(settings: &Value) -> AdamPConfig {
+    let default = AdamPConfig::default();
+    let given = |key: &str, default: f64| settings[key].as_f64().unwrap_or(default);
+    let beta = |at: usize, default: f64| settings["betas"][at].as_f64().unwrap_or(default);
+    AdamPConfig {
+        rate: given("lr", default.rate),
+        beta1: beta(0, default.beta1),
+        beta2: beta(1, default.beta2),
+        epsilon: given("eps", default.epsilon),
+        weight_decay: given("weight_decay", default.weight_decay),
+        delta: given("delta", default.delta),
+        weight_decay_ratio: given("wd_ratio", default.weight_decay_ratio),
+        nesterov: settings["nesterov"].as_bool().unwrap_or(default.nesterov),
+    }
+}
+
 #[test]
 fn golden_adamp_trajectories() {
     let golden = Golden::open("u10_adamp.safetensors");
-    let config = |rate, weight_decay| AdamPConfig {
-        rate,
-        weight_decay,
-        ..AdamPConfig::default()
-    };
-    check::<2>(&golden, "generic", config(0.01, 0.01));
-    check::<2>(&golden, "channel_invariant", config(0.01, 0.01));
-    check::<2>(&golden, "layer_invariant", config(0.01, 0.01));
-    check::<2>(&golden, "mixed", config(0.005, 1e-4));
-    check::<1>(&golden, "vector", config(0.01, 0.01));
-    let nesterov = AdamPConfig {
-        nesterov: true,
-        ..config(0.02, 0.0)
-    };
-    check::<2>(&golden, "channel_nesterov", nesterov);
-    let conv = AdamPConfig {
-        beta1: 0.8,
-        beta2: 0.99,
-        ..config(0.01, 0.01)
-    };
-    check::<4>(&golden, "conv", conv);
+    let cases = golden.setting("cases").as_object().unwrap();
+    assert!(!cases.is_empty(), "the file holds no case");
+    for (case, settings) in cases {
+        let config = config(settings);
+        match golden.shape(&format!("in.{case}.w0")).len() {
+            1 => check::<1>(&golden, case, config),
+            2 => check::<2>(&golden, case, config),
+            4 => check::<4>(&golden, case, config),
+            axes => panic!("{case} has {axes} axes"),
+        }
+    }
 }

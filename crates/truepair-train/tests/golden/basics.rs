@@ -16,7 +16,9 @@ use truepair_train::parameters::{self, Parameters, Values};
 use truepair_train::similarity::{SimilarityConfig, Space};
 use truepair_train::strategy::{MarginAxis, NcrConfig, SoftMargin};
 
-use crate::support::{Golden, assert_close, check_gradients, device, loaded, vector};
+use crate::support::{
+    Golden, assert_close, check_gradients, device, in_name, loaded, stated, vector,
+};
 
 /// A scalar loss and its gradient with respect to the scores against case `case` of a file.
 pub(crate) fn check_loss(
@@ -43,10 +45,18 @@ fn sum(loss: PairLoss) -> Tensor<1> {
     loss.0.sum()
 }
 
+/// NCR with the file's margin.
+fn ncr(golden: &Golden) -> NcrConfig {
+    NcrConfig {
+        margin: golden.number("margin"),
+        ..NcrConfig::default()
+    }
+}
+
 #[test]
 fn golden_ncr_triplet_losses_and_gradients() {
     let golden = Golden::open("u02_ncr_losses.safetensors");
-    let config = NcrConfig::default();
+    let config = ncr(&golden);
     let fixed = Margins::Fixed(config.margin);
     for (case, negatives) in [
         ("warmup", Negatives::Mean),
@@ -77,7 +87,8 @@ fn golden_ncr_soft_margins_of_the_paper_and_of_released_code() {
         let with = |margin_axis| NcrConfig {
             soft_margin,
             margin_axis,
-            ..NcrConfig::default()
+            base: golden.number("m (exponential base)"),
+            ..ncr(&golden)
         };
         let hard = |s: &Tensor<2>, margins| triplet(s, &margins, Negatives::Hardest);
         let paper = with(MarginAxis::Anchor);
@@ -147,7 +158,7 @@ fn golden_ncr_margin_table() {
 #[test]
 fn golden_ncr_prediction() {
     let golden = Golden::open("u02_ncr_predict.safetensors");
-    let config = NcrConfig::default();
+    let config = ncr(&golden);
     let tensors = golden.tensors();
     let cases: Vec<&str> = (tensors.names().into_iter())
         .filter_map(|name| name.strip_prefix("in.S_"))
@@ -176,12 +187,13 @@ fn golden_rcl_forms() {
         ("exp", ComplementForm::Exp),
         ("gce", ComplementForm::Gce),
     ];
-    for (suffix, temperature) in [("0p05", 0.05), ("0p5", 0.5)] {
+    for temperature in golden.numbers("tau") {
+        let suffix = in_name(temperature);
         for (name, form) in forms {
             let objective = Complementary {
                 form,
                 temperature,
-                q: 0.5,
+                q: golden.number("q"),
             };
             let case = format!("{name}_tau{suffix}");
             check_loss(&golden, "in.S", &case, |s| {
@@ -192,13 +204,15 @@ fn golden_rcl_forms() {
     let random = golden.floats("in.rand");
     let b = golden.shape("in.rand")[0];
     for (name, form) in [("log", ComplementForm::Log), ("gce", ComplementForm::Gce)] {
+        let case = format!("{name}_ratio");
+        let stated = |key: &str| golden.stated(&format!("out.{case}.loss"), key);
         let objective = Complementary {
             form,
-            temperature: 0.5,
-            q: 0.3,
+            temperature: stated("tau"),
+            q: stated("q"),
         };
-        let mask = largest_off_diagonal(&random, b, b / 2);
-        let case = format!("{name}_ratio");
+        let used = (stated("ratio") * b as f64) as usize;
+        let mask = largest_off_diagonal(&random, b, used);
         check_loss(&golden, "in.S", &case, |s| {
             let mask = Tensor::from_data(TensorData::new(mask.clone(), [b, b]), &device());
             objective.pair_loss(s, Some(mask)).0.mean()
@@ -221,10 +235,10 @@ fn largest_off_diagonal(values: &[f32], b: usize, k: usize) -> Vec<f32> {
 fn golden_vse_scores_and_losses() {
     let golden = Golden::open("u06_vsepp_loss.safetensors");
     let cases = [
-        ("cosine", "in.img", "in.cap", 0.2),
-        ("order", "in.img_abs", "in.cap_abs", 0.05),
+        ("cosine", "in.img", "in.cap"),
+        ("order", "in.img_abs", "in.cap_abs"),
     ];
-    for (kind, image, caption, margin) in cases {
+    for (kind, image, caption) in cases {
         let config = SimilarityConfig::all()
             .into_iter()
             .find(|row| row.0 == kind)
@@ -253,7 +267,7 @@ fn golden_vse_scores_and_losses() {
             1e-6,
         );
         let objective = Triplet {
-            margin,
+            margin: golden.number(&format!("margin {kind}")),
             negatives: Negatives::Hardest,
         };
         let loss = sum(objective.pair_loss(&scores));
@@ -355,24 +369,23 @@ fn golden_bidirectional_gru_and_its_gradients() {
 #[test]
 fn golden_adam_and_adamw_trajectories() {
     let golden = Golden::open("u10_torch_optim.safetensors");
-    let config = |weight_decay| AdamConfig {
-        rate: 1e-2,
-        weight_decay,
+    let setting = |case: &str, key: &str| stated(golden.setting(case).as_str().unwrap(), key);
+    let config = |case: &str| AdamConfig {
+        rate: (setting(case, "lr")).unwrap_or_else(|| setting("adam", "lr").unwrap()),
+        weight_decay: setting(case, "weight_decay").unwrap_or(0.0),
+        beta1: setting(case, "betas").unwrap_or(AdamConfig::default().beta1),
         ..AdamConfig::default()
     };
-    let cases = [
-        ("adam", OptimizerConfig::Adam(config(0.0))),
-        ("adam_wd", OptimizerConfig::Adam(config(0.05))),
-        (
-            "adam_b0p5",
-            OptimizerConfig::Adam(AdamConfig {
-                beta1: 0.5,
-                ..config(0.0)
-            }),
-        ),
-        ("adamw_default", OptimizerConfig::AdamW(config(0.01))),
-        ("adamw_wd", OptimizerConfig::AdamW(config(0.1))),
-    ];
+    let adam = (golden.cases("out.adam", ".w").into_iter()).map(|rest| format!("adam{rest}"));
+    let cases = adam.map(|case| {
+        let config = config(&case);
+        let optimizer = if case.starts_with("adamw") {
+            OptimizerConfig::AdamW(config)
+        } else {
+            OptimizerConfig::Adam(config)
+        };
+        (case, optimizer)
+    });
     let [steps, rows, columns] = golden.shape("in.grads")[..] else {
         panic!("three axes")
     };
@@ -418,7 +431,8 @@ fn golden_gradient_clipping() {
     let golden = Golden::open("u10_clip_grad.safetensors");
     let gradients = [golden.floats("in.g0"), golden.floats("in.g1")];
     let norm = global_norm(gradients.iter().map(Vec::as_slice));
-    for (case, limit) in [("c2", 2.0), ("c100", 100.0)] {
+    for limit in golden.numbers("max_norm") {
+        let case = format!("c{}", in_name(limit));
         let key = format!("out.{case}.norm");
         assert_close(&key, &[norm as f32], &golden.floats(&key), 1e-6, 1e-6);
         let scale = clip_scale(norm, limit) as f32;

@@ -5,7 +5,7 @@ use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
 use truepair_train::objective::Tal;
 use truepair_train::strategy::{
-    BatchView, CrclConfig, DeclConfig, Epoch, Judgement, Strategy, StrategyConfig,
+    BatchView, CrclConfig, DeclConfig, Epoch, Judgement, LabelMemory, Strategy, StrategyConfig,
 };
 
 use crate::basics::check_loss;
@@ -41,27 +41,35 @@ fn judge(config: StrategyConfig, index: usize, scores: &Tensor<2>, labels: &[f32
 fn golden_crcl_losses_and_labels_of_every_phase() {
     let golden = Golden::open("u04_crcl.safetensors");
     let stored = golden.floats("in.y_last");
-    let paper = CrclConfig::default();
+    let paper = CrclConfig {
+        temperature: golden.number("tau"),
+        momentum: golden.number("alpha"),
+        warm_up: golden.count("warm_epoch"),
+        ..CrclConfig::default()
+    };
     let (warm_up, later) = (paper.warm_up, paper.stages[0] + 2 * paper.warm_up - 1);
     let without_memory = CrclConfig {
-        momentum: 0.0,
+        memory: LabelMemory::None,
         ..paper.clone()
     };
-    let warm = CrclConfig {
-        temperature: 0.2,
-        ..paper.clone()
-    };
-    let cases = [
-        ("frozen", &paper, 0),
-        ("first_warm_end", &paper, warm_up - 1),
-        ("refine", &paper, warm_up),
-        ("warm_end_later_stage", &paper, later),
-        ("no_mc", &without_memory, warm_up),
-        ("refine_tau0p2", &warm, warm_up),
+    let mut cases = vec![
+        ("frozen".to_owned(), paper.clone(), 0),
+        ("first_warm_end".to_owned(), paper.clone(), warm_up - 1),
+        ("refine".to_owned(), paper.clone(), warm_up),
+        ("warm_end_later_stage".to_owned(), paper.clone(), later),
+        ("no_mc".to_owned(), without_memory, warm_up),
     ];
+    for tau in golden.cases("out.refine_tau", ".loss") {
+        let case = format!("refine_tau{tau}");
+        let other = CrclConfig {
+            temperature: golden.stated(&format!("out.{case}.loss"), "tau"),
+            ..paper.clone()
+        };
+        cases.push((case, other, warm_up));
+    }
     for (case, config, epoch) in cases {
         let judged = |s: &Tensor<2>| judge(StrategyConfig::Crcl(config.clone()), epoch, s, &stored);
-        check_loss(&golden, "in.S", case, |s| judged(s).loss.0.mean());
+        check_loss(&golden, "in.S", &case, |s| judged(s).loss.0.mean());
         let labels = judged(&golden.tensor("in.S")).beliefs.soft_label.unwrap();
         let key = format!("out.{case}.y_stored");
         assert_close(&key, &labels, &golden.floats(&key), 1e-5, 1e-6);
@@ -72,12 +80,14 @@ fn golden_crcl_losses_and_labels_of_every_phase() {
 fn golden_tal_with_one_and_with_several_positives() {
     let golden = Golden::open("u04_rde_tal.safetensors");
     let clean: Tensor<1> = golden.tensor("in.label_hat");
-    let smooth = Tal {
-        margin: 0.2,
-        temperature: 0.1,
-    };
-    for (name, objective) in [("TAL", &Tal::default()), ("TAL_tau0p1", &smooth)] {
+    for form in golden.cases("out.TAL", "_unique.loss") {
+        let name = format!("TAL{form}");
         for identities in ["unique", "dup"] {
+            let key = format!("out.{name}_{identities}.per_sample");
+            let objective = Tal {
+                margin: golden.stated(&key, "margin"),
+                temperature: golden.stated(&key, "tau"),
+            };
             let owner = golden.integers(&format!("in.pid_{identities}"));
             let b = owner.len();
             let matched: Vec<f32> = (0..b * b)
@@ -95,18 +105,21 @@ fn golden_tal_with_one_and_with_several_positives() {
             check_loss(&golden, "in.S", &case, |s| {
                 (losses(s) * clean.clone()).sum()
             });
-            let key = format!("out.{case}.per_sample");
             let found = vector(losses(&golden.tensor("in.S")));
             assert_close(&key, &found, &golden.floats(&key), 1e-5, 2e-6);
         }
     }
 }
 
-/// The file's settings: with 8 pairs the hinge must fall faster and further than in the paper.
-fn decl() -> DeclConfig {
+/// The file's settings: with few pairs the hinge must fall faster and further than in the paper.
+fn decl(golden: &Golden) -> DeclConfig {
     DeclConfig {
-        decay: 0.1,
-        hardest: 3,
+        temperature: golden.number("tau"),
+        hinge: golden.number("lambda1"),
+        divergence: golden.number("lambda2"),
+        margin: golden.number("margin"),
+        decay: golden.number("eta"),
+        hardest: golden.count("mu"),
         ..DeclConfig::default()
     }
 }
@@ -114,14 +127,14 @@ fn decl() -> DeclConfig {
 #[test]
 fn golden_decl_losses() {
     let golden = Golden::open("u04_decl.safetensors");
-    let (config, b) = (decl(), golden.shape("in.r")[0]);
+    let (config, b) = (decl(&golden), golden.shape("in.r")[0]);
     let all = vec![1.0; b];
-    for (case, step) in [("all", 1), ("mid", 25), ("late", 1_000_001)] {
-        let case = format!("warmup_{case}");
+    for case in ["warmup_all", "warmup_mid", "warmup_late"] {
+        let step = golden.stated(&format!("out.{case}.loss"), "step") as usize;
         let n = config.n_hardest(b, step);
         let counted = golden.integers(&format!("out.{case}.n"))[0];
         assert_eq!(n.min(b - 1) as i64, counted, "{case}");
-        check_loss(&golden, "in.r", &case, |r| {
+        check_loss(&golden, "in.r", case, |r| {
             config.pair_loss(r, &all, n).0.mean()
         });
     }
@@ -129,14 +142,14 @@ fn golden_decl_losses() {
         .map(|&clean| clean as f32)
         .collect();
     check_loss(&golden, "in.r", "train", |r| {
-        config.pair_loss(r, &clean, 3).0.mean()
+        config.pair_loss(r, &clean, config.hardest).0.mean()
     });
 }
 
 #[test]
 fn golden_decl_division_and_uncertainty() {
     let golden = Golden::open("u04_decl.safetensors");
-    let (posterior, uncertainty) = decl().read(&golden.floats("in.r"));
+    let (posterior, uncertainty) = decl(&golden).read(&golden.floats("in.r"));
     let strongest = golden.integers("out.evidence_argmax");
     for (pair, &strongest) in strongest.iter().enumerate() {
         assert_eq!(posterior[pair] > 0.5, strongest == pair as i64, "{pair}");

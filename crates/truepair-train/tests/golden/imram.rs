@@ -84,12 +84,21 @@ impl ModuleVisitor for Collect<'_> {
     }
 }
 
+/// What the index says of the file.
+fn settings(golden: &Golden) -> ImramConfig {
+    ImramConfig {
+        smooth: golden.number("lambda_softmax"),
+        steps: golden.count("iteration_step"),
+        ..ImramConfig::default()
+    }
+}
+
 /// Scores and loss of one case, and the gradients of the images and of every weight.
 fn check(golden: &Golden, mode: ImramMode, case: &str, normalize_query: bool) {
     let config = ImramConfig {
         mode,
         normalize_query,
-        ..ImramConfig::default()
+        ..settings(golden)
     };
     let (matcher, names) = matcher(golden, config);
     let (images, features, tokens) = inputs(golden);
@@ -98,7 +107,7 @@ fn check(golden: &Golden, mode: ImramMode, case: &str, normalize_query: bool) {
     let expected = golden.floats(&key);
     assert_close(&key, &vector(scores.clone()), &expected, 1e-5, 1e-6);
     let objective = Triplet {
-        margin: 0.2,
+        margin: golden.stated(&format!("out.{case}.loss"), "margin"),
         negatives: Negatives::Hardest,
     };
     let loss = objective.pair_loss(&scores).0.sum();
@@ -141,13 +150,13 @@ fn check_steps(golden: &Golden, mode: ImramMode, side: &str, normalize_query: bo
             mode,
             steps,
             normalize_query,
-            ..ImramConfig::default()
+            ..settings(golden)
         };
         let (matcher, _) = matcher(golden, config);
         vector(matcher.scores(&features, &tokens, &mut Mode::Evaluate))
     };
     let mut before = vec![0.0; golden.floats("out.norm.S").len()];
-    for step in 1..=3 {
+    for step in 1..=golden.count("iteration_step") {
         let now = scores(step);
         let found: Vec<f32> = now.iter().zip(&before).map(|(a, b)| a - b).collect();
         let key = format!("out.norm.{side}_step{step}");

@@ -11,7 +11,7 @@ use truepair_train::labeled::{
 use truepair_train::mode::Mode;
 use truepair_train::parameters;
 
-use crate::support::{Golden, assert_close, device, vector};
+use crate::support::{Golden, assert_close, device, in_name, vector};
 
 /// Embeddings or inputs, one-hot labels and centers of `m` modalities.
 struct Case {
@@ -55,9 +55,9 @@ fn check_gradient<const D: usize>(golden: &Golden, key: &str, x: &Tensor<D>, tap
     assert_close(key, &found, &expected, 2e-5, 1e-6);
 }
 
-fn mrl(temperature: f64) -> LabelMethodConfig {
+fn mrl(golden: &Golden, temperature: f64) -> LabelMethodConfig {
     LabelMethodConfig::Mrl(MrlConfig {
-        beta: 0.7,
+        beta: golden.number("beta"),
         temperature,
         contrastive_temperature: temperature,
         self_term: SelfTerm::Excluded,
@@ -74,7 +74,8 @@ fn clustering(case: &Case, temperature: f64) -> Tensor<1> {
 fn golden_losses_of_two_and_three_modalities() {
     for (name, m) in [("2view", 2), ("3view", 3)] {
         let golden = Golden::open(&format!("u11_mrl_loss_{name}.safetensors"));
-        for (key, temperature) in [("tau1", 1.0), ("tau0p5", 0.5)] {
+        for temperature in golden.numbers("tau") {
+            let key = format!("tau{}", in_name(temperature));
             let parts: [(&str, Loss<'_>); 3] = [
                 ("rc", &|case| clustering(case, temperature)),
                 ("mc", &|case| {
@@ -82,7 +83,7 @@ fn golden_losses_of_two_and_three_modalities() {
                 }),
                 ("loss", &|case| {
                     let view = view(case);
-                    mrl(temperature).item_loss(&view).0.mean()
+                    mrl(&golden, temperature).item_loss(&view).0.mean()
                 }),
             ];
             for (part, loss) in parts {
@@ -98,14 +99,30 @@ fn golden_losses_of_two_and_three_modalities() {
                 }
             }
         }
-        let case = case(&golden, "feature", m);
-        let cross_entropy = LabelMethodConfig::CrossEntropy(CrossEntropyConfig::default());
-        check_value(
-            &golden,
-            "ce",
-            cross_entropy.item_loss(&view(&case)).0.mean(),
-        );
+        check_cross_entropy(&golden, &case(&golden, "feature", m));
     }
+}
+
+/// Cross-entropy alone, and with the released program's share of contrast.
+fn check_cross_entropy(golden: &Golden, case: &Case) {
+    let beta = golden.number("beta");
+    let contrastive_temperature = golden.numbers("tau")[0];
+    let loss = |beta: f64| {
+        let config = LabelMethodConfig::CrossEntropy(CrossEntropyConfig {
+            beta,
+            temperature: 1.0,
+            contrastive_temperature,
+            ..CrossEntropyConfig::default()
+        });
+        config.item_loss(&view(case)).0.mean()
+    };
+    check_value(golden, "ce", loss(1.0));
+    let contrast = format!("out.tau{}.mc", in_name(contrastive_temperature));
+    let [entropy, contrast] =
+        ["out.ce", contrast.as_str()].map(|name| f64::from(golden.floats(name)[0]));
+    let both = beta * entropy + (1.0 - beta) * contrast;
+    let found = vector(loss(beta));
+    assert_close("ce and mc", &found, &[both as f32], 1e-5, 1e-6);
 }
 
 fn view(case: &Case) -> LabelView<'_> {
@@ -163,7 +180,7 @@ fn golden_networks_with_all_gradients() {
             targets: &case.targets,
             epoch: 0,
         };
-        let loss = mrl(1.0).item_loss(&view).0.mean();
+        let loss = mrl(&golden, golden.number("tau")).item_loss(&view).0.mean();
         check_value(&golden, &format!("view{m}.loss"), loss.clone());
         let tape = loss.backward();
         let key = format!("grad.view{m}");

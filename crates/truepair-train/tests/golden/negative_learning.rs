@@ -81,11 +81,11 @@ fn golden_negative_learning_and_its_selection() {
         let terms = constant(values, shape);
         check(&golden, "in.logits", &format!("{case}."), |x| {
             // The release clips 1 − p to [1e-5, 1].
-            let clipped = negative_log(x.clone()).clamp_max(-(1e-5f32.ln()));
+            let clipped = negative_log(x.clone()).clamp_max(-golden.number("clamp").ln());
             (clipped * terms.clone()).sum()
         });
     }
-    let selected = above(0.5);
+    let selected = above(golden.number("cut") as f32);
     assert_eq!(integers("out.SelPL.selected"), selected);
     let weight = |i: usize| selected[i] as f32 * class_weight[labels[i]];
     let total: f32 = (0..n).map(weight).sum();
@@ -108,7 +108,7 @@ fn golden_early_learning_targets_and_loss() {
         let p = vector(softmax(golden.tensor::<2>(&logits), 1));
         for (i, &row) in rows.iter().enumerate() {
             let target = &mut memory[row as usize * c..][..c];
-            accumulate(target, &p[i * c..][..c], 0.7);
+            accumulate(target, &p[i * c..][..c], golden.number("beta"));
         }
         let name = format!("out.step{step}.target");
         assert_close(&name, &memory, &golden.floats(&name), 1e-5, 1e-6);
@@ -118,7 +118,7 @@ fn golden_early_learning_targets_and_loss() {
         check(&golden, &logits, &format!("step{step}."), |x| {
             let entropy = (log_softmax(x.clone(), 1) * given.clone()).sum().neg();
             let held = early_learning(softmax(x.clone(), 1), constant(targets.clone(), [n, c]));
-            entropy + held.mean() * 3.0
+            entropy + held.mean() * golden.number("lambda")
         });
     }
 }
@@ -128,7 +128,7 @@ fn golden_early_learning_with_mixed_targets() {
     let golden = Golden::open("u04_elr_plus.safetensors");
     let shape: [usize; 2] = golden.shape("in.logits").try_into().unwrap();
     let (mixed, labels) = (golden.floats("out.q"), golden.floats("in.y"));
-    let weight = 7.0 * f64::from(golden.floats("out.rampup")[0]);
+    let weight = golden.number("lambda") * f64::from(golden.floats("out.rampup")[0]);
     check(&golden, "in.logits", "", |x| {
         let given = log_softmax(x.clone(), 1) * constant(labels.clone(), shape);
         let held = early_learning(softmax(x.clone(), 1), constant(mixed.clone(), shape));

@@ -132,13 +132,13 @@ fn golden_pcme_captions_and_their_gradients() {
     check_case(&golden, "", &encoder, &names, ("", None), loss, 2e-5);
 }
 
-fn similarity(config: MatchProbabilityConfig, golden: &Golden) -> Similarity {
+fn similarity(golden: &Golden) -> Similarity {
     let mut init = Init::new(Seed(0).stream("init", &[]), device(), Precision::F32);
     let space = Space {
         dim: golden.shape("in.img_logsigma")[1],
         regions: 1,
     };
-    let built = SimilarityConfig::MatchProbability(config).build(space, &mut init);
+    let built = SimilarityConfig::MatchProbability(released(golden)).build(space, &mut init);
     parameters::import(built.unwrap(), learned(golden)).unwrap()
 }
 
@@ -206,23 +206,26 @@ const RELEASED: MatchProbabilityConfig = MatchProbabilityConfig {
     shift: 1.0,
 };
 
+/// The release with as many draws as the file has.
+fn released(golden: &Golden) -> MatchProbabilityConfig {
+    MatchProbabilityConfig {
+        samples: golden.shape("in.img_epsilon")[1],
+        ..RELEASED
+    }
+}
+
 #[test]
 fn golden_pcme_loss_and_its_gradients() {
     let golden = Golden::open("u09_pcme_loss.safetensors");
-    let similarity = similarity(RELEASED, &golden);
-    let released = |weight| {
-        Some(Divergence {
+    let similarity = similarity(&golden);
+    for case in ["plain", "uniform", "vib", "both"] {
+        let key = format!("out.{case}.loss");
+        let uniformity = golden.stated(&key, "uniform_lambda");
+        let weight = golden.stated(&key, "vib_beta");
+        let divergence = (weight > 0.0).then_some(Divergence {
             weight,
             form: DivergenceForm::Released,
-        })
-    };
-    let cases = [
-        ("plain", 0.0, None),
-        ("uniform", 10.0, None),
-        ("vib", 0.0, released(1e-3)),
-        ("both", 10.0, released(1e-4)),
-    ];
-    for (case, uniformity, divergence) in cases {
+        });
         let [means, deviations] = ["mu", "logsigma"].map(|name| {
             ["img", "txt"].map(|side| golden.tensor::<2>(&format!("in.{side}_{name}")))
         });
@@ -277,19 +280,19 @@ fn golden_pcme_loss_as_pcmepp_has_it() {
         let config = MatchProbabilityConfig {
             distance,
             guard: 0.0,
-            ..RELEASED
+            ..released(&golden)
         };
         let mut init = Init::new(Seed(0).stream("init", &[]), device(), Precision::F32);
         let space = Space { dim: 1, regions: 1 };
         let built = SimilarityConfig::MatchProbability(config).build(space, &mut init);
-        let value = |x: f32| Values {
+        let value = |key: &str| Values {
             shape: vec![1],
-            values: vec![x],
+            values: vec![golden.number(key) as f32],
         };
         // Shift and scale of this file stand in its index entry.
         let given = [
-            ("scale".to_owned(), value(4.0)),
-            ("shift".to_owned(), value(5.0)),
+            ("scale".to_owned(), value("negative_scale")),
+            ("shift".to_owned(), value("shift")),
         ];
         let similarity = parameters::import(built.unwrap(), given.into()).unwrap();
         let [means, deviations] = ["mean", "std"].map(|name| {
@@ -311,7 +314,7 @@ fn golden_pcme_loss_as_pcmepp_has_it() {
                 gaussian: Some(Gaussian::new(std.clone() / 2.0)),
                 ..Encoding::new(mean.clone().unsqueeze_dim(1), None)
             };
-            loss = loss + DivergenceForm::Mean.of(&items).mean() * 1e-3;
+            loss = loss + DivergenceForm::Mean.of(&items).mean() * golden.number("vib_beta");
         }
         let key = format!("out.{case}.loss");
         assert_close(

@@ -8,7 +8,7 @@ use truepair_train::mode::Mode;
 use truepair_train::similarity::{Direction, ImramMode, ScanConfig, SimilarityConfig};
 use truepair_train::strategy::StrategyConfig;
 
-use crate::published::{File, N_WORDS, add, captions, converted, images};
+use crate::published::{File, add, captions, converted, images, n_words};
 use crate::support::{Golden, assert_close, vector};
 
 /// The reference's parts of a network under `prefix`, as the entries of a list.
@@ -37,7 +37,7 @@ fn golden_conversion_of_sgr_and_saf() {
         let golden = Golden::open(file_name);
         let mut file = File::new();
         listed(&mut file, &golden, "model.");
-        let trained = converted(name, &file, &[], N_WORDS);
+        let trained = converted(name, &file, &[], n_words(&golden));
         check_scores(&golden, "out.eval.S", &trained);
     }
 }
@@ -49,7 +49,7 @@ fn golden_conversion_of_both_networks_of_ncr() {
         let mut file = File::new();
         listed(&mut file, &golden, "model_A.");
         listed(&mut file, &golden, "model_B.");
-        let trained = converted("ncr", &file, &[], N_WORDS);
+        let trained = converted("ncr", &file, &[], n_words(&golden));
         assert_eq!(trained.n_peers(), 2);
         assert!(matches!(trained.config.strategy, StrategyConfig::Ncr(_)));
         check_scores(&golden, "out.eval.S", &trained);
@@ -67,16 +67,23 @@ fn golden_conversion_of_imram_in_every_mode() {
         let mut file = File::new();
         // The source saves what `DataParallel` holds.
         add(&mut file, &golden, "", "model.module.");
+        let smooth = golden.number("lambda_softmax").to_string();
+        let steps = golden.count("iteration_step").to_string();
         for (case, kept_length) in [("norm", "False"), ("no_norm", "True")] {
-            let options = [("model_mode", mode), ("no_IMRAM_norm", kept_length)];
-            let trained = converted("imram", &file, &options, N_WORDS);
+            let options = [
+                ("model_mode", mode),
+                ("no_IMRAM_norm", kept_length),
+                ("lambda_softmax", &smooth),
+                ("iteration_step", &steps),
+            ];
+            let trained = converted("imram", &file, &options, n_words(&golden));
             check_scores(&golden, &format!("out.{case}.S"), &trained);
         }
     }
     let golden = Golden::open("u07_imram_full.safetensors");
     let mut file = File::new();
     add(&mut file, &golden, "", "model.module.");
-    let trained = converted("imram", &file, &[], N_WORDS);
+    let trained = converted("imram", &file, &[], n_words(&golden));
     let SimilarityConfig::Imram(similarity) = &trained.config.matcher.similarity else {
         panic!("another similarity")
     };
@@ -99,7 +106,7 @@ fn golden_conversion_of_scan_with_the_options_of_both_directions() {
         ("lambda_lse", "5.0"),
         ("no_imgnorm", "False"),
     ];
-    let trained = converted("scan", &file, &published, N_WORDS);
+    let trained = converted("scan", &file, &published, n_words(&golden));
     let expected = ScanConfig {
         direction: Direction::I2t,
         raw_norm: RawNorm::ClippedL2,
@@ -114,7 +121,7 @@ fn golden_conversion_of_scan_with_the_options_of_both_directions() {
     assert_eq!(caption.directions, GruDirections::Both);
 
     file.retain(|name, _| !name.ends_with("_reverse"));
-    let trained = converted("scan", &file, &[("agg_func", "Mean")], N_WORDS);
+    let trained = converted("scan", &file, &[("agg_func", "Mean")], n_words(&golden));
     let expected = ScanConfig {
         pooling: Pooling::Mean,
         ..ScanConfig::default()
@@ -141,7 +148,7 @@ fn golden_conversion_keeps_the_slots_of_regions() {
     let golden = Golden::open("u01_sgr_full.safetensors");
     let mut file = File::new();
     listed(&mut file, &golden, "model.");
-    let trained = converted("sgr", &file, &[], N_WORDS);
+    let trained = converted("sgr", &file, &[], n_words(&golden));
     let [_, regions, width] = golden.shape("in.images")[..] else {
         panic!("three axes")
     };

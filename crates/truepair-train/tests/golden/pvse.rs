@@ -180,8 +180,8 @@ fn golden_pvse_loss_and_its_gradients() {
     let similarity = SimilarityConfig::MultipleInstance(Default::default());
     let similarity = similarity.build(space, &mut init).unwrap();
     let regularizers = Regularizers {
-        diversity: 0.1,
-        discrepancy: 0.01,
+        diversity: golden.number("div_weight"),
+        discrepancy: golden.number("mmd_weight"),
         ..Regularizers::default()
     };
     let cases = [
@@ -193,7 +193,7 @@ fn golden_pvse_loss_and_its_gradients() {
         let b = images.values.dims()[0];
         let scores = similarity.scores(&images, &captions, &mut Mode::Evaluate);
         let triplet = Triplet {
-            margin: 0.1,
+            margin: golden.number("margin"),
             negatives,
         };
         // The released mean of all hinges is over b² entries.
@@ -207,9 +207,13 @@ fn golden_pvse_loss_and_its_gradients() {
             assert_close(&key, &vector(found.clone()), &expected, 1e-5, 1e-6);
         };
         check("ranking_loss", &ranking, 1.0);
-        check("div_loss", &pairs.clone().mean(), 0.1);
+        check(
+            "div_loss",
+            &pairs.clone().mean(),
+            regularizers.diversity as f32,
+        );
         let batch = terms.batch.unwrap();
-        check("mmd_loss", &batch, 0.01);
+        check("mmd_loss", &batch, regularizers.discrepancy as f32);
         let loss = ranking + pairs.mean() + batch;
         check("loss", &loss, 1.0);
         let tape = loss.backward();

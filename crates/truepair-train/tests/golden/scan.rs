@@ -15,10 +15,13 @@ use truepair_train::similarity::{Direction, ScanConfig, SimilarityConfig, Space}
 
 use crate::support::{Golden, assert_close, device, vector};
 
-const DIRECTIONS: [(&str, Direction, f64, f64); 2] = [
-    ("t2i", Direction::T2i, 9.0, 6.0),
-    ("i2t", Direction::I2t, 4.0, 5.0),
-];
+const DIRECTIONS: [(&str, Direction); 2] = [("t2i", Direction::T2i), ("i2t", Direction::I2t)];
+
+/// The inverse temperatures of the attention and of the log-sum-exp in a direction.
+fn lambdas(golden: &Golden, name: &str) -> [f64; 2] {
+    let settings = golden.setting(name);
+    ["lambda_softmax", "lambda_lse"].map(|key| settings[key].as_f64().unwrap())
+}
 
 const POOLINGS: [(&str, Pooling); 4] = [
     ("LogSumExp", Pooling::LogSumExp),
@@ -93,7 +96,8 @@ fn check_embedding_gradients(
 fn golden_scan_similarity_of_every_norm_and_pooling() {
     let golden = Golden::open("u05_scan_similarity.safetensors");
     let sides = embeddings(&golden);
-    for (name, direction, smooth, lambda_lse) in DIRECTIONS {
+    for (name, direction) in DIRECTIONS {
+        let [smooth, lambda_lse] = lambdas(&golden, name);
         for (norm_name, raw_norm) in NORMS {
             for (pooling_name, pooling) in POOLINGS {
                 let config = ScanConfig {
@@ -117,7 +121,8 @@ fn golden_scan_gradients() {
     let cotangent: Tensor<2> = golden.tensor("in.cotangent");
     let tensors = golden.tensors();
     let mut n_checked = 0;
-    for (name, direction, smooth, lambda_lse) in DIRECTIONS {
+    for (name, direction) in DIRECTIONS {
+        let [smooth, lambda_lse] = lambdas(&golden, name);
         for (norm_name, raw_norm) in NORMS {
             for (pooling_name, pooling) in POOLINGS {
                 let case = format!("{name}_{norm_name}_{pooling_name}");
@@ -148,20 +153,18 @@ fn golden_scan_gradients() {
 #[test]
 fn golden_scan_loss() {
     let golden = Golden::open("u05_scan_loss.safetensors");
-    for (name, direction, smooth, lambda_lse) in [
-        ("t2i_Mean", Direction::T2i, 9.0, None),
-        ("t2i_LogSumExp", Direction::T2i, 9.0, Some(6.0)),
-        ("i2t_Mean", Direction::I2t, 4.0, None),
-        ("i2t_LogSumExp", Direction::I2t, 4.0, Some(20.0)),
+    for (name, direction, pooling) in [
+        ("t2i_Mean", Direction::T2i, Pooling::Mean),
+        ("t2i_LogSumExp", Direction::T2i, Pooling::LogSumExp),
+        ("i2t_Mean", Direction::I2t, Pooling::Mean),
+        ("i2t_LogSumExp", Direction::I2t, Pooling::LogSumExp),
     ] {
+        let stated = |key: &str| golden.stated(&format!("out.{name}_max.loss"), key);
         let config = ScanConfig {
             direction,
-            smooth,
-            pooling: match lambda_lse {
-                Some(_) => Pooling::LogSumExp,
-                None => Pooling::Mean,
-            },
-            lambda_lse: lambda_lse.unwrap_or(5.0),
+            smooth: stated("lambda_softmax"),
+            pooling,
+            lambda_lse: stated("lambda_lse"),
             ..ScanConfig::default()
         };
         // The released code sums hinges where ours takes their mean over the batch.
@@ -172,7 +175,7 @@ fn golden_scan_loss() {
         ] {
             let sides = embeddings(&golden);
             let objective = Triplet {
-                margin: 0.2,
+                margin: golden.number("margin"),
                 negatives,
             };
             let found = scores(config.clone(), &golden, &sides);

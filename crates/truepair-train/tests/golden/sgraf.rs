@@ -176,8 +176,8 @@ fn sgr(golden: &Golden, prefix: &str) -> (SimilarityConfig, Vec<Renamed>) {
     let config = SgrConfig {
         sim_dim,
         steps,
+        smooth: golden.number_or("smooth", SgrConfig::default().smooth),
         dropout: 0.0,
-        ..SgrConfig::default()
     };
     (SimilarityConfig::Sgr(config), published::sgr(steps))
 }
@@ -188,6 +188,7 @@ fn saf(golden: &Golden, prefix: &str) -> (SimilarityConfig, Vec<Renamed>) {
     };
     let config = SafConfig {
         sim_dim,
+        smooth: golden.number_or("smooth", SafConfig::default().smooth),
         dropout: 0.0,
         ..SafConfig::default()
     };
@@ -276,7 +277,7 @@ fn check_whole_model(golden: &Golden, (similarity, names): (SimilarityConfig, Ve
         };
         let scores = matcher.scores(&images, &captions, mode);
         let objective = Triplet {
-            margin: 0.2,
+            margin: golden.number("margin"),
             negatives: Negatives::Hardest,
         };
         let loss = objective.pair_loss(&scores).0.sum();

@@ -8,7 +8,7 @@ use truepair_train::objective::{
 };
 use truepair_train::strategy::{BicroConfig, GscConfig, Opinion, Square, Structure};
 
-use crate::support::{Golden, assert_close, device, vector};
+use crate::support::{Golden, assert_close, device, in_name, vector};
 
 fn check_gradient(golden: &Golden, name: &str, input: &Tensor<2>, loss: Tensor<1>) {
     check_gradients(golden, loss, &[(name, input)]);
@@ -39,6 +39,8 @@ fn golden_gsc_loss_and_indicators() {
     let labels = golden.floats("in.target");
     let config = GscConfig {
         direction: StructureDirection::ImageToCaption,
+        temperature: golden.number("temp"),
+        structure: golden.number("gamma"),
         ..GscConfig::default()
     };
     let structure = Structure { images, captions };
@@ -75,6 +77,7 @@ fn golden_gsc_targets() {
     let golden = Golden::open("u04_gsc_targets.safetensors");
     let config = GscConfig {
         mixture: GaussianConfig::unguarded(),
+        refresh: golden.number("beta"),
         ..GscConfig::default()
     };
     let before = ["in.preds_target", "in.topo_target"].map(|name| golden.floats(name));
@@ -102,8 +105,11 @@ fn golden_sps_regularizers() {
     let images: Tensor<2> = golden.tensor("in.img_img");
     let captions: Tensor<2> = golden.tensor("in.txt_txt");
     let ones = vec![1.0; golden.shape("in.S")[0]];
-    let cross = || asymmetry(&scores, &ones).0.mean() * 25.0;
-    let intra = || modality_gap(&images, &captions, &ones).0.mean() * 25.0;
+    let [by_cross, by_intra] = golden.numbers("weights")[..] else {
+        panic!("two weights")
+    };
+    let cross = || asymmetry(&scores, &ones).0.mean() * by_cross;
+    let intra = || modality_gap(&images, &captions, &ones).0.mean() * by_intra;
     let expected = golden.floats("out.reg_cross");
     assert_close("reg_cross", &vector(cross()), &expected, 1e-5, 1e-6);
     let expected = golden.floats("out.reg_intra");
@@ -147,7 +153,11 @@ fn golden_bicro_labels() {
         captions: cosines(&both("in.txt_glo")),
     };
     let held_clean: Vec<bool> = (0..all).map(|pair| pair < clean).collect();
-    let config = BicroConfig::default();
+    let config = BicroConfig {
+        margin: golden.number("margin"),
+        floor: golden.number("noise_tem"),
+        ..BicroConfig::default()
+    };
     let mut anchors: Vec<i64> = (config.anchors(&opinion.scores, &held_clean).iter())
         .map(|&at| at as i64)
         .collect();
@@ -167,7 +177,8 @@ fn golden_l2rm_losses() {
     let golden = Golden::open("u04_l2rm_losses.safetensors");
     let scores: Tensor<2> = golden.tensor("in.S");
     let matching = golden.floats("in.pi");
-    for (name, temperature) in [("tau0p05", 0.05), ("tau0p3", 0.3)] {
+    for temperature in golden.numbers("tau") {
+        let name = format!("tau{}", in_name(temperature));
         let losses: [(&str, &dyn Fn() -> PairLoss); 2] = [
             ("RCE", &|| symmetric_cross_entropy(&scores, temperature)),
             ("sym_KL", &|| {
@@ -188,12 +199,15 @@ fn golden_l2rm_losses() {
 fn golden_l2rm_transport() {
     let golden = Golden::open("u04_l2rm_ot.safetensors");
     for cost in ["net", "init"] {
-        for (name, regularization) in [("0p01", 0.01), ("0p07", 0.07), ("0p3", 0.3)] {
+        for regularization in golden.numbers("reg") {
+            let name = in_name(regularization);
             for (suffix, mask_given) in [("masked", true), ("unmasked", false)] {
                 let transport = PartialTransport {
+                    mass: golden.number("rho"),
                     regularization,
+                    tolerance: golden.number("thresh"),
+                    max_iterations: golden.count("niter"),
                     mask_given,
-                    ..PartialTransport::default()
                 };
                 let plan = transport.plan(&golden.floats(&format!("out.cost_{cost}")));
                 let key = format!("out.pi_{cost}_reg{name}_{suffix}");

@@ -1,7 +1,5 @@
 //! Fixture files and comparisons.
 
-use std::path::PathBuf;
-
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
@@ -11,20 +9,43 @@ use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
 use truepair_train::parameters::{self, Parameters, Values};
 
-pub(crate) struct Golden(Vec<u8>);
+#[path = "../../../truepair-core/tests/golden_file/entry.rs"]
+mod entry;
+
+use entry::Entry;
+pub(crate) use entry::{in_name, stated};
+
+/// One file of tensors with its entry of the index.
+pub(crate) struct Golden(Entry);
+
+impl std::ops::Deref for Golden {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.0
+    }
+}
 
 impl Golden {
     pub(crate) fn open(name: &str) -> Self {
-        let folder: PathBuf = match std::env::var_os("TRUEPAIR_GOLDEN") {
-            Some(folder) => folder.into(),
-            None => concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").into(),
-        };
-        let path = folder.join(name);
-        Self(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        Self(Entry::open(name))
     }
 
     pub(crate) fn tensors(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.0).unwrap()
+        SafeTensors::deserialize(&self.bytes).unwrap()
+    }
+
+    /// The names between `before` and `after` among all tensors'; at least one.
+    pub(crate) fn cases(&self, before: &str, after: &str) -> Vec<String> {
+        let tensors = self.tensors();
+        let names = tensors.names().into_iter();
+        let mut cases: Vec<String> = names
+            .filter_map(|name| name.strip_prefix(before)?.strip_suffix(after))
+            .map(str::to_owned)
+            .collect();
+        cases.sort();
+        assert!(!cases.is_empty(), "the file holds no {before}…{after}");
+        cases
     }
 
     pub(crate) fn shape(&self, name: &str) -> Vec<usize> {

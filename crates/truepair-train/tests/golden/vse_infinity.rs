@@ -140,9 +140,13 @@ fn golden_triplet_over_all_negatives() {
     let golden = Golden::open("u06_vsepp_loss.safetensors");
     let sides = ["in.img", "in.cap"].map(|side| golden.tensor::<2>(side));
     let scores = sides[0].clone().matmul(sides[1].clone().transpose());
-    let loss = triplet(&scores, &Margins::Fixed(0.2), Negatives::Sum)
-        .0
-        .sum();
+    let loss = triplet(
+        &scores,
+        &Margins::Fixed(golden.number("margin cosine")),
+        Negatives::Sum,
+    )
+    .0
+    .sum();
     let expected = golden.floats("out.cosine_sum.loss");
     assert_close("loss", &vector(loss.clone()), &expected, 1e-5, 1e-6);
     let gradients = loss.backward();

@@ -105,14 +105,14 @@ impl Judgments {
 pub(crate) struct PlantedNoise {
     pub(crate) protocol: String,
     pub(crate) requested: Option<f64>,
-    pub(crate) realised: f64,
+    pub(crate) realized: f64,
     pub(crate) sha256: String,
 }
 
 /// Posteriors against planted truth; only the realized share when the audit gave no verdicts.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PlantedTruth {
-    pub(crate) realised: f64,
+    pub(crate) realized: f64,
     pub(crate) auc: Option<f64>,
     pub(crate) ece: Option<f64>,
     pub(crate) brier: Option<f64>,
@@ -194,7 +194,7 @@ impl PlantedNoise {
         Self {
             protocol: manifest.protocol.clone(),
             requested: manifest.requested,
-            realised: manifest.realized,
+            realized: manifest.realized,
             sha256: manifest.sha256.clone(),
         }
     }
@@ -204,7 +204,7 @@ impl PlantedTruth {
     fn of(manifest: &Manifest, findings: &Findings) -> Self {
         let truth = findings.truth.as_ref();
         Self {
-            realised: manifest.realized,
+            realized: manifest.realized,
             auc: truth.map(|truth| truth.auc),
             ece: truth.map(|truth| truth.ece),
             brier: truth.map(|truth| truth.brier),

@@ -356,7 +356,7 @@ fn noise_rate(rate: NoiseRate, reading: Reading) -> String {
 }
 
 fn planted(truth: &audit::PlantedTruth) -> String {
-    let mut out = format!("{} really mismatched", percent_text(truth.realised));
+    let mut out = format!("{} really mismatched", percent_text(truth.realized));
     let numbers = [
         ("AUC", truth.auc),
         ("ECE", truth.ece),

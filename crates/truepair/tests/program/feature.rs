@@ -41,7 +41,7 @@ fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
     let done = truepair(home.path(), &args).json();
     assert_eq!(done["pairs"], 1000);
     assert_eq!(done["verdict"], "mismatched-pairs");
-    let realized = done["truth"]["realised"].as_f64().unwrap();
+    let realized = done["truth"]["realized"].as_f64().unwrap();
     let rate = |name: &str| done["noise_rate"][name].as_f64().unwrap();
     assert!((realized - 0.3).abs() < 0.02, "{realized}");
     assert!((rate("estimate") - realized).abs() < 0.05, "{done}");
@@ -445,7 +445,7 @@ fn the_demo_prints_the_audit_and_a_table() {
     let home = tempfile::tempdir().unwrap();
     let done = truepair(home.path(), &["demo", "--json"]).json();
     let rate = |name: &str| done["noise_rate"][name].as_f64().unwrap();
-    let realized = done["truth"]["realised"].as_f64().unwrap();
+    let realized = done["truth"]["realized"].as_f64().unwrap();
     assert!(
         rate("low") <= realized && realized <= rate("high"),
         "{realized} in {}",

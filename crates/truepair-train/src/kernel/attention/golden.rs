@@ -3,6 +3,7 @@
 use safetensors::SafeTensors;
 
 use super::*;
+use crate::golden_entry::Entry;
 
 fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     let bytes = tensors.tensor(name).unwrap().data().chunks_exact(4);
@@ -17,11 +18,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn golden_scan_attention() {
-    let folder = std::env::var("TRUEPAIR_GOLDEN").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").to_owned()
-    });
-    let bytes = std::fs::read(format!("{folder}/u05_scan_attention.safetensors")).unwrap();
-    let golden = SafeTensors::deserialize(&bytes).unwrap();
+    let entry = Entry::open("u05_scan_attention.safetensors");
+    let golden = SafeTensors::deserialize(&entry.bytes).unwrap();
     let [n, queries, d] = golden.tensor("in.query").unwrap().shape()[..] else {
         panic!("three axes")
     };
@@ -44,7 +42,8 @@ fn golden_scan_attention() {
                 stride: queries,
             };
             let mut weights = vec![0.0; raw.len()];
-            Attention { norm, smooth: 9.0 }.weights(block, &raw, &mut weights);
+            let smooth = entry.number("smooth") as f32;
+            Attention { norm, smooth }.weights(block, &raw, &mut weights);
             let expected = &expected[item * raw.len()..][..raw.len()];
             for (found, expected) in weights.iter().zip(expected) {
                 assert!(

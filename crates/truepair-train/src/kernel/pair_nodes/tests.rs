@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::encoding::unit_length;
+use crate::golden_entry::Entry;
 use crate::kernel::RawNorm;
 use crate::kernel::tests::{Given, Input, check_against_twin, check_threads};
 use crate::optimizer::floats;
 use burn::tensor::{Device, TensorData};
-use std::path::Path;
 
 const ATTENTION: Attention = Attention {
     norm: RawNorm::ClippedL2,
@@ -144,18 +144,15 @@ fn local_nodes_equal_numbers_worked_by_hand() {
 }
 
 /// Tensors `[n, m, d]` of a fixture file; see `fixtures/golden/README.md`.
-struct Golden(Vec<u8>);
+struct Golden(Entry);
 
 impl Golden {
     fn open(name: &str) -> Self {
-        let folder = std::env::var("TRUEPAIR_GOLDEN").unwrap_or_else(|_| {
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").to_owned()
-        });
-        Self(std::fs::read(Path::new(&folder).join(name)).unwrap())
+        Self(Entry::open(name))
     }
 
     fn read(&self, name: &str) -> (Vec<f32>, [usize; 3]) {
-        let tensors = safetensors::SafeTensors::deserialize(&self.0).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&self.0.bytes).unwrap();
         let tensor = tensors.tensor(name).unwrap();
         let values = tensor.data().chunks_exact(4);
         let values = values.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
@@ -184,6 +181,10 @@ fn golden_attended_contexts() {
     let (words, regions) = (golden.tensor("in.query"), golden.tensor("in.context"));
     let [n, t, d] = words.dims();
     let device = words.device();
+    let attention = Attention {
+        smooth: golden.0.number("smooth") as f32,
+        ..ATTENTION
+    };
     let side = |vectors: &Tensor<3>, at: usize| Side {
         vectors: vectors.clone().narrow(0, at, 1),
         mask: Tensor::ones([1, vectors.dims()[1]], &device),
@@ -191,7 +192,8 @@ fn golden_attended_contexts() {
     };
     let contexts = (0..n).map(|at| {
         let words = words.clone().narrow(0, at, 1);
-        unit_length(twin::contexts(&side(&regions, at), words, 9.0))
+        let attended = twin::contexts(&side(&regions, at), words, attention.smooth.into());
+        unit_length(attended)
     });
     let contexts = Tensor::cat(contexts.collect(), 0);
     let (expected, _) = golden.read("out.context");
@@ -204,13 +206,13 @@ fn golden_attended_contexts() {
     }
     for at in 0..n {
         let of = |values: &Tensor<3>| floats(values.clone().narrow(0, at, 1));
-        let tile = tile_contexts(&of(&regions), &of(&words), d);
+        let tile = tile_contexts(&of(&regions), &of(&words), d, attention);
         assert_close(&tile, &expected[at * t * d..][..t * d], 1e-5);
     }
 }
 
 /// `l2` of the contexts of one image and one caption, as tiles compute them.
-fn tile_contexts(regions: &[f32], words: &[f32], d: usize) -> Vec<f32> {
+fn tile_contexts(regions: &[f32], words: &[f32], d: usize, attention: Attention) -> Vec<f32> {
     let (r, t) = (regions.len() / d, words.len() / d);
     let (ones, weight) = (vec![1.0; r.max(t)], vec![0.0; d]);
     let shapes = [
@@ -240,7 +242,7 @@ fn tile_contexts(regions: &[f32], words: &[f32], d: usize) -> Vec<f32> {
         layer[1],
     ];
     let operation = PairNodes {
-        attention: ATTENTION,
+        attention,
         precision: Precision::F32,
     };
     let pairs = Pairs::new(&operation, &inputs);

@@ -369,6 +369,7 @@ fn repeats_average_when_folds_differ() {
                     judged: &judged,
                     links: &links,
                     cells,
+                    plan: None,
                 };
                 judge_fold(&fold, &options(), Seed(1), &mut ()).unwrap()
             };

@@ -179,6 +179,7 @@ mod tests {
             p_t2i: row.p_t2i,
             p: 0.01,
             posterior,
+            near: 0.0,
             rank_i2t: row.rank_i2t,
             rank_t2i: row.rank_t2i,
             better_caption: None,

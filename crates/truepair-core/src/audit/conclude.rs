@@ -2,11 +2,11 @@
 
 use super::ambiguity::pronounce;
 use super::legibility::{Readable, Statistic, calibrate_pooled};
-use super::near;
+use super::near::{self, Ranked};
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
-    Judgment, Kinds, Links, NoiseRate, Outcome, PairStatistics, RateFit, RateInput, Reading,
-    Verdict, count_duplicates, estimate_rate, posteriors,
+    Judgment, Kinds, Links, Outcome, PairStatistics, RateFit, RateInput, Reading, Verdict,
+    count_duplicates, estimate_rate, posteriors,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -19,8 +19,8 @@ const HISTOGRAM_BINS: usize = 50;
 /// pairs alone read as 0.1 to 0.3 percent on clean captions of photographs.
 pub(super) const DETECTABLE_RATE: f64 = 0.005;
 
-/// Shares of near misses below this cannot be told from matched pairs among look-alikes.
-const DETECTABLE_NEAR: f64 = 0.02;
+/// A lower end of the share of near misses below this cannot be told from matched pairs among look-alikes.
+const DETECTABLE_NEAR: f64 = 0.01;
 
 /// Where the scores leave more than this open, it cannot be told whether pairs are mismatched.
 const OPEN_RATE: f64 = 0.02;
@@ -28,8 +28,13 @@ const OPEN_RATE: f64 = 0.02;
 /// Probability of a mismatch above which a pair is in doubt.
 const UNDOUBTED: f64 = 0.1;
 
-const NEAR_MISSES: &str = "Near misses (right scene, wrong detail) are not random mismatches: they \
-     rank as well as matched pairs, so their probabilities are understated.";
+const NOT_LOOKED_FOR: &str = "Near misses (right scene, wrong detail) were not looked for: they rank as \
+     well as matched pairs, so their probabilities are understated.";
+const NEAR_MISSES: &str = "Near misses are found as far as they are like the planted ones: a caption with \
+     an image that looks like its own, or with that of a caption that reads like it. A wrong color, number \
+     or name that neighbors do not show is not seen.";
+const NOT_TOLD_APART: &str = "Near misses cannot be told from matched pairs here, because captions of \
+     images that look alike fit one another about as well: no share of them can be excluded.";
 
 /// What conclusions are drawn from.
 #[derive(Debug, Clone, Copy)]
@@ -72,15 +77,12 @@ pub fn conclude(
     let readable = Readable::of(folds, &image);
     let rate = rate(evidence, &judged, &image, &readable, options, seed);
     let p_pooled = calibrate_pooled(folds, pairs.len(), Statistic::Surprisal);
-    let evidence = near::learn(
-        folds,
-        &p_pooled,
-        &image,
-        links.image_group(),
-        rate.lambda,
-        &readable,
-        seed,
-    );
+    let ranked = Ranked {
+        p_far: &p_pooled,
+        image: &image,
+        judged: &judged,
+    };
+    let evidence = near::learn(folds, ranked, links.image_group(), &readable, seed);
     let p = match &evidence {
         Some(evidence) => evidence.p_far.clone(),
         None => readable.calibrate(folds, Statistic::Surprisal),
@@ -112,41 +114,21 @@ pub fn conclude(
     let mut near = vec![0.0; pairs.len()];
     let mut noise_rate = rate.rate;
     let kinds = evidence.map(|evidence| {
-        let n_bootstrap = options.n_bootstrap;
-        let found = evidence.rate(
-            &p_pooled,
-            &image,
-            &judged,
-            rate.rate,
-            rate.lambda,
-            n_bootstrap,
-            seed,
-        );
+        let found = evidence.rate(ranked, &rate, readable.is_uneven, options.n_bootstrap, seed);
         let is_found = found.is_told_apart && found.near.low >= DETECTABLE_NEAR;
         if is_found {
-            let beside = evidence.posterior(&p_pooled, &judged, found.near.estimate);
+            let beside = evidence.posterior(ranked, found.near.estimate);
             for n in judged.iter().copied().filter(|&n| !illegible[n]) {
                 near[n] = (1.0 - posterior[n]) * beside[n];
                 posterior[n] += near[n];
             }
             noise_rate = found.near.plus(found.far);
         }
-        {
-            // Where pairs are not told apart, the share may be anything.
-            let near = if found.is_told_apart {
-                found.near
-            } else {
-                NoiseRate {
-                    estimate: 0.0,
-                    low: 0.0,
-                    high: 1.0 - rate.rate.low,
-                }
-            };
-            Kinds {
-                far: if is_found { found.far } else { rate.rate },
-                near,
-                is_found,
-            }
+        Kinds {
+            far: if is_found { found.far } else { rate.rate },
+            near: found.near,
+            is_told_apart: found.is_told_apart,
+            is_found,
         }
     });
     let reading = Reading {
@@ -182,7 +164,7 @@ pub fn conclude(
         ambiguity,
         truth: None,
         self_check: None,
-        notes: notes(pairs.len() - judged.len(), n_illegible),
+        notes: notes(kinds, pairs.len() - judged.len(), n_illegible),
     })
 }
 
@@ -351,8 +333,13 @@ pub(super) fn histogram(values: &[f64]) -> Vec<u64> {
     counts
 }
 
-fn notes(n_not_compared: usize, n_illegible: usize) -> Vec<String> {
-    let mut notes = vec![NEAR_MISSES.to_owned()];
+fn notes(kinds: Option<Kinds>, n_not_compared: usize, n_illegible: usize) -> Vec<String> {
+    let of_near = match kinds {
+        None => NOT_LOOKED_FOR,
+        Some(kinds) if kinds.is_told_apart => NEAR_MISSES,
+        Some(_) => NOT_TOLD_APART,
+    };
+    let mut notes = vec![of_near.to_owned()];
     if n_illegible > 0 {
         notes.push(format!(
             "{n_illegible} pairs cannot be told apart, because the matcher reads their caption or \

@@ -101,6 +101,9 @@ pub struct Kinds {
     /// with an image that looks like its own, or with that of a caption that reads like it. Part of the
     /// noise rate only where `is_found`.
     pub near: NoiseRate,
+    /// Whether many pairs clearly differ from planted near misses; where hardly any does, the share of
+    /// near misses cannot be told.
+    pub is_told_apart: bool,
     /// Whether there certainly are near misses.
     pub is_found: bool,
 }

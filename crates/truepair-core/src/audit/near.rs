@@ -16,7 +16,7 @@ use super::monotone::Monotone;
 use super::nearby::{Features, N_FEATURES, Planted};
 use super::poor_ranks::PoorRanks;
 use super::posterior::{DecreasingDensity, posteriors_at};
-use super::{FoldStatistics, NoiseRate, RateInput, estimate_rate};
+use super::{FoldStatistics, NoiseRate, RateFit, RateInput, estimate_rate};
 use crate::rng::{Seed, sample};
 
 /// p-value among re-pairings up to which a pair may be a near miss; others are far.
@@ -48,24 +48,64 @@ type Row = [f64; N];
 /// What was learned of near misses.
 #[derive(Debug)]
 pub(super) struct NearEvidence {
-    /// Per pair and kind of planting its place among planted pairs that rank well, (0, 1]; one list
-    /// a kind.
-    pub(super) p: Vec<Vec<f64>>,
-    /// Per kind what a planted pair and a re-pairing do.
-    pub(super) shares: Vec<Shares>,
+    given: Vec<Judged>,
+    /// Per kind of planting the planted pairs.
+    planted: Vec<Vec<Judged>>,
+    repaired: Vec<Judged>,
     /// Per pair its place among re-pairings that are as readable, by what was learned of these, (0, 1].
     pub(super) p_far: Vec<f64>,
 }
 
-/// Where pairs known to be mismatched fall, in shares.
+/// A pair as the models see it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shares {
-    /// Planted pairs with a p-value among re-pairings above `lambda`.
-    planted_far: f64,
-    /// Planted pairs that rank well.
-    planted_well: f64,
-    /// Re-pairings that rank well and have a p-value among planted ones above one half.
-    repaired_near: f64,
+struct Judged {
+    /// Place among re-pairings.
+    p_far: f64,
+    /// The higher, the less like a planted pair; NaN for a pair that could not be compared.
+    logit: f64,
+    /// Whether image and caption are among the more legible half.
+    is_legible: [bool; 2],
+}
+
+/// Pairs among which near misses are counted.
+///
+/// A near miss can be read as well as any pair, and so can planted ones; a pair that looks near because
+/// its caption says little cannot. So the share of near misses is counted among all pairs and among
+/// those with the more legible images and captions, and the lowest count bounds it from below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Among {
+    All,
+    LegibleImages,
+    LegibleCaptions,
+}
+
+impl Among {
+    const EACH: [Among; 3] = [Among::All, Among::LegibleImages, Among::LegibleCaptions];
+
+    fn holds(self, judged: &Judged) -> bool {
+        match self {
+            Among::All => true,
+            Among::LegibleImages => judged.is_legible[0],
+            Among::LegibleCaptions => judged.is_legible[1],
+        }
+    }
+}
+
+impl Judged {
+    fn ranks_well(&self) -> bool {
+        self.p_far <= RANKS_WELL
+    }
+}
+
+/// The pairs by their places among re-pairings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ranked<'a> {
+    /// p-values `[n_pairs]`.
+    pub(super) p_far: &'a [f64],
+    /// What makes pairs dependent, `[n_pairs]`.
+    pub(super) image: &'a [u32],
+    /// Pairs that could be compared.
+    pub(super) judged: &'a [usize],
 }
 
 /// Shares of near misses and of others among all pairs.
@@ -84,33 +124,21 @@ struct Known {
     p: f64,
     row: Row,
     readable: bool,
+    is_legible: [bool; 2],
 }
 
-/// Learns from the surroundings that `folds` describe. `p_far` `[n_pairs]` are the pairs' places among
-/// re-pairings, `image` `[n_pairs]` what makes pairs dependent, and `lambda` from where on pairs count
-/// as far. `None` where nothing was planted, or too little that ranks well.
+/// Learns from the surroundings that `folds` describe. `image_group` names what makes images of planted
+/// pairs dependent. `None` where nothing was planted, or too little that ranks well.
 pub(super) fn learn(
     folds: &[FoldStatistics],
-    p_far: &[f64],
-    image: &[u32],
+    pairs: Ranked<'_>,
     image_group: &[u32],
-    lambda: f64,
     readable: &Readable,
     seed: Seed,
 ) -> Option<NearEvidence> {
-    let nearby = || {
-        folds
-            .iter()
-            .filter_map(|fold| Some((fold, fold.nearby.as_ref()?)))
-    };
+    let Ranked { p_far, image, .. } = pairs;
     let mut given: Vec<Option<Row>> = vec![None; p_far.len()];
-    for (fold, nearby) in nearby() {
-        for (pair, features) in fold.pairs.iter().zip(&nearby.given) {
-            if !pair.log_rank.is_nan() {
-                given[pair.pair as usize] = Some(row(pair.surprisal, pair.log_rank, features));
-            }
-        }
-    }
+    let mut is_legible = vec![[false; 2]; p_far.len()];
     let mut planted: Vec<(Planted, Known)> = Vec::new();
     let mut repaired: Vec<Known> = Vec::new();
     for (f, fold) in folds.iter().enumerate() {
@@ -123,6 +151,23 @@ pub(super) fn learn(
             let n_below = null.partition_point(|&null| null <= surprisal);
             (1 + n_below) as f64 / (1 + null.len()) as f64
         };
+        // What half of the planted pairs exceed; folds have different matchers.
+        let middle = [0, 1].map(|side| {
+            let values = sorted(
+                nearby
+                    .planted
+                    .iter()
+                    .map(|planted| planted.legibility[side]),
+            );
+            values.get(values.len() / 2).copied().unwrap_or(0.0)
+        });
+        let legible = |values: [f64; 2]| [0, 1].map(|side| values[side] >= middle[side]);
+        for (pair, features) in fold.pairs.iter().zip(&nearby.given) {
+            if !pair.log_rank.is_nan() {
+                given[pair.pair as usize] = Some(row(pair.surprisal, pair.log_rank, features));
+                is_legible[pair.pair as usize] = legible(pair.legibility);
+            }
+        }
         planted.extend(
             nearby
                 .planted
@@ -134,6 +179,7 @@ pub(super) fn learn(
                         p: p(found.surprisal),
                         row: row(found.surprisal, found.log_rank, &found.features),
                         readable: true,
+                        is_legible: legible(found.legibility),
                     };
                     (found.planting.kind, known)
                 }),
@@ -147,6 +193,7 @@ pub(super) fn learn(
                     p: p(null.surprisal),
                     row: row(null.surprisal, null.log_rank, features),
                     readable: readable.of_null(f, at),
+                    is_legible: legible(null.legibility),
                 });
             }
         }
@@ -168,7 +215,6 @@ pub(super) fn learn(
         .collect();
     let models = Models::fit(&given, &well, &near, image, seed);
     let logits = models.logits(&given, image);
-    let logit = |image: u32, row: &Row| models.logit(image, row);
     let all: Vec<usize> = (0..given.len()).filter(|&n| given[n].is_some()).collect();
     let p_far = {
         let models = Models::fit(
@@ -188,96 +234,95 @@ pub(super) fn learn(
         };
         logits.iter().enumerate().map(rank).collect()
     };
-    let (mut p, mut shares) = (Vec::new(), Vec::new());
-    for kind in Planted::ALL {
-        let of_kind = || {
-            planted
-                .iter()
-                .filter(|(other, _)| *other == kind)
-                .map(|(_, known)| known)
-        };
-        let well = of_kind().filter(|known| known.p <= RANKS_WELL);
-        let null = sorted(well.map(|known| logit(known.image, &known.row)));
-        if null.len() < FEWEST / 2 {
-            continue;
-        }
-        let rank = |logit: f64| rank_from_above(&null, logit);
-        let share = |known: &mut dyn Iterator<Item = bool>| {
-            let (n, yes) = known.fold((0.0, 0.0), |(n, yes), is| {
-                (n + 1.0, yes + f64::from(u8::from(is)))
-            });
-            yes / f64::max(n, 1.0)
-        };
-        let is_near =
-            |known: &Known| known.p <= RANKS_WELL && rank(logit(known.image, &known.row)) > LAMBDA;
-        shares.push(Shares {
-            planted_far: share(&mut of_kind().map(|known| known.p > lambda)),
-            planted_well: share(&mut of_kind().map(|known| known.p <= RANKS_WELL)),
-            repaired_near: share(&mut repaired.iter().map(is_near)),
-        });
-        p.push(logits.iter().map(|logit| rank(*logit)).collect());
-    }
-    (!p.is_empty()).then_some(NearEvidence { p, shares, p_far })
+    let judge = |known: &Known| Judged {
+        p_far: known.p,
+        logit: models.logit(known.image, &known.row),
+        is_legible: known.is_legible,
+    };
+    let of_kind = |kind: Planted| -> Vec<Judged> {
+        let of_kind = planted.iter().filter(|(other, _)| *other == kind);
+        of_kind.map(|(_, known)| judge(known)).collect()
+    };
+    let planted = Planted::ALL.map(of_kind).into_iter();
+    let is_enough = |planted: &Vec<Judged>| {
+        planted
+            .iter()
+            .filter(|planted| planted.ranks_well())
+            .count()
+            >= FEWEST / 2
+    };
+    let given = logits.iter().zip(pairs.p_far).zip(is_legible);
+    Some(NearEvidence {
+        given: given
+            .map(|((&logit, &p_far), is_legible)| Judged {
+                p_far,
+                logit,
+                is_legible,
+            })
+            .collect(),
+        planted: planted.filter(is_enough).collect(),
+        repaired: repaired.iter().map(judge).collect(),
+        p_far,
+    })
+}
+
+/// Shares of near misses among some pairs, by one kind of planting.
+struct Counted {
+    rate: NoiseRate,
+    is_told_apart: bool,
 }
 
 impl NearEvidence {
-    /// Shares of near misses and of others among the pairs `judged`, where `far` is what was read of
-    /// re-pairings alone, at `lambda`. Near misses are unlike one another, so the share runs from the
-    /// lower end for one kind of planting to the upper end for the other.
+    /// Shares of near misses and of others among the judged pairs, where `far` is what was read of
+    /// re-pairings alone. Near misses are unlike one another: the share runs from the lower end for one
+    /// kind of planting, as if all real ones looked nearer than most planted ones, to the upper end for
+    /// the other. Where the matcher reads the pairs unevenly, it may be anything.
     pub(super) fn rate(
         &self,
-        p_far: &[f64],
-        image: &[u32],
-        judged: &[usize],
-        far: NoiseRate,
-        lambda: f64,
+        pairs: Ranked<'_>,
+        far: &RateFit,
+        is_uneven: bool,
         n_bootstrap: usize,
         seed: Seed,
     ) -> NearRate {
-        let well: Vec<usize> = judged
-            .iter()
-            .copied()
-            .filter(|&n| p_far[n] <= RANKS_WELL)
-            .collect();
-        let share_well = well.len() as f64 / judged.len().max(1) as f64;
-        let image: Vec<u32> = well.iter().map(|&n| image[n]).collect();
-        let readable = vec![true; well.len()];
-        let mut is_told_apart = true;
-        let kinds = self.p.iter().zip(&self.shares).map(|(p, shares)| {
-            let p: Vec<f64> = well.iter().map(|&n| p[n]).collect();
-            let input = RateInput {
-                p: &p,
-                image: &image,
-                readable: &readable,
-                by_cut: &[],
-            };
-            let found = estimate_rate(&input, n_bootstrap, seed).rate;
-            is_told_apart &= PoorRanks::new().well_ranked(&p) >= TOLD_APART;
-            // Of the pairs that look near, some are far ones that rank well by chance.
-            let of_all = |share: f64, far: f64| {
-                let looks_near = share * share_well - far * shares.repaired_near / (1.0 - LAMBDA);
-                (looks_near / shares.planted_well.max(1e-6)).clamp(0.0, 1.0)
-            };
-            let near = NoiseRate {
-                estimate: of_all(found.estimate, far.estimate),
-                low: of_all(found.low, far.high),
-                high: of_all(found.high, far.low),
-            };
-            (near, shares.planted_far / (1.0 - lambda))
-        });
-        let kinds: Vec<(NoiseRate, f64)> = kinds.collect();
-        let n = kinds.len() as f64;
-        let over = |of: fn(&NoiseRate) -> f64, fold: fn(f64, f64) -> f64, from: f64| {
-            kinds.iter().map(|(near, _)| of(near)).fold(from, fold)
+        let (far, lambda) = (far.rate, far.lambda);
+        // Pairs that the matcher reads poorly look like planted ones.
+        let mut is_told_apart = !is_uneven && !self.planted.is_empty();
+        let mut near = NoiseRate {
+            estimate: 1.0,
+            low: 1.0,
+            high: 0.0,
         };
-        let near = NoiseRate {
-            estimate: over(|near| near.estimate, |a, b| a + b, 0.0) / n,
-            low: over(|near| near.low, f64::min, 1.0),
-            high: over(|near| near.high, f64::max, 0.0),
-        };
+        for among in Among::EACH {
+            let mut estimate = 0.0;
+            for planted in &self.planted {
+                let found = self.count(planted, among, pairs, far, n_bootstrap, seed);
+                is_told_apart &= found.is_told_apart;
+                estimate += found.rate.estimate / self.planted.len() as f64;
+                near.low = near.low.min(found.rate.low);
+                near.high = near.high.max(found.rate.high);
+            }
+            near.estimate = near.estimate.min(estimate);
+        }
         // What of the level part of the p-values among re-pairings are near misses.
-        let taken = kinds.iter().map(|(_, taken)| taken).sum::<f64>() / n;
+        let planted_far = self
+            .planted
+            .iter()
+            .flatten()
+            .filter(|planted| planted.p_far > lambda);
+        let n_planted = self.planted.iter().flatten().count().max(1);
+        let taken = planted_far.count() as f64 / n_planted as f64 / (1.0 - lambda);
         let left = |far: f64, near: f64| (far - taken * near).max(0.0);
+        // Where pairs are not told apart, the share may be anything.
+        let near = if is_told_apart {
+            near
+        } else {
+            NoiseRate {
+                estimate: 0.0,
+                low: 0.0,
+                high: 1.0 - far.low,
+            }
+        };
         NearRate {
             near,
             is_told_apart,
@@ -289,30 +334,95 @@ impl NearEvidence {
         }
     }
 
+    /// The share by one kind of planting. Near misses may all look nearer than most planted ones, so its
+    /// lower end takes only those for near misses that look near.
+    fn count(
+        &self,
+        planted: &[Judged],
+        among: Among,
+        pairs: Ranked<'_>,
+        far: NoiseRate,
+        n_bootstrap: usize,
+        seed: Seed,
+    ) -> Counted {
+        let is_counted = |judged: &&Judged| judged.ranks_well() && among.holds(judged);
+        let share = |known: &[Judged], is: &dyn Fn(&&Judged) -> bool| {
+            known.iter().filter(is).count() as f64 / known.len().max(1) as f64
+        };
+        let null = sorted(
+            planted
+                .iter()
+                .filter(is_counted)
+                .map(|planted| planted.logit),
+        );
+        let counted: Vec<usize> = (pairs.judged.iter().copied())
+            .filter(|&n| is_counted(&&self.given[n]))
+            .collect();
+        let p: Vec<f64> = counted
+            .iter()
+            .map(|&n| rank_from_above(&null, self.given[n].logit))
+            .collect();
+        let image: Vec<u32> = counted.iter().map(|&n| pairs.image[n]).collect();
+        let readable = vec![true; p.len()];
+        let input = RateInput {
+            p: &p,
+            image: &image,
+            readable: &readable,
+            by_cut: &[],
+        };
+        let found = estimate_rate(&input, n_bootstrap, seed).rate;
+        let share_counted = counted.len() as f64 / pairs.judged.len().max(1) as f64;
+        let planted_counted = share(planted, &is_counted).max(1e-6);
+        // Of the pairs that look near, some are far ones that rank well by chance.
+        let repaired_near = share(&self.repaired, &|repaired| {
+            is_counted(repaired) && rank_from_above(&null, repaired.logit) > LAMBDA
+        });
+        let of_all = |share: f64, far: f64| {
+            let looks_near = share * share_counted - far * repaired_near / (1.0 - LAMBDA);
+            (looks_near / planted_counted).clamp(0.0, 1.0)
+        };
+        Counted {
+            rate: NoiseRate {
+                estimate: of_all(found.estimate, far.estimate),
+                low: (1.0 - LAMBDA) * of_all(found.low, far.high),
+                high: of_all(found.high, far.low),
+            },
+            is_told_apart: PoorRanks::new().well_ranked(&p) >= TOLD_APART,
+        }
+    }
+
     /// Probability `[n_pairs]` that a pair that is not far is a near miss, where they are the share
-    /// `rate` of all pairs.
-    pub(super) fn posterior(&self, p_far: &[f64], judged: &[usize], rate: f64) -> Vec<f64> {
-        let n_kinds = self.p.len() as f64;
-        let p: Vec<f64> = (0..p_far.len())
-            .map(|n| self.p.iter().map(|p| p[n]).sum::<f64>() / n_kinds)
-            .collect();
-        let is_well = |n: &usize| p_far[*n] <= RANKS_WELL;
-        let well: Vec<f64> = judged
-            .iter()
-            .copied()
-            .filter(is_well)
-            .map(|n| p[n])
-            .collect();
-        let planted_well = self
-            .shares
-            .iter()
-            .map(|shares| shares.planted_well)
-            .sum::<f64>()
-            / n_kinds;
-        let share_well = well.len() as f64 / judged.len().max(1) as f64;
-        let base = (rate * planted_well / share_well.max(1e-6)).min(1.0);
-        let density = DecreasingDensity::fit(&well);
-        posteriors_at(&p, &well, &density, base)
+    /// `rate` of all pairs, the less legible no more often than the others.
+    pub(super) fn posterior(&self, pairs: Ranked<'_>, rate: f64) -> Vec<f64> {
+        let planted: Vec<&Judged> = self.planted.iter().flatten().collect();
+        let mut posterior = vec![0.0; self.given.len()];
+        for legible in [false, true] {
+            let is_in = |judged: &Judged| judged.is_legible[1] == legible;
+            let is_counted = |judged: &Judged| judged.ranks_well() && is_in(judged);
+            let known = planted.iter().filter(|planted| is_counted(planted));
+            let null = sorted(known.map(|planted| planted.logit));
+            let p = |n: usize| rank_from_above(&null, self.given[n].logit);
+            let members = pairs
+                .judged
+                .iter()
+                .copied()
+                .filter(|&n| is_in(&self.given[n]));
+            let members: Vec<usize> = members.collect();
+            let well = members.iter().filter(|&&n| self.given[n].ranks_well());
+            let well: Vec<f64> = well.map(|&n| p(n)).collect();
+            let planted_share = null.len() as f64 / planted.len().max(1) as f64;
+            let share = well.len() as f64 / pairs.judged.len().max(1) as f64;
+            let base = (rate * planted_share / share.max(1e-6)).min(1.0);
+            let density = DecreasingDensity::fit(&well);
+            let at: Vec<f64> = members.iter().map(|&n| p(n)).collect();
+            for (&n, value) in members
+                .iter()
+                .zip(posteriors_at(&at, &well, &density, base))
+            {
+                posterior[n] = value;
+            }
+        }
+        posterior
     }
 }
 

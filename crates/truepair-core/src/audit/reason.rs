@@ -93,6 +93,7 @@ mod tests {
             p_t2i,
             p: p_i2t,
             posterior,
+            near: 0.0,
             rank_i2t: rank,
             rank_t2i: rank,
             better_caption: None,

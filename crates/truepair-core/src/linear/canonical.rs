@@ -264,12 +264,8 @@ mod tests {
         for row in 0..n {
             let (x, y) = rows(row);
             moments.weight += 1.0;
-            for i in 0..dx {
-                moments.sum_x[i] += x[i];
-            }
-            for j in 0..dy {
-                moments.sum_y[j] += y[j];
-            }
+            (moments.sum_x.iter_mut().zip(&x)).for_each(|(sum, x)| *sum += x);
+            (moments.sum_y.iter_mut().zip(&y)).for_each(|(sum, y)| *sum += y);
             moments.add_outer(&x, &y);
         }
         let rotated = Rotated::new(&moments, &shift).unwrap();

@@ -212,7 +212,6 @@ mod tests {
             ridge: vec![ridge],
             width: vec![width],
             power: vec![power],
-            ..LinearConfig::default()
         }
     }
 

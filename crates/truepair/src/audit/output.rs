@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 use truepair_core::audit::{
-    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, NoiseRate, Outcome, Reading,
+    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Outcome, Reading,
     ReliabilityBin, Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
@@ -40,6 +40,9 @@ pub(crate) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_rate: Option<NoiseRate>,
     pub(crate) reading: Reading,
+    /// Near misses and others apart; absent when they were not looked for, or the audit refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kinds: Option<Kinds>,
     /// Pairs by what they are called.
     pub(crate) judgments: Judgments,
     pub(crate) ambiguity: Ambiguity,
@@ -161,6 +164,7 @@ impl Summary {
             seed: request.seed.0,
             verdict: verdict(&findings.outcome),
             noise_rate: refused_because.is_none().then_some(findings.noise_rate),
+            kinds: findings.kinds.filter(|_| refused_because.is_none()),
             refused_because,
             open_because,
             would_help,

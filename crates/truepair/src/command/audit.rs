@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use truepair_core::audit::{NoiseRate, Reading, Rule};
+use truepair_core::audit::{Kinds, NoiseRate, Reading, Rule};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
@@ -174,6 +174,10 @@ struct MatcherArgs {
     #[arg(long)]
     no_refit: bool,
 
+    /// Leave out the search for near misses, which takes about half of the time.
+    #[arg(long)]
+    fast: bool,
+
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -200,6 +204,7 @@ impl MatcherArgs {
         config.repeats = self.repeats.unwrap_or(config.repeats);
         config.refit &= !self.no_refit;
         config.matcher = self.matcher.or(config.matcher);
+        config.audit.near_misses &= !self.fast;
         Ok(config)
     }
 }
@@ -274,6 +279,9 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
     if let Some(rate) = summary.noise_rate {
         rows.push(("noise rate", noise_rate(rate, summary.reading)));
     }
+    if let Some(kinds) = summary.kinds {
+        rows.push(("near misses", near_misses(&kinds)));
+    }
     if let Some(judgments) = summary.judgments.text() {
         rows.push(("pairs", judgments));
     }
@@ -335,6 +343,25 @@ fn verdict(summary: &Summary) -> String {
         return "no evidence of mismatched pairs".to_owned();
     }
     "mismatched pairs found".to_owned()
+}
+
+/// The share of near misses, and of the others where there are both.
+fn near_misses(kinds: &Kinds) -> String {
+    let interval =
+        |rate: NoiseRate| format!("{} to {}", percent_text(rate.low), percent_text(rate.high));
+    if kinds.is_found {
+        return format!(
+            "{} ({}), and {} far off ({})",
+            percent_text(kinds.near.estimate),
+            interval(kinds.near),
+            percent_text(kinds.far.estimate),
+            interval(kinds.far)
+        );
+    }
+    format!(
+        "none found for certain; at most {}",
+        percent_text(kinds.near.high)
+    )
 }
 
 /// The rate with what it assumes.

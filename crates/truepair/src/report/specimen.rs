@@ -36,6 +36,7 @@ pub(crate) fn audited() -> (Dataset, Findings, Vec<bool>) {
             high: 0.37,
         },
         reading: Reading::default(),
+        kinds: None,
         competence: Competence {
             share_below_5_percent: 0.7,
             chance: 0.06,
@@ -170,6 +171,7 @@ fn verdict(pair: u32) -> Verdict {
         p_t2i: (0.02 + posterior) / 1.03,
         p: (0.01 + posterior) / 1.01,
         posterior,
+        near: 0.0,
         rank_i2t: 1 + 2 * pair,
         rank_t2i: 1 + pair,
         better_caption: (pair < 20).then_some((pair + 1) % 11),

@@ -50,6 +50,16 @@ pub(super) fn tiles(findings: &Findings, counts: Counts) -> Vec<Tile> {
                 ),
             ));
         }
+        if let Some(kinds) = findings.kinds.filter(|kinds| kinds.is_found) {
+            tiles.push(Tile::new(
+                "Near misses",
+                of_pairs(kinds.near.estimate),
+                format!(
+                    "of these, pairs of the right scene with a wrong detail: {} of all pairs",
+                    interval(&kinds.near)
+                ),
+            ));
+        }
         let dropped = counts.pairs - counts.kept;
         tiles.push(Tile::new(
             "Kept",

@@ -33,10 +33,11 @@ const SCHEMA: &str = "message verdicts {
     required binary reason (STRING);
     optional double uncertainty;
     required binary judgment (STRING);
+    required double near;
 }";
 
 /// Version of the columns, in the file's metadata. Files without it end with `reason`.
-const VERSION: (&str, &str) = ("truepair.verdicts", "2");
+const VERSION: (&str, &str) = ("truepair.verdicts", "3");
 
 /// A parquet file of all rows.
 ///
@@ -73,6 +74,7 @@ pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[Row<'_>]) -> 
         group.column::<ByteArrayType>(|row| row.reason.into())?;
         group.optional_number(|row| row.uncertainty)?;
         group.column::<ByteArrayType>(|row| row.judgment.into())?;
+        group.column::<DoubleType>(|row| row.near)?;
         group.writer.close()?;
     }
     file.close()?;
@@ -188,6 +190,7 @@ mod tests {
             let number = row.uncertainty.map_or(Field::Null, Field::Double);
             assert_eq!(field(read, "uncertainty"), number);
             assert_eq!(field(read, "judgment"), text(Some(row.judgment)));
+            assert_eq!(field(read, "near"), Field::Double(row.near));
         }
     }
 

@@ -71,10 +71,12 @@ pub(crate) struct Row<'a> {
     pub(crate) uncertainty: Option<f64>,
     /// What the pair is called.
     pub(crate) judgment: &'static str,
+    /// Of the posterior, the probability that the pair is a near miss.
+    pub(crate) near: f64,
 }
 
 /// Column names in order, shared by the formats that need them before the first row.
-pub(crate) const COLUMNS: [&str; 15] = [
+pub(crate) const COLUMNS: [&str; 16] = [
     "pair",
     "image",
     "caption",
@@ -90,6 +92,7 @@ pub(crate) const COLUMNS: [&str; 15] = [
     "reason",
     "uncertainty",
     "judgment",
+    "near",
 ];
 
 impl<'a> Row<'a> {
@@ -141,6 +144,7 @@ impl<'a> Row<'a> {
             reason: &verdict.reason,
             uncertainty: verdict.uncertainty,
             judgment: verdict.judgment.name(),
+            near: verdict.near,
         })
     }
 }

@@ -85,14 +85,14 @@ fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
         csv.lines()
             .next()
             .unwrap()
-            .ends_with(",uncertainty,judgment")
+            .ends_with(",uncertainty,judgment,near")
     );
     let judgments = done["judgments"].as_object().unwrap();
     let n_judged: u64 = judgments.values().map(|n| n.as_u64().unwrap()).sum();
     assert_eq!(n_judged, 1000);
     let n_mismatched = csv
         .lines()
-        .filter(|line| line.ends_with(",mismatched"))
+        .filter(|line| line.contains(",mismatched,"))
         .count();
     assert_eq!(judgments["mismatched"], n_mismatched);
     assert_eq!(done["ambiguity"]["uncertainty"], "candidates");

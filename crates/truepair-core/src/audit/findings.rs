@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ambiguity, Judgment};
+use super::{Ambiguity, InjectionKind, Judgment};
 
 /// The result of one audit over the pairs of a data set, in the data set's pair order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -237,10 +237,25 @@ pub struct ReliabilityBin {
     pub share_mismatched: f64,
 }
 
-/// Result of shuffling a further share of the pairs and auditing again.
+/// How the pairs of one kind of injection were judged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct InjectedKind {
+    /// What was done to them.
+    pub kind: InjectionKind,
+    /// Share of all pairs.
+    pub injected: f64,
+    /// Area under the ROC curve against pairs that were left as they are and first held clean.
+    pub auc: f64,
+    /// Share of them with a posterior above 0.5: the recall, or for illegible ones the false alarms.
+    pub called_mismatched: f64,
+    /// Their mean posterior.
+    pub mean_posterior: f64,
+}
+
+/// Result of changing a further share of the pairs and auditing again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfCheck {
-    /// Share of pairs that was shuffled on top of what the data holds.
+    /// Share of pairs that was mismatched on top of what the data holds.
     pub injected: f64,
     /// Noise rate that the first audit and the injection imply together.
     pub expected_rate: f64,
@@ -256,4 +271,7 @@ pub struct SelfCheck {
     pub ece: f64,
     /// The reliability diagram.
     pub reliability: Vec<ReliabilityBin>,
+    /// Every kind of injection by itself.
+    #[serde(default)]
+    pub kinds: Vec<InjectedKind>,
 }

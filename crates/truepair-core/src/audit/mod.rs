@@ -33,6 +33,7 @@ mod decision;
 mod duplicates;
 mod findings;
 mod folds;
+mod injection;
 mod legibility;
 mod links;
 mod monotone;
@@ -59,6 +60,7 @@ pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
 pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
+pub use injection::{Injection, InjectionKind, inject};
 pub use links::Links;
 pub use nearby::{
     Features, Likeness, N_FEATURES, NearbyStatistics, Plan, Planted, PlantedStatistics, Planting,

@@ -10,7 +10,9 @@ mod output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use truepair_core::audit::{Decision, Findings, Links, Outcome, Rule, SelfCheck, Truth, decide};
+use truepair_core::audit::{
+    Decision, Findings, Injection, Links, Outcome, Rule, SelfCheck, Truth, decide, inject,
+};
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
@@ -30,8 +32,8 @@ pub(crate) struct Request {
     pub(crate) matcher: Matcher,
     /// Noise to plant before the audit, to measure it against.
     pub(crate) noise: NoiseSpec,
-    /// Share of captions to shuffle for a second audit that checks the first.
-    pub(crate) inject: Option<f64>,
+    /// What to change for a second audit that checks the first; empty for none.
+    pub(crate) inject: Vec<Injection>,
     /// Which pairs the cleaned list keeps.
     pub(crate) rule: Rule,
     /// Settings of the training and of the statistics.
@@ -39,6 +41,11 @@ pub(crate) struct Request {
     /// Where all randomness comes from.
     pub(crate) seed: Seed,
 }
+
+/// What the self-check leaves open.
+const UNSEEN: &str = "The self-check shows how mismatches of the injected kinds are found in this data. It \
+     cannot show whether the data's own mismatches are of these kinds, nor how good its captions were \
+     before.";
 
 /// A finished audit.
 #[derive(Debug)]
@@ -67,10 +74,9 @@ pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Resul
     if let (Some(manifest), Some(posteriors)) = (&manifest, &posteriors) {
         findings.truth = Some(Truth::measure(posteriors, &manifest.mismatched));
     }
-    if let (Some(share), Some(posteriors)) = (request.inject, &posteriors) {
-        findings.self_check = Some(self_check(
-            &dataset, posteriors, &findings, share, request, bars,
-        )?);
+    if let (false, Some(posteriors)) = (request.inject.is_empty(), &posteriors) {
+        findings.self_check = Some(self_check(&dataset, posteriors, &findings, request, bars)?);
+        findings.notes.push(UNSEEN.to_owned());
     }
     let decision = match &posteriors {
         Some(posteriors) if findings.outcome.is_found() => decide(posteriors, request.rule)?,
@@ -116,34 +122,25 @@ fn posteriors(findings: &Findings) -> Option<Vec<f64>> {
     }
 }
 
-/// Shuffles a further share of the captions, audits again and compares.
+/// Changes a further share of the pairs, audits again and compares.
 fn self_check(
     dataset: &Dataset,
     first: &[f64],
     findings_before: &Findings,
-    share: f64,
     request: &Request,
     bars: &mut Bars,
 ) -> Result<SelfCheck> {
     render::note("self-check: auditing again with injected mismatches");
     let seed = request.seed.child("self-check", 0);
-    let spec = NoiseSpec::Rate {
-        model: "caption".to_owned(),
-        rate: share,
-    };
-    let (shuffled, injected) = noise::corrupt(dataset, &spec, seed)?;
-    let after = findings(&shuffled, request, seed, bars)?;
+    let (changed, injected) = inject(dataset, &request.inject, seed)?;
+    let after = findings(&changed, request, seed, bars)?;
     let second = posteriors(&after).context(
         "the self-check was refused: with the injected mismatches the scores rank held-out pairs \
          no better than chance (inject a smaller share)",
     )?;
     let rates = (findings_before.noise_rate, after.noise_rate);
     Ok(SelfCheck::measure(
-        first,
-        &second,
-        &injected.mismatched,
-        rates.0,
-        rates.1,
+        first, &second, &injected, rates.0, rates.1,
     ))
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use truepair_core::audit::{Kinds, NoiseRate, Reading, Rule};
+use truepair_core::audit::{
+    InjectedKind, Injection, InjectionKind, Kinds, NoiseRate, Reading, Rule,
+};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
@@ -30,8 +32,8 @@ Examples:
       Lose at most one good pair in a hundred when cleaning.
   truepair audit data/ --noise caption:0.4 --seed 1 --json
       Shuffle 40 % of the captions first, and measure the audit against that truth.
-  truepair audit data/ --inject 0.2
-      Check the audit on your own data: shuffle a fifth on top and see what it finds.
+  truepair audit data/ --inject random:0.2,near:0.1,illegible:0.1
+      Check the audit on your own data: change that much on top and see how each kind is judged.
   truepair audit --from-run runs/gsc --out audit/
       What a finished run believes of the pairs it trained on, as verdicts (not calibrated).
   truepair audit data/ --fail-above 0.05
@@ -106,10 +108,17 @@ pub(crate) struct AuditArgs {
     )]
     noise: NoiseSpec,
 
-    /// Audit a second time with this share of captions shuffled on top, and report how well those
-    /// are found.
-    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction, help_heading = "Checking the audit", conflicts_with = "from_run")]
-    inject: Option<f64>,
+    /// Audit a second time with changes on top, and report how each kind is judged: `random:SHARE`
+    /// (captions exchanged), `near:SHARE` (moved to an image like their own), `illegible:SHARE`
+    /// (captions that say nothing, which must not be called mismatched); a share alone is random.
+    #[arg(
+        long,
+        value_name = "KIND:SHARE",
+        value_delimiter = ',',
+        help_heading = "Checking the audit",
+        conflicts_with = "from_run"
+    )]
+    inject: Vec<Injection>,
 
     #[command(flatten)]
     read: ReadArgs,
@@ -213,7 +222,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
     let mut request = Request {
         matcher: args.matcher.matcher()?,
         noise: args.noise.clone(),
-        inject: args.inject,
+        inject: args.inject.clone(),
         rule: args.drop_rule,
         config: args.matcher.config()?,
         seed: Seed(args.seed),
@@ -300,6 +309,7 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
                 check.ece
             ),
         ));
+        rows.extend(check.kinds.iter().map(|kind| ("", injected(kind))));
     }
     let decision = &summary.decision;
     if summary.verdict == "mismatched-pairs" {
@@ -343,6 +353,21 @@ fn verdict(summary: &Summary) -> String {
         return "no evidence of mismatched pairs".to_owned();
     }
     "mismatched pairs found".to_owned()
+}
+
+fn injected(kind: &InjectedKind) -> String {
+    let should = if kind.kind == InjectionKind::Illegible {
+        " (should be none)"
+    } else {
+        ""
+    };
+    format!(
+        "{}: {} called mismatched{should}, mean probability {:.2}, AUC {:.3}",
+        kind.kind.name(),
+        percent_text(kind.called_mismatched),
+        kind.mean_posterior,
+        kind.auc
+    )
 }
 
 /// The share of near misses, and of the others where there are both.

@@ -130,7 +130,7 @@ fn request() -> Request {
             model: "caption".to_owned(),
             rate: NOISE,
         },
-        inject: None,
+        inject: Vec::new(),
         rule: Rule::FewestErrors,
         config: CrossFitConfig::default(),
         seed: Seed(0),

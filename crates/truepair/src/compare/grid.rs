@@ -238,7 +238,7 @@ mod tests {
             name: "linear".to_owned(),
             folder: "linear".to_owned(),
             oracle: None,
-            kind: MethodKind::Baseline(truepair_train::Recipe::default()),
+            kind: MethodKind::Baseline(Box::default()),
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) enum MethodKind {
     /// Compares the given embeddings as they are.
     Frozen,
     /// Trains by a recipe of its own, whatever the comparison's settings.
-    Baseline(Recipe),
+    Baseline(Box<Recipe>),
     /// Trains a strategy by the comparison's settings, with its own on top.
     Strategy {
         kind: &'static str,
@@ -81,7 +81,7 @@ pub(crate) fn baselines(train: &Dataset) -> Result<Vec<Method>> {
                 name: name.to_owned(),
                 folder: folder.to_owned(),
                 oracle: None,
-                kind: MethodKind::Baseline(recipe),
+                kind: MethodKind::Baseline(Box::new(recipe)),
             });
         }
     }
@@ -199,7 +199,7 @@ impl Method {
     pub(crate) fn recipe(&self, similarity: &str, shared: &ConfigArgs) -> Result<Option<Recipe>> {
         Ok(match &self.kind {
             MethodKind::Frozen => None,
-            MethodKind::Baseline(recipe) => Some(recipe.clone()),
+            MethodKind::Baseline(recipe) => Some(recipe.as_ref().clone()),
             MethodKind::Strategy { kind, file } => {
                 let kinds = [("strategy", *kind), ("matcher.similarity", similarity)];
                 Some(shared.load_share(Share {

@@ -82,6 +82,27 @@ pub(super) fn ambiguous(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     order
 }
 
+/// The `n` most probable near misses: pairs that are rather mismatched than not, and rather near misses
+/// than far off.
+pub(super) fn near(verdicts: &[Verdict], n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..verdicts.len())
+        .filter(|&index| is_near(&verdicts[index]))
+        .collect();
+    order.sort_by(|&a, &b| {
+        verdicts[b]
+            .near
+            .total_cmp(&verdicts[a].near)
+            .then(a.cmp(&b))
+    });
+    order.truncate(n);
+    order
+}
+
+/// Whether a pair is rather a near miss than anything else.
+pub(super) fn is_near(verdict: &Verdict) -> bool {
+    verdict.posterior > 0.5 && verdict.near > verdict.posterior / 2.0
+}
+
 /// An uncertainty in words.
 pub(super) fn uncertainty_words(kind: UncertaintyKind, uncertainty: Option<f64>) -> String {
     match (uncertainty, kind) {

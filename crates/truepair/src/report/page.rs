@@ -49,6 +49,7 @@ struct Page<'a> {
     figures: Vec<Figure>,
     cuts: Vec<CutLine>,
     worst: Gallery<'a>,
+    near: Gallery<'a>,
     borderline: Gallery<'a>,
     ambiguous: Gallery<'a>,
     picture_note: Option<String>,
@@ -82,6 +83,7 @@ pub(super) fn render(content: &Content<'_>) -> Result<String> {
     let counts = Counts::new(findings, content.keep);
     let mut pictures = Pictures::new(content.dataset, content.context.limits.picture_bytes);
     let (worst, borderline) = galleries(content, &mut pictures);
+    let near = near(content, &mut pictures);
     let ambiguous = ambiguous(content, &mut pictures);
     let page = Page {
         style: STYLE,
@@ -95,6 +97,7 @@ pub(super) fn render(content: &Content<'_>) -> Result<String> {
         figures: figures(findings),
         cuts: cut_lines(findings),
         worst,
+        near,
         borderline,
         ambiguous,
         picture_note: picture_note(&pictures),
@@ -113,11 +116,18 @@ fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery
         limits.worst.min(SHOWN_WITHOUT_EVIDENCE)
     };
     let n_borderline = if found { limits.borderline } else { 0 };
-    let mut worst = gallery::worst(verdicts, n_worst);
+    let n_near = verdicts
+        .iter()
+        .filter(|verdict| gallery::is_near(verdict))
+        .count();
+    let mut worst = gallery::worst(verdicts, n_worst + n_near);
     if found {
         // In small data the limit reaches pairs that are probably good; they are not "the worst".
         worst.retain(|&index| verdicts[index].posterior > 0.5);
+        // Near misses stand in a gallery of their own.
+        worst.retain(|&index| !gallery::is_near(&verdicts[index]));
     }
+    worst.truncate(n_worst);
     let mut borderline = gallery::borderline(verdicts, n_borderline);
     borderline.retain(|index| !worst.contains(index));
 
@@ -148,6 +158,27 @@ fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery
             pictures: exist,
         },
     )
+}
+
+fn near<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
+    let (findings, manifest) = (content.findings, content.context.manifest);
+    let n = if findings.outcome.is_found() {
+        content.context.limits.worst
+    } else {
+        0
+    };
+    let chosen = gallery::near(&findings.verdicts, n);
+    let mut cards = gallery::cards(&chosen, content.rows, findings, manifest, pictures);
+    gallery::add_suggestions(&mut cards, &chosen, &findings.verdicts, pictures);
+    Gallery {
+        title: "Near misses",
+        intro: "Pairs of the right scene with a wrong detail, as far as can be told: they rank well \
+                among random items, but images that look alike fit the caption better, or the image's \
+                other captions say something else."
+            .to_owned(),
+        cards,
+        pictures: pictures.exist(),
+    }
 }
 
 fn ambiguous<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {

@@ -243,6 +243,7 @@ fn self_check() -> SelfCheck {
         auc: 0.97,
         precision: 0.9,
         recall: 0.88,
+        kinds: Vec::new(),
         ece: 0.03,
         reliability: reliability(),
     }

@@ -190,6 +190,50 @@ fn a_gate_exits_with_1_only_when_it_is_not_met() {
 }
 
 #[test]
+fn a_gate_looks_at_the_end_that_it_is_told() {
+    let home = home(100);
+    let gate = |end: &str| {
+        let noise = ["audit", "data", "--frozen", "--noise", "caption:0.3"];
+        truepair(
+            home.path(),
+            &[&noise[..], &["--fail-above", "0.31", "--fail-on", end]].concat(),
+        )
+    };
+    // 30 % of 500 pairs are mismatched: above 31 % for the upper end only.
+    assert_eq!(gate("low").code, Some(0));
+    assert_eq!(gate("high").code, Some(1));
+}
+
+#[test]
+fn the_self_check_reports_every_kind() {
+    let home = home(200);
+    let kinds = "random:0.2,near:0.1,illegible:0.1";
+    let done = truepair(
+        home.path(),
+        &["audit", "data", "--frozen", "--inject", kinds, "--json"],
+    );
+    let check = done.json()["self_check"].clone();
+    let of = |at: usize, name: &str| check["kinds"][at][name].as_f64().unwrap();
+    assert_eq!(check["kinds"][0]["kind"], "random");
+    assert!(
+        of(0, "called_mismatched") > 0.8 && of(0, "auc") > 0.95,
+        "{check}"
+    );
+    assert_eq!(check["kinds"][2]["kind"], "illegible");
+    assert!((of(2, "injected") - 0.1).abs() < 0.01, "{check}");
+    let wrong = truepair(
+        home.path(),
+        &["audit", "data", "--frozen", "--inject", "far:0.1"],
+    );
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.err.contains("random, near, illegible"),
+        "{}",
+        wrong.err
+    );
+}
+
+#[test]
 fn scores_that_know_nothing_get_no_verdicts() {
     let home = home(100);
     let (images, _) = files::embeddings(100);
@@ -208,6 +252,8 @@ fn scores_that_know_nothing_get_no_verdicts() {
     .json();
     assert_eq!(done["verdict"], "refused");
     assert_eq!(done["decision"]["dropped"], 0);
+    assert!(done["noise_rate"].is_null(), "{done}");
+    assert!(!home.path().join("out/cleaned").exists());
     let gate = truepair(
         home.path(),
         &["audit", "data", "--frozen", "--fail-above", "1"],

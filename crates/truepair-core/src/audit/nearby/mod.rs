@@ -18,6 +18,7 @@ use crate::scores::{Matrix, Scorer};
 use super::Links;
 
 pub(super) use features::describe;
+pub(super) use nearest::nearest;
 
 /// Vectors by which items of one modality resemble each other.
 pub trait Likeness: Sync {

@@ -10,7 +10,7 @@ const BLOCK: usize = 256;
 
 /// For every query the places of the `k` vectors of `pool` that are most alike and that `is_allowed`
 /// admits, with their cosines, the most alike first.
-pub(super) fn nearest(
+pub(in crate::audit) fn nearest(
     queries: &Matrix,
     pool: &Matrix,
     k: usize,

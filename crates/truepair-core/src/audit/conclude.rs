@@ -83,16 +83,19 @@ pub fn conclude(
         judged: &judged,
     };
     let evidence = near::learn(folds, ranked, links.image_group(), &readable, seed);
-    let p = match &evidence {
-        Some(evidence) => evidence.p_far.clone(),
-        None => readable.calibrate(folds, Statistic::Surprisal),
-    };
+    let surprisal_p = readable.calibrate(folds, Statistic::Surprisal);
+    let learned_p = evidence
+        .as_ref()
+        .and_then(|evidence| evidence.p_far.clone());
+    let p = learned_p.unwrap_or_else(|| surprisal_p.clone());
     let (read, unread): (Vec<usize>, Vec<usize>) =
         judged.iter().partition(|&&n| readable.of_pair[n]);
     let readable_p: Vec<f64> = read.iter().map(|&n| p[n]).collect();
     let readable_images: Vec<u32> = read.iter().map(|&n| image[n]).collect();
 
-    let competence = Competence::measure(&readable_p, n_distinct(&readable_images));
+    // Ranks among random items, whatever else was learned.
+    let ranked_p: Vec<f64> = read.iter().map(|&n| surprisal_p[n]).collect();
+    let competence = Competence::measure(&ranked_p, n_distinct(&readable_images));
     let density = DecreasingDensity::fit(&readable_p);
     // A pair that could not be compared keeps the probability it had before looking.
     let base = rate.rate.estimate;
@@ -107,8 +110,8 @@ pub fn conclude(
         .iter()
         .zip(posteriors(&unread_p, &unread_density, base))
     {
-        posterior[n] = value;
         illegible[n] = tells_little(value, base);
+        posterior[n] = if illegible[n] { base } else { value };
     }
     let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
     let mut near = vec![0.0; pairs.len()];
@@ -136,13 +139,18 @@ pub fn conclude(
         is_uneven: readable.is_uneven,
         is_sloped: rate.is_sloped,
     };
-    let near_found = kinds.is_some_and(|kinds| kinds.is_found);
-    let outcome = outcome(&competence, &rate, reading, near_found, judged.len());
-    let fit = fit(&readable_p, &posterior, &rate, &density);
+    let outcome = outcome(&competence, &rate, reading, kinds, judged.len());
+    if let (Outcome::CannotBeTold { .. }, Some(kinds)) = (&outcome, kinds) {
+        noise_rate.high = noise_rate.high.max(kinds.near.high);
+    }
     let (verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
         Outcome::CannotBeTold { .. } => {
-            // Nothing is called mismatched where it cannot be told whether anything is.
+            // Nothing is called mismatched where it cannot be told whether anything is: at most as
+            // likely as not, in the same order.
+            for values in [&mut posterior, &mut near] {
+                values.iter_mut().for_each(|p| *p /= 1.0 + *p);
+            }
             let is_unknown = illegible.iter().zip(&posterior);
             let is_unknown: Vec<bool> = is_unknown
                 .map(|(illegible, p)| *illegible || *p > UNDOUBTED)
@@ -151,6 +159,7 @@ pub fn conclude(
         }
         _ => verdicts(pairs, &rows, &p, [&posterior, &near], &illegible),
     };
+    let fit = fit(&readable_p, &posterior, &rate, &density);
     Ok(Findings {
         outcome,
         noise_rate,
@@ -235,7 +244,7 @@ fn outcome(
     competence: &Competence,
     rate: &RateFit,
     reading: Reading,
-    near_found: bool,
+    kinds: Option<Kinds>,
     n_judged: usize,
 ) -> Outcome {
     if !competence.is_sufficient() {
@@ -248,37 +257,44 @@ fn outcome(
             ),
         };
     }
-    if near_found || rate.rate.low >= DETECTABLE_RATE.max(1.0 / n_judged as f64) {
+    if kinds.is_some_and(|kinds| kinds.is_found)
+        || rate.rate.low >= DETECTABLE_RATE.max(1.0 / n_judged as f64)
+    {
         return Outcome::MismatchedPairs;
     }
-    let is_open = (reading.is_uneven || reading.is_sloped) && rate.ceiling >= OPEN_RATE;
-    if !is_open {
-        return Outcome::NoEvidence;
-    }
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-    let (why, help) = if reading.is_uneven {
+    let stronger = "embed images and captions with a stronger encoder";
+    let (reason, help) = if reading.is_uneven && rate.ceiling >= OPEN_RATE {
+        let reason = format!(
+            "{} of the pairs rank worse than the rest: they are mismatched, or the matcher does not \
+             read their image or caption; up to {} of all pairs may be mismatched",
+            percent(1.0 - reading.readable),
+            percent(rate.rate.high)
+        );
+        (reason, "look at a sample of the pairs called unknown")
+    } else if reading.is_sloped && rate.ceiling >= OPEN_RATE {
+        let reason = format!(
+            "many pairs rank neither as matched nor as mismatched ones do; up to {} of all pairs may \
+             be mismatched",
+            percent(rate.rate.high)
+        );
         (
-            format!(
-                "{} of the pairs rank worse than the rest: they are mismatched, or the matcher does \
-                 not read their image or caption",
-                percent(1.0 - reading.readable)
-            ),
-            "embed images and captions with a stronger encoder, or look at a sample of the pairs \
-             called unknown",
+            reason,
+            "look at a sample of the pairs with the highest probabilities",
         )
+    } else if kinds.is_some_and(|kinds| !kinds.is_told_apart) {
+        let reason = format!(
+            "at most {} of the pairs belong to something else altogether, but near misses cannot be \
+             told from matched pairs: captions of images that look alike fit one another about as well",
+            percent(rate.rate.high)
+        );
+        (reason, "look at pairs beside images that look like theirs")
     } else {
-        (
-            "many pairs rank neither as matched nor as mismatched ones do".to_owned(),
-            "embed images and captions with a stronger encoder, or look at a sample of the pairs with \
-             the highest probabilities",
-        )
+        return Outcome::NoEvidence;
     };
     Outcome::CannotBeTold {
-        reason: format!(
-            "{why}; between 0 and {} of the pairs may be mismatched",
-            percent(rate.rate.high)
-        ),
-        help: help.to_owned(),
+        reason,
+        help: format!("{stronger}, or {help}"),
     }
 }
 

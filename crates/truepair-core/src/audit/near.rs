@@ -25,6 +25,13 @@ pub(super) const RANKS_WELL: f64 = 0.1;
 /// Features with the two softmax and rank statistics in front.
 const N: usize = N_FEATURES + 2;
 
+/// The median likeness to the image's other captions.
+const SIBLINGS: usize = 6;
+
+/// Largest share of far pairs that may resemble the image's other captions more than three quarters of
+/// the re-pairings do, a quarter being what chance gives.
+const TOGETHER: f64 = 0.4;
+
 /// Parts by image; each is judged by models fitted to the others.
 const PARTS: usize = 4;
 
@@ -52,8 +59,9 @@ pub(super) struct NearEvidence {
     /// Per kind of planting the planted pairs.
     planted: Vec<Vec<Judged>>,
     repaired: Vec<Judged>,
-    /// Per pair its place among re-pairings that are as readable, by what was learned of these, (0, 1].
-    pub(super) p_far: Vec<f64>,
+    /// Per pair its place among re-pairings that are as readable, by what was learned of these, (0, 1];
+    /// `None` where captions of an image are wrong together.
+    pub(super) p_far: Option<Vec<f64>>,
 }
 
 /// A pair as the models see it.
@@ -215,30 +223,25 @@ pub(super) fn learn(
         .collect();
     let models = Models::fit(&given, &well, &near, image, seed);
     let logits = models.logits(&given, image);
-    let all: Vec<usize> = (0..given.len()).filter(|&n| given[n].is_some()).collect();
-    let p_far = {
-        let models = Models::fit(
-            &given,
-            &all,
-            &repaired.iter().collect::<Vec<_>>(),
-            image,
-            seed,
-        );
-        let logits = models.logits(&given, image);
-        let nulls = [false, true].map(|readable| {
-            let of_group = repaired.iter().filter(|known| known.readable == readable);
-            sorted(of_group.map(|known| models.logit(known.image, &known.row)))
-        });
-        let rank = |(n, logit): (usize, &f64)| {
-            rank_from_above(&nulls[usize::from(readable.of_pair[n])], *logit)
-        };
-        logits.iter().enumerate().map(rank).collect()
-    };
     let judge = |known: &Known| Judged {
         p_far: known.p,
         logit: models.logit(known.image, &known.row),
         is_legible: known.is_legible,
     };
+    let judged_repaired: Vec<Judged> = repaired.iter().map(judge).collect();
+    let p_far = siblings_tell(&given, p_far, &repaired).then(|| {
+        let all: Vec<usize> = (0..given.len()).filter(|&n| given[n].is_some()).collect();
+        let known: Vec<&Known> = repaired.iter().collect();
+        let models = Models::fit(&given, &all, &known, image, seed);
+        let nulls = [false, true].map(|readable| {
+            let of_group = repaired.iter().filter(|known| known.readable == readable);
+            sorted(of_group.map(|known| models.logit(known.image, &known.row)))
+        });
+        let logits = models.logits(&given, image);
+        let null = |n: usize| &nulls[usize::from(readable.of_pair[n])];
+        let rank = |(n, logit): (usize, &f64)| rank_from_above(null(n), *logit);
+        logits.iter().enumerate().map(rank).collect()
+    });
     let of_kind = |kind: Planted| -> Vec<Judged> {
         let of_kind = planted.iter().filter(|(other, _)| *other == kind);
         of_kind.map(|(_, known)| judge(known)).collect()
@@ -261,7 +264,7 @@ pub(super) fn learn(
             })
             .collect(),
         planted: planted.filter(is_enough).collect(),
-        repaired: repaired.iter().map(judge).collect(),
+        repaired: judged_repaired,
         p_far,
     })
 }
@@ -439,6 +442,21 @@ fn row(surprisal: f64, log_rank: f64, features: &Features) -> Row {
 fn part(image: u32) -> usize {
     // Neighboring numbers may be alike, so they are spread.
     (image.wrapping_mul(0x9E37_79B9) >> 16) as usize % PARTS
+}
+
+/// Whether the likeness to an image's other captions tells far pairs from matched ones. It does not where
+/// all captions of an image are wrong together, because they resemble one another all the same.
+fn siblings_tell(given: &[Option<Row>], p_far: &[f64], repaired: &[Known]) -> bool {
+    let known = sorted(repaired.iter().map(|known| known.row[SIBLINGS]));
+    let Some(&level) = known.get(known.len() * 3 / 4) else {
+        return false;
+    };
+    let far = given.iter().zip(p_far).filter(|(_, p)| **p > 0.5);
+    let far: Vec<f64> = far
+        .filter_map(|(row, _)| Some(row.as_ref()?[SIBLINGS]))
+        .collect();
+    let n_above = far.iter().filter(|likeness| **likeness > level).count();
+    far.len() >= FEWEST && n_above as f64 <= TOGETHER * far.len() as f64
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

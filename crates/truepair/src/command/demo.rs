@@ -1,7 +1,7 @@
 //! `truepair demo`: the whole tool on a built-in sample.
 //!
 //! The sample's training captions are shuffled in part, so the truth is known: the demo sets what
-//! the audit says beside it, and what a plain and a robust matcher make of the same noise.
+//! the audit says beside it, and what a closed form and a network make of the noise and of what the audit keeps.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ Examples:
 const NOISE: f64 = 0.3;
 
 const PLAIN: &str = include_str!("../../demo/plain.toml");
-const RCL: &str = include_str!("../../demo/rcl.toml");
+const LINEAR: &str = include_str!("../../demo/linear.toml");
 
 /// Arguments of `truepair demo`.
 #[derive(Debug, Args)]
@@ -92,8 +92,9 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
         .context("the demo always plants noise")?;
     let cleaned = audited.dataset.with_pairs_kept(&audited.decision.keep);
     let trained_on = [
+        (LINEAR, "linear", &audited.dataset),
+        (LINEAR, "linear, cleaned list", &cleaned),
         (PLAIN, "plain", &audited.dataset),
-        (RCL, "rcl", &audited.dataset),
         (PLAIN, "plain, cleaned list", &cleaned),
     ];
     let mut table = Vec::new();

@@ -65,6 +65,7 @@ pub use links::Links;
 pub use nearby::{
     Features, Likeness, N_FEATURES, NearbyStatistics, Plan, Planted, PlantedStatistics, Planting,
 };
+pub(crate) use noise_rate::clopper_pearson;
 pub use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::{Fold, FoldStatistics, NullStatistic, PairStatistics, judge_fold};

@@ -209,6 +209,11 @@ fn exact_ends(pairs: &[(u32, f64)], lambda: f64) -> [f64; 2] {
         1.0
     };
     let (k, n) = (count / design_effect, pairs.len() as f64 / design_effect);
+    clopper_pearson(k, n).map(|end| (end / (1.0 - lambda)).min(1.0))
+}
+
+/// The ends of a 95 % interval of a share of which `k` of `n` were seen; neither need be whole.
+pub(crate) fn clopper_pearson(k: f64, n: f64) -> [f64; 2] {
     // P(X >= k) = I_x(k, n - k + 1) and P(X <= k) = 1 - I_x(k + 1, n - k).
     let low = if k > 0.0 {
         root(|x| beta_reg(k, n - k + 1.0, x), 0.025)
@@ -220,7 +225,7 @@ fn exact_ends(pairs: &[(u32, f64)], lambda: f64) -> [f64; 2] {
     } else {
         1.0
     };
-    [low, high].map(|end| (end / (1.0 - lambda)).min(1.0))
+    [low, high]
 }
 
 /// Where the increasing function reaches `value` on [0, 1].

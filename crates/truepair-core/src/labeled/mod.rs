@@ -20,8 +20,8 @@ mod retrieval;
 use std::path::{Path, PathBuf};
 
 pub use audit::{
-    LabelAuditOptions, LabelEvidence, LabelFindings, LabelOutcome, LabelVerdict, ModalityFindings,
-    NoiseShape, audit_labels,
+    LabelAuditOptions, LabelEvidence, LabelFindings, LabelJudgment, LabelOutcome, LabelVerdict,
+    ModalityFindings, NoiseShape, audit_labels, lone_item,
 };
 pub use retrieval::{ClassRetrieval, DirectionMap, class_retrieval, mean_average_precision};
 

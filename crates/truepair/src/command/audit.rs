@@ -13,6 +13,7 @@ use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::Outcome;
+use super::gate::FailOn;
 use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
 use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
@@ -122,35 +123,6 @@ pub(crate) struct AuditArgs {
 
     #[command(flatten)]
     read: ReadArgs,
-}
-
-/// What of a noise rate a gate looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum FailOn {
-    /// The lower end of the interval: fails when it is certain.
-    Low,
-    /// The point.
-    Estimate,
-    /// The upper end of the interval: passes when it is certain.
-    High,
-}
-
-impl FailOn {
-    fn of(self, rate: NoiseRate) -> f64 {
-        match self {
-            FailOn::Low => rate.low,
-            FailOn::Estimate => rate.estimate,
-            FailOn::High => rate.high,
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            FailOn::Low => "the lower end of the noise rate",
-            FailOn::Estimate => "the noise rate",
-            FailOn::High => "the upper end of the noise rate",
-        }
-    }
 }
 
 /// Where the scores come from.

@@ -7,6 +7,7 @@ pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;
+mod gate;
 pub(crate) mod inspect;
 pub(crate) mod labels;
 pub(crate) mod train;

@@ -187,7 +187,7 @@ fn an_audit_judges_every_label_of_every_modality() {
     let mut lines = verdicts.lines();
     assert_eq!(
         lines.next(),
-        Some("item,modality,given,p_wrong,suggested,p_suggested")
+        Some("item,modality,given,p_wrong,suggested,p_suggested,judgment")
     );
     assert_eq!(lines.clone().count(), 600);
     // Labels are written as the files count them.
@@ -198,6 +198,74 @@ fn an_audit_judges_every_label_of_every_modality() {
     assert_eq!(confusion[1]["given_of_true"].as_array().unwrap().len(), 3);
     assert_eq!(run(&["--fail-above", "0.2"]).code, Some(1));
     assert_eq!(run(&["--fail-above", "0.6"]).code, Some(0));
+}
+
+#[test]
+fn swapped_labels_cannot_be_told_and_none_is_called_wrong() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let args = [
+        "labels",
+        "audit",
+        "data",
+        "--noise",
+        "asymmetric:0.4:shared",
+    ];
+    let run = |more: &[&str]| truepair(home.path(), &[&args[..], SMALL, more].concat());
+    let found = run(&["--json", "--out", "audit"]).json();
+    assert_eq!(found["verdict"], "cannot-be-told");
+    let text = |key: &str| found[key].as_str().unwrap();
+    assert!(text("open_because").contains("may be wrong"));
+    assert!(text("would_help").contains("by hand"));
+    let modality = &found["modalities"][0];
+    assert_eq!(modality["wrong"], 0);
+    let rate = |end: &str| modality["noise_rate"][end].as_f64().unwrap();
+    let realized = modality["truth"]["realized"].as_f64().unwrap();
+    assert!(
+        rate("low") <= realized && realized <= rate("high"),
+        "{modality}"
+    );
+    let verdicts = fs::read_to_string(home.path().join("audit/verdicts.csv")).unwrap();
+    assert!(
+        verdicts
+            .lines()
+            .skip(1)
+            .all(|line| line.ends_with(",unknown"))
+    );
+    let done = run(&[]);
+    assert!(done.out.contains("cannot be told: "), "{}", done.out);
+    assert!(
+        done.out.contains("if classes look alike, 0 labels"),
+        "{}",
+        done.out
+    );
+    assert_eq!(run(&["--fail-above", "0.2"]).code, Some(0));
+    let done = run(&["--fail-above", "0.2", "--fail-on", "high"]);
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.err.contains("the upper end of the noise rate"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn a_class_of_one_item_is_refused_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let labels: Vec<i64> = (0..300)
+        .map(|at| if at == 7 { 3 } else { 1 + at % 2 })
+        .collect();
+    files::integers(&home.path().join("data/train_labels.npy"), &labels);
+    let done = truepair(home.path(), &["labels", "audit", "data", "--out", "out"]);
+    assert_eq!(done.code, Some(2));
+    for part in [
+        "class 3 of ims has one item only, number 7",
+        "merge its class",
+    ] {
+        assert!(done.err.contains(part), "{}", done.err);
+    }
+    assert!(!home.path().join("out").exists());
 }
 
 #[test]

@@ -31,13 +31,50 @@ pub struct LabelFindings {
 pub enum LabelOutcome {
     /// Wrong labels were found.
     WrongLabels,
-    /// Labels that are all right explain the scores as well.
+    /// Labels that are all right explain the scores as well, and few can be wrong.
     NoEvidence,
+    /// Wrong labels and classes that look alike explain the labels equally well.
+    CannotBeTold {
+        /// Why, in one sentence.
+        reason: String,
+        /// What would let it be told, in one sentence.
+        help: String,
+    },
     /// The classifiers do not predict held-out labels better than chance.
     Refused {
         /// Why, in one sentence.
         reason: String,
     },
+}
+
+impl LabelOutcome {
+    /// Whether single labels may be called wrong.
+    pub fn is_found(&self) -> bool {
+        matches!(self, LabelOutcome::WrongLabels)
+    }
+}
+
+/// What a label is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelJudgment {
+    /// More likely right than wrong, or there is no evidence of wrong labels.
+    Right,
+    /// More likely wrong than right.
+    Wrong,
+    /// It cannot be told whether labels are wrong.
+    Unknown,
+}
+
+impl LabelJudgment {
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LabelJudgment::Right => "right",
+            LabelJudgment::Wrong => "wrong",
+            LabelJudgment::Unknown => "unknown",
+        }
+    }
 }
 
 /// How wrong labels are spread over the classes.
@@ -55,7 +92,9 @@ pub enum NoiseShape {
 pub struct ModalityFindings {
     /// Name of the modality.
     pub name: String,
-    /// Share of wrong labels with its interval.
+    /// Share of wrong labels. The estimate is that of the fitted model, in which classes that are hard
+    /// to tell apart are no wrong labels; the interval also holds what they hide: from the labels that
+    /// the model and the predictions both reject to the most that the surest items of every class allow.
     pub noise_rate: NoiseRate,
     /// Which shape of noise explains the labels best.
     pub shape: NoiseShape,
@@ -63,6 +102,8 @@ pub struct ModalityFindings {
     pub confusion: Vec<f64>,
     /// Share of wrong labels by counting confident disagreements, as a check.
     pub confident_rate: f64,
+    /// Share of the surest items of every class that are labelled otherwise: a bound from above.
+    pub anchor_rate: f64,
     /// One verdict an item.
     pub verdicts: Vec<LabelVerdict>,
 }
@@ -83,6 +124,17 @@ pub struct LabelVerdict {
 }
 
 impl LabelFindings {
+    /// What a label is called.
+    pub fn judgment(&self, verdict: &LabelVerdict) -> LabelJudgment {
+        match self.outcome {
+            LabelOutcome::WrongLabels if verdict.posterior > 0.5 => LabelJudgment::Wrong,
+            LabelOutcome::WrongLabels | LabelOutcome::NoEvidence => LabelJudgment::Right,
+            LabelOutcome::CannotBeTold { .. } | LabelOutcome::Refused { .. } => {
+                LabelJudgment::Unknown
+            }
+        }
+    }
+
     /// Holds the posteriors against planted noise, `wrong` per modality and item. Does nothing when
     /// there are no verdicts.
     ///

@@ -8,19 +8,27 @@
 //! same list.
 //!
 //! The audit refuses to give verdicts when the scores do not predict held-out labels better than
-//! chance, and counts confident disagreements in the way of confident learning as a check of the
-//! fitted rate that shares none of its assumptions.
+//! chance. The fit alone cannot tell labels that are swapped with one other class from two classes that
+//! look alike, so the rate is an interval of bounds ([`bounds`]): from what fit and predictions both
+//! reject to what the surest items of every class allow ([`anchors`]). Where fit and surest items
+//! differ by more than their joint error, it cannot be told which labels are wrong. Confident
+//! disagreements are counted in the way of confident learning as a check besides.
 
+mod anchors;
+mod bounds;
 mod confident;
 mod findings;
 mod model;
 mod pool;
 
-pub use findings::{LabelFindings, LabelOutcome, LabelVerdict, ModalityFindings, NoiseShape};
+pub use findings::{
+    LabelFindings, LabelJudgment, LabelOutcome, LabelVerdict, ModalityFindings, NoiseShape,
+};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::bounds::Bounds;
 use self::model::{Data, Fit, Shape};
 use crate::audit::NoiseRate;
 use crate::error::{Error, Result};
@@ -62,7 +70,7 @@ pub struct LabelEvidence<'a> {
 /// Judges every label.
 ///
 /// # Errors
-/// If there are too few items or a score is not finite.
+/// If there are too few items, a class has one item only, or a score is not finite.
 ///
 /// # Panics
 /// If lengths disagree or a label is not below the number of classes.
@@ -98,29 +106,31 @@ pub fn audit_labels(
         };
         return Ok(findings);
     }
-    if !fit.beats_no_noise {
-        findings.outcome = LabelOutcome::NoEvidence;
-        findings.notes.push(
-            "No evidence is no proof: labels of a class that were swapped with one other class look \
-             like two classes that the features cannot tell apart. The confident counts, which call \
-             both wrong, bound what may be hidden."
-                .to_owned(),
-        );
-    }
     let intervals = intervals(&data, &fit, options.n_bootstrap, seed);
     let beliefs = fit.beliefs(&data);
+    let bounds: Vec<Bounds> = (intervals.iter().enumerate())
+        .map(|(witness, rate)| Bounds::of(&data, &fit, &beliefs, witness, *rate))
+        .collect();
+    findings.outcome = bounds::outcome(&bounds, &evidence.names[..witnesses], fit.beats_no_noise);
+    findings.notes.push(
+        "The interval holds the share of wrong labels if most labels of every class are right and the \
+         labels of a class's surest items are no better than the rest. Two classes that traded all \
+         their labels cannot be seen."
+            .to_owned(),
+    );
     for (at, name) in evidence.names.iter().enumerate() {
         let witness = if shared { 0 } else { at };
         let labels = &evidence.labels[at];
         findings.modalities.push(ModalityFindings {
             name: name.clone(),
-            noise_rate: intervals[witness],
+            noise_rate: bounds[witness].rate,
             shape: match fit.shape {
                 Shape::Symmetric => NoiseShape::Symmetric,
                 Shape::ByClass => NoiseShape::ByClass,
             },
             confusion: fit.confusions[witness].clone(),
             confident_rate: confident::wrong_rate(&data, &fit, witness),
+            anchor_rate: bounds[witness].anchors.rate,
             verdicts: verdicts(labels, &beliefs, data.k),
         });
     }
@@ -151,6 +161,14 @@ fn check(evidence: LabelEvidence<'_>, options: &LabelAuditOptions) -> Result<()>
             ));
         }
     }
+    for (name, labels) in evidence.names.iter().zip(evidence.labels) {
+        if let Some((class, item)) = lone_item(labels, k) {
+            return Err(Error::argument(
+                format!("{name}: item {item} is the only one of class {class}, counted from 0"),
+                "leave it out, merge its class with another, or add items of it",
+            ));
+        }
+    }
     if n < MIN_ITEMS || options.n_bootstrap < 10 {
         return Err(Error::argument(
             format!("{n} items and {} bootstrap draws", options.n_bootstrap),
@@ -158,6 +176,19 @@ fn check(evidence: LabelEvidence<'_>, options: &LabelAuditOptions) -> Result<()>
         ));
     }
     Ok(())
+}
+
+/// The first class of `k` that only one item has, with that item: no classifier can have learned it
+/// from others. Classes without items are no matter.
+pub fn lone_item(labels: &[u32], k: usize) -> Option<(u32, usize)> {
+    let mut items = vec![(0, 0); k];
+    for (item, &label) in labels.iter().enumerate() {
+        let (count, last) = &mut items[label as usize];
+        *count += 1;
+        *last = item;
+    }
+    let class = items.iter().position(|(count, _)| *count == 1)?;
+    Some((class as u32, items[class].1))
 }
 
 /// Share of labels that the pooled scores predict, and the most that ignorance would.

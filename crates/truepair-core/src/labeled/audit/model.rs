@@ -176,14 +176,25 @@ impl Fit {
 
     /// P(true class | everything) of every item, `[n, k]`.
     pub(super) fn beliefs(&self, data: &Data<'_>) -> Vec<f64> {
+        self.believe(data, &self.log_confusions())
+    }
+
+    /// P(true class | everything but the labels of `witness`) of every item, `[n, k]`.
+    pub(super) fn beliefs_without(&self, data: &Data<'_>, witness: usize) -> Vec<f64> {
+        let mut logs = self.log_confusions();
+        // A witness whose labels are equally likely under every class says nothing.
+        logs[witness].fill(0.0);
+        self.believe(data, &logs)
+    }
+
+    fn believe(&self, data: &Data<'_>, logs: &[Vec<f64>]) -> Vec<f64> {
         let mut beliefs = vec![0.0; data.n * data.k];
-        let logs = self.log_confusions();
         beliefs
             .par_chunks_mut(data.k)
             .enumerate()
             .for_each(|(item, belief)| {
                 self.pool.probabilities(data, item, belief);
-                joint(data, &logs, item, belief);
+                joint(data, logs, item, belief);
             });
         beliefs
     }

@@ -150,12 +150,45 @@ fn right_labels_are_no_evidence_and_ignorant_scores_are_refused() {
     let clever = world(3000, 6, [1.5, 2.5]);
     let findings = audited(&clever, &[clever.truth.clone(), clever.truth.clone()]);
     assert_eq!(findings.outcome, LabelOutcome::NoEvidence);
-    assert!(findings.notes.iter().any(|note| note.contains("swapped")));
-    assert!(findings.modalities[0].noise_rate.estimate < 0.02);
+    assert!(findings.notes.iter().any(|note| note.contains("traded")));
+    let rate = findings.modalities[0].noise_rate;
+    // The width is never 0.
+    assert!(rate.estimate < 0.02 && rate.low == 0.0 && rate.high > 0.001 && rate.high < 0.05);
+    let right = |verdict: &LabelVerdict| findings.judgment(verdict) == LabelJudgment::Right;
+    assert!(findings.modalities[0].verdicts.iter().all(right));
     let ignorant = world(3000, 6, [0.0, 0.0]);
     let findings = audited(&ignorant, &[ignorant.truth.clone(), ignorant.truth.clone()]);
     assert!(matches!(findings.outcome, LabelOutcome::Refused { .. }));
     assert!(findings.modalities.is_empty());
+}
+
+/// Scores by classifiers that learned from labels of which half were swapped inside pairs of classes,
+/// and so take the two for one.
+#[test]
+fn whether_labels_are_swapped_with_a_neighbor_cannot_be_told() {
+    let mut world = world(3000, 6, [2.5, 3.5]);
+    world.scores = (world.scores.iter())
+        .map(|scores| {
+            let (n, values) = (scores.len() * scores.dim(), scores.values());
+            Matrix::new((0..n).map(|at| values[at] + values[at ^ 1]).collect(), 6)
+        })
+        .collect();
+    let labels = noisy(&world.truth, 0.5, "a", |label, _| label ^ 1);
+    let findings = audited(&world, &[labels.clone(), labels]);
+    let LabelOutcome::CannotBeTold { reason, help } = &findings.outcome else {
+        panic!("{:?}", findings.outcome);
+    };
+    assert!(reason.contains("swapped") && help.contains("by hand"));
+    let (found, truth) = (&findings.modalities[0], &findings.truth[0]);
+    let NoiseRate {
+        estimate,
+        low,
+        high,
+    } = found.noise_rate;
+    assert!(estimate < 0.02 && low == 0.0 && high >= truth.realized && high < 0.65);
+    assert!((found.anchor_rate - 0.5).abs() < 0.1);
+    let unknown = |verdict: &LabelVerdict| findings.judgment(verdict) == LabelJudgment::Unknown;
+    assert!(found.verdicts.iter().all(unknown));
 }
 
 #[test]
@@ -174,6 +207,16 @@ fn few_items_and_scores_that_are_no_numbers_are_errors() {
             .to_string()
     };
     assert!(error(&few, &labels).contains("50 items"));
+    let alone = world(200, 3, [1.0, 1.0]);
+    let mut labels = alone.truth.clone();
+    labels.iter_mut().for_each(|label| *label %= 2);
+    labels[17] = 2;
+    let message = error(&alone, &[labels.clone(), labels]);
+    assert!(
+        message.contains("item 17 is the only one of class 2"),
+        "{message}"
+    );
+    assert!(message.contains("merge its class"), "{message}");
     let mut bad = world(200, 3, [1.0, 1.0]);
     let mut values = bad.scores[1].values().to_vec();
     values[7] = f32::NAN;

@@ -6,13 +6,15 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
+use truepair_core::Error;
 use truepair_core::audit::{NoiseRate, Truth};
-use truepair_core::labeled::{LabelFindings, LabelOutcome, NoiseShape};
+use truepair_core::labeled::{LabelFindings, LabelJudgment, LabelOutcome, NoiseShape, lone_item};
 use truepair_core::rng::Seed;
 use truepair_train::labeled::{LabelCrossFitConfig, LabelSession, cross_fit_labels};
 
 use super::source::{PlantedLabels, Source, SourceArgs, describe};
 use crate::command::Outcome;
+use crate::command::gate::FailOn;
 use crate::config::ConfigArgs;
 use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::Bars;
@@ -28,7 +30,8 @@ Examples:
   truepair labels audit wiki.npz --noise symmetric:0.4 --seed 1 --json
       Relabel 40 % of the items first, and measure the audit against that truth.
   truepair labels audit data/ --fail-above 0.05
-      Exit with 1 when more than 5 % of the labels of a modality are estimated to be wrong.";
+      Exit with 1 when more than 5 % of the labels of a modality are certainly wrong (the
+      interval's lower end; `--fail-on high` fails already where more than 5 % may be).";
 
 /// Arguments of `truepair labels audit`.
 #[derive(Debug, Args)]
@@ -49,9 +52,19 @@ pub(super) struct AuditArgs {
     #[arg(long, requires = "out")]
     force: bool,
 
-    /// Exit with 1 when the estimated share of wrong labels of a modality is above this.
+    /// Exit with 1 when the share of wrong labels of a modality is above this, or the audit refuses.
     #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
     fail_above: Option<f64>,
+
+    /// Which end of the share of wrong labels `--fail-above` looks at.
+    #[arg(
+        long,
+        value_name = "END",
+        value_enum,
+        default_value = "low",
+        requires = "fail_above"
+    )]
+    fail_on: FailOn,
 
     /// Parts of the data; each is judged by classifiers trained on the others [default: 4].
     #[arg(long, value_name = "K")]
@@ -73,6 +86,11 @@ struct Summary {
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_because: Option<String>,
+    /// Why it cannot be told whether labels are wrong, and what would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_help: Option<String>,
     shared: bool,
     agreement: f64,
     chance: f64,
@@ -90,7 +108,8 @@ struct ModalitySummary {
     noise_rate: NoiseRate,
     shape: NoiseShape,
     confident_rate: f64,
-    /// Labels more likely wrong than right.
+    anchor_rate: f64,
+    /// Labels called wrong.
     wrong: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     truth: Option<Truth>,
@@ -110,6 +129,7 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         .transpose()?;
     let mut bars = Bars::new();
     let source = args.source.open(&args.split, &mut bars)?;
+    check_classes(&source)?;
     let mut session = LabelSession {
         accelerator: accelerator::chosen(),
         stop: interrupt::stop_flag(),
@@ -126,14 +146,40 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         write(stage, &source, &config, &findings, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &source))?;
-    Ok(gate(args.fail_above, &summary))
+    Ok(gate(args.fail_above, args.fail_on, &summary))
+}
+
+/// Refuses a class of one item before anything is trained.
+fn check_classes(source: &Source) -> Result<()> {
+    for modality in &source.set.modalities {
+        if let Some((class, item)) = lone_item(&modality.labels, source.set.n_classes) {
+            return Err(Error::argument(
+                format!(
+                    "class {} of {} has one item only, number {item} counted from 0",
+                    source.data.class_name(class),
+                    modality.name
+                ),
+                "leave that item out, merge its class with another, or add items of it",
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summary {
-    let (verdict, refused_because) = match &findings.outcome {
-        LabelOutcome::WrongLabels => ("wrong-labels", None),
-        LabelOutcome::NoEvidence => ("no-evidence", None),
-        LabelOutcome::Refused { reason } => ("refused", Some(reason.clone())),
+    let (mut refused_because, mut open_because, mut would_help) = (None, None, None);
+    let verdict = match &findings.outcome {
+        LabelOutcome::WrongLabels => "wrong-labels",
+        LabelOutcome::NoEvidence => "no-evidence",
+        LabelOutcome::CannotBeTold { reason, help } => {
+            (open_because, would_help) = (Some(reason.clone()), Some(help.clone()));
+            "cannot-be-told"
+        }
+        LabelOutcome::Refused { reason } => {
+            refused_because = Some(reason.clone());
+            "refused"
+        }
     };
     let modalities = findings.modalities.iter().enumerate();
     let modalities = modalities.map(|(at, found)| ModalitySummary {
@@ -141,8 +187,9 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
         noise_rate: found.noise_rate,
         shape: found.shape,
         confident_rate: found.confident_rate,
+        anchor_rate: found.anchor_rate,
         wrong: (found.verdicts.iter())
-            .filter(|verdict| verdict.posterior > 0.5)
+            .filter(|verdict| findings.judgment(verdict) == LabelJudgment::Wrong)
             .count(),
         truth: findings.truth.get(at).cloned(),
     });
@@ -155,6 +202,8 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
         seed: args.source.seed,
         verdict,
         refused_because,
+        open_because,
+        would_help,
         shared: findings.shared,
         agreement: findings.agreement,
         chance: findings.chance,
@@ -186,6 +235,7 @@ fn write(
         "p_wrong",
         "suggested",
         "p_suggested",
+        "judgment",
     ])?;
     let name = |class: u32| source.data.class_name(class);
     for modality in &findings.modalities {
@@ -197,6 +247,7 @@ fn write(
                 format!("{:.6}", verdict.posterior),
                 name(verdict.suggested),
                 format!("{:.6}", verdict.support),
+                findings.judgment(verdict).name().to_owned(),
             ])?;
         }
     }
@@ -220,12 +271,12 @@ fn write(
 }
 
 /// Whether every modality passes; a refused audit passes no gate.
-fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
+fn gate(fail_above: Option<f64>, fail_on: FailOn, summary: &Summary) -> Outcome {
     let Some(limit) = fail_above else {
         return Outcome::Success;
     };
     let worst = (summary.modalities.iter())
-        .map(|found| found.noise_rate.estimate)
+        .map(|found| fail_on.of(found.noise_rate))
         .fold(0.0, f64::max);
     if summary.refused_because.is_none() && worst <= limit {
         return Outcome::Success;
@@ -233,7 +284,8 @@ fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
     render::note(&match &summary.refused_because {
         Some(_) => "gate not met: the audit gives no verdicts".to_owned(),
         None => format!(
-            "gate not met: {} of the labels of a modality are wrong, above {}",
+            "gate not met: {} of a modality's labels is {}, above {}",
+            fail_on.words(),
             percent_text(worst),
             percent_text(limit)
         ),
@@ -242,25 +294,42 @@ fn gate(fail_above: Option<f64>, summary: &Summary) -> Outcome {
 }
 
 fn text(summary: &Summary, source: &Source) -> String {
-    let verdict = match (&summary.refused_because, summary.verdict) {
-        (Some(reason), _) => format!("none: {reason}"),
-        (None, "no-evidence") => "no evidence of wrong labels".to_owned(),
-        (None, _) => "wrong labels found".to_owned(),
+    let verdict = if let Some(reason) = &summary.refused_because {
+        format!("none: {reason}")
+    } else if let Some(reason) = &summary.open_because {
+        format!("cannot be told: {reason}")
+    } else if summary.verdict == "no-evidence" {
+        "no evidence of wrong labels".to_owned()
+    } else {
+        "wrong labels found".to_owned()
     };
     let mut rows = vec![
         ("data", describe(&source.data, &source.set)),
         ("verdict", verdict),
     ];
+    if let Some(help) = &summary.would_help {
+        rows.push(("what would help", help.clone()));
+    }
     for found in &summary.modalities {
         let rate = found.noise_rate;
-        let mut line = format!(
-            "{}: {} wrong (95 % interval {} to {}), {} more likely wrong than right; \
-             confident counts say {}",
-            found.name,
-            percent_text(rate.estimate),
+        let interval = format!(
+            "95 % interval {} to {}",
             percent_text(rate.low),
-            percent_text(rate.high),
+            percent_text(rate.high)
+        );
+        let share = if summary.open_because.is_some() {
+            format!(
+                "{interval} wrong; {} if classes look alike",
+                percent_text(rate.estimate)
+            )
+        } else {
+            format!("{} wrong ({interval})", percent_text(rate.estimate))
+        };
+        let mut line = format!(
+            "{}: {share}, {} called wrong; surest items say {}, confident counts {}",
+            found.name,
             count(found.wrong, "label"),
+            percent_text(found.anchor_rate),
             percent_text(found.confident_rate)
         );
         if let Some(truth) = &found.truth {

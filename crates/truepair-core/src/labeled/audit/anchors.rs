@@ -1,0 +1,72 @@
+//! How many labels can be wrong at most: the labels of the items whose class is surest.
+//!
+//! Of every class the items are taken that are most surely of it, by classifiers that never saw them
+//! and by the labels of the other witnesses. The share of them that is labelled otherwise is what
+//! wrong labels of the class amount to, and what is left of the classifiers' doubt on top:
+//!
+//! ```text
+//! P(ỹ ≠ y | x) = 1 - Σ_c P(c | x) T[c, y]  ≥  1 - T[y, y]     where T[y, y] is the largest T[c, y]
+//! ```
+//!
+//! So it is an upper bound, whether classes look alike or their labels are swapped, as long as most
+//! labels of a class are right and its surest items are labelled no better than the rest.
+//!
+//! # Source
+//! Anchor points: Liu and Tao, TPAMI 2016; Patrini et al., CVPR 2017, who take the one surest item of
+//! every class by the classifier's own probabilities.
+//!
+//! # Deviations
+//! 1. A tenth of a class, not one item; and their labels are counted, not the probabilities read,
+//!    which need not be calibrated and give no interval.
+
+use super::model::{Data, Fit};
+use crate::audit::clopper_pearson;
+
+/// Share of a class that counts as its surest items.
+const SHARE: f64 = 0.1;
+/// Fewest of them.
+const FEWEST: usize = 10;
+
+/// The bound with its 95 % interval.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Anchors {
+    pub(super) rate: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// The largest share of wrong labels that the surest items of every class allow.
+pub(super) fn count(data: &Data<'_>, fit: &Fit, witness: usize) -> Anchors {
+    let (k, labels) = (data.k, &data.labels[witness]);
+    let sure = fit.beliefs_without(data, witness);
+    let mut sizes = vec![0usize; k];
+    for &label in labels {
+        sizes[label as usize] += 1;
+    }
+    let mut order: Vec<usize> = (0..data.n).collect();
+    // Of a share that is a mean over classes, and the variance of its items where half were off.
+    let (mut rate, mut variance, mut spread) = (0.0, 0.0, 0.0);
+    for (class, &size) in sizes.iter().enumerate().filter(|(_, size)| **size > 0) {
+        let taken = ((SHARE * size as f64).round() as usize).max(FEWEST.min(size));
+        let less = |a: &usize, b: &usize| {
+            let [a_sure, b_sure] = [a, b].map(|item| sure[item * k + class]);
+            b_sure.total_cmp(&a_sure).then(a.cmp(b))
+        };
+        order.select_nth_unstable_by(taken - 1, less);
+        let off = (order[..taken].iter())
+            .filter(|&&item| labels[item] as usize != class)
+            .count();
+        let (weight, share) = (size as f64 / data.n as f64, off as f64 / taken as f64);
+        rate += weight * share;
+        variance += weight * weight * share * (1.0 - share) / taken as f64;
+        spread += weight * weight / taken as f64;
+    }
+    // As many items, drawn alike, that leave the rate as uncertain.
+    let n = if variance > 0.0 {
+        rate * (1.0 - rate) / variance
+    } else {
+        1.0 / spread
+    };
+    let [low, high] = clopper_pearson(rate * n, n);
+    Anchors { rate, low, high }
+}

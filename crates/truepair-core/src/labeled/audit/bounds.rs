@@ -1,0 +1,130 @@
+//! Between which shares of wrong labels the truth lies, and whether that says anything.
+
+use super::anchors::{self, Anchors};
+use super::findings::LabelOutcome;
+use super::model::{Data, Fit};
+use crate::audit::{NoiseRate, clopper_pearson};
+
+/// By how much fit and surest items may differ where wrong labels are found: a probability that is
+/// wrong by no more is called calibrated.
+const TOLERANCE: f64 = 0.05;
+
+/// By how much they may differ where none are found.
+const OPEN_RATE: f64 = 0.02;
+
+const HELP: &str = "give features that tell the classes apart, label the modalities independently, or \
+     check a sample of the items by hand";
+
+/// The rate of one witness, with what bounds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) rate: NoiseRate,
+    pub(super) anchors: Anchors,
+    /// By how much the fitted rate may differ from the anchors' by chance.
+    joint_error: f64,
+}
+
+impl Bounds {
+    /// With the fitted rate and the interval of its bootstrap.
+    pub(super) fn of(
+        data: &Data<'_>,
+        fit: &Fit,
+        beliefs: &[f64],
+        witness: usize,
+        fitted: NoiseRate,
+    ) -> Self {
+        let anchors = anchors::count(data, fit, witness);
+        let n = data.n as f64;
+        let floor = if fit.beats_no_noise {
+            let [low, _] = clopper_pearson(rejected(data, fit, beliefs, witness), n);
+            low.min(fitted.low)
+        } else {
+            0.0
+        };
+        // No interval of n labels is narrower than that of n labels of which none is wrong.
+        let [_, narrowest] = clopper_pearson(fitted.estimate * n, n);
+        let below = fitted.estimate - fitted.low;
+        let above = fitted.high - fitted.estimate;
+        let joint_error = if anchors.rate > fitted.estimate {
+            above.hypot(anchors.rate - anchors.low)
+        } else {
+            below.hypot(anchors.high - anchors.rate)
+        };
+        Self {
+            rate: NoiseRate {
+                estimate: fitted.estimate,
+                low: floor,
+                high: fitted.high.max(anchors.high).max(narrowest),
+            },
+            anchors,
+            joint_error,
+        }
+    }
+
+    fn is_open(&self, tolerance: f64) -> bool {
+        let gap = (self.anchors.rate - self.rate.estimate).abs();
+        gap > self.joint_error && gap > tolerance
+    }
+
+    fn reason(&self, of: &str) -> String {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let NoiseRate {
+            estimate,
+            low,
+            high,
+        } = self.rate;
+        let [surest, estimate, low, high] = [self.anchors.rate, estimate, low, high].map(percent);
+        let what = if self.anchors.rate > self.rate.estimate {
+            format!(
+                "classes that look alike explain all but {estimate} of the labels{of}, but {surest} of \
+                 the surest items of the classes are labelled otherwise, as where labels are swapped \
+                 between classes"
+            )
+        } else {
+            format!(
+                "the fitted model calls {estimate} of the labels{of} wrong, but only {surest} of the \
+                 surest items of the classes are labelled otherwise"
+            )
+        };
+        format!("{what}; between {low} and {high} of the labels may be wrong")
+    }
+}
+
+/// Expected number of wrong labels among those that the fit calls wrong and the predictions, which
+/// know nothing of the label, put in another class.
+fn rejected(data: &Data<'_>, fit: &Fit, beliefs: &[f64], witness: usize) -> f64 {
+    let labels = &data.labels[witness];
+    let predicted = fit.beliefs_without(data, witness);
+    let each = labels.iter().enumerate().map(|(item, &label)| {
+        let row = item * data.k..(item + 1) * data.k;
+        let wrong = 1.0 - beliefs[row.start + label as usize];
+        if wrong > 0.5 && super::largest(&predicted[row]).0 != label {
+            wrong
+        } else {
+            0.0
+        }
+    });
+    each.sum()
+}
+
+/// What is concluded from the bounds of all witnesses, `names` being theirs.
+pub(super) fn outcome(bounds: &[Bounds], names: &[String], found: bool) -> LabelOutcome {
+    let (tolerance, otherwise) = if found {
+        (TOLERANCE, LabelOutcome::WrongLabels)
+    } else {
+        (OPEN_RATE, LabelOutcome::NoEvidence)
+    };
+    let open = (bounds.iter().zip(names)).find(|(bounds, _)| bounds.is_open(tolerance));
+    let Some((bounds, name)) = open else {
+        return otherwise;
+    };
+    let of = if names.len() == 1 {
+        String::new()
+    } else {
+        format!(" of {name}")
+    };
+    LabelOutcome::CannotBeTold {
+        reason: bounds.reason(&of),
+        help: HELP.to_owned(),
+    }
+}

@@ -1,7 +1,7 @@
 //! `truepair demo`: the whole tool on a built-in sample.
 //!
 //! The sample's training captions are shuffled in part, so the truth is known: the demo sets what
-//! the audit says beside it, and what a closed form and a network make of the noise and of what the audit keeps.
+//! the audit says beside it, and what a closed form makes of the noise, and it and a network of what the audit keeps.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -94,7 +94,6 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
     let trained_on = [
         (LINEAR, "linear", &audited.dataset),
         (LINEAR, "linear, cleaned list", &cleaned),
-        (PLAIN, "plain", &audited.dataset),
         (PLAIN, "plain, cleaned list", &cleaned),
     ];
     let mut table = Vec::new();

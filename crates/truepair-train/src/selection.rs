@@ -134,6 +134,7 @@ impl<'a> Selection<'a> {
                 };
                 let options = AuditOptions {
                     n_repairings: 1,
+                    crowd: 0,
                     ..AuditOptions::default()
                 };
                 let statistics = judge_fold(&fold, &options, held.seed, watch)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::folds::{assign_folds, common_folds};
 use super::{
     AuditOptions, Evidence, Findings, Fold, FoldStatistics, Likeness, Links, Plan, average_repeats,
-    conclude, judge_fold, legibility,
+    conclude, crowd, judge_fold,
 };
 use crate::error::{Error, Result};
 use crate::pair::Pair;
@@ -254,7 +254,7 @@ impl Judge<'_> {
             .collect();
         let of_fold = || judged.iter().map(|&pair| self.pairs[pair as usize]);
         // Legibility is measured against items of all folds.
-        let [images, captions] = legibility::crowd(self.pairs, self.seed);
+        let [images, captions] = crowd::draw(self.pairs, options.crowd, self.seed);
         let (images, captions) = (
             distinct(of_fold().map(|pair| pair.image).chain(images)),
             distinct(of_fold().map(|pair| pair.caption).chain(captions)),

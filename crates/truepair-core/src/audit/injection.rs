@@ -82,7 +82,8 @@ impl FromStr for Injection {
     }
 }
 
-/// The data with these shares of its pairs changed, no pair twice, and what became of each pair.
+/// The data with these shares of its pairs changed, no pair twice, and what became of each pair:
+/// `None` where it could not be changed, too.
 ///
 /// # Errors
 /// If the shares leave no pair as it is, near misses are asked for and images are pictures, or features
@@ -109,27 +110,28 @@ pub fn inject(
     for injection in injections {
         let end = (start + (injection.share * n as f64).round() as usize).min(n);
         let chosen = &order[start..end];
-        match injection.kind {
-            InjectionKind::Random => exchange(&mut changed, dataset, chosen, stream)?,
+        let done = match injection.kind {
+            InjectionKind::Random => move_at_random(&mut changed, dataset, chosen, stream)?,
             InjectionKind::Near => move_near(&mut changed, dataset, chosen, stream)?,
             InjectionKind::Illegible => garble(&mut changed, chosen, stream)?,
-        }
-        chosen
-            .iter()
+        };
+        done.iter()
             .for_each(|&pair| injected[pair as usize] = Some(injection.kind));
         start = end;
     }
     Ok((changed, injected))
 }
 
-/// Gives every chosen pair the image of another one.
-fn exchange(
+/// Gives the chosen pairs the images of others, and returns those for which one was found that their
+/// captions do not belong to.
+fn move_at_random(
     changed: &mut Dataset,
     dataset: &Dataset,
     chosen: &[u32],
     stream: &mut Stream,
-) -> Result<()> {
+) -> Result<Vec<u32>> {
     let links = Links::of(dataset)?;
+    let mut done = Vec::with_capacity(chosen.len());
     for &pair in chosen {
         let caption = dataset.pairs[pair as usize].caption;
         // By chance the image may belong to the caption; a few attempts suffice in data worth auditing.
@@ -138,19 +140,21 @@ fn exchange(
             let image = dataset.pairs[other].image;
             if !links.joins(image, caption) {
                 changed.pairs[pair as usize].image = image;
+                done.push(pair);
                 break;
             }
         }
     }
-    Ok(())
+    Ok(done)
 }
 
+/// Gives the chosen pairs images that look like their own, and returns those for which there was one.
 fn move_near(
     changed: &mut Dataset,
     dataset: &Dataset,
     chosen: &[u32],
     stream: &mut Stream,
-) -> Result<()> {
+) -> Result<Vec<u32>> {
     if dataset.images.are_pictures() {
         return Err(Error::argument(
             "near misses are injected by images' features, and the images are pictures",
@@ -168,21 +172,27 @@ fn move_near(
     let found = nearest(&queries, &vectors, NEAREST, |query, image| {
         !links.joins(image as u32, dataset.pairs[chosen[query] as usize].caption)
     });
+    let mut done = Vec::with_capacity(chosen.len());
     for (&pair, found) in chosen.iter().zip(found) {
         if !found.is_empty() {
             let host = found[below(stream, found.len() as u64) as usize].0;
             changed.pairs[pair as usize].image = host;
+            done.push(pair);
         }
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Replaces the chosen captions' texts by words of others, and their embeddings by random ones as long.
-fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<()> {
-    let captions: Vec<usize> = chosen
-        .iter()
-        .map(|&pair| changed.pairs[pair as usize].caption as usize)
+/// Returns the pairs that this changed: captions of several pairs stay, because it would change those, too.
+fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<Vec<u32>> {
+    let mut n_pairs = vec![0u32; changed.n_captions()];
+    (changed.pairs.iter()).for_each(|pair| n_pairs[pair.caption as usize] += 1);
+    let caption = |pair: u32| changed.pairs[pair as usize].caption as usize;
+    let done: Vec<u32> = (chosen.iter().copied())
+        .filter(|&pair| n_pairs[caption(pair)] == 1)
         .collect();
+    let captions: Vec<usize> = done.iter().map(|&pair| caption(pair)).collect();
     if let Some(texts) = &mut changed.captions {
         let all: Vec<String> = texts.clone();
         for &caption in &captions {
@@ -197,7 +207,7 @@ fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<
         }
     }
     let Some(named) = &changed.caption_features else {
-        return Ok(());
+        return Ok(done);
     };
     let features = &named.features;
     let mut values = vec![0.0; features.len() * features.row_len()];
@@ -220,12 +230,13 @@ fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<
         name: named.name.clone(),
         features: Features::from_regions(values, features.regions(), features.dim()),
     });
-    Ok(())
+    Ok(done)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pair::Pair;
 
     #[test]
     fn injections_are_read_as_written() {
@@ -251,5 +262,57 @@ mod tests {
                 .contains("random, near, illegible")
         );
         assert!(read("random:1.5").is_err());
+    }
+
+    /// Twelve images of one number each, two captions an image, the last two pairs sharing a caption.
+    fn dataset() -> Dataset {
+        let mut pairs: Vec<Pair> = (0..24)
+            .map(|n| Pair {
+                image: n / 2,
+                caption: n,
+            })
+            .collect();
+        pairs[23].caption = 22;
+        Dataset {
+            name: "small".to_owned(),
+            format: "test",
+            split: "train".to_owned(),
+            images: Features::from_rows((0..24).map(|n| (n * n) as f32 + 1.0).collect(), 2),
+            image_ids: (0..12).map(|n| n.to_string()).collect(),
+            image_files: Vec::new(),
+            captions: Some((0..24).map(|n| format!("caption number{n}")).collect()),
+            caption_features: None,
+            pairs,
+            labels: None,
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_changed_is_changed_and_nothing_else() {
+        let given = dataset();
+        let all = InjectionKind::ALL.map(|kind| Injection { kind, share: 0.3 });
+        for seed in 0..20 {
+            let (changed, injected) = inject(&given, &all, Seed(seed)).unwrap();
+            let texts = [&given, &changed].map(|data| data.require_captions().unwrap());
+            for (n, kind) in injected.iter().enumerate() {
+                let (before, after) = (given.pairs[n], changed.pairs[n]);
+                let is_moved = before.image != after.image;
+                assert_eq!(is_moved, kind.is_some_and(InjectionKind::is_mismatch));
+                let caption = before.caption as usize;
+                let is_garbled = texts[0][caption] != texts[1][caption];
+                assert!(
+                    !is_garbled || *kind == Some(InjectionKind::Illegible),
+                    "{n}: {kind:?}"
+                );
+            }
+            // Two pairs share this caption.
+            assert_eq!(texts[0][22], texts[1][22]);
+        }
+        let whole = [Injection {
+            kind: InjectionKind::Near,
+            share: 0.99,
+        }; 2];
+        assert!(inject(&given, &whole, Seed(0)).is_err());
     }
 }

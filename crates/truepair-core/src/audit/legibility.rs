@@ -2,15 +2,8 @@
 //!
 //! A matcher that cannot read a caption or an image ranks the matched pair as a random one, so the
 //! p-values of unreadable pairs are uniform whether they are mismatched or not. How well an item is
-//! read is measured without looking at what it is paired with:
-//!
-//! ```text
-//! T(item) = (max_c S(item, c) - mean_c S(item, c)) / sd_c S(item, c)
-//! ```
-//!
-//! over the [`crowd`], a random sample of all items of the other side, so that an item whose partner
-//! was exchanged has the same `T` as before. Re-pairings have it too, so a mismatched pair is
-//! distributed like a re-pairing in legibility and statistic together.
+//! read is measured without looking at what it is paired with ([`crowd`](super::crowd)). Re-pairings have
+//! it too, so a mismatched pair is distributed like a re-pairing in legibility and statistic together.
 //!
 //! Pairs are cut into cells by the legibility of their image and, separately, of their caption. Where
 //! no cell has more p-values in the upper half than the more legible ones together, all pairs are
@@ -21,16 +14,6 @@
 use rayon::prelude::*;
 
 use super::{FoldStatistics, NullStatistic, PairStatistics};
-use crate::error::Result;
-use crate::pair::Pair;
-use crate::rng::{Seed, sample};
-use crate::scores::{Direction, Scorer};
-
-/// Items of either side that legibility is measured against; all where there are no more.
-const CROWD: usize = 4_096;
-
-/// Items whose scores with the crowd are held at once.
-const BLOCK: usize = 512;
 
 /// Cells a side, and how many pairs one must hold.
 const CELLS: usize = 8;
@@ -65,101 +48,6 @@ impl Statistic {
             Statistic::LogRank => null.log_rank,
             Statistic::Surprisal => null.surprisal,
         }
-    }
-}
-
-/// The images and the captions that legibility is measured against, ascending: a random sample of all
-/// that are paired, the same for every fold.
-pub(super) fn crowd(pairs: &[Pair], seed: Seed) -> [Vec<u32>; 2] {
-    let side = |of: fn(&Pair) -> u32, side: u64| {
-        let mut items: Vec<u32> = pairs.iter().map(of).collect();
-        items.sort_unstable();
-        items.dedup();
-        let chosen = sample(&mut seed.stream("crowd", &[side]), items.len(), CROWD);
-        let mut chosen: Vec<u32> = chosen.into_iter().map(|at| items[at as usize]).collect();
-        chosen.sort_unstable();
-        chosen
-    };
-    [side(|pair| pair.image, 0), side(|pair| pair.caption, 1)]
-}
-
-/// `T` of these images (or captions, by direction) over a crowd of the other side.
-///
-/// # Errors
-/// If the scorer fails.
-pub(super) fn measure(
-    scorer: &dyn Scorer,
-    direction: Direction,
-    items: &[u32],
-    crowd: &[u32],
-) -> Result<Vec<f64>> {
-    let mut measured = Vec::with_capacity(items.len());
-    let mut tile = Vec::new();
-    for block in items.chunks(BLOCK) {
-        tile.resize(block.len() * crowd.len(), 0.0);
-        match direction {
-            Direction::ImageToText => {
-                scorer.tile(block, crowd, &mut tile)?;
-                let rows = tile.par_chunks_exact(crowd.len());
-                measured.par_extend(rows.map(|row| {
-                    let mut moments = Moments::default();
-                    row.iter().for_each(|score| moments.add(*score, row[0]));
-                    moments.legibility(row.len())
-                }));
-            }
-            Direction::TextToImage => {
-                scorer.tile(crowd, block, &mut tile)?;
-                let mut columns = vec![Moments::default(); block.len()];
-                for row in tile.chunks_exact(block.len()) {
-                    let columns = columns.iter_mut().zip(row).zip(&tile);
-                    columns.for_each(|((column, score), first)| column.add(*score, *first));
-                }
-                measured.extend(columns.iter().map(|column| column.legibility(crowd.len())));
-            }
-        }
-    }
-    Ok(measured)
-}
-
-/// Sums over scores, each less the first one so that no digits are lost.
-#[derive(Debug, Clone, Copy)]
-struct Moments {
-    highest: f32,
-    sum: f64,
-    squares: f64,
-}
-
-impl Default for Moments {
-    fn default() -> Self {
-        Self {
-            highest: f32::NEG_INFINITY,
-            sum: 0.0,
-            squares: 0.0,
-        }
-    }
-}
-
-impl Moments {
-    fn add(&mut self, score: f32, first: f32) {
-        let difference = score - first;
-        self.highest = if difference > self.highest {
-            difference
-        } else {
-            self.highest
-        };
-        self.sum += f64::from(difference);
-        self.squares += f64::from(difference) * f64::from(difference);
-    }
-
-    /// 0 where all scores are alike.
-    fn legibility(&self, n: usize) -> f64 {
-        let mean = self.sum / n as f64;
-        let variance = self.squares / n as f64 - mean * mean;
-        // Rounding leaves a trace of variance in a row of equal scores.
-        if variance <= 1e-12 * self.squares / n as f64 || variance.is_nan() {
-            return 0.0;
-        }
-        (f64::from(self.highest) - mean) / variance.sqrt()
     }
 }
 
@@ -365,8 +253,7 @@ fn readable_prefix(tails: &[Tail]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::audit::{NullStatistic, PairStatistics};
-    use crate::rng::unit;
-    use crate::scores::{Matrix, ScoreMatrix};
+    use crate::rng::{Seed, unit};
 
     fn given(pair: u32, legibility: [f64; 2], log_rank: f64) -> PairStatistics {
         PairStatistics {
@@ -462,15 +349,5 @@ mod tests {
         assert_eq!(prefix([100.0, 140.0, 100.0, 250.0], 1.0), Some(1));
         // The same counts, but ten pairs of an image always stand together.
         assert_eq!(prefix([100.0, 110.0, 160.0, 150.0], 10.0), None);
-    }
-
-    #[test]
-    fn legibility_is_the_best_score_in_standard_deviations() {
-        let scores = ScoreMatrix(Matrix::new(vec![1.0, 2.0, 6.0, 5.0, 5.0, 5.0], 3));
-        let images = measure(&scores, Direction::ImageToText, &[0, 1], &[0, 1, 2]).unwrap();
-        // Mean 3, standard deviation sqrt(14 / 3).
-        assert!((images[0] - 3.0 / f64::sqrt(14.0 / 3.0)).abs() < 1e-9 && images[1] == 0.0);
-        let captions = measure(&scores, Direction::TextToImage, &[2, 0], &[0, 1]).unwrap();
-        assert!((captions[0] - 1.0).abs() < 1e-9 && (captions[1] - 1.0).abs() < 1e-9);
     }
 }

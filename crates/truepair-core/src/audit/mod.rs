@@ -23,15 +23,19 @@
 //! [`Findings::notes`] says so.
 
 mod ambiguity;
+mod around;
 mod believe;
+mod block_judge;
 mod calibration;
 mod competence;
 mod conclude;
 mod counted_rows;
 mod cross_fit;
+mod crowd;
 mod decision;
 mod duplicates;
 mod findings;
+mod fold;
 mod folds;
 mod injection;
 mod legibility;
@@ -60,6 +64,7 @@ pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
 pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
+pub use fold::{Fold, FoldStatistics, NullStatistic, PairStatistics};
 pub use injection::{Injection, InjectionKind, inject};
 pub use links::Links;
 pub use nearby::{
@@ -68,7 +73,7 @@ pub use nearby::{
 pub(crate) use noise_rate::clopper_pearson;
 pub use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
-pub use rank_p::{Fold, FoldStatistics, NullStatistic, PairStatistics, judge_fold};
+pub use rank_p::judge_fold;
 pub use repeats::average_repeats;
 
 /// Fewest pairs that can be judged together: with fewer, a rank says next to nothing.
@@ -77,6 +82,10 @@ pub const MIN_PAIRS: usize = 30;
 /// Fewest distinct captions, and distinct images, that a fold must hold.
 pub const MIN_GROUPS: usize = 10;
 
+/// Pairs per block. Larger blocks copy the null vectors less often, smaller ones waste less on the
+/// tile of the block's own images and captions.
+const BLOCK_PAIRS: usize = 1024;
+
 /// What may be chosen about an audit; the defaults suit everything from a thousand to millions of
 /// pairs.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -84,6 +93,9 @@ pub const MIN_GROUPS: usize = 10;
 pub struct AuditOptions {
     /// Null captions and null images per fold at most; p-values are resolved to 1 / (this + 1).
     pub null_size: usize,
+    /// Images and captions against which it is measured how well an item is read, at most; 0 leaves it
+    /// out, and all pairs count as readable.
+    pub crowd: usize,
     /// Random re-pairings per pair from which the null of the surprisal is measured.
     pub n_repairings: usize,
     /// Bootstrap draws for the noise rate's interval.
@@ -97,6 +109,7 @@ impl Default for AuditOptions {
     fn default() -> Self {
         Self {
             null_size: 10_000,
+            crowd: 4_096,
             n_repairings: 4,
             n_bootstrap: 400,
             near_misses: true,

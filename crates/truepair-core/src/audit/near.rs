@@ -20,7 +20,7 @@ use super::{FoldStatistics, NoiseRate, RateFit, RateInput, estimate_rate};
 use crate::rng::{Seed, sample};
 
 /// p-value among re-pairings up to which a pair may be a near miss; others are far.
-pub(super) const RANKS_WELL: f64 = 0.1;
+const RANKS_WELL: f64 = 0.1;
 
 /// Features with the two softmax and rank statistics in front.
 const N: usize = N_FEATURES + 2;
@@ -388,7 +388,8 @@ impl NearEvidence {
             rate: NoiseRate {
                 estimate: of_all(found.estimate, far.estimate),
                 low: (1.0 - LAMBDA) * of_all(found.low, far.high),
-                high: of_all(found.high, far.low),
+                // How many of the far ones do is not certain, so none is taken off.
+                high: of_all(found.high, 0.0),
             },
             is_told_apart: PoorRanks::new().well_ranked(&p) >= TOLD_APART,
         }
@@ -431,9 +432,8 @@ impl NearEvidence {
 
 /// Larger the better the items fit.
 fn row(surprisal: f64, log_rank: f64, features: &Features) -> Row {
-    let mut row = [
-        -surprisal, -log_rank, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-    ];
+    let mut row = [0.0; N];
+    row[..2].copy_from_slice(&[-surprisal, -log_rank]);
     row[2..].copy_from_slice(features);
     row
 }

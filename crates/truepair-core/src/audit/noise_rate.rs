@@ -123,7 +123,6 @@ pub fn estimate_rate(input: &RateInput<'_>, n_bootstrap: usize, seed: Seed) -> R
     };
     let share = readable.len() as f64 / n.max(1) as f64;
     let exact = exact_ends(&readable, lambda);
-    let all: Vec<(u32, f64)>;
     let upper_exact = if bounds.all_pairs {
         let mut pairs: Vec<(u32, f64)> = input
             .image
@@ -132,8 +131,7 @@ pub fn estimate_rate(input: &RateInput<'_>, n_bootstrap: usize, seed: Seed) -> R
             .map(|(i, p)| (*i, *p))
             .collect();
         pairs.sort_by_key(|(image, _)| *image);
-        all = pairs;
-        exact_ends(&all, CEILING)[1]
+        exact_ends(&pairs, CEILING)[1]
     } else {
         exact[1]
     };

@@ -13,7 +13,7 @@ use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::Outcome;
-use super::gate::FailOn;
+use super::gate::GateArgs;
 use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
 use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
@@ -72,19 +72,8 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "RULE", default_value = "errors", value_parser = drop_rule::parse)]
     drop_rule: Rule,
 
-    /// Exit with 1 when the noise rate is above this share, or the audit gives no verdict.
-    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
-    fail_above: Option<f64>,
-
-    /// Which end of the noise rate `--fail-above` looks at.
-    #[arg(
-        long,
-        value_name = "END",
-        value_enum,
-        default_value = "low",
-        requires = "fail_above"
-    )]
-    fail_on: FailOn,
+    #[command(flatten)]
+    gate: GateArgs,
 
     /// Where all randomness comes from.
     #[arg(
@@ -226,24 +215,26 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         audit::write(stage, &audited, &request, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &audited))?;
-    Ok(gate(args.fail_above, args.fail_on, &summary))
+    Ok(gate(args.gate, &summary))
 }
 
 /// Whether the noise rate passes; a refused audit passes no gate.
-fn gate(fail_above: Option<f64>, fail_on: FailOn, summary: &Summary) -> Outcome {
-    let Some(limit) = fail_above else {
+fn gate(args: GateArgs, summary: &Summary) -> Outcome {
+    let Some(limit) = args.fail_above else {
         return Outcome::Success;
     };
-    render::note(&match summary.noise_rate.map(|rate| fail_on.of(rate)) {
-        Some(rate) if rate <= limit => return Outcome::Success,
-        Some(rate) => format!(
-            "gate not met: {} is {}, above {}",
-            fail_on.words(),
-            percent_text(rate),
-            percent_text(limit)
-        ),
-        None => "gate not met: the audit gives no verdicts".to_owned(),
-    });
+    render::note(
+        &match summary.noise_rate.map(|rate| args.fail_on.of(rate)) {
+            Some(rate) if rate <= limit => return Outcome::Success,
+            Some(rate) => format!(
+                "gate not met: {} is {}, above {}",
+                args.fail_on.words(),
+                percent_text(rate),
+                percent_text(limit)
+            ),
+            None => "gate not met: the audit gives no verdicts".to_owned(),
+        },
+    );
     Outcome::GateNotMet
 }
 

@@ -1,6 +1,27 @@
-//! Which end of a noise rate `--fail-above` looks at, for pairs and for labels.
+//! `--fail-above` and the end of a noise rate that it looks at, for pairs and for labels.
 
+use clap::Args;
 use truepair_core::audit::NoiseRate;
+
+use crate::drop_rule;
+
+/// When a command exits with 1.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct GateArgs {
+    /// Exit with 1 when the share of wrong pairs (or labels) is above this one, or there is no verdict.
+    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
+    pub(crate) fail_above: Option<f64>,
+
+    /// Which end of that share `--fail-above` looks at.
+    #[arg(
+        long,
+        value_name = "END",
+        value_enum,
+        default_value = "low",
+        requires = "fail_above"
+    )]
+    pub(crate) fail_on: FailOn,
+}
 
 /// What of a noise rate a gate looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -14,12 +14,12 @@ use truepair_train::labeled::{LabelCrossFitConfig, LabelSession, cross_fit_label
 
 use super::source::{PlantedLabels, Source, SourceArgs, describe};
 use crate::command::Outcome;
-use crate::command::gate::FailOn;
+use crate::command::gate::GateArgs;
 use crate::config::ConfigArgs;
 use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
-use crate::{accelerator, drop_rule, interrupt};
+use crate::{accelerator, interrupt};
 
 const COMMAND: &str = "labels audit";
 
@@ -52,19 +52,8 @@ pub(super) struct AuditArgs {
     #[arg(long, requires = "out")]
     force: bool,
 
-    /// Exit with 1 when the share of wrong labels of a modality is above this, or the audit refuses.
-    #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
-    fail_above: Option<f64>,
-
-    /// Which end of the share of wrong labels `--fail-above` looks at.
-    #[arg(
-        long,
-        value_name = "END",
-        value_enum,
-        default_value = "low",
-        requires = "fail_above"
-    )]
-    fail_on: FailOn,
+    #[command(flatten)]
+    gate: GateArgs,
 
     /// Parts of the data; each is judged by classifiers trained on the others [default: 4].
     #[arg(long, value_name = "K")]
@@ -146,7 +135,7 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         write(stage, &source, &config, &findings, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &source))?;
-    Ok(gate(args.fail_above, args.fail_on, &summary))
+    Ok(gate(args.gate, &summary))
 }
 
 /// Refuses a class of one item before anything is trained.
@@ -271,12 +260,12 @@ fn write(
 }
 
 /// Whether every modality passes; a refused audit passes no gate.
-fn gate(fail_above: Option<f64>, fail_on: FailOn, summary: &Summary) -> Outcome {
-    let Some(limit) = fail_above else {
+fn gate(args: GateArgs, summary: &Summary) -> Outcome {
+    let Some(limit) = args.fail_above else {
         return Outcome::Success;
     };
     let worst = (summary.modalities.iter())
-        .map(|found| fail_on.of(found.noise_rate))
+        .map(|found| args.fail_on.of(found.noise_rate))
         .fold(0.0, f64::max);
     if summary.refused_because.is_none() && worst <= limit {
         return Outcome::Success;
@@ -285,7 +274,7 @@ fn gate(fail_above: Option<f64>, fail_on: FailOn, summary: &Summary) -> Outcome 
         Some(_) => "gate not met: the audit gives no verdicts".to_owned(),
         None => format!(
             "gate not met: {} of a modality's labels is {}, above {}",
-            fail_on.words(),
+            args.fail_on.words(),
             percent_text(worst),
             percent_text(limit)
         ),

@@ -1,0 +1,121 @@
+//! What surrounds the pairs of a fold: given, planted and re-paired ones described, and planted ones
+//! ranked like re-pairings.
+
+use super::block_judge::{BlockJudge, Legibility, own_scores};
+use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::nearby::{
+    self, Features, NearbyStatistics, Neighborhood, Plan, PlantedStatistics, Planting,
+};
+use super::sweep::Gallery;
+use super::trials::Block;
+use super::{BLOCK_PAIRS, Fold};
+use crate::error::Result;
+use crate::rng::Seed;
+use crate::scores::Direction;
+
+/// What is needed to look at the surroundings of a fold's pairs.
+pub(super) struct Around<'a> {
+    pub(super) fold: &'a Fold<'a>,
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) galleries: [&'a Gallery; 2],
+    pub(super) sharpness: f64,
+    pub(super) legibility: &'a Legibility,
+    pub(super) seed: Seed,
+}
+
+impl Around<'_> {
+    pub(super) fn look(
+        &self,
+        rows: &[PairStatistics],
+        null: &[NullStatistic],
+        n_repairings: usize,
+    ) -> Result<NearbyStatistics> {
+        let (fold, pairs) = (self.fold, self.fold.pairs);
+        let (images, _) = candidates(fold, Direction::TextToImage);
+        let planted: Vec<(u32, Planting)> = (0..)
+            .zip(&self.plan.planted)
+            .filter(|(_, planting)| images.binary_search(&planting.image).is_ok())
+            .map(|(place, planting)| (place, *planting))
+            .collect();
+        let trial = |image: u32, partner: u32| nearby::Trial {
+            image,
+            caption: pairs[partner as usize].caption,
+        };
+        let given = rows
+            .iter()
+            .map(|row| trial(pairs[row.pair as usize].image, row.pair));
+        let of_planted = planted
+            .iter()
+            .map(|(_, planting)| trial(planting.image, planting.partner));
+        let repaired: Vec<u32> = (0..)
+            .zip(rows)
+            .filter(|(place, row)| {
+                let partner = null[*place as usize * n_repairings].partner;
+                self.plan.repaired.binary_search(&row.pair).is_ok() && partner != u32::MAX
+            })
+            .map(|(place, _)| place)
+            .collect();
+        let of_repaired = repaired.iter().map(|&place| {
+            let image = pairs[rows[place as usize].pair as usize].image;
+            trial(image, null[place as usize * n_repairings].partner)
+        });
+        let trials: Vec<nearby::Trial> = given.chain(of_planted).chain(of_repaired).collect();
+        let neighborhood = Neighborhood {
+            scorer: fold.scorer,
+            likeness: self.plan.likeness,
+            links: fold.links,
+            pairs,
+            judged: fold.judged,
+            seed: self.seed,
+        };
+        let mut described = nearby::describe(&neighborhood, &trials)?;
+        let of_repaired = described.split_off(rows.len() + planted.len());
+        let of_planted = described.split_off(rows.len());
+        Ok(NearbyStatistics {
+            given: described,
+            planted: self.planted(&planted, &of_planted)?,
+            repaired: repaired.into_iter().zip(of_repaired).collect(),
+        })
+    }
+
+    /// Planted pairs ranked like re-pairings.
+    fn planted(
+        &self,
+        planted: &[(u32, Planting)],
+        features: &[Features],
+    ) -> Result<Vec<PlantedStatistics>> {
+        let (fold, [captions, images]) = (self.fold, self.galleries);
+        let mut tile = Vec::new();
+        let mut found = Vec::with_capacity(planted.len());
+        for (planted, features) in planted
+            .chunks(BLOCK_PAIRS)
+            .zip(features.chunks(BLOCK_PAIRS))
+        {
+            let plantings: Vec<Planting> = planted.iter().map(|(_, planting)| *planting).collect();
+            let block = Block::of_planted(fold.pairs, &plantings);
+            let judged = BlockJudge {
+                links: fold.links,
+                block: &block,
+                scores: own_scores(fold, &block)?,
+                sharpness: self.sharpness,
+                legibility: self.legibility,
+            };
+            let i2t = judged.sweep(fold.scorer, Direction::ImageToText, captions, &mut tile)?;
+            let t2i = judged.sweep(fold.scorer, Direction::TextToImage, images, &mut tile)?;
+            found.extend(planted.iter().zip(features).enumerate().map(
+                |(at, ((place, planting), features))| {
+                    let null = judged.null(at, &i2t, &t2i);
+                    PlantedStatistics {
+                        place: *place,
+                        planting: *planting,
+                        surprisal: null.surprisal,
+                        log_rank: null.log_rank,
+                        legibility: null.legibility,
+                        features: *features,
+                    }
+                },
+            ));
+        }
+        Ok(found)
+    }
+}

@@ -6,16 +6,18 @@
 //! pi(lambda) = #{n : p_n > lambda} / ((1 - lambda) N)
 //! ```
 //!
-//! errs upward by the matched pairs above `lambda`, and its variance grows with `lambda`. It is read
-//! at the smallest of six lambdas above which the p-values are level. What it cannot say is which of
-//! the pairs above `lambda` are matched pairs that the matcher reads poorly, so it is a point between
-//! bounds:
+//! errs upward by the matched pairs above `lambda`, and its variance grows with `lambda`. Of seven lambdas
+//! that one is taken where the sum of both squares is least: of the standard error over images, and of
+//! what the estimate certainly has too much, which is by how much it exceeds one at a larger lambda
+//! beyond the error of their difference (in the manner of Lepski). What it cannot say is which of the
+//! pairs above `lambda` are matched pairs that the matcher reads poorly, so it is a point between bounds:
 //!
 //! - **point**: Storey's estimate over the readable pairs, the rate of all if mismatches fall evenly
 //!   over readable and unreadable pairs.
-//! - **lower bound**: the mismatched pairs among the readable, as a share of all pairs. Where the
-//!   p-values still fall between 0.3 and 1, matched pairs of poor rank stand among them; the level
-//!   part of a mixture ([`PoorRanks`]) replaces Storey's estimate then.
+//! - **lower bound**: the mismatched pairs among the readable, as a share of all pairs, by the lower of
+//!   Storey's estimates at the point's lambda and at 0.5. Where the p-values still fall between 0.3
+//!   and 1, matched pairs of poor rank stand among them; the level part of a mixture ([`PoorRanks`])
+//!   replaces Storey's estimate then.
 //! - **upper bound**: the point where all pairs are readable and the p-values are level; Storey's
 //!   estimate at 0.5 over all pairs, the unreadable counted as mismatched, where they are not.
 //!
@@ -31,16 +33,21 @@ use super::poor_ranks::{BINS, PoorRanks, bin, first_bin_above};
 use crate::rng::{Seed, Stream, below};
 
 /// Where Storey's estimate may be read.
-const LAMBDAS: [f64; 6] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+const LAMBDAS: [f64; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
 
-/// Standard errors by which p-values may fall above `lambda` and still count as level there.
-const LEVEL: f64 = 1.645;
+/// Standard errors by which estimates at two lambdas may differ by chance: 5 % that one of their 21
+/// differences exceeds it.
+const CHANCE: f64 = 2.82;
+
+/// Where p-values begin to be tested for falling.
+const TESTED_ABOVE: f64 = 0.3;
 
 /// Standard errors by which p-values must fall above 0.3 for poorly ranked matches to be certain.
 const SLOPED: f64 = 2.326;
 
-/// Where the upper bound is read when the p-values are not level.
-const CEILING: f64 = 0.5;
+/// Where the upper bound is read when the p-values are not level, the lower one where it is less there,
+/// and all where no p-value tells of another.
+const MIDDLE: f64 = 0.5;
 
 /// Beyond this many images, images are pooled before resampling, which leaves the variance of the
 /// estimate as it is and bounds the cost.
@@ -101,10 +108,8 @@ pub fn estimate_rate(input: &RateInput<'_>, n_bootstrap: usize, seed: Seed) -> R
         .map(|(p, image)| (image, p))
         .collect();
     readable.sort_by_key(|(image, _)| *image);
-    let is_sloped = fall(&readable, LAMBDAS[0]) > SLOPED;
-    let lambda = (LAMBDAS.into_iter())
-        .find(|&lambda| fall(&readable, lambda) <= LEVEL)
-        .unwrap_or(LAMBDAS[LAMBDAS.len() - 1]);
+    let is_sloped = fall(&readable, TESTED_ABOVE) > SLOPED;
+    let lambda = best_lambda(&readable);
     let bounds = Bounds {
         lambda,
         model: is_sloped.then(PoorRanks::new),
@@ -131,7 +136,7 @@ pub fn estimate_rate(input: &RateInput<'_>, n_bootstrap: usize, seed: Seed) -> R
             .map(|(i, p)| (*i, *p))
             .collect();
         pairs.sort_by_key(|(image, _)| *image);
-        exact_ends(&pairs, CEILING)[1]
+        exact_ends(&pairs, MIDDLE)[1]
     } else {
         exact[1]
     };
@@ -187,6 +192,44 @@ fn fall(pairs: &[(u32, f64)], lambda: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+/// The lambda of least squared error, as far as it can be told. `pairs` are `(image, p)`, sorted by image.
+fn best_lambda(pairs: &[(u32, f64)]) -> f64 {
+    const N: usize = LAMBDAS.len();
+    let mut sums = [0.0; N];
+    let mut products = [[0.0; N]; N];
+    let mut n_images = 0.0;
+    for of_image in pairs.chunk_by(|a, b| a.0 == b.0) {
+        let scaled = LAMBDAS.map(|lambda| {
+            of_image.iter().filter(|(_, p)| *p > lambda).count() as f64 / (1.0 - lambda)
+        });
+        n_images += 1.0;
+        for i in 0..N {
+            sums[i] += scaled[i];
+            for j in 0..N {
+                products[i][j] += scaled[i] * scaled[j];
+            }
+        }
+    }
+    if sums[0] == 0.0 {
+        // All fit alike; what may have been missed is not counted from the smallest.
+        return MIDDLE;
+    }
+    let n = pairs.len().max(1) as f64;
+    let covariance = |i: usize, j: usize| {
+        (products[i][j] - sums[i] * sums[j] / f64::max(n_images, 1.0)) / (n * n)
+    };
+    let squared_error = |i: usize| {
+        let excess = (i + 1..N).map(|j| {
+            let variance = covariance(i, i) + covariance(j, j) - 2.0 * covariance(i, j);
+            (sums[i] - sums[j]) / n - CHANCE * variance.max(0.0).sqrt()
+        });
+        covariance(i, i) + excess.fold(0.0, f64::max).powi(2)
+    };
+    let errors: [f64; N] = std::array::from_fn(squared_error);
+    let best = (0..N).min_by(|&a, &b| errors[a].total_cmp(&errors[b]));
+    LAMBDAS[best.unwrap_or(0)]
 }
 
 /// Clopper and Pearson's ends (1934) of the share above `lambda`, over `1 - lambda`, with the number
@@ -298,10 +341,10 @@ impl Bounds {
         let point = storey(&counts.readable, self.lambda);
         let level = match &self.model {
             Some(model) => model.level_share(&counts.readable).min(point),
-            None => point,
+            None => point.min(storey(&counts.readable, MIDDLE)),
         };
         let ceiling = if self.all_pairs {
-            storey(&counts.all, CEILING)
+            storey(&counts.all, MIDDLE)
         } else {
             point
         };
@@ -479,6 +522,28 @@ mod tests {
     }
 
     #[test]
+    fn captions_that_are_wrong_together_do_not_move_the_point_by_chance() {
+        // The five captions of a mismatched image share its p-value: 160 draws, not 800.
+        let mut errors = Vec::new();
+        for draw in 0..40 {
+            let stream = &mut Seed(12).stream("together", &[draw]);
+            let (mut p, mut images) = (Vec::new(), Vec::new());
+            for image in 0..400 {
+                let u = 1.0 - unit(stream);
+                for _ in 0..5 {
+                    let matched = (1.0 - unit(stream)).powi(200);
+                    p.push(if image % 5 < 2 { u } else { matched });
+                    images.push(image);
+                }
+            }
+            errors.push(pooled(&p, &images).rate.estimate - 0.4);
+        }
+        let mean_square = errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64;
+        // At 0.3 the standard error is 0.4 * sqrt(3 / 7 / 160) = 0.021; at 0.8 it is 0.063.
+        assert!(mean_square.sqrt() < 0.028, "{}", mean_square.sqrt());
+    }
+
+    #[test]
     fn the_curve_is_storeys() {
         let fit = pooled(&[0.01, 0.02, 0.6, 0.9], &[0, 1, 2, 3]);
         let (lambda, share) = fit.curve[10];
@@ -498,8 +563,8 @@ mod tests {
         let p: Vec<f64> = (1..=60).map(|i| f64::from(i) / 1e4).collect();
         let images: Vec<u32> = (0..60).collect();
         let rate = pooled(&p, &images).rate;
-        // No success among 60: the upper end of the share above 0.3 is 1 - 0.025^(1/60).
-        let high = (1.0 - 0.025f64.powf(1.0 / 60.0)) / 0.7;
+        // No success among 60: the upper end of the share above 0.5 is 1 - 0.025^(1/60).
+        let high = (1.0 - 0.025f64.powf(1.0 / 60.0)) / 0.5;
         assert!((rate.high - high).abs() < 1e-6, "{rate:?}");
         assert_eq!((rate.estimate, rate.low), (0.0, 0.0));
     }

@@ -2,7 +2,7 @@
 
 use super::anchors::{self, Anchors};
 use super::findings::LabelOutcome;
-use super::model::{Data, Fit};
+use super::model::{Data, Fit, Shape};
 use crate::audit::{NoiseRate, clopper_pearson};
 
 /// By how much fit and surest items may differ where wrong labels are found: a probability that is
@@ -11,6 +11,10 @@ const TOLERANCE: f64 = 0.05;
 
 /// By how much they may differ where none are found.
 const OPEN_RATE: f64 = 0.02;
+
+/// Share of a class's labels that may be those of one other class, of what is labelled right: beyond it
+/// nothing but the classifiers' belief, learned from these very labels, says which of the two is which.
+const TRADED: f64 = 0.5;
 
 const HELP: &str = "give features that tell the classes apart, label the modalities independently, or \
      check a sample of the items by hand";
@@ -22,6 +26,9 @@ pub(super) struct Bounds {
     pub(super) anchors: Anchors,
     /// By how much the fitted rate may differ from the anchors' by chance.
     joint_error: f64,
+    /// Two classes of which the first has so many labels of the second that they may be the other way
+    /// round.
+    traded: Option<[usize; 2]>,
 }
 
 impl Bounds {
@@ -58,12 +65,13 @@ impl Bounds {
             },
             anchors,
             joint_error,
+            traded: traded(fit, witness, data.k),
         }
     }
 
     fn is_open(&self, tolerance: f64) -> bool {
         let gap = (self.anchors.rate - self.rate.estimate).abs();
-        gap > self.joint_error && gap > tolerance
+        self.traded.is_some() || (gap > self.joint_error && gap > tolerance)
     }
 
     fn reason(&self, of: &str) -> String {
@@ -74,7 +82,12 @@ impl Bounds {
             high,
         } = self.rate;
         let [surest, estimate, low, high] = [self.anchors.rate, estimate, low, high].map(percent);
-        let what = if self.anchors.rate > self.rate.estimate {
+        let what = if let Some([class, other]) = self.traded {
+            format!(
+                "so many of the labels{of} put items of class {class} into class {other} (counted from \
+                 0) that which of the two is which cannot be told"
+            )
+        } else if self.anchors.rate > self.rate.estimate {
             format!(
                 "classes that look alike explain all but {estimate} of the labels{of}, but {surest} of \
                  the surest items of the classes are labelled otherwise, as where labels are swapped \
@@ -88,6 +101,18 @@ impl Bounds {
         };
         format!("{what}; between {low} and {high} of the labels may be wrong")
     }
+}
+
+/// The first two classes whose labels are confused by more than [`TRADED`]. Labels that are wrong evenly
+/// over the classes name no such two.
+fn traded(fit: &Fit, witness: usize, k: usize) -> Option<[usize; 2]> {
+    if fit.shape != Shape::ByClass {
+        return None;
+    }
+    let rows = fit.confusions[witness].chunks_exact(k).enumerate();
+    rows.flat_map(|(class, row)| (0..k).map(move |other| (class, other, row)))
+        .find(|(class, other, row)| class != other && row[*other] > TRADED * row[*class])
+        .map(|(class, other, _)| [class, other])
 }
 
 /// Expected number of wrong labels among those that the fit calls wrong and the predictions, which

@@ -11,7 +11,8 @@
 //! chance. The fit alone cannot tell labels that are swapped with one other class from two classes that
 //! look alike, so the rate is an interval of bounds ([`bounds`]): from what fit and predictions both
 //! reject to what the surest items of every class allow ([`anchors`]). Where fit and surest items
-//! differ by more than their joint error, it cannot be told which labels are wrong. Confident
+//! differ by more than their joint error, or a class has more than half as many labels of one other
+//! class as of its own, it cannot be told which labels are wrong. Confident
 //! disagreements are counted in the way of confident learning as a check besides.
 
 mod anchors;

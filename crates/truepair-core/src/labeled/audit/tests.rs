@@ -191,6 +191,19 @@ fn whether_labels_are_swapped_with_a_neighbor_cannot_be_told() {
     assert!(found.verdicts.iter().all(unknown));
 }
 
+/// Classes that are easy to tell apart do not help: which of two names belongs to which is not in the data.
+#[test]
+fn which_of_two_classes_is_which_cannot_be_told_where_half_of_their_labels_are_swapped() {
+    let world = world(600, 3, [4.0, 5.0]);
+    let swap = |label: u32, _| if label < 2 { label ^ 1 } else { label };
+    let labels = noisy(&world.truth, 0.5, "a", swap);
+    let findings = audited(&world, &[labels.clone(), labels]);
+    let LabelOutcome::CannotBeTold { reason, .. } = &findings.outcome else {
+        panic!("{:?}", findings.outcome);
+    };
+    assert!(reason.contains("which of the two is which"), "{reason}");
+}
+
 #[test]
 fn few_items_and_scores_that_are_no_numbers_are_errors() {
     let few = world(50, 6, [1.0, 1.0]);

@@ -9,6 +9,14 @@ use crate::error::{Error, Result};
 
 /// Replaces `path` by `bytes`; after an error, a crash or a full disk the old content stands.
 ///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("rate.txt");
+/// truepair_core::durable::write(&path, b"0.2")?;
+/// assert_eq!(std::fs::read(&path)?, b"0.2");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// If the folder cannot be written, the disk is full or the rename fails.
 pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {

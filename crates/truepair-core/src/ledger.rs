@@ -82,6 +82,15 @@ impl Ledger {
 
     /// The file's bytes.
     ///
+    /// ```
+    /// use truepair_core::ledger::Ledger;
+    ///
+    /// let ledger = Ledger::new(3);
+    /// let back = Ledger::from_bytes(&ledger.to_bytes(), "ledger.bin")?;
+    /// assert_eq!(back.len(), 3);
+    /// # Ok::<(), truepair_core::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// If the columns have different lengths.
     pub fn to_bytes(&self) -> Vec<u8> {

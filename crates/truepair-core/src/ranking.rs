@@ -65,6 +65,21 @@ pub struct Ranks {
 /// diagonal: few tiles are needed for every query's relevant scores, and each of them is counted as
 /// soon as its own queries' are known.
 ///
+/// ```
+/// use truepair_core::pair::Pair;
+/// use truepair_core::ranking::ranks;
+/// use truepair_core::relevance::Relevance;
+/// use truepair_core::scores::{Matrix, ScoreMatrix};
+///
+/// // Caption 1 belongs to image 1, and image 0 scores as high: ties count against the matcher.
+/// let scores = ScoreMatrix(Matrix::new(vec![0.9, 0.5, 0.1, 0.5], 2));
+/// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }];
+/// let found = ranks(&scores, &Relevance::from_pairs(2, 2, &pairs), &mut ())?;
+/// assert_eq!(found.image_to_text, [1, 1]);
+/// assert_eq!(found.text_to_image, [1, 2]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If scores and relevance disagree about the number of images or captions, if no query has a
 /// relevant item, if a score is NaN or infinite (both indices are named), or if the scorer fails.

@@ -34,6 +34,14 @@ pub struct Relevance {
 impl Relevance {
     /// Takes every pair as relevant in both directions; a pair given twice counts once.
     ///
+    /// ```
+    /// use truepair_core::pair::Pair;
+    /// use truepair_core::relevance::Relevance;
+    ///
+    /// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 0, caption: 1 }];
+    /// assert_eq!(Relevance::from_pairs(1, 2, &pairs).captions_of(0), [0, 1]);
+    /// ```
+    ///
     /// # Panics
     /// If a pair names an image or a caption that does not exist. Data sets are checked when they
     /// are read, so this is a mistake of the calling code.

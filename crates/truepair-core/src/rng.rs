@@ -17,6 +17,14 @@ pub struct Seed(pub u64);
 
 impl Seed {
     /// Opens the stream `name`, for instance `seed.stream("shuffle", &[epoch])`.
+    ///
+    /// ```
+    /// use truepair_core::rng::{Seed, unit};
+    ///
+    /// let first = |epoch| unit(&mut Seed(7).stream("shuffle", &[epoch]));
+    /// assert_eq!(first(3), first(3));
+    /// assert_ne!(first(3), first(4));
+    /// ```
     pub fn stream(self, name: &str, indices: &[u64]) -> Stream {
         Stream::from_seed(self.digest(name, indices))
     }
@@ -42,6 +50,12 @@ impl Seed {
 }
 
 /// Uniform integer in `0..n`, unbiased (Lemire's multiply-and-reject).
+///
+/// ```
+/// use truepair_core::rng::{Seed, below};
+///
+/// assert!(below(&mut Seed(1).stream("die", &[]), 6) < 6);
+/// ```
 ///
 /// # Panics
 /// If `n` is 0.
@@ -75,6 +89,15 @@ pub fn shuffle<T>(rng: &mut impl Rng, items: &mut [T]) {
 }
 
 /// `k` distinct indices of `0..n` in random order; all of them when `k >= n`.
+///
+/// ```
+/// use truepair_core::rng::{Seed, sample};
+///
+/// let mut chosen = sample(&mut Seed(1).stream("crowd", &[]), 10, 3);
+/// chosen.sort_unstable();
+/// chosen.dedup();
+/// assert_eq!(chosen.len(), 3);
+/// ```
 pub fn sample(rng: &mut impl Rng, n: usize, k: usize) -> Vec<u32> {
     let mut items: Vec<u32> = (0..n as u32).collect();
     let k = k.min(n);

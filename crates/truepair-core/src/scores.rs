@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::product::{RowCache, Side};
 
@@ -22,6 +24,36 @@ pub enum Direction {
 }
 
 /// Anything that can score a block of images against a block of captions.
+///
+/// ```
+/// use truepair_core::Result;
+/// use truepair_core::scores::Scorer;
+///
+/// /// Captions are described by how many words of an image's tags they hold.
+/// struct Tags(Vec<Vec<f32>>);
+///
+/// impl Scorer for Tags {
+///     fn n_images(&self) -> usize {
+///         self.0.len()
+///     }
+///     fn n_captions(&self) -> usize {
+///         self.0[0].len()
+///     }
+///     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()> {
+///         for (row, &image) in out.chunks_exact_mut(captions.len()).zip(images) {
+///             for (score, &caption) in row.iter_mut().zip(captions) {
+///                 *score = self.0[image as usize][caption as usize];
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let mut tile = [0.0; 2];
+/// Tags(vec![vec![3.0, 0.0, 1.0]]).tile(&[0], &[2, 0], &mut tile)?;
+/// assert_eq!(tile, [1.0, 3.0]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 pub trait Scorer {
     /// Rows of the score matrix.
     fn n_images(&self) -> usize;
@@ -115,7 +147,8 @@ impl Matrix {
 
     /// Scales every row to length 1; rows of length 0 stay 0.
     pub fn normalize(&mut self) {
-        for row in self.values.chunks_exact_mut(self.dim) {
+        let rows = self.values.par_chunks_exact_mut(self.dim);
+        rows.with_min_len(64).for_each(|row| {
             let norm = row
                 .iter()
                 .map(|x| f64::from(*x).powi(2))
@@ -125,11 +158,23 @@ impl Matrix {
                 let scale = (1.0 / norm) as f32;
                 row.iter_mut().for_each(|x| *x *= scale);
             }
-        }
+        });
     }
 }
 
 /// Scores as inner products of two sets of embeddings; normalize them for cosine.
+///
+/// ```
+/// use truepair_core::scores::{InnerProduct, Matrix, Scorer};
+///
+/// let images = Matrix::new(vec![1.0, 0.0, 0.0, 1.0], 2);
+/// let captions = Matrix::new(vec![0.6, 0.8], 2);
+/// let scorer = InnerProduct::new(images, captions)?;
+/// let mut tile = [0.0; 2];
+/// scorer.tile(&[0, 1], &[0], &mut tile)?;
+/// assert_eq!(tile, [0.6, 0.8]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct InnerProduct {
     images: Matrix,

@@ -508,7 +508,7 @@ fn the_content_hash_follows_the_content() {
 
 #[test]
 fn the_embedded_sample_opens() {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/emoji");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../truepair/samples/emoji");
     for split in ["train", "dev", "test"] {
         let options = ReadOptions {
             split: split.into(),

@@ -15,6 +15,7 @@ use truepair_core::linear::{LinearConfig, LinearLearner, VectorsConfig};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
+use truepair_core::text::unfamiliar_captions;
 use truepair_core::watch::Watch;
 
 use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
@@ -206,6 +207,10 @@ pub fn cross_fit(
         _ => Some(NetworkLearner {
             dataset,
             config,
+            unread: match (&dataset.captions, &dataset.caption_features) {
+                (Some(captions), None) => unfamiliar_captions(captions, &dataset.pairs),
+                _ => Vec::new(),
+            },
             session: surroundings,
         }),
     };
@@ -271,10 +276,16 @@ impl<'a> Surroundings<'a> {
 struct NetworkLearner<'a> {
     dataset: &'a Dataset,
     config: &'a CrossFitConfig,
+    /// Captions that hold no word of another image's, where texts are read.
+    unread: Vec<bool>,
     session: Surroundings<'a>,
 }
 
 impl Learner<Error> for NetworkLearner<'_> {
+    fn unread_captions(&self) -> &[bool] {
+        &self.unread
+    }
+
     /// As many folds at a time as there are threads.
     fn learn(
         &self,

@@ -12,6 +12,7 @@ mod config;
 mod data;
 mod drop_rule;
 mod evaluation;
+mod fault;
 mod interrupt;
 mod occlusion;
 mod oracle;
@@ -33,8 +34,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    match command::run(&cli) {
+    fault::contain(|| match command::run(&cli) {
         Ok(outcome) => outcome.into(),
         Err(error) => render::failure(&error),
-    }
+    })
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use include_dir::{Dir, include_dir};
 
-static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../samples/emoji");
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples/emoji");
 
 /// Writes the sample into `folder`, which is made.
 pub(crate) fn unpack(folder: &Path) -> Result<()> {

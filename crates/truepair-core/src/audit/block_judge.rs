@@ -10,7 +10,11 @@ use crate::error::{Error, Result};
 use crate::rng::Seed;
 use crate::scores::{Direction, Scorer};
 
-/// Columns that are turned into rows together: one cache line of scores.
+/// Images or captions whose scores with the gallery are held at once, few enough for them to stay in the
+/// processor's cache until they are counted.
+const QUERIES_AT_ONCE: usize = 256;
+
+/// Columns that are turned into rows together, and rows that are read for it: a cache line of scores.
 const TURNED_COLUMNS: usize = 16;
 
 /// Scores of the block's images against the block's captions, row-major.
@@ -85,32 +89,39 @@ impl BlockJudge<'_> {
             Direction::TextToImage => &self.block.captions,
         };
         let width = gallery.items.len();
-        tile.resize(queries.len() * width, 0.0);
         let trials = self.trials_by_query(direction, queries.len());
-        let sweep = |query: usize, row: &mut [f32]| {
-            self.sweep_query(direction, gallery, query, trials.row(query as u32), row)
-        };
-        let swept: Vec<RowSweep> = match direction {
-            Direction::ImageToText => {
-                scorer.tile(queries, &gallery.items, tile)?;
-                let rows = tile.par_chunks_exact_mut(width).enumerate();
-                rows.map(|(query, row)| sweep(query, row))
-                    .collect::<Result<_>>()?
+        let mut swept: Vec<RowSweep> = Vec::with_capacity(queries.len());
+        for asked in queries.chunks(QUERIES_AT_ONCE) {
+            let first = swept.len();
+            let sweep = |query: usize, row: &mut [f32]| {
+                let query = first + query;
+                self.sweep_query(direction, gallery, query, trials.row(query as u32), row)
+            };
+            tile.resize(asked.len() * width, 0.0);
+            match direction {
+                Direction::ImageToText => {
+                    scorer.tile(asked, &gallery.items, tile)?;
+                    let rows = tile.par_chunks_exact_mut(width).enumerate();
+                    let of_rows: Vec<RowSweep> = rows
+                        .map(|(query, row)| sweep(query, row))
+                        .collect::<Result<_>>()?;
+                    swept.extend(of_rows);
+                }
+                Direction::TextToImage => {
+                    scorer.tile(&gallery.items, asked, tile)?;
+                    let starts = (0..asked.len()).into_par_iter().step_by(TURNED_COLUMNS);
+                    let of_columns: Vec<Vec<RowSweep>> = starts
+                        .map(|start| {
+                            let end = (start + TURNED_COLUMNS).min(asked.len());
+                            let mut rows = turn_columns(tile, asked.len(), start, end);
+                            let rows = rows.chunks_exact_mut(width).zip(start..);
+                            rows.map(|(row, query)| sweep(query, row)).collect()
+                        })
+                        .collect::<Result<_>>()?;
+                    swept.extend(of_columns.into_iter().flatten());
+                }
             }
-            Direction::TextToImage => {
-                scorer.tile(&gallery.items, queries, tile)?;
-                let starts = (0..queries.len()).into_par_iter().step_by(TURNED_COLUMNS);
-                let swept: Vec<Vec<RowSweep>> = starts
-                    .map(|start| {
-                        let end = (start + TURNED_COLUMNS).min(queries.len());
-                        let mut rows = turn_columns(tile, queries.len(), start, end);
-                        let rows = rows.chunks_exact_mut(width).zip(start..);
-                        rows.map(|(row, query)| sweep(query, row)).collect()
-                    })
-                    .collect::<Result<_>>()?;
-                swept.concat()
-            }
-        };
+        }
         let mut standings = vec![Standing::default(); self.block.trials.len()];
         for (query, row) in swept.iter().enumerate() {
             for (&trial, &standing) in trials.row(query as u32).iter().zip(&row.standings) {
@@ -264,13 +275,17 @@ fn log_rank(a: Standing, b: Standing) -> f64 {
     mean(a, b, |standing| standing.p().ln())
 }
 
-/// Copies columns `start..end` of a row-major tile of `n_columns` into rows.
+/// Copies columns `start..end` of a row-major tile of `n_columns` into rows. Sixteen rows of the tile at a
+/// time, so that what is read and what is written are whole cache lines.
 fn turn_columns(tile: &[f32], n_columns: usize, start: usize, end: usize) -> Vec<f32> {
     let height = tile.len() / n_columns;
     let mut rows = vec![0.0; (end - start) * height];
-    for (y, line) in tile.chunks_exact(n_columns).enumerate() {
-        for (x, &score) in line[start..end].iter().enumerate() {
-            rows[x * height + y] = score;
+    for (at, lines) in tile.chunks(TURNED_COLUMNS * n_columns).enumerate() {
+        let first = at * TURNED_COLUMNS;
+        for (x, row) in rows.chunks_exact_mut(height).enumerate() {
+            let column = lines[start + x..].iter().step_by(n_columns);
+            let out = &mut row[first..(first + TURNED_COLUMNS).min(height)];
+            (out.iter_mut().zip(column)).for_each(|(out, score)| *out = *score);
         }
     }
     rows
@@ -281,4 +296,22 @@ fn not_finite(image: u32, caption: u32) -> Error {
         format!("the score of image {image} and caption {caption} is not a finite number"),
         "check both for NaN, infinity or an overflow in the model",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_become_rows() {
+        let (height, width) = (37, 21);
+        let tile: Vec<f32> = (0..height * width).map(|at| at as f32).collect();
+        for (start, end) in [(0, 16), (16, 21), (5, 6)] {
+            let rows = turn_columns(&tile, width, start, end);
+            for (x, row) in rows.chunks_exact(height).enumerate() {
+                let expected = (0..height).map(|y| tile[y * width + start + x]);
+                assert!(row.iter().copied().eq(expected));
+            }
+        }
+    }
 }

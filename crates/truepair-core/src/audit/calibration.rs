@@ -44,6 +44,12 @@ impl Truth {
 /// Probability that a positive scores above a negative, ties counting one half (Mann and Whitney,
 /// 1947); one half when either kind is missing.
 ///
+/// ```
+/// use truepair_core::audit::auc;
+///
+/// assert_eq!(auc(&[0.1, 0.4, 0.4, 0.9], &[false, false, true, true]), 0.875);
+/// ```
+///
 /// # Panics
 /// If the slices differ in length.
 pub fn auc(scores: &[f64], positive: &[bool]) -> f64 {

@@ -20,7 +20,10 @@ const HISTOGRAM_BINS: usize = 50;
 pub(super) const DETECTABLE_RATE: f64 = 0.005;
 
 /// A lower end of the share of near misses below this cannot be told from matched pairs among look-alikes.
-const DETECTABLE_NEAR: f64 = 0.01;
+const DETECTABLE_NEAR: f64 = 0.005;
+
+/// Share of near misses that is not proven, yet too large to speak of no evidence.
+const OPEN_NEAR: f64 = 0.05;
 
 /// Where the scores leave more than this open, it cannot be told whether pairs are mismatched.
 const OPEN_RATE: f64 = 0.02;
@@ -44,12 +47,19 @@ pub struct Evidence<'a> {
     /// Where `folds` are averages, the statistics that were averaged: by how much their rates differ
     /// tells how much a rate depends on the matchers.
     pub by_cut: &'a [Vec<FoldStatistics>],
+    /// Per caption whether it holds nothing that its matcher can have learned, `[captions]`; empty where
+    /// every caption may be read.
+    pub unread_captions: &'a [bool],
 }
 
 impl<'a> Evidence<'a> {
     /// Of one round of judging.
     pub fn of(folds: &'a [FoldStatistics]) -> Self {
-        Self { folds, by_cut: &[] }
+        Self {
+            folds,
+            by_cut: &[],
+            unread_captions: &[],
+        }
     }
 }
 
@@ -74,7 +84,13 @@ pub fn conclude(
     let image: Vec<u32> = (pairs.iter())
         .map(|pair| links.image_group()[pair.image as usize])
         .collect();
-    let readable = Readable::of(folds, &image);
+    let is_unread = |n: usize| {
+        let caption = pairs[n].caption as usize;
+        evidence.unread_captions.get(caption) == Some(&true)
+    };
+    let mut readable = Readable::of(folds, &image);
+    let left_out: Vec<usize> = judged.iter().copied().filter(|&n| is_unread(n)).collect();
+    readable.leave_out(&left_out, OPEN_RATE * judged.len() as f64);
     let rate = rate(evidence, &judged, &image, &readable, options, seed);
     let p_pooled = calibrate_pooled(folds, pairs.len(), Statistic::Surprisal);
     let ranked = Ranked {
@@ -82,11 +98,11 @@ pub fn conclude(
         image: &image,
         judged: &judged,
     };
-    let evidence = near::learn(folds, ranked, links.image_group(), &readable, seed);
+    let near_evidence = near::learn(folds, ranked, links.image_group(), &readable, seed);
     let surprisal_p = readable.calibrate(folds, Statistic::Surprisal);
-    let learned_p = evidence
-        .as_ref()
-        .and_then(|evidence| evidence.p_far.clone());
+    let learned_p = (near_evidence.as_ref())
+        .and_then(|evidence| evidence.p_far.clone())
+        .filter(|p| is_level(judged.iter().map(|&n| p[n]), rate.rate.estimate));
     let p = learned_p.unwrap_or_else(|| surprisal_p.clone());
     let (read, unread): (Vec<usize>, Vec<usize>) =
         judged.iter().partition(|&&n| readable.of_pair[n]);
@@ -110,13 +126,13 @@ pub fn conclude(
         .iter()
         .zip(posteriors(&unread_p, &unread_density, base))
     {
-        illegible[n] = tells_little(value, base);
+        illegible[n] = tells_little(value, base) || is_unread(n);
         posterior[n] = if illegible[n] { base } else { value };
     }
     let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
     let mut near = vec![0.0; pairs.len()];
     let mut noise_rate = rate.rate;
-    let kinds = evidence.map(|evidence| {
+    let kinds = near_evidence.map(|evidence| {
         let found = evidence.rate(ranked, &rate, readable.is_uneven, options.n_bootstrap, seed);
         let is_found = found.is_told_apart && found.near.low >= DETECTABLE_NEAR;
         if is_found {
@@ -231,6 +247,14 @@ fn rate(
     fit
 }
 
+/// Whether p-values put at least half as many pairs above 0.5 as the noise rate asks for. Learned evidence
+/// that does not was learned from re-pairings that differ from this data's mismatched pairs.
+fn is_level(p: impl ExactSizeIterator<Item = f64>, rate: f64) -> bool {
+    let n = p.len() as f64;
+    let n_above = p.filter(|p| *p > 0.5).count() as f64;
+    n_above >= 0.5 * 0.5 * rate * n
+}
+
 /// Whether the odds of a posterior are within a factor of 2 of those before looking.
 fn tells_little(posterior: f64, base: f64) -> bool {
     if posterior == base {
@@ -287,6 +311,16 @@ fn outcome(
             "at most {} of the pairs belong to something else altogether, but near misses cannot be \
              told from matched pairs: captions of images that look alike fit one another about as well",
             percent(rate.rate.high)
+        );
+        (reason, "look at pairs beside images that look like theirs")
+    } else if let Some(near) = kinds.map(|kinds| kinds.near)
+        && near.estimate >= OPEN_NEAR
+    {
+        let reason = format!(
+            "{} of the pairs look like near misses, but so may matched pairs among images that look \
+             alike; up to {} of all pairs may be near misses",
+            percent(near.estimate),
+            percent(near.high)
         );
         (reason, "look at pairs beside images that look like theirs")
     } else {

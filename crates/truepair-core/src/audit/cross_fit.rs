@@ -72,6 +72,12 @@ pub trait Learner<E: From<Error>> {
         watch: &mut dyn Watch,
     ) -> Result<Vec<Box<dyn HeldOut<E> + '_>>, E>;
 
+    /// Per caption of the data whether it holds nothing that a matcher of another fold can have learned;
+    /// empty where every caption may be read.
+    fn unread_captions(&self) -> &[bool] {
+        &[]
+    }
+
     /// By what items resemble each other; without it near misses are not looked for.
     fn likeness(&self) -> Option<&dyn Likeness> {
         None
@@ -115,6 +121,9 @@ pub trait HeldOut<E: From<Error>> {
 /// Null items of the first round, which only has to find what looks mismatched.
 const FIRST_NULL: usize = 2_000;
 
+/// Items that the first round measures legibility against.
+const FIRST_CROWD: usize = 2_048;
+
 /// Bootstrap draws of the first round.
 const FIRST_BOOTSTRAP: usize = 100;
 
@@ -155,12 +164,17 @@ pub fn cross_fit<E: From<Error>>(
     if schedule.refit {
         let quick = AuditOptions {
             null_size: options.null_size.min(FIRST_NULL),
+            crowd: options.crowd.min(FIRST_CROWD),
             n_bootstrap: options.n_bootstrap.min(FIRST_BOOTSTRAP),
             ..options.clone()
         };
         let cut = cut(&cuts, 0, schedule, None, seed);
         let first = judge.cut(learners[0], &cut, &quick, watch)?;
-        let findings = conclude(pairs, links, &Evidence::of(&first), &quick, seed)?;
+        let evidence = Evidence {
+            unread_captions: learners[0].unread_captions(),
+            ..Evidence::of(&first)
+        };
+        let findings = conclude(pairs, links, &evidence, &quick, seed)?;
         // Without a mismatch to leave out, matchers train on all pairs.
         if findings.outcome.is_found() {
             weights = Some(self::weights(&findings));
@@ -178,6 +192,7 @@ pub fn cross_fit<E: From<Error>>(
     let evidence = Evidence {
         folds: &averaged,
         by_cut: &rounds,
+        unread_captions: learners[0].unread_captions(),
     };
     Ok(conclude(pairs, links, &evidence, options, seed)?)
 }

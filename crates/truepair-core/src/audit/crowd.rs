@@ -17,6 +17,9 @@ use crate::scores::{Direction, Scorer};
 /// Items whose scores with the crowd are held at once.
 const BLOCK: usize = 512;
 
+/// Columns of these scores that one thread goes through.
+const TOGETHER: usize = 64;
+
 /// The images and the captions that legibility is measured against, ascending: a random sample of all
 /// that are paired, the same for every fold.
 pub(super) fn draw(pairs: &[Pair], size: usize, seed: Seed) -> [Vec<u32>; 2] {
@@ -62,10 +65,15 @@ pub(super) fn measure(
             Direction::TextToImage => {
                 scorer.tile(crowd, block, &mut tile)?;
                 let mut columns = vec![Moments::default(); block.len()];
-                for row in tile.chunks_exact(block.len()) {
-                    let columns = columns.iter_mut().zip(row).zip(&tile);
-                    columns.for_each(|((column, score), first)| column.add(*score, *first));
-                }
+                let beside = columns.par_chunks_mut(TOGETHER).enumerate();
+                beside.for_each(|(at, columns)| {
+                    let here = at * TOGETHER..at * TOGETHER + columns.len();
+                    for row in tile.chunks_exact(block.len()) {
+                        let scores = row[here.clone()].iter().zip(&tile[here.clone()]);
+                        let columns = columns.iter_mut().zip(scores);
+                        columns.for_each(|(column, (score, first))| column.add(*score, *first));
+                    }
+                });
                 measured.extend(columns.iter().map(|column| column.legibility(crowd.len())));
             }
         }

@@ -33,6 +33,15 @@ pub struct Decision {
 
 /// Applies `rule` to posteriors `[n]` in [0, 1]. Pairs with equal posteriors share one fate.
 ///
+/// ```
+/// use truepair_core::audit::{Rule, decide};
+///
+/// let decision = decide(&[0.01, 0.2, 0.7, 0.99], Rule::FewestErrors)?;
+/// assert_eq!(decision.keep, [true, true, false, false]);
+/// assert!((decision.expected_bad_kept - 0.21).abs() < 1e-12);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If the rule's share is not in [0, 1].
 pub fn decide(posteriors: &[f64], rule: Rule) -> Result<Decision> {

@@ -12,6 +12,13 @@ use crate::error::Result;
 
 /// Group of every caption `[n_captions]`: captions with equal [normalized](normalize) text share
 /// one. Group ids count up from 0 in order of first appearance.
+///
+/// ```
+/// use truepair_core::audit::group_captions;
+///
+/// let group = group_captions(&["A red ball.", "a dog", "a red  ball"]);
+/// assert!(group[0] == group[2] && group[0] != group[1]);
+/// ```
 pub fn group_captions<S: AsRef<str>>(captions: &[S]) -> Vec<u32> {
     let mut ids = HashMap::new();
     captions
@@ -46,6 +53,10 @@ pub fn group_images(
 
 /// Lower case, with every run of characters that are neither letters nor digits folded to one
 /// space. A caption of symbols alone has nothing to fold and is only trimmed.
+///
+/// ```
+/// assert_eq!(truepair_core::audit::normalize("A red  ball."), "a red ball");
+/// ```
 pub fn normalize(caption: &str) -> String {
     let mut out = String::with_capacity(caption.len());
     for character in caption.chars() {

@@ -95,6 +95,12 @@ impl Readable {
         }
     }
 
+    /// Counts these pairs as not readable; where they are more than `uneven_from`, pairs are read unevenly.
+    pub(super) fn leave_out(&mut self, unread: &[usize], uneven_from: f64) {
+        unread.iter().for_each(|&n| self.of_pair[n] = false);
+        self.is_uneven |= unread.len() as f64 > uneven_from;
+    }
+
     /// Whether a fold's re-pairing is readable.
     pub(super) fn of_null(&self, fold: usize, at: usize) -> bool {
         self.nulls[fold][at]
@@ -145,7 +151,12 @@ fn calibrate(
             .par_iter_mut()
             .for_each(|null| null.par_sort_unstable_by(f64::total_cmp));
         for row in fold.pairs.iter().filter(|row| !row.log_rank.is_nan()) {
-            let null = &nulls[of_pair(row.pair as usize)];
+            // A group without re-pairings is held against another's.
+            let group = of_pair(row.pair as usize);
+            let null = Some(&nulls[group])
+                .filter(|null| !null.is_empty())
+                .or(nulls.iter().max_by_key(|null| null.len()))
+                .expect("there is a group");
             let own = statistic.of_pair(row);
             let n_below = null.partition_point(|&null| null <= own);
             p[row.pair as usize] = (1 + n_below) as f64 / (1 + null.len()) as f64;

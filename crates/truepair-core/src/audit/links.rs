@@ -87,6 +87,16 @@ impl Links {
 
     /// Links without any duplicates: every caption and every image is its own group.
     ///
+    /// ```
+    /// use truepair_core::audit::Links;
+    /// use truepair_core::pair::Pair;
+    ///
+    /// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 0, caption: 1 }, Pair { image: 1, caption: 2 }];
+    /// let links = Links::without_duplicates(&pairs, 2, 3)?;
+    /// assert_eq!(links.image_group(), [0, 1]);
+    /// # Ok::<(), truepair_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If a pair names an image or a caption that is not there.
     pub fn without_duplicates(pairs: &[Pair], n_images: usize, n_captions: usize) -> Result<Self> {

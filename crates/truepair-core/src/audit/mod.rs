@@ -19,8 +19,9 @@
 //! [`conclude_from_beliefs`] takes a trained method's own beliefs for the posteriors instead.
 //!
 //! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance, and
-//! says that it cannot be told where the bounds of the rate leave everything open. It cannot see near misses, pairs of the right scene with a wrong detail: they rank well, and
-//! [`Findings::notes`] says so.
+//! says that it cannot be told where the bounds of the rate leave everything open. Near misses, pairs of
+//! the right scene with a wrong detail, rank well; they are told from matched pairs by what planted ones
+//! look like ([`Planted`]), as far as they look like these.
 
 mod ambiguity;
 mod around;
@@ -108,7 +109,7 @@ pub struct AuditOptions {
 impl Default for AuditOptions {
     fn default() -> Self {
         Self {
-            null_size: 10_000,
+            null_size: 5_000,
             crowd: 4_096,
             n_repairings: 4,
             n_bootstrap: 400,

@@ -130,6 +130,15 @@ fn pooled(sorted: &[f64]) -> Vec<Block> {
 ///
 /// Where the density falls below the noise rate by chance the posterior is capped at 1, which
 /// takes from its mean; the ratio is scaled so that the mean is the noise rate again.
+///
+/// ```
+/// use truepair_core::audit::{DecreasingDensity, posteriors};
+///
+/// // Eight matched pairs rank far in front, two pairs anywhere.
+/// let p = [0.01, 0.01, 0.01, 0.01, 0.02, 0.02, 0.02, 0.02, 0.4, 0.9];
+/// let found = posteriors(&p, &DecreasingDensity::fit(&p), 0.2);
+/// assert!(found[0] < 0.05 && found[9] > 0.9);
+/// ```
 pub fn posteriors(p: &[f64], density: &DecreasingDensity, noise_rate: f64) -> Vec<f64> {
     posteriors_at(p, p, density, noise_rate)
 }

@@ -41,7 +41,7 @@ const SHARPNESS_ITEMS: usize = 1_000;
 
 /// Ranks every pair of `fold` against its null in both directions.
 ///
-/// Memory is bounded by a tile of 1,024 pairs against `options.null_size` items. The result
+/// Memory is bounded by a tile of 256 items against `options.null_size` items. The result
 /// depends on the seed, not on the number of threads.
 ///
 /// # Errors

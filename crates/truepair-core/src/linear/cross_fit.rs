@@ -11,7 +11,7 @@ use crate::dataset::{Dataset, Features};
 use crate::error::{Error, Result};
 use crate::rng::Seed;
 use crate::scores::{Matrix, Scorer};
-use crate::text::LatentSemantics;
+use crate::text::{LatentSemantics, unfamiliar_captions};
 use crate::watch::Watch;
 
 /// Trains [`LinearMatcher`]s on the folds of a data set. One pass over the pairs serves all folds of
@@ -21,6 +21,8 @@ pub struct LinearLearner<'a> {
     dataset: &'a Dataset,
     /// Vectors made of the captions' texts, where the data has none.
     made: Option<Features>,
+    /// Captions that hold no word of another image's, where texts are read.
+    unread: Vec<bool>,
     pooling: Pooling,
     config: LinearConfig,
 }
@@ -45,16 +47,19 @@ impl<'a> LinearLearner<'a> {
                 "embed them first (`truepair embed`), or train networks (`--matcher network`)",
             ));
         }
-        let made = match &dataset.caption_features {
-            Some(_) => None,
+        let (made, unread) = match &dataset.caption_features {
+            Some(_) => (None, Vec::new()),
             None => {
                 let captions = dataset.require_captions()?;
-                Some(LatentSemantics::fit(captions, &vectors.text, seed)?.features(captions))
+                let text = LatentSemantics::fit(captions, &vectors.text, seed)?;
+                let unread = unfamiliar_captions(captions, &dataset.pairs);
+                (Some(text.features(captions)), unread)
             }
         };
         let learner = Self {
             dataset,
             made,
+            unread,
             pooling: vectors.pooling,
             config: config.clone(),
         };
@@ -85,6 +90,10 @@ impl audit::Likeness for LinearLearner<'_> {
 }
 
 impl<E: From<Error>> Learner<E> for LinearLearner<'_> {
+    fn unread_captions(&self) -> &[bool] {
+        &self.unread
+    }
+
     fn likeness(&self) -> Option<&dyn audit::Likeness> {
         Some(self)
     }

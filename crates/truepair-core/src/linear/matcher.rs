@@ -1,5 +1,7 @@
 //! The fitted maps, and how they score.
 
+use rayon::prelude::*;
+
 use super::canonical::{Directions, Rotated, scales};
 use super::choice::{HeldOut, PARTS, choose, models, parts};
 use super::moments::{Moments, Shift, Weighted};
@@ -184,9 +186,8 @@ impl Projection {
     /// Maps `vectors` `[n, d]`, which are overwritten, to `out` `[n, width]`.
     fn project(&self, vectors: &mut [f32], out: &mut [f32]) {
         let (d, width) = (self.shift.len(), self.width());
-        for row in vectors.chunks_exact_mut(d) {
-            (row.iter_mut().zip(&self.shift)).for_each(|(x, shift)| *x -= shift);
-        }
+        let rows = vectors.par_chunks_exact_mut(d).with_min_len(64);
+        rows.for_each(|row| (row.iter_mut().zip(&self.shift)).for_each(|(x, shift)| *x -= shift));
         multiply(
             Precision::F32,
             Threads::All,

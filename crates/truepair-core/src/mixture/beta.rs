@@ -61,6 +61,14 @@ pub struct BetaPosterior {
 /// of the component with the smaller mean, after the guard of `config`. When all losses are equal
 /// nothing distinguishes the pairs, and every posterior is 1.
 ///
+/// ```
+/// use truepair_core::mixture::{BetaConfig, beta_clean_posterior};
+///
+/// let found = beta_clean_posterior(&[0.1, 0.12, 0.09, 0.11, 0.9, 0.95], &BetaConfig::default())?;
+/// assert!(found.posterior[0] > found.posterior[5]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If there is no loss, or a loss is NaN or infinite (the pair is named).
 ///

@@ -50,6 +50,14 @@ impl Division {
 /// from below, so about one percent is held noisy. When none is, it moves down so that the highest
 /// one percent (at least one pair) is held clean. Pairs with equal posteriors are never parted.
 ///
+/// ```
+/// use truepair_core::mixture::divide;
+///
+/// let division = divide(&[0.9, 0.2, 0.7], 0.5)?;
+/// assert_eq!(division.clean, [true, false, true]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If a posterior is outside [0, 1] or NaN (the pair is named).
 ///

@@ -76,6 +76,14 @@ pub struct CleanPosterior {
 /// component with the smaller mean, after the guards of `config`. When all losses are equal nothing
 /// distinguishes the pairs, and every posterior is 1.
 ///
+/// ```
+/// use truepair_core::mixture::{GaussianConfig, clean_posterior};
+///
+/// let found = clean_posterior(&[0.1, 0.12, 0.09, 0.11, 0.9, 0.95], &GaussianConfig::default())?;
+/// assert!(found.posterior[0] > 0.9 && found.posterior[5] < 0.1);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If there is no loss, or a loss is NaN or infinite (the pair is named).
 ///

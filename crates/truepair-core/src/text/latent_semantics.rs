@@ -71,6 +71,17 @@ const SAMPLE: usize = 32_768;
 /// with `n_t` the count of term `t` in the caption, `N_t` the number of captions that hold it among
 /// `N`, and `V` `[terms, dim]` the leading right singular vectors of the captions' rows.
 ///
+/// ```
+/// use truepair_core::rng::Seed;
+/// use truepair_core::text::{LatentSemantics, LatentSemanticsConfig};
+///
+/// let captions = ["红球在草地上", "一个红球", "草地上的狗", "一只狗"];
+/// let config = LatentSemanticsConfig { dim: 2, ..LatentSemanticsConfig::default() };
+/// let text = LatentSemantics::fit(&captions, &config, Seed(0))?;
+/// assert_eq!(text.embed("红球").len(), text.dim());
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Source
 /// Deerwester et al., 1990; the decomposition by random projection with two power iterations:
 /// Halko, Martinsson and Tropp, 2011, algorithm 4.4. Weights as in scikit-learn's

@@ -10,7 +10,9 @@ mod sentence;
 mod sparse;
 mod terms;
 pub mod treebank;
+mod unfamiliar;
 mod vocabulary;
 
 pub use latent_semantics::{LatentSemantics, LatentSemanticsConfig};
+pub use unfamiliar::unfamiliar_captions;
 pub use vocabulary::{END, Encoded, PAD, START, UNKNOWN, Vocabulary};

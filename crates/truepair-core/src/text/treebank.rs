@@ -13,6 +13,12 @@ use super::sentence::sentences;
 ///
 /// Contractions are parted (`isn't` to `is`, `n't`), double quotes become ` `` ` and `''`, and only
 /// the period that ends a sentence stands alone.
+///
+/// ```
+/// use truepair_core::text::treebank::tokenize;
+///
+/// assert_eq!(tokenize("two dogs, can't wait."), ["two", "dogs", ",", "ca", "n't", "wait", "."]);
+/// ```
 pub fn tokenize(line: &str) -> Vec<String> {
     let line: Vec<char> = line.trim().to_lowercase().chars().collect();
     sentences(&line)

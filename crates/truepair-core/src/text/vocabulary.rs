@@ -41,6 +41,14 @@ pub struct Encoded {
 impl Vocabulary {
     /// Collects the tokens that stand at least `min_count` times in `captions`, in the order of
     /// their first appearance; the published vocabularies use 4.
+    ///
+    /// ```
+    /// use truepair_core::text::Vocabulary;
+    ///
+    /// let vocabulary = Vocabulary::build(["a red ball", "a ball"], 2);
+    /// assert_eq!(vocabulary.word(vocabulary.number("ball")), Some("ball"));
+    /// assert_eq!(vocabulary.number("red"), truepair_core::text::UNKNOWN);
+    /// ```
     pub fn build<'a>(captions: impl IntoIterator<Item = &'a str>, min_count: u32) -> Self {
         let mut order: Vec<String> = Vec::new();
         let mut counts: HashMap<String, u32> = HashMap::new();

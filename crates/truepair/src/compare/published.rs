@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use truepair_core::noise::NoiseSpec;
 
-const LIBRARY: &str = include_str!("../../../../docs/published.toml");
+const LIBRARY: &str = include_str!("../../published.toml");
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,61 @@
+//! Faults of the program itself: a panic becomes exit code 2 and a message that says where, and how to
+//! report it.
+
+use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, set_hook};
+use std::process::ExitCode;
+
+use crate::render;
+
+const REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
+
+/// Runs the program so that a panic ends it with exit code 2.
+pub(crate) fn contain(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    set_hook(Box::new(|panic| {
+        render::note(&format!("error: {}", message(panic)))
+    }));
+    // Nothing of what `run` touched is used after a panic.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitCode::from(2))
+}
+
+fn message(panic: &PanicHookInfo<'_>) -> String {
+    describe(panic.payload_as_str(), panic.location())
+}
+
+fn describe(problem: Option<&str>, place: Option<&Location<'_>>) -> String {
+    let problem = problem.unwrap_or("no message");
+    let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+    format!(
+        "internal fault: {problem}{place}\n  this is a defect of truepair {}, not of your data; please \
+         report it with the command and this text: {REPORT}",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_exit_code_2() {
+        let code = |run: fn() -> ExitCode| format!("{:?}", contain(run));
+        assert_eq!(
+            code(|| ExitCode::from(1)),
+            format!("{:?}", ExitCode::from(1))
+        );
+        let faulty = code(|| panic!("boom"));
+        // The hook is the process's: give it back to the other tests.
+        drop(std::panic::take_hook());
+        assert_eq!(faulty, format!("{:?}", ExitCode::from(2)));
+    }
+
+    #[test]
+    fn the_message_says_what_where_and_what_to_do() {
+        let message = describe(Some("boom"), Some(Location::caller()));
+        assert!(message.starts_with("internal fault: boom ("), "{message}");
+        assert!(message.contains("fault.rs:"), "{message}");
+        assert!(
+            message.contains("report it") && message.contains("/issues"),
+            "{message}"
+        );
+    }
+}

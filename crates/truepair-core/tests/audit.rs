@@ -699,3 +699,30 @@ fn where_none_are_near_none_are_found() {
         assert!(low <= rate && rate <= high, "{:?}", found.noise_rate);
     }
 }
+
+#[test]
+fn captions_that_no_matcher_can_have_read_are_unknown() {
+    let world = world(200, 1.6, 0.3, 5);
+    let links = links(&world);
+    let statistics = judge(&world, &links, &options());
+    let unread: Vec<bool> = (0..1000).map(|caption| caption % 10 == 0).collect();
+    let evidence = Evidence {
+        unread_captions: &unread,
+        ..Evidence::of(std::slice::from_ref(&statistics))
+    };
+    let findings = conclude(&world.pairs, &links, &evidence, &options(), Seed(1)).unwrap();
+    let rate = findings.noise_rate;
+    for verdict in &findings.verdicts {
+        if unread[verdict.caption as usize] {
+            assert_eq!(verdict.judgment, Judgment::Unknown);
+            assert_eq!(verdict.posterior, rate.estimate);
+        }
+    }
+    assert!((findings.reading.readable - 0.9).abs() < 0.02);
+    // A tenth of the pairs may be matched or mismatched.
+    let all = audit(&world).noise_rate;
+    assert!(
+        rate.high - rate.low > all.high - all.low + 0.05,
+        "{rate:?} {all:?}"
+    );
+}

@@ -102,7 +102,7 @@ pub fn conclude(
     let surprisal_p = readable.calibrate(folds, Statistic::Surprisal);
     let learned_p = (near_evidence.as_ref())
         .and_then(|evidence| evidence.p_far.clone())
-        .filter(|p| is_level(judged.iter().map(|&n| p[n]), rate.rate.estimate));
+        .filter(|p| is_level(judged.iter().map(|&n| p[n]), rate.rate.low));
     let p = learned_p.unwrap_or_else(|| surprisal_p.clone());
     let (read, unread): (Vec<usize>, Vec<usize>) =
         judged.iter().partition(|&&n| readable.of_pair[n]);
@@ -247,7 +247,7 @@ fn rate(
     fit
 }
 
-/// Whether p-values put at least half as many pairs above 0.5 as the noise rate asks for. Learned evidence
+/// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` asks for. Learned evidence
 /// that does not was learned from re-pairings that differ from this data's mismatched pairs.
 fn is_level(p: impl ExactSizeIterator<Item = f64>, rate: f64) -> bool {
     let n = p.len() as f64;
@@ -410,4 +410,18 @@ fn n_distinct(images: &[u32]) -> usize {
     images.sort_unstable();
     images.dedup();
     images.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learned_p_values_must_leave_room_for_the_certain_rate() {
+        let p: Vec<f64> = (0..100).map(|n| f64::from(n) / 100.0).collect();
+        assert!(is_level(p.iter().copied(), 0.9));
+        // All in the lower half, where two in five are certainly mismatched.
+        assert!(!is_level(p.iter().map(|p| p / 2.0), 0.4));
+        assert!(is_level(p.iter().map(|p| p / 2.0), 0.0));
+    }
 }

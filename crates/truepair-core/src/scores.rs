@@ -3,9 +3,8 @@
 //! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that
 //! are not inner products (attention heads) and data sets of millions of pairs go the same way.
 
-use serde::{Deserialize, Serialize};
-
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::product::{RowCache, Side};

@@ -18,7 +18,7 @@ use crate::scores::{Direction, Scorer};
 const BLOCK: usize = 512;
 
 /// Columns of these scores that one thread goes through.
-const TOGETHER: usize = 64;
+const COLUMNS_A_TASK: usize = 64;
 
 /// The images and the captions that legibility is measured against, ascending: a random sample of all
 /// that are paired, the same for every fold.
@@ -65,9 +65,9 @@ pub(super) fn measure(
             Direction::TextToImage => {
                 scorer.tile(crowd, block, &mut tile)?;
                 let mut columns = vec![Moments::default(); block.len()];
-                let beside = columns.par_chunks_mut(TOGETHER).enumerate();
+                let beside = columns.par_chunks_mut(COLUMNS_A_TASK).enumerate();
                 beside.for_each(|(at, columns)| {
-                    let here = at * TOGETHER..at * TOGETHER + columns.len();
+                    let here = at * COLUMNS_A_TASK..at * COLUMNS_A_TASK + columns.len();
                     for row in tile.chunks_exact(block.len()) {
                         let scores = row[here.clone()].iter().zip(&tile[here.clone()]);
                         let columns = columns.iter_mut().zip(scores);

@@ -5,7 +5,11 @@
     reason = "a program for developers"
 )]
 
+mod circles;
 mod codegen;
+mod doubled;
+mod figures;
+mod source;
 mod tidy;
 
 use std::path::Path;
@@ -16,7 +20,7 @@ use anyhow::Result;
 const USAGE: &str = "\
 Usage: cargo run -p xtask -- <task>
 
-  tidy     check the house rules and list the longest files
+  tidy     check the house rules, list the longest files and count what grows
   codegen  rewrite the tables of docs/ that are made from the code";
 
 fn main() -> ExitCode {
@@ -52,7 +56,12 @@ fn report_tidiness() -> Result<ExitCode> {
     for (lines, file) in tidy::sizes(root())?.iter().take(10) {
         println!("{lines:6}  {}", file.display());
     }
-    let complaints = tidy::check(root())?;
+    let crates = source::crates(root())?;
+    for one in &crates {
+        println!("{}", figures::Figures::of(root(), one)?);
+    }
+    let mut complaints = tidy::check(root())?;
+    complaints.extend(tidy::check_crates(&crates));
     for one in &complaints {
         println!("{}:{}: {}", one.file.display(), one.line, one.text);
     }

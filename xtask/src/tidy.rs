@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::circles::circles;
+use crate::doubled::doubled;
+use crate::source::Crate;
+
 /// File names that say nothing about what is inside.
 const NAMELESS: &[&str] = &[
     "utils.rs",
@@ -72,6 +76,39 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Complaint>> {
         complaints.extend(check_file(name, &text));
     }
     Ok(complaints)
+}
+
+/// Checks what only the whole crates show: circles between files, and type names that mean two things.
+pub(crate) fn check_crates(crates: &[Crate]) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for circle in crates.iter().flat_map(circles) {
+        let steps: Vec<String> = circle
+            .steps
+            .iter()
+            .map(|(from, to, names)| {
+                let (from, to) = (from.display(), to.display());
+                format!("\n    {from} takes {} from {to}", names.join(", "))
+            })
+            .collect();
+        complaints.push(Complaint {
+            file: circle.steps[0].0.clone(),
+            line: 1,
+            text: format!("a circle, in a knot of {} files:{}", circle.files, steps.concat()),
+        });
+    }
+    for (name, places) in crates.iter().flat_map(doubled) {
+        let (first, others) = places.split_first().expect("a doubled name has places");
+        let others: Vec<String> = others
+            .iter()
+            .map(|(file, line)| format!("{}:{line}", file.display()))
+            .collect();
+        complaints.push(Complaint {
+            file: first.0.clone(),
+            line: first.1,
+            text: format!("`{name}` is also another type, in {}", others.join(" and ")),
+        });
+    }
+    complaints
 }
 
 /// Lines before the first inline test of every Rust file, longest first.
@@ -158,7 +195,7 @@ fn library_rules(name: &Path) -> Vec<Rule> {
     rules
 }
 
-fn before_tests(text: &str) -> &str {
+pub(crate) fn before_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
 }
 
@@ -214,7 +251,8 @@ mod tests {
 
     #[test]
     fn the_repository_is_tidy() {
-        let complaints = check(crate::root()).unwrap();
+        let mut complaints = check(crate::root()).unwrap();
+        complaints.extend(check_crates(&crate::source::crates(crate::root()).unwrap()));
         let report: Vec<String> = complaints
             .iter()
             .map(|one| format!("{}:{}: {}", one.file.display(), one.line, one.text))

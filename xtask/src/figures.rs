@@ -66,7 +66,8 @@ impl Figures {
         self.signature(signature);
         let lines = whole.end().line + 1 - signature.span().start().line;
         if lines > LONG {
-            self.long_functions.push(format!("{} {lines}", signature.ident));
+            self.long_functions
+                .push(format!("{} {lines}", signature.ident));
         }
     }
 }

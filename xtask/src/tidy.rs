@@ -93,7 +93,11 @@ pub(crate) fn check_crates(crates: &[Crate]) -> Vec<Complaint> {
         complaints.push(Complaint {
             file: circle.steps[0].0.clone(),
             line: 1,
-            text: format!("a circle, in a knot of {} files:{}", circle.files, steps.concat()),
+            text: format!(
+                "a circle, in a knot of {} files:{}",
+                circle.files,
+                steps.concat()
+            ),
         });
     }
     for (name, places) in crates.iter().flat_map(doubled) {

@@ -23,7 +23,10 @@ pub(crate) fn crates(root: &Path) -> Result<Vec<Crate>> {
         .collect();
     roots.push(root.join("xtask/src"));
     roots.sort();
-    roots.iter().map(|sources| Crate::read(root, sources)).collect()
+    roots
+        .iter()
+        .map(|sources| Crate::read(root, sources))
+        .collect()
 }
 
 /// Whether an item is there for tests alone.

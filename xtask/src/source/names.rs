@@ -120,7 +120,12 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_path(&mut self, path: &'ast Path) {
         if path.segments.len() > 1 && path.leading_colon.is_none() {
-            self.add(path.segments.iter().map(|one| one.ident.to_string()).collect());
+            self.add(
+                path.segments
+                    .iter()
+                    .map(|one| one.ident.to_string())
+                    .collect(),
+            );
         }
         visit::visit_path(self, path);
     }

@@ -124,7 +124,13 @@ impl Crate {
                     let name = inner.ident.to_string();
                     let below = [names, std::slice::from_ref(&name)].concat();
                     let child = if let Some((_, items)) = &inner.content {
-                        self.read_module(root, &folder.join(&name), &below, items, (file, Some(here)))?
+                        self.read_module(
+                            root,
+                            &folder.join(&name),
+                            &below,
+                            items,
+                            (file, Some(here)),
+                        )?
                     } else {
                         let flat = folder.join(format!("{name}.rs"));
                         let nested = folder.join(&name).join("mod.rs");
@@ -174,7 +180,9 @@ impl Crate {
         } else {
             as_.to_string()
         };
-        self.modules[module].items.insert(local, Found::Imported(path));
+        self.modules[module]
+            .items
+            .insert(local, Found::Imported(path));
     }
 
     fn module_of(&self, file: usize) -> Option<usize> {
@@ -226,12 +234,15 @@ impl Crate {
             }
             _ => {}
         }
-        let through_glob = here.globs.iter().find_map(|glob| {
-            match self.resolve(module, glob, depth + 1)? {
-                Place::Module(other) if other != module => self.step(other, name, depth + 1, true),
-                _ => None,
-            }
-        });
+        let through_glob =
+            here.globs
+                .iter()
+                .find_map(|glob| match self.resolve(module, glob, depth + 1)? {
+                    Place::Module(other) if other != module => {
+                        self.step(other, name, depth + 1, true)
+                    }
+                    _ => None,
+                });
         // An exported macro, or a variant of an enum that a glob brought in.
         through_glob.or_else(|| (entered && depth == 0).then_some(Place::Item(module)))
     }

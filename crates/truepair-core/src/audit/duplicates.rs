@@ -5,10 +5,19 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::DuplicateCounts;
 use crate::error::Result;
+
+/// How many comparisons were left out as duplicates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DuplicateCounts {
+    /// Captions whose normalized text stands elsewhere too.
+    pub captions: u64,
+    /// Images whose features equal those of another image.
+    pub images: u64,
+}
 
 /// Group of every caption `[n_captions]`: captions with equal [normalized](normalize) text share
 /// one. Group ids count up from 0 in order of first appearance.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ambiguity, InjectionKind, Judgment};
+use super::{Ambiguity, DuplicateCounts, InjectionKind, Judgment};
 
 /// The result of one audit over the pairs of a data set, in the data set's pair order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -196,15 +196,6 @@ pub struct Fit {
     pub density: Vec<(f64, f64)>,
     /// Mean posterior; close to the noise rate when the model fits.
     pub mean_posterior: f64,
-}
-
-/// How many comparisons were left out as duplicates.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DuplicateCounts {
-    /// Captions whose normalized text stands elsewhere too.
-    pub captions: u64,
-    /// Images whose features equal those of another image.
-    pub images: u64,
 }
 
 /// Posterior against known truth; recorded only when noise was injected.

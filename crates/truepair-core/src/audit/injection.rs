@@ -2,52 +2,14 @@
 
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::Links;
 use super::nearby::nearest;
+use super::{InjectionKind, Links};
 use crate::dataset::{Dataset, Features, NamedFeatures};
 use crate::error::{Error, Result};
 use crate::rng::{Seed, Stream, below, normal, sample, shuffle};
 
 /// A near miss takes one of so many images nearest to its own.
 const NEAREST: usize = 10;
-
-/// What is put in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InjectionKind {
-    /// Captions exchanged at random: mismatched pairs.
-    Random,
-    /// Captions moved to an image that looks like their own: near misses, also mismatched.
-    Near,
-    /// Captions replaced by what no matcher can read, words or numbers by chance. Whether such a pair
-    /// is mismatched cannot be told, so none should be called so.
-    Illegible,
-}
-
-impl InjectionKind {
-    /// All of them.
-    pub const ALL: [InjectionKind; 3] = [
-        InjectionKind::Random,
-        InjectionKind::Near,
-        InjectionKind::Illegible,
-    ];
-
-    /// As a user writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            InjectionKind::Random => "random",
-            InjectionKind::Near => "near",
-            InjectionKind::Illegible => "illegible",
-        }
-    }
-
-    /// Whether pairs of this kind are mismatched.
-    pub const fn is_mismatch(self) -> bool {
-        !matches!(self, InjectionKind::Illegible)
-    }
-}
 
 /// A share of the pairs to change in one way.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -39,6 +39,8 @@ mod findings;
 mod fold;
 mod folds;
 mod injection;
+mod injection_kind;
+mod judgment;
 mod legibility;
 mod links;
 mod monotone;
@@ -56,17 +58,18 @@ mod sweep;
 mod temperature;
 mod trials;
 
-pub use ambiguity::{Ambiguity, Judgment, UncertaintyKind};
 pub use believe::conclude_from_beliefs;
 pub use calibration::auc;
 pub use conclude::{Evidence, conclude};
 use counted_rows::CountedRows;
 pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
-pub use duplicates::{count_duplicates, group_captions, group_images, normalize};
+pub use duplicates::{DuplicateCounts, count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
 pub use fold::{Fold, FoldStatistics, NullStatistic, PairStatistics};
-pub use injection::{Injection, InjectionKind, inject};
+pub use injection::{Injection, inject};
+pub use injection_kind::InjectionKind;
+pub use judgment::{Ambiguity, Judgment, UncertaintyKind};
 pub use links::Links;
 pub use nearby::{
     Features, Likeness, N_FEATURES, NearbyStatistics, Plan, Planted, PlantedStatistics, Planting,

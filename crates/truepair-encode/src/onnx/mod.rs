@@ -10,6 +10,7 @@ mod product;
 mod proto;
 mod tensor;
 mod weights;
+mod wire;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use truepair_core::error::Place;
 use truepair_core::{Error, Result};
 
 use self::op::Operator;
-use self::proto::{Fault, Graph, Port};
+use self::proto::{Graph, Port};
+use self::wire::Fault;
 
 pub(crate) use self::tensor::Tensor;
 #[cfg(feature = "ort")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::proto::Fault;
+use super::wire::Fault;
 
 /// Numbers in row-major order. Cloning shares them.
 #[derive(Debug, Clone, PartialEq)]

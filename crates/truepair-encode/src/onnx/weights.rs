@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use half::{bf16, f16};
 
-use super::proto::{Fault, Value, fields, packed_floats, packed_ints, text};
 use super::tensor::Tensor;
+use super::wire::{Fault, Value, fields, packed_floats, packed_ints, text};
 
 /// What a `TensorProto` holds before its numbers are decoded.
 #[derive(Default)]

@@ -19,7 +19,8 @@
 //! 1. A tenth of a class, not one item; and their labels are counted, not the probabilities read,
 //!    which need not be calibrated and give no interval.
 
-use super::model::{Data, Fit};
+use super::data::Data;
+use super::model::Fit;
 use crate::audit::clopper_pearson;
 
 /// Share of a class that counts as its surest items.

@@ -1,8 +1,9 @@
 //! Between which shares of wrong labels the truth lies, and whether that says anything.
 
 use super::anchors::{self, Anchors};
+use super::data::Data;
 use super::findings::LabelOutcome;
-use super::model::{Data, Fit, Shape};
+use super::model::{Fit, Shape};
 use crate::audit::{NoiseRate, clopper_pearson};
 
 /// By how much fit and surest items may differ where wrong labels are found: a probability that is

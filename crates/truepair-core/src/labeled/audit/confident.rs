@@ -7,7 +7,8 @@
 //! 1. The class probabilities are those of the given label under the fitted model, which is what a
 //!    classifier trained on the labels as given estimates.
 
-use super::model::{Data, Fit};
+use super::data::Data;
+use super::model::Fit;
 
 /// Share of wrong labels of a witness: items are counted under the class whose probability passes
 /// that class's own mean, each label's row is scaled to the number of its items, and what lies off

@@ -18,6 +18,7 @@
 mod anchors;
 mod bounds;
 mod confident;
+mod data;
 mod findings;
 mod model;
 mod pool;
@@ -30,7 +31,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::bounds::Bounds;
-use self::model::{Data, Fit, Shape};
+use self::data::Data;
+use self::model::{Fit, Shape};
 use crate::audit::NoiseRate;
 use crate::error::{Error, Result};
 use crate::rng::{Seed, below};

@@ -16,8 +16,8 @@
 
 use rayon::prelude::*;
 
+use super::data::{Data, normalize};
 use super::pool::{Moments, Pool};
-use crate::scores::Matrix;
 
 /// Most EM rounds of a fit.
 const MAX_STEPS: usize = 400;
@@ -34,26 +34,6 @@ const CHUNK: usize = 512;
 const SHORTEST: f64 = 1.0 / 64.0;
 /// Labels that a class's confusion holds before any are seen, spread as symmetric noise would.
 const PRIOR_COUNT: f64 = 5.0;
-
-/// Scores and labels of one audit.
-pub(super) struct Data<'a> {
-    pub(super) n: usize,
-    pub(super) k: usize,
-    pub(super) scores: &'a [Matrix],
-    /// One list a witness.
-    pub(super) labels: &'a [Vec<u32>],
-}
-
-impl<'a> Data<'a> {
-    pub(super) fn new(scores: &'a [Matrix], labels: &'a [Vec<u32>]) -> Self {
-        Self {
-            n: labels[0].len(),
-            k: scores[0].dim(),
-            scores,
-            labels,
-        }
-    }
-}
 
 /// How wrong labels are spread over the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,18 +247,6 @@ fn joint(data: &Data<'_>, logs: &[Vec<f64>], item: usize, belief: &mut [f64]) ->
         *p = p.max(1e-300).ln() + log;
     }
     normalize(belief)
-}
-
-/// Exponentiates logarithms and scales them to sum 1; returns the logarithm of their sum.
-pub(super) fn normalize(logs: &mut [f64]) -> f64 {
-    let largest = logs.iter().copied().fold(f64::MIN, f64::max);
-    let mut sum = 0.0;
-    for x in logs.iter_mut() {
-        *x = (*x - largest).exp();
-        sum += *x;
-    }
-    logs.iter_mut().for_each(|x| *x /= sum);
-    largest + sum.ln()
 }
 
 /// The confusion of symmetric noise.

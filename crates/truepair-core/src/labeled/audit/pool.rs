@@ -1,6 +1,6 @@
 //! Scores of several modalities on one scale: a logistic pool, moved by Newton steps.
 
-use super::model::{Data, normalize};
+use super::data::{Data, normalize};
 
 /// Newton steps of the first fit, those taken back included.
 const FIRST_STEPS: usize = 24;

@@ -1,8 +1,8 @@
 //! Operators of two or three values, with NumPy's broadcasting.
 
 use super::super::product::wide;
-use super::super::proto::Fault;
 use super::super::tensor::{Tensor, Values, strides};
+use super::super::wire::Fault;
 use super::{Inputs, Settings, one};
 
 pub(super) fn add(_: &Settings, inputs: Inputs) -> Result<Vec<Tensor>, Fault> {

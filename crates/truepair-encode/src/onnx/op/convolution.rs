@@ -1,8 +1,8 @@
 //! Convolutions of planes.
 
 use super::super::product::{View, multiply, wide};
-use super::super::proto::Fault;
 use super::super::tensor::Tensor;
+use super::super::wire::Fault;
 use super::pool::{Window, planes};
 use super::{Inputs, Settings, one};
 

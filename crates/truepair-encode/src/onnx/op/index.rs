@@ -1,7 +1,7 @@
 //! Operators that make constants, ask for sizes, or look values up.
 
-use super::super::proto::Fault;
 use super::super::tensor::{Tensor, Values};
+use super::super::wire::Fault;
 use super::{Inputs, Settings, one};
 
 pub(super) fn constant(settings: &Settings, _: Inputs) -> Result<Vec<Tensor>, Fault> {

@@ -1,7 +1,7 @@
 //! Operators that move values and compute none.
 
-use super::super::proto::Fault;
 use super::super::tensor::{Tensor, axis_of, strides};
+use super::super::wire::Fault;
 use super::combine::joint_shape;
 use super::index::{count, sizes};
 use super::{Inputs, Settings, one};

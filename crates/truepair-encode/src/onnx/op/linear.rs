@@ -1,8 +1,8 @@
 //! Matrix products.
 
 use super::super::product::{View, multiply};
-use super::super::proto::Fault;
 use super::super::tensor::Tensor;
+use super::super::wire::Fault;
 use super::combine::{joint_shape, spread};
 use super::{Inputs, Settings, one};
 

@@ -13,8 +13,9 @@ mod pool;
 mod reduce;
 mod unary;
 
-use super::proto::{Attribute, Fault, Node};
+use super::proto::{Attribute, Node};
 use super::tensor::Tensor;
+use super::wire::Fault;
 
 /// What an operator computes from its inputs.
 type Compute = fn(&Settings, Inputs) -> Result<Vec<Tensor>, Fault>;

@@ -1,7 +1,7 @@
 //! Operators that compare values with others of their row or channel.
 
-use super::super::proto::Fault;
 use super::super::tensor::Tensor;
+use super::super::wire::Fault;
 use super::{Inputs, Settings, one};
 
 pub(super) fn softmax(settings: &Settings, inputs: Inputs) -> Result<Vec<Tensor>, Fault> {

@@ -1,7 +1,7 @@
 //! Windows over planes `[n, c, h, w]`.
 
-use super::super::proto::Fault;
 use super::super::tensor::Tensor;
+use super::super::wire::Fault;
 use super::{Inputs, Settings, one};
 
 /// How a window moves over a plane.

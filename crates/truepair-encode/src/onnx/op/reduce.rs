@@ -1,7 +1,7 @@
 //! Operators that make one value of several.
 
-use super::super::proto::Fault;
 use super::super::tensor::{Tensor, Values, axis_of, strides};
+use super::super::wire::Fault;
 use super::{Inputs, Settings, one};
 
 pub(super) fn mean(settings: &Settings, inputs: Inputs) -> Result<Vec<Tensor>, Fault> {

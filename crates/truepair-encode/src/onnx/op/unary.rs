@@ -1,8 +1,8 @@
 //! Operators that map every value by itself.
 
 use super::super::product::wide;
-use super::super::proto::Fault;
 use super::super::tensor::{Tensor, Values};
+use super::super::wire::Fault;
 use super::{Inputs, Settings, one};
 
 /// Maps floats in place; vectorized where `f` is plain arithmetic.

@@ -1,0 +1,66 @@
+//! What a pair may be called, and by which uncertainty.
+
+use serde::{Deserialize, Serialize};
+
+/// What [`Verdict::uncertainty`](super::Verdict::uncertainty) measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UncertaintyKind {
+    /// Effective number of items that fit the image, or the caption, as well as the best one does, at
+    /// least 1: the exponential of the entropy of its sharpened scores, mean over both.
+    #[default]
+    Candidates,
+    /// Share of the variance in the mean squared length of the draws of image and caption, mean over
+    /// both, [0, 1); for matchers whose items are Gaussians.
+    Variance,
+}
+
+/// What a pair is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Judgment {
+    /// Probably matched, and little else fits as well.
+    Matched,
+    /// Rather matched than not, but image or caption fit others too.
+    Ambiguous,
+    /// Rather matched than not, at a probability of a mismatch above 0.1.
+    Doubtful,
+    /// Rather mismatched than not.
+    Mismatched,
+    /// Cannot be told: nothing to compare with, or the matcher reads image or caption too poorly.
+    /// Also what files say that were written before there were judgments.
+    #[default]
+    Unknown,
+}
+
+impl Judgment {
+    /// All of them, the best first.
+    pub const ALL: [Judgment; 5] = [
+        Judgment::Matched,
+        Judgment::Ambiguous,
+        Judgment::Doubtful,
+        Judgment::Mismatched,
+        Judgment::Unknown,
+    ];
+
+    /// As it stands in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Judgment::Matched => "matched",
+            Judgment::Ambiguous => "ambiguous",
+            Judgment::Doubtful => "doubtful",
+            Judgment::Mismatched => "mismatched",
+            Judgment::Unknown => "unknown",
+        }
+    }
+}
+
+/// How ambiguous the pairs of an audit are.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Ambiguity {
+    /// What the uncertainties measure.
+    pub uncertainty: UncertaintyKind,
+    /// Uncertainty above which a pair is ambiguous: 90 % of the pairs that rank first both ways lie
+    /// below it. `None` where too few of them set a level; no pair is called ambiguous then.
+    pub level: Option<f64>,
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::dataset::Dataset;
 use truepair_core::linear::LinearConfig;
+use truepair_core::metric::{METRICS, Metric, RSum};
 use truepair_core::text::LatentSemanticsConfig;
 
 use crate::backbone::{
@@ -115,6 +116,9 @@ pub struct TrainingConfig {
     pub tile_mib: usize,
     /// Which epoch's weights a run keeps.
     pub keep: Keep,
+    /// The metric by which epochs are compared on the dev split; of a metric with a number for each
+    /// direction, the mean of both.
+    pub select: String,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
     pub held_out: f64,
     /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
@@ -155,6 +159,29 @@ pub enum Keep {
     Last,
 }
 
+impl TrainingConfig {
+    /// The metric that `select` names.
+    ///
+    /// # Errors
+    /// If there is no such metric for pairs; the message lists those that there are.
+    pub fn select_metric(&self) -> Result<&'static dyn Metric> {
+        let for_pairs = || METRICS.iter().copied().filter(|metric| metric.applies(1));
+        for_pairs()
+            .find(|metric| metric.name() == self.select)
+            .ok_or_else(|| {
+                let names: Vec<&str> = for_pairs().map(Metric::name).collect();
+                Error::argument(
+                    format!(
+                        "[training] select = {:?} is not a metric of pairs",
+                        self.select
+                    ),
+                    format!("choose one of {}", names.join(", ")),
+                )
+                .into()
+            })
+    }
+}
+
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
@@ -167,6 +194,7 @@ impl Default for TrainingConfig {
             max_tokens: 128,
             tile_mib: 256,
             keep: Keep::Best,
+            select: RSum.name().to_owned(),
             held_out: 0.1,
             word_vectors: None,
         }
@@ -325,6 +353,7 @@ impl Config {
     /// If a setting is out of range.
     pub(crate) fn check(&self) -> Result<()> {
         let training = &self.training;
+        training.select_metric()?;
         let adam = self.optimizer.settings();
         let rules: [(&str, f64, bool, &str); 10] = [
             (

@@ -6,6 +6,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use truepair_core::Error;
+use truepair_core::scores::Direction;
 
 use crate::error::Result;
 use crate::session::EpochRecord;
@@ -71,12 +72,13 @@ fn scalars(record: &EpochRecord) -> Vec<(String, f64)> {
         .collect();
     scalars.push(("rate".into(), record.rate));
     if let Some(dev) = &record.dev {
-        scalars.push(("dev/rsum".into(), dev.rsum));
-        for (name, side) in [("i2t", &dev.image_to_text), ("t2i", &dev.text_to_image)] {
-            scalars.push((format!("dev/{name}_r1"), side.recall1));
-            scalars.push((format!("dev/{name}_r5"), side.recall5));
-            scalars.push((format!("dev/{name}_r10"), side.recall10));
-        }
+        scalars.extend(dev.figures.iter().map(|figure| {
+            let side = figure.direction.map_or("", |direction| match direction {
+                Direction::ImageToText => "i2t/",
+                Direction::TextToImage => "t2i/",
+            });
+            (format!("dev/{side}{}", figure.metric.name()), figure.value)
+        }));
     } else if let Some(criterion) = &record.criterion {
         scalars.push(("held_out".into(), criterion.value));
     }

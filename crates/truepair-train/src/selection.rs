@@ -1,6 +1,6 @@
 //! Which epoch is kept, without ever looking at truth or a test split.
 //!
-//! On a clean dev split the criterion is rSum. Without one, some training images are held out with
+//! On a clean dev split the criterion is a metric, rSum if nothing else is said. Without one, some training images are held out with
 //! their pairs, and the criterion is the audit's own statistic on them: the mean of
 //! `−(ln p_i2t + ln p_t2i) / 2` over rank p-values. A mismatched held-out pair adds the same
 //! expected amount whatever the matcher, so noise in the held-out pairs does not mislead it.
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use burn::tensor::Device;
 use truepair_core::audit::{AuditOptions, Fold, Links, PairStatistics, judge_fold};
 use truepair_core::dataset::Dataset;
-use truepair_core::metric::{Protocol, Report, evaluate};
+use truepair_core::metric::{Metric, Protocol, Report, evaluate};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, shuffle};
 use truepair_core::watch::Watch;
@@ -25,10 +25,11 @@ use crate::texts::Texts;
 
 /// How epochs are compared.
 pub(crate) enum Selection<'a> {
-    /// By rSum on a dev split.
+    /// By a metric on a dev split.
     Dev {
         split: &'a Dataset,
         relevance: Relevance,
+        metric: &'static dyn Metric,
     },
     /// By the audit's statistic on held-out pairs.
     HeldOut(HeldOut<'a>),
@@ -62,7 +63,11 @@ impl<'a> Selection<'a> {
         if let Some(split) = dev {
             let relevance =
                 Relevance::from_pairs(split.n_images(), split.n_captions(), &split.pairs);
-            return Ok(Self::Dev { split, relevance });
+            return Ok(Self::Dev {
+                split,
+                relevance,
+                metric: config.training.select_metric()?,
+            });
         }
         match config.training.keep {
             Keep::Last => Ok(Self::Last),
@@ -104,7 +109,11 @@ impl<'a> Selection<'a> {
                 criterion: None,
                 dev: None,
             }),
-            Self::Dev { split, relevance } => {
+            Self::Dev {
+                split,
+                relevance,
+                metric,
+            } => {
                 let reader = Reader::new(split, texts, limits.max_tokens, device)?;
                 let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
                 let protocol = Protocol {
@@ -112,12 +121,13 @@ impl<'a> Selection<'a> {
                     ..Protocol::new(&split.name, &split.split, relevance)
                 };
                 let report = evaluate(&*scorer, relevance, protocol, watch)?;
-                let criterion = Criterion {
-                    name: format!("{} rSum", split.split),
-                    value: report.rsum,
-                };
+                let criterion = report.overall(*metric).map(|value| Criterion {
+                    name: format!("{} {}", split.split, metric.name()),
+                    value,
+                    higher_is_better: metric.higher_is_better(),
+                });
                 Ok(Judged {
-                    criterion: Some(criterion),
+                    criterion,
                     dev: Some(report),
                 })
             }
@@ -143,7 +153,11 @@ impl<'a> Selection<'a> {
                 let value = -statistics.pairs.iter().map(log_p).sum::<f64>() / n;
                 let name = "held-out mean of -(ln p_i2t + ln p_t2i) / 2".to_owned();
                 Ok(Judged {
-                    criterion: Some(Criterion { name, value }),
+                    criterion: Some(Criterion {
+                        name,
+                        value,
+                        higher_is_better: true,
+                    }),
                     dev: None,
                 })
             }

@@ -76,7 +76,7 @@ pub struct EpochRecord {
     pub rate: f64,
     /// Per peer, the mean loss per pair over the epoch.
     pub losses: Vec<f64>,
-    /// What decides which epoch is kept; larger is better. `None` when the last one is.
+    /// What decides which epoch is kept. `None` when the last one is.
     pub criterion: Option<Criterion>,
     /// Retrieval on the dev split, when there is one.
     pub dev: Option<Report>,
@@ -91,6 +91,25 @@ pub struct EpochRecord {
 pub struct Criterion {
     /// What it is, in words.
     pub name: String,
-    /// Larger is better.
+    /// The number.
     pub value: f64,
+    /// Whether the larger of two numbers is the better one.
+    #[serde(default = "larger_is_better")]
+    pub higher_is_better: bool,
+}
+
+impl Criterion {
+    /// The number with its sign such that the larger is the better.
+    pub fn merit(&self) -> f64 {
+        if self.higher_is_better {
+            self.value
+        } else {
+            -self.value
+        }
+    }
+}
+
+/// Runs of version 0.1 knew no other criteria.
+fn larger_is_better() -> bool {
+    true
 }

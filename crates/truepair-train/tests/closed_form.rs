@@ -54,7 +54,8 @@ fn rsum(trained: &Trained, test: &Dataset) -> f64 {
     let protocol = Protocol::new("synthetic", "test", &relevance);
     evaluate(&*scorer, &relevance, protocol, &mut ())
         .unwrap()
-        .rsum
+        .figure("rsum", None)
+        .unwrap()
 }
 
 /// Scores of the first images against the first captions.

@@ -36,7 +36,8 @@ fn rsum(scorer: &dyn Scorer, test: &Dataset) -> f64 {
     let protocol = Protocol::new("synthetic", "test", &relevance);
     evaluate(scorer, &relevance, protocol, &mut ())
         .unwrap()
-        .rsum
+        .figure("rsum", None)
+        .unwrap()
 }
 
 #[test]

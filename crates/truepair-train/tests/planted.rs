@@ -36,7 +36,8 @@ fn rsum(strategy: StrategyConfig) -> f64 {
     let protocol = Protocol::new("synthetic", "test", &relevance);
     evaluate(&*scorer, &relevance, protocol, &mut ())
         .unwrap()
-        .rsum
+        .figure("rsum", None)
+        .unwrap()
 }
 
 fn run<T>(job: impl FnOnce(&mut Session<'_>) -> truepair_train::Result<T>) -> T {

@@ -110,7 +110,7 @@ fn rsum(trained: &Trained) -> f64 {
     let relevance = Relevance::from_pairs(test.n_images(), test.n_captions(), &test.pairs);
     let protocol = Protocol::new("pictures", "test", &relevance);
     let report = evaluate(&*scorer, &relevance, protocol, &mut ()).unwrap();
-    report.rsum
+    report.figure("rsum", None).unwrap()
 }
 
 fn weights(trained: &Trained) -> Parameters {

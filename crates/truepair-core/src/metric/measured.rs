@@ -1,9 +1,7 @@
 //! An evaluation with the worth of every query kept: figures, intervals and comparisons follow.
 
-use std::fmt;
-
-use super::report::{Part, folds};
-use super::{METRICS, Measure, Metric, Protocol, Report};
+use super::folds::{Part, folds};
+use super::{Figure, METRICS, Metric, Protocol, QueryCounts, Report};
 use crate::error::Result;
 use crate::ranking::{
     Answers, Placed, PlacedQueries, RankedLists, Ranks, placements, sorted_by_labels,
@@ -69,24 +67,6 @@ pub struct QueryRow {
     pub values: Vec<f64>,
 }
 
-/// One number of an evaluation.
-#[derive(Clone, Copy)]
-pub struct Figure {
-    /// The metric: name, unit, arrow.
-    pub metric: &'static dyn Metric,
-    /// The direction, or `None` for both together.
-    pub direction: Option<Direction>,
-    /// The number, in the metric's unit; the mean over folds.
-    pub value: f64,
-}
-
-impl fmt::Debug for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = self.direction;
-        write!(f, "{} {direction:?} {}", self.metric.name(), self.value)
-    }
-}
-
 /// A number that lists are too short for.
 #[derive(Clone, Copy)]
 pub struct Unmeasured {
@@ -149,6 +129,21 @@ pub fn measure(
         measured.take(fold as u32, answers, names, pairs);
     }
     Ok(measured)
+}
+
+/// Ranks a split, or each of its folds, by scores, the split's own pairs being right; see [`measure`] for
+/// other sources and judgments, and for the worth of every query.
+///
+/// # Errors
+/// As [`measure`].
+pub fn evaluate(
+    scorer: &dyn Scorer,
+    relevance: &Relevance,
+    protocol: Protocol,
+    watch: &mut dyn Watch,
+) -> Result<Report> {
+    let (source, relevant) = (Source::Scores(scorer), Relevant::Lists(relevance));
+    Ok(measure(source, relevant, relevance, protocol, watch)?.report())
 }
 
 /// A query's worth before it has its place.
@@ -287,23 +282,20 @@ impl Measured {
         for (at, &metric) in self.metrics.iter().enumerate() {
             let values = [Direction::ImageToText, Direction::TextToImage]
                 .map(|direction| (direction, self.value(direction, at)));
-            match metric.is_joint() {
-                true => {
-                    if let [(_, Some(first)), (_, Some(second))] = values {
-                        figures.push(Figure {
-                            metric,
-                            direction: None,
-                            value: first + second,
-                        });
-                    }
-                }
-                false => figures.extend(values.into_iter().filter_map(|(direction, value)| {
+            if !metric.is_joint() {
+                figures.extend(values.into_iter().filter_map(|(direction, value)| {
                     Some(Figure {
                         metric,
                         direction: Some(direction),
                         value: value?,
                     })
-                })),
+                }));
+            } else if let [(_, Some(first)), (_, Some(second))] = values {
+                figures.push(Figure {
+                    metric,
+                    direction: None,
+                    value: first + second,
+                });
             }
         }
         figures
@@ -329,9 +321,10 @@ impl Measured {
         let folds: Vec<f64> = (rows.chunk_by(|a, b| a.fold == b.fold))
             .map(|fold| {
                 let values: Vec<f64> = fold.iter().map(|row| row.values[metric]).collect();
-                match values.iter().any(|value| value.is_nan()) {
-                    true => f64::NAN,
-                    false => self.metrics[metric].pool().of(&values),
+                if values.iter().any(|value| value.is_nan()) {
+                    f64::NAN
+                } else {
+                    self.metrics[metric].pool().of(&values)
                 }
             })
             .collect();
@@ -355,46 +348,36 @@ impl Measured {
         all.filter(|one| one.n_queries > 0).collect()
     }
 
-    /// The same evaluation as a report, unless lists are too short for one of its numbers or a
-    /// direction has no query.
-    pub fn report(&self) -> Option<Report> {
-        let n_folds = self.protocol.folds;
-        let first_ranks = |direction, fold| -> Option<Vec<u32>> {
-            let rows = self.asked(direction).rows.iter();
-            let ranks: Option<Vec<u32>> = rows
-                .filter(|row| row.fold == fold)
-                .map(|row| row.first_rank)
-                .collect();
-            ranks.filter(|ranks| !ranks.is_empty())
+    /// The same evaluation without its queries.
+    pub fn report(&self) -> Report {
+        Report {
+            figures: self.figures(),
+            image_to_text: self.image_to_text.counts(),
+            text_to_image: self.text_to_image.counts(),
+            protocol: self.protocol.clone(),
+        }
+    }
+
+    /// The rank of the best relevant item of every query, unless lists were cut off before one.
+    pub fn first_ranks(&self) -> Option<Ranks> {
+        let of = |asked: &Asked| -> Option<Vec<u32>> {
+            asked.rows.iter().map(|row| row.first_rank).collect()
         };
-        let of_fold = |fold| {
-            Some(Ranks {
-                image_to_text: first_ranks(Direction::ImageToText, fold)?,
-                text_to_image: first_ranks(Direction::TextToImage, fold)?,
-                ..Ranks::default()
-            })
-        };
-        let mut ranks = (0..n_folds).map(of_fold).collect::<Option<Vec<Ranks>>>()?;
-        // Reports add the folds' counts up.
-        let first = ranks.first_mut()?;
-        first.images_without_caption = self.image_to_text.n_excluded as u32;
-        first.captions_without_image = self.text_to_image.n_excluded as u32;
-        Some(Report::new(&ranks, self.protocol.clone()))
+        Some(Ranks {
+            image_to_text: of(&self.image_to_text)?,
+            text_to_image: of(&self.text_to_image)?,
+            images_without_caption: self.image_to_text.n_excluded as u32,
+            captions_without_image: self.text_to_image.n_excluded as u32,
+        })
     }
 }
 
-impl Figure {
-    /// The figures of a report, which keeps some metrics only.
-    pub fn of_report(report: &Report) -> Vec<Figure> {
-        let of = |&metric: &&'static dyn Metric| {
-            let values = metric.read(report).into_iter().flat_map(Measure::values);
-            values.map(move |(direction, value)| Figure {
-                metric,
-                direction,
-                value,
-            })
-        };
-        METRICS.iter().flat_map(of).collect()
+impl Asked {
+    fn counts(&self) -> QueryCounts {
+        QueryCounts {
+            n_queries: self.rows.len() as u64,
+            n_excluded: self.n_excluded,
+        }
     }
 }
 
@@ -476,12 +459,46 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_the_same_numbers() {
+    fn the_recalls_are_those_of_the_first_ranks() {
         let (scores, pairs) = example();
         let measured = of(Source::Scores(&scores), Relevant::Lists(&pairs), &pairs);
-        let protocol = Protocol::new("toy", "test", &pairs);
-        let report = super::super::evaluate(&scores, &pairs, protocol, &mut ()).unwrap();
-        assert_eq!(measured.report().unwrap(), report);
+        let ranks = crate::ranking::ranks(&scores, &pairs, &mut ()).unwrap();
+        assert_eq!(measured.first_ranks().unwrap(), ranks);
+        let rsum = crate::metric::RSum.of(&ranks);
+        near(&[measured.report().figure("rsum", None).unwrap()], &[rsum]);
+    }
+
+    #[test]
+    fn folds_are_means_over_diagonal_blocks() {
+        let whole = crate::metric::test_data::scores(20);
+        let five_each = crate::metric::test_data::five_each;
+        let evaluated = |scores: &ScoreMatrix, n_images, folds| {
+            let relevance = five_each(n_images);
+            let protocol = Protocol {
+                folds,
+                ..Protocol::new("toy", "test", &relevance)
+            };
+            evaluate(scores, &relevance, protocol, &mut ())
+        };
+        let mut sum = 0.0;
+        for fold in 0..4 {
+            let rows = (fold * 5..fold * 5 + 5)
+                .flat_map(|image| whole.0.row(image)[fold * 25..fold * 25 + 25].to_vec());
+            let block = ScoreMatrix(Matrix::new(rows.collect(), 25));
+            let report = evaluated(&block, 5, 1).unwrap();
+            sum += report.figure("rsum", None).unwrap();
+        }
+        let report = evaluated(&whole, 20, 4).unwrap();
+        near(&[report.figure("rsum", None).unwrap()], &[sum / 4.0]);
+        let counts = (
+            report.image_to_text.n_queries,
+            report.text_to_image.n_queries,
+        );
+        assert_eq!(counts, (20, 100));
+        for folds in [0, 3, 40] {
+            let error = evaluated(&whole, 20, folds).unwrap_err();
+            assert!(error.to_string().contains("20 images"), "{error}");
+        }
     }
 
     /// Codes 11000, 11000, 11100, 00011 and the ranking C, A, D, B for every query.

@@ -6,6 +6,8 @@
 
 mod average_precision;
 mod bootstrap;
+mod figure;
+mod folds;
 mod match_calibration;
 mod measured;
 mod ndcg;
@@ -21,12 +23,17 @@ mod reciprocal_rank;
 mod report;
 mod rsum;
 mod set_recall;
+mod stored_report;
+#[cfg(test)]
+mod test_data;
+mod tie_gap;
+mod uncertainty;
 
 pub use average_precision::{AveragePrecision, Divisor};
 pub use bootstrap::{FigureDifference, Interval};
-pub use measured::{Asked, Figure, Measured, QueryRow, Relevant, Source, Unmeasured, measure};
+pub use figure::Figure;
+pub use measured::{Asked, Measured, QueryRow, Relevant, Source, Unmeasured, evaluate, measure};
 pub use ndcg::Ndcg;
-mod uncertainty;
 
 pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};
 pub use occlusion::{OcclusionCurve, OcclusionPoint, occlusion_curve};
@@ -38,13 +45,13 @@ pub use r_precision::RPrecision;
 pub use rank::{MeanRank, MedianRank};
 pub use recall::Recall;
 pub use reciprocal_rank::ReciprocalRank;
-pub use report::{Comparison, ComparisonRow, Report, ReportRow, Retrieval, evaluate, tie_gap};
+pub use report::{Comparison, ComparisonRow, QueryCounts, Report};
 pub use rsum::RSum;
 pub use set_recall::SetRecall;
+pub use tie_gap::tie_gap;
 pub use uncertainty::{ByUncertainty, Correlation, Tenth, UncertainQueries, by_uncertainty};
 
 use crate::ranking::Placed;
-use crate::scores::Direction;
 
 /// Every metric, in the order of a report.
 pub const METRICS: &[&dyn Metric] = &[
@@ -100,9 +107,9 @@ pub trait Metric: Sync {
     fn applies(&self, _n_levels: usize) -> bool {
         true
     }
-    /// The same number in a report, where it may be a mean over folds, if reports keep it.
-    fn read(&self, _report: &Report) -> Option<Measure> {
-        None
+    /// Whether every short table shows it: the recalls, the ranks and their sum.
+    fn is_standard(&self) -> bool {
+        false
     }
 
     /// The arrow of a table's heading: which way is better.
@@ -161,43 +168,6 @@ impl Unit {
             Unit::Fraction => "fraction",
             Unit::SumOfFractions => "sum of fractions",
             Unit::Rank => "rank",
-        }
-    }
-}
-
-/// The value of a metric.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Measure {
-    /// One number per direction.
-    PerDirection {
-        /// Images ask.
-        image_to_text: f64,
-        /// Captions ask.
-        text_to_image: f64,
-    },
-    /// One number for both directions together.
-    Joint(f64),
-}
-
-impl Measure {
-    /// The numbers with the direction that each belongs to, `None` for both together.
-    pub fn values(self) -> Vec<(Option<Direction>, f64)> {
-        match self {
-            Measure::PerDirection {
-                image_to_text,
-                text_to_image,
-            } => vec![
-                (Some(Direction::ImageToText), image_to_text),
-                (Some(Direction::TextToImage), text_to_image),
-            ],
-            Measure::Joint(value) => vec![(None, value)],
-        }
-    }
-
-    fn read(report: &Report, field: impl Fn(&Retrieval) -> f64) -> Self {
-        Measure::PerDirection {
-            image_to_text: field(&report.image_to_text),
-            text_to_image: field(&report.text_to_image),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Median and mean of the ranks.
 
-use super::{Measure, Metric, Pool, Report, Unit};
+use super::{Metric, Pool, Unit};
 use crate::ranking::Placed;
 
 /// The median rank as published tables count it: `⌊median of 0-based ranks⌋ + 1`.
@@ -53,8 +53,8 @@ impl Metric for MedianRank {
         Pool::Median
     }
 
-    fn read(&self, report: &Report) -> Option<Measure> {
-        Some(Measure::read(report, |retrieval| retrieval.median))
+    fn is_standard(&self) -> bool {
+        true
     }
 }
 
@@ -101,8 +101,8 @@ impl Metric for MeanRank {
         placed.first_rank().min(placed.n_gallery)
     }
 
-    fn read(&self, report: &Report) -> Option<Measure> {
-        Some(Measure::read(report, |retrieval| retrieval.mean))
+    fn is_standard(&self) -> bool {
+        true
     }
 }
 

@@ -1,6 +1,6 @@
 //! Share of queries answered within the first K items: the hit form of recall.
 
-use super::{Measure, Metric, Report, Unit};
+use super::{Metric, Unit};
 use crate::ranking::Placed;
 
 /// Recall@K in hit form: the share of queries whose best relevant item stands at rank K or better.
@@ -97,12 +97,8 @@ impl Metric for Recall {
         self.k().min(placed.first_rank())
     }
 
-    fn read(&self, report: &Report) -> Option<Measure> {
-        Some(Measure::read(report, |retrieval| match self.cutoff {
-            Cutoff::One => retrieval.recall1,
-            Cutoff::Five => retrieval.recall5,
-            Cutoff::Ten => retrieval.recall10,
-        }))
+    fn is_standard(&self) -> bool {
+        true
     }
 }
 

@@ -25,7 +25,7 @@ use crate::parameters::{self, Parameters};
 use crate::reader::{Reader, check_widths, input_shapes};
 use crate::run::{Run, Snapshot};
 use crate::selection::Selection;
-use crate::session::{EpochRecord, Session};
+use crate::session::{Criterion, EpochRecord, Session};
 use crate::strategy::{Epoch, Strategy};
 use crate::teacher::Teacher;
 use crate::texts::Texts;
@@ -286,7 +286,7 @@ impl<'a> Trainer<'a> {
             &self.config.training,
             &mut *session.watch,
         )?;
-        let value = judged.criterion.as_ref().map(|criterion| criterion.value);
+        let value = judged.criterion.as_ref().map(Criterion::merit);
         let begins = (self.best.as_ref()).is_some_and(|best| best.warm_up && !epoch.is_warm_up());
         let best = match (self.config.training.keep, value, &self.best) {
             (Keep::Last, _, _) | (_, None, _) | (_, _, None) => true,

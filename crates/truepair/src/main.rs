@@ -10,14 +10,17 @@ mod command;
 mod compare;
 mod config;
 mod data;
+mod dispatch;
 mod drop_rule;
 mod evaluation;
+mod exit;
 mod fault;
 mod interrupt;
 mod occlusion;
 mod oracle;
 mod output;
 mod progress;
+mod read_args;
 mod render;
 mod report;
 mod run_folder;
@@ -34,8 +37,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    fault::contain(|| match command::run(&cli) {
-        Ok(outcome) => outcome.into(),
+    fault::contain(|| match dispatch::run(&cli) {
+        Ok(exit) => exit.into(),
         Err(error) => render::failure(&error),
     })
 }

@@ -12,13 +12,13 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
-use super::Outcome;
 use super::gate::GateArgs;
 use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
-use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
+use crate::exit::Exit;
 use crate::output::{Existing, Stage};
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
 use crate::run_folder::Job;
 use crate::{data, drop_rule};
@@ -179,7 +179,7 @@ impl MatcherArgs {
     }
 }
 
-pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let mut request = Request {
         matcher: args.matcher.matcher()?,
         noise: args.noise.clone(),
@@ -219,13 +219,13 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
 }
 
 /// Whether the noise rate passes; a refused audit passes no gate.
-fn gate(args: GateArgs, summary: &Summary) -> Outcome {
+fn gate(args: GateArgs, summary: &Summary) -> Exit {
     let Some(limit) = args.fail_above else {
-        return Outcome::Success;
+        return Exit::Success;
     };
     render::note(
         &match summary.noise_rate.map(|rate| args.fail_on.of(rate)) {
-            Some(rate) if rate <= limit => return Outcome::Success,
+            Some(rate) if rate <= limit => return Exit::Success,
             Some(rate) => format!(
                 "gate not met: {} is {}, above {}",
                 args.fail_on.words(),
@@ -235,7 +235,7 @@ fn gate(args: GateArgs, summary: &Summary) -> Outcome {
             None => "gate not met: the audit gives no verdicts".to_owned(),
         },
     );
-    Outcome::GateNotMet
+    Exit::GateNotMet
 }
 
 /// The audit on one screen.

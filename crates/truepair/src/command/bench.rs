@@ -8,8 +8,8 @@ use serde::Serialize;
 use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 use truepair_train::kernel::Precision;
 
-use super::Outcome;
 use crate::accelerator;
+use crate::exit::Exit;
 use crate::render::Form;
 
 const EXAMPLES: &str = "\
@@ -76,7 +76,7 @@ struct Measured {
     gflop_per_s: f64,
 }
 
-pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Exit> {
     let setup = Setup {
         device: accelerator::chosen().device()?,
         precision: args.precision.into(),
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Outcome> {
         let measured = measure(&workload, &setup, args.runs.into())?;
         form.print(&measured, || text(&measured))?;
     }
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Measured> {

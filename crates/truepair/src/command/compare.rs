@@ -10,13 +10,13 @@ use truepair_core::noise::NoiseSpec;
 use truepair_train::Accelerator;
 use truepair_train::similarity::SimilarityConfig;
 
-use super::Outcome;
-use crate::cli::ReadArgs;
 use crate::compare::{
     self, Comparison, Grid, Method, RUNS, Seeds, Task, chosen, published_blocks, table_names,
 };
 use crate::config::ConfigArgs;
+use crate::exit::Exit;
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
 use crate::run_folder::Job;
 use crate::training::{Plan, Splits};
@@ -103,7 +103,7 @@ pub(crate) struct CompareArgs {
     read: ReadArgs,
 }
 
-pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let methods = compare::strategies(
         &args.strategies,
         args.recipes.as_deref(),
@@ -137,8 +137,8 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
     compare::write(&args.out, &comparison)?;
     form.print(&comparison, || compare::terminal(&comparison))?;
     Ok(match failures.is_empty() {
-        true => Outcome::Success,
-        false => Outcome::Failed,
+        true => Exit::Success,
+        false => Exit::Failed,
     })
 }
 

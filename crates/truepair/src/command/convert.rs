@@ -11,8 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
-use super::Outcome;
 use crate::config;
+use crate::exit::Exit;
 use crate::output::{Existing, Stage};
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
@@ -79,7 +79,7 @@ struct Conversion {
     words: usize,
 }
 
-pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Exit> {
     let model = model(&args.model)?;
     check_free(&args.out)?;
     let stage = Stage::open(&args.out, "convert", Existing::Refuse)?;
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Outcome> {
     stage.finish()?;
     remark(&result.assumed);
     form.print(&result, || text(&result, &args.out))?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 /// # Errors

@@ -16,8 +16,8 @@ use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
 use truepair_train::{CrossFitConfig, Recipe, Session, train};
 
-use super::Outcome;
 use crate::audit::{self, Matcher, Request, Summary};
+use crate::exit::Exit;
 use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::{Bars, now};
 use crate::render::{self, Form, Retrieval};
@@ -62,7 +62,7 @@ struct Row {
     seconds: f64,
 }
 
-pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let stage = Stage::open(&args.out, "demo", Existing::Replace)?;
     // The cleaned list links to the pictures of the sample, so the sample lies at its final place
@@ -120,7 +120,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
         let audit = command::audit::text(&result.audit, &audited);
         format!("{audit}\n{}", text(&result))
     })?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn request() -> Request {

@@ -12,11 +12,11 @@ use truepair_encode::job::{self, Job, Skipped};
 use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
 use truepair_image::{Filter, Fit, Preprocessing};
 
-use super::Outcome;
 use super::convert::sha256;
-use crate::cli::ReadArgs;
+use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
 
 const EXAMPLES: &str = "\
@@ -197,7 +197,7 @@ struct SplitResult {
     skipped: usize,
 }
 
-pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     if args.read.pixels.is_some() {
         bail!("--pixels is for training on pixels (--size is the side that the encoder reads)")
     }
@@ -215,7 +215,7 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Outcome> {
     if let Some(done) = finished(&args.out, &description)? {
         render::note("this job is done already");
         form.print(&done, || text(&done, &args.out))?;
-        return Ok(Outcome::Success);
+        return Ok(Exit::Success);
     }
     let parts = open_parts(&args.out, &description)?;
     let mut bars = Bars::new();
@@ -262,7 +262,7 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Outcome> {
     // The result is whole; parts that cannot be removed only take space.
     let _ = std::fs::remove_dir_all(&parts);
     form.print(&result, || text(&result, &args.out))?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 #[cfg(feature = "ort")]

@@ -14,13 +14,13 @@ use truepair_core::rng::Seed;
 use truepair_core::scores::Direction;
 use truepair_train::similarity::GaussianMeasure;
 
-use super::Outcome;
 use crate::accelerator;
 use crate::evaluation::outcome::{Evaluation, Stored};
 use crate::evaluation::{
     Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
     render_page, write_parquet,
 };
+use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
 use crate::render::{self, Form};
@@ -185,7 +185,7 @@ fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
     serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
-pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     match &args.subject {
         SubjectArgs { run: Some(run), .. } => of_run(run, args, form, &mut bars),
@@ -204,7 +204,7 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     }
 }
 
-fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Outcome> {
+fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
     let mut trained = truepair_train::load(run, accelerator::chosen())?;
     if let Some(distance) = args.distance {
@@ -236,12 +236,7 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ou
     evaluate(subject, args, form, bars)
 }
 
-fn of_foreign(
-    foreign: &Foreign<'_>,
-    args: &EvalArgs,
-    form: Form,
-    bars: &mut Bars,
-) -> Result<Outcome> {
+fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
     let data: Option<Dataset> = match &args.data {
         None => None,
         Some(path) => {
@@ -262,7 +257,7 @@ fn evaluate(
     args: &EvalArgs,
     form: Form,
     bars: &mut Bars,
-) -> Result<Outcome> {
+) -> Result<Exit> {
     subject.protocol.folds = args.protocol.map_or(args.folds, Preset::folds);
     if let Some(preset) = args.protocol {
         preset.check(&subject.protocol)?;
@@ -317,7 +312,7 @@ fn evaluate(
         }
         text
     })?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 /// What came of `--compare-with`.

@@ -10,12 +10,12 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{NamedMatcher, Recipe};
 
-use super::Outcome;
-use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
 use crate::data;
+use crate::exit::Exit;
 use crate::oracle::{self, Oracle};
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
 use crate::run_folder::Job;
 use crate::training::{Plan, Run, Splits};
@@ -79,7 +79,7 @@ pub(crate) struct TrainArgs {
     read: ReadArgs,
 }
 
-pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let plan = plan(args)?;
     let mut bars = Bars::new();
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
     let seconds = start.elapsed().as_secs_f64();
     let (result, text) = run.conclude(&trained, dev.as_ref(), test.as_ref(), seconds)?;
     form.print(&result, || text)?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn matcher_name(text: &str) -> Result<NamedMatcher, String> {

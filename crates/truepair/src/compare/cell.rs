@@ -16,7 +16,7 @@ use truepair_train::{EpochRecord, StepProgress, TrainWatch, Trained};
 use super::record::{FAILURE, Queries, Record, RunShape};
 use super::split::{self, SplitLog};
 use super::status::Lane;
-use super::work::Task;
+use super::task::Task;
 use crate::training::{RESULT, Run, RunFolder, Splits};
 use crate::{accelerator, audit, run_folder};
 

@@ -8,7 +8,6 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 
 use super::method::{Method, MethodKind};
-use crate::config::nearest;
 
 /// Every combination of what was asked for.
 #[derive(Debug)]
@@ -165,36 +164,6 @@ impl FromStr for Seeds {
     }
 }
 
-/// The names that a list asks for, `all` being every known one, in the order typed.
-///
-/// # Errors
-/// If a name is unknown; the nearest and all known ones are named.
-pub(crate) fn chosen(
-    flag: &str,
-    wanted: &[String],
-    known: &[&'static str],
-) -> Result<Vec<&'static str>> {
-    let mut names = Vec::new();
-    for word in wanted {
-        match known.iter().find(|name| *name == word) {
-            _ if word == "all" => names.extend(known),
-            Some(name) => names.push(*name),
-            None => {
-                let meant = nearest(word, known.iter().copied());
-                let hint = meant.map(|name| format!("did you mean `{name}`? "));
-                bail!(
-                    "{flag} {word}: there is no `{word}` ({}there are {})",
-                    hint.unwrap_or_default(),
-                    known.join(", ")
-                )
-            }
-        }
-    }
-    let mut seen = Vec::new();
-    names.retain(|name| !seen.contains(name) && (seen.push(*name), true).1);
-    Ok(names)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::method::strategies;
@@ -211,21 +180,6 @@ mod tests {
         for bad in ["0", "x", "1,1", "-1", ","] {
             assert!(seeds(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn names_are_checked_and_all_means_all() {
-        let known = ["ncr", "plain", "rcl"];
-        let names = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-            chosen("--strategies", &words, &known)
-        };
-        assert_eq!(names(&["rcl", "all"]).unwrap(), ["rcl", "ncr", "plain"]);
-        let error = names(&["plian"]).unwrap_err().to_string();
-        assert!(
-            error.contains("did you mean `plain`?") && error.contains("ncr, plain, rcl"),
-            "{error}"
-        );
     }
 
     fn methods(names: &[&str]) -> Vec<Method> {

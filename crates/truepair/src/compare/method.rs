@@ -8,7 +8,7 @@ use truepair_core::dataset::Dataset;
 use truepair_train::Recipe;
 use truepair_train::strategy::StrategyConfig;
 
-use super::grid::chosen;
+use super::names::chosen;
 use crate::config::{ConfigArgs, Share};
 use crate::oracle::{self, Oracle};
 

@@ -13,21 +13,25 @@ mod figure;
 mod grid;
 mod latex;
 mod method;
+mod names;
 mod page;
 mod published;
 mod record;
 mod split;
 mod status;
 mod table;
+mod task;
 mod text;
 mod work;
 
-pub(crate) use grid::{Grid, Seeds, chosen};
+pub(crate) use grid::{Grid, Seeds};
 pub(crate) use method::{Method, baselines, strategies};
+pub(crate) use names::chosen;
 pub(crate) use published::{Published, blocks as published_blocks, table_names};
 pub(crate) use table::Comparison;
+pub(crate) use task::Task;
 pub(crate) use text::terminal;
-pub(crate) use work::{Task, finish};
+pub(crate) use work::finish;
 
 use std::path::Path;
 

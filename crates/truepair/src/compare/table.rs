@@ -14,7 +14,7 @@ use super::grid::{Cell, Grid};
 use super::published::Published;
 use super::record::{Finished, Record};
 use super::split::{Belief, EpochSplit};
-use super::work::Task;
+use super::task::Task;
 use crate::render::percent;
 
 /// Draws of every bootstrap.
@@ -395,7 +395,7 @@ mod tests {
     }
 
     fn draft(method: &str, rsum: Option<f64>, failed: usize) -> Draft {
-        let methods = super::super::strategies(&[method.to_owned()], None, &[]).unwrap();
+        let methods = super::super::method::strategies(&[method.to_owned()], None, &[]).unwrap();
         let oracle = methods[0].oracle.is_some();
         let grid = Grid {
             noises: vec![NoiseSpec::None],

@@ -9,68 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use truepair_train::{Config, Error as TrainError};
+use truepair_train::Error as TrainError;
 
 use super::cell;
-use super::grid::Cell;
-use super::record::{FAILURE, Record, is_finished};
+use super::record::{FAILURE, Record};
 use super::status::{Progress, Status, duration};
 use super::table::Failure;
+use super::task::Task;
 use crate::interrupt;
-use crate::run_folder::{self, Job};
-use crate::training::{Plan, Splits};
-
-/// A cell with everything that is needed to run it.
-pub(crate) struct Task {
-    pub(crate) cell: Cell,
-    pub(crate) plan: Plan,
-    /// The settings as they will be used; `None` where nothing is trained.
-    pub(crate) config: Option<Config>,
-}
-
-impl Task {
-    pub(crate) fn is_finished(&self) -> bool {
-        is_finished(&self.plan.out)
-    }
-
-    /// # Errors
-    /// If the run directory holds a run of other data or settings.
-    pub(crate) fn check(&self) -> Result<()> {
-        let out = &self.plan.out;
-        if !out.join("job.json").exists() {
-            return Ok(());
-        }
-        Job::load(out)?.check_same(&self.plan.job, out)?;
-        // A run that was stopped before it began has no settings yet, one without training never.
-        let known = std::fs::read_to_string(out.join("config.toml"));
-        let (Ok(known), Some(config)) = (known, &self.config) else {
-            return Ok(());
-        };
-        let wanted = config.to_toml();
-        let mut lines = known.lines().zip(wanted.lines());
-        let differing = lines.find(|(known, wanted)| known != wanted);
-        if let Some((known, wanted)) = differing {
-            bail!(
-                "{}: was run with `{known}`, not `{wanted}` (choose another --out, or remove it)",
-                out.display()
-            )
-        }
-        if known != wanted {
-            bail!(
-                "{}: was run with other settings (choose another --out, or remove it)",
-                out.display()
-            )
-        }
-        Ok(())
-    }
-
-    fn n_epochs(&self) -> usize {
-        let Some(config) = &self.config else { return 1 };
-        let n_main = config.training.epochs;
-        let warm_up = config.strategy.build(n_main);
-        n_main + warm_up.map_or(0, |strategy| strategy.n_warm_up())
-    }
-}
+use crate::run_folder;
+use crate::training::Splits;
 
 /// What a cell that failed leaves in its run directory.
 #[derive(Serialize)]

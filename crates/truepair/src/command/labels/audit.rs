@@ -13,9 +13,9 @@ use truepair_core::rng::Seed;
 use truepair_train::labeled::{LabelCrossFitConfig, LabelSession, cross_fit_labels};
 
 use super::source::{PlantedLabels, Source, SourceArgs, describe};
-use crate::command::Outcome;
 use crate::command::gate::GateArgs;
 use crate::config::ConfigArgs;
+use crate::exit::Exit;
 use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
@@ -104,7 +104,7 @@ struct ModalitySummary {
     truth: Option<Truth>,
 }
 
-pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
+pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let mut config: LabelCrossFitConfig = args.config.load(&[])?;
     config.folds = args.folds.unwrap_or(config.folds);
@@ -260,15 +260,15 @@ fn write(
 }
 
 /// Whether every modality passes; a refused audit passes no gate.
-fn gate(args: GateArgs, summary: &Summary) -> Outcome {
+fn gate(args: GateArgs, summary: &Summary) -> Exit {
     let Some(limit) = args.fail_above else {
-        return Outcome::Success;
+        return Exit::Success;
     };
     let worst = (summary.modalities.iter())
         .map(|found| args.fail_on.of(found.noise_rate))
         .fold(0.0, f64::max);
     if summary.refused_because.is_none() && worst <= limit {
-        return Outcome::Success;
+        return Exit::Success;
     }
     render::note(&match &summary.refused_because {
         Some(_) => "gate not met: the audit gives no verdicts".to_owned(),
@@ -279,7 +279,7 @@ fn gate(args: GateArgs, summary: &Summary) -> Outcome {
             percent_text(limit)
         ),
     });
-    Outcome::GateNotMet
+    Exit::GateNotMet
 }
 
 fn text(summary: &Summary, source: &Source) -> String {

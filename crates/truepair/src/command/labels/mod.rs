@@ -7,7 +7,7 @@ mod train;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use crate::exit::Exit;
 use crate::render::Form;
 
 const EXAMPLES: &str = "\
@@ -33,7 +33,7 @@ enum LabelsCommand {
     Audit(Box<audit::AuditArgs>),
 }
 
-pub(crate) fn run(args: &LabelsArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &LabelsArgs, form: Form) -> Result<Exit> {
     match &args.command {
         LabelsCommand::Train(args) => train::run(args, form),
         LabelsCommand::Audit(args) => audit::run(args, form),

@@ -11,8 +11,8 @@ use truepair_core::rng::Seed;
 use truepair_train::labeled::{LabelConfig, LabelSelect, LabelSession, LabelTrained, train_labels};
 
 use super::source::{PlantedLabels, Source, SourceArgs, describe};
-use crate::command::Outcome;
 use crate::config::ConfigArgs;
+use crate::exit::Exit;
 use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, fields, percent_text};
@@ -73,7 +73,7 @@ struct TrainResult {
     seconds: f64,
 }
 
-pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
+pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     // A method's settings need its name beside them, the default one's too.
     let named: Vec<(&str, &str)> = match (&args.method, args.config.kind("method")?) {
@@ -124,7 +124,7 @@ pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
         write(stage, &source, &trained, &result)?;
     }
     form.print(&result, || text(&result, &source))?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn write(

@@ -25,7 +25,7 @@ pub(crate) const PROVENANCE: &str = "provenance.json";
 /// What a run was started with; enough to go on with it and to evaluate it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Job {
+pub(crate) struct RunJob {
     /// The data, as an absolute path.
     pub(crate) data: PathBuf,
     /// How it is read; the split is that of the training pairs.
@@ -39,7 +39,7 @@ pub(crate) struct Job {
     pub(crate) oracle: Option<Oracle>,
 }
 
-impl Job {
+impl RunJob {
     pub(crate) fn load(run: &Path) -> Result<Self> {
         let file = run.join(JOB);
         let place = file.display();
@@ -56,7 +56,7 @@ impl Job {
 
     /// # Errors
     /// If `other` would train on something else; the first difference is named.
-    pub(crate) fn check_same(&self, other: &Job, run: &Path) -> Result<()> {
+    pub(crate) fn check_same(&self, other: &RunJob, run: &Path) -> Result<()> {
         let differences = [
             ("data", self.data != other.data),
             ("reading options", self.read != other.read),
@@ -82,7 +82,7 @@ impl Job {
 /// If the run's job cannot be read, or a converted run is given no data.
 pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, ReadOptions)> {
     if !run.join(PROVENANCE).exists() {
-        let job = Job::load(run)?;
+        let job = RunJob::load(run)?;
         return Ok((given.map_or(job.data, Path::to_path_buf), job.read));
     }
     let Some(data) = given else {
@@ -107,7 +107,7 @@ pub(crate) fn oracle_of(run: &Path) -> Result<Option<Oracle>> {
     if run.join(PROVENANCE).exists() {
         return Ok(None);
     }
-    Ok(Job::load(run)?.oracle)
+    Ok(RunJob::load(run)?.oracle)
 }
 
 /// Writes `value` as JSON into the run directory.

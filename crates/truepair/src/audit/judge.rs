@@ -19,7 +19,7 @@ use crate::progress::{Bars, now};
 
 /// Where the scores of an audit come from.
 #[derive(Debug, Clone)]
-pub(crate) enum Matcher {
+pub(crate) enum Judge {
     /// The given embeddings as they are, compared by cosine.
     Frozen,
     /// Matchers trained on the other folds.
@@ -28,13 +28,13 @@ pub(crate) enum Matcher {
     Run(Believer),
 }
 
-impl Matcher {
+impl Judge {
     /// The matcher in words, for reports.
     pub(crate) fn describe(&self, config: &CrossFitConfig, dataset: &Dataset) -> String {
         match self {
-            Matcher::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
-            Matcher::CrossFitted => cross_fitted(config, dataset),
-            Matcher::Run(believer) => believer.describe(),
+            Judge::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
+            Judge::CrossFitted => cross_fitted(config, dataset),
+            Judge::Run(believer) => believer.describe(),
         }
     }
 }
@@ -68,8 +68,8 @@ pub(crate) fn judge(
     bars: &mut Bars,
 ) -> Result<Findings> {
     let options = &request.config.audit;
-    match &request.matcher {
-        Matcher::Frozen => {
+    match &request.judge {
+        Judge::Frozen => {
             let captions = dataset
                 .caption_features
                 .as_ref()
@@ -96,7 +96,7 @@ pub(crate) fn judge(
                 seed,
             )?)
         }
-        Matcher::Run(believer) => {
+        Judge::Run(believer) => {
             let trained = believer.trained(dataset)?;
             let scorer = trained.scorer(dataset, bars)?;
             let mut statistics =
@@ -112,7 +112,7 @@ pub(crate) fn judge(
                 pairs, links, &folds, clean, options, seed,
             )?)
         }
-        Matcher::CrossFitted => {
+        Judge::CrossFitted => {
             let stop = interrupt::stop_flag();
             let mut session = Session {
                 dir: None,

@@ -19,8 +19,8 @@ use truepair_core::rng::Seed;
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
-pub(crate) use judge::{Matcher, frozen};
-pub(crate) use output::{PlantedNoise, PlantedTruth, Summary, write};
+pub(crate) use judge::{Judge, frozen};
+pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, write};
 
 use crate::progress::Bars;
 use crate::render;
@@ -29,7 +29,7 @@ use crate::render;
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// Where the scores come from.
-    pub(crate) matcher: Matcher,
+    pub(crate) judge: Judge,
     /// Noise to plant before the audit, to measure it against.
     pub(crate) noise: NoiseSpec,
     /// What to change for a second audit that checks the first; empty for none.

@@ -10,15 +10,15 @@ use truepair_core::audit::{
 };
 use truepair_core::noise::Manifest;
 
-use super::{Audited, Matcher, Request};
+use super::{Audited, Judge, Request};
 use crate::drop_rule;
-use crate::output::{SUMMARY, Stage};
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
+use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
 
 /// The JSON object that `truepair audit --json` prints and stores.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Summary {
+pub(crate) struct AuditSummary {
     pub(crate) command: &'static str,
     pub(crate) data: String,
     pub(crate) split: String,
@@ -44,7 +44,7 @@ pub(crate) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kinds: Option<Kinds>,
     /// Pairs by what they are called.
-    pub(crate) judgments: Judgments,
+    pub(crate) judgments: JudgmentCounts,
     pub(crate) ambiguity: Ambiguity,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise: Option<PlantedNoise>,
@@ -62,7 +62,7 @@ pub(crate) struct Summary {
 
 /// How many pairs are called what; all 0 when the audit gave no verdicts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Judgments {
+pub(crate) struct JudgmentCounts {
     pub(crate) matched: usize,
     pub(crate) ambiguous: usize,
     pub(crate) doubtful: usize,
@@ -70,7 +70,7 @@ pub(crate) struct Judgments {
     pub(crate) unknown: usize,
 }
 
-impl Judgments {
+impl JudgmentCounts {
     pub(crate) fn of(findings: &Findings) -> Self {
         let count = |wanted: Judgment| {
             let called = (findings.verdicts.iter()).filter(|verdict| verdict.judgment == wanted);
@@ -135,7 +135,7 @@ pub(crate) struct Decided {
     pub(crate) expected_good_dropped: f64,
 }
 
-impl Summary {
+impl AuditSummary {
     pub(crate) fn new(command: &'static str, audited: &Audited, request: &Request) -> Self {
         let Audited {
             dataset,
@@ -160,7 +160,7 @@ impl Summary {
             images: dataset.n_images(),
             captions: dataset.n_captions(),
             pairs: dataset.pairs.len(),
-            matcher: request.matcher.describe(&request.config, dataset),
+            matcher: request.judge.describe(&request.config, dataset),
             seed: request.seed.0,
             verdict: verdict(&findings.outcome),
             noise_rate: refused_because.is_none().then_some(findings.noise_rate),
@@ -169,7 +169,7 @@ impl Summary {
             open_because,
             would_help,
             reading: findings.reading,
-            judgments: Judgments::of(findings),
+            judgments: JudgmentCounts::of(findings),
             ambiguity: findings.ambiguity,
             noise: manifest.as_ref().map(PlantedNoise::of),
             truth: manifest
@@ -235,10 +235,10 @@ fn verdict(outcome: &Outcome) -> &'static str {
 /// # Errors
 /// If a file cannot be written; the output folder is then left as it was.
 pub(crate) fn write(
-    stage: Stage,
+    stage: StagedFolder,
     audited: &Audited,
     request: &Request,
-    summary: &mut Summary,
+    summary: &mut AuditSummary,
 ) -> Result<()> {
     let Audited {
         dataset,
@@ -263,10 +263,10 @@ pub(crate) fn write(
         stage.write_json("manifest.json", manifest)?;
     }
     let context = ReportContext {
-        matcher: request.matcher.describe(&request.config, dataset),
+        matcher: request.judge.describe(&request.config, dataset),
         seed: request.seed.0,
         manifest: manifest.as_ref(),
-        next_steps: next_steps(&stage, summary, &request.matcher),
+        next_steps: next_steps(&stage, summary, &request.judge),
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
     };
@@ -284,7 +284,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn next_steps(stage: &Stage, summary: &Summary, matcher: &Matcher) -> Vec<NextStep> {
+fn next_steps(stage: &StagedFolder, summary: &AuditSummary, judge: &Judge) -> Vec<NextStep> {
     let step = |purpose: &str, command: String| NextStep {
         purpose: purpose.to_owned(),
         command,
@@ -302,7 +302,7 @@ fn next_steps(stage: &Stage, summary: &Summary, matcher: &Matcher) -> Vec<NextSt
             ),
         ));
     }
-    if summary.self_check.is_none() && !matches!(matcher, Matcher::Run(_)) {
+    if summary.self_check.is_none() && !matches!(judge, Judge::Run(_)) {
         steps.push(step(
             "Check the audit itself: shuffle a known share on top and see whether it is found.",
             "truepair audit DATA --inject 0.2 --out OTHER".to_owned(),

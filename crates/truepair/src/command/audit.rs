@@ -13,14 +13,14 @@ use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::gate::GateArgs;
-use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
+use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
-use crate::output::{Existing, Stage};
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
-use crate::run_folder::Job;
+use crate::run_folder::RunJob;
+use crate::staged_folder::{Existing, StagedFolder};
 use crate::{data, drop_rule};
 
 const EXAMPLES: &str = "\
@@ -159,11 +159,11 @@ fn matcher_kind(text: &str) -> Result<AuditMatcher, String> {
 }
 
 impl MatcherArgs {
-    fn matcher(&self) -> Result<Matcher> {
+    fn judge(&self) -> Result<Judge> {
         Ok(match &self.from_run {
-            Some(run) => Matcher::Run(Believer::open(run)?),
-            None if self.frozen => Matcher::Frozen,
-            None => Matcher::CrossFitted,
+            Some(run) => Judge::Run(Believer::open(run)?),
+            None if self.frozen => Judge::Frozen,
+            None => Judge::CrossFitted,
         })
     }
 
@@ -181,7 +181,7 @@ impl MatcherArgs {
 
 pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let mut request = Request {
-        matcher: args.matcher.matcher()?,
+        judge: args.matcher.judge()?,
         noise: args.noise.clone(),
         inject: args.inject.clone(),
         rule: args.drop_rule,
@@ -191,7 +191,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let mut read = args.read.options(&args.split);
     let mut data = args.data.clone();
     if let Some(run) = &args.matcher.from_run {
-        let job = Job::load(run)?;
+        let job = RunJob::load(run)?;
         (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
         data.get_or_insert(job.data);
     }
@@ -204,13 +204,13 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let stage = args
         .out
         .as_ref()
-        .map(|out| Stage::open(out, "audit", existing))
+        .map(|out| StagedFolder::open(out, "audit", existing))
         .transpose()?;
     let mut bars = Bars::new();
     let dataset = data::open(&data, &read, &mut bars)?;
     render::note(&data::describe(&dataset));
     let audited = audit::audit(dataset, &request, &mut bars)?;
-    let mut summary = Summary::new("audit", &audited, &request);
+    let mut summary = AuditSummary::new("audit", &audited, &request);
     if let Some(stage) = stage {
         audit::write(stage, &audited, &request, &mut summary)?;
     }
@@ -219,7 +219,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
 }
 
 /// Whether the noise rate passes; a refused audit passes no gate.
-fn gate(args: GateArgs, summary: &Summary) -> Exit {
+fn gate(args: GateArgs, summary: &AuditSummary) -> Exit {
     let Some(limit) = args.fail_above else {
         return Exit::Success;
     };
@@ -239,7 +239,7 @@ fn gate(args: GateArgs, summary: &Summary) -> Exit {
 }
 
 /// The audit on one screen.
-pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
+pub(crate) fn text(summary: &AuditSummary, audited: &Audited) -> String {
     let mut rows = vec![
         ("data", data::describe(&audited.dataset)),
         ("scores", summary.matcher.clone()),
@@ -305,7 +305,7 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
     out
 }
 
-fn verdict(summary: &Summary) -> String {
+fn verdict(summary: &AuditSummary) -> String {
     if let Some(reason) = &summary.refused_because {
         return format!("none: {reason}");
     }
@@ -387,7 +387,7 @@ fn planted(truth: &audit::PlantedTruth) -> String {
     out
 }
 
-fn files(summary: &Summary) -> String {
+fn files(summary: &AuditSummary) -> String {
     let mut out = "\nwritten:\n".to_owned();
     for file in &summary.outputs {
         let _ = writeln!(out, "  {}", file.display());

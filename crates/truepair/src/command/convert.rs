@@ -13,9 +13,9 @@ use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
 use crate::config;
 use crate::exit::Exit;
-use crate::output::{Existing, Stage};
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
+use crate::staged_folder::{Existing, StagedFolder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,7 +82,7 @@ struct Conversion {
 pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Exit> {
     let model = model(&args.model)?;
     check_free(&args.out)?;
-    let stage = Stage::open(&args.out, "convert", Existing::Refuse)?;
+    let stage = StagedFolder::open(&args.out, "convert", Existing::Refuse)?;
     let mut draft = Draft::read(&args.checkpoint, model)?;
     let mut assumed = std::mem::take(&mut draft.assumed);
     assumed.retain(|one| !one.key.is_some_and(|key| config::sets_key(&args.set, key)));
@@ -120,7 +120,7 @@ fn check_free(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(stage: &Stage, converted: &Converted, result: &Conversion) -> Result<()> {
+fn write(stage: &StagedFolder, converted: &Converted, result: &Conversion) -> Result<()> {
     converted.write(stage.folder())?;
     stage.write_json(PROVENANCE, result)
 }

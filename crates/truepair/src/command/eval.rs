@@ -25,8 +25,8 @@ use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
+use crate::staged_file::StagedFile;
 use crate::uncertainty::{self, Doubts};
-use crate::verdict_table::staged::Staged;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -277,12 +277,12 @@ fn evaluate(
     };
     let mut staged = Vec::new();
     if let Some(file) = &args.per_query {
-        let table = Staged::write(file, |out| write_parquet(out, &measured, &subject))?;
+        let table = StagedFile::write(file, |out| write_parquet(out, &measured, &subject))?;
         staged.push(table);
     }
     if let Some(file) = &args.page.page {
         let page = render_page(&args.page, &subject, &judged, &measured, bars)?;
-        staged.push(Staged::write(file, |out| {
+        staged.push(StagedFile::write(file, |out| {
             Ok(out.write_all(page.as_bytes())?)
         })?);
     }
@@ -293,7 +293,7 @@ fn evaluate(
     let figures = args.figures(&measured);
     let files = staged
         .into_iter()
-        .map(Staged::publish)
+        .map(StagedFile::publish)
         .collect::<Result<Vec<_>>>()?;
     let differences = compared.differences();
     let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);

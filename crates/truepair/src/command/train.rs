@@ -17,8 +17,8 @@ use crate::oracle::{self, Oracle};
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
-use crate::run_folder::Job;
-use crate::training::{Plan, Run, Splits};
+use crate::run_folder::RunJob;
+use crate::training::{Run, RunPlan, Splits};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,7 +106,7 @@ fn matcher_name(text: &str) -> Result<NamedMatcher, String> {
 }
 
 /// Settles what to train: from the arguments, from an earlier run, or from both when they agree.
-fn plan(args: &TrainArgs) -> Result<Plan> {
+fn plan(args: &TrainArgs) -> Result<RunPlan> {
     let resumed = args.resume.as_ref().map(Option::as_deref);
     // `--resume DATA --out RUN` reads like `--resume RUN`; --out tells them apart.
     let (data, out) = match (&args.data, &args.out, resumed) {
@@ -117,16 +117,16 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
     };
     let resume = resumed.is_some();
     let Some(data) = data else {
-        let job = Job::load(out)?;
+        let job = RunJob::load(out)?;
         let recipe = truepair_train::recipe(out)?;
-        return Ok(Plan {
+        return Ok(RunPlan {
             job,
             recipe,
             out: out.to_path_buf(),
             resume,
         });
     };
-    let job = Job {
+    let job = RunJob {
         data: std::path::absolute(data).with_context(|| data.display().to_string())?,
         read: args.read.options(&ReadOptions::default().split),
         noise: args.noise.clone(),
@@ -134,9 +134,9 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
         oracle: oracle(args),
     };
     if resume {
-        Job::load(out)?.check_same(&job, out)?;
+        RunJob::load(out)?.check_same(&job, out)?;
     }
-    Ok(Plan {
+    Ok(RunPlan {
         job,
         recipe: recipe(args)?,
         out: out.to_path_buf(),

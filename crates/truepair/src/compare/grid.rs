@@ -21,7 +21,7 @@ pub(crate) struct Grid {
 
 /// One run of the grid.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Cell {
+pub(crate) struct GridCell {
     pub(crate) noise: NoiseSpec,
     pub(crate) similarity: &'static str,
     /// Position of the method in the grid, and what it is called.
@@ -79,12 +79,12 @@ impl Grid {
     }
 
     /// The cells in the order in which they run: one seed of everything before the next seed.
-    pub(crate) fn cells(&self) -> Vec<Cell> {
+    pub(crate) fn cells(&self) -> Vec<GridCell> {
         let rows = self.rows();
         let mut cells = Vec::new();
         for &seed in &self.seeds {
             for noise in &self.noises {
-                cells.extend(rows.iter().map(|row| Cell {
+                cells.extend(rows.iter().map(|row| GridCell {
                     noise: noise.clone(),
                     similarity: row.similarity,
                     method: row.method,
@@ -98,7 +98,7 @@ impl Grid {
     }
 }
 
-impl Cell {
+impl GridCell {
     /// The run directory, below the folder of all runs.
     pub(crate) fn folder(&self) -> PathBuf {
         [
@@ -112,7 +112,7 @@ impl Cell {
     }
 }
 
-impl std::fmt::Display for Cell {
+impl std::fmt::Display for GridCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             noise,
@@ -207,7 +207,7 @@ mod tests {
             seeds: vec![Seed(0), Seed(5)],
         };
         let cells = grid.cells();
-        let mut folders: Vec<PathBuf> = cells.iter().map(Cell::folder).collect();
+        let mut folders: Vec<PathBuf> = cells.iter().map(GridCell::folder).collect();
         assert_eq!(folders[0], PathBuf::from("none/cosine/linear/seed_0"));
         assert_eq!(folders[4], PathBuf::from("caption-0.4/cosine/plain/seed_0"));
         assert_eq!(cells[6].seed, Seed(5));

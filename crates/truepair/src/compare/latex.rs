@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::table::Comparison;
+use super::table::MethodComparison;
 use super::text::{COLUMNS, PUBLISHED_COLUMNS, cells, protocol, title};
 
 /// All tables; needs `\usepackage{booktabs}`.
-pub(super) fn document(comparison: &Comparison) -> String {
+pub(super) fn document(comparison: &MethodComparison) -> String {
     let mut out = String::from("% Needs \\usepackage{booktabs}.\n");
     let about = protocol(comparison);
     for block in &comparison.blocks {

@@ -27,9 +27,9 @@ mod work;
 pub(crate) use grid::{Grid, Seeds};
 pub(crate) use method::{Method, baselines, strategies};
 pub(crate) use names::chosen;
-pub(crate) use published::{Published, blocks as published_blocks, table_names};
-pub(crate) use table::Comparison;
-pub(crate) use task::Task;
+pub(crate) use published::{PublishedBlock, blocks as published_blocks, table_names};
+pub(crate) use table::MethodComparison;
+pub(crate) use task::CellTask;
 pub(crate) use text::terminal;
 pub(crate) use work::finish;
 
@@ -44,7 +44,7 @@ use crate::run_folder;
 pub(crate) const RUNS: &str = "runs";
 
 /// Writes every form of the tables into `out`.
-pub(crate) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
+pub(crate) fn write(out: &Path, comparison: &MethodComparison) -> Result<()> {
     run_folder::store(out, "compare.json", comparison)?;
     let files = [
         ("table.md", text::markdown(comparison)),

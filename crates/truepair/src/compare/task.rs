@@ -3,20 +3,20 @@
 use anyhow::{Result, bail};
 use truepair_train::Config;
 
-use super::grid::Cell;
+use super::grid::GridCell;
 use super::record::is_finished;
-use crate::run_folder::Job;
-use crate::training::Plan;
+use crate::run_folder::RunJob;
+use crate::training::RunPlan;
 
 /// A cell with everything that is needed to run it.
-pub(crate) struct Task {
-    pub(crate) cell: Cell,
-    pub(crate) plan: Plan,
+pub(crate) struct CellTask {
+    pub(crate) cell: GridCell,
+    pub(crate) plan: RunPlan,
     /// The settings as they will be used; `None` where nothing is trained.
     pub(crate) config: Option<Config>,
 }
 
-impl Task {
+impl CellTask {
     pub(crate) fn is_finished(&self) -> bool {
         is_finished(&self.plan.out)
     }
@@ -28,7 +28,7 @@ impl Task {
         if !out.join("job.json").exists() {
             return Ok(());
         }
-        Job::load(out)?.check_same(&self.plan.job, out)?;
+        RunJob::load(out)?.check_same(&self.plan.job, out)?;
         // A run that was stopped before it began has no settings yet, one without training never.
         let known = std::fs::read_to_string(out.join("config.toml"));
         let (Ok(known), Some(config)) = (known, &self.config) else {

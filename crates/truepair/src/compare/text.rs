@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use truepair_core::noise::NoiseSpec;
 
-use super::published::Published;
+use super::published::{PublishedBlock, PublishedRow};
 use super::status::duration;
-use super::table::{Block, Comparison, Numbers, Row, Spread};
+use super::table::{MethodComparison, MethodRow, NoiseBlock, RowNumbers, Spread};
 use crate::render::{self, percent_text};
 
 /// Columns of the long table; the recalls are those of all networks at the kept epoch.
@@ -50,7 +50,7 @@ pub(super) const READING: [&str; 5] = [
 ];
 
 /// What the terminal shows.
-pub(crate) fn terminal(comparison: &Comparison) -> String {
+pub(crate) fn terminal(comparison: &MethodComparison) -> String {
     let header = [
         "method",
         "similarity",
@@ -100,7 +100,7 @@ pub(crate) fn terminal(comparison: &Comparison) -> String {
 }
 
 /// The whole result as Markdown.
-pub(super) fn markdown(comparison: &Comparison) -> String {
+pub(super) fn markdown(comparison: &MethodComparison) -> String {
     let mut out = format!(
         "# Methods on {}\n\n{}\n",
         comparison.data,
@@ -137,7 +137,7 @@ fn markdown_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> S
 }
 
 /// One line a row, measured and published, with means and deviations in columns of their own.
-pub(super) fn csv(comparison: &Comparison) -> Result<String> {
+pub(super) fn csv(comparison: &MethodComparison) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let numbers = [
         "i2t_r1",
@@ -201,7 +201,7 @@ pub(super) fn csv(comparison: &Comparison) -> Result<String> {
     String::from_utf8(writer.into_inner()?).context("the table is text")
 }
 
-fn csv_line(block: &Block, row: &Row) -> Vec<String> {
+fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
     let (protocol, rate) = noise_columns(&block.noise);
     let mut line = vec![
         "measured".to_owned(),
@@ -242,11 +242,7 @@ fn csv_line(block: &Block, row: &Row) -> Vec<String> {
     line
 }
 
-fn published_line(
-    block: &Published,
-    row: &super::published::Line,
-    n_columns: usize,
-) -> Vec<String> {
+fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) -> Vec<String> {
     let mut line = vec![
         "published".to_owned(),
         block.protocol.clone(),
@@ -271,7 +267,7 @@ fn noise_columns(noise: &NoiseSpec) -> (String, String) {
 }
 
 /// What was done to the training pairs of a block.
-pub(super) fn title(block: &Block) -> String {
+pub(super) fn title(block: &NoiseBlock) -> String {
     match &block.noise {
         NoiseSpec::None => "No planted noise".to_owned(),
         NoiseSpec::Rate { model, rate } => format!(
@@ -283,7 +279,7 @@ pub(super) fn title(block: &Block) -> String {
 }
 
 /// How everything was measured, in one line.
-pub(super) fn protocol(comparison: &Comparison) -> String {
+pub(super) fn protocol(comparison: &MethodComparison) -> String {
     let known = (comparison.blocks.iter()).find_map(|block| block.protocol.as_ref());
     let seeds: Vec<String> = (comparison.seeds.iter())
         .map(|seed| seed.0.to_string())
@@ -300,7 +296,7 @@ pub(super) fn protocol(comparison: &Comparison) -> String {
 }
 
 /// Cells of a row of the long table.
-pub(super) fn cells(row: &Row) -> Vec<String> {
+pub(super) fn cells(row: &MethodRow) -> Vec<String> {
     let Some(numbers) = &row.numbers else {
         let mut cells = named(row, [String::new()]);
         cells.resize(COLUMNS.len(), String::new());
@@ -324,7 +320,7 @@ pub(super) fn cells(row: &Row) -> Vec<String> {
     cells
 }
 
-fn named<const N: usize>(row: &Row, rest: [String; N]) -> Vec<String> {
+fn named<const N: usize>(row: &MethodRow, rest: [String; N]) -> Vec<String> {
     let oracle = if row.oracle { " (oracle)" } else { "" };
     let seeds = match row.failed.len() {
         0 => row.runs.len().to_string(),
@@ -338,7 +334,7 @@ fn named<const N: usize>(row: &Row, rest: [String; N]) -> Vec<String> {
     names.into_iter().chain(rest).collect()
 }
 
-fn reason(row: &Row) -> String {
+fn reason(row: &MethodRow) -> String {
     let first = row.failed.first();
     first.map_or("not run".to_owned(), |failure| {
         format!("failed: {}", failure.error)
@@ -346,7 +342,7 @@ fn reason(row: &Row) -> String {
 }
 
 /// Every failed run with its reason.
-pub(super) fn failures(comparison: &Comparison) -> impl Iterator<Item = (String, &str)> {
+pub(super) fn failures(comparison: &MethodComparison) -> impl Iterator<Item = (String, &str)> {
     (comparison.blocks.iter()).flat_map(|block| {
         block.rows.iter().flat_map(|row| {
             row.failed
@@ -363,7 +359,7 @@ pub(super) fn spread(spread: Spread) -> String {
     }
 }
 
-fn to_best(row: &Row, numbers: &Numbers) -> String {
+fn to_best(row: &MethodRow, numbers: &RowNumbers) -> String {
     match &numbers.to_best {
         _ if row.best => "best".to_owned(),
         None => "–".to_owned(),
@@ -371,7 +367,7 @@ fn to_best(row: &Row, numbers: &Numbers) -> String {
     }
 }
 
-fn split(numbers: &Numbers) -> String {
+fn split(numbers: &RowNumbers) -> String {
     let share = |share: f64| format!("{:.1}", render::percent(share));
     match &numbers.split {
         None => "–".to_owned(),

@@ -12,10 +12,10 @@ use serde::Serialize;
 use truepair_train::Error as TrainError;
 
 use super::cell;
-use super::record::{FAILURE, Record};
-use super::status::{Progress, Status, duration};
-use super::table::Failure;
-use super::task::Task;
+use super::record::{CellRecord, FAILURE};
+use super::status::{CellProgress, GridStatus, duration};
+use super::table::FailedCell;
+use super::task::CellTask;
 use crate::interrupt;
 use crate::run_folder;
 use crate::training::Splits;
@@ -30,17 +30,17 @@ struct FailureNote<'a> {
 ///
 /// # Errors
 /// If the work was interrupted; the same call goes on with it.
-pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec<Failure>> {
-    let open: Vec<&Task> = tasks.iter().filter(|task| !task.is_finished()).collect();
+pub(crate) fn finish(tasks: &[CellTask], splits: &Splits, jobs: usize) -> Result<Vec<FailedCell>> {
+    let open: Vec<&CellTask> = tasks.iter().filter(|task| !task.is_finished()).collect();
     if open.is_empty() {
         return Ok(Vec::new());
     }
     let n_jobs = jobs.clamp(1, open.len());
-    let progress = |task: &&Task| {
+    let progress = |task: &&CellTask| {
         let kind = format!("{} {}", task.cell.similarity, task.cell.name);
-        Progress::new(task.cell.to_string(), kind, task.n_epochs())
+        CellProgress::new(task.cell.to_string(), kind, task.n_epochs())
     };
-    let status = Status::new(open.iter().map(progress).collect(), n_jobs);
+    let status = GridStatus::new(open.iter().map(progress).collect(), n_jobs);
     let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     let stop = interrupt::stop_flag();
@@ -50,7 +50,7 @@ pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec
             let Some(task) = open.get(at) else { return };
             if let Some(error) = run_one(task, splits, &status, at) {
                 let mut failures = failures.lock().expect("no worker panics with the lock");
-                failures.push(Failure::new(&task.cell, error));
+                failures.push(FailedCell::new(&task.cell, error));
             }
         }
     };
@@ -78,7 +78,7 @@ pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec
 }
 
 /// Runs a cell; returns its error unless it was only interrupted.
-fn run_one(task: &Task, splits: &Splits, status: &Status, at: usize) -> Option<String> {
+fn run_one(task: &CellTask, splits: &Splits, status: &GridStatus, at: usize) -> Option<String> {
     let lane = status.lane(at);
     let done = make_parent(&task.plan.out).and_then(|()| cell::run(task, splits, lane));
     match done {
@@ -111,7 +111,7 @@ fn keep_failure(run: &Path, error: &str) {
     let _ = run_folder::store(run, FAILURE, &FailureNote { error });
 }
 
-fn summary(record: &Record) -> String {
+fn summary(record: &CellRecord) -> String {
     format!(
         "rSum {:.1}, trained in {}",
         record.ensemble.rsum(),

@@ -210,7 +210,7 @@ impl ForeignArgs {
             .chain([&named.image_to_text])
             .map(|lists| (lists, false));
         let all = of_images.chain([(&named.text_to_image, true)]);
-        let (mut images, mut captions) = (Names::default(), Names::default());
+        let (mut images, mut captions) = (SeenNames::default(), SeenNames::default());
         for (lists, captions_ask) in all {
             for (query, items) in lists.queries() {
                 let (asking, found) = match captions_ask {
@@ -227,12 +227,12 @@ impl ForeignArgs {
 
 /// Names in the order in which they were first seen.
 #[derive(Default)]
-struct Names {
+struct SeenNames {
     order: Vec<String>,
     seen: std::collections::HashSet<String>,
 }
 
-impl Names {
+impl SeenNames {
     fn add(&mut self, name: &str) {
         if self.seen.insert(name.to_owned()) {
             self.order.push(name.to_owned());

@@ -14,8 +14,10 @@ use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;
 use crate::report::picture::Pictures;
 
-const REPORT_STYLE: &str = include_str!("../../templates/report.css");
-const STYLE: &str = include_str!("../../templates/evaluation.css");
+const STYLE: &str = concat!(
+    include_str!("../../templates/report.css"),
+    include_str!("../../templates/evaluation.css")
+);
 
 /// Bytes that all pictures may take together, as text in the page.
 const PICTURE_BYTES: usize = 24 << 20;
@@ -51,8 +53,7 @@ pub(crate) struct PageArgs {
 
 #[derive(Template)]
 #[template(path = "evaluation.html")]
-struct Page<'a> {
-    report_style: &'static str,
+struct EvaluationPage<'a> {
     style: &'static str,
     data: &'a str,
     protocol: String,
@@ -117,8 +118,7 @@ pub(crate) fn render(
         );
     }
     let protocol = &measured.protocol;
-    let page = Page {
-        report_style: REPORT_STYLE,
+    let page = EvaluationPage {
         style: STYLE,
         data: &protocol.data,
         protocol: format!(

@@ -16,7 +16,7 @@ use truepair_train::similarity::ItemSide;
 use truepair_train::{Erased, Trained};
 
 use crate::render::table;
-use crate::verdict_table::staged::Staged;
+use crate::staged_file::StagedFile;
 
 /// Shares that are erased, in tenths.
 const TENTHS: std::ops::RangeInclusive<u32> = 0..=10;
@@ -106,7 +106,7 @@ impl Occlusion {
     ///
     /// # Errors
     /// If a file cannot be written, or `file` ends in `.json` itself.
-    pub(crate) fn stage(&self, file: &Path) -> Result<[Staged; 2]> {
+    pub(crate) fn stage(&self, file: &Path) -> Result<[StagedFile; 2]> {
         let numbers = file.with_extension("json");
         if numbers == file {
             bail!(
@@ -117,8 +117,8 @@ impl Occlusion {
         }
         let page = page::render(self)?;
         Ok([
-            Staged::write(file, |out| Ok(out.write_all(page.as_bytes())?))?,
-            Staged::write(&numbers, |out| {
+            StagedFile::write(file, |out| Ok(out.write_all(page.as_bytes())?))?,
+            StagedFile::write(&numbers, |out| {
                 serde_json::to_writer_pretty(&mut *out, self)?;
                 Ok(out.write_all(b"\n")?)
             })?,

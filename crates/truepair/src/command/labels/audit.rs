@@ -12,13 +12,13 @@ use truepair_core::labeled::{LabelFindings, LabelJudgment, LabelOutcome, NoiseSh
 use truepair_core::rng::Seed;
 use truepair_train::labeled::{LabelCrossFitConfig, LabelSession, cross_fit_labels};
 
-use super::source::{PlantedLabels, Source, SourceArgs, describe};
+use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
 use crate::command::gate::GateArgs;
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
-use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
+use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
 use crate::{accelerator, interrupt};
 
 const COMMAND: &str = "labels audit";
@@ -36,9 +36,9 @@ Examples:
 /// Arguments of `truepair labels audit`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct AuditArgs {
+pub(super) struct LabelAuditArgs {
     #[command(flatten)]
-    source: SourceArgs,
+    source: LabelSourceArgs,
 
     /// Split to audit.
     #[arg(long, default_value = "train", value_name = "NAME")]
@@ -65,7 +65,7 @@ pub(super) struct AuditArgs {
 
 /// The JSON object that `--json` prints and the output folder keeps.
 #[derive(Debug, Serialize)]
-struct Summary {
+struct LabelAuditSummary {
     command: &'static str,
     data: String,
     split: String,
@@ -104,7 +104,7 @@ struct ModalitySummary {
     truth: Option<Truth>,
 }
 
-pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
+pub(super) fn run(args: &LabelAuditArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let mut config: LabelCrossFitConfig = args.config.load(&[])?;
     config.folds = args.folds.unwrap_or(config.folds);
@@ -114,7 +114,7 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         Existing::Refuse
     };
     let stage = (args.out.as_ref())
-        .map(|out| Stage::open(out, COMMAND, existing))
+        .map(|out| StagedFolder::open(out, COMMAND, existing))
         .transpose()?;
     let mut bars = Bars::new();
     let source = args.source.open(&args.split, &mut bars)?;
@@ -139,7 +139,7 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
 }
 
 /// Refuses a class of one item before anything is trained.
-fn check_classes(source: &Source) -> Result<()> {
+fn check_classes(source: &LabelSource) -> Result<()> {
     for modality in &source.set.modalities {
         if let Some((class, item)) = lone_item(&modality.labels, source.set.n_classes) {
             return Err(Error::argument(
@@ -156,7 +156,11 @@ fn check_classes(source: &Source) -> Result<()> {
     Ok(())
 }
 
-fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summary {
+fn summary(
+    args: &LabelAuditArgs,
+    source: &LabelSource,
+    findings: &LabelFindings,
+) -> LabelAuditSummary {
     let (mut refused_because, mut open_because, mut would_help) = (None, None, None);
     let verdict = match &findings.outcome {
         LabelOutcome::WrongLabels => "wrong-labels",
@@ -182,7 +186,7 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
             .count(),
         truth: findings.truth.get(at).cloned(),
     });
-    Summary {
+    LabelAuditSummary {
         command: COMMAND,
         data: source.data.name.clone(),
         split: source.set.split.clone(),
@@ -207,11 +211,11 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
 /// `config.toml`, `verdicts.csv`, the confusion of the classes, the manifest of planted noise and the
 /// summary.
 fn write(
-    stage: Stage,
-    source: &Source,
+    stage: StagedFolder,
+    source: &LabelSource,
     config: &LabelCrossFitConfig,
     findings: &LabelFindings,
-    summary: &mut Summary,
+    summary: &mut LabelAuditSummary,
 ) -> Result<()> {
     stage.write("config.toml", |file| {
         file.write_all(config.to_toml().as_bytes())
@@ -260,7 +264,7 @@ fn write(
 }
 
 /// Whether every modality passes; a refused audit passes no gate.
-fn gate(args: GateArgs, summary: &Summary) -> Exit {
+fn gate(args: GateArgs, summary: &LabelAuditSummary) -> Exit {
     let Some(limit) = args.fail_above else {
         return Exit::Success;
     };
@@ -282,7 +286,7 @@ fn gate(args: GateArgs, summary: &Summary) -> Exit {
     Exit::GateNotMet
 }
 
-fn text(summary: &Summary, source: &Source) -> String {
+fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
     let verdict = if let Some(reason) = &summary.refused_because {
         format!("none: {reason}")
     } else if let Some(reason) = &summary.open_because {

@@ -28,9 +28,9 @@ pub(crate) struct LabelsArgs {
 #[derive(Debug, Subcommand)]
 enum LabelsCommand {
     /// Train networks into a joint space, robustly or not, and measure retrieval by class.
-    Train(Box<train::TrainArgs>),
+    Train(Box<train::LabelTrainArgs>),
     /// Give every label a calibrated probability that it is wrong, and the likeliest class.
-    Audit(Box<audit::AuditArgs>),
+    Audit(Box<audit::LabelAuditArgs>),
 }
 
 pub(crate) fn run(args: &LabelsArgs, form: Form) -> Result<Exit> {

@@ -10,12 +10,12 @@ use truepair_core::labeled::{ClassRetrieval, LabeledSet};
 use truepair_core::rng::Seed;
 use truepair_train::labeled::{LabelConfig, LabelSelect, LabelSession, LabelTrained, train_labels};
 
-use super::source::{PlantedLabels, Source, SourceArgs, describe};
+use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
-use crate::output::{Existing, SUMMARY, Stage};
 use crate::progress::Bars;
 use crate::render::{self, Form, fields, percent_text};
+use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
 use crate::{accelerator, interrupt};
 
 const COMMAND: &str = "labels train";
@@ -33,9 +33,9 @@ Examples:
 /// Arguments of `truepair labels train`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct TrainArgs {
+pub(super) struct LabelTrainArgs {
     #[command(flatten)]
-    source: SourceArgs,
+    source: LabelSourceArgs,
 
     /// Method; `mrl` when neither this nor a configuration names one.
     #[arg(long, value_name = "NAME")]
@@ -55,7 +55,7 @@ pub(super) struct TrainArgs {
 
 /// The JSON object that `--json` prints and the run directory keeps.
 #[derive(Debug, Serialize)]
-struct TrainResult {
+struct LabelTrainResult {
     command: &'static str,
     unit: &'static str,
     data: String,
@@ -73,7 +73,7 @@ struct TrainResult {
     seconds: f64,
 }
 
-pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
+pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     // A method's settings need its name beside them, the default one's too.
     let named: Vec<(&str, &str)> = match (&args.method, args.config.kind("method")?) {
@@ -88,7 +88,7 @@ pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
         Existing::Refuse
     };
     let stage = (args.out.as_ref())
-        .map(|out| Stage::open(out, COMMAND, existing))
+        .map(|out| StagedFolder::open(out, COMMAND, existing))
         .transpose()?;
     let mut bars = Bars::new();
     let source = args.source.open("train", &mut bars)?;
@@ -101,7 +101,7 @@ pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let seed = Seed(args.source.seed);
     let trained = train_labels(&source.set, dev, &config, seed, &mut session)?;
     let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();
-    let result = TrainResult {
+    let result = LabelTrainResult {
         command: COMMAND,
         unit: "fraction",
         data: source.data.name.clone(),
@@ -128,10 +128,10 @@ pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
 }
 
 fn write(
-    stage: Stage,
-    source: &Source,
+    stage: StagedFolder,
+    source: &LabelSource,
     trained: &LabelTrained,
-    result: &TrainResult,
+    result: &LabelTrainResult,
 ) -> Result<()> {
     trained.write(stage.folder())?;
     if let Some(manifest) = &source.manifest {
@@ -142,7 +142,7 @@ fn write(
     Ok(())
 }
 
-fn text(result: &TrainResult, source: &Source) -> String {
+fn text(result: &LabelTrainResult, source: &LabelSource) -> String {
     let mut rows = vec![
         ("data", describe(&source.data, &source.set)),
         ("method", result.method.to_owned()),

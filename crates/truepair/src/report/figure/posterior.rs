@@ -2,11 +2,12 @@
 
 use truepair_core::audit::Findings;
 
-use super::{Figure, Key, percent_tick};
+use super::percent_tick;
+use crate::report::chart::{Chart, LegendKey};
 use crate::report::number::{count, counted, percent};
 use crate::report::plot::{Axis, Plot};
 
-pub(super) fn figure(findings: &Findings) -> Option<Figure> {
+pub(super) fn figure(findings: &Findings) -> Option<Chart> {
     let bins = &findings.fit.posterior_histogram;
     let tallest = *bins.iter().max().filter(|tallest| **tallest > 0)?;
     let y = Axis::new(0.0, tallest as f64 * 1.05, 4, "pairs", |value| {
@@ -44,12 +45,12 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
         percent(doubtful as f64 / pairs as f64),
         percent(findings.fit.mean_posterior),
     );
-    Some(Figure {
-        title: "How sure the audit is",
+    Some(Chart {
+        title: "How sure the audit is".to_owned(),
         svg: plot.finish(&description),
         legend: vec![
-            Key::new("good", "more likely matched"),
-            Key::new("bad", "more likely mismatched"),
+            LegendKey::new("good", "more likely matched"),
+            LegendKey::new("bad", "more likely mismatched"),
         ],
         reading,
     })

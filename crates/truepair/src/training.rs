@@ -16,10 +16,10 @@ use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
 use crate::oracle::Oracle;
-use crate::progress::{Bars, now};
+use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::{accelerator, data, interrupt};
+use crate::{data, session};
 
 /// Splits that choose the epoch, by the names that data sets give them.
 const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
@@ -144,10 +144,7 @@ impl<'a> Run<'a> {
         let mut session = Session {
             dir: Some(out),
             resume: self.plan.resume && out.join("checkpoint.bin").exists(),
-            accelerator: accelerator::chosen(),
-            stop: interrupt::stop_flag(),
-            watch,
-            now,
+            ..session::training(watch)
         };
         let trained = train(
             &self.dataset,

@@ -19,6 +19,7 @@ use truepair_core::rng::Seed;
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
+use judge::Case;
 pub(crate) use judge::{Judge, frozen};
 pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, write};
 
@@ -105,7 +106,13 @@ pub(crate) fn plant(
 }
 
 fn findings(dataset: &Dataset, request: &Request, seed: Seed, bars: &mut Bars) -> Result<Findings> {
-    judge::judge(dataset, &Links::of(dataset)?, request, seed, bars)
+    let case = Case {
+        dataset,
+        links: &Links::of(dataset)?,
+        request,
+        seed,
+    };
+    case.judge(bars)
 }
 
 /// Posterior of every pair, unless the audit refused.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 use truepair_core::audit::{
-    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Outcome, Reading,
+    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Reading,
     ReliabilityBin, Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
 
 use super::{Audited, Judge, Request};
+use crate::conclusion::Conclusion;
 use crate::drop_rule;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
 use crate::staged_folder::{SUMMARY, StagedFolder};
@@ -28,14 +29,8 @@ pub(crate) struct AuditSummary {
     pub(crate) pairs: usize,
     pub(crate) matcher: String,
     pub(crate) seed: u64,
-    pub(crate) verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refused_because: Option<String>,
-    /// Why it cannot be told whether pairs are mismatched, and what would help.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) open_because: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) would_help: Option<String>,
+    #[serde(flatten)]
+    pub(crate) conclusion: Conclusion,
     /// Absent when the audit refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_rate: Option<NoiseRate>,
@@ -144,14 +139,8 @@ impl AuditSummary {
             decision,
             duration,
         } = audited;
-        let (mut refused_because, mut open_because, mut would_help) = (None, None, None);
-        match &findings.outcome {
-            Outcome::Refused { reason } => refused_because = Some(reason.clone()),
-            Outcome::CannotBeTold { reason, help } => {
-                (open_because, would_help) = (Some(reason.clone()), Some(help.clone()));
-            }
-            Outcome::MismatchedPairs | Outcome::NoEvidence => {}
-        }
+        let conclusion = Conclusion::from(&findings.outcome);
+        let is_refused = conclusion.is_refused();
         Self {
             command,
             data: dataset.name.clone(),
@@ -162,12 +151,9 @@ impl AuditSummary {
             pairs: dataset.pairs.len(),
             matcher: request.judge.describe(&request.config, dataset),
             seed: request.seed.0,
-            verdict: verdict(&findings.outcome),
-            noise_rate: refused_because.is_none().then_some(findings.noise_rate),
-            kinds: findings.kinds.filter(|_| refused_because.is_none()),
-            refused_because,
-            open_because,
-            would_help,
+            conclusion,
+            noise_rate: (!is_refused).then_some(findings.noise_rate),
+            kinds: findings.kinds.filter(|_| !is_refused),
             reading: findings.reading,
             judgments: JudgmentCounts::of(findings),
             ambiguity: findings.ambiguity,
@@ -221,15 +207,6 @@ impl PlantedTruth {
     }
 }
 
-fn verdict(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::MismatchedPairs => "mismatched-pairs",
-        Outcome::NoEvidence => "no-evidence",
-        Outcome::CannotBeTold { .. } => "cannot-be-told",
-        Outcome::Refused { .. } => "refused",
-    }
-}
-
 /// Writes everything into `stage`, publishes it and notes the files in `summary`.
 ///
 /// # Errors
@@ -250,7 +227,7 @@ pub(crate) fn write(
     let folder = stage.folder();
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
-    if decision.n_kept > 0 && summary.refused_because.is_none() {
+    if decision.n_kept > 0 && !summary.conclusion.is_refused() {
         dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.

@@ -14,14 +14,14 @@ use truepair_core::audit::Rule;
 use truepair_core::dataset::{Dataset, ReadOptions};
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
-use truepair_train::{CrossFitConfig, Recipe, Session, train};
+use truepair_train::{CrossFitConfig, Recipe, train};
 
 use crate::audit::{self, AuditSummary, Judge, Request};
 use crate::exit::Exit;
-use crate::progress::{Bars, now};
+use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
-use crate::{accelerator, command, data, interrupt, run_folder, sample};
+use crate::{command, data, run_folder, sample, session};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -153,15 +153,7 @@ fn row(
 ) -> Result<DemoRow> {
     let start = Instant::now();
     let config = recipe.resolve(splits.train)?;
-    let stop = interrupt::stop_flag();
-    let mut session = Session {
-        dir: None,
-        resume: false,
-        accelerator: accelerator::chosen(),
-        stop,
-        watch: bars,
-        now,
-    };
+    let mut session = session::training(bars);
     let trained = train(
         splits.train,
         Some(splits.dev),

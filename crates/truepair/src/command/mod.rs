@@ -10,4 +10,5 @@ pub(crate) mod eval;
 mod gate;
 pub(crate) mod inspect;
 pub(crate) mod labels;
+mod output_args;
 pub(crate) mod train;

@@ -1,6 +1,5 @@
 //! `truepair labels train`: networks into a joint space from labels of which some are wrong.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -8,15 +7,16 @@ use clap::Args;
 use serde::Serialize;
 use truepair_core::labeled::{ClassRetrieval, LabeledSet};
 use truepair_core::rng::Seed;
-use truepair_train::labeled::{LabelConfig, LabelSelect, LabelSession, LabelTrained, train_labels};
+use truepair_train::labeled::{LabelConfig, LabelSelect, LabelTrained, train_labels};
 
 use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
+use crate::command::output_args::OutputArgs;
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, fields, percent_text};
-use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
-use crate::{accelerator, interrupt};
+use crate::session;
+use crate::staged_folder::{SUMMARY, StagedFolder};
 
 const COMMAND: &str = "labels train";
 
@@ -41,13 +41,8 @@ pub(super) struct LabelTrainArgs {
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
 
-    /// Run directory; nothing is written without it.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-
-    /// Replace the earlier run in the output folder.
-    #[arg(long, requires = "out")]
-    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 
     #[command(flatten)]
     config: ConfigArgs,
@@ -82,22 +77,11 @@ pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
         (None, None) => vec![("method", "mrl")],
     };
     let config: LabelConfig = args.config.load(&named)?;
-    let existing = if args.force {
-        Existing::Replace
-    } else {
-        Existing::Refuse
-    };
-    let stage = (args.out.as_ref())
-        .map(|out| StagedFolder::open(out, COMMAND, existing))
-        .transpose()?;
+    let stage = args.output.open(COMMAND)?;
     let mut bars = Bars::new();
     let source = args.source.open("train", &mut bars)?;
     let dev = source.data.split("dev");
-    let mut session = LabelSession {
-        accelerator: accelerator::chosen(),
-        stop: interrupt::stop_flag(),
-        watch: &mut bars,
-    };
+    let mut session = session::labels(&mut bars);
     let seed = Seed(args.source.seed);
     let trained = train_labels(&source.set, dev, &config, seed, &mut session)?;
     let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();

@@ -16,6 +16,7 @@ mod drop_rule;
 mod evaluation;
 mod exit;
 mod fault;
+mod file_hash;
 mod interrupt;
 mod occlusion;
 mod oracle;

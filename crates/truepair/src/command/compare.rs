@@ -137,10 +137,11 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let comparison = MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
     compare::write(&args.out, &comparison)?;
     form.print(&comparison, || compare::terminal(&comparison))?;
-    Ok(match failures.is_empty() {
-        true => Exit::Success,
-        false => Exit::Failed,
-    })
+    if failures.is_empty() {
+        Ok(Exit::Success)
+    } else {
+        Ok(Exit::Failed)
+    }
 }
 
 fn grid(args: &CompareArgs, methods: Vec<Method>) -> Result<Grid> {

@@ -1,18 +1,16 @@
 //! `truepair convert`: a run directory made of a published PyTorch checkpoint.
 
-use std::fs::File;
-use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
 use crate::config;
 use crate::exit::Exit;
+use crate::file_hash::sha256;
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
 use crate::staged_folder::{Existing, StagedFolder};
@@ -145,30 +143,6 @@ fn remark(assumed: &[Assumption]) {
 fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
-}
-
-/// SHA-256 of a file, in hexadecimal.
-pub(super) fn sha256(path: &Path) -> Result<String> {
-    let unreadable = || format!("{}: cannot read", path.display());
-    let file = File::open(path).with_context(unreadable)?;
-    let mut hash = Hash(Sha256::new());
-    io::copy(&mut BufReader::new(file), &mut hash).with_context(unreadable)?;
-    let digest = hash.0.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A digest that bytes are copied into.
-struct Hash(Sha256);
-
-impl io::Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn text(result: &Conversion, out: &Path) -> String {

@@ -12,8 +12,8 @@ use truepair_encode::job::{self, Job, Skipped};
 use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
 use truepair_image::{Filter, Fit, Preprocessing};
 
-use super::convert::sha256;
 use crate::exit::Exit;
+use crate::file_hash::sha256;
 use crate::interrupt;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;

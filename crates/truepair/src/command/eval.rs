@@ -275,23 +275,9 @@ fn evaluate(
         }
         _ => None,
     };
-    let mut staged = Vec::new();
-    if let Some(file) = &args.per_query {
-        let table = StagedFile::write(file, |out| write_parquet(out, &measured, &subject))?;
-        staged.push(table);
-    }
-    if let Some(file) = &args.page.page {
-        let page = render_page(&args.page, &subject, &judged, &measured, bars)?;
-        staged.push(StagedFile::write(file, |out| {
-            Ok(out.write_all(page.as_bytes())?)
-        })?);
-    }
-    if let (Some(file), Some(occlusion)) = (&args.occlusion, &subject.occlusion) {
-        staged.extend(occlusion.stage(file)?);
-    }
-    staged.extend(args.trec.write(&subject, &judged, bars)?);
+    let files = args.stage_files(&subject, &judged, &measured, bars)?;
     let figures = args.figures(&measured);
-    let files = staged
+    let files = files
         .into_iter()
         .map(StagedFile::publish)
         .collect::<Result<Vec<_>>>()?;
@@ -305,12 +291,7 @@ fn evaluate(
         text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
         text += &(evaluation.uncertainty.as_ref()).map_or_else(String::new, uncertainty::text);
         text += &(evaluation.occlusion.as_ref()).map_or_else(String::new, occlusion::text);
-        match &compared {
-            Compared::Nothing => {}
-            Compared::Result(rows) => text += &format!("\n{}", render::comparison(rows)),
-            Compared::Queries(rows) => text += &format!("\n{}", render::differences_text(rows)),
-        }
-        text
+        text + &compared.text()
     })?;
     Ok(Exit::Success)
 }
@@ -331,9 +312,43 @@ impl Compared {
             _ => None,
         }
     }
+
+    fn text(&self) -> String {
+        match self {
+            Compared::Nothing => String::new(),
+            Compared::Result(rows) => format!("\n{}", render::comparison(rows)),
+            Compared::Queries(rows) => format!("\n{}", render::differences_text(rows)),
+        }
+    }
 }
 
 impl EvalArgs {
+    /// Every file that was asked for, written and not yet named.
+    fn stage_files(
+        &self,
+        subject: &Subject<'_>,
+        judged: &Judged,
+        measured: &Measured,
+        bars: &mut Bars,
+    ) -> Result<Vec<StagedFile>> {
+        let mut staged = Vec::new();
+        if let Some(file) = &self.per_query {
+            let table = StagedFile::write(file, |out| write_parquet(out, measured, subject))?;
+            staged.push(table);
+        }
+        if let Some(file) = &self.page.page {
+            let page = render_page(&self.page, subject, judged, measured, bars)?;
+            staged.push(StagedFile::write(file, |out| {
+                Ok(out.write_all(page.as_bytes())?)
+            })?);
+        }
+        if let (Some(file), Some(occlusion)) = (&self.occlusion, &subject.occlusion) {
+            staged.extend(occlusion.stage(file)?);
+        }
+        staged.extend(self.trec.write(subject, judged, bars)?);
+        Ok(staged)
+    }
+
     fn compared(&self, measured: &Measured) -> Result<Compared> {
         let Some(file) = &self.compare_with else {
             return Ok(Compared::Nothing);

@@ -148,11 +148,11 @@ impl FromStr for Seeds {
             let word = word.trim();
             (word.parse::<u64>()).map_err(|_| format!("`{word}` is no seed (write 3, or 0,1,7)"))
         };
-        let mut seeds = match text.contains(',') {
-            true => (text.split(',').filter(|word| !word.trim().is_empty()))
-                .map(number)
-                .collect::<Result<Vec<u64>, String>>()?,
-            false => (0..number(text)?).collect(),
+        let mut seeds: Vec<u64> = if text.contains(',') {
+            let words = text.split(',').filter(|word| !word.trim().is_empty());
+            words.map(number).collect::<Result<_, _>>()?
+        } else {
+            (0..number(text)?).collect()
         };
         let n = seeds.len();
         seeds.sort_unstable();

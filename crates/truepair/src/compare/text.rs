@@ -136,55 +136,54 @@ fn markdown_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> S
     out
 }
 
-/// One line a row, measured and published, with means and deviations in columns of their own.
+/// Columns of the table for spreadsheets that say what a row is.
+const CSV_NAMES: [&str; 9] = [
+    "origin",
+    "protocol",
+    "noise",
+    "method",
+    "similarity",
+    "oracle",
+    "seeds",
+    "failed",
+    "networks",
+];
+
+/// Columns that hold a mean and are followed by one for its deviation, `NAME_sd`.
+const CSV_SPREADS: [&str; 10] = [
+    "i2t_r1",
+    "i2t_r5",
+    "i2t_r10",
+    "t2i_r1",
+    "t2i_r5",
+    "t2i_r10",
+    "rsum",
+    "rsum_single",
+    "rsum_last",
+    "rsum_last_single",
+];
+
+/// Columns at the end.
+const CSV_REST: [&str; 11] = [
+    "to_best",
+    "to_best_low",
+    "to_best_high",
+    "to_best_p",
+    "split_precision",
+    "split_recall",
+    "split_auc",
+    "seconds_per_epoch",
+    "train_seconds",
+    "source",
+    "note",
+];
+
+/// A line per row, measured and published, with means and deviations in columns of their own.
 pub(super) fn csv(comparison: &MethodComparison) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let numbers = [
-        "i2t_r1",
-        "i2t_r5",
-        "i2t_r10",
-        "t2i_r1",
-        "t2i_r5",
-        "t2i_r10",
-        "rsum",
-        "rsum_single",
-        "rsum_last",
-        "rsum_last_single",
-    ];
-    let mut header: Vec<String> = [
-        "origin",
-        "protocol",
-        "noise",
-        "method",
-        "similarity",
-        "oracle",
-        "seeds",
-        "failed",
-        "networks",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    header.extend(
-        numbers
-            .iter()
-            .flat_map(|name| [(*name).to_owned(), format!("{name}_sd")]),
-    );
-    header.extend(
-        [
-            "to_best",
-            "to_best_low",
-            "to_best_high",
-            "to_best_p",
-            "split_precision",
-            "split_recall",
-            "split_auc",
-            "seconds_per_epoch",
-            "train_seconds",
-            "source",
-            "note",
-        ]
-        .map(str::to_owned),
-    );
+    let mut header: Vec<String> = CSV_NAMES.map(str::to_owned).to_vec();
+    header.extend((CSV_SPREADS.iter()).flat_map(|name| [(*name).to_owned(), format!("{name}_sd")]));
+    header.extend(CSV_REST.map(str::to_owned));
     writer.write_record(&header)?;
     for block in &comparison.blocks {
         for row in &block.rows {
@@ -249,7 +248,7 @@ fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) 
         block.noise.map_or(String::new(), |rate| rate.to_string()),
         row.method.clone(),
     ];
-    line.resize(9, String::new());
+    line.resize(CSV_NAMES.len(), String::new());
     for value in row.recalls.iter().chain([&row.rsum]) {
         line.extend([format!("{value:.1}"), String::new()]);
     }

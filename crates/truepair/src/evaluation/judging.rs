@@ -15,6 +15,7 @@ use truepair_core::relevance::{
 use truepair_core::scores::Direction;
 
 use super::Subject;
+use crate::file_hash::hex;
 use crate::render;
 
 /// Arguments that say who counts as right.
@@ -254,9 +255,5 @@ fn hash(files: &[PathBuf]) -> Result<String> {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(&bytes);
     }
-    let digest = hash.finalize();
-    Ok(digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&hash.finalize()[..8]))
 }

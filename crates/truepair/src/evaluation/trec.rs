@@ -48,7 +48,8 @@ impl TrecArgs {
                 Ranker::Scores(scorer) => scorer.as_ref(),
                 Ranker::Lists(_) => bail!("--trec-run writes scores, and lists have none"),
             };
-            staged.push(self.run(file, direction, scorer, subject, judged, bars)?);
+            let relevant = |query, item| judged.is_relevant(direction, query, item);
+            staged.push(self.run(file, (scorer, direction), subject, relevant, bars)?);
         }
         for (file, direction) in self.trec_qrels.iter().flatten().zip(DIRECTIONS) {
             staged.push(qrels(file, direction, subject, judged)?);
@@ -56,18 +57,17 @@ impl TrecArgs {
         Ok(staged)
     }
 
+    /// One direction's rankings; `relevant` says whether an item answers a query.
     fn run(
         &self,
         file: &Path,
-        direction: Direction,
-        scorer: &dyn Scorer,
+        (scorer, direction): (&dyn Scorer, Direction),
         subject: &Subject<'_>,
-        judged: &Judged,
+        relevant: impl Fn(u32, u32) -> bool + Copy + Sync,
         bars: &mut Bars,
     ) -> Result<StagedFile> {
         let (asking, gallery) = subject.sides(direction);
         let queries: Vec<u32> = (0..asking.len() as u32).collect();
-        let relevant = |query, item| judged.is_relevant(direction, query, item);
         let tag = subject.protocol.data.replace(char::is_whitespace, "_");
         StagedFile::write(file, |out| {
             for queries in queries.chunks(QUERIES_AT_ONCE) {

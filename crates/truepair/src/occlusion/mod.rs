@@ -82,11 +82,13 @@ impl Occlusion {
             image.unwrap_or(dataset.n_images() as u32 + caption)
         };
         let captions: Vec<u32> = (0..dataset.n_captions() as u32).map(image_of).collect();
-        let mut side = |side, units: &[u32]| measure(trained, dataset, side, units, seed, watch);
-        let (images, captions) = (
-            side(ItemSide::Image, &images)?,
-            side(ItemSide::Caption, &captions)?,
-        );
+        let split = ErasedSplit {
+            trained,
+            dataset,
+            seed,
+        };
+        let images = split.measure(ItemSide::Image, &images, watch)?;
+        let captions = split.measure(ItemSide::Caption, &captions, watch)?;
         if let (Measurement::Refused { refused: a }, Measurement::Refused { refused: b }) =
             (&images, &captions)
         {
@@ -131,30 +133,34 @@ impl Occlusion {
     }
 }
 
-fn measure(
-    trained: &Trained,
-    dataset: &Dataset,
-    side: ItemSide,
-    units: &[u32],
+/// A split whose items are erased, and what encodes the rest of them.
+struct ErasedSplit<'a> {
+    trained: &'a Trained,
+    dataset: &'a Dataset,
     seed: Seed,
-    watch: &mut dyn Watch,
-) -> Result<Measurement> {
-    let erased = match Erased::of(trained, dataset, side) {
-        Ok(erased) => erased,
-        Err(refused) => return Ok(Measurement::Refused { refused }),
-    };
-    let shares: Vec<f64> = TENTHS.map(|tenth| f64::from(tenth) / 10.0).collect();
-    let uncertainties = (shares.iter())
-        .map(|&share| trained.occluded(dataset, (side, erased), share, seed, watch))
-        .collect::<truepair_train::Result<Vec<Vec<f32>>>>()?;
-    Ok(Measurement::Curve {
-        erased: match erased {
-            Erased::Pixels => "pixels",
-            Erased::Regions => "regions",
-            Erased::Words => "words",
-        },
-        curve: occlusion_curve(&shares, &uncertainties, units, seed)?,
-    })
+}
+
+impl ErasedSplit<'_> {
+    /// `units` says which items the bootstrap draws together.
+    fn measure(&self, side: ItemSide, units: &[u32], watch: &mut dyn Watch) -> Result<Measurement> {
+        let (trained, dataset, seed) = (self.trained, self.dataset, self.seed);
+        let erased = match Erased::of(trained, dataset, side) {
+            Ok(erased) => erased,
+            Err(refused) => return Ok(Measurement::Refused { refused }),
+        };
+        let shares: Vec<f64> = TENTHS.map(|tenth| f64::from(tenth) / 10.0).collect();
+        let uncertainties = (shares.iter())
+            .map(|&share| trained.occluded(dataset, (side, erased), share, seed, watch))
+            .collect::<truepair_train::Result<Vec<Vec<f32>>>>()?;
+        Ok(Measurement::Curve {
+            erased: match erased {
+                Erased::Pixels => "pixels",
+                Erased::Regions => "regions",
+                Erased::Words => "words",
+            },
+            curve: occlusion_curve(&shares, &uncertainties, units, seed)?,
+        })
+    }
 }
 
 /// The table that `truepair eval` prints.

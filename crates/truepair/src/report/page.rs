@@ -144,7 +144,11 @@ fn galleries<'a>(
     gallery::add_suggestions(&mut borderline_cards, &borderline, verdicts, pictures);
 
     let exist = pictures.exist();
-    let (title, intro) = worst_words(found, worst.len(), verdicts.len());
+    let (title, intro) = if found {
+        worst_words(worst.len(), verdicts.len())
+    } else {
+        lowest_words()
+    };
     (
         Gallery {
             title,
@@ -199,21 +203,21 @@ fn ambiguous<'a>(content: &ReportContent<'a>, pictures: &mut Pictures<'_>) -> Ga
     }
 }
 
-fn worst_words(found: bool, shown: usize, all: usize) -> (&'static str, String) {
-    if found {
-        let intro = format!(
-            "The {} with the highest probability of being mismatched, of {}. The verdict tables \
-             beside this report hold all of them.",
-            counted(shown as u64, "pair"),
-            count(all as u64)
-        );
-        ("The worst pairs", intro)
-    } else {
-        let intro = "These rank lowest, as some pairs must; the audit does not call them \
-                     mismatched."
-            .to_owned();
-        ("The pairs that rank lowest", intro)
-    }
+/// The words above the worst pairs.
+fn worst_words(shown: usize, all: usize) -> (&'static str, String) {
+    let intro = format!(
+        "The {} with the highest probability of being mismatched, of {}. The verdict tables beside \
+         this report hold all of them.",
+        counted(shown as u64, "pair"),
+        count(all as u64)
+    );
+    ("The worst pairs", intro)
+}
+
+/// The words above the same pairs when nothing was found.
+fn lowest_words() -> (&'static str, String) {
+    let intro = "These rank lowest, as some pairs must; the audit does not call them mismatched.";
+    ("The pairs that rank lowest", intro.to_owned())
 }
 
 fn cut_lines(findings: &Findings) -> Vec<CutLine> {

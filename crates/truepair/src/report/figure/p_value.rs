@@ -43,12 +43,11 @@ pub(super) fn figure(findings: &Findings) -> Option<Chart> {
          mismatched pairs at {rate:.3}."
     );
     let refused = matches!(findings.outcome, Outcome::Refused { .. });
-    let null = match refused {
-        true => "what chance gives".to_owned(),
-        false => format!(
-            "mismatched pairs: flat at {}",
-            estimate(&findings.noise_rate)
-        ),
+    let null = if refused {
+        "what chance gives".to_owned()
+    } else {
+        let rate = estimate(&findings.noise_rate);
+        format!("mismatched pairs: flat at {rate}")
     };
     Some(Chart {
         title: "What chance explains".to_owned(),

@@ -29,9 +29,10 @@ pub(super) fn figure(findings: &Findings) -> Option<Chart> {
 
     let pairs: u64 = bins.iter().sum();
     let doubtful = doubtful(bins);
-    let shape = match bins[bins.len() / 2..].iter().any(|count| *count > 0) {
-        true => "Two heaps at the ends mean that the audit can tell the pairs apart",
-        false => "A single heap at the left means that no pair stands out",
+    let shape = if bins[bins.len() / 2..].iter().any(|count| *count > 0) {
+        "Two heaps at the ends mean that the audit can tell the pairs apart"
+    } else {
+        "A single heap at the left means that no pair stands out"
     };
     let middle = if doubtful == 1 { "lies" } else { "lie" };
     let reading = format!(

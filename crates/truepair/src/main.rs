@@ -17,6 +17,7 @@ mod evaluation;
 mod exit;
 mod fault;
 mod file_hash;
+mod folder;
 mod interrupt;
 mod occlusion;
 mod oracle;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::{CaptionFeatures, Dataset, ReadOptions};
 use truepair_core::durable;
@@ -21,6 +22,8 @@ pub(crate) const ENVIRONMENT: &str = "environment.json";
 const MANIFEST: &str = "manifest.json";
 /// Where a converted run's weights come from; such a run has no job.
 pub(crate) const PROVENANCE: &str = "provenance.json";
+
+const RESTORE: &str = "restore it, or train again";
 
 /// What a run was started with; enough to go on with it and to evaluate it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,8 +49,7 @@ impl RunJob {
         let text = std::fs::read_to_string(&file).with_context(|| {
             format!("{place}: cannot read (give the folder that `truepair train --out` or `truepair convert --out` made)")
         })?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{place}: is damaged (restore it, or train again)"))
+        serde_json::from_str(&text).with_context(|| format!("{place}: is damaged ({RESTORE})"))
     }
 
     pub(crate) fn store(&self, run: &Path) -> Result<()> {
@@ -116,6 +118,16 @@ pub(crate) fn store(run: &Path, name: &str, value: &impl Serialize) -> Result<()
     Ok(durable::write(run.join(name), text.as_bytes())?)
 }
 
+/// Reads JSON that [`store`] wrote; `remedy` says what to do when it is damaged.
+///
+/// # Errors
+/// If the file cannot be read or holds something else.
+pub(crate) fn load<T: DeserializeOwned>(file: &Path, remedy: &str) -> Result<T> {
+    let place = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
+    serde_json::from_str(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
+}
+
 pub(crate) fn store_manifest(run: &Path, manifest: &Manifest) -> Result<()> {
     store(run, MANIFEST, manifest)
 }
@@ -126,10 +138,7 @@ pub(crate) fn training_noise(run: &Path) -> Result<Option<TrainingNoise>> {
     if !file.exists() {
         return Ok(None);
     }
-    let place = file.display();
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
-    let manifest: Manifest = serde_json::from_str(&text)
-        .with_context(|| format!("{place}: is damaged (restore it, or train again)"))?;
+    let manifest: Manifest = load(&file, RESTORE)?;
     Ok(Some(noise_of(&manifest)))
 }
 
@@ -202,12 +211,7 @@ impl Environment {
     /// # Errors
     /// If `dataset`, noise included, is not what the run in `run` was trained on.
     pub(crate) fn check_same_data(run: &Path, dataset: &Dataset) -> Result<()> {
-        let file = run.join(ENVIRONMENT);
-        let place = file.display();
-        let text =
-            std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
-        let trained: Self = serde_json::from_str(&text)
-            .with_context(|| format!("{place}: is damaged (restore it, or train again)"))?;
+        let trained: Self = load(&run.join(ENVIRONMENT), RESTORE)?;
         if trained.data_sha256 != dataset.content_hash()? {
             bail!(
                 "{}: was trained on other pairs than {} holds now (give the data as it was)",

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::interrupt;
+use crate::{folder, interrupt};
 
 /// The file that says which command made a folder, and what it printed.
 pub(crate) const SUMMARY: &str = "summary.json";
@@ -52,9 +52,7 @@ impl StagedFolder {
                 false
             }
             Err(_) => {
-                fs::create_dir(destination).with_context(|| {
-                    format!("{place}: cannot create the output folder (its parent must be an existing, writable folder)")
-                })?;
+                folder::create(destination, "output folder")?;
                 true
             }
         };

@@ -19,7 +19,7 @@ use crate::oracle::Oracle;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::{data, session};
+use crate::{data, folder, session};
 
 /// Splits that choose the epoch, by the names that data sets give them.
 const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
@@ -217,12 +217,7 @@ impl<'a> RunFolder<'a> {
         let place = path.display();
         let created = !path.exists();
         if created {
-            std::fs::create_dir(path).with_context(|| {
-                format!(
-                    "{place}: cannot create the run directory (its parent must be an existing, \
-                     writable folder)"
-                )
-            })?;
+            folder::create(path, "run directory")?;
         }
         let mut entries = std::fs::read_dir(path)
             .with_context(|| format!("{place}: is no folder for a run (choose another --out)"))?;

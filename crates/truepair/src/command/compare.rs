@@ -21,7 +21,7 @@ use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
 use crate::training::{RunPlan, Splits};
-use crate::{accelerator, data};
+use crate::{accelerator, data, folder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -237,12 +237,7 @@ fn claim(out: &Path) -> Result<File> {
             )
         }
     } else {
-        std::fs::create_dir(out).with_context(|| {
-            format!(
-                "{place}: cannot create the output folder (its parent must be an existing, \
-                 writable folder)"
-            )
-        })?;
+        folder::create(out, "output folder")?;
     }
     let lock = File::create(out.join(LOCK)).with_context(|| format!("{place}: cannot write"))?;
     match lock.try_lock() {

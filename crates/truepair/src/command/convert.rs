@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
-use crate::config;
 use crate::exit::Exit;
 use crate::file_hash::sha256;
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
 use crate::staged_folder::{Existing, StagedFolder};
+use crate::{config, folder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,7 @@ struct Conversion {
 
 pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Exit> {
     let model = model(&args.model)?;
-    check_free(&args.out)?;
+    folder::check_free(&args.out)?;
     let stage = StagedFolder::open(&args.out, "convert", Existing::Refuse)?;
     let mut draft = Draft::read(&args.checkpoint, model)?;
     let mut assumed = std::mem::take(&mut draft.assumed);
@@ -106,16 +106,6 @@ pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Exit> {
     remark(&result.assumed);
     form.print(&result, || text(&result, &args.out))?;
     Ok(Exit::Success)
-}
-
-/// # Errors
-/// If something lies in the folder already.
-fn check_free(out: &Path) -> Result<()> {
-    let taken = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if taken {
-        bail!("{}: is not empty (choose another --out)", out.display())
-    }
-    Ok(())
 }
 
 fn write(stage: &StagedFolder, converted: &Converted, result: &Conversion) -> Result<()> {

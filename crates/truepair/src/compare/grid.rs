@@ -56,25 +56,18 @@ impl Grid {
     /// The rows of every table: baselines, then the methods by similarity. A method that cannot read
     /// the scores of any similarity that was asked for stands in a row with its own.
     pub(crate) fn rows(&self) -> Vec<GridRow> {
-        let own = |method: &Method| method.own_similarity(&self.similarities);
-        let is_baseline = |method: &Method| !matches!(method.kind, MethodKind::Strategy { .. });
-        let alone = |baseline: bool| {
-            let methods = self.methods.iter().enumerate();
-            let methods = methods.filter(move |(_, method)| is_baseline(method) == baseline);
-            methods.filter_map(|(method, of)| {
-                let similarity = own(of)?;
-                Some(GridRow { similarity, method })
-            })
+        let own = |&(method, of): &(usize, &Method)| {
+            let similarity = of.own_similarity(&self.similarities)?;
+            Some(GridRow { similarity, method })
         };
-        let mut rows: Vec<GridRow> = alone(true).collect();
+        let (strategies, baselines): (Vec<_>, Vec<_>) = (self.methods.iter().enumerate())
+            .partition(|(_, of)| matches!(of.kind, MethodKind::Strategy { .. }));
+        let mut rows: Vec<GridRow> = baselines.iter().filter_map(own).collect();
         for &similarity in &self.similarities {
-            for (method, of) in self.methods.iter().enumerate() {
-                if !is_baseline(of) && of.takes(similarity) {
-                    rows.push(GridRow { similarity, method });
-                }
-            }
+            let takers = strategies.iter().filter(|(_, of)| of.takes(similarity));
+            rows.extend(takers.map(|&(method, _)| GridRow { similarity, method }));
         }
-        rows.extend(alone(false));
+        rows.extend(strategies.iter().filter_map(own));
         rows
     }
 

@@ -8,8 +8,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use serde::de::DeserializeOwned;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Protocol, QueryUnits};
 use truepair_core::ranking::Ranks;
@@ -24,6 +23,8 @@ pub(super) const QUERIES: &str = "queries.json";
 pub(super) const FAILURE: &str = "failed.json";
 
 const VERSION: u32 = 1;
+
+const REMEDY: &str = "remove the run directory";
 
 /// What was measured on the test split, recalls in percent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,7 +140,8 @@ pub(crate) fn is_finished(run: &Path) -> bool {
 
 impl FinishedCell {
     pub(crate) fn read(run: &Path) -> Result<Self> {
-        let (record, queries): (CellRecord, QueryRanks) = (json(run, RECORD)?, json(run, QUERIES)?);
+        let record: CellRecord = run_folder::load(&run.join(RECORD), REMEDY)?;
+        let queries: QueryRanks = run_folder::load(&run.join(QUERIES), REMEDY)?;
         if record.version != VERSION || queries.version != VERSION {
             bail!(
                 "{}: was written by another version of the program (remove the run directory)",
@@ -157,12 +159,4 @@ impl FinishedCell {
     pub(crate) fn kept_epoch(&self) -> Option<&EpochSplit> {
         (self.epochs.iter()).find(|epoch| epoch.epoch == self.record.best_epoch)
     }
-}
-
-fn json<T: DeserializeOwned>(run: &Path, name: &str) -> Result<T> {
-    let file = run.join(name);
-    let place = file.display();
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{place}: is damaged (remove the run directory)"))
 }

@@ -356,15 +356,14 @@ fn compare_with_best(drafts: &mut [RowDraft]) -> Result<()> {
 
 /// The row with the highest rSum; one of which runs failed only where all have.
 fn best_of(drafts: &[RowDraft]) -> Option<usize> {
-    let candidates = |whole: bool| {
-        let rows = drafts.iter().enumerate().filter(move |(_, draft)| {
-            !draft.row.oracle && draft.rsum().is_some() && (!whole || draft.row.failed.is_empty())
-        });
-        rows.max_by(|(_, a), (_, b)| a.rsum().unwrap_or(0.0).total_cmp(&b.rsum().unwrap_or(0.0)))
-    };
-    candidates(true)
-        .or_else(|| candidates(false))
-        .map(|(at, _)| at)
+    let rows = drafts.iter().enumerate();
+    let candidates = rows.filter_map(|(at, draft)| Some((at, draft.rsum()?, draft)));
+    let candidates = candidates.filter(|(_, _, draft)| !draft.row.oracle);
+    let (whole, failed): (Vec<_>, Vec<_>) =
+        candidates.partition(|(_, _, draft)| draft.row.failed.is_empty());
+    let rows = if whole.is_empty() { failed } else { whole };
+    let best = rows.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    best.map(|(at, _, _)| at)
 }
 
 fn gap(draft: &RowDraft, best: &RowDraft) -> Result<Option<Gap>> {

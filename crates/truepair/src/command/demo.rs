@@ -171,17 +171,8 @@ fn row(
 }
 
 fn text(result: &DemoResult) -> String {
-    let header = [
-        "clean test split",
-        "i2t R@1",
-        "R@5",
-        "R@10",
-        "t2i R@1",
-        "R@5",
-        "R@10",
-        "rSum",
-    ];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let header = [&["clean test split"][..], &RetrievalRecord::COLUMNS].concat();
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for row in &result.table {
         let mut cells = vec![row.strategy.to_owned()];
         cells.extend(row.test.cells());

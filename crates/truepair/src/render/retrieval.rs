@@ -29,6 +29,10 @@ struct Side {
 }
 
 impl RetrievalRecord {
+    /// Names of what [`cells`](Self::cells) prints.
+    pub(crate) const COLUMNS: [&str; 7] =
+        ["i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rSum"];
+
     pub(crate) fn of(report: &Report) -> Self {
         Self {
             i2t: Side::of(&report.image_to_text),

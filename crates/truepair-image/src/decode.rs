@@ -12,6 +12,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_png::PngDecoder;
 
+use crate::format::PictureFormat;
 use crate::orientation::Orientation;
 use crate::picture::Rgb;
 
@@ -52,28 +53,15 @@ pub enum Problem {
 /// # Deviations
 /// 1. Pillow cuts 16-bit gray at 255; here its high byte is taken, as of 16-bit color in both.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, Problem> {
-    let decoded = match bytes {
-        [] => return Err(Problem::Empty),
-        [0xff, 0xd8, 0xff, ..] => jpeg(bytes)?,
-        [0x89, b'P', b'N', b'G', ..] => png(bytes)?,
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => webp(bytes)?,
-        [b'G', b'I', b'F', b'8', ..] => gif(bytes)?,
-        [b'B', b'M', ..] => bmp(bytes)?,
-        _ => return Err(Problem::Unknown),
+    if bytes.is_empty() {
+        return Err(Problem::Empty);
+    }
+    let decoded = match PictureFormat::of(bytes).ok_or(Problem::Unknown)? {
+        PictureFormat::Jpeg => jpeg(bytes)?,
+        PictureFormat::Png => png(bytes)?,
+        PictureFormat::WebP => webp(bytes)?,
+        PictureFormat::Gif => gif(bytes)?,
+        PictureFormat::Bmp => bmp(bytes)?,
     };
     let picture = decoded.on_white()?;
     Ok(decoded.orientation.apply(picture))

@@ -11,6 +11,7 @@
 
 pub mod augment;
 mod decode;
+mod format;
 mod orientation;
 mod picture;
 mod preprocess;
@@ -19,6 +20,7 @@ mod resize;
 
 pub use augment::Augmentation;
 pub use decode::{MAX_PIXELS, Problem, decode};
+pub use format::PictureFormat;
 pub use picture::Rgb;
 pub use preprocess::{Fit, Preprocessing};
 pub use reader::PixelReader;

@@ -1,10 +1,7 @@
 //! What a user may type: the subcommands, the flags they share, and their worked examples.
 
-use std::path::PathBuf;
-
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use truepair_core::dataset::OnEmpty;
+use clap::{Parser, Subcommand};
 use truepair_train::Accelerator;
 
 use crate::command;
@@ -76,73 +73,6 @@ pub(crate) enum Command {
     Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.
     Bench(command::bench::BenchArgs),
-}
-
-/// How to read the data; shared by every command that takes DATA.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Reading")]
-pub(crate) struct ReadArgs {
-    /// Format of DATA; recognized from its content by default.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) format: Option<String>,
-
-    /// Caption embeddings to use, or `none` to read the captions' text alone.
-    #[arg(long, value_name = "NAME|none")]
-    pub(crate) caption_features: Option<String>,
-
-    /// Image features of a table or caption list, in row order or keyed by id (.npy, .npz,
-    /// .safetensors).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) features: Option<PathBuf>,
-
-    /// Which image row belongs to which caption row; row by row by default.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pairs: Option<PathBuf>,
-
-    /// Column of a table that names the image.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) image_column: Option<String>,
-
-    /// Columns of a table that hold captions, separated by commas.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) caption_columns: Option<Vec<String>>,
-
-    /// Column of a table that holds an id per record.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) id_column: Option<String>,
-
-    /// Folder of the pictures that a table or caption list names; beside the list by default.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pictures: Option<PathBuf>,
-
-    /// Read pictures as squares of this many pixels, for a network that reads pixels.
-    #[arg(long, value_name = "SIDE", value_parser = clap::value_parser!(u16).range(8..=1024))]
-    pub(crate) pixels: Option<u16>,
-
-    /// What to do with empty captions.
-    #[arg(long, value_name = "WHAT", default_value = "error")]
-    pub(crate) on_empty: EmptyCaptions,
-}
-
-/// What to do with empty captions.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum EmptyCaptions {
-    /// Stop and name the first one
-    Error,
-    /// Leave the caption and its pair out
-    Drop,
-    /// Read them as they are
-    Keep,
-}
-
-impl From<EmptyCaptions> for OnEmpty {
-    fn from(choice: EmptyCaptions) -> Self {
-        match choice {
-            EmptyCaptions::Error => OnEmpty::Error,
-            EmptyCaptions::Drop => OnEmpty::Drop,
-            EmptyCaptions::Keep => OnEmpty::Keep,
-        }
-    }
 }
 
 /// Reads the arguments; prints help or a usage error and ends the program where that is asked for.

@@ -32,7 +32,7 @@ impl ConfigArgs {
     /// If the file cannot be read, a kind contradicts the file, an assignment cannot be
     /// understood, or a key or value does not exist; the nearest existing name is in the message.
     pub(crate) fn load<T: DeserializeOwned>(&self, kinds: &[(&str, &str)]) -> Result<T> {
-        let source = Source::read(self.config.as_deref())?;
+        let source = ConfigFile::read(self.config.as_deref())?;
         let mut table = source.table()?;
         for (section, kind) in kinds {
             set_kind(&mut table, section, kind, &source)?;
@@ -51,7 +51,7 @@ impl ConfigArgs {
 
 /// One run's part of a configuration that several runs share.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Share<'a> {
+pub(crate) struct RunPart<'a> {
     /// A file whose values replace those of the shared file.
     pub(crate) over: Option<&'a Path>,
     /// Section and kind, such as `("strategy", "ncr")`. A section of the shared file that is of
@@ -64,10 +64,10 @@ impl ConfigArgs {
     ///
     /// # Errors
     /// As [`load`](Self::load); the run's own file must not contradict its kinds.
-    pub(crate) fn load_share<T: DeserializeOwned>(&self, share: Share<'_>) -> Result<T> {
+    pub(crate) fn load_share<T: DeserializeOwned>(&self, share: RunPart<'_>) -> Result<T> {
         let (base, over) = (
-            Source::read(self.config.as_deref())?,
-            Source::read(share.over)?,
+            ConfigFile::read(self.config.as_deref())?,
+            ConfigFile::read(share.over)?,
         );
         let (mut table, own) = (base.table()?, over.table()?);
         for (path, kind) in share.kinds {
@@ -99,7 +99,7 @@ impl ConfigArgs {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn kind(&self, path: &str) -> Result<Option<String>> {
-        let mut table = Source::read(self.config.as_deref())?.table()?;
+        let mut table = ConfigFile::read(self.config.as_deref())?.table()?;
         let kind = section(&mut table, path.split('.')).and_then(|part| part.remove("kind"));
         Ok(kind.and_then(|kind| kind.as_str().map(str::to_owned)))
     }
@@ -145,12 +145,12 @@ pub(crate) fn sets_key(sets: &[String], key: &str) -> bool {
 }
 
 /// The text of the configuration file, empty without one.
-struct Source {
+struct ConfigFile {
     name: String,
     text: String,
 }
 
-impl Source {
+impl ConfigFile {
     fn read(file: Option<&Path>) -> Result<Self> {
         let Some(file) = file else {
             return Ok(Self {
@@ -180,7 +180,7 @@ impl Source {
     }
 }
 
-fn set_kind(table: &mut Table, path: &str, kind: &str, source: &Source) -> Result<()> {
+fn set_kind(table: &mut Table, path: &str, kind: &str, source: &ConfigFile) -> Result<()> {
     let part = section(table, path.split('.'))
         .with_context(|| format!("{}: `[{path}]` must be a section", source.name))?;
     match part.get("kind").and_then(Value::as_str) {

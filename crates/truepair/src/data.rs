@@ -1,14 +1,13 @@
-//! From the arguments of the command line to a data set that is fit to work with.
+//! From reading options to a data set that is fit to work with.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use truepair_core::dataset::{self, CaptionFeatures, Dataset, Pictures, ReadOptions};
+use truepair_core::dataset::{self, Dataset, ReadOptions};
 use truepair_core::watch::Watch;
 use truepair_image::{Augmentation, PixelReader, Preprocessing};
 
-use crate::cli::ReadArgs;
 use crate::progress::Bars;
 
 /// Reads one split and makes sure that every feature is a finite number.
@@ -69,31 +68,6 @@ pub(crate) fn check_finite(dataset: &Dataset, bars: &mut Bars) -> Result<()> {
         named.features.check_finite(bars)?;
     }
     Ok(())
-}
-
-impl ReadArgs {
-    pub(crate) fn options(&self, split: &str) -> ReadOptions {
-        ReadOptions {
-            split: split.to_owned(),
-            format: self.format.clone(),
-            caption_features: match &self.caption_features {
-                Some(name) => CaptionFeatures::from(name.clone()),
-                None => CaptionFeatures::Auto,
-            },
-            features: self.features.clone(),
-            pairs: self.pairs.clone(),
-            image_column: self.image_column.clone(),
-            caption_columns: self.caption_columns.clone(),
-            id_column: self.id_column.clone(),
-            on_empty: self.on_empty.into(),
-            pictures: match (&self.pictures, self.pixels) {
-                (Some(folder), _) => Pictures::In(folder.clone()),
-                (None, Some(_)) => Pictures::Beside,
-                (None, None) => Pictures::Unused,
-            },
-            pixels: self.pixels,
-        }
-    }
 }
 
 /// One line that says what is being worked on.

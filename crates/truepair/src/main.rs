@@ -8,20 +8,29 @@ mod audit;
 mod cli;
 mod command;
 mod compare;
+mod conclusion;
 mod config;
 mod data;
+mod dispatch;
 mod drop_rule;
 mod evaluation;
+mod exit;
 mod fault;
+mod file_hash;
+mod folder;
 mod interrupt;
 mod occlusion;
 mod oracle;
-mod output;
+mod parquet_group;
 mod progress;
+mod read_args;
 mod render;
 mod report;
 mod run_folder;
 mod sample;
+mod session;
+mod staged_file;
+mod staged_folder;
 mod training;
 mod uncertainty;
 mod verdict_table;
@@ -34,8 +43,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    fault::contain(|| match command::run(&cli) {
-        Ok(outcome) => outcome.into(),
+    fault::contain(|| match dispatch::run(&cli) {
+        Ok(exit) => exit.into(),
         Err(error) => render::failure(&error),
     })
 }

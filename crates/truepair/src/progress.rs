@@ -70,13 +70,6 @@ impl LabelWatch for Bars {
     }
 }
 
-/// Seconds since 1970, for time stamps only.
-pub(crate) fn now() -> f64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    // A clock before 1970 stamps 0; nothing is computed from it.
-    since.map(|since| since.as_secs_f64()).unwrap_or_default()
-}
-
 impl Drop for Bars {
     fn drop(&mut self) {
         self.bar.finish_and_clear();

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::{CaptionFeatures, Dataset, ReadOptions};
 use truepair_core::durable;
@@ -22,10 +23,12 @@ const MANIFEST: &str = "manifest.json";
 /// Where a converted run's weights come from; such a run has no job.
 pub(crate) const PROVENANCE: &str = "provenance.json";
 
+const RESTORE: &str = "restore it, or train again";
+
 /// What a run was started with; enough to go on with it and to evaluate it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Job {
+pub(crate) struct RunJob {
     /// The data, as an absolute path.
     pub(crate) data: PathBuf,
     /// How it is read; the split is that of the training pairs.
@@ -39,15 +42,14 @@ pub(crate) struct Job {
     pub(crate) oracle: Option<Oracle>,
 }
 
-impl Job {
+impl RunJob {
     pub(crate) fn load(run: &Path) -> Result<Self> {
         let file = run.join(JOB);
         let place = file.display();
         let text = std::fs::read_to_string(&file).with_context(|| {
             format!("{place}: cannot read (give the folder that `truepair train --out` or `truepair convert --out` made)")
         })?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{place}: is damaged (restore it, or train again)"))
+        serde_json::from_str(&text).with_context(|| format!("{place}: is damaged ({RESTORE})"))
     }
 
     pub(crate) fn store(&self, run: &Path) -> Result<()> {
@@ -56,7 +58,7 @@ impl Job {
 
     /// # Errors
     /// If `other` would train on something else; the first difference is named.
-    pub(crate) fn check_same(&self, other: &Job, run: &Path) -> Result<()> {
+    pub(crate) fn check_same(&self, other: &RunJob, run: &Path) -> Result<()> {
         let differences = [
             ("data", self.data != other.data),
             ("reading options", self.read != other.read),
@@ -82,7 +84,7 @@ impl Job {
 /// If the run's job cannot be read, or a converted run is given no data.
 pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, ReadOptions)> {
     if !run.join(PROVENANCE).exists() {
-        let job = Job::load(run)?;
+        let job = RunJob::load(run)?;
         return Ok((given.map_or(job.data, Path::to_path_buf), job.read));
     }
     let Some(data) = given else {
@@ -107,13 +109,23 @@ pub(crate) fn oracle_of(run: &Path) -> Result<Option<Oracle>> {
     if run.join(PROVENANCE).exists() {
         return Ok(None);
     }
-    Ok(Job::load(run)?.oracle)
+    Ok(RunJob::load(run)?.oracle)
 }
 
 /// Writes `value` as JSON into the run directory.
 pub(crate) fn store(run: &Path, name: &str, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)? + "\n";
     Ok(durable::write(run.join(name), text.as_bytes())?)
+}
+
+/// Reads JSON that [`store`] wrote; `remedy` says what to do when it is damaged.
+///
+/// # Errors
+/// If the file cannot be read or holds something else.
+pub(crate) fn load<T: DeserializeOwned>(file: &Path, remedy: &str) -> Result<T> {
+    let place = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
+    serde_json::from_str(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
 }
 
 pub(crate) fn store_manifest(run: &Path, manifest: &Manifest) -> Result<()> {
@@ -126,10 +138,7 @@ pub(crate) fn training_noise(run: &Path) -> Result<Option<TrainingNoise>> {
     if !file.exists() {
         return Ok(None);
     }
-    let place = file.display();
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
-    let manifest: Manifest = serde_json::from_str(&text)
-        .with_context(|| format!("{place}: is damaged (restore it, or train again)"))?;
+    let manifest: Manifest = load(&file, RESTORE)?;
     Ok(Some(noise_of(&manifest)))
 }
 
@@ -202,12 +211,7 @@ impl Environment {
     /// # Errors
     /// If `dataset`, noise included, is not what the run in `run` was trained on.
     pub(crate) fn check_same_data(run: &Path, dataset: &Dataset) -> Result<()> {
-        let file = run.join(ENVIRONMENT);
-        let place = file.display();
-        let text =
-            std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
-        let trained: Self = serde_json::from_str(&text)
-            .with_context(|| format!("{place}: is damaged (restore it, or train again)"))?;
+        let trained: Self = load(&run.join(ENVIRONMENT), RESTORE)?;
         if trained.data_sha256 != dataset.content_hash()? {
             bail!(
                 "{}: was trained on other pairs than {} holds now (give the data as it was)",

@@ -16,10 +16,10 @@ use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
 use crate::oracle::Oracle;
-use crate::progress::{Bars, now};
-use crate::render::{self, Retrieval};
-use crate::run_folder::{self, Environment, Job};
-use crate::{accelerator, data, interrupt};
+use crate::progress::Bars;
+use crate::render::{self, RetrievalRecord};
+use crate::run_folder::{self, Environment, RunJob};
+use crate::{data, folder, session};
 
 /// Splits that choose the epoch, by the names that data sets give them.
 const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
@@ -41,16 +41,16 @@ pub(crate) struct TrainResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     noise: Option<PlantedNoise>,
     best_epoch: usize,
-    test: Option<Retrieval>,
-    dev: Option<Retrieval>,
+    test: Option<RetrievalRecord>,
+    dev: Option<RetrievalRecord>,
     protocol: Option<Protocol>,
     out: PathBuf,
     seconds: f64,
 }
 
 /// What to train, and where.
-pub(crate) struct Plan {
-    pub(crate) job: Job,
+pub(crate) struct RunPlan {
+    pub(crate) job: RunJob,
     pub(crate) recipe: Recipe,
     pub(crate) out: PathBuf,
     /// Whether the run directory may hold a run to go on with.
@@ -98,7 +98,7 @@ impl Splits {
 
 /// A run that is ready to train: noise is planted and every setting is known.
 pub(crate) struct Run<'a> {
-    plan: &'a Plan,
+    plan: &'a RunPlan,
     splits: &'a Splits,
     /// The training pairs with their noise.
     dataset: Dataset,
@@ -107,7 +107,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn prepare(plan: &'a Plan, splits: &'a Splits) -> Result<Self> {
+    pub(crate) fn prepare(plan: &'a RunPlan, splits: &'a Splits) -> Result<Self> {
         let (noisy, manifest) = plant(splits.train.clone(), &plan.job.noise, plan.job.seed)?;
         let dataset = match plan.job.oracle {
             Some(oracle) => oracle.corrected(&splits.train, noisy, manifest.as_ref())?,
@@ -144,10 +144,7 @@ impl<'a> Run<'a> {
         let mut session = Session {
             dir: Some(out),
             resume: self.plan.resume && out.join("checkpoint.bin").exists(),
-            accelerator: accelerator::chosen(),
-            stop: interrupt::stop_flag(),
-            watch,
-            now,
+            ..session::training(watch)
         };
         let trained = train(
             &self.dataset,
@@ -195,8 +192,8 @@ impl<'a> Run<'a> {
             seed: self.plan.job.seed,
             noise: self.manifest.as_ref().map(PlantedNoise::of),
             best_epoch: trained.best_epoch,
-            test: test.map(Retrieval::of),
-            dev: dev.map(Retrieval::of),
+            test: test.map(RetrievalRecord::of),
+            dev: dev.map(RetrievalRecord::of),
             protocol: test.map(|report| report.protocol.clone()),
             out: out.clone(),
             seconds,
@@ -215,17 +212,12 @@ pub(crate) struct RunFolder<'a> {
 }
 
 impl<'a> RunFolder<'a> {
-    pub(crate) fn open(plan: &'a Plan) -> Result<Self> {
+    pub(crate) fn open(plan: &'a RunPlan) -> Result<Self> {
         let path = plan.out.as_path();
         let place = path.display();
         let created = !path.exists();
         if created {
-            std::fs::create_dir(path).with_context(|| {
-                format!(
-                    "{place}: cannot create the run directory (its parent must be an existing, \
-                     writable folder)"
-                )
-            })?;
+            folder::create(path, "run directory")?;
         }
         let mut entries = std::fs::read_dir(path)
             .with_context(|| format!("{place}: is no folder for a run (choose another --out)"))?;

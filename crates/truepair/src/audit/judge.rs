@@ -10,16 +10,15 @@ use truepair_core::dataset::Dataset;
 use truepair_core::linear::{ItemVectors, Pooling, SideVectors};
 use truepair_core::rng::Seed;
 use truepair_core::scores::{InnerProduct, Scorer};
-use truepair_train::{AuditMatcher, CrossFitConfig, Session, cross_fit};
+use truepair_train::{AuditMatcher, CrossFitConfig, cross_fit};
 
 use super::{Believer, Request};
-use crate::accelerator;
-use crate::interrupt;
-use crate::progress::{Bars, now};
+use crate::progress::Bars;
+use crate::session;
 
 /// Where the scores of an audit come from.
 #[derive(Debug, Clone)]
-pub(crate) enum Matcher {
+pub(crate) enum Judge {
     /// The given embeddings as they are, compared by cosine.
     Frozen,
     /// Matchers trained on the other folds.
@@ -28,13 +27,13 @@ pub(crate) enum Matcher {
     Run(Believer),
 }
 
-impl Matcher {
+impl Judge {
     /// The matcher in words, for reports.
     pub(crate) fn describe(&self, config: &CrossFitConfig, dataset: &Dataset) -> String {
         match self {
-            Matcher::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
-            Matcher::CrossFitted => cross_fitted(config, dataset),
-            Matcher::Run(believer) => believer.describe(),
+            Judge::Frozen => "cosine of the given embeddings, nothing trained".to_owned(),
+            Judge::CrossFitted => cross_fitted(config, dataset),
+            Judge::Run(believer) => believer.describe(),
         }
     }
 }
@@ -59,100 +58,97 @@ fn cross_fitted(config: &CrossFitConfig, dataset: &Dataset) -> String {
     )
 }
 
-/// Ranks every pair by scores that were not trained on it, and draws conclusions.
-pub(crate) fn judge(
-    dataset: &Dataset,
-    links: &Links,
-    request: &Request,
-    seed: Seed,
-    bars: &mut Bars,
-) -> Result<Findings> {
-    let options = &request.config.audit;
-    match &request.matcher {
-        Matcher::Frozen => {
-            let captions = dataset
-                .caption_features
-                .as_ref()
-                .filter(|_| options.near_misses);
-            let vectors = captions.map(|captions| {
-                Ok::<_, truepair_core::Error>(ItemVectors {
-                    images: SideVectors::new(&dataset.images, Pooling::Mean)?,
-                    captions: SideVectors::new(&captions.features, Pooling::Mean)?,
-                })
-            });
-            let vectors = vectors.transpose()?;
-            let plan = vectors
-                .as_ref()
-                .map(|vectors| Plan::new(&dataset.pairs, links, None, vectors, seed));
-            let plan = plan.transpose()?;
-            let scorer = frozen(dataset)?;
-            let statistics =
-                judge_all(&scorer, dataset, links, plan.as_ref(), request, seed, bars)?;
-            Ok(conclude(
-                &dataset.pairs,
-                links,
-                &Evidence::of(&[statistics]),
-                options,
-                seed,
-            )?)
-        }
-        Matcher::Run(believer) => {
-            let trained = believer.trained(dataset)?;
-            let scorer = trained.scorer(dataset, bars)?;
-            let mut statistics =
-                judge_all(scorer.as_ref(), dataset, links, None, request, seed, bars)?;
-            if let Some(uncertainty) = trained.uncertainty(dataset, bars)? {
-                let pairs = dataset.pairs.iter();
-                let of_pairs: Vec<f64> = pairs.map(|pair| uncertainty.of_pair(*pair)).collect();
-                statistics.set_variance(&of_pairs);
-            }
-            let (pairs, clean) = (&dataset.pairs, believer.clean());
-            let folds = [statistics];
-            Ok(conclude_from_beliefs(
-                pairs, links, &folds, clean, options, seed,
-            )?)
-        }
-        Matcher::CrossFitted => {
-            let stop = interrupt::stop_flag();
-            let mut session = Session {
-                dir: None,
-                resume: false,
-                accelerator: accelerator::chosen(),
-                stop,
-                watch: bars,
-                now,
-            };
-            Ok(cross_fit(
-                dataset,
-                links,
-                &request.config,
-                seed,
-                &mut session,
-            )?)
-        }
-    }
+/// Pairs to judge, and how.
+pub(super) struct Case<'a> {
+    pub(super) dataset: &'a Dataset,
+    pub(super) links: &'a Links,
+    pub(super) request: &'a Request,
+    pub(super) seed: Seed,
 }
 
-/// Ranks all pairs by the same scores.
-fn judge_all(
-    scorer: &dyn Scorer,
-    dataset: &Dataset,
-    links: &Links,
-    plan: Option<&Plan<'_>>,
-    request: &Request,
-    seed: Seed,
-    bars: &mut Bars,
-) -> Result<FoldStatistics> {
-    let judged: Vec<u32> = (0..dataset.pairs.len() as u32).collect();
-    let fold = Fold {
-        scorer,
-        pairs: &dataset.pairs,
-        judged: &judged,
-        links,
-        cells: None,
-        plan,
-    };
-    Ok(judge_fold(&fold, &request.config.audit, seed, bars)?)
+impl Case<'_> {
+    /// Ranks every pair as the request's judge does, and draws conclusions.
+    pub(super) fn judge(&self, bars: &mut Bars) -> Result<Findings> {
+        match &self.request.judge {
+            Judge::Frozen => self.by_given_embeddings(bars),
+            Judge::Run(believer) => self.by_run(believer, bars),
+            Judge::CrossFitted => self.by_cross_fitting(bars),
+        }
+    }
+
+    fn by_given_embeddings(&self, bars: &mut Bars) -> Result<Findings> {
+        let (dataset, options) = (self.dataset, &self.request.config.audit);
+        let captions = (dataset.caption_features.as_ref()).filter(|_| options.near_misses);
+        let vectors = captions.map(|captions| {
+            Ok::<_, truepair_core::Error>(ItemVectors {
+                images: SideVectors::new(&dataset.images, Pooling::Mean)?,
+                captions: SideVectors::new(&captions.features, Pooling::Mean)?,
+            })
+        });
+        let vectors = vectors.transpose()?;
+        let plan = vectors
+            .as_ref()
+            .map(|vectors| Plan::new(&dataset.pairs, self.links, None, vectors, self.seed));
+        let plan = plan.transpose()?;
+        let statistics = self.rank_all(&frozen(dataset)?, plan.as_ref(), bars)?;
+        Ok(conclude(
+            &dataset.pairs,
+            self.links,
+            &Evidence::of(&[statistics]),
+            options,
+            self.seed,
+        )?)
+    }
+
+    fn by_run(&self, believer: &Believer, bars: &mut Bars) -> Result<Findings> {
+        let (dataset, options) = (self.dataset, &self.request.config.audit);
+        let trained = believer.trained(dataset)?;
+        let scorer = trained.scorer(dataset, bars)?;
+        let mut statistics = self.rank_all(scorer.as_ref(), None, bars)?;
+        if let Some(uncertainty) = trained.uncertainty(dataset, bars)? {
+            let pairs = dataset.pairs.iter();
+            let of_pairs: Vec<f64> = pairs.map(|pair| uncertainty.of_pair(*pair)).collect();
+            statistics.set_variance(&of_pairs);
+        }
+        Ok(conclude_from_beliefs(
+            &dataset.pairs,
+            self.links,
+            &[statistics],
+            believer.clean(),
+            options,
+            self.seed,
+        )?)
+    }
+
+    fn by_cross_fitting(&self, bars: &mut Bars) -> Result<Findings> {
+        Ok(cross_fit(
+            self.dataset,
+            self.links,
+            &self.request.config,
+            self.seed,
+            &mut session::training(bars),
+        )?)
+    }
+
+    /// Ranks all pairs by the same scores.
+    fn rank_all(
+        &self,
+        scorer: &dyn Scorer,
+        plan: Option<&Plan<'_>>,
+        bars: &mut Bars,
+    ) -> Result<FoldStatistics> {
+        let judged: Vec<u32> = (0..self.dataset.pairs.len() as u32).collect();
+        let fold = Fold {
+            scorer,
+            pairs: &self.dataset.pairs,
+            judged: &judged,
+            links: self.links,
+            cells: None,
+            plan,
+        };
+        let options = &self.request.config.audit;
+        Ok(judge_fold(&fold, options, self.seed, bars)?)
+    }
 }
 
 /// Cosine of image and caption embeddings as given.

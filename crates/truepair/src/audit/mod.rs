@@ -19,8 +19,9 @@ use truepair_core::rng::Seed;
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
-pub(crate) use judge::{Matcher, frozen};
-pub(crate) use output::{PlantedNoise, PlantedTruth, Summary, write};
+use judge::Case;
+pub(crate) use judge::{Judge, frozen};
+pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, write};
 
 use crate::progress::Bars;
 use crate::render;
@@ -29,7 +30,7 @@ use crate::render;
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// Where the scores come from.
-    pub(crate) matcher: Matcher,
+    pub(crate) judge: Judge,
     /// Noise to plant before the audit, to measure it against.
     pub(crate) noise: NoiseSpec,
     /// What to change for a second audit that checks the first; empty for none.
@@ -105,7 +106,13 @@ pub(crate) fn plant(
 }
 
 fn findings(dataset: &Dataset, request: &Request, seed: Seed, bars: &mut Bars) -> Result<Findings> {
-    judge::judge(dataset, &Links::of(dataset)?, request, seed, bars)
+    let case = Case {
+        dataset,
+        links: &Links::of(dataset)?,
+        request,
+        seed,
+    };
+    case.judge(bars)
 }
 
 /// Posterior of every pair, unless the audit refused.

@@ -5,20 +5,21 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 use truepair_core::audit::{
-    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Outcome, Reading,
+    Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Reading,
     ReliabilityBin, Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
 
-use super::{Audited, Matcher, Request};
+use super::{Audited, Judge, Request};
+use crate::conclusion::Conclusion;
 use crate::drop_rule;
-use crate::output::{SUMMARY, Stage};
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
+use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
 
 /// The JSON object that `truepair audit --json` prints and stores.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Summary {
+pub(crate) struct AuditSummary {
     pub(crate) command: &'static str,
     pub(crate) data: String,
     pub(crate) split: String,
@@ -28,14 +29,8 @@ pub(crate) struct Summary {
     pub(crate) pairs: usize,
     pub(crate) matcher: String,
     pub(crate) seed: u64,
-    pub(crate) verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refused_because: Option<String>,
-    /// Why it cannot be told whether pairs are mismatched, and what would help.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) open_because: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) would_help: Option<String>,
+    #[serde(flatten)]
+    pub(crate) conclusion: Conclusion,
     /// Absent when the audit refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_rate: Option<NoiseRate>,
@@ -44,7 +39,7 @@ pub(crate) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kinds: Option<Kinds>,
     /// Pairs by what they are called.
-    pub(crate) judgments: Judgments,
+    pub(crate) judgments: JudgmentCounts,
     pub(crate) ambiguity: Ambiguity,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise: Option<PlantedNoise>,
@@ -62,7 +57,7 @@ pub(crate) struct Summary {
 
 /// How many pairs are called what; all 0 when the audit gave no verdicts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Judgments {
+pub(crate) struct JudgmentCounts {
     pub(crate) matched: usize,
     pub(crate) ambiguous: usize,
     pub(crate) doubtful: usize,
@@ -70,7 +65,7 @@ pub(crate) struct Judgments {
     pub(crate) unknown: usize,
 }
 
-impl Judgments {
+impl JudgmentCounts {
     pub(crate) fn of(findings: &Findings) -> Self {
         let count = |wanted: Judgment| {
             let called = (findings.verdicts.iter()).filter(|verdict| verdict.judgment == wanted);
@@ -135,7 +130,7 @@ pub(crate) struct Decided {
     pub(crate) expected_good_dropped: f64,
 }
 
-impl Summary {
+impl AuditSummary {
     pub(crate) fn new(command: &'static str, audited: &Audited, request: &Request) -> Self {
         let Audited {
             dataset,
@@ -144,14 +139,8 @@ impl Summary {
             decision,
             duration,
         } = audited;
-        let (mut refused_because, mut open_because, mut would_help) = (None, None, None);
-        match &findings.outcome {
-            Outcome::Refused { reason } => refused_because = Some(reason.clone()),
-            Outcome::CannotBeTold { reason, help } => {
-                (open_because, would_help) = (Some(reason.clone()), Some(help.clone()));
-            }
-            Outcome::MismatchedPairs | Outcome::NoEvidence => {}
-        }
+        let conclusion = Conclusion::from(&findings.outcome);
+        let is_refused = conclusion.is_refused();
         Self {
             command,
             data: dataset.name.clone(),
@@ -160,16 +149,13 @@ impl Summary {
             images: dataset.n_images(),
             captions: dataset.n_captions(),
             pairs: dataset.pairs.len(),
-            matcher: request.matcher.describe(&request.config, dataset),
+            matcher: request.judge.describe(&request.config, dataset),
             seed: request.seed.0,
-            verdict: verdict(&findings.outcome),
-            noise_rate: refused_because.is_none().then_some(findings.noise_rate),
-            kinds: findings.kinds.filter(|_| refused_because.is_none()),
-            refused_because,
-            open_because,
-            would_help,
+            conclusion,
+            noise_rate: (!is_refused).then_some(findings.noise_rate),
+            kinds: findings.kinds.filter(|_| !is_refused),
             reading: findings.reading,
-            judgments: Judgments::of(findings),
+            judgments: JudgmentCounts::of(findings),
             ambiguity: findings.ambiguity,
             noise: manifest.as_ref().map(PlantedNoise::of),
             truth: manifest
@@ -221,24 +207,15 @@ impl PlantedTruth {
     }
 }
 
-fn verdict(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::MismatchedPairs => "mismatched-pairs",
-        Outcome::NoEvidence => "no-evidence",
-        Outcome::CannotBeTold { .. } => "cannot-be-told",
-        Outcome::Refused { .. } => "refused",
-    }
-}
-
 /// Writes everything into `stage`, publishes it and notes the files in `summary`.
 ///
 /// # Errors
 /// If a file cannot be written; the output folder is then left as it was.
 pub(crate) fn write(
-    stage: Stage,
+    stage: StagedFolder,
     audited: &Audited,
     request: &Request,
-    summary: &mut Summary,
+    summary: &mut AuditSummary,
 ) -> Result<()> {
     let Audited {
         dataset,
@@ -250,7 +227,7 @@ pub(crate) fn write(
     let folder = stage.folder();
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
-    if decision.n_kept > 0 && summary.refused_because.is_none() {
+    if decision.n_kept > 0 && !summary.conclusion.is_refused() {
         dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
@@ -263,10 +240,10 @@ pub(crate) fn write(
         stage.write_json("manifest.json", manifest)?;
     }
     let context = ReportContext {
-        matcher: request.matcher.describe(&request.config, dataset),
+        matcher: request.judge.describe(&request.config, dataset),
         seed: request.seed.0,
         manifest: manifest.as_ref(),
-        next_steps: next_steps(&stage, summary, &request.matcher),
+        next_steps: next_steps(&stage, summary, &request.judge),
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
     };
@@ -284,7 +261,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn next_steps(stage: &Stage, summary: &Summary, matcher: &Matcher) -> Vec<NextStep> {
+fn next_steps(stage: &StagedFolder, summary: &AuditSummary, judge: &Judge) -> Vec<NextStep> {
     let step = |purpose: &str, command: String| NextStep {
         purpose: purpose.to_owned(),
         command,
@@ -302,7 +279,7 @@ fn next_steps(stage: &Stage, summary: &Summary, matcher: &Matcher) -> Vec<NextSt
             ),
         ));
     }
-    if summary.self_check.is_none() && !matches!(matcher, Matcher::Run(_)) {
+    if summary.self_check.is_none() && !matches!(judge, Judge::Run(_)) {
         steps.push(step(
             "Check the audit itself: shuffle a known share on top and see whether it is found.",
             "truepair audit DATA --inject 0.2 --out OTHER".to_owned(),

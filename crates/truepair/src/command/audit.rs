@@ -6,21 +6,21 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use truepair_core::audit::{
-    InjectedKind, Injection, InjectionKind, Kinds, NoiseRate, Reading, Rule,
+    InjectedKind, Injection, InjectionKind, Kinds, NoiseRate, Reading, Rule, SelfCheck,
 };
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
-use super::Outcome;
 use super::gate::GateArgs;
-use crate::audit::{self, Audited, Believer, Matcher, Request, Summary};
-use crate::cli::ReadArgs;
+use super::output_args::OutputArgs;
+use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request};
 use crate::config::ConfigArgs;
-use crate::output::{Existing, Stage};
+use crate::exit::Exit;
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
-use crate::run_folder::Job;
+use crate::run_folder::RunJob;
 use crate::{data, drop_rule};
 
 const EXAMPLES: &str = "\
@@ -58,13 +58,8 @@ pub(crate) struct AuditArgs {
     )]
     split: String,
 
-    /// Folder for report, verdicts and cleaned list; nothing is written without it.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-
-    /// Replace the earlier audit in the output folder.
-    #[arg(long, requires = "out")]
-    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 
     /// Which pairs the cleaned list drops: `errors` (those more likely mismatched than not),
     /// `good:SHARE` (lose at most this share of good pairs), `bad:SHARE` (leave at most this share
@@ -159,11 +154,11 @@ fn matcher_kind(text: &str) -> Result<AuditMatcher, String> {
 }
 
 impl MatcherArgs {
-    fn matcher(&self) -> Result<Matcher> {
+    fn judge(&self) -> Result<Judge> {
         Ok(match &self.from_run {
-            Some(run) => Matcher::Run(Believer::open(run)?),
-            None if self.frozen => Matcher::Frozen,
-            None => Matcher::CrossFitted,
+            Some(run) => Judge::Run(Believer::open(run)?),
+            None if self.frozen => Judge::Frozen,
+            None => Judge::CrossFitted,
         })
     }
 
@@ -179,9 +174,9 @@ impl MatcherArgs {
     }
 }
 
-pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let mut request = Request {
-        matcher: args.matcher.matcher()?,
+        judge: args.matcher.judge()?,
         noise: args.noise.clone(),
         inject: args.inject.clone(),
         rule: args.drop_rule,
@@ -191,63 +186,45 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
     let mut read = args.read.options(&args.split);
     let mut data = args.data.clone();
     if let Some(run) = &args.matcher.from_run {
-        let job = Job::load(run)?;
+        let job = RunJob::load(run)?;
         (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
         data.get_or_insert(job.data);
     }
     let data = data.context("name the data to audit")?;
-    let existing = if args.force {
-        Existing::Replace
-    } else {
-        Existing::Refuse
-    };
-    let stage = args
-        .out
-        .as_ref()
-        .map(|out| Stage::open(out, "audit", existing))
-        .transpose()?;
+    let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     let dataset = data::open(&data, &read, &mut bars)?;
     render::note(&data::describe(&dataset));
     let audited = audit::audit(dataset, &request, &mut bars)?;
-    let mut summary = Summary::new("audit", &audited, &request);
+    let mut summary = AuditSummary::new("audit", &audited, &request);
     if let Some(stage) = stage {
         audit::write(stage, &audited, &request, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &audited))?;
-    Ok(gate(args.gate, &summary))
-}
-
-/// Whether the noise rate passes; a refused audit passes no gate.
-fn gate(args: GateArgs, summary: &Summary) -> Outcome {
-    let Some(limit) = args.fail_above else {
-        return Outcome::Success;
-    };
-    render::note(
-        &match summary.noise_rate.map(|rate| args.fail_on.of(rate)) {
-            Some(rate) if rate <= limit => return Outcome::Success,
-            Some(rate) => format!(
-                "gate not met: {} is {}, above {}",
-                args.fail_on.words(),
-                percent_text(rate),
-                percent_text(limit)
-            ),
-            None => "gate not met: the audit gives no verdicts".to_owned(),
-        },
-    );
-    Outcome::GateNotMet
+    let rate = summary.noise_rate;
+    Ok(args.gate.exit(rate.as_ref().map(std::slice::from_ref), ""))
 }
 
 /// The audit on one screen.
-pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
+pub(crate) fn text(summary: &AuditSummary, audited: &Audited) -> String {
+    let mut out = fields(&rows(summary, audited));
+    for note in &summary.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    if summary.outputs.is_empty() {
+        out.push_str("\nAdd --out DIR for the report, the verdicts and the cleaned list.\n");
+    } else {
+        out.push_str(&render::written_text(&summary.outputs));
+    }
+    out
+}
+
+fn rows(summary: &AuditSummary, audited: &Audited) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("data", data::describe(&audited.dataset)),
         ("scores", summary.matcher.clone()),
-        ("verdict", verdict(summary)),
     ];
-    if let Some(help) = &summary.would_help {
-        rows.push(("what would help", help.clone()));
-    }
+    rows.extend(summary.conclusion.rows());
     if let Some(rate) = summary.noise_rate {
         rows.push(("noise rate", noise_rate(rate, summary.reading)));
     }
@@ -261,61 +238,38 @@ pub(crate) fn text(summary: &Summary, audited: &Audited) -> String {
         rows.push(("planted", planted(truth)));
     }
     if let Some(check) = &summary.self_check {
-        rows.push((
-            "self-check",
-            format!(
-                "injected {}: expected rate {}, found {}, AUC {:.3}, ECE {:.3}",
-                percent_text(check.injected),
-                percent_text(check.expected_rate),
-                percent_text(check.recovered_rate.estimate),
-                check.auc,
-                check.ece
-            ),
-        ));
+        rows.push(("self-check", self_check(check)));
         rows.extend(check.kinds.iter().map(|kind| ("", injected(kind))));
     }
-    let decision = &summary.decision;
-    if summary.verdict == "mismatched-pairs" {
-        rows.push((
-            "cleaned list",
-            format!(
-                "{} kept, {} dropped ({})",
-                count(decision.kept, "pair"),
-                count(decision.dropped, "pair"),
-                drop_rule::describe(decision.rule)
-            ),
-        ));
-    } else if summary.refused_because.is_none() {
-        rows.push((
-            "cleaned list",
-            "all pairs, because none is called mismatched".to_owned(),
-        ));
-    }
+    rows.extend(cleaned_list(summary).map(|list| ("cleaned list", list)));
     rows.push(("time", format!("{:.1} s", summary.seconds)));
-    let mut out = fields(&rows);
-    for note in &summary.notes {
-        let _ = writeln!(out, "note: {note}");
-    }
-    match summary.outputs.is_empty() {
-        true => {
-            out.push_str("\nAdd --out DIR for the report, the verdicts and the cleaned list.\n")
-        }
-        false => out.push_str(&files(summary)),
-    }
-    out
+    rows
 }
 
-fn verdict(summary: &Summary) -> String {
-    if let Some(reason) = &summary.refused_because {
-        return format!("none: {reason}");
+fn self_check(check: &SelfCheck) -> String {
+    format!(
+        "injected {}: expected rate {}, found {}, AUC {:.3}, ECE {:.3}",
+        percent_text(check.injected),
+        percent_text(check.expected_rate),
+        percent_text(check.recovered_rate.estimate),
+        check.auc,
+        check.ece
+    )
+}
+
+/// What the cleaned list holds; `None` when the audit refused.
+fn cleaned_list(summary: &AuditSummary) -> Option<String> {
+    let decision = &summary.decision;
+    if summary.conclusion.verdict == "mismatched-pairs" {
+        return Some(format!(
+            "{} kept, {} dropped ({})",
+            count(decision.kept, "pair"),
+            count(decision.dropped, "pair"),
+            drop_rule::describe(decision.rule)
+        ));
     }
-    if let Some(reason) = &summary.open_because {
-        return format!("cannot be told: {reason}");
-    }
-    if summary.verdict == "no-evidence" {
-        return "no evidence of mismatched pairs".to_owned();
-    }
-    "mismatched pairs found".to_owned()
+    let all = "all pairs, because none is called mismatched";
+    (!summary.conclusion.is_refused()).then(|| all.to_owned())
 }
 
 fn injected(kind: &InjectedKind) -> String {
@@ -354,11 +308,7 @@ fn near_misses(kinds: &Kinds) -> String {
 
 /// The rate with what it assumes.
 fn noise_rate(rate: NoiseRate, reading: Reading) -> String {
-    let interval = format!(
-        "95 % interval {} to {}",
-        percent_text(rate.low),
-        percent_text(rate.high)
-    );
+    let interval = render::interval_text(rate);
     if !reading.is_uneven {
         return format!("{} ({interval})", percent_text(rate.estimate));
     }
@@ -383,14 +333,6 @@ fn planted(truth: &audit::PlantedTruth) -> String {
         if let Some(value) = value {
             let _ = write!(out, ", {name} {value:.3}");
         }
-    }
-    out
-}
-
-fn files(summary: &Summary) -> String {
-    let mut out = "\nwritten:\n".to_owned();
-    for file in &summary.outputs {
-        let _ = writeln!(out, "  {}", file.display());
     }
     out
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 use truepair_train::kernel::Precision;
 
-use super::Outcome;
 use crate::accelerator;
+use crate::exit::Exit;
 use crate::render::Form;
 
 const EXAMPLES: &str = "\
@@ -61,7 +61,7 @@ impl From<Factors> for Precision {
 
 /// One line of `truepair bench --json`.
 #[derive(Debug, Serialize)]
-struct Measured {
+struct Timing {
     workload: String,
     device: String,
     dtype: Precision,
@@ -76,7 +76,7 @@ struct Measured {
     gflop_per_s: f64,
 }
 
-pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Exit> {
     let setup = Setup {
         device: accelerator::chosen().device()?,
         precision: args.precision.into(),
@@ -99,10 +99,10 @@ pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Outcome> {
         let measured = measure(&workload, &setup, args.runs.into())?;
         form.print(&measured, || text(&measured))?;
     }
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
-fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Measured> {
+fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Timing> {
     let mut step = workload.prepare(setup)?;
     step();
     let mut times: Vec<f64> = (0..runs)
@@ -114,7 +114,7 @@ fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Measured> 
         .collect();
     times.sort_by(f64::total_cmp);
     let median = (times[(runs - 1) / 2] + times[runs / 2]) / 2.0;
-    Ok(Measured {
+    Ok(Timing {
         workload: workload.name.clone(),
         device: accelerator::chosen().to_string(),
         dtype: setup.precision,
@@ -136,7 +136,7 @@ fn peak_mib() -> Option<u64> {
     Some(kib / 1024)
 }
 
-fn text(measured: &Measured) -> String {
+fn text(measured: &Timing) -> String {
     let peak = match measured.peak_mib {
         Some(mib) => format!("{mib:>6} MiB"),
         None => String::new(),

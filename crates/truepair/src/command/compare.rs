@@ -10,17 +10,18 @@ use truepair_core::noise::NoiseSpec;
 use truepair_train::Accelerator;
 use truepair_train::similarity::SimilarityConfig;
 
-use super::Outcome;
-use crate::cli::ReadArgs;
 use crate::compare::{
-    self, Comparison, Grid, Method, RUNS, Seeds, Task, chosen, published_blocks, table_names,
+    self, CellTask, Grid, Method, MethodComparison, RUNS, Seeds, chosen, published_blocks,
+    table_names,
 };
 use crate::config::ConfigArgs;
+use crate::exit::Exit;
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
-use crate::run_folder::Job;
-use crate::training::{Plan, Splits};
-use crate::{accelerator, data};
+use crate::run_folder::RunJob;
+use crate::training::{RunPlan, Splits};
+use crate::{accelerator, data, folder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,7 +104,7 @@ pub(crate) struct CompareArgs {
     read: ReadArgs,
 }
 
-pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let methods = compare::strategies(
         &args.strategies,
         args.recipes.as_deref(),
@@ -133,13 +134,14 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Outcome> {
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
     render::note(&format!("{} of {} runs are finished", n_done, tasks.len()));
     let failures = compare::finish(&tasks, &splits, jobs(args))?;
-    let comparison = Comparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
+    let comparison = MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
     compare::write(&args.out, &comparison)?;
     form.print(&comparison, || compare::terminal(&comparison))?;
-    Ok(match failures.is_empty() {
-        true => Outcome::Success,
-        false => Outcome::Failed,
-    })
+    if failures.is_empty() {
+        Ok(Exit::Success)
+    } else {
+        Ok(Exit::Failed)
+    }
 }
 
 fn grid(args: &CompareArgs, methods: Vec<Method>) -> Result<Grid> {
@@ -167,7 +169,7 @@ fn grid(args: &CompareArgs, methods: Vec<Method>) -> Result<Grid> {
     Ok(grid)
 }
 
-fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::Published>> {
+fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::PublishedBlock>> {
     let Some(table) = &args.published else {
         return Ok(Vec::new());
     };
@@ -189,7 +191,7 @@ fn tasks(
     data: &Path,
     read: &ReadOptions,
     splits: &Splits,
-) -> Result<Vec<Task>> {
+) -> Result<Vec<CellTask>> {
     let mut tasks = Vec::new();
     for cell in grid.cells() {
         let method = &grid.methods[cell.method];
@@ -199,9 +201,9 @@ fn tasks(
             None => None,
         };
         let out = args.out.join(RUNS).join(cell.folder());
-        let task = Task {
-            plan: Plan {
-                job: Job {
+        let task = CellTask {
+            plan: RunPlan {
+                job: RunJob {
                     data: data.to_path_buf(),
                     read: read.clone(),
                     noise: cell.noise.clone(),
@@ -235,12 +237,7 @@ fn claim(out: &Path) -> Result<File> {
             )
         }
     } else {
-        std::fs::create_dir(out).with_context(|| {
-            format!(
-                "{place}: cannot create the output folder (its parent must be an existing, \
-                 writable folder)"
-            )
-        })?;
+        folder::create(out, "output folder")?;
     }
     let lock = File::create(out.join(LOCK)).with_context(|| format!("{place}: cannot write"))?;
     match lock.try_lock() {

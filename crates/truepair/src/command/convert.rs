@@ -1,21 +1,19 @@
 //! `truepair convert`: a run directory made of a published PyTorch checkpoint.
 
-use std::fs::File;
-use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
-use super::Outcome;
-use crate::config;
-use crate::output::{Existing, Stage};
+use crate::exit::Exit;
+use crate::file_hash::sha256;
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
+use crate::staged_folder::{Existing, StagedFolder};
+use crate::{config, folder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,10 +77,10 @@ struct Conversion {
     words: usize,
 }
 
-pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Exit> {
     let model = model(&args.model)?;
-    check_free(&args.out)?;
-    let stage = Stage::open(&args.out, "convert", Existing::Refuse)?;
+    folder::check_free(&args.out)?;
+    let stage = StagedFolder::open(&args.out, "convert", Existing::Refuse)?;
     let mut draft = Draft::read(&args.checkpoint, model)?;
     let mut assumed = std::mem::take(&mut draft.assumed);
     assumed.retain(|one| !one.key.is_some_and(|key| config::sets_key(&args.set, key)));
@@ -107,20 +105,10 @@ pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Outcome> {
     stage.finish()?;
     remark(&result.assumed);
     form.print(&result, || text(&result, &args.out))?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
-/// # Errors
-/// If something lies in the folder already.
-fn check_free(out: &Path) -> Result<()> {
-    let taken = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if taken {
-        bail!("{}: is not empty (choose another --out)", out.display())
-    }
-    Ok(())
-}
-
-fn write(stage: &Stage, converted: &Converted, result: &Conversion) -> Result<()> {
+fn write(stage: &StagedFolder, converted: &Converted, result: &Conversion) -> Result<()> {
     converted.write(stage.folder())?;
     stage.write_json(PROVENANCE, result)
 }
@@ -145,30 +133,6 @@ fn remark(assumed: &[Assumption]) {
 fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
-}
-
-/// SHA-256 of a file, in hexadecimal.
-pub(super) fn sha256(path: &Path) -> Result<String> {
-    let unreadable = || format!("{}: cannot read", path.display());
-    let file = File::open(path).with_context(unreadable)?;
-    let mut hash = Hash(Sha256::new());
-    io::copy(&mut BufReader::new(file), &mut hash).with_context(unreadable)?;
-    let digest = hash.0.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A digest that bytes are copied into.
-struct Hash(Sha256);
-
-impl io::Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn text(result: &Conversion, out: &Path) -> String {

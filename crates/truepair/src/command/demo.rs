@@ -14,14 +14,14 @@ use truepair_core::audit::Rule;
 use truepair_core::dataset::{Dataset, ReadOptions};
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
-use truepair_train::{CrossFitConfig, Recipe, Session, train};
+use truepair_train::{CrossFitConfig, Recipe, train};
 
-use super::Outcome;
-use crate::audit::{self, Matcher, Request, Summary};
-use crate::output::{Existing, SUMMARY, Stage};
-use crate::progress::{Bars, now};
-use crate::render::{self, Form, Retrieval};
-use crate::{accelerator, command, data, interrupt, run_folder, sample};
+use crate::audit::{self, AuditSummary, Judge, Request};
+use crate::exit::Exit;
+use crate::progress::Bars;
+use crate::render::{self, Form, RetrievalRecord};
+use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
+use crate::{command, data, run_folder, sample, session};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,24 +47,24 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Serialize)]
 struct DemoResult {
     #[serde(flatten)]
-    audit: Summary,
+    audit: AuditSummary,
     unit: &'static str,
-    table: Vec<Row>,
+    table: Vec<DemoRow>,
     total_seconds: f64,
 }
 
 /// One matcher, measured on the clean test split.
 #[derive(Debug, Serialize)]
-struct Row {
+struct DemoRow {
     strategy: &'static str,
     #[serde(flatten)]
-    test: Retrieval,
+    test: RetrievalRecord,
     seconds: f64,
 }
 
-pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
-    let stage = Stage::open(&args.out, "demo", Existing::Replace)?;
+    let stage = StagedFolder::open(&args.out, "demo", Existing::Replace)?;
     // The cleaned list links to the pictures of the sample, so the sample lies at its final place
     // from the start.
     let home = args.out.join("sample");
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
         render::percent_text(NOISE)
     ));
     let audited = audit::audit(clean, &request, &mut bars)?;
-    let mut summary = Summary::new("demo", &audited, &request);
+    let mut summary = AuditSummary::new("demo", &audited, &request);
     let manifest = audited
         .manifest
         .as_ref()
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
     for (recipe, name, pairs) in trained_on {
         render::note(&format!("training: {name}"));
         let recipe = Recipe::from_toml(recipe).context("the demo's recipe is broken")?;
-        let splits = Splits {
+        let splits = DemoSplits {
             train: pairs,
             dev: &dev,
             test: &test,
@@ -120,12 +120,12 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Outcome> {
         let audit = command::audit::text(&result.audit, &audited);
         format!("{audit}\n{}", text(&result))
     })?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn request() -> Request {
     Request {
-        matcher: Matcher::CrossFitted,
+        judge: Judge::CrossFitted,
         noise: NoiseSpec::Rate {
             model: "caption".to_owned(),
             rate: NOISE,
@@ -138,7 +138,7 @@ fn request() -> Request {
 }
 
 /// What a matcher of the table learns from, is chosen on and is measured on.
-struct Splits<'a> {
+struct DemoSplits<'a> {
     train: &'a Dataset,
     dev: &'a Dataset,
     test: &'a Dataset,
@@ -147,21 +147,13 @@ struct Splits<'a> {
 fn row(
     name: &'static str,
     recipe: &Recipe,
-    splits: &Splits<'_>,
+    splits: &DemoSplits<'_>,
     manifest: &Manifest,
     bars: &mut Bars,
-) -> Result<Row> {
+) -> Result<DemoRow> {
     let start = Instant::now();
     let config = recipe.resolve(splits.train)?;
-    let stop = interrupt::stop_flag();
-    let mut session = Session {
-        dir: None,
-        resume: false,
-        accelerator: accelerator::chosen(),
-        stop,
-        watch: bars,
-        now,
-    };
+    let mut session = session::training(bars);
     let trained = train(
         splits.train,
         Some(splits.dev),
@@ -171,25 +163,16 @@ fn row(
     )?;
     let noise = Some(run_folder::noise_of(manifest));
     let report = run_folder::measure(&trained, splits.test, noise, 1, bars)?;
-    Ok(Row {
+    Ok(DemoRow {
         strategy: name,
-        test: Retrieval::of(&report),
+        test: RetrievalRecord::of(&report),
         seconds: start.elapsed().as_secs_f64(),
     })
 }
 
 fn text(result: &DemoResult) -> String {
-    let header = [
-        "clean test split",
-        "i2t R@1",
-        "R@5",
-        "R@10",
-        "t2i R@1",
-        "R@5",
-        "R@10",
-        "rSum",
-    ];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let header = [&["clean test split"][..], &RetrievalRecord::COLUMNS].concat();
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for row in &result.table {
         let mut cells = vec![row.strategy.to_owned()];
         cells.extend(row.test.cells());

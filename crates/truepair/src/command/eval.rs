@@ -14,19 +14,19 @@ use truepair_core::rng::Seed;
 use truepair_core::scores::Direction;
 use truepair_train::similarity::GaussianMeasure;
 
-use super::Outcome;
 use crate::accelerator;
 use crate::evaluation::outcome::{Evaluation, Stored};
 use crate::evaluation::{
     Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
     render_page, write_parquet,
 };
+use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
+use crate::staged_file::StagedFile;
 use crate::uncertainty::{self, Doubts};
-use crate::verdict_table::staged::Staged;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -185,7 +185,7 @@ fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
     serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
-pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     match &args.subject {
         SubjectArgs { run: Some(run), .. } => of_run(run, args, form, &mut bars),
@@ -204,7 +204,7 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Outcome> {
     }
 }
 
-fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Outcome> {
+fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
     let mut trained = truepair_train::load(run, accelerator::chosen())?;
     if let Some(distance) = args.distance {
@@ -236,12 +236,7 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ou
     evaluate(subject, args, form, bars)
 }
 
-fn of_foreign(
-    foreign: &Foreign<'_>,
-    args: &EvalArgs,
-    form: Form,
-    bars: &mut Bars,
-) -> Result<Outcome> {
+fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
     let data: Option<Dataset> = match &args.data {
         None => None,
         Some(path) => {
@@ -262,7 +257,7 @@ fn evaluate(
     args: &EvalArgs,
     form: Form,
     bars: &mut Bars,
-) -> Result<Outcome> {
+) -> Result<Exit> {
     subject.protocol.folds = args.protocol.map_or(args.folds, Preset::folds);
     if let Some(preset) = args.protocol {
         preset.check(&subject.protocol)?;
@@ -280,25 +275,11 @@ fn evaluate(
         }
         _ => None,
     };
-    let mut staged = Vec::new();
-    if let Some(file) = &args.per_query {
-        let table = Staged::write(file, |out| write_parquet(out, &measured, &subject))?;
-        staged.push(table);
-    }
-    if let Some(file) = &args.page.page {
-        let page = render_page(&args.page, &subject, &judged, &measured, bars)?;
-        staged.push(Staged::write(file, |out| {
-            Ok(out.write_all(page.as_bytes())?)
-        })?);
-    }
-    if let (Some(file), Some(occlusion)) = (&args.occlusion, &subject.occlusion) {
-        staged.extend(occlusion.stage(file)?);
-    }
-    staged.extend(args.trec.write(&subject, &judged, bars)?);
+    let files = args.stage_files(&subject, &judged, &measured, bars)?;
     let figures = args.figures(&measured);
-    let files = staged
+    let files = files
         .into_iter()
-        .map(Staged::publish)
+        .map(StagedFile::publish)
         .collect::<Result<Vec<_>>>()?;
     let differences = compared.differences();
     let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
@@ -310,14 +291,9 @@ fn evaluate(
         text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
         text += &(evaluation.uncertainty.as_ref()).map_or_else(String::new, uncertainty::text);
         text += &(evaluation.occlusion.as_ref()).map_or_else(String::new, occlusion::text);
-        match &compared {
-            Compared::Nothing => {}
-            Compared::Result(rows) => text += &format!("\n{}", render::comparison(rows)),
-            Compared::Queries(rows) => text += &format!("\n{}", render::differences_text(rows)),
-        }
-        text
+        text + &compared.text()
     })?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 /// What came of `--compare-with`.
@@ -336,9 +312,43 @@ impl Compared {
             _ => None,
         }
     }
+
+    fn text(&self) -> String {
+        match self {
+            Compared::Nothing => String::new(),
+            Compared::Result(rows) => format!("\n{}", render::comparison(rows)),
+            Compared::Queries(rows) => format!("\n{}", render::differences_text(rows)),
+        }
+    }
 }
 
 impl EvalArgs {
+    /// Every file that was asked for, written and not yet named.
+    fn stage_files(
+        &self,
+        subject: &Subject<'_>,
+        judged: &Judged,
+        measured: &Measured,
+        bars: &mut Bars,
+    ) -> Result<Vec<StagedFile>> {
+        let mut staged = Vec::new();
+        if let Some(file) = &self.per_query {
+            let table = StagedFile::write(file, |out| write_parquet(out, measured, subject))?;
+            staged.push(table);
+        }
+        if let Some(file) = &self.page.page {
+            let page = render_page(&self.page, subject, judged, measured, bars)?;
+            staged.push(StagedFile::write(file, |out| {
+                Ok(out.write_all(page.as_bytes())?)
+            })?);
+        }
+        if let (Some(file), Some(occlusion)) = (&self.occlusion, &subject.occlusion) {
+            staged.extend(occlusion.stage(file)?);
+        }
+        staged.extend(self.trec.write(subject, judged, bars)?);
+        Ok(staged)
+    }
+
     fn compared(&self, measured: &Measured) -> Result<Compared> {
         let Some(file) = &self.compare_with else {
             return Ok(Compared::Nothing);

@@ -4,13 +4,15 @@ use clap::Args;
 use truepair_core::audit::NoiseRate;
 
 use crate::drop_rule;
+use crate::exit::Exit;
+use crate::render::{self, percent_text};
 
 /// When a command exits with 1.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct GateArgs {
     /// Exit with 1 when the share of wrong pairs (or labels) is above this one, or there is no verdict.
     #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
-    pub(crate) fail_above: Option<f64>,
+    fail_above: Option<f64>,
 
     /// Which end of that share `--fail-above` looks at.
     #[arg(
@@ -20,12 +22,38 @@ pub(crate) struct GateArgs {
         default_value = "low",
         requires = "fail_above"
     )]
-    pub(crate) fail_on: FailOn,
+    fail_on: FailOn,
+}
+
+impl GateArgs {
+    /// Whether the highest of `rates` passes; an audit without verdicts, and so without rates, passes
+    /// no gate. `whose` follows "the noise rate" in the remark on a gate that is not met.
+    pub(crate) fn exit(self, rates: Option<&[NoiseRate]>, whose: &str) -> Exit {
+        let Some(limit) = self.fail_above else {
+            return Exit::Success;
+        };
+        let Some(rates) = rates else {
+            render::note("gate not met: the audit gives no verdicts");
+            return Exit::GateNotMet;
+        };
+        let worst = rates.iter().map(|rate| self.fail_on.of(*rate));
+        let worst = worst.reduce(f64::max).unwrap_or(0.0);
+        if worst <= limit {
+            return Exit::Success;
+        }
+        render::note(&format!(
+            "gate not met: {}{whose} is {}, above {}",
+            self.fail_on.words(),
+            percent_text(worst),
+            percent_text(limit)
+        ));
+        Exit::GateNotMet
+    }
 }
 
 /// What of a noise rate a gate looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum FailOn {
+enum FailOn {
     /// The lower end of the interval: fails when it is certain.
     Low,
     /// The point.
@@ -35,7 +63,7 @@ pub(crate) enum FailOn {
 }
 
 impl FailOn {
-    pub(crate) fn of(self, rate: NoiseRate) -> f64 {
+    fn of(self, rate: NoiseRate) -> f64 {
         match self {
             FailOn::Low => rate.low,
             FailOn::Estimate => rate.estimate,
@@ -43,7 +71,7 @@ impl FailOn {
         }
     }
 
-    pub(crate) const fn words(self) -> &'static str {
+    const fn words(self) -> &'static str {
         match self {
             FailOn::Low => "the lower end of the noise rate",
             FailOn::Estimate => "the noise rate",

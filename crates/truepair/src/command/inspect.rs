@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use truepair_core::dataset::{self, Inspection, SplitInspection};
 
-use super::Outcome;
-use crate::cli::ReadArgs;
+use crate::exit::Exit;
+use crate::read_args::ReadArgs;
 use crate::render::{Form, count, fields};
 
 const EXAMPLES: &str = "\
@@ -29,7 +29,7 @@ pub(crate) struct InspectArgs {
 }
 
 /// A broken split is part of the answer and a failure all the same.
-pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
     let found = dataset::inspect(&args.path, &args.read.options("train"))?;
     let problems: Vec<&str> = found
         .splits
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Outcome> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\nerror: "))
     }
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn text(found: &Inspection) -> String {

@@ -10,15 +10,15 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_train::{NamedMatcher, Recipe};
 
-use super::Outcome;
-use crate::cli::ReadArgs;
 use crate::config::ConfigArgs;
 use crate::data;
+use crate::exit::Exit;
 use crate::oracle::{self, Oracle};
 use crate::progress::Bars;
+use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
-use crate::run_folder::Job;
-use crate::training::{Plan, Run, Splits};
+use crate::run_folder::RunJob;
+use crate::training::{Run, RunPlan, Splits};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,7 @@ pub(crate) struct TrainArgs {
     read: ReadArgs,
 }
 
-pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let plan = plan(args)?;
     let mut bars = Bars::new();
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
     let seconds = start.elapsed().as_secs_f64();
     let (result, text) = run.conclude(&trained, dev.as_ref(), test.as_ref(), seconds)?;
     form.print(&result, || text)?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn matcher_name(text: &str) -> Result<NamedMatcher, String> {
@@ -106,7 +106,7 @@ fn matcher_name(text: &str) -> Result<NamedMatcher, String> {
 }
 
 /// Settles what to train: from the arguments, from an earlier run, or from both when they agree.
-fn plan(args: &TrainArgs) -> Result<Plan> {
+fn plan(args: &TrainArgs) -> Result<RunPlan> {
     let resumed = args.resume.as_ref().map(Option::as_deref);
     // `--resume DATA --out RUN` reads like `--resume RUN`; --out tells them apart.
     let (data, out) = match (&args.data, &args.out, resumed) {
@@ -117,16 +117,16 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
     };
     let resume = resumed.is_some();
     let Some(data) = data else {
-        let job = Job::load(out)?;
+        let job = RunJob::load(out)?;
         let recipe = truepair_train::recipe(out)?;
-        return Ok(Plan {
+        return Ok(RunPlan {
             job,
             recipe,
             out: out.to_path_buf(),
             resume,
         });
     };
-    let job = Job {
+    let job = RunJob {
         data: std::path::absolute(data).with_context(|| data.display().to_string())?,
         read: args.read.options(&ReadOptions::default().split),
         noise: args.noise.clone(),
@@ -134,9 +134,9 @@ fn plan(args: &TrainArgs) -> Result<Plan> {
         oracle: oracle(args),
     };
     if resume {
-        Job::load(out)?.check_same(&job, out)?;
+        RunJob::load(out)?.check_same(&job, out)?;
     }
-    Ok(Plan {
+    Ok(RunPlan {
         job,
         recipe: recipe(args)?,
         out: out.to_path_buf(),

@@ -13,15 +13,15 @@ use truepair_core::relevance::Relevance;
 use truepair_core::watch::Watch;
 use truepair_train::{EpochRecord, StepProgress, TrainWatch, Trained};
 
-use super::record::{FAILURE, Queries, Record, RunShape};
+use super::record::{CellRecord, FAILURE, QueryRanks, RunShape};
 use super::split::{self, SplitLog};
 use super::status::Lane;
-use super::work::Task;
+use super::task::CellTask;
 use crate::training::{RESULT, Run, RunFolder, Splits};
 use crate::{accelerator, audit, run_folder};
 
 /// Runs a cell to its end; returns what it measured.
-pub(super) fn run(task: &Task, splits: &Splits, lane: Lane<'_>) -> Result<Record> {
+pub(super) fn run(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<CellRecord> {
     let start = Instant::now();
     let out = task.plan.out.as_path();
     let test = splits.test.as_ref().context("there is no test split")?;
@@ -51,7 +51,7 @@ pub(super) fn run(task: &Task, splits: &Splits, lane: Lane<'_>) -> Result<Record
         n_epochs: trained.history.len(),
         train_seconds: epochs.iter().map(|epoch| epoch.seconds).sum(),
     };
-    let record = Record::new(&queries, shape, protocol.clone());
+    let record = CellRecord::new(&queries, shape, protocol.clone());
     let report = Report::new(std::slice::from_ref(&queries.ensemble), protocol);
     queries.store(out)?;
     record.store(out)?;
@@ -63,7 +63,7 @@ pub(super) fn run(task: &Task, splits: &Splits, lane: Lane<'_>) -> Result<Record
 }
 
 /// Ranks the test split by the given embeddings as they are.
-fn frozen(task: &Task, splits: &Splits) -> Result<Record> {
+fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
     let out = task.plan.out.as_path();
     let test = splits.test.as_ref().context("there is no test split")?;
     let folder = RunFolder::open(&task.plan)?;
@@ -79,13 +79,13 @@ fn frozen(task: &Task, splits: &Splits) -> Result<Record> {
         ..Protocol::new(&test.name, &test.split, &relevance)
     };
     let ranks = ranks(&audit::frozen(test)?, &relevance, &mut ())?;
-    let queries = Queries::new(QueryUnits::new(&relevance), ranks);
+    let queries = QueryRanks::new(QueryUnits::new(&relevance), ranks);
     let shape = RunShape {
         best_epoch: 0,
         n_epochs: 0,
         train_seconds: 0.0,
     };
-    let record = Record::new(&queries, shape, protocol);
+    let record = CellRecord::new(&queries, shape, protocol);
     split::store_none(out)?;
     queries.store(out)?;
     record.store(out)?;
@@ -102,8 +102,8 @@ fn rank_all(
     test: &Dataset,
     relevance: &Relevance,
     watch: &mut dyn Watch,
-) -> Result<Queries> {
-    let mut queries = Queries::new(
+) -> Result<QueryRanks> {
+    let mut queries = QueryRanks::new(
         QueryUnits::new(relevance),
         rank(trained, test, relevance, watch)?,
     );

@@ -2,26 +2,17 @@
 
 use truepair_core::noise::NoiseSpec;
 
-use super::split::Belief;
-use super::table::{Block, Comparison, Row, Spread};
+use super::split::BeliefRecord;
+use super::table::{MethodComparison, MethodRow, NoiseBlock, Spread};
 use super::text::title;
-use crate::report::plot::{Axis, Plot};
+use crate::report::chart::{Chart, LegendKey};
+use crate::report::plot::{Axis, Plot, trimmed};
 
 /// Colors that the style sheet has for series.
 const N_COLORS: usize = 8;
 
-/// A plot with its words.
-pub(super) struct Figure {
-    pub(super) title: String,
-    /// The inline `<svg>`.
-    pub(super) svg: String,
-    /// Class of the color, and what has it.
-    pub(super) legend: Vec<(String, String)>,
-    pub(super) reading: &'static str,
-}
-
 /// Every figure that there are numbers for, in reading order.
-pub(super) fn figures(comparison: &Comparison) -> Vec<Figure> {
+pub(super) fn figures(comparison: &MethodComparison) -> Vec<Chart> {
     let similarities = similarities(comparison);
     let mut figures = Vec::new();
     for model in models(comparison) {
@@ -49,7 +40,7 @@ pub(super) fn figures(comparison: &Comparison) -> Vec<Figure> {
     figures
 }
 
-fn similarities(comparison: &Comparison) -> Vec<&'static str> {
+fn similarities(comparison: &MethodComparison) -> Vec<&'static str> {
     let rows = comparison.blocks.iter().flat_map(|block| &block.rows);
     let mut names: Vec<&str> = rows.map(|row| row.similarity).collect();
     names.sort_unstable();
@@ -58,7 +49,7 @@ fn similarities(comparison: &Comparison) -> Vec<&'static str> {
 }
 
 /// The noise models that were planted at some rate.
-fn models(comparison: &Comparison) -> Vec<String> {
+fn models(comparison: &MethodComparison) -> Vec<String> {
     let mut names: Vec<String> = (comparison.blocks.iter())
         .filter_map(|block| match &block.noise {
             NoiseSpec::Rate { model, .. } => Some(model.clone()),
@@ -77,8 +68,8 @@ struct Series {
     points: Vec<(f64, Spread)>,
 }
 
-fn by_rate(comparison: &Comparison, model: &str, similarity: &str) -> Option<Figure> {
-    let rate = |block: &Block| match &block.noise {
+fn by_rate(comparison: &MethodComparison, model: &str, similarity: &str) -> Option<Chart> {
+    let rate = |block: &NoiseBlock| match &block.noise {
         NoiseSpec::None => Some(0.0),
         NoiseSpec::Rate { model: own, rate } if own == model => Some(*rate),
         _ => None,
@@ -104,13 +95,11 @@ fn by_rate(comparison: &Comparison, model: &str, similarity: &str) -> Option<Fig
     for one in &mut series {
         one.points.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
-    let last = series
-        .iter()
-        .flat_map(|one| &one.points)
-        .map(|point| point.0);
-    let last = last.fold(f64::NAN, f64::max);
-    let figure = drawn(
+    let last = last_of(&series)?;
+    Some(drawn(
         format!("rSum against noise: {model} shuffling, {similarity}"),
+        "Test rSum of all networks at the kept epoch; lines through the dots are one standard \
+         deviation over seeds.",
         &series,
         Axis::new(
             0.0,
@@ -120,20 +109,21 @@ fn by_rate(comparison: &Comparison, model: &str, similarity: &str) -> Option<Fig
             percent_tick,
         ),
         ("rSum", number_tick),
-    );
-    last.is_finite().then_some(Figure {
-        reading: "Test rSum of all networks at the kept epoch; lines through the dots are one \
-                  standard deviation over seeds.",
-        ..figure
-    })
+    ))
+}
+
+/// The largest x of all points; `None` without any.
+fn last_of(series: &[Series]) -> Option<f64> {
+    let points = series.iter().flat_map(|one| &one.points);
+    points.map(|point| point.0).reduce(f64::max)
 }
 
 fn by_epoch(
-    block: &Block,
+    block: &NoiseBlock,
     similarity: &str,
-    (what, value): (&'static str, fn(&Belief) -> Option<f64>),
-    reading: &'static str,
-) -> Option<Figure> {
+    (what, value): (&'static str, fn(&BeliefRecord) -> Option<f64>),
+    reading: &str,
+) -> Option<Chart> {
     let series: Vec<Series> = rows_of(block, similarity)
         .map(|(color, row)| Series {
             name: name(row),
@@ -142,22 +132,18 @@ fn by_epoch(
         })
         .filter(|series| !series.points.is_empty())
         .collect();
-    let last = series
-        .iter()
-        .flat_map(|one| &one.points)
-        .map(|point| point.0);
-    let last = last.fold(f64::NAN, f64::max);
-    let figure = drawn(
+    let last = last_of(&series)?;
+    Some(drawn(
         format!("Split {what} per epoch: {}, {similarity}", title(block)),
+        reading,
         &series,
         Axis::new(1.0, last.max(2.0), 5, "epoch", number_tick),
         (what, percent_tick),
-    );
-    last.is_finite().then_some(Figure { reading, ..figure })
+    ))
 }
 
 /// Means over the seeds that have a value at an epoch; epochs counted from 1.
-fn per_epoch(row: &Row, value: fn(&Belief) -> Option<f64>) -> Vec<(f64, Spread)> {
+fn per_epoch(row: &MethodRow, value: fn(&BeliefRecord) -> Option<f64>) -> Vec<(f64, Spread)> {
     let n_epochs = row
         .runs
         .iter()
@@ -180,10 +166,11 @@ fn per_epoch(row: &Row, value: fn(&Belief) -> Option<f64>) -> Vec<(f64, Spread)>
 
 fn drawn(
     title: String,
+    reading: &str,
     series: &[Series],
     x: Axis,
     (y_name, y_format): (&'static str, fn(f64) -> String),
-) -> Figure {
+) -> Chart {
     let ends = series
         .iter()
         .flat_map(|one| &one.points)
@@ -215,17 +202,17 @@ fn drawn(
             said.push(format!("{} {} at {x}", one.name, y_format(y.mean)));
         }
     }
-    Figure {
+    Chart {
         svg: plot.finish(&format!("{title}: {}", said.join(", "))),
         title,
         legend: (series.iter())
-            .map(|one| (format!("s{}", one.color % N_COLORS), one.name.clone()))
+            .map(|one| LegendKey::new(format!("s{}", one.color % N_COLORS), one.name.clone()))
             .collect(),
-        reading: "",
+        reading: reading.to_owned(),
     }
 }
 
-fn histogram(block: &Block, row: &Row) -> Option<Figure> {
+fn histogram(block: &NoiseBlock, row: &MethodRow) -> Option<Chart> {
     let split = row.numbers.as_ref()?.split.as_ref()?;
     let n_bins = split.matched.len();
     let tallest = split
@@ -258,23 +245,25 @@ fn histogram(block: &Block, row: &Row) -> Option<Figure> {
         split.mismatched.iter().sum::<u64>(),
         split.auc
     );
-    Some(Figure {
+    Some(Chart {
         svg: plot.finish(&description),
         title,
         legend: vec![
-            ("bad".to_owned(), "planted mismatch".to_owned()),
-            ("good".to_owned(), "true pair".to_owned()),
+            LegendKey::new("bad", "planted mismatch"),
+            LegendKey::new("good", "true pair"),
         ],
-        reading: "At the kept epoch, all seeds together; the dashed line is where a pair counts as \
-                  mismatched.",
+        reading:
+            "At the kept epoch, all seeds together; the dashed line is where a pair counts as \
+                  mismatched."
+                .to_owned(),
     })
 }
 
 /// The block's rows of one similarity, each with its color.
 fn rows_of<'a>(
-    block: &'a Block,
+    block: &'a NoiseBlock,
     similarity: &'a str,
-) -> impl Iterator<Item = (usize, &'a Row)> + 'a {
+) -> impl Iterator<Item = (usize, &'a MethodRow)> + 'a {
     let rows = block
         .rows
         .iter()
@@ -282,7 +271,7 @@ fn rows_of<'a>(
     rows.enumerate()
 }
 
-fn name(row: &Row) -> String {
+fn name(row: &MethodRow) -> String {
     let oracle = if row.oracle { " (oracle)" } else { "" };
     format!("{}{oracle}", row.method)
 }
@@ -292,6 +281,5 @@ fn percent_tick(value: f64) -> String {
 }
 
 fn number_tick(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    trimmed(value, 1)
 }

@@ -8,7 +8,6 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 
 use super::method::{Method, MethodKind};
-use crate::config::nearest;
 
 /// Every combination of what was asked for.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(crate) struct Grid {
 
 /// One run of the grid.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Cell {
+pub(crate) struct GridCell {
     pub(crate) noise: NoiseSpec,
     pub(crate) similarity: &'static str,
     /// Position of the method in the grid, and what it is called.
@@ -57,35 +56,28 @@ impl Grid {
     /// The rows of every table: baselines, then the methods by similarity. A method that cannot read
     /// the scores of any similarity that was asked for stands in a row with its own.
     pub(crate) fn rows(&self) -> Vec<GridRow> {
-        let own = |method: &Method| method.own_similarity(&self.similarities);
-        let is_baseline = |method: &Method| !matches!(method.kind, MethodKind::Strategy { .. });
-        let alone = |baseline: bool| {
-            let methods = self.methods.iter().enumerate();
-            let methods = methods.filter(move |(_, method)| is_baseline(method) == baseline);
-            methods.filter_map(|(method, of)| {
-                let similarity = own(of)?;
-                Some(GridRow { similarity, method })
-            })
+        let own = |&(method, of): &(usize, &Method)| {
+            let similarity = of.own_similarity(&self.similarities)?;
+            Some(GridRow { similarity, method })
         };
-        let mut rows: Vec<GridRow> = alone(true).collect();
+        let (strategies, baselines): (Vec<_>, Vec<_>) = (self.methods.iter().enumerate())
+            .partition(|(_, of)| matches!(of.kind, MethodKind::Strategy { .. }));
+        let mut rows: Vec<GridRow> = baselines.iter().filter_map(own).collect();
         for &similarity in &self.similarities {
-            for (method, of) in self.methods.iter().enumerate() {
-                if !is_baseline(of) && of.takes(similarity) {
-                    rows.push(GridRow { similarity, method });
-                }
-            }
+            let takers = strategies.iter().filter(|(_, of)| of.takes(similarity));
+            rows.extend(takers.map(|&(method, _)| GridRow { similarity, method }));
         }
-        rows.extend(alone(false));
+        rows.extend(strategies.iter().filter_map(own));
         rows
     }
 
     /// The cells in the order in which they run: one seed of everything before the next seed.
-    pub(crate) fn cells(&self) -> Vec<Cell> {
+    pub(crate) fn cells(&self) -> Vec<GridCell> {
         let rows = self.rows();
         let mut cells = Vec::new();
         for &seed in &self.seeds {
             for noise in &self.noises {
-                cells.extend(rows.iter().map(|row| Cell {
+                cells.extend(rows.iter().map(|row| GridCell {
                     noise: noise.clone(),
                     similarity: row.similarity,
                     method: row.method,
@@ -99,7 +91,7 @@ impl Grid {
     }
 }
 
-impl Cell {
+impl GridCell {
     /// The run directory, below the folder of all runs.
     pub(crate) fn folder(&self) -> PathBuf {
         [
@@ -113,7 +105,7 @@ impl Cell {
     }
 }
 
-impl std::fmt::Display for Cell {
+impl std::fmt::Display for GridCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             noise,
@@ -149,11 +141,11 @@ impl FromStr for Seeds {
             let word = word.trim();
             (word.parse::<u64>()).map_err(|_| format!("`{word}` is no seed (write 3, or 0,1,7)"))
         };
-        let mut seeds = match text.contains(',') {
-            true => (text.split(',').filter(|word| !word.trim().is_empty()))
-                .map(number)
-                .collect::<Result<Vec<u64>, String>>()?,
-            false => (0..number(text)?).collect(),
+        let mut seeds: Vec<u64> = if text.contains(',') {
+            let words = text.split(',').filter(|word| !word.trim().is_empty());
+            words.map(number).collect::<Result<_, _>>()?
+        } else {
+            (0..number(text)?).collect()
         };
         let n = seeds.len();
         seeds.sort_unstable();
@@ -163,36 +155,6 @@ impl FromStr for Seeds {
         }
         Ok(Self(seeds.into_iter().map(Seed).collect()))
     }
-}
-
-/// The names that a list asks for, `all` being every known one, in the order typed.
-///
-/// # Errors
-/// If a name is unknown; the nearest and all known ones are named.
-pub(crate) fn chosen(
-    flag: &str,
-    wanted: &[String],
-    known: &[&'static str],
-) -> Result<Vec<&'static str>> {
-    let mut names = Vec::new();
-    for word in wanted {
-        match known.iter().find(|name| *name == word) {
-            _ if word == "all" => names.extend(known),
-            Some(name) => names.push(*name),
-            None => {
-                let meant = nearest(word, known.iter().copied());
-                let hint = meant.map(|name| format!("did you mean `{name}`? "));
-                bail!(
-                    "{flag} {word}: there is no `{word}` ({}there are {})",
-                    hint.unwrap_or_default(),
-                    known.join(", ")
-                )
-            }
-        }
-    }
-    let mut seen = Vec::new();
-    names.retain(|name| !seen.contains(name) && (seen.push(*name), true).1);
-    Ok(names)
 }
 
 #[cfg(test)]
@@ -211,21 +173,6 @@ mod tests {
         for bad in ["0", "x", "1,1", "-1", ","] {
             assert!(seeds(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn names_are_checked_and_all_means_all() {
-        let known = ["ncr", "plain", "rcl"];
-        let names = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-            chosen("--strategies", &words, &known)
-        };
-        assert_eq!(names(&["rcl", "all"]).unwrap(), ["rcl", "ncr", "plain"]);
-        let error = names(&["plian"]).unwrap_err().to_string();
-        assert!(
-            error.contains("did you mean `plain`?") && error.contains("ncr, plain, rcl"),
-            "{error}"
-        );
     }
 
     fn methods(names: &[&str]) -> Vec<Method> {
@@ -253,7 +200,7 @@ mod tests {
             seeds: vec![Seed(0), Seed(5)],
         };
         let cells = grid.cells();
-        let mut folders: Vec<PathBuf> = cells.iter().map(Cell::folder).collect();
+        let mut folders: Vec<PathBuf> = cells.iter().map(GridCell::folder).collect();
         assert_eq!(folders[0], PathBuf::from("none/cosine/linear/seed_0"));
         assert_eq!(folders[4], PathBuf::from("caption-0.4/cosine/plain/seed_0"));
         assert_eq!(cells[6].seed, Seed(5));

@@ -2,22 +2,24 @@
 
 use std::fmt::Write as _;
 
-use super::table::Comparison;
+use super::table::MethodComparison;
 use super::text::{COLUMNS, PUBLISHED_COLUMNS, cells, protocol, title};
 
 /// All tables; needs `\usepackage{booktabs}`.
-pub(super) fn document(comparison: &Comparison) -> String {
+pub(super) fn document(comparison: &MethodComparison) -> String {
     let mut out = String::from("% Needs \\usepackage{booktabs}.\n");
     let about = protocol(comparison);
     for block in &comparison.blocks {
         let rows = block.rows.iter().map(|row| {
-            let row_cells = cells(row).into_iter().map(|cell| escape(&cell));
-            match row.best {
-                true => row_cells
-                    .map(|cell| format!("\\textbf{{{cell}}}"))
-                    .collect(),
-                false => row_cells.collect::<Vec<String>>(),
-            }
+            let print = |cell: String| {
+                let cell = escape(&cell);
+                if row.best {
+                    format!("\\textbf{{{cell}}}")
+                } else {
+                    cell
+                }
+            };
+            cells(row).into_iter().map(print).collect::<Vec<String>>()
         });
         let caption = format!("{}. {about}", title(block));
         table(&mut out, &caption, &COLUMNS, rows);

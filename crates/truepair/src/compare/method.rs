@@ -8,8 +8,8 @@ use truepair_core::dataset::Dataset;
 use truepair_train::Recipe;
 use truepair_train::strategy::StrategyConfig;
 
-use super::grid::chosen;
-use crate::config::{ConfigArgs, Share};
+use super::names::chosen;
+use crate::config::{ConfigArgs, RunPart};
 use crate::oracle::{self, Oracle};
 
 /// One method: a row of every table.
@@ -202,7 +202,7 @@ impl Method {
             MethodKind::Baseline(recipe) => Some(recipe.as_ref().clone()),
             MethodKind::Strategy { kind, file } => {
                 let kinds = [("strategy", *kind), ("matcher.similarity", similarity)];
-                Some(shared.load_share(Share {
+                Some(shared.load_share(RunPart {
                     over: file.as_deref(),
                     kinds: &kinds,
                 })?)

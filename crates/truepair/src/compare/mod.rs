@@ -13,21 +13,25 @@ mod figure;
 mod grid;
 mod latex;
 mod method;
+mod names;
 mod page;
 mod published;
 mod record;
 mod split;
 mod status;
 mod table;
+mod task;
 mod text;
 mod work;
 
-pub(crate) use grid::{Grid, Seeds, chosen};
+pub(crate) use grid::{Grid, Seeds};
 pub(crate) use method::{Method, baselines, strategies};
-pub(crate) use published::{Published, blocks as published_blocks, table_names};
-pub(crate) use table::Comparison;
+pub(crate) use names::chosen;
+pub(crate) use published::{PublishedBlock, blocks as published_blocks, table_names};
+pub(crate) use table::MethodComparison;
+pub(crate) use task::CellTask;
 pub(crate) use text::terminal;
-pub(crate) use work::{Task, finish};
+pub(crate) use work::finish;
 
 use std::path::Path;
 
@@ -40,7 +44,7 @@ use crate::run_folder;
 pub(crate) const RUNS: &str = "runs";
 
 /// Writes every form of the tables into `out`.
-pub(crate) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
+pub(crate) fn write(out: &Path, comparison: &MethodComparison) -> Result<()> {
     run_folder::store(out, "compare.json", comparison)?;
     let files = [
         ("table.md", text::markdown(comparison)),

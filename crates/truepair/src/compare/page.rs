@@ -3,26 +3,28 @@
 use anyhow::{Context, Result};
 use askama::Template;
 
-use super::figure::{Figure, figures};
-use super::published::Published;
-use super::table::Comparison;
+use super::figure::figures;
+use super::published::PublishedBlock;
+use super::table::MethodComparison;
 use super::text::{COLUMNS, PUBLISHED_COLUMNS, READING, cells, failures, protocol, title};
+use crate::report::chart::Chart;
 
-const REPORT_STYLE: &str = include_str!("../../templates/report.css");
-const STYLE: &str = include_str!("../../templates/compare.css");
+const STYLE: &str = concat!(
+    include_str!("../../templates/report.css"),
+    include_str!("../../templates/compare.css")
+);
 
 #[derive(Template)]
 #[template(path = "compare.html")]
-struct Page<'a> {
-    report_style: &'static str,
+struct ComparisonPage<'a> {
     style: &'static str,
     data: &'a str,
     protocol: String,
     columns: &'static [&'static str],
     blocks: Vec<BlockView>,
-    figures: Vec<Figure>,
+    figures: Vec<Chart>,
     published_columns: &'static [&'static str],
-    published: &'a [Published],
+    published: &'a [PublishedBlock],
     failures: Vec<String>,
     reading: &'static [&'static str],
 }
@@ -39,7 +41,7 @@ struct RowView {
 }
 
 /// The page's HTML; every text passes through the template's escaping.
-pub(super) fn render(comparison: &Comparison) -> Result<String> {
+pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
     let view = |row| {
         let mut row_cells = cells(row);
         RowView {
@@ -53,8 +55,7 @@ pub(super) fn render(comparison: &Comparison) -> Result<String> {
         rows: block.rows.iter().map(view).collect(),
     });
     let failures = failures(comparison).map(|(cell, error)| format!("{cell}: {error}"));
-    let page = Page {
-        report_style: REPORT_STYLE,
+    let page = ComparisonPage {
         style: STYLE,
         data: &comparison.data,
         protocol: protocol(comparison),

@@ -18,12 +18,12 @@ struct Library {
     tables: BTreeMap<String, String>,
     /// Where numbers were read.
     sources: BTreeMap<String, String>,
-    row: Vec<Entry>,
+    row: Vec<PublishedEntry>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct PublishedEntry {
     data: String,
     noise: Option<f64>,
     protocol: String,
@@ -36,18 +36,18 @@ struct Entry {
 
 /// Published rows of one protocol and noise rate.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Published {
+pub(crate) struct PublishedBlock {
     pub(crate) title: String,
     /// `caption`, `image`, `unstated`, `none` or `real`.
     pub(crate) protocol: String,
     /// Share that the source names; `None` where the noise is real.
     pub(crate) noise: Option<f64>,
-    pub(crate) rows: Vec<Line>,
+    pub(crate) rows: Vec<PublishedRow>,
 }
 
 /// One published result, recalls in percent.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Line {
+pub(crate) struct PublishedRow {
     pub(crate) method: String,
     /// R@1, 5, 10 of images asking, then of captions asking.
     pub(crate) recalls: [f64; 6],
@@ -56,7 +56,7 @@ pub(crate) struct Line {
     pub(crate) note: Option<String>,
 }
 
-impl Line {
+impl PublishedRow {
     pub(super) fn cells(&self) -> [String; 10] {
         let number = |at: usize| format!("{:.1}", self.recalls[at]);
         [
@@ -88,10 +88,10 @@ pub(crate) fn table_names() -> Result<Vec<&'static str>> {
 
 /// The published rows of a table at the rates of `noises`, each protocol apart, and those under
 /// real noise.
-pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<Published>> {
+pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<PublishedBlock>> {
     let library = library()?;
     let rates: Vec<f64> = noises.iter().filter_map(rate_of).collect();
-    let mut blocks: Vec<Published> = Vec::new();
+    let mut blocks: Vec<PublishedBlock> = Vec::new();
     for entry in library.row.iter().filter(|entry| entry.data == table) {
         let wanted = entry
             .noise
@@ -99,12 +99,13 @@ pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<Published>
         if !wanted {
             continue;
         }
-        let same =
-            |block: &&mut Published| block.protocol == entry.protocol && block.noise == entry.noise;
+        let same = |block: &&mut PublishedBlock| {
+            block.protocol == entry.protocol && block.noise == entry.noise
+        };
         let line = library.line(entry);
         match blocks.iter_mut().find(same) {
             Some(block) => block.rows.push(line),
-            None => blocks.push(Published {
+            None => blocks.push(PublishedBlock {
                 title: library.title(entry),
                 protocol: entry.protocol.clone(),
                 noise: entry.noise,
@@ -113,7 +114,7 @@ pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<Published>
         }
     }
     blocks.sort_by(|a, b| {
-        let rate = |block: &Published| block.noise.unwrap_or(f64::INFINITY);
+        let rate = |block: &PublishedBlock| block.noise.unwrap_or(f64::INFINITY);
         rate(a)
             .total_cmp(&rate(b))
             .then(a.protocol.cmp(&b.protocol))
@@ -134,9 +135,9 @@ fn library() -> Result<Library> {
 }
 
 impl Library {
-    fn line(&self, entry: &Entry) -> Line {
+    fn line(&self, entry: &PublishedEntry) -> PublishedRow {
         let source = self.sources.get(&entry.source).unwrap_or(&entry.source);
-        Line {
+        PublishedRow {
             method: entry.method.clone(),
             recalls: entry.recalls,
             rsum: entry.rsum,
@@ -145,7 +146,7 @@ impl Library {
         }
     }
 
-    fn title(&self, entry: &Entry) -> String {
+    fn title(&self, entry: &PublishedEntry) -> String {
         let data = self.tables.get(&entry.data).unwrap_or(&entry.data);
         match entry.noise {
             Some(noise) => format!(

@@ -2,20 +2,19 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `cell.json` | [`Record`]: recalls of the ensemble, of one network and of the last epoch |
-//! | `queries.json` | [`Queries`]: the rank of every test query behind those recalls |
+//! | `cell.json` | [`CellRecord`]: recalls of the ensemble, of one network and of the last epoch |
+//! | `queries.json` | [`QueryRanks`]: the rank of every test query behind those recalls |
 //! | `split.jsonl` | beliefs against planted noise, one line an epoch |
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use serde::de::DeserializeOwned;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Protocol, QueryUnits};
 use truepair_core::ranking::Ranks;
 
 use super::split::{self, EpochSplit};
-use crate::render::Retrieval;
+use crate::render::RetrievalRecord;
 use crate::run_folder;
 use crate::training::RESULT;
 
@@ -25,10 +24,12 @@ pub(super) const FAILURE: &str = "failed.json";
 
 const VERSION: u32 = 1;
 
+const REMEDY: &str = "remove the run directory";
+
 /// What was measured on the test split, recalls in percent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Record {
+pub(crate) struct CellRecord {
     version: u32,
     /// Networks whose scores are averaged.
     pub(crate) networks: u32,
@@ -36,13 +37,13 @@ pub(crate) struct Record {
     pub(crate) best_epoch: usize,
     pub(crate) n_epochs: usize,
     /// All networks, kept epoch.
-    pub(crate) ensemble: Retrieval,
+    pub(crate) ensemble: RetrievalRecord,
     /// The first network alone, kept epoch.
-    pub(crate) single: Retrieval,
+    pub(crate) single: RetrievalRecord,
     /// All networks, last epoch.
-    pub(crate) last: Retrieval,
+    pub(crate) last: RetrievalRecord,
     /// The first network alone, last epoch.
-    pub(crate) last_single: Retrieval,
+    pub(crate) last_single: RetrievalRecord,
     /// How `ensemble` was measured.
     pub(crate) protocol: Protocol,
     /// Duration of all epochs, over every session that trained some.
@@ -52,7 +53,7 @@ pub(crate) struct Record {
 /// The ranks of every test query; `None` where they are those of the line above.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Queries {
+pub(crate) struct QueryRanks {
     version: u32,
     pub(crate) units: QueryUnits,
     pub(crate) ensemble: Ranks,
@@ -61,12 +62,12 @@ pub(crate) struct Queries {
     pub(crate) last_single: Option<Ranks>,
 }
 
-impl Record {
-    pub(super) fn new(queries: &Queries, shape: RunShape, protocol: Protocol) -> Self {
+impl CellRecord {
+    pub(super) fn new(queries: &QueryRanks, shape: RunShape, protocol: Protocol) -> Self {
         let of = |ranks: &Ranks| {
             let report =
                 truepair_core::metric::Report::new(std::slice::from_ref(ranks), protocol.clone());
-            Retrieval::of(&report)
+            RetrievalRecord::of(&report)
         };
         let single = queries.single.as_ref().unwrap_or(&queries.ensemble);
         let last = queries.last.as_ref().unwrap_or(&queries.ensemble);
@@ -103,7 +104,7 @@ pub(super) struct RunShape {
     pub(super) train_seconds: f64,
 }
 
-impl Queries {
+impl QueryRanks {
     pub(super) fn new(units: QueryUnits, ensemble: Ranks) -> Self {
         Self {
             version: VERSION,
@@ -126,9 +127,9 @@ impl Queries {
 
 /// Everything that the tables read of a finished cell.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) record: Record,
-    pub(crate) queries: Queries,
+pub(crate) struct FinishedCell {
+    pub(crate) record: CellRecord,
+    pub(crate) queries: QueryRanks,
     pub(crate) epochs: Vec<EpochSplit>,
 }
 
@@ -137,9 +138,10 @@ pub(crate) fn is_finished(run: &Path) -> bool {
     run.join(RESULT).exists() && run.join(RECORD).exists()
 }
 
-impl Finished {
+impl FinishedCell {
     pub(crate) fn read(run: &Path) -> Result<Self> {
-        let (record, queries): (Record, Queries) = (json(run, RECORD)?, json(run, QUERIES)?);
+        let record: CellRecord = run_folder::load(&run.join(RECORD), REMEDY)?;
+        let queries: QueryRanks = run_folder::load(&run.join(QUERIES), REMEDY)?;
         if record.version != VERSION || queries.version != VERSION {
             bail!(
                 "{}: was written by another version of the program (remove the run directory)",
@@ -157,12 +159,4 @@ impl Finished {
     pub(crate) fn kept_epoch(&self) -> Option<&EpochSplit> {
         (self.epochs.iter()).find(|epoch| epoch.epoch == self.record.best_epoch)
     }
-}
-
-fn json<T: DeserializeOwned>(run: &Path, name: &str) -> Result<T> {
-    let file = run.join(name);
-    let place = file.display();
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{place}: is damaged (remove the run directory)"))
 }

@@ -29,13 +29,13 @@ pub(crate) struct EpochSplit {
     /// AUC of the training loss as a detector of mismatches; `None` without planted noise.
     pub(crate) loss_auc: Option<f64>,
     /// `None` without planted noise, and while the method believes every pair.
-    pub(crate) belief: Option<Belief>,
+    pub(crate) belief: Option<BeliefRecord>,
 }
 
 /// A method's belief against the truth; a pair is called mismatched below one half.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Belief {
+pub(crate) struct BeliefRecord {
     /// Column of the ledger: `clean_posterior`, or `soft_label` for methods without a posterior.
     pub(crate) signal: String,
     /// Share of the pairs called mismatched that are; `None` when none is called so.
@@ -61,9 +61,10 @@ impl<'a> SplitLog<'a> {
     /// Goes on after the records that are there.
     pub(crate) fn open(run: &Path, truth: Option<&'a Manifest>) -> Result<Self> {
         let file = run.join(SPLIT);
-        let records = match file.exists() {
-            true => read(run)?,
-            false => Vec::new(),
+        let records = if file.exists() {
+            read(run)?
+        } else {
+            Vec::new()
         };
         Ok(Self {
             file,
@@ -140,7 +141,7 @@ fn truth_of(manifest: &Manifest, trained: Option<&[bool]>) -> Vec<bool> {
     }
 }
 
-fn belief(ledgers: &[&Ledger], truth: &[bool]) -> Option<Belief> {
+fn belief(ledgers: &[&Ledger], truth: &[bool]) -> Option<BeliefRecord> {
     let ledger::Belief { signal, clean } = ledger::Belief::of(ledgers)?;
     let doubt: Vec<f64> = clean.iter().map(|clean| 1.0 - clean).collect();
     let called = clean.iter().map(|&clean| clean < 0.5);
@@ -150,20 +151,22 @@ fn belief(ledgers: &[&Ledger], truth: &[bool]) -> Option<Belief> {
         n_right += u64::from(called && mismatched);
     }
     let n_mismatched = truth.iter().filter(|&&mismatched| mismatched).count();
-    Some(Belief {
+    let beliefs = || clean.iter().copied().zip(truth.iter().copied());
+    let of = |kind| beliefs().filter_map(move |(clean, of)| (of == kind).then_some(clean));
+    Some(BeliefRecord {
         signal: signal.to_owned(),
         precision: (n_called > 0).then(|| n_right as f64 / n_called as f64),
         recall: n_right as f64 / n_mismatched as f64,
         auc: auc(&doubt, truth),
-        matched: histogram(&clean, truth, false),
-        mismatched: histogram(&clean, truth, true),
+        matched: histogram(of(false)),
+        mismatched: histogram(of(true)),
     })
 }
 
-fn histogram(clean: &[f64], truth: &[bool], kind: bool) -> Vec<u64> {
+fn histogram(beliefs: impl Iterator<Item = f64>) -> Vec<u64> {
     let mut bins = vec![0; N_BINS];
-    for (&clean, _) in clean.iter().zip(truth).filter(|(_, of)| **of == kind) {
-        let bin = (clean * N_BINS as f64).max(0.0) as usize;
+    for belief in beliefs {
+        let bin = (belief * N_BINS as f64).max(0.0) as usize;
         bins[bin.min(N_BINS - 1)] += 1;
     }
     bins

@@ -11,20 +11,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::render;
 
 /// What is shown of the grid while it runs; shared by the workers.
-pub(crate) struct Status {
+pub(crate) struct GridStatus {
     state: Mutex<State>,
 }
 
 struct State {
     bar: ProgressBar,
-    cells: Vec<Progress>,
+    cells: Vec<CellProgress>,
     n_jobs: usize,
     /// Seconds and number of measured epochs by kind.
     paces: BTreeMap<String, (f64, usize)>,
 }
 
 /// One cell's part of the work.
-pub(crate) struct Progress {
+pub(crate) struct CellProgress {
     pub(crate) name: String,
     /// Cells of one kind take equally long for an epoch.
     pub(crate) kind: String,
@@ -33,7 +33,7 @@ pub(crate) struct Progress {
     ended: bool,
 }
 
-impl Progress {
+impl CellProgress {
     pub(crate) fn new(name: String, kind: String, n_epochs: usize) -> Self {
         Self {
             name,
@@ -48,12 +48,12 @@ impl Progress {
 /// One cell's view of the status.
 #[derive(Clone, Copy)]
 pub(crate) struct Lane<'a> {
-    status: &'a Status,
+    status: &'a GridStatus,
     cell: usize,
 }
 
-impl Status {
-    pub(crate) fn new(cells: Vec<Progress>, n_jobs: usize) -> Self {
+impl GridStatus {
+    pub(crate) fn new(cells: Vec<CellProgress>, n_jobs: usize) -> Self {
         // indicatif hides the bar by itself where stderr is not a terminal.
         let bar =
             ProgressBar::with_draw_target(Some(cells.len() as u64), ProgressDrawTarget::stderr());
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn the_time_left_counts_each_kind_at_its_own_pace() {
-        let cell = |kind: &str| Progress::new(kind.to_owned(), kind.to_owned(), 10);
-        let status = Status::new(vec![cell("slow"), cell("fast"), cell("new")], 2);
+        let cell = |kind: &str| CellProgress::new(kind.to_owned(), kind.to_owned(), 10);
+        let status = GridStatus::new(vec![cell("slow"), cell("fast"), cell("new")], 2);
         assert_eq!(status.state().time_left(), None);
         status.lane(0).epoch_took(0, 20.0);
         status.lane(1).epoch_took(0, 10.0);

@@ -10,11 +10,11 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::ranking::Ranks;
 use truepair_core::rng::Seed;
 
-use super::grid::{Cell, Grid};
-use super::published::Published;
-use super::record::{Finished, Record};
-use super::split::{Belief, EpochSplit};
-use super::work::Task;
+use super::grid::{Grid, GridCell};
+use super::published::PublishedBlock;
+use super::record::{CellRecord, FinishedCell};
+use super::split::{BeliefRecord, EpochSplit};
+use super::task::CellTask;
 use crate::render::percent;
 
 /// Draws of every bootstrap.
@@ -22,7 +22,7 @@ const N_RESAMPLES: usize = 5_000;
 
 /// All that `truepair compare` found out; recalls in percent, shares as fractions.
 #[derive(Debug, Serialize)]
-pub(crate) struct Comparison {
+pub(crate) struct MethodComparison {
     command: &'static str,
     unit: &'static str,
     version: u32,
@@ -31,35 +31,35 @@ pub(crate) struct Comparison {
     /// Draws behind every interval.
     resamples: usize,
     /// One per planted noise.
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<NoiseBlock>,
     /// Numbers of publications, for orientation only.
-    pub(crate) published: Vec<Published>,
+    pub(crate) published: Vec<PublishedBlock>,
     pub(crate) out: PathBuf,
 }
 
 /// The methods under one planted noise.
 #[derive(Debug, Serialize)]
-pub(crate) struct Block {
+pub(crate) struct NoiseBlock {
     pub(crate) noise: NoiseSpec,
     /// How the first seed's runs were measured; `None` when no run of the block is finished.
     pub(crate) protocol: Option<Protocol>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<MethodRow>,
 }
 
 /// One method under one planted noise, over seeds.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct MethodRow {
     pub(crate) method: String,
     pub(crate) similarity: &'static str,
     /// Whether the method knows the truth about the noise.
     pub(crate) oracle: bool,
     /// Whether this is the row that the others are compared with.
     pub(crate) best: bool,
-    pub(crate) failed: Vec<Failure>,
+    pub(crate) failed: Vec<FailedCell>,
     /// The single runs, by seed.
     pub(crate) runs: Vec<SeedRun>,
     /// `None` when no run is finished.
-    pub(crate) numbers: Option<Numbers>,
+    pub(crate) numbers: Option<RowNumbers>,
 }
 
 /// One run of a row.
@@ -67,21 +67,21 @@ pub(crate) struct Row {
 pub(crate) struct SeedRun {
     pub(crate) seed: Seed,
     #[serde(flatten)]
-    pub(crate) record: Record,
+    pub(crate) record: CellRecord,
     pub(crate) epochs: Vec<EpochSplit>,
 }
 
 /// A run that did not come to its end.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Failure {
+pub(crate) struct FailedCell {
     #[serde(skip)]
-    cell: Cell,
+    cell: GridCell,
     seed: Seed,
     pub(crate) error: String,
 }
 
-impl Failure {
-    pub(crate) fn new(cell: &Cell, error: String) -> Self {
+impl FailedCell {
+    pub(crate) fn new(cell: &GridCell, error: String) -> Self {
         Self {
             seed: cell.seed,
             cell: cell.clone(),
@@ -96,7 +96,7 @@ impl Failure {
 
 /// The numbers of a row.
 #[derive(Debug, Serialize)]
-pub(crate) struct Numbers {
+pub(crate) struct RowNumbers {
     /// Networks of the ensemble.
     pub(crate) networks: u32,
     /// R@1, 5, 10 of images asking, then of captions asking; all networks, kept epoch.
@@ -161,17 +161,17 @@ impl Spread {
     }
 }
 
-impl Comparison {
+impl MethodComparison {
     /// Reads what the finished cells of the grid measured.
     pub(crate) fn read(
         grid: &Grid,
-        tasks: &[Task],
-        failures: &[Failure],
-        published: Vec<Published>,
+        tasks: &[CellTask],
+        failures: &[FailedCell],
+        published: Vec<PublishedBlock>,
         out: PathBuf,
     ) -> Result<Self> {
         let blocks = (grid.noises.iter())
-            .map(|noise| Block::read(noise, grid, tasks, failures))
+            .map(|noise| NoiseBlock::read(noise, grid, tasks, failures))
             .collect::<Result<Vec<_>>>()?;
         let protocols = blocks.iter().filter_map(|block| block.protocol.as_ref());
         let data = protocols.map(|protocol| format!("{}, split {}", protocol.data, protocol.split));
@@ -190,27 +190,32 @@ impl Comparison {
 }
 
 /// A row whose query ranks are still at hand.
-struct Draft {
-    row: Row,
-    finished: Vec<(Seed, Finished)>,
+struct RowDraft {
+    row: MethodRow,
+    finished: Vec<(Seed, FinishedCell)>,
 }
 
-impl Block {
-    fn read(noise: &NoiseSpec, grid: &Grid, tasks: &[Task], failures: &[Failure]) -> Result<Self> {
+impl NoiseBlock {
+    fn read(
+        noise: &NoiseSpec,
+        grid: &Grid,
+        tasks: &[CellTask],
+        failures: &[FailedCell],
+    ) -> Result<Self> {
         let mut drafts = Vec::new();
         for row in grid.rows() {
             let method = &grid.methods[row.method];
-            let of_row = |cell: &Cell| {
+            let of_row = |cell: &GridCell| {
                 cell.noise == *noise
                     && cell.similarity == row.similarity
                     && cell.method == row.method
             };
             let finished = tasks.iter().filter(|task| of_row(&task.cell));
             let finished = (finished.filter(|task| task.is_finished()))
-                .map(|task| Ok((task.cell.seed, Finished::read(&task.plan.out)?)))
+                .map(|task| Ok((task.cell.seed, FinishedCell::read(&task.plan.out)?)))
                 .collect::<Result<Vec<_>>>()?;
             let failed = failures.iter().filter(|failure| of_row(&failure.cell));
-            let row = Row {
+            let row = MethodRow {
                 method: method.name.clone(),
                 similarity: row.similarity,
                 oracle: method.oracle.is_some(),
@@ -219,7 +224,7 @@ impl Block {
                 runs: Vec::new(),
                 numbers: numbers(&finished),
             };
-            drafts.push(Draft { row, finished });
+            drafts.push(RowDraft { row, finished });
         }
         check_alike(&drafts)?;
         compare_with_best(&mut drafts)?;
@@ -227,19 +232,19 @@ impl Block {
         Ok(Self {
             noise: noise.clone(),
             protocol: first.map(|(_, finished)| finished.record.protocol.clone()),
-            rows: drafts.into_iter().map(Draft::into_row).collect(),
+            rows: drafts.into_iter().map(RowDraft::into_row).collect(),
         })
     }
 }
 
-impl Draft {
-    fn into_row(self) -> Row {
+impl RowDraft {
+    fn into_row(self) -> MethodRow {
         let runs = self.finished.into_iter().map(|(seed, finished)| SeedRun {
             seed,
             record: finished.record,
             epochs: finished.epochs,
         });
-        Row {
+        MethodRow {
             runs: runs.collect(),
             ..self.row
         }
@@ -255,9 +260,9 @@ impl Draft {
     }
 }
 
-fn numbers(finished: &[(Seed, Finished)]) -> Option<Numbers> {
+fn numbers(finished: &[(Seed, FinishedCell)]) -> Option<RowNumbers> {
     let (_, first) = finished.first()?;
-    let spread = |value: &dyn Fn(&Record) -> f64| {
+    let spread = |value: &dyn Fn(&CellRecord) -> f64| {
         let values: Vec<f64> = (finished.iter())
             .map(|(_, run)| value(&run.record))
             .collect();
@@ -267,7 +272,7 @@ fn numbers(finished: &[(Seed, Finished)]) -> Option<Numbers> {
     let seconds: f64 = (finished.iter())
         .map(|(_, run)| run.record.train_seconds)
         .sum();
-    Some(Numbers {
+    Some(RowNumbers {
         networks: first.record.networks,
         recalls: std::array::from_fn(|at| spread(&|run| run.ensemble.recalls()[at])),
         rsum: spread(&|run| run.ensemble.rsum()),
@@ -281,12 +286,12 @@ fn numbers(finished: &[(Seed, Finished)]) -> Option<Numbers> {
     })
 }
 
-fn split_numbers(finished: &[(Seed, Finished)]) -> Option<SplitNumbers> {
-    let beliefs: Vec<&Belief> = (finished.iter())
+fn split_numbers(finished: &[(Seed, FinishedCell)]) -> Option<SplitNumbers> {
+    let beliefs: Vec<&BeliefRecord> = (finished.iter())
         .filter_map(|(_, run)| run.kept_epoch()?.belief.as_ref())
         .collect();
     let mean = |values: Vec<f64>| (!values.is_empty()).then(|| Spread::of(&values).mean);
-    let added = |column: fn(&Belief) -> &Vec<u64>| {
+    let added = |column: fn(&BeliefRecord) -> &Vec<u64>| {
         let mut sum = vec![0; column(beliefs[0]).len()];
         for belief in &beliefs {
             let bins = sum.iter_mut().zip(column(belief));
@@ -311,7 +316,7 @@ fn split_numbers(finished: &[(Seed, Finished)]) -> Option<SplitNumbers> {
 
 /// # Errors
 /// If runs of one seed were measured on other data or trained on other noise.
-fn check_alike(drafts: &[Draft]) -> Result<()> {
+fn check_alike(drafts: &[RowDraft]) -> Result<()> {
     let runs = || drafts.iter().flat_map(|draft| &draft.finished);
     for (seed, run) in runs() {
         let Some((_, first)) = runs().find(|(other, _)| other == seed) else {
@@ -335,7 +340,7 @@ fn check_alike(drafts: &[Draft]) -> Result<()> {
     Ok(())
 }
 
-fn compare_with_best(drafts: &mut [Draft]) -> Result<()> {
+fn compare_with_best(drafts: &mut [RowDraft]) -> Result<()> {
     let Some(best) = best_of(drafts) else {
         return Ok(());
     };
@@ -350,19 +355,18 @@ fn compare_with_best(drafts: &mut [Draft]) -> Result<()> {
 }
 
 /// The row with the highest rSum; one of which runs failed only where all have.
-fn best_of(drafts: &[Draft]) -> Option<usize> {
-    let candidates = |whole: bool| {
-        let rows = drafts.iter().enumerate().filter(move |(_, draft)| {
-            !draft.row.oracle && draft.rsum().is_some() && (!whole || draft.row.failed.is_empty())
-        });
-        rows.max_by(|(_, a), (_, b)| a.rsum().unwrap_or(0.0).total_cmp(&b.rsum().unwrap_or(0.0)))
-    };
-    candidates(true)
-        .or_else(|| candidates(false))
-        .map(|(at, _)| at)
+fn best_of(drafts: &[RowDraft]) -> Option<usize> {
+    let rows = drafts.iter().enumerate();
+    let candidates = rows.filter_map(|(at, draft)| Some((at, draft.rsum()?, draft)));
+    let candidates = candidates.filter(|(_, _, draft)| !draft.row.oracle);
+    let (whole, failed): (Vec<_>, Vec<_>) =
+        candidates.partition(|(_, _, draft)| draft.row.failed.is_empty());
+    let rows = if whole.is_empty() { failed } else { whole };
+    let best = rows.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    best.map(|(at, _, _)| at)
 }
 
-fn gap(draft: &Draft, best: &Draft) -> Result<Option<Gap>> {
+fn gap(draft: &RowDraft, best: &RowDraft) -> Result<Option<Gap>> {
     let pairs: Vec<(&Ranks, &Ranks)> = (draft.finished.iter())
         .filter_map(|(seed, run)| Some((&run.queries.ensemble, best.ranks(*seed)?)))
         .collect();
@@ -394,8 +398,8 @@ mod tests {
         assert_eq!(Spread::of(&[5.0]).sd, None);
     }
 
-    fn draft(method: &str, rsum: Option<f64>, failed: usize) -> Draft {
-        let methods = super::super::strategies(&[method.to_owned()], None, &[]).unwrap();
+    fn draft(method: &str, rsum: Option<f64>, failed: usize) -> RowDraft {
+        let methods = super::super::method::strategies(&[method.to_owned()], None, &[]).unwrap();
         let oracle = methods[0].oracle.is_some();
         let grid = Grid {
             noises: vec![NoiseSpec::None],
@@ -405,7 +409,7 @@ mod tests {
         };
         let cell = grid.cells().remove(0);
         let spread = |mean| Spread { mean, sd: None };
-        let numbers = rsum.map(|rsum| Numbers {
+        let numbers = rsum.map(|rsum| RowNumbers {
             networks: 1,
             recalls: [spread(0.0); 6],
             rsum: spread(rsum),
@@ -417,13 +421,13 @@ mod tests {
             seconds_per_epoch: 1.0,
             train_seconds: 1.0,
         });
-        Draft {
-            row: Row {
+        RowDraft {
+            row: MethodRow {
                 method: method.to_owned(),
                 similarity: "cosine",
                 oracle,
                 best: false,
-                failed: vec![Failure::new(&cell, "diverged".into()); failed],
+                failed: vec![FailedCell::new(&cell, "diverged".into()); failed],
                 runs: Vec::new(),
                 numbers,
             },

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use truepair_core::noise::NoiseSpec;
 
-use super::published::Published;
+use super::published::{PublishedBlock, PublishedRow};
 use super::status::duration;
-use super::table::{Block, Comparison, Numbers, Row, Spread};
+use super::table::{MethodComparison, MethodRow, NoiseBlock, RowNumbers, Spread};
 use crate::render::{self, percent_text};
 
 /// Columns of the long table; the recalls are those of all networks at the kept epoch.
@@ -50,7 +50,7 @@ pub(super) const READING: [&str; 5] = [
 ];
 
 /// What the terminal shows.
-pub(crate) fn terminal(comparison: &Comparison) -> String {
+pub(crate) fn terminal(comparison: &MethodComparison) -> String {
     let header = [
         "method",
         "similarity",
@@ -100,7 +100,7 @@ pub(crate) fn terminal(comparison: &Comparison) -> String {
 }
 
 /// The whole result as Markdown.
-pub(super) fn markdown(comparison: &Comparison) -> String {
+pub(super) fn markdown(comparison: &MethodComparison) -> String {
     let mut out = format!(
         "# Methods on {}\n\n{}\n",
         comparison.data,
@@ -136,55 +136,54 @@ fn markdown_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> S
     out
 }
 
-/// One line a row, measured and published, with means and deviations in columns of their own.
-pub(super) fn csv(comparison: &Comparison) -> Result<String> {
+/// Columns of the table for spreadsheets that say what a row is.
+const CSV_NAMES: [&str; 9] = [
+    "origin",
+    "protocol",
+    "noise",
+    "method",
+    "similarity",
+    "oracle",
+    "seeds",
+    "failed",
+    "networks",
+];
+
+/// Columns that hold a mean and are followed by one for its deviation, `NAME_sd`.
+const CSV_SPREADS: [&str; 10] = [
+    "i2t_r1",
+    "i2t_r5",
+    "i2t_r10",
+    "t2i_r1",
+    "t2i_r5",
+    "t2i_r10",
+    "rsum",
+    "rsum_single",
+    "rsum_last",
+    "rsum_last_single",
+];
+
+/// Columns at the end.
+const CSV_REST: [&str; 11] = [
+    "to_best",
+    "to_best_low",
+    "to_best_high",
+    "to_best_p",
+    "split_precision",
+    "split_recall",
+    "split_auc",
+    "seconds_per_epoch",
+    "train_seconds",
+    "source",
+    "note",
+];
+
+/// A line per row, measured and published, with means and deviations in columns of their own.
+pub(super) fn csv(comparison: &MethodComparison) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let numbers = [
-        "i2t_r1",
-        "i2t_r5",
-        "i2t_r10",
-        "t2i_r1",
-        "t2i_r5",
-        "t2i_r10",
-        "rsum",
-        "rsum_single",
-        "rsum_last",
-        "rsum_last_single",
-    ];
-    let mut header: Vec<String> = [
-        "origin",
-        "protocol",
-        "noise",
-        "method",
-        "similarity",
-        "oracle",
-        "seeds",
-        "failed",
-        "networks",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    header.extend(
-        numbers
-            .iter()
-            .flat_map(|name| [(*name).to_owned(), format!("{name}_sd")]),
-    );
-    header.extend(
-        [
-            "to_best",
-            "to_best_low",
-            "to_best_high",
-            "to_best_p",
-            "split_precision",
-            "split_recall",
-            "split_auc",
-            "seconds_per_epoch",
-            "train_seconds",
-            "source",
-            "note",
-        ]
-        .map(str::to_owned),
-    );
+    let mut header: Vec<String> = CSV_NAMES.map(str::to_owned).to_vec();
+    header.extend((CSV_SPREADS.iter()).flat_map(|name| [(*name).to_owned(), format!("{name}_sd")]));
+    header.extend(CSV_REST.map(str::to_owned));
     writer.write_record(&header)?;
     for block in &comparison.blocks {
         for row in &block.rows {
@@ -201,7 +200,7 @@ pub(super) fn csv(comparison: &Comparison) -> Result<String> {
     String::from_utf8(writer.into_inner()?).context("the table is text")
 }
 
-fn csv_line(block: &Block, row: &Row) -> Vec<String> {
+fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
     let (protocol, rate) = noise_columns(&block.noise);
     let mut line = vec![
         "measured".to_owned(),
@@ -242,18 +241,14 @@ fn csv_line(block: &Block, row: &Row) -> Vec<String> {
     line
 }
 
-fn published_line(
-    block: &Published,
-    row: &super::published::Line,
-    n_columns: usize,
-) -> Vec<String> {
+fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) -> Vec<String> {
     let mut line = vec![
         "published".to_owned(),
         block.protocol.clone(),
         block.noise.map_or(String::new(), |rate| rate.to_string()),
         row.method.clone(),
     ];
-    line.resize(9, String::new());
+    line.resize(CSV_NAMES.len(), String::new());
     for value in row.recalls.iter().chain([&row.rsum]) {
         line.extend([format!("{value:.1}"), String::new()]);
     }
@@ -271,7 +266,7 @@ fn noise_columns(noise: &NoiseSpec) -> (String, String) {
 }
 
 /// What was done to the training pairs of a block.
-pub(super) fn title(block: &Block) -> String {
+pub(super) fn title(block: &NoiseBlock) -> String {
     match &block.noise {
         NoiseSpec::None => "No planted noise".to_owned(),
         NoiseSpec::Rate { model, rate } => format!(
@@ -283,7 +278,7 @@ pub(super) fn title(block: &Block) -> String {
 }
 
 /// How everything was measured, in one line.
-pub(super) fn protocol(comparison: &Comparison) -> String {
+pub(super) fn protocol(comparison: &MethodComparison) -> String {
     let known = (comparison.blocks.iter()).find_map(|block| block.protocol.as_ref());
     let seeds: Vec<String> = (comparison.seeds.iter())
         .map(|seed| seed.0.to_string())
@@ -300,7 +295,7 @@ pub(super) fn protocol(comparison: &Comparison) -> String {
 }
 
 /// Cells of a row of the long table.
-pub(super) fn cells(row: &Row) -> Vec<String> {
+pub(super) fn cells(row: &MethodRow) -> Vec<String> {
     let Some(numbers) = &row.numbers else {
         let mut cells = named(row, [String::new()]);
         cells.resize(COLUMNS.len(), String::new());
@@ -324,7 +319,7 @@ pub(super) fn cells(row: &Row) -> Vec<String> {
     cells
 }
 
-fn named<const N: usize>(row: &Row, rest: [String; N]) -> Vec<String> {
+fn named<const N: usize>(row: &MethodRow, rest: [String; N]) -> Vec<String> {
     let oracle = if row.oracle { " (oracle)" } else { "" };
     let seeds = match row.failed.len() {
         0 => row.runs.len().to_string(),
@@ -338,7 +333,7 @@ fn named<const N: usize>(row: &Row, rest: [String; N]) -> Vec<String> {
     names.into_iter().chain(rest).collect()
 }
 
-fn reason(row: &Row) -> String {
+fn reason(row: &MethodRow) -> String {
     let first = row.failed.first();
     first.map_or("not run".to_owned(), |failure| {
         format!("failed: {}", failure.error)
@@ -346,7 +341,7 @@ fn reason(row: &Row) -> String {
 }
 
 /// Every failed run with its reason.
-pub(super) fn failures(comparison: &Comparison) -> impl Iterator<Item = (String, &str)> {
+pub(super) fn failures(comparison: &MethodComparison) -> impl Iterator<Item = (String, &str)> {
     (comparison.blocks.iter()).flat_map(|block| {
         block.rows.iter().flat_map(|row| {
             row.failed
@@ -363,7 +358,7 @@ pub(super) fn spread(spread: Spread) -> String {
     }
 }
 
-fn to_best(row: &Row, numbers: &Numbers) -> String {
+fn to_best(row: &MethodRow, numbers: &RowNumbers) -> String {
     match &numbers.to_best {
         _ if row.best => "best".to_owned(),
         None => "–".to_owned(),
@@ -371,7 +366,7 @@ fn to_best(row: &Row, numbers: &Numbers) -> String {
     }
 }
 
-fn split(numbers: &Numbers) -> String {
+fn split(numbers: &RowNumbers) -> String {
     let share = |share: f64| format!("{:.1}", render::percent(share));
     match &numbers.split {
         None => "–".to_owned(),

@@ -9,68 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use truepair_train::{Config, Error as TrainError};
+use truepair_train::Error as TrainError;
 
 use super::cell;
-use super::grid::Cell;
-use super::record::{FAILURE, Record, is_finished};
-use super::status::{Progress, Status, duration};
-use super::table::Failure;
+use super::record::{CellRecord, FAILURE};
+use super::status::{CellProgress, GridStatus, duration};
+use super::table::FailedCell;
+use super::task::CellTask;
 use crate::interrupt;
-use crate::run_folder::{self, Job};
-use crate::training::{Plan, Splits};
-
-/// A cell with everything that is needed to run it.
-pub(crate) struct Task {
-    pub(crate) cell: Cell,
-    pub(crate) plan: Plan,
-    /// The settings as they will be used; `None` where nothing is trained.
-    pub(crate) config: Option<Config>,
-}
-
-impl Task {
-    pub(crate) fn is_finished(&self) -> bool {
-        is_finished(&self.plan.out)
-    }
-
-    /// # Errors
-    /// If the run directory holds a run of other data or settings.
-    pub(crate) fn check(&self) -> Result<()> {
-        let out = &self.plan.out;
-        if !out.join("job.json").exists() {
-            return Ok(());
-        }
-        Job::load(out)?.check_same(&self.plan.job, out)?;
-        // A run that was stopped before it began has no settings yet, one without training never.
-        let known = std::fs::read_to_string(out.join("config.toml"));
-        let (Ok(known), Some(config)) = (known, &self.config) else {
-            return Ok(());
-        };
-        let wanted = config.to_toml();
-        let mut lines = known.lines().zip(wanted.lines());
-        let differing = lines.find(|(known, wanted)| known != wanted);
-        if let Some((known, wanted)) = differing {
-            bail!(
-                "{}: was run with `{known}`, not `{wanted}` (choose another --out, or remove it)",
-                out.display()
-            )
-        }
-        if known != wanted {
-            bail!(
-                "{}: was run with other settings (choose another --out, or remove it)",
-                out.display()
-            )
-        }
-        Ok(())
-    }
-
-    fn n_epochs(&self) -> usize {
-        let Some(config) = &self.config else { return 1 };
-        let n_main = config.training.epochs;
-        let warm_up = config.strategy.build(n_main);
-        n_main + warm_up.map_or(0, |strategy| strategy.n_warm_up())
-    }
-}
+use crate::run_folder;
+use crate::training::Splits;
 
 /// What a cell that failed leaves in its run directory.
 #[derive(Serialize)]
@@ -82,17 +30,17 @@ struct FailureNote<'a> {
 ///
 /// # Errors
 /// If the work was interrupted; the same call goes on with it.
-pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec<Failure>> {
-    let open: Vec<&Task> = tasks.iter().filter(|task| !task.is_finished()).collect();
+pub(crate) fn finish(tasks: &[CellTask], splits: &Splits, jobs: usize) -> Result<Vec<FailedCell>> {
+    let open: Vec<&CellTask> = tasks.iter().filter(|task| !task.is_finished()).collect();
     if open.is_empty() {
         return Ok(Vec::new());
     }
     let n_jobs = jobs.clamp(1, open.len());
-    let progress = |task: &&Task| {
+    let progress = |task: &&CellTask| {
         let kind = format!("{} {}", task.cell.similarity, task.cell.name);
-        Progress::new(task.cell.to_string(), kind, task.n_epochs())
+        CellProgress::new(task.cell.to_string(), kind, task.n_epochs())
     };
-    let status = Status::new(open.iter().map(progress).collect(), n_jobs);
+    let status = GridStatus::new(open.iter().map(progress).collect(), n_jobs);
     let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     let stop = interrupt::stop_flag();
@@ -102,7 +50,7 @@ pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec
             let Some(task) = open.get(at) else { return };
             if let Some(error) = run_one(task, splits, &status, at) {
                 let mut failures = failures.lock().expect("no worker panics with the lock");
-                failures.push(Failure::new(&task.cell, error));
+                failures.push(FailedCell::new(&task.cell, error));
             }
         }
     };
@@ -130,7 +78,7 @@ pub(crate) fn finish(tasks: &[Task], splits: &Splits, jobs: usize) -> Result<Vec
 }
 
 /// Runs a cell; returns its error unless it was only interrupted.
-fn run_one(task: &Task, splits: &Splits, status: &Status, at: usize) -> Option<String> {
+fn run_one(task: &CellTask, splits: &Splits, status: &GridStatus, at: usize) -> Option<String> {
     let lane = status.lane(at);
     let done = make_parent(&task.plan.out).and_then(|()| cell::run(task, splits, lane));
     match done {
@@ -163,7 +111,7 @@ fn keep_failure(run: &Path, error: &str) {
     let _ = run_folder::store(run, FAILURE, &FailureNote { error });
 }
 
-fn summary(record: &Record) -> String {
+fn summary(record: &CellRecord) -> String {
     format!(
         "rSum {:.1}, trained in {}",
         record.ensemble.rsum(),

@@ -15,6 +15,7 @@ use truepair_core::relevance::{
 use truepair_core::scores::Direction;
 
 use super::Subject;
+use crate::file_hash::hex;
 use crate::render;
 
 /// Arguments that say who counts as right.
@@ -33,7 +34,7 @@ pub(crate) struct JudgingArgs {
         default_value = "refuse",
         requires = "relevance"
     )]
-    unknown_ids: Unknown,
+    unknown_ids: UnknownIdsChoice,
 
     /// Labels of the images and of the captions (by default those of their images): integers `[n]`
     /// (classes, -1 = none) or 0 and 1 `[n, classes]`, .npy, or a class a line.
@@ -56,11 +57,11 @@ pub(crate) struct JudgingArgs {
         default_value = "remove",
         requires = "labels"
     )]
-    unlabeled: WithoutLabel,
+    unlabeled: UnlabeledChoice,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Unknown {
+enum UnknownIdsChoice {
     /// Stop and name the first one
     Refuse,
     /// Count them as relevant items that are never found
@@ -70,7 +71,7 @@ enum Unknown {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum WithoutLabel {
+enum UnlabeledChoice {
     /// They are taken out
     Remove,
     /// They stay and are relevant to nobody
@@ -156,16 +157,18 @@ impl JudgingArgs {
             (Some(files), _) => {
                 subject.protocol.relevance = format!("judgments, sha256 {}", hash(files)?);
                 match self.unknown_ids {
-                    Unknown::Refuse => {}
-                    Unknown::Count => subject.protocol.relevance += ", unknown ids count",
-                    Unknown::Ignore => subject.protocol.relevance += ", unknown ids ignored",
+                    UnknownIdsChoice::Refuse => {}
+                    UnknownIdsChoice::Count => subject.protocol.relevance += ", unknown ids count",
+                    UnknownIdsChoice::Ignore => {
+                        subject.protocol.relevance += ", unknown ids ignored"
+                    }
                 }
                 Ok(Judged::Lists(self.judgments(files, subject)?))
             }
             (None, Some(files)) => {
                 subject.protocol.relevance =
                     format!("labels, {}, sha256 {}", self.rule, hash(files)?);
-                if let WithoutLabel::Keep = self.unlabeled {
+                if let UnlabeledChoice::Keep = self.unlabeled {
                     subject.protocol.relevance += ", unlabeled kept";
                 }
                 Ok(Judged::Labels(self.label_relevance(files, subject)?))
@@ -181,9 +184,9 @@ impl JudgingArgs {
             None => first.mirrored(),
         };
         let unknown = match self.unknown_ids {
-            Unknown::Refuse => UnknownIds::Refuse,
-            Unknown::Count => UnknownIds::Count,
-            Unknown::Ignore => UnknownIds::Ignore,
+            UnknownIdsChoice::Refuse => UnknownIds::Refuse,
+            UnknownIdsChoice::Count => UnknownIds::Count,
+            UnknownIdsChoice::Ignore => UnknownIds::Ignore,
         };
         let (images, captions) = (&subject.images, &subject.captions);
         let of_images = first.resolve(Direction::ImageToText, images, captions, unknown)?;
@@ -220,8 +223,8 @@ impl JudgingArgs {
             ));
         }
         let unlabeled = match self.unlabeled {
-            WithoutLabel::Remove => Unlabeled::Removed,
-            WithoutLabel::Keep => Unlabeled::Kept,
+            UnlabeledChoice::Remove => Unlabeled::Removed,
+            UnlabeledChoice::Keep => Unlabeled::Kept,
         };
         Ok(LabelRelevance::new(images, captions, self.rule)?.with_unlabeled(unlabeled))
     }
@@ -252,9 +255,5 @@ fn hash(files: &[PathBuf]) -> Result<String> {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(&bytes);
     }
-    let digest = hash.finalize();
-    Ok(digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&hash.finalize()[..8]))
 }

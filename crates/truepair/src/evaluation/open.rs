@@ -206,33 +206,31 @@ impl ForeignArgs {
             None => judging.named()?,
         };
         let given = [paired.as_ref(), judged.as_ref()].into_iter().flatten();
-        let of_images = given
-            .chain([&named.image_to_text])
-            .map(|lists| (lists, false));
-        let all = of_images.chain([(&named.text_to_image, true)]);
-        let (mut images, mut captions) = (Names::default(), Names::default());
-        for (lists, captions_ask) in all {
-            for (query, items) in lists.queries() {
-                let (asking, found) = match captions_ask {
-                    true => (&mut captions, &mut images),
-                    false => (&mut images, &mut captions),
-                };
-                asking.add(query);
-                items.for_each(|item| found.add(item));
-            }
+        let (mut images, mut captions) = (SeenNames::default(), SeenNames::default());
+        for lists in given.chain([&named.image_to_text]) {
+            SeenNames::add_all(lists, &mut images, &mut captions);
         }
+        SeenNames::add_all(&named.text_to_image, &mut captions, &mut images);
         Ok((Ids::new(images.order)?, Ids::new(captions.order)?))
     }
 }
 
 /// Names in the order in which they were first seen.
 #[derive(Default)]
-struct Names {
+struct SeenNames {
     order: Vec<String>,
     seen: std::collections::HashSet<String>,
 }
 
-impl Names {
+impl SeenNames {
+    /// Every name of `lists`, to those of the side that asks and of the side that is found.
+    fn add_all(lists: &Judgments, asking: &mut Self, found: &mut Self) {
+        for (query, items) in lists.queries() {
+            asking.add(query);
+            items.for_each(|item| found.add(item));
+        }
+    }
+
     fn add(&mut self, name: &str) {
         if self.seen.insert(name.to_owned()) {
             self.order.push(name.to_owned());
@@ -251,9 +249,12 @@ impl NamedLists {
         let [image_to_text, text_to_image] = files else {
             bail!("--ranked takes two files")
         };
-        let read = |file: &Path| match is_json(file) {
-            true => read_list_map(file),
-            false => read_trec_run(file),
+        let read = |file: &Path| {
+            if is_json(file) {
+                read_list_map(file)
+            } else {
+                read_trec_run(file)
+            }
         };
         Ok(Self {
             image_to_text: read(image_to_text)?,

@@ -12,7 +12,7 @@ use truepair_core::scores::Direction;
 use truepair_train::similarity::GaussianMeasure;
 
 use crate::occlusion::Occlusion;
-use crate::render::{Retrieval, direction_text, fraction, in_print, percent};
+use crate::render::{RetrievalRecord, direction_text, fraction, in_print, percent};
 use crate::uncertainty::SelfKnowledge;
 
 /// What is printed; shares in percent.
@@ -21,10 +21,10 @@ pub(crate) struct Evaluation {
     unit: &'static str,
     /// The recalls that every result of truepair has, unless lists were too short for them.
     #[serde(flatten)]
-    retrieval: Option<Retrieval>,
+    retrieval: Option<RetrievalRecord>,
     protocol: Protocol,
     figures: Vec<FigureRecord>,
-    queries: Vec<Queries>,
+    queries: Vec<QueryCounts>,
     /// Figures that lists were too short for.
     unmeasured: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ struct FigureRecord {
 }
 
 #[derive(Debug, Serialize)]
-struct Queries {
+struct QueryCounts {
     direction: &'static str,
     queries: usize,
     excluded: u64,
@@ -87,11 +87,11 @@ impl Evaluation {
         let directions = [Direction::ImageToText, Direction::TextToImage];
         Self {
             unit: "percent",
-            retrieval: report.as_ref().map(Retrieval::of),
+            retrieval: report.as_ref().map(RetrievalRecord::of),
             protocol: measured.protocol.clone(),
             figures: figures.iter().map(FigureRecord::of).collect(),
             queries: (directions.iter())
-                .map(|&direction| Queries {
+                .map(|&direction| QueryCounts {
                     direction: direction_text(Some(direction)),
                     queries: measured.asked(direction).rows.len(),
                     excluded: measured.asked(direction).n_excluded,
@@ -173,7 +173,7 @@ pub(crate) struct Stored {
 #[derive(Deserialize)]
 struct StoredRetrieval {
     #[serde(flatten)]
-    retrieval: Retrieval,
+    retrieval: RetrievalRecord,
 }
 
 impl Stored {

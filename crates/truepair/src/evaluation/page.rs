@@ -14,8 +14,10 @@ use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;
 use crate::report::picture::Pictures;
 
-const REPORT_STYLE: &str = include_str!("../../templates/report.css");
-const STYLE: &str = include_str!("../../templates/evaluation.css");
+const STYLE: &str = concat!(
+    include_str!("../../templates/report.css"),
+    include_str!("../../templates/evaluation.css")
+);
 
 /// Bytes that all pictures may take together, as text in the page.
 const PICTURE_BYTES: usize = 24 << 20;
@@ -51,8 +53,7 @@ pub(crate) struct PageArgs {
 
 #[derive(Template)]
 #[template(path = "evaluation.html")]
-struct Page<'a> {
-    report_style: &'static str,
+struct EvaluationPage<'a> {
     style: &'static str,
     data: &'a str,
     protocol: String,
@@ -106,7 +107,10 @@ pub(crate) fn render(
         let rows = chosen(args, subject, measured, direction);
         if !rows.is_empty() {
             let n_all = measured.asked(direction).rows.len();
-            let queries = queries(subject, judged, direction, &rows, &mut pictures, bars)?;
+            let relevant = |query, item| judged.is_relevant(direction, query, item);
+            let found = found(subject, direction, &rows, relevant, bars)?;
+            let rows: Vec<(&QueryRow, Vec<u32>)> = rows.into_iter().zip(found).collect();
+            let queries = queries(subject, direction, &rows, relevant, &mut pictures);
             sections.push(section(args, direction, queries, n_all));
         }
     }
@@ -117,8 +121,7 @@ pub(crate) fn render(
         );
     }
     let protocol = &measured.protocol;
-    let page = Page {
-        report_style: REPORT_STYLE,
+    let page = EvaluationPage {
         style: STYLE,
         data: &protocol.data,
         protocol: format!(
@@ -182,17 +185,16 @@ fn section(args: &PageArgs, direction: Direction, queries: Vec<Query>, n_all: us
     }
 }
 
-fn queries(
+/// The first items of the ranking of every row's query.
+fn found(
     subject: &Subject<'_>,
-    judged: &Judged,
     direction: Direction,
     rows: &[&QueryRow],
-    pictures: &mut Pictures<'_>,
+    relevant: impl Fn(u32, u32) -> bool + Sync,
     bars: &mut Bars,
-) -> Result<Vec<Query>> {
+) -> Result<Vec<Vec<u32>>> {
     let asked: Vec<u32> = rows.iter().map(|row| row.query).collect();
-    let relevant = |query, item| judged.is_relevant(direction, query, item);
-    let found: Vec<Vec<u32>> = match &subject.ranker {
+    Ok(match &subject.ranker {
         Ranker::Scores(scorer) => {
             let top = top_items(scorer.as_ref(), direction, &asked, SHOWN, bars, relevant)?;
             let items = |top: &Vec<Found>| top.iter().map(|found| found.item).collect();
@@ -205,13 +207,23 @@ fn queries(
                 .map(|query| list(query).iter().copied().take(SHOWN).collect())
                 .collect()
         }
-    };
+    })
+}
+
+/// The rows' queries as shown, each with the first items of its ranking.
+fn queries(
+    subject: &Subject<'_>,
+    direction: Direction,
+    rows: &[(&QueryRow, Vec<u32>)],
+    relevant: impl Fn(u32, u32) -> bool,
+    pictures: &mut Pictures<'_>,
+) -> Vec<Query> {
     let n_gallery = subject.sides(direction).1.len() as u32;
     let answering = match direction {
         Direction::ImageToText => Direction::TextToImage,
         Direction::TextToImage => Direction::ImageToText,
     };
-    let shown = rows.iter().zip(found).map(|(row, found)| {
+    let shown = rows.iter().map(|(row, found)| {
         let answers = (0..n_gallery)
             .filter(|&item| relevant(row.query, item))
             .take(ANSWERS);
@@ -227,8 +239,8 @@ fn queries(
                 .into_iter()
                 .map(|index| item(answering, index))
                 .collect(),
-            found: (found.into_iter().enumerate())
-                .map(|(at, index)| FoundItem {
+            found: (found.iter().enumerate())
+                .map(|(at, &index)| FoundItem {
                     place: at + 1,
                     right: relevant(row.query, index),
                     item: item(answering, index),
@@ -236,7 +248,7 @@ fn queries(
                 .collect(),
         }
     });
-    Ok(shown.collect())
+    shown.collect()
 }
 
 /// An item of the side that asks in `direction`.

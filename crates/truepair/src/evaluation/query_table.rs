@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
-use parquet::data_type::{ByteArrayType, DataType, DoubleType, Int32Type};
+use parquet::data_type::{ByteArrayType, DoubleType, Int32Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -20,6 +20,7 @@ use truepair_core::metric::{Asked, METRICS, Measured, Metric, Protocol, QueryRow
 use truepair_core::scores::Direction;
 
 use super::Subject;
+use crate::parquet_group::RowGroup;
 use crate::render::direction_text;
 
 const PROTOCOL: &str = "truepair.protocol";
@@ -30,8 +31,8 @@ const DIRECTIONS: [Direction; 2] = [Direction::ImageToText, Direction::TextToIma
 /// Columns before those of the metrics.
 const INTEGERS: [&str; 5] = ["query", "fold", "unit", "relevant", "first_rank"];
 
-/// One row as written: the direction, and the query.
-type Entry<'a> = (Direction, &'a QueryRow);
+/// One row as written: the direction in which the query asks, and its numbers.
+type DirectedRow<'a> = (Direction, &'a QueryRow);
 
 /// Writes a row per query: direction, index and id of the query, fold, unit of the bootstrap,
 /// number of relevant items, rank of the best one, and a column per metric.
@@ -57,7 +58,7 @@ pub(crate) fn write_parquet(
         .build();
     let schema = schema(&measured.metrics)?;
     let mut file = SerializedFileWriter::new(&mut *out, schema, Arc::new(properties))?;
-    let rows: Vec<Entry<'_>> = (DIRECTIONS.iter())
+    let rows: Vec<DirectedRow<'_>> = (DIRECTIONS.iter())
         .flat_map(|&direction| {
             let rows = measured.asked(direction).rows.iter();
             rows.map(move |row| (direction, row))
@@ -71,88 +72,62 @@ pub(crate) fn write_parquet(
 
 fn write_group<W: Write + Send>(
     writer: SerializedRowGroupWriter<'_, W>,
-    rows: &[Entry<'_>],
+    rows: &[DirectedRow<'_>],
     measured: &Measured,
     subject: &Subject<'_>,
 ) -> Result<()> {
-    let mut group = Group { writer, rows };
-    group
-        .column::<ByteArrayType>(|(direction, _)| Some(direction_text(Some(*direction)).into()))?;
+    let mut group = RowGroup::new(writer, rows);
+    group.column::<ByteArrayType>(|(direction, _)| direction_text(Some(*direction)).into())?;
     group.column::<ByteArrayType>(|(direction, row)| {
-        Some(subject.sides(*direction).0.name(row.query).into())
+        subject.sides(*direction).0.name(row.query).into()
     })?;
-    group.column::<Int32Type>(|(_, row)| Some(row.query.cast_signed()))?;
-    group.column::<Int32Type>(|(_, row)| Some(row.fold.cast_signed()))?;
-    group.column::<Int32Type>(|(_, row)| Some(row.unit.cast_signed()))?;
-    group.column::<Int32Type>(|(_, row)| Some(row.n_relevant.cast_signed()))?;
-    group.column::<Int32Type>(|(_, row)| row.first_rank.map(u32::cast_signed))?;
+    group.column::<Int32Type>(|(_, row)| row.query.cast_signed())?;
+    group.column::<Int32Type>(|(_, row)| row.fold.cast_signed())?;
+    group.column::<Int32Type>(|(_, row)| row.unit.cast_signed())?;
+    group.column::<Int32Type>(|(_, row)| row.n_relevant.cast_signed())?;
+    group.optional_column::<Int32Type>(|(_, row)| row.first_rank.map(u32::cast_signed))?;
     for metric in 0..measured.metrics.len() {
-        group.column::<DoubleType>(|(_, row)| {
+        group.optional_column::<DoubleType>(|(_, row)| {
             Some(row.values[metric]).filter(|value| !value.is_nan())
         })?;
     }
-    group.writer.close()?;
-    Ok(())
+    group.close()
 }
 
 fn schema(metrics: &[&'static dyn Metric]) -> Result<TypePtr> {
-    let mut columns = vec![text("direction")?, text("id")?];
+    let text = Some(LogicalType::String);
+    let integer = Some(LogicalType::integer(32, false));
+    let (required, optional) = (Repetition::REQUIRED, Repetition::OPTIONAL);
+    let mut columns = Vec::new();
+    for name in ["direction", "id"] {
+        columns.push(column(name, Physical::BYTE_ARRAY, text.clone(), required)?);
+    }
     for name in INTEGERS {
-        let optional = name == "first_rank";
-        columns.push(column(name, Physical::INT32, integer(), optional)?);
+        let repetition = if name == "first_rank" {
+            optional
+        } else {
+            required
+        };
+        columns.push(column(name, Physical::INT32, integer.clone(), repetition)?);
     }
     for metric in metrics {
-        columns.push(column(metric.name(), Physical::DOUBLE, None, true)?);
+        columns.push(column(metric.name(), Physical::DOUBLE, None, optional)?);
     }
     let schema = Type::group_type_builder("queries").with_fields(columns);
     Ok(Arc::new(schema.build().context("the table's schema")?))
-}
-
-fn integer() -> Option<LogicalType> {
-    Some(LogicalType::integer(32, false))
-}
-
-fn text(name: &str) -> Result<TypePtr> {
-    column(name, Physical::BYTE_ARRAY, Some(LogicalType::String), false)
 }
 
 fn column(
     name: &str,
     physical: Physical,
     logical: Option<LogicalType>,
-    optional: bool,
+    repetition: Repetition,
 ) -> Result<TypePtr> {
-    let repetition = match optional {
-        true => Repetition::OPTIONAL,
-        false => Repetition::REQUIRED,
-    };
     let built = Type::primitive_type_builder(name, physical)
         .with_repetition(repetition)
         .with_logical_type(logical)
         .build();
     Ok(Arc::new(built.context("the table's schema")?))
-}
-
-/// A row group whose columns are filled one after the other.
-struct Group<'a, 'rows, W: Write + Send> {
-    writer: SerializedRowGroupWriter<'a, W>,
-    rows: &'rows [Entry<'rows>],
-}
-
-impl<W: Write + Send> Group<'_, '_, W> {
-    /// Definition level 1 marks a present value; absent ones take no space among the values.
-    fn column<T: DataType>(&mut self, value: impl Fn(&Entry<'_>) -> Option<T::T>) -> Result<()> {
-        let cells: Vec<Option<T::T>> = self.rows.iter().map(value).collect();
-        let present: Vec<i16> = cells.iter().map(|cell| cell.is_some().into()).collect();
-        let values: Vec<T::T> = cells.into_iter().flatten().collect();
-        let next = self.writer.next_column()?;
-        let mut column = next.context("the schema ends before the row")?;
-        column
-            .typed::<T>()
-            .write_batch(&values, Some(&present), None)?;
-        column.close()?;
-        Ok(())
-    }
 }
 
 /// Reads a table that [`write_parquet`] wrote.

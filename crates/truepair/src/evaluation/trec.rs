@@ -10,7 +10,7 @@ use truepair_core::scores::{Direction, Scorer};
 
 use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;
-use crate::verdict_table::staged::Staged;
+use crate::staged_file::StagedFile;
 
 /// Queries whose lists are in memory at a time.
 const QUERIES_AT_ONCE: usize = 1 << 14;
@@ -41,14 +41,15 @@ impl TrecArgs {
         subject: &Subject<'_>,
         judged: &Judged,
         bars: &mut Bars,
-    ) -> Result<Vec<Staged>> {
+    ) -> Result<Vec<StagedFile>> {
         let mut staged = Vec::new();
         for (file, direction) in self.trec_run.iter().flatten().zip(DIRECTIONS) {
             let scorer = match &subject.ranker {
                 Ranker::Scores(scorer) => scorer.as_ref(),
                 Ranker::Lists(_) => bail!("--trec-run writes scores, and lists have none"),
             };
-            staged.push(self.run(file, direction, scorer, subject, judged, bars)?);
+            let relevant = |query, item| judged.is_relevant(direction, query, item);
+            staged.push(self.run(file, (scorer, direction), subject, relevant, bars)?);
         }
         for (file, direction) in self.trec_qrels.iter().flatten().zip(DIRECTIONS) {
             staged.push(qrels(file, direction, subject, judged)?);
@@ -56,20 +57,19 @@ impl TrecArgs {
         Ok(staged)
     }
 
+    /// One direction's rankings; `relevant` says whether an item answers a query.
     fn run(
         &self,
         file: &Path,
-        direction: Direction,
-        scorer: &dyn Scorer,
+        (scorer, direction): (&dyn Scorer, Direction),
         subject: &Subject<'_>,
-        judged: &Judged,
+        relevant: impl Fn(u32, u32) -> bool + Copy + Sync,
         bars: &mut Bars,
-    ) -> Result<Staged> {
+    ) -> Result<StagedFile> {
         let (asking, gallery) = subject.sides(direction);
         let queries: Vec<u32> = (0..asking.len() as u32).collect();
-        let relevant = |query, item| judged.is_relevant(direction, query, item);
         let tag = subject.protocol.data.replace(char::is_whitespace, "_");
-        Staged::write(file, |out| {
+        StagedFile::write(file, |out| {
             for queries in queries.chunks(QUERIES_AT_ONCE) {
                 let depth = self.depth as usize;
                 let top = top_items(scorer, direction, queries, depth, bars, relevant)?;
@@ -88,10 +88,10 @@ fn qrels(
     direction: Direction,
     subject: &Subject<'_>,
     judged: &Judged,
-) -> Result<Staged> {
+) -> Result<StagedFile> {
     let (asking, gallery) = subject.sides(direction);
     let relevance = judged.listed(direction);
-    Staged::write(file, |out| {
+    StagedFile::write(file, |out| {
         Ok(write_qrels(out, &relevance, direction, asking, gallery)?)
     })
 }

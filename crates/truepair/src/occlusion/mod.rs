@@ -16,7 +16,7 @@ use truepair_train::similarity::ItemSide;
 use truepair_train::{Erased, Trained};
 
 use crate::render::table;
-use crate::verdict_table::staged::Staged;
+use crate::staged_file::StagedFile;
 
 /// Shares that are erased, in tenths.
 const TENTHS: std::ops::RangeInclusive<u32> = 0..=10;
@@ -82,11 +82,13 @@ impl Occlusion {
             image.unwrap_or(dataset.n_images() as u32 + caption)
         };
         let captions: Vec<u32> = (0..dataset.n_captions() as u32).map(image_of).collect();
-        let mut side = |side, units: &[u32]| measure(trained, dataset, side, units, seed, watch);
-        let (images, captions) = (
-            side(ItemSide::Image, &images)?,
-            side(ItemSide::Caption, &captions)?,
-        );
+        let split = ErasedSplit {
+            trained,
+            dataset,
+            seed,
+        };
+        let images = split.measure(ItemSide::Image, &images, watch)?;
+        let captions = split.measure(ItemSide::Caption, &captions, watch)?;
         if let (Measurement::Refused { refused: a }, Measurement::Refused { refused: b }) =
             (&images, &captions)
         {
@@ -106,7 +108,7 @@ impl Occlusion {
     ///
     /// # Errors
     /// If a file cannot be written, or `file` ends in `.json` itself.
-    pub(crate) fn stage(&self, file: &Path) -> Result<[Staged; 2]> {
+    pub(crate) fn stage(&self, file: &Path) -> Result<[StagedFile; 2]> {
         let numbers = file.with_extension("json");
         if numbers == file {
             bail!(
@@ -117,8 +119,8 @@ impl Occlusion {
         }
         let page = page::render(self)?;
         Ok([
-            Staged::write(file, |out| Ok(out.write_all(page.as_bytes())?))?,
-            Staged::write(&numbers, |out| {
+            StagedFile::write(file, |out| Ok(out.write_all(page.as_bytes())?))?,
+            StagedFile::write(&numbers, |out| {
                 serde_json::to_writer_pretty(&mut *out, self)?;
                 Ok(out.write_all(b"\n")?)
             })?,
@@ -131,30 +133,34 @@ impl Occlusion {
     }
 }
 
-fn measure(
-    trained: &Trained,
-    dataset: &Dataset,
-    side: ItemSide,
-    units: &[u32],
+/// A split whose items are erased, and what encodes the rest of them.
+struct ErasedSplit<'a> {
+    trained: &'a Trained,
+    dataset: &'a Dataset,
     seed: Seed,
-    watch: &mut dyn Watch,
-) -> Result<Measurement> {
-    let erased = match Erased::of(trained, dataset, side) {
-        Ok(erased) => erased,
-        Err(refused) => return Ok(Measurement::Refused { refused }),
-    };
-    let shares: Vec<f64> = TENTHS.map(|tenth| f64::from(tenth) / 10.0).collect();
-    let uncertainties = (shares.iter())
-        .map(|&share| trained.occluded(dataset, (side, erased), share, seed, watch))
-        .collect::<truepair_train::Result<Vec<Vec<f32>>>>()?;
-    Ok(Measurement::Curve {
-        erased: match erased {
-            Erased::Pixels => "pixels",
-            Erased::Regions => "regions",
-            Erased::Words => "words",
-        },
-        curve: occlusion_curve(&shares, &uncertainties, units, seed)?,
-    })
+}
+
+impl ErasedSplit<'_> {
+    /// `units` says which items the bootstrap draws together.
+    fn measure(&self, side: ItemSide, units: &[u32], watch: &mut dyn Watch) -> Result<Measurement> {
+        let (trained, dataset, seed) = (self.trained, self.dataset, self.seed);
+        let erased = match Erased::of(trained, dataset, side) {
+            Ok(erased) => erased,
+            Err(refused) => return Ok(Measurement::Refused { refused }),
+        };
+        let shares: Vec<f64> = TENTHS.map(|tenth| f64::from(tenth) / 10.0).collect();
+        let uncertainties = (shares.iter())
+            .map(|&share| trained.occluded(dataset, (side, erased), share, seed, watch))
+            .collect::<truepair_train::Result<Vec<Vec<f32>>>>()?;
+        Ok(Measurement::Curve {
+            erased: match erased {
+                Erased::Pixels => "pixels",
+                Erased::Regions => "regions",
+                Erased::Words => "words",
+            },
+            curve: occlusion_curve(&shares, &uncertainties, units, seed)?,
+        })
+    }
 }
 
 /// The table that `truepair eval` prints.

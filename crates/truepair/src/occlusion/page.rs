@@ -5,28 +5,23 @@ use askama::Template;
 use truepair_core::metric::OcclusionCurve;
 
 use super::{Measurement, Occlusion};
-use crate::report::plot::{Axis, Plot};
+use crate::report::chart::Chart;
+use crate::report::plot::{Axis, Plot, trimmed};
 
-const REPORT_STYLE: &str = include_str!("../../templates/report.css");
-const STYLE: &str = include_str!("../../templates/compare.css");
+const STYLE: &str = concat!(
+    include_str!("../../templates/report.css"),
+    include_str!("../../templates/compare.css")
+);
 
 #[derive(Template)]
 #[template(path = "occlusion.html")]
-struct Page<'a> {
-    report_style: &'static str,
+struct OcclusionPage<'a> {
     style: &'static str,
     data: &'a str,
     split: &'a str,
     strategy: &'a str,
-    figures: Vec<Figure>,
+    figures: Vec<Chart>,
     refused: Vec<&'a str>,
-}
-
-struct Figure {
-    title: String,
-    /// The inline `<svg>`.
-    svg: String,
-    reading: String,
 }
 
 /// The whole page.
@@ -43,8 +38,7 @@ pub(super) fn render(occlusion: &Occlusion) -> Result<String> {
             }
         }
     }
-    let page = Page {
-        report_style: REPORT_STYLE,
+    let page = OcclusionPage {
         style: STYLE,
         data: &occlusion.data,
         split: &occlusion.split,
@@ -55,7 +49,7 @@ pub(super) fn render(occlusion: &Occlusion) -> Result<String> {
     page.render().context("the template of the occlusion page")
 }
 
-fn figure(name: &str, erased: &str, curve: &OcclusionCurve, color: usize) -> Figure {
+fn figure(name: &str, erased: &str, curve: &OcclusionCurve, color: usize) -> Chart {
     let lowest = curve.points.iter().map(|point| point.low);
     let highest = curve.points.iter().map(|point| point.high);
     let (low, high) = (lowest.fold(1.0, f64::min), highest.fold(0.0, f64::max));
@@ -69,10 +63,7 @@ fn figure(name: &str, erased: &str, curve: &OcclusionCurve, color: usize) -> Fig
             high + margin,
             4,
             "uncertainty",
-            |y| {
-                let text = format!("{y:.4}");
-                text.trim_end_matches('0').trim_end_matches('.').to_owned()
-            },
+            |y| trimmed(y, 4),
         ),
     );
     let means: Vec<(f64, f64)> = (curve.points.iter())
@@ -94,9 +85,10 @@ fn figure(name: &str, erased: &str, curve: &OcclusionCurve, color: usize) -> Fig
         "{title}: {:.4} with nothing erased, {:.4} with everything",
         first.uncertainty, last.uncertainty
     );
-    Figure {
+    Chart {
         title,
         svg: plot.finish(&description),
+        legend: Vec::new(),
         reading: format!(
             "Mean over {} {name}; upright lines are 95 % intervals of a bootstrap over images. \
              Spearman {:+.3} ({:+.3} to {:+.3}).",

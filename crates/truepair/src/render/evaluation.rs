@@ -12,9 +12,10 @@ pub(crate) fn evaluation_text(
     figures: &[(Figure, Option<Interval>)],
 ) -> String {
     let with_intervals = figures.iter().any(|(_, interval)| interval.is_some());
-    let header = match with_intervals {
-        true => vec!["", "", "i2t", "95 %", "t2i", "95 %"],
-        false => vec!["", "", "i2t", "t2i"],
+    let header = if with_intervals {
+        vec!["", "", "i2t", "95 %", "t2i", "95 %"]
+    } else {
+        vec!["", "", "i2t", "t2i"]
     };
     let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for of_metric in figures.chunk_by(|a, b| a.0.metric.name() == b.0.metric.name()) {
@@ -79,11 +80,12 @@ fn queries_text(measured: &Measured) -> String {
 /// How far ties matter; `gap` is a share of queries.
 pub(crate) fn tie_gap_text(gap: f64) -> String {
     let points = super::percent(gap);
-    match points > 0.1 {
-        true => format!(
+    if points > 0.1 {
+        format!(
             "scores are saturated: with every tie in its favor a recall would rise by {points:.1} points\n"
-        ),
-        false => format!("ties move no recall by more than {points:.2} points\n"),
+        )
+    } else {
+        format!("ties move no recall by more than {points:.2} points\n")
     }
 }
 

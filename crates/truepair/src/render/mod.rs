@@ -8,14 +8,16 @@ mod retrieval;
 pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
 pub(crate) use labels::{class_map_text, label_epoch_text};
 pub(crate) use retrieval::{
-    Retrieval, comparison, direction_text, epoch_text, in_print, report_text,
+    RetrievalRecord, comparison, direction_text, epoch_text, in_print, report_text,
 };
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
+use truepair_core::audit::NoiseRate;
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +63,10 @@ pub(crate) fn note(text: &str) {
 /// stopped.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     note(&format!("error: {}", chain(error)));
-    match crate::interrupt::was_asked_to_stop() {
-        true => ExitCode::from(crate::interrupt::EXIT_CODE),
-        false => ExitCode::from(2),
+    if crate::interrupt::was_asked_to_stop() {
+        ExitCode::from(crate::interrupt::EXIT_CODE)
+    } else {
+        ExitCode::from(2)
     }
 }
 
@@ -109,6 +112,25 @@ fn thousands(n: usize) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The interval of a noise rate, for instance `95 % interval 3.1 % to 5.0 %`.
+pub(crate) fn interval_text(rate: NoiseRate) -> String {
+    format!(
+        "95 % interval {} to {}",
+        percent_text(rate.low),
+        percent_text(rate.high)
+    )
+}
+
+/// The end of a command's text: every file that it wrote.
+pub(crate) fn written_text(files: &[PathBuf]) -> String {
+    files
+        .iter()
+        .fold("\nwritten:\n".to_owned(), |mut out, file| {
+            let _ = writeln!(out, "  {}", file.display());
+            out
+        })
 }
 
 /// Aligned columns: the first to the left, the others to the right, the first row underlined.

@@ -11,7 +11,7 @@ use super::{fields, fraction, percent, table};
 
 /// A report's numbers as they are stored and exchanged, recalls in percent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Retrieval {
+pub(crate) struct RetrievalRecord {
     i2t: Side,
     t2i: Side,
     rsum: f64,
@@ -28,7 +28,11 @@ struct Side {
     excluded: u64,
 }
 
-impl Retrieval {
+impl RetrievalRecord {
+    /// Names of what [`cells`](Self::cells) prints.
+    pub(crate) const COLUMNS: [&str; 7] =
+        ["i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rSum"];
+
     pub(crate) fn of(report: &Report) -> Self {
         Self {
             i2t: Side::of(&report.image_to_text),
@@ -250,10 +254,10 @@ mod tests {
 
     #[test]
     fn recalls_are_percentages_and_come_back() {
-        let stored = serde_json::to_value(Retrieval::of(&report(0.25))).unwrap();
+        let stored = serde_json::to_value(RetrievalRecord::of(&report(0.25))).unwrap();
         assert_eq!(stored["i2t"]["r1"], 25.0);
         assert_eq!(stored["rsum"], 350.0);
-        let read: Retrieval = serde_json::from_value(stored).unwrap();
+        let read: RetrievalRecord = serde_json::from_value(stored).unwrap();
         assert_eq!(read.with_protocol(report(0.25).protocol), report(0.25));
     }
 

@@ -5,12 +5,12 @@ use truepair_core::noise::Manifest;
 
 use super::number::{count, percent};
 use super::picture::Pictures;
-use crate::verdict_table::Row;
+use crate::verdict_table::VerdictRow;
 
 /// One pair as shown; the template escapes every text.
 #[derive(Debug)]
 pub(super) struct Card<'a> {
-    pub(super) row: &'a Row<'a>,
+    pub(super) row: &'a VerdictRow<'a>,
     pub(super) picture: Option<String>,
     pub(super) better_picture: Option<String>,
     /// The posterior as a percentage.
@@ -115,7 +115,7 @@ pub(super) fn uncertainty_words(kind: UncertaintyKind, uncertainty: Option<f64>)
 /// The cards of the chosen rows, with their own pictures but not yet those of the suggestions.
 pub(super) fn cards<'a>(
     chosen: &[usize],
-    rows: &'a [Row<'a>],
+    rows: &'a [VerdictRow<'a>],
     findings: &Findings,
     manifest: Option<&Manifest>,
     pictures: &mut Pictures<'_>,
@@ -209,7 +209,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dataset = specimen::with_pictures(dir.path());
         let (_, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let one = Pictures::new(&dataset, usize::MAX).embed(0).unwrap().len();
         let mut pictures = Pictures::new(&dataset, 3 * one + one / 2);
         let chosen = worst(&findings.verdicts, 3);

@@ -15,7 +15,7 @@ pub(super) struct Headline {
 
 /// What is counted over the verdicts, once for all sections.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Counts {
+pub(super) struct PairCounts {
     pub(super) pairs: u64,
     /// Pairs with a posterior above one half.
     pub(super) probable: u64,
@@ -23,7 +23,7 @@ pub(super) struct Counts {
     pub(super) kept: u64,
 }
 
-impl Counts {
+impl PairCounts {
     pub(super) fn new(findings: &Findings, keep: &[bool]) -> Self {
         let probable = findings
             .verdicts
@@ -40,7 +40,7 @@ impl Counts {
 }
 
 /// The headline that the outcome calls for.
-pub(super) fn headline(findings: &Findings, counts: Counts) -> Headline {
+pub(super) fn headline(findings: &Findings, counts: PairCounts) -> Headline {
     match &findings.outcome {
         Outcome::MismatchedPairs => found(findings, counts),
         Outcome::NoEvidence => clear(findings, counts),
@@ -49,7 +49,7 @@ pub(super) fn headline(findings: &Findings, counts: Counts) -> Headline {
     }
 }
 
-fn found(findings: &Findings, counts: Counts) -> Headline {
+fn found(findings: &Findings, counts: PairCounts) -> Headline {
     let rate = &findings.noise_rate;
     let verb = if counts.probable == 1 { "has" } else { "have" };
     Headline {
@@ -83,7 +83,7 @@ fn assumption(findings: &Findings) -> String {
     )
 }
 
-fn clear(findings: &Findings, counts: Counts) -> Headline {
+fn clear(findings: &Findings, counts: PairCounts) -> Headline {
     Headline {
         state: "clear",
         title: format!(
@@ -98,7 +98,7 @@ fn clear(findings: &Findings, counts: Counts) -> Headline {
     }
 }
 
-fn open(counts: Counts, reason: &str, help: &str) -> Headline {
+fn open(counts: PairCounts, reason: &str, help: &str) -> Headline {
     Headline {
         state: "open",
         title: format!(
@@ -113,7 +113,7 @@ fn open(counts: Counts, reason: &str, help: &str) -> Headline {
     }
 }
 
-fn refused(findings: &Findings, counts: Counts, reason: &str) -> Headline {
+fn refused(findings: &Findings, counts: PairCounts, reason: &str) -> Headline {
     let competence = &findings.competence;
     Headline {
         state: "refused",
@@ -155,7 +155,7 @@ mod tests {
         findings.noise_rate.estimate = 0.31;
         findings.noise_rate.low = 0.29;
         findings.noise_rate.high = 0.33;
-        let counts = Counts {
+        let counts = PairCounts {
             pairs: 5_315,
             probable: 1_640,
             kept: 3_675,
@@ -172,14 +172,14 @@ mod tests {
         ] {
             assert!(headline.lede.contains(part), "{part} in {}", headline.lede);
         }
-        let counts = Counts::new(&findings, &keep);
+        let counts = PairCounts::new(&findings, &keep);
         assert_eq!(counts.pairs, findings.verdicts.len() as u64);
     }
 
     #[test]
     fn clear_states_the_upper_bound_and_accuses_nobody() {
         let (_, findings, keep) = specimen::clear();
-        let headline = headline(&findings, Counts::new(&findings, &keep));
+        let headline = headline(&findings, PairCounts::new(&findings, &keep));
         assert_eq!(headline.state, "clear");
         assert!(headline.title.starts_with("No evidence"));
         assert!(headline.lede.contains(&percent(findings.noise_rate.high)));
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn refused_gives_the_reason_as_a_sentence() {
         let (_, findings, keep) = specimen::refused();
-        let headline = headline(&findings, Counts::new(&findings, &keep));
+        let headline = headline(&findings, PairCounts::new(&findings, &keep));
         assert_eq!(headline.state, "refused");
         assert!(
             headline.lede.starts_with("The matcher does not rank"),

@@ -8,6 +8,7 @@
 //! This module only renders [`Findings`]; it computes no statistics beyond counting and averaging
 //! verdicts.
 
+pub(crate) mod chart;
 mod figure;
 mod gallery;
 mod headline;
@@ -27,8 +28,8 @@ use truepair_core::audit::Findings;
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::Manifest;
 
-use crate::verdict_table::Row;
-use crate::verdict_table::staged::Staged;
+use crate::staged_file::StagedFile;
+use crate::verdict_table::VerdictRow;
 
 /// What the report says about the audit's circumstances and cannot know from its findings.
 #[derive(Debug, Clone)]
@@ -103,7 +104,7 @@ pub(crate) fn write(
     keep: &[bool],
 ) -> Result<()> {
     let html = render(context, dataset, findings, keep)?;
-    Staged::write(path, |file| Ok(file.write_all(html.as_bytes())?))?.publish()?;
+    StagedFile::write(path, |file| Ok(file.write_all(html.as_bytes())?))?.publish()?;
     Ok(())
 }
 
@@ -113,8 +114,8 @@ fn render(
     findings: &Findings,
     keep: &[bool],
 ) -> Result<String> {
-    let rows = Row::all(dataset, findings, keep)?;
-    page::render(&page::Content {
+    let rows = VerdictRow::all(dataset, findings, keep)?;
+    page::render(&page::ReportContent {
         context,
         dataset,
         findings,

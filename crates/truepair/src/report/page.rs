@@ -9,14 +9,15 @@ use truepair_core::audit::Findings;
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::Manifest;
 
-use super::figure::{Figure, RateBar, figures, rate_bar};
+use super::chart::Chart;
+use super::figure::{RateBar, figures, rate_bar};
 use super::gallery::{self, Card};
-use super::headline::{Counts, Headline, headline, sentence};
+use super::headline::{Headline, PairCounts, headline, sentence};
 use super::number::{count, counted, percent};
 use super::picture::Pictures;
-use super::summary::{Tile, cuts, tiles};
+use super::summary::{SummaryTile, cuts, tiles};
 use super::{Fact, NextStep, ReportContext};
-use crate::verdict_table::Row;
+use crate::verdict_table::VerdictRow;
 
 const STYLE: &str = include_str!("../../templates/report.css");
 const SCRIPT: &str = include_str!("../../templates/report.js");
@@ -25,18 +26,18 @@ const SCRIPT: &str = include_str!("../../templates/report.js");
 const SHOWN_WITHOUT_EVIDENCE: usize = 12;
 
 /// Everything that a report is made of.
-pub(super) struct Content<'a> {
+pub(super) struct ReportContent<'a> {
     pub(super) context: &'a ReportContext<'a>,
     pub(super) dataset: &'a Dataset,
     pub(super) findings: &'a Findings,
     pub(super) keep: &'a [bool],
     /// One row per verdict, in the verdicts' order.
-    pub(super) rows: &'a [Row<'a>],
+    pub(super) rows: &'a [VerdictRow<'a>],
 }
 
 #[derive(Template)]
 #[template(path = "report.html")]
-struct Page<'a> {
+struct ReportPage<'a> {
     style: &'static str,
     script: &'static str,
     /// Content security policy: nothing is loaded, and only the report's own script runs.
@@ -45,8 +46,8 @@ struct Page<'a> {
     headline: Headline,
     rate_bar: Option<RateBar>,
     next_steps: &'a [NextStep],
-    tiles: Vec<Tile>,
-    figures: Vec<Figure>,
+    tiles: Vec<SummaryTile>,
+    figures: Vec<Chart>,
     cuts: Vec<CutLine>,
     worst: Gallery<'a>,
     near: Gallery<'a>,
@@ -78,14 +79,14 @@ struct CutLine {
 ///
 /// # Errors
 /// Never with this template; the engine's signature allows for filters that fail.
-pub(super) fn render(content: &Content<'_>) -> Result<String> {
+pub(super) fn render(content: &ReportContent<'_>) -> Result<String> {
     let findings = content.findings;
-    let counts = Counts::new(findings, content.keep);
+    let counts = PairCounts::new(findings, content.keep);
     let mut pictures = Pictures::new(content.dataset, content.context.limits.picture_bytes);
     let (worst, borderline) = galleries(content, &mut pictures);
     let near = near(content, &mut pictures);
     let ambiguous = ambiguous(content, &mut pictures);
-    let page = Page {
+    let page = ReportPage {
         style: STYLE,
         script: SCRIPT,
         policy: policy(),
@@ -107,7 +108,10 @@ pub(super) fn render(content: &Content<'_>) -> Result<String> {
     page.render().context("the report's template")
 }
 
-fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery<'a>, Gallery<'a>) {
+fn galleries<'a>(
+    content: &ReportContent<'a>,
+    pictures: &mut Pictures<'_>,
+) -> (Gallery<'a>, Gallery<'a>) {
     let (verdicts, limits) = (&content.findings.verdicts, content.context.limits);
     let found = content.findings.outcome.is_found();
     let n_worst = if found {
@@ -140,7 +144,11 @@ fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery
     gallery::add_suggestions(&mut borderline_cards, &borderline, verdicts, pictures);
 
     let exist = pictures.exist();
-    let (title, intro) = worst_words(found, worst.len(), verdicts.len());
+    let (title, intro) = if found {
+        worst_words(worst.len(), verdicts.len())
+    } else {
+        lowest_words()
+    };
     (
         Gallery {
             title,
@@ -160,7 +168,7 @@ fn galleries<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> (Gallery
     )
 }
 
-fn near<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
+fn near<'a>(content: &ReportContent<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
     let (findings, manifest) = (content.findings, content.context.manifest);
     let n = if findings.outcome.is_found() {
         content.context.limits.worst
@@ -181,7 +189,7 @@ fn near<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
     }
 }
 
-fn ambiguous<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
+fn ambiguous<'a>(content: &ReportContent<'a>, pictures: &mut Pictures<'_>) -> Gallery<'a> {
     let (findings, manifest) = (content.findings, content.context.manifest);
     let chosen = gallery::ambiguous(&findings.verdicts, content.context.limits.ambiguous);
     Gallery {
@@ -195,21 +203,21 @@ fn ambiguous<'a>(content: &Content<'a>, pictures: &mut Pictures<'_>) -> Gallery<
     }
 }
 
-fn worst_words(found: bool, shown: usize, all: usize) -> (&'static str, String) {
-    if found {
-        let intro = format!(
-            "The {} with the highest probability of being mismatched, of {}. The verdict tables \
-             beside this report hold all of them.",
-            counted(shown as u64, "pair"),
-            count(all as u64)
-        );
-        ("The worst pairs", intro)
-    } else {
-        let intro = "These rank lowest, as some pairs must; the audit does not call them \
-                     mismatched."
-            .to_owned();
-        ("The pairs that rank lowest", intro)
-    }
+/// The words above the worst pairs.
+fn worst_words(shown: usize, all: usize) -> (&'static str, String) {
+    let intro = format!(
+        "The {} with the highest probability of being mismatched, of {}. The verdict tables beside \
+         this report hold all of them.",
+        counted(shown as u64, "pair"),
+        count(all as u64)
+    );
+    ("The worst pairs", intro)
+}
+
+/// The words above the same pairs when nothing was found.
+fn lowest_words() -> (&'static str, String) {
+    let intro = "These rank lowest, as some pairs must; the audit does not call them mismatched.";
+    ("The pairs that rank lowest", intro.to_owned())
 }
 
 fn cut_lines(findings: &Findings) -> Vec<CutLine> {
@@ -247,7 +255,7 @@ fn picture_note(pictures: &Pictures<'_>) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-fn protocol(content: &Content<'_>) -> Vec<Fact> {
+fn protocol(content: &ReportContent<'_>) -> Vec<Fact> {
     let (context, dataset) = (content.context, content.dataset);
     let duplicates = content.findings.duplicates;
     let mut facts = vec![

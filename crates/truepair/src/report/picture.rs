@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use truepair_core::dataset::Dataset;
+use truepair_image::PictureFormat;
 
 /// Embeds pictures until the budget is spent, and remembers what it could not embed.
 #[derive(Debug)]
@@ -89,41 +90,11 @@ fn data_uri(bytes: &[u8]) -> Option<String> {
 /// The type by content, since endings lie. An SVG in an `<img>` runs no script and loads nothing
 /// (HTML standard, "image documents" of SVG Integration: secure static mode).
 fn media_type(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [b'B', b'M', ..] => Some("image/bmp"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        [
-            _,
-            _,
-            _,
-            _,
-            b'f',
-            b't',
-            b'y',
-            b'p',
-            b'a',
-            b'v',
-            b'i',
-            b'f' | b's',
-            ..,
-        ] => Some("image/avif"),
+    if let Some(format) = PictureFormat::of(bytes) {
+        return Some(format.media_type());
+    }
+    match bytes.get(4..12) {
+        Some(b"ftypavif" | b"ftypavis") => Some("image/avif"),
         _ => is_svg(bytes).then_some("image/svg+xml"),
     }
 }

@@ -210,6 +210,12 @@ impl Plot {
     }
 }
 
+/// A number with at most this many decimals and no needless zeros, for ticks.
+pub(crate) fn trimmed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Text for element content and double-quoted attributes.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")

@@ -2,18 +2,18 @@
 
 use truepair_core::audit::Findings;
 
-use super::headline::Counts;
+use super::headline::PairCounts;
 use super::number::{count, estimate, interval, percent, percent_pair};
 
 /// One figure with its name and one line of explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tile {
+pub(super) struct SummaryTile {
     pub(super) name: &'static str,
     pub(super) value: String,
     pub(super) detail: String,
 }
 
-impl Tile {
+impl SummaryTile {
     fn new(name: &'static str, value: String, detail: String) -> Self {
         Self {
             name,
@@ -24,24 +24,24 @@ impl Tile {
 }
 
 /// The figures in reading order; those without a basis are absent.
-pub(super) fn tiles(findings: &Findings, counts: Counts) -> Vec<Tile> {
+pub(super) fn tiles(findings: &Findings, counts: PairCounts) -> Vec<SummaryTile> {
     let mut tiles = Vec::new();
     if !findings.verdicts.is_empty() {
         let of_pairs = |share: f64| count((share * counts.pairs as f64).round() as u64);
         let rate = &findings.noise_rate;
         if findings.outcome.is_found() {
-            tiles.push(Tile::new(
+            tiles.push(SummaryTile::new(
                 "Expected mismatched",
                 of_pairs(rate.estimate),
                 format!("of {} pairs, from the noise rate", count(counts.pairs)),
             ));
-            tiles.push(Tile::new(
+            tiles.push(SummaryTile::new(
                 "Probably mismatched",
                 count(counts.probable),
                 "pairs with a probability above one half".to_owned(),
             ));
         } else {
-            tiles.push(Tile::new(
+            tiles.push(SummaryTile::new(
                 "Mismatched at most",
                 of_pairs(rate.high),
                 format!(
@@ -51,7 +51,7 @@ pub(super) fn tiles(findings: &Findings, counts: Counts) -> Vec<Tile> {
             ));
         }
         if let Some(kinds) = findings.kinds.filter(|kinds| kinds.is_found) {
-            tiles.push(Tile::new(
+            tiles.push(SummaryTile::new(
                 "Near misses",
                 of_pairs(kinds.near.estimate),
                 format!(
@@ -61,7 +61,7 @@ pub(super) fn tiles(findings: &Findings, counts: Counts) -> Vec<Tile> {
             ));
         }
         let dropped = counts.pairs - counts.kept;
-        tiles.push(Tile::new(
+        tiles.push(SummaryTile::new(
             "Kept",
             count(counts.kept),
             format!("in the cleaned list; {} set aside", count(dropped)),
@@ -73,9 +73,9 @@ pub(super) fn tiles(findings: &Findings, counts: Counts) -> Vec<Tile> {
     tiles
 }
 
-fn competence(findings: &Findings) -> Tile {
+fn competence(findings: &Findings) -> SummaryTile {
     let competence = &findings.competence;
-    Tile::new(
+    SummaryTile::new(
         "Pairs ranked in the best 5\u{a0}%",
         percent(competence.share_below_5_percent),
         format!(
@@ -85,27 +85,27 @@ fn competence(findings: &Findings) -> Tile {
     )
 }
 
-fn truth(findings: &Findings) -> Vec<Tile> {
+fn truth(findings: &Findings) -> Vec<SummaryTile> {
     let Some(truth) = &findings.truth else {
         return Vec::new();
     };
     vec![
-        Tile::new(
+        SummaryTile::new(
             "Truly mismatched",
             percent(truth.realized),
             "known, because the noise was injected".to_owned(),
         ),
-        Tile::new(
+        SummaryTile::new(
             "Area under the ROC curve",
             format!("{:.3}", truth.auc),
             "chance that a mismatched pair gets the higher probability".to_owned(),
         ),
-        Tile::new(
+        SummaryTile::new(
             "Calibration error",
             format!("{:.3}", truth.ece),
             "mean gap between stated probability and truth".to_owned(),
         ),
-        Tile::new(
+        SummaryTile::new(
             "Precision and recall",
             percent_pair(truth.precision, truth.recall),
             "when pairs above one half are called mismatched".to_owned(),
@@ -113,9 +113,9 @@ fn truth(findings: &Findings) -> Vec<Tile> {
     ]
 }
 
-fn self_check(findings: &Findings) -> Option<Tile> {
+fn self_check(findings: &Findings) -> Option<SummaryTile> {
     let check = findings.self_check.as_ref()?;
-    Some(Tile::new(
+    Some(SummaryTile::new(
         "Self-check",
         estimate(&check.recovered_rate),
         format!(
@@ -193,7 +193,7 @@ mod tests {
     fn truth_and_verdicts_decide_which_figures_exist() {
         let (_, findings, keep) = specimen::audited();
         let names = |findings: &Findings| -> Vec<&str> {
-            tiles(findings, Counts::new(findings, &keep))
+            tiles(findings, PairCounts::new(findings, &keep))
                 .iter()
                 .map(|tile| tile.name)
                 .collect()
@@ -207,6 +207,6 @@ mod tests {
         assert!(!names(&without).contains(&"Calibration error"));
         assert!(!names(&without).contains(&"Self-check"));
         let (_, refused, keep) = specimen::refused();
-        assert_eq!(tiles(&refused, Counts::new(&refused, &keep)).len(), 1);
+        assert_eq!(tiles(&refused, PairCounts::new(&refused, &keep)).len(), 1);
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use parquet::basic::Compression;
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int32Type};
+use parquet::data_type::{BoolType, ByteArrayType, DoubleType, Int32Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::Row;
+use super::VerdictRow;
+use crate::parquet_group::RowGroup;
 
 /// Rows that are copied into columns at a time; bounds the memory of a table of millions of rows.
 const GROUP_ROWS: usize = 131_072;
 
-/// Column order and names are those of [`Row`].
+/// Column order and names are those of [`VerdictRow`].
 const SCHEMA: &str = "message verdicts {
     required int32 pair (INTEGER(32, false));
     required binary image (STRING);
@@ -43,7 +44,7 @@ const VERSION: (&str, &str) = ("truepair.verdicts", "3");
 ///
 /// # Errors
 /// If `out` cannot take the bytes.
-pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[Row<'_>]) -> Result<()> {
+pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[VerdictRow<'_>]) -> Result<()> {
     let schema = Arc::new(parse_message_type(SCHEMA).context("the verdict schema")?);
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
@@ -54,11 +55,7 @@ pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[Row<'_>]) -> 
         .build();
     let mut file = SerializedFileWriter::new(&mut *out, schema, Arc::new(properties))?;
     for rows in rows.chunks(GROUP_ROWS) {
-        let mut group = Group {
-            writer: file.next_row_group()?,
-            rows,
-        };
-        // Parquet asks for the columns in schema order.
+        let mut group = RowGroup::new(file.next_row_group()?, rows);
         group.column::<Int32Type>(|row| row.pair.cast_signed())?;
         group.column::<ByteArrayType>(|row| row.image.into())?;
         group.column::<ByteArrayType>(|row| row.caption.as_ref().into())?;
@@ -69,63 +66,19 @@ pub(super) fn write_parquet(out: &mut (impl Write + Send), rows: &[Row<'_>]) -> 
         group.column::<BoolType>(|row| row.keep)?;
         group.column::<Int32Type>(|row| row.rank_i2t.cast_signed())?;
         group.column::<Int32Type>(|row| row.rank_t2i.cast_signed())?;
-        group.optional_text(|row| row.better_caption.as_deref())?;
-        group.optional_text(|row| row.better_image)?;
+        group.optional_column::<ByteArrayType>(|row| {
+            row.better_caption.as_deref().map(Into::into)
+        })?;
+        group.optional_column::<ByteArrayType>(|row| row.better_image.map(Into::into))?;
         group.column::<ByteArrayType>(|row| row.reason.into())?;
-        group.optional_number(|row| row.uncertainty)?;
+        group.optional_column::<DoubleType>(|row| row.uncertainty)?;
         group.column::<ByteArrayType>(|row| row.judgment.into())?;
         group.column::<DoubleType>(|row| row.near)?;
-        group.writer.close()?;
+        group.close()?;
     }
     file.close()?;
     out.flush()?;
     Ok(())
-}
-
-/// A row group whose columns are filled one after the other.
-struct Group<'a, 'rows, W: Write + Send> {
-    writer: SerializedRowGroupWriter<'a, W>,
-    rows: &'rows [Row<'rows>],
-}
-
-impl<W: Write + Send> Group<'_, '_, W> {
-    fn column<T: DataType>(&mut self, value: impl Fn(&Row<'_>) -> T::T) -> Result<()> {
-        let values: Vec<T::T> = self.rows.iter().map(value).collect();
-        self.write::<T>(&values, None)
-    }
-
-    fn optional_number(&mut self, value: impl Fn(&Row<'_>) -> Option<f64>) -> Result<()> {
-        let present: Vec<i16> = (self.rows.iter())
-            .map(|row| value(row).is_some().into())
-            .collect();
-        let values: Vec<f64> = self.rows.iter().filter_map(value).collect();
-        self.write::<DoubleType>(&values, Some(&present))
-    }
-
-    /// Definition level 1 marks a present value; absent ones take no space among the values.
-    fn optional_text<'r>(
-        &'r mut self,
-        value: impl Fn(&'r Row<'r>) -> Option<&'r str>,
-    ) -> Result<()> {
-        let rows = self.rows;
-        let present: Vec<i16> = rows.iter().map(|row| value(row).is_some().into()).collect();
-        let values: Vec<ByteArray> = rows
-            .iter()
-            .filter_map(&value)
-            .map(ByteArray::from)
-            .collect();
-        self.write::<ByteArrayType>(&values, Some(&present))
-    }
-
-    fn write<T: DataType>(&mut self, values: &[T::T], present: Option<&[i16]>) -> Result<()> {
-        let mut column = self
-            .writer
-            .next_column()?
-            .context("the schema ends before the row")?;
-        column.typed::<T>().write_batch(values, present, None)?;
-        column.close()?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -147,7 +100,7 @@ mod tests {
     #[test]
     fn every_cell_reads_back() {
         let (dataset, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let path = tempfile::NamedTempFile::new().unwrap();
         write_parquet(&mut path.reopen().unwrap(), &rows).unwrap();
         let reader = SerializedFileReader::new(path.reopen().unwrap()).unwrap();
@@ -197,7 +150,9 @@ mod tests {
     #[test]
     fn a_table_longer_than_one_group_is_whole() {
         let (dataset, findings, keep) = specimen::audited();
-        let row = Row::all(&dataset, &findings, &keep).unwrap().swap_remove(0);
+        let row = VerdictRow::all(&dataset, &findings, &keep)
+            .unwrap()
+            .swap_remove(0);
         let rows = vec![row; GROUP_ROWS + 5];
         let path = tempfile::NamedTempFile::new().unwrap();
         write_parquet(&mut path.reopen().unwrap(), &rows).unwrap();
@@ -213,7 +168,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error() {
         let (dataset, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let mut full = std::fs::OpenOptions::new()
             .write(true)
             .open("/dev/full")

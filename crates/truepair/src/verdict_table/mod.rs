@@ -5,7 +5,6 @@
 //! cannot leave a table that looks complete.
 
 mod columnar;
-pub(crate) mod staged;
 mod text;
 
 use std::borrow::Cow;
@@ -16,7 +15,7 @@ use serde::Serialize;
 use truepair_core::audit::{Findings, Verdict};
 use truepair_core::dataset::Dataset;
 
-use self::staged::Staged;
+use crate::staged_file::StagedFile;
 
 /// Writes `verdicts.parquet`, `verdicts.csv` and `verdicts.jsonl` into `dir` and returns their
 /// paths; `keep` `[n_pairs]` says which pairs the cleaned list holds.
@@ -32,24 +31,24 @@ pub(crate) fn write_all(
     findings: &Findings,
     keep: &[bool],
 ) -> Result<Vec<PathBuf>> {
-    let rows = Row::all(dataset, findings, keep)?;
+    let rows = VerdictRow::all(dataset, findings, keep)?;
     let staged = vec![
-        Staged::write(&dir.join("verdicts.parquet"), |file| {
+        StagedFile::write(&dir.join("verdicts.parquet"), |file| {
             columnar::write_parquet(file, &rows)
         })?,
-        Staged::write(&dir.join("verdicts.csv"), |file| {
+        StagedFile::write(&dir.join("verdicts.csv"), |file| {
             text::write_csv(file, &rows)
         })?,
-        Staged::write(&dir.join("verdicts.jsonl"), |file| {
+        StagedFile::write(&dir.join("verdicts.jsonl"), |file| {
             text::write_jsonl(file, &rows)
         })?,
     ];
-    staged.into_iter().map(Staged::publish).collect()
+    staged.into_iter().map(StagedFile::publish).collect()
 }
 
 /// One row; the field order is the column order of every format.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Row<'a> {
+pub(crate) struct VerdictRow<'a> {
     /// Index of the pair in the data set.
     pub(crate) pair: u32,
     /// The user's name of the image.
@@ -95,7 +94,7 @@ pub(crate) const COLUMNS: [&str; 16] = [
     "near",
 ];
 
-impl<'a> Row<'a> {
+impl<'a> VerdictRow<'a> {
     /// The rows of all verdicts, in their order.
     ///
     /// # Errors
@@ -128,7 +127,7 @@ impl<'a> Row<'a> {
         };
         let image = |index| image_id(dataset, index).with_context(foreign);
         let caption = |index| caption_text(dataset, index).with_context(foreign);
-        Ok(Row {
+        Ok(VerdictRow {
             pair: verdict.pair,
             image: image(verdict.image)?,
             caption: caption(verdict.caption)?,
@@ -170,7 +169,7 @@ mod tests {
     #[test]
     fn the_declared_columns_are_the_fields_of_a_row() {
         let (dataset, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let mut out = Vec::new();
         text::write_csv(&mut out, &rows).unwrap();
         let header = String::from_utf8(out)
@@ -214,7 +213,7 @@ mod tests {
     fn without_texts_captions_are_their_indices() {
         let (mut dataset, findings, keep) = specimen::audited();
         dataset.captions = None;
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         assert_eq!(rows[3].caption, findings.verdicts[3].caption.to_string());
     }
 

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{COLUMNS, Row};
+use super::{COLUMNS, VerdictRow};
 
 /// Comma-separated values with a header line; absent suggestions are empty cells.
 ///
 /// # Errors
 /// If `out` cannot take the bytes.
-pub(super) fn write_csv(out: &mut impl Write, rows: &[Row<'_>]) -> Result<()> {
+pub(super) fn write_csv(out: &mut impl Write, rows: &[VerdictRow<'_>]) -> Result<()> {
     // The header is written here, since serialization writes one only with the first row.
     let mut writer = csv::WriterBuilder::new()
         .has_headers(false)
@@ -27,7 +27,7 @@ pub(super) fn write_csv(out: &mut impl Write, rows: &[Row<'_>]) -> Result<()> {
 ///
 /// # Errors
 /// If `out` cannot take the bytes.
-pub(super) fn write_jsonl(out: &mut impl Write, rows: &[Row<'_>]) -> Result<()> {
+pub(super) fn write_jsonl(out: &mut impl Write, rows: &[VerdictRow<'_>]) -> Result<()> {
     for row in rows {
         serde_json::to_writer(&mut *out, row)?;
         out.write_all(b"\n")?;
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn hostile_captions_come_back_from_csv_unchanged() {
         let (dataset, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let mut out = Vec::new();
         write_csv(&mut out, &rows).unwrap();
         let mut reader = csv::Reader::from_reader(out.as_slice());
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn every_json_line_is_one_object_with_every_column() {
         let (dataset, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let mut out = Vec::new();
         write_jsonl(&mut out, &rows).unwrap();
         let lines: Vec<serde_json::Value> = String::from_utf8(out)
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error() {
         let (dataset, findings, keep) = specimen::audited();
-        let rows = Row::all(&dataset, &findings, &keep).unwrap();
+        let rows = VerdictRow::all(&dataset, &findings, &keep).unwrap();
         let full = || {
             std::fs::OpenOptions::new()
                 .write(true)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::files::{self, DIM};
-use crate::{listing, truepair};
+use crate::{listing, truepair, words};
 
 const AUDIT: &[&str] = &["audit", "data", "--frozen", "--json", "--out", "out"];
 
@@ -16,23 +16,7 @@ fn refused(spoil: impl FnOnce(&Path), args: &[&str], fragments: &[&str]) {
     let data = home.path().join("data");
     files::precomp(&data, "train", 60);
     spoil(&data);
-    let before = listing(home.path());
-    let done = truepair(home.path(), args);
-    assert_eq!(
-        (done.code, done.out.as_str()),
-        (Some(2), ""),
-        "{}",
-        done.err
-    );
-    for fragment in fragments {
-        assert!(
-            done.err.contains(fragment),
-            "`{fragment}` is not in: {}",
-            done.err
-        );
-    }
-    assert_eq!(done.err.matches("error:").count(), 1, "{}", done.err);
-    assert_eq!(listing(home.path()), before, "something was written");
+    crate::refused(home.path(), args, fragments);
 }
 
 fn images(data: &Path) -> std::path::PathBuf {
@@ -190,16 +174,8 @@ fn a_table_without_the_column() {
         )
         .unwrap();
     };
-    let args = &[
-        "audit",
-        "data/pairs.csv",
-        "--features",
-        "data/train_ims.npy",
-        "--image-column",
-        "image",
-        "--out",
-        "out",
-    ];
+    let args =
+        &words("audit data/pairs.csv --features data/train_ims.npy --image-column image --out out");
     refused(spoil, args, &["pairs.csv", "image"]);
 }
 
@@ -215,14 +191,7 @@ fn one_bad_row_in_a_million() {
         }
         fs::write(data.join("pairs.csv"), text).unwrap();
     };
-    let args = &[
-        "audit",
-        "data/pairs.csv",
-        "--features",
-        "data/train_ims.npy",
-        "--out",
-        "out",
-    ];
+    let args = &words("audit data/pairs.csv --features data/train_ims.npy --out out");
     refused(spoil, args, &["pairs.csv", "654321"]);
 }
 
@@ -292,13 +261,7 @@ fn evaluations_that_make_no_sense() {
         scores(8)(data);
         fs::write(data.join("old.json"), "{}").unwrap();
     };
-    let against = &[
-        "eval",
-        "--scores",
-        "data/s.npy",
-        "--compare-with",
-        "data/old.json",
-    ];
+    let against = &words("eval --scores data/s.npy --compare-with data/old.json");
     refused(spoil, against, &["old.json", "no result of truepair"]);
 }
 
@@ -357,14 +320,7 @@ fn a_damaged_run() {
     for split in ["train", "dev", "test"] {
         files::precomp(&home.path().join("data"), split, 30);
     }
-    let train = [
-        "train",
-        "data",
-        "--out",
-        "run",
-        "--set",
-        "training.epochs=1",
-    ];
+    let train = words("train data --out run --set training.epochs=1");
     assert_eq!(truepair(home.path(), &train).code, Some(0));
     for (name, args) in [
         ("weights.safetensors", &["eval", "run"][..]),
@@ -375,13 +331,7 @@ fn a_damaged_run() {
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let before = listing(home.path());
         let done = truepair(home.path(), args);
-        assert_eq!(
-            (done.code, done.out.as_str()),
-            (Some(2), ""),
-            "{}",
-            done.err
-        );
-        assert!(done.err.contains(name), "{}", done.err);
+        done.is_refused(&[name]);
         assert_eq!(listing(home.path()), before, "{name}");
         fs::write(&path, whole).unwrap();
     }
@@ -400,25 +350,9 @@ fn vectors_of_another_width_than_the_matcher_reads() {
         files::precomp(&home.join("data"), split, 30);
     }
     let refused = |args: &[&str], name: &str, side: &str| {
-        let done = truepair(home, args);
-        assert_eq!(
-            (done.code, done.out.as_str()),
-            (Some(2), ""),
-            "{}",
-            done.err
-        );
-        for part in [name, side, "8 numbers", "reads 16"] {
-            assert!(done.err.contains(part), "`{part}` is not in: {}", done.err);
-        }
+        truepair(home, args).is_refused(&[name, side, "8 numbers", "reads 16"]);
     };
-    let train = [
-        "train",
-        "data",
-        "--out",
-        "run",
-        "--set",
-        "training.epochs=1",
-    ];
+    let train = words("train data --out run --set training.epochs=1");
     let dev = home.join("data/dev_ims.npy");
     narrow(&dev, 30);
     refused(&train, "dev_ims.npy", "image vectors");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Finished, files, truepair};
+use super::{Finished, files, truepair, words};
 
 /// A tiny data set with three splits in `home/data`.
 fn data(home: &Path) {
@@ -117,21 +117,9 @@ fn tables_begin_with_the_baselines_and_hold_oracles_and_variants() {
     for name in ["plain.toml", "plain.short.toml", "clean-only.toml"] {
         fs::write(recipes.join(name), recipe).unwrap();
     }
-    let args = [
-        "compare",
-        "data",
-        "--noise",
-        "caption:0.4",
-        "--strategies",
-        "plain,clean-only",
-        "--seeds",
-        "1",
-        "--recipes",
-        "recipes",
-        "--out",
-        "grid",
-        "--json",
-    ];
+    let args = words(
+        "compare data --noise caption:0.4 --strategies plain,clean-only --seeds 1 --recipes recipes --out grid --json",
+    );
     let found = truepair(home.path(), &args).json();
     let rows = found["blocks"][0]["rows"].as_array().unwrap();
     let names: Vec<&str> = rows
@@ -177,18 +165,7 @@ fn a_cell_is_the_run_that_train_makes() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
     compare(home.path(), "grid", &[]).json();
-    let train = [
-        "train",
-        "data",
-        "--strategy",
-        "plain",
-        "--noise",
-        "caption:0.4",
-        "--seed",
-        "1",
-        "--out",
-        "run",
-    ];
+    let train = words("train data --strategy plain --noise caption:0.4 --seed 1 --out run");
     truepair(home.path(), &[&train[..], &GRID[9..19]].concat());
     let cell = home
         .path()

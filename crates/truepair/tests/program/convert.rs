@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::files::{self, DIM};
-use crate::{Finished, listing, truepair};
+use crate::{Finished, holds, listing, truepair, words};
 
 const WORDS: &[&str] = &["picture", "seen", "for", "the", "time"];
 
@@ -34,24 +34,18 @@ fn home(tensors: &[(String, Vec<usize>)]) -> tempfile::TempDir {
 }
 
 fn convert(home: &Path, extra: &[&str]) -> Finished {
-    let args = [
-        "convert",
-        "model.safetensors",
-        "--as",
-        "vsepp",
-        "--vocabulary",
-        "words.json",
-        "--out",
-        "run",
-    ];
-    truepair(home, &[&args[..], extra].concat())
+    truepair(home, &arguments(extra))
 }
 
+/// Expects a failure that names `parts` and leaves nothing behind.
 #[track_caller]
-fn holds(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
-    }
+fn refused(home: &Path, extra: &[&str], parts: &[&str]) {
+    crate::refused(home, &arguments(extra), parts);
+}
+
+fn arguments<'a>(extra: &[&'a str]) -> Vec<&'a str> {
+    let args = words("convert model.safetensors --as vsepp --vocabulary words.json --out run");
+    [&args[..], extra].concat()
 }
 
 #[test]
@@ -93,12 +87,7 @@ fn a_checkpoint_becomes_a_run_that_is_evaluated() {
 #[test]
 fn a_setting_replaces_what_was_read_and_is_no_longer_assumed() {
     let home = home(&vsepp(DIM));
-    let sets = [
-        "--set",
-        "matcher.similarity.kind=order",
-        "--set",
-        "training.max_tokens=9",
-    ];
+    let sets = words("--set matcher.similarity.kind=order --set training.max_tokens=9");
     let done = convert(home.path(), &[&sets[..], &["--json"]].concat());
     assert!(!done.err.contains("measure"), "{}", done.err);
     assert_eq!(done.json()["similarity"], "order");
@@ -106,22 +95,6 @@ fn a_setting_replaces_what_was_read_and_is_no_longer_assumed() {
     holds(&config, &["kind = \"order\"", "max_tokens = 9"]);
     let measured = truepair(home.path(), &["eval", "run", "--data", "data", "--json"]).json();
     assert!(measured["rsum"].is_f64(), "{measured}");
-}
-
-/// Expects a failure that names `parts` and leaves nothing behind.
-#[track_caller]
-fn refused(home: &Path, extra: &[&str], parts: &[&str]) {
-    let before = listing(home);
-    let done = convert(home, extra);
-    assert_eq!(
-        (done.code, done.out.as_str()),
-        (Some(2), ""),
-        "{}",
-        done.err
-    );
-    holds(&done.err, parts);
-    assert_eq!(done.err.matches("error:").count(), 1, "{}", done.err);
-    assert_eq!(listing(home), before, "something was written");
 }
 
 #[test]
@@ -145,16 +118,7 @@ fn checkpoints_that_do_not_fit_are_named_field_by_field() {
 fn conversions_that_make_no_sense() {
     let whole = home(&vsepp(DIM));
     let home = whole.path();
-    let args = [
-        "convert",
-        "x",
-        "--as",
-        "vsep",
-        "--vocabulary",
-        "x",
-        "--out",
-        "x",
-    ];
+    let args = words("convert x --as vsep --vocabulary x --out x");
     let done = truepair(home, &args);
     assert_eq!(done.code, Some(2));
     holds(&done.err, &["vsep", "vsepp", "vsrn"]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Finished, listing, truepair};
+use crate::{Finished, listing, refused, truepair, words};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,14 +33,7 @@ fn home() -> tempfile::TempDir {
 }
 
 fn embed(home: &Path, extra: &[&str]) -> Finished {
-    let args = [
-        "embed",
-        "data",
-        "--image-encoder",
-        "tiny_image.onnx",
-        "--out",
-        "out",
-    ];
+    let args = words("embed data --image-encoder tiny_image.onnx --out out");
     truepair(home, &[&args[..], extra].concat())
 }
 
@@ -153,21 +146,6 @@ fn without_a_text_encoder_captions_stay_texts() {
     assert_eq!(seen["splits"][0]["captions"], 22);
 }
 
-#[track_caller]
-fn refused(home: &Path, args: &[&str], parts: &[&str]) {
-    let done = truepair(home, args);
-    assert_eq!(
-        (done.code, done.out.as_str()),
-        (Some(2), ""),
-        "{}",
-        done.err
-    );
-    for part in parts {
-        assert!(done.err.contains(part), "`{part}` is not in: {}", done.err);
-    }
-    assert!(!home.join("out").exists());
-}
-
 #[test]
 fn what_cannot_be_embedded_is_named() {
     let home = home();
@@ -201,14 +179,7 @@ fn what_cannot_be_embedded_is_named() {
         &["pictures, not features", "truepair embed"],
     );
     fs::write(home.join("data.csv"), "image,caption\na.jpg,one\n").unwrap();
-    let table = [
-        "embed",
-        "data.csv",
-        "--out",
-        "out2",
-        "--image-encoder",
-        "tiny_image.onnx",
-    ];
+    let table = words("embed data.csv --out out2 --image-encoder tiny_image.onnx");
     let done = truepair(home, &table);
     assert_eq!(done.code, Some(2));
     assert!(
@@ -221,31 +192,9 @@ fn what_cannot_be_embedded_is_named() {
 #[test]
 fn a_network_trains_on_pixels() {
     let home = home();
-    let args = [
-        "train",
-        "data",
-        "--pixels",
-        "16",
-        "--out",
-        "run",
-        "--json",
-        "--set",
-        "training.epochs=2",
-        "--set",
-        "training.batch=8",
-        "--set",
-        "matcher.image.kind=resnet",
-        "--set",
-        "matcher.image.depth=10",
-        "--set",
-        "matcher.image.width=4",
-        "--set",
-        "matcher.image.stem=small",
-        "--set",
-        "matcher.image.dim=16",
-        "--set",
-        "training.keep=last",
-    ];
+    let args = words(
+        "train data --pixels 16 --out run --json --set training.epochs=2 --set training.batch=8 --set matcher.image.kind=resnet --set matcher.image.depth=10 --set matcher.image.width=4 --set matcher.image.stem=small --set matcher.image.dim=16 --set training.keep=last",
+    );
     let done = truepair(home.path(), &args);
     assert!(done.err.contains("1 picture skipped"), "{}", done.err);
     assert_eq!(done.json()["pairs"], 22);

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::files::{self, DIM};
-use crate::{Finished, listing, truepair};
+use crate::{Finished, truepair, words};
 
 const N_IMAGES: usize = 8;
 
@@ -39,18 +39,7 @@ fn figure(result: &Value, metric: &str, direction: &str) -> f64 {
 
 #[track_caller]
 fn refused(home: &Path, args: &[&str], parts: &[&str]) {
-    let before = listing(home);
-    let done = eval(home, args);
-    assert_eq!(
-        (done.code, done.out.as_str()),
-        (Some(2), ""),
-        "{}",
-        done.err
-    );
-    for part in parts {
-        assert!(done.err.contains(part), "`{part}` is not in: {}", done.err);
-    }
-    assert_eq!(listing(home), before);
+    crate::refused(home, &[&["eval"], args].concat(), parts);
 }
 
 #[test]
@@ -100,28 +89,11 @@ fn saturated_scores_are_told() {
 #[test]
 fn exported_runs_and_qrels_give_the_same_figures_again() {
     let home = home();
-    let export = [
-        "--scores",
-        "s.npy",
-        "--trec-run",
-        "i2t.run",
-        "t2i.run",
-        "--trec-qrels",
-        "i2t.qrels",
-        "t2i.qrels",
-        "--json",
-    ];
+    let export =
+        words("--scores s.npy --trec-run i2t.run t2i.run --trec-qrels i2t.qrels t2i.qrels --json");
     let scored = eval(home.path(), &export).json();
     assert_eq!(scored["files"].as_array().unwrap().len(), 4);
-    let lists = [
-        "--ranked",
-        "i2t.run",
-        "t2i.run",
-        "--relevance",
-        "i2t.qrels",
-        "t2i.qrels",
-        "--json",
-    ];
+    let lists = words("--ranked i2t.run t2i.run --relevance i2t.qrels t2i.qrels --json");
     let listed = eval(home.path(), &lists).json();
     for metric in [
         "recall@1",
@@ -144,15 +116,7 @@ fn exported_runs_and_qrels_give_the_same_figures_again() {
 #[test]
 fn lists_that_end_early_leave_out_what_they_cannot_tell() {
     let home = home();
-    let export = [
-        "--scores",
-        "s.npy",
-        "--trec-run",
-        "a.run",
-        "b.run",
-        "--depth",
-        "5",
-    ];
+    let export = words("--scores s.npy --trec-run a.run b.run --depth 5");
     assert_eq!(eval(home.path(), &export).code, Some(0));
     // Image n owns the captions 2n and 2n + 1.
     let pairs: serde_json::Map<String, Value> = (0..N_IMAGES)
@@ -196,15 +160,7 @@ fn labels_measure_plausible_matches_in_folds() {
         &[N_IMAGES, 3],
         &bytes,
     );
-    let labels = [
-        "--scores",
-        "s.npy",
-        "--labels",
-        "labels.npy",
-        "--match",
-        "plausible",
-        "--json",
-    ];
+    let labels = words("--scores s.npy --labels labels.npy --match plausible --json");
     let found = eval(home.path(), &[&labels[..], &["--folds", "2"]].concat()).json();
     let [strict, lax] = ["pmrp@0", "pmrp@2"].map(|metric| figure(&found, metric, "i2t"));
     assert_eq!(lax, 100.0, "all sets differ in at most two classes");
@@ -286,16 +242,7 @@ fn the_page_shows_the_hardest_queries_and_runs_no_caption() {
         .flat_map(f32::to_le_bytes)
         .collect();
     files::npy(&home.path().join("s.npy"), "<f4", &[N_IMAGES, n], &values);
-    let args = [
-        "--scores",
-        "s.npy",
-        "--data",
-        "data",
-        "--page",
-        "page.html",
-        "--page-queries",
-        "3",
-    ];
+    let args = words("--scores s.npy --data data --page page.html --page-queries 3");
     let done = eval(home.path(), &args);
     assert_eq!(done.code, Some(0), "{}", done.err);
     let page = fs::read_to_string(home.path().join("page.html")).unwrap();
@@ -314,9 +261,7 @@ fn the_page_shows_the_hardest_queries_and_runs_no_caption() {
         page.contains("photo-0") && page.contains(">wrong<") && page.contains("default-src 'none'")
     );
 
-    let args = [
-        "--scores", "s.npy", "--data", "data", "--page", "one.html", "--show", "photo-3",
-    ];
+    let args = words("--scores s.npy --data data --page one.html --show photo-3");
     assert_eq!(eval(home.path(), &args).code, Some(0));
     let page = fs::read_to_string(home.path().join("one.html")).unwrap();
     assert!(page.contains("1 of 8 queries, as asked for") && page.contains("photo-3"));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::files::{self, DIM, EACH};
-use crate::{listing, truepair};
+use crate::{listing, truepair, words};
 
 fn home(n_images: usize) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
@@ -26,18 +26,7 @@ fn inspect_says_what_was_found() {
 #[test]
 fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
     let home = home(200);
-    let args = [
-        "audit",
-        "data",
-        "--frozen",
-        "--noise",
-        "caption:0.3",
-        "--seed",
-        "3",
-        "--out",
-        "out",
-        "--json",
-    ];
+    let args = words("audit data --frozen --noise caption:0.3 --seed 3 --out out --json");
     let done = truepair(home.path(), &args).json();
     assert_eq!(done["pairs"], 1000);
     assert_eq!(done["verdict"], "mismatched-pairs");
@@ -106,16 +95,7 @@ fn a_frozen_audit_finds_planted_noise_and_writes_everything() {
 #[test]
 fn the_cleaned_list_is_data_again() {
     let home = home(100);
-    let args = [
-        "audit",
-        "data",
-        "--frozen",
-        "--noise",
-        "caption:0.3",
-        "--out",
-        "out",
-        "--json",
-    ];
+    let args = words("audit data --frozen --noise caption:0.3 --out out --json");
     let kept = truepair(home.path(), &args).json()["decision"]["kept"].clone();
     let cleaned = truepair(home.path(), &["audit", "out/cleaned", "--frozen", "--json"]).json();
     assert_eq!(cleaned["pairs"], kept);
@@ -297,15 +277,7 @@ fn perfect_embeddings_rank_perfectly_and_print_percent() {
     let home = tempfile::tempdir().unwrap();
     let (images, _) = files::embeddings(20);
     files::rows(&home.path().join("a.npy"), &images);
-    let args = [
-        "eval",
-        "--embeddings",
-        "a.npy",
-        "a.npy",
-        "--name",
-        "toy",
-        "--json",
-    ];
+    let args = words("eval --embeddings a.npy a.npy --name toy --json");
     let done = truepair(home.path(), &args).json();
     assert_eq!(
         (done["unit"].as_str(), done["rsum"].as_f64()),
@@ -335,15 +307,7 @@ fn results_are_compared_only_under_one_protocol() {
     let done = truepair(home.path(), &alike);
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(done.out.contains("gain"), "{}", done.out);
-    let unlike = [
-        "eval",
-        "--scores",
-        "s.npy",
-        "--folds",
-        "4",
-        "--compare-with",
-        "one.json",
-    ];
+    let unlike = words("eval --scores s.npy --folds 4 --compare-with one.json");
     let done = truepair(home.path(), &unlike);
     assert_eq!((done.code, done.out.as_str()), (Some(2), ""));
     assert!(done.err.contains("folds: 4, not 1"), "{}", done.err);
@@ -377,14 +341,7 @@ fn home_with_splits() -> tempfile::TempDir {
 #[test]
 fn a_run_is_measured_kept_and_evaluated_again_to_the_same_numbers() {
     let home = home_with_splits();
-    let noise = [
-        "--strategy",
-        "ncr",
-        "--similarity",
-        "cosine",
-        "--noise",
-        "caption:0.4",
-    ];
+    let noise = words("--strategy ncr --similarity cosine --noise caption:0.4");
     let done = train(home.path(), &noise).json();
     assert_eq!(
         (done["unit"].as_str(), done["strategy"].as_str()),
@@ -473,15 +430,7 @@ fn a_run_is_not_overwritten_but_resumed() {
 #[test]
 fn a_cross_fitted_audit_finds_planted_noise() {
     let home = home(100);
-    let args = [
-        "audit",
-        "data",
-        "--noise",
-        "caption:0.3",
-        "--repeats",
-        "1",
-        "--json",
-    ];
+    let args = words("audit data --noise caption:0.3 --repeats 1 --json");
     let done = truepair(home.path(), &args).json();
     assert!(done["truth"]["auc"].as_f64().unwrap() > 0.8, "{done}");
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use truepair_core::rng::{Seed, below, normal};
 
-use super::{files, listing, truepair};
+use super::{files, listing, truepair, words};
 
 const CLASSES: u64 = 3;
 
@@ -132,13 +132,7 @@ fn every_method_runs_and_unknown_ones_are_refused() {
 fn the_text_of_a_run_names_noise_selection_and_map() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
-    let args = [
-        "labels",
-        "train",
-        "data",
-        "--noise",
-        "asymmetric:0.2:shared",
-    ];
+    let args = words("labels train data --noise asymmetric:0.2:shared");
     let done = truepair(home.path(), &[&args[..], SMALL].concat());
     assert_eq!(done.code, Some(0), "{}", done.err);
     for part in [
@@ -157,16 +151,7 @@ fn the_text_of_a_run_names_noise_selection_and_map() {
 fn an_audit_judges_every_label_of_every_modality() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
-    let args = [
-        "labels",
-        "audit",
-        "data",
-        "--noise",
-        "symmetric:0.5",
-        "--seed",
-        "2",
-        "--json",
-    ];
+    let args = words("labels audit data --noise symmetric:0.5 --seed 2 --json");
     let run = |more: &[&str]| truepair(home.path(), &[&args[..], SMALL, more].concat());
     let found = run(&["--out", "audit"]).json();
     assert_eq!(
@@ -204,13 +189,7 @@ fn an_audit_judges_every_label_of_every_modality() {
 fn swapped_labels_cannot_be_told_and_none_is_called_wrong() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
-    let args = [
-        "labels",
-        "audit",
-        "data",
-        "--noise",
-        "asymmetric:0.4:shared",
-    ];
+    let args = words("labels audit data --noise asymmetric:0.4:shared");
     let run = |more: &[&str]| truepair(home.path(), &[&args[..], SMALL, more].concat());
     let found = run(&["--json", "--out", "audit"]).json();
     assert_eq!(found["verdict"], "cannot-be-told");

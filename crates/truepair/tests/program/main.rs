@@ -27,6 +27,42 @@ impl Finished {
         assert_eq!(self.code, Some(0), "{}", self.err);
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {}", self.out))
     }
+
+    /// Expects exit code 2, nothing on standard output, and a message that holds every part.
+    #[track_caller]
+    fn is_refused(&self, parts: &[&str]) {
+        assert_eq!(
+            (self.code, self.out.as_str()),
+            (Some(2), ""),
+            "{}",
+            self.err
+        );
+        holds(&self.err, parts);
+    }
+}
+
+/// Expects every part in `text`.
+#[track_caller]
+fn holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+/// Expects the program to refuse `args` with one message that holds every part, and to write
+/// nothing.
+#[track_caller]
+fn refused(home: &Path, args: &[&str], parts: &[&str]) {
+    let before = listing(home);
+    let done = truepair(home, args);
+    done.is_refused(parts);
+    assert_eq!(done.err.matches("error:").count(), 1, "{}", done.err);
+    assert_eq!(listing(home), before, "something was written");
+}
+
+/// The arguments in a line that holds no quoted spaces.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
 }
 
 /// Runs the program in `home`.

@@ -8,18 +8,20 @@ use clap::Args;
 use serde::Serialize;
 use truepair_core::Error;
 use truepair_core::audit::{NoiseRate, Truth};
-use truepair_core::labeled::{LabelFindings, LabelJudgment, LabelOutcome, NoiseShape, lone_item};
+use truepair_core::labeled::{LabelFindings, LabelJudgment, NoiseShape, lone_item};
 use truepair_core::rng::Seed;
-use truepair_train::labeled::{LabelCrossFitConfig, LabelSession, cross_fit_labels};
+use truepair_train::labeled::{LabelCrossFitConfig, cross_fit_labels};
 
-use super::source::{PlantedLabels, Source, SourceArgs, describe};
-use crate::command::Outcome;
+use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
 use crate::command::gate::GateArgs;
+use crate::command::output_args::OutputArgs;
+use crate::conclusion::Conclusion;
 use crate::config::ConfigArgs;
-use crate::output::{Existing, SUMMARY, Stage};
+use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
-use crate::{accelerator, interrupt};
+use crate::session;
+use crate::staged_folder::{SUMMARY, StagedFolder};
 
 const COMMAND: &str = "labels audit";
 
@@ -36,21 +38,16 @@ Examples:
 /// Arguments of `truepair labels audit`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct AuditArgs {
+pub(super) struct LabelAuditArgs {
     #[command(flatten)]
-    source: SourceArgs,
+    source: LabelSourceArgs,
 
     /// Split to audit.
     #[arg(long, default_value = "train", value_name = "NAME")]
     split: String,
 
-    /// Folder for the verdicts; nothing is written without it.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-
-    /// Replace the earlier audit in the output folder.
-    #[arg(long, requires = "out")]
-    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 
     #[command(flatten)]
     gate: GateArgs,
@@ -65,21 +62,15 @@ pub(super) struct AuditArgs {
 
 /// The JSON object that `--json` prints and the output folder keeps.
 #[derive(Debug, Serialize)]
-struct Summary {
+struct LabelAuditSummary {
     command: &'static str,
     data: String,
     split: String,
     items: usize,
     classes: usize,
     seed: u64,
-    verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused_because: Option<String>,
-    /// Why it cannot be told whether labels are wrong, and what would help.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    open_because: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    would_help: Option<String>,
+    #[serde(flatten)]
+    conclusion: Conclusion,
     shared: bool,
     agreement: f64,
     chance: f64,
@@ -104,26 +95,15 @@ struct ModalitySummary {
     truth: Option<Truth>,
 }
 
-pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
+pub(super) fn run(args: &LabelAuditArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let mut config: LabelCrossFitConfig = args.config.load(&[])?;
     config.folds = args.folds.unwrap_or(config.folds);
-    let existing = if args.force {
-        Existing::Replace
-    } else {
-        Existing::Refuse
-    };
-    let stage = (args.out.as_ref())
-        .map(|out| Stage::open(out, COMMAND, existing))
-        .transpose()?;
+    let stage = args.output.open(COMMAND)?;
     let mut bars = Bars::new();
     let source = args.source.open(&args.split, &mut bars)?;
     check_classes(&source)?;
-    let mut session = LabelSession {
-        accelerator: accelerator::chosen(),
-        stop: interrupt::stop_flag(),
-        watch: &mut bars,
-    };
+    let mut session = session::labels(&mut bars);
     let seed = Seed(args.source.seed);
     let mut findings = cross_fit_labels(&source.set, &config, seed, &mut session)?;
     if let Some(manifest) = &source.manifest {
@@ -135,11 +115,14 @@ pub(super) fn run(args: &AuditArgs, form: Form) -> Result<Outcome> {
         write(stage, &source, &config, &findings, &mut summary)?;
     }
     form.print(&summary, || text(&summary, &source))?;
-    Ok(gate(args.gate, &summary))
+    let rates = summary.modalities.iter().map(|found| found.noise_rate);
+    let rates: Vec<NoiseRate> = rates.collect();
+    let judged = (!summary.conclusion.is_refused()).then_some(&rates[..]);
+    Ok(args.gate.exit(judged, " of a modality's labels"))
 }
 
 /// Refuses a class of one item before anything is trained.
-fn check_classes(source: &Source) -> Result<()> {
+fn check_classes(source: &LabelSource) -> Result<()> {
     for modality in &source.set.modalities {
         if let Some((class, item)) = lone_item(&modality.labels, source.set.n_classes) {
             return Err(Error::argument(
@@ -156,20 +139,11 @@ fn check_classes(source: &Source) -> Result<()> {
     Ok(())
 }
 
-fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summary {
-    let (mut refused_because, mut open_because, mut would_help) = (None, None, None);
-    let verdict = match &findings.outcome {
-        LabelOutcome::WrongLabels => "wrong-labels",
-        LabelOutcome::NoEvidence => "no-evidence",
-        LabelOutcome::CannotBeTold { reason, help } => {
-            (open_because, would_help) = (Some(reason.clone()), Some(help.clone()));
-            "cannot-be-told"
-        }
-        LabelOutcome::Refused { reason } => {
-            refused_because = Some(reason.clone());
-            "refused"
-        }
-    };
+fn summary(
+    args: &LabelAuditArgs,
+    source: &LabelSource,
+    findings: &LabelFindings,
+) -> LabelAuditSummary {
     let modalities = findings.modalities.iter().enumerate();
     let modalities = modalities.map(|(at, found)| ModalitySummary {
         name: found.name.clone(),
@@ -182,17 +156,14 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
             .count(),
         truth: findings.truth.get(at).cloned(),
     });
-    Summary {
+    LabelAuditSummary {
         command: COMMAND,
         data: source.data.name.clone(),
         split: source.set.split.clone(),
         items: source.set.len(),
         classes: source.set.n_classes,
         seed: args.source.seed,
-        verdict,
-        refused_because,
-        open_because,
-        would_help,
+        conclusion: Conclusion::from(&findings.outcome),
         shared: findings.shared,
         agreement: findings.agreement,
         chance: findings.chance,
@@ -207,11 +178,11 @@ fn summary(args: &AuditArgs, source: &Source, findings: &LabelFindings) -> Summa
 /// `config.toml`, `verdicts.csv`, the confusion of the classes, the manifest of planted noise and the
 /// summary.
 fn write(
-    stage: Stage,
-    source: &Source,
+    stage: StagedFolder,
+    source: &LabelSource,
     config: &LabelCrossFitConfig,
     findings: &LabelFindings,
-    summary: &mut Summary,
+    summary: &mut LabelAuditSummary,
 ) -> Result<()> {
     stage.write("config.toml", |file| {
         file.write_all(config.to_toml().as_bytes())
@@ -259,77 +230,19 @@ fn write(
     Ok(())
 }
 
-/// Whether every modality passes; a refused audit passes no gate.
-fn gate(args: GateArgs, summary: &Summary) -> Outcome {
-    let Some(limit) = args.fail_above else {
-        return Outcome::Success;
-    };
-    let worst = (summary.modalities.iter())
-        .map(|found| args.fail_on.of(found.noise_rate))
-        .fold(0.0, f64::max);
-    if summary.refused_because.is_none() && worst <= limit {
-        return Outcome::Success;
-    }
-    render::note(&match &summary.refused_because {
-        Some(_) => "gate not met: the audit gives no verdicts".to_owned(),
-        None => format!(
-            "gate not met: {} of a modality's labels is {}, above {}",
-            args.fail_on.words(),
-            percent_text(worst),
-            percent_text(limit)
-        ),
-    });
-    Outcome::GateNotMet
-}
-
-fn text(summary: &Summary, source: &Source) -> String {
-    let verdict = if let Some(reason) = &summary.refused_because {
-        format!("none: {reason}")
-    } else if let Some(reason) = &summary.open_because {
-        format!("cannot be told: {reason}")
-    } else if summary.verdict == "no-evidence" {
-        "no evidence of wrong labels".to_owned()
-    } else {
-        "wrong labels found".to_owned()
-    };
-    let mut rows = vec![
-        ("data", describe(&source.data, &source.set)),
-        ("verdict", verdict),
-    ];
-    if let Some(help) = &summary.would_help {
-        rows.push(("what would help", help.clone()));
-    }
+fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
+    let mut rows = vec![("data", describe(&source.data, &source.set))];
+    rows.extend(summary.conclusion.rows());
+    let is_open = summary.conclusion.open_because.is_some();
     for found in &summary.modalities {
         let rate = found.noise_rate;
-        let interval = format!(
-            "95 % interval {} to {}",
-            percent_text(rate.low),
-            percent_text(rate.high)
-        );
-        let share = if summary.open_because.is_some() {
-            format!(
-                "{interval} wrong; {} if classes look alike",
-                percent_text(rate.estimate)
-            )
+        let (interval, estimate) = (render::interval_text(rate), percent_text(rate.estimate));
+        let share = if is_open {
+            format!("{interval} wrong; {estimate} if classes look alike")
         } else {
-            format!("{} wrong ({interval})", percent_text(rate.estimate))
+            format!("{estimate} wrong ({interval})")
         };
-        let mut line = format!(
-            "{}: {share}, {} called wrong; surest items say {}, confident counts {}",
-            found.name,
-            count(found.wrong, "label"),
-            percent_text(found.anchor_rate),
-            percent_text(found.confident_rate)
-        );
-        if let Some(truth) = &found.truth {
-            line.push_str(&format!(
-                "; planted {}, AUC {:.3}, ECE {:.3}",
-                percent_text(truth.realized),
-                truth.auc,
-                truth.ece
-            ));
-        }
-        rows.push(("labels", line));
+        rows.push(("labels", labels_of(found, &share)));
     }
     rows.push(("time", format!("{:.1} s", summary.seconds)));
     let mut out = fields(&rows);
@@ -339,10 +252,27 @@ fn text(summary: &Summary, source: &Source) -> String {
     if summary.outputs.is_empty() {
         out.push_str("\nAdd --out DIR for a verdict on every label.\n");
     } else {
-        out.push_str("\nwritten:\n");
-        for file in &summary.outputs {
-            out.push_str(&format!("  {}\n", file.display()));
-        }
+        out.push_str(&render::written_text(&summary.outputs));
     }
     out
+}
+
+/// One modality's labels; `share` says how many are wrong.
+fn labels_of(found: &ModalitySummary, share: &str) -> String {
+    let mut line = format!(
+        "{}: {share}, {} called wrong; surest items say {}, confident counts {}",
+        found.name,
+        count(found.wrong, "label"),
+        percent_text(found.anchor_rate),
+        percent_text(found.confident_rate)
+    );
+    if let Some(truth) = &found.truth {
+        line.push_str(&format!(
+            "; planted {}, AUC {:.3}, ECE {:.3}",
+            percent_text(truth.realized),
+            truth.auc,
+            truth.ece
+        ));
+    }
+    line
 }

@@ -7,7 +7,7 @@ mod train;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use crate::exit::Exit;
 use crate::render::Form;
 
 const EXAMPLES: &str = "\
@@ -28,12 +28,12 @@ pub(crate) struct LabelsArgs {
 #[derive(Debug, Subcommand)]
 enum LabelsCommand {
     /// Train networks into a joint space, robustly or not, and measure retrieval by class.
-    Train(Box<train::TrainArgs>),
+    Train(Box<train::LabelTrainArgs>),
     /// Give every label a calibrated probability that it is wrong, and the likeliest class.
-    Audit(Box<audit::AuditArgs>),
+    Audit(Box<audit::LabelAuditArgs>),
 }
 
-pub(crate) fn run(args: &LabelsArgs, form: Form) -> Result<Outcome> {
+pub(crate) fn run(args: &LabelsArgs, form: Form) -> Result<Exit> {
     match &args.command {
         LabelsCommand::Train(args) => train::run(args, form),
         LabelsCommand::Audit(args) => audit::run(args, form),

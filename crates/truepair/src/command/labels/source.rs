@@ -14,7 +14,7 @@ use crate::render::{self, count};
 
 /// What is worked on.
 #[derive(Debug, Args)]
-pub(super) struct SourceArgs {
+pub(super) struct LabelSourceArgs {
     /// Folder, .npz, .mat or HDF5 file with features and labels of every split.
     data: PathBuf,
 
@@ -46,7 +46,7 @@ pub(super) struct SourceArgs {
 }
 
 /// The data and the split that is worked on, noise planted.
-pub(super) struct Source {
+pub(super) struct LabelSource {
     pub(super) data: LabeledData,
     pub(super) set: LabeledSet,
     /// The truth, when noise was planted.
@@ -63,9 +63,9 @@ pub(super) struct PlantedLabels {
     sha256: String,
 }
 
-impl SourceArgs {
+impl LabelSourceArgs {
     /// Reads the data and plants the noise in `split`, or in the only split there is.
-    pub(super) fn open(&self, split: &str, bars: &mut Bars) -> Result<Source> {
+    pub(super) fn open(&self, split: &str, bars: &mut Bars) -> Result<LabelSource> {
         let options = LabeledOptions {
             format: self.format.clone(),
             modalities: self.modalities.clone(),
@@ -81,7 +81,7 @@ impl SourceArgs {
         let (set, manifest) =
             corrupt_labels(given, &self.noise, data.first_label, Seed(self.seed))?;
         let planted = self.noise != LabelNoiseSpec::None;
-        Ok(Source {
+        Ok(LabelSource {
             set,
             manifest: planted.then_some(manifest),
             data,
@@ -89,7 +89,7 @@ impl SourceArgs {
     }
 }
 
-impl Source {
+impl LabelSource {
     pub(super) fn planted(&self) -> Option<PlantedLabels> {
         self.manifest.as_ref().map(|manifest| PlantedLabels {
             protocol: manifest.protocol.clone(),

@@ -1,6 +1,5 @@
 //! `truepair labels train`: networks into a joint space from labels of which some are wrong.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -8,15 +7,16 @@ use clap::Args;
 use serde::Serialize;
 use truepair_core::labeled::{ClassRetrieval, LabeledSet};
 use truepair_core::rng::Seed;
-use truepair_train::labeled::{LabelConfig, LabelSelect, LabelSession, LabelTrained, train_labels};
+use truepair_train::labeled::{LabelConfig, LabelSelect, LabelTrained, train_labels};
 
-use super::source::{PlantedLabels, Source, SourceArgs, describe};
-use crate::command::Outcome;
+use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
+use crate::command::output_args::OutputArgs;
 use crate::config::ConfigArgs;
-use crate::output::{Existing, SUMMARY, Stage};
+use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, fields, percent_text};
-use crate::{accelerator, interrupt};
+use crate::session;
+use crate::staged_folder::{SUMMARY, StagedFolder};
 
 const COMMAND: &str = "labels train";
 
@@ -33,21 +33,16 @@ Examples:
 /// Arguments of `truepair labels train`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct TrainArgs {
+pub(super) struct LabelTrainArgs {
     #[command(flatten)]
-    source: SourceArgs,
+    source: LabelSourceArgs,
 
     /// Method; `mrl` when neither this nor a configuration names one.
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
 
-    /// Run directory; nothing is written without it.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-
-    /// Replace the earlier run in the output folder.
-    #[arg(long, requires = "out")]
-    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 
     #[command(flatten)]
     config: ConfigArgs,
@@ -55,7 +50,7 @@ pub(super) struct TrainArgs {
 
 /// The JSON object that `--json` prints and the run directory keeps.
 #[derive(Debug, Serialize)]
-struct TrainResult {
+struct LabelTrainResult {
     command: &'static str,
     unit: &'static str,
     data: String,
@@ -73,7 +68,7 @@ struct TrainResult {
     seconds: f64,
 }
 
-pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
+pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     // A method's settings need its name beside them, the default one's too.
     let named: Vec<(&str, &str)> = match (&args.method, args.config.kind("method")?) {
@@ -82,26 +77,15 @@ pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
         (None, None) => vec![("method", "mrl")],
     };
     let config: LabelConfig = args.config.load(&named)?;
-    let existing = if args.force {
-        Existing::Replace
-    } else {
-        Existing::Refuse
-    };
-    let stage = (args.out.as_ref())
-        .map(|out| Stage::open(out, COMMAND, existing))
-        .transpose()?;
+    let stage = args.output.open(COMMAND)?;
     let mut bars = Bars::new();
     let source = args.source.open("train", &mut bars)?;
     let dev = source.data.split("dev");
-    let mut session = LabelSession {
-        accelerator: accelerator::chosen(),
-        stop: interrupt::stop_flag(),
-        watch: &mut bars,
-    };
+    let mut session = session::labels(&mut bars);
     let seed = Seed(args.source.seed);
     let trained = train_labels(&source.set, dev, &config, seed, &mut session)?;
     let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();
-    let result = TrainResult {
+    let result = LabelTrainResult {
         command: COMMAND,
         unit: "fraction",
         data: source.data.name.clone(),
@@ -124,14 +108,14 @@ pub(super) fn run(args: &TrainArgs, form: Form) -> Result<Outcome> {
         write(stage, &source, &trained, &result)?;
     }
     form.print(&result, || text(&result, &source))?;
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 fn write(
-    stage: Stage,
-    source: &Source,
+    stage: StagedFolder,
+    source: &LabelSource,
     trained: &LabelTrained,
-    result: &TrainResult,
+    result: &LabelTrainResult,
 ) -> Result<()> {
     trained.write(stage.folder())?;
     if let Some(manifest) = &source.manifest {
@@ -142,7 +126,7 @@ fn write(
     Ok(())
 }
 
-fn text(result: &TrainResult, source: &Source) -> String {
+fn text(result: &LabelTrainResult, source: &LabelSource) -> String {
     let mut rows = vec![
         ("data", describe(&source.data, &source.set)),
         ("method", result.method.to_owned()),

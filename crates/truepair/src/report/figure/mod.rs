@@ -10,39 +10,13 @@ use truepair_core::audit::{Findings, Outcome};
 
 pub(super) use noise_rate::{RateBar, rate_bar};
 
-/// A plot with its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Figure {
-    pub(super) title: &'static str,
-    /// The inline `<svg>`; it holds numbers and fixed words only, never text of the data.
-    pub(super) svg: String,
-    /// What the colors mean.
-    pub(super) legend: Vec<Key>,
-    /// How to read it, in one or two sentences.
-    pub(super) reading: String,
-}
-
-/// One entry of a legend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
-    /// Class of the style sheet that colors both the mark and its swatch.
-    pub(super) class: &'static str,
-    pub(super) text: String,
-}
-
-impl Key {
-    fn new(class: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            class,
-            text: text.into(),
-        }
-    }
-}
+use super::chart::Chart;
+use super::plot::trimmed;
 
 /// The figures that the findings have numbers for, in reading order.
 ///
 /// A refused audit shows only its p-values: they are the reason, and the rest means nothing.
-pub(super) fn figures(findings: &Findings) -> Vec<Figure> {
+pub(super) fn figures(findings: &Findings) -> Vec<Chart> {
     if matches!(findings.outcome, Outcome::Refused { .. }) {
         return p_value::figure(findings).into_iter().collect();
     }
@@ -64,8 +38,7 @@ fn percent_tick(value: f64) -> String {
 
 /// A plain number on an axis, with as many decimals as it needs up to two.
 fn number_tick(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    trimmed(value, 2)
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use truepair_core::audit::{Findings, Outcome};
 
-use super::{Figure, Key, number_tick};
+use super::number_tick;
+use crate::report::chart::{Chart, LegendKey};
 use crate::report::number::estimate;
 use crate::report::plot::{Axis, Plot};
 
-pub(super) fn figure(findings: &Findings) -> Option<Figure> {
+pub(super) fn figure(findings: &Findings) -> Option<Chart> {
     let bins = &findings.fit.p_histogram;
     let pairs: u64 = bins.iter().sum();
     if pairs == 0 {
@@ -42,20 +43,19 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
          mismatched pairs at {rate:.3}."
     );
     let refused = matches!(findings.outcome, Outcome::Refused { .. });
-    let null = match refused {
-        true => "what chance gives".to_owned(),
-        false => format!(
-            "mismatched pairs: flat at {}",
-            estimate(&findings.noise_rate)
-        ),
+    let null = if refused {
+        "what chance gives".to_owned()
+    } else {
+        let rate = estimate(&findings.noise_rate);
+        format!("mismatched pairs: flat at {rate}")
     };
-    Some(Figure {
-        title: "What chance explains",
+    Some(Chart {
+        title: "What chance explains".to_owned(),
         svg: plot.finish(&description),
         legend: vec![
-            Key::new("null", null),
-            Key::new("fit", "fitted density"),
-            Key::new("plain", "observed pairs"),
+            LegendKey::new("null", null),
+            LegendKey::new("fit", "fitted density"),
+            LegendKey::new("plain", "observed pairs"),
         ],
         reading: match (refused, findings.illegible) {
             (true, _) => READING_REFUSED.to_owned(),

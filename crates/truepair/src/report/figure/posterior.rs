@@ -2,11 +2,12 @@
 
 use truepair_core::audit::Findings;
 
-use super::{Figure, Key, percent_tick};
+use super::percent_tick;
+use crate::report::chart::{Chart, LegendKey};
 use crate::report::number::{count, counted, percent};
 use crate::report::plot::{Axis, Plot};
 
-pub(super) fn figure(findings: &Findings) -> Option<Figure> {
+pub(super) fn figure(findings: &Findings) -> Option<Chart> {
     let bins = &findings.fit.posterior_histogram;
     let tallest = *bins.iter().max().filter(|tallest| **tallest > 0)?;
     let y = Axis::new(0.0, tallest as f64 * 1.05, 4, "pairs", |value| {
@@ -28,9 +29,10 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
 
     let pairs: u64 = bins.iter().sum();
     let doubtful = doubtful(bins);
-    let shape = match bins[bins.len() / 2..].iter().any(|count| *count > 0) {
-        true => "Two heaps at the ends mean that the audit can tell the pairs apart",
-        false => "A single heap at the left means that no pair stands out",
+    let shape = if bins[bins.len() / 2..].iter().any(|count| *count > 0) {
+        "Two heaps at the ends mean that the audit can tell the pairs apart"
+    } else {
+        "A single heap at the left means that no pair stands out"
     };
     let middle = if doubtful == 1 { "lies" } else { "lie" };
     let reading = format!(
@@ -44,12 +46,12 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
         percent(doubtful as f64 / pairs as f64),
         percent(findings.fit.mean_posterior),
     );
-    Some(Figure {
-        title: "How sure the audit is",
+    Some(Chart {
+        title: "How sure the audit is".to_owned(),
         svg: plot.finish(&description),
         legend: vec![
-            Key::new("good", "more likely matched"),
-            Key::new("bad", "more likely mismatched"),
+            LegendKey::new("good", "more likely matched"),
+            LegendKey::new("bad", "more likely mismatched"),
         ],
         reading,
     })

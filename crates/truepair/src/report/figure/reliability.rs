@@ -2,11 +2,12 @@
 
 use truepair_core::audit::{Findings, ReliabilityBin};
 
-use super::{Figure, Key, percent_tick};
+use super::percent_tick;
+use crate::report::chart::{Chart, LegendKey};
 use crate::report::plot::{Axis, Plot};
 
 /// From injected noise when its truth is known, else from the self-check; absent without either.
-pub(super) fn figure(findings: &Findings) -> Option<Figure> {
+pub(super) fn figure(findings: &Findings) -> Option<Chart> {
     let (bins, ece, source) = match (&findings.truth, &findings.self_check) {
         (Some(truth), _) => (&truth.reliability, truth.ece, "the injected noise"),
         (None, Some(check)) => (&check.reliability, check.ece, "the self-check"),
@@ -40,12 +41,12 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
         "Reliability diagram with {} bins; the expected calibration error is {ece:.3}.",
         bins.len()
     );
-    Some(Figure {
-        title: "Whether the probabilities are true",
+    Some(Chart {
+        title: "Whether the probabilities are true".to_owned(),
         svg: plot.finish(&description),
         legend: vec![
-            Key::new("fit", "pairs in a bin; larger means more"),
-            Key::new("rule", "perfect calibration"),
+            LegendKey::new("fit", "pairs in a bin; larger means more"),
+            LegendKey::new("rule", "perfect calibration"),
         ],
         reading: format!(
             "Checked on {source}: of the pairs called 80\u{a0}%, eight in ten should be \

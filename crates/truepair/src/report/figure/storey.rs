@@ -2,14 +2,15 @@
 
 use truepair_core::audit::Findings;
 
-use super::{Figure, Key, number_tick, percent_tick};
+use super::{number_tick, percent_tick};
+use crate::report::chart::{Chart, LegendKey};
 use crate::report::number::{estimate, interval, percent};
 use crate::report::plot::{Axis, Plot};
 
 /// Smallest height of the y axis, so that sampling noise does not fill the plot.
 const MIN_SPAN: f64 = 0.12;
 
-pub(super) fn figure(findings: &Findings) -> Option<Figure> {
+pub(super) fn figure(findings: &Findings) -> Option<Chart> {
     let curve = &findings.fit.storey_curve;
     let (first, last) = (curve.first()?.0, curve.last()?.0);
     let rate = &findings.noise_rate;
@@ -38,19 +39,19 @@ pub(super) fn figure(findings: &Findings) -> Option<Figure> {
     plot.dot((findings.fit.lambda, rate.estimate), 5.0, "point bad");
 
     let mut legend = vec![
-        Key::new("fit", "estimate by λ"),
-        Key::new("bad", format!("reported: {}", estimate(rate))),
-        Key::new("band", format!("95\u{a0}% interval {}", interval(rate))),
+        LegendKey::new("fit", "estimate by λ"),
+        LegendKey::new("bad", format!("reported: {}", estimate(rate))),
+        LegendKey::new("band", format!("95\u{a0}% interval {}", interval(rate))),
     ];
-    legend.extend(truth.map(|truth| Key::new("truth", format!("true: {}", percent(truth)))));
+    legend.extend(truth.map(|truth| LegendKey::new("truth", format!("true: {}", percent(truth)))));
     let description = format!(
         "Storey's estimate of the noise rate over lambda from {first:.2} to {last:.2}; read at \
          {:.2} as {}.",
         findings.fit.lambda,
         estimate(rate)
     );
-    Some(Figure {
-        title: "How steady the noise rate is",
+    Some(Chart {
+        title: "How steady the noise rate is".to_owned(),
         svg: plot.finish(&description),
         legend,
         reading: "A level curve means that the estimate does not depend on where it is read; a \

@@ -1,8 +1,8 @@
 //! Files that appear whole or not at all.
 //!
 //! The content goes to a temporary file in the target's own folder, is flushed to the disk, and
-//! takes its name by a rename. Until [`Staged::publish`] the old file, if any, is untouched, and
-//! dropping a [`Staged`] removes the temporary file.
+//! takes its name by a rename. Until [`StagedFile::publish`] the old file, if any, is untouched, and
+//! dropping a [`StagedFile`] removes the temporary file.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,12 +13,12 @@ use tempfile::NamedTempFile;
 
 /// A file that is written and flushed but does not have its name yet.
 #[derive(Debug)]
-pub(crate) struct Staged {
+pub(crate) struct StagedFile {
     temporary: NamedTempFile,
     path: PathBuf,
 }
 
-impl Staged {
+impl StagedFile {
     /// Lets `fill` write the content that `path` shall have.
     ///
     /// # Errors
@@ -63,8 +63,8 @@ impl Staged {
     }
 }
 
-/// A bare file name has the empty path as its parent, which means the current folder.
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file lies in. A bare file name has the empty path as its parent, which means the current folder.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -100,7 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.csv");
         std::fs::write(&path, "old").unwrap();
-        let error = Staged::write(&path, |file| {
+        let error = StagedFile::write(&path, |file| {
             file.write_all(&vec![b'x'; 1 << 20])?;
             anyhow::bail!("No space left on device")
         })
@@ -118,7 +118,7 @@ mod tests {
     fn the_name_appears_only_when_published() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.csv");
-        let staged = Staged::write(&path, |file| Ok(file.write_all(b"new")?)).unwrap();
+        let staged = StagedFile::write(&path, |file| Ok(file.write_all(b"new")?)).unwrap();
         assert!(!path.exists());
         assert_eq!(staged.publish().unwrap(), path);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
@@ -130,7 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("taken");
         std::fs::create_dir(&path).unwrap();
-        let staged = Staged::write(&path, |file| Ok(file.write_all(b"new")?)).unwrap();
+        let staged = StagedFile::write(&path, |file| Ok(file.write_all(b"new")?)).unwrap();
         let error = staged.publish().unwrap_err();
         assert!(format!("{error:#}").contains("taken"), "{error:#}");
         assert_eq!(names_in(dir.path()), ["taken"]);
@@ -143,7 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plain = dir.path().join("plain");
         std::fs::write(&plain, "").unwrap();
-        let staged = Staged::write(&dir.path().join("out"), |_| Ok(())).unwrap();
+        let staged = StagedFile::write(&dir.path().join("out"), |_| Ok(())).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&staged.publish().unwrap()), mode(&plain));
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::interrupt;
+use crate::{folder, interrupt};
 
 /// The file that says which command made a folder, and what it printed.
 pub(crate) const SUMMARY: &str = "summary.json";
@@ -29,14 +29,14 @@ pub(crate) enum Existing {
 
 /// An output folder under construction.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct StagedFolder {
     destination: PathBuf,
     partial: PathBuf,
     created: bool,
     finished: bool,
 }
 
-impl Stage {
+impl StagedFolder {
     /// Claims `destination` for `command`, before the work that fills it.
     ///
     /// # Errors
@@ -52,9 +52,7 @@ impl Stage {
                 false
             }
             Err(_) => {
-                fs::create_dir(destination).with_context(|| {
-                    format!("{place}: cannot create the output folder (its parent must be an existing, writable folder)")
-                })?;
+                folder::create(destination, "output folder")?;
                 true
             }
         };
@@ -153,7 +151,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for StagedFolder {
     fn drop(&mut self) {
         if self.finished {
             return;
@@ -229,7 +227,7 @@ mod tests {
     fn a_finished_folder_holds_its_files_and_nothing_else() {
         let home = tempfile::tempdir().unwrap();
         let out = home.path().join("out");
-        let stage = Stage::open(&out, "audit", Existing::Refuse).unwrap();
+        let stage = StagedFolder::open(&out, "audit", Existing::Refuse).unwrap();
         fs::create_dir(stage.folder().join("cleaned")).unwrap();
         fs::write(stage.folder().join("cleaned/list.txt"), "x").unwrap();
         stage
@@ -246,7 +244,7 @@ mod tests {
     fn a_full_disk_leaves_nothing_behind() {
         let home = tempfile::tempdir().unwrap();
         let out = home.path().join("out");
-        let stage = Stage::open(&out, "audit", Existing::Refuse).unwrap();
+        let stage = StagedFolder::open(&out, "audit", Existing::Refuse).unwrap();
         let full = |_: &mut dyn Write| Err(std::io::ErrorKind::StorageFull.into());
         let error = stage.write("verdicts.csv", full).unwrap_err();
         assert!(format!("{error:#}").contains("verdicts.csv: cannot write: no storage space"));
@@ -259,7 +257,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let out = home.path();
         fs::write(out.join(SUMMARY), r#"{"command": "audit"}"#).unwrap();
-        drop(Stage::open(out, "audit", Existing::Replace).unwrap());
+        drop(StagedFolder::open(out, "audit", Existing::Replace).unwrap());
         assert_eq!(listing(out), [out.join(SUMMARY)]);
     }
 
@@ -268,7 +266,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let out = home.path();
         fs::write(out.join("thesis.tex"), "x").unwrap();
-        let error = Stage::open(out, "audit", Existing::Replace)
+        let error = StagedFolder::open(out, "audit", Existing::Replace)
             .unwrap_err()
             .to_string();
         assert!(
@@ -276,11 +274,11 @@ mod tests {
             "{error}"
         );
         fs::write(out.join(SUMMARY), r#"{"command": "audit"}"#).unwrap();
-        let error = Stage::open(out, "audit", Existing::Refuse)
+        let error = StagedFolder::open(out, "audit", Existing::Refuse)
             .unwrap_err()
             .to_string();
         assert!(error.contains("add --force"), "{error}");
-        let stage = Stage::open(out, "audit", Existing::Replace).unwrap();
+        let stage = StagedFolder::open(out, "audit", Existing::Replace).unwrap();
         stage.write("new.txt", |file| file.write_all(b"x")).unwrap();
         assert_eq!(stage.finish().unwrap(), [out.join("new.txt")]);
         assert!(out.join("thesis.tex").exists());
@@ -291,8 +289,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("file");
         fs::write(&file, "x").unwrap();
-        assert!(Stage::open(&file, "audit", Existing::Refuse).is_err());
-        assert!(Stage::open(&file.join("out"), "audit", Existing::Refuse).is_err());
+        assert!(StagedFolder::open(&file, "audit", Existing::Refuse).is_err());
+        assert!(StagedFolder::open(&file.join("out"), "audit", Existing::Refuse).is_err());
         assert_eq!(listing(home.path()), [file]);
     }
 }

@@ -1,0 +1,209 @@
+//! What a user may type after `truepair embed`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use truepair_encode::Pooling;
+use truepair_image::{Filter, Fit, Preprocessing};
+
+use crate::read_args::ReadArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair embed photos/ --image-encoder vision_model.onnx --text-encoder minilm.onnx --out features/
+      Folders with NAME.txt beside NAME.jpg, tables, webdataset shards, Karpathy's JSON.
+  truepair embed dataset_coco.json --pictures coco/ --image-encoder resnet.onnx --out features/
+      Stopped with Ctrl-C? The same command goes on where it stopped.
+  truepair audit features/ --out audit/
+      Every other command reads the result.";
+
+/// Arguments of `truepair embed`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct EmbedArgs {
+    /// Data with pictures: a folder, a table, a JSON file or webdataset shards.
+    pub(super) data: PathBuf,
+
+    /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d].
+    #[arg(long, value_name = "FILE")]
+    pub(super) image_encoder: PathBuf,
+
+    /// Text encoder: ONNX; captions are kept as text only when it is left out.
+    #[arg(long, value_name = "FILE")]
+    pub(super) text_encoder: Option<PathBuf>,
+
+    /// Folder to make; goes on with the same job that was stopped there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+
+    /// Splits to embed, separated by commas; all by default.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) split: Option<Vec<String>>,
+
+    /// Pictures that are encoded between two looks at Ctrl-C.
+    #[arg(long, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) batch: u16,
+
+    /// What runs the encoders. `ort` is there in programs built with `--features ort`.
+    #[arg(long, value_name = "NAME", default_value = "built-in")]
+    pub(super) runtime: RuntimeChoice,
+
+    /// Shared library of ONNX Runtime 1.17 or later, for `--runtime ort`.
+    #[arg(long, value_name = "FILE", required_if_eq("runtime", "ort"))]
+    pub(super) runtime_library: Option<PathBuf>,
+
+    /// Store 16-bit numbers.
+    #[arg(long)]
+    pub(super) half: bool,
+
+    #[command(flatten)]
+    pub(super) prepare: PrepareArgs,
+
+    #[command(flatten)]
+    pub(super) captions: TextArgs,
+
+    #[command(flatten)]
+    pub(super) read: ReadArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RuntimeChoice {
+    /// The program's own forward passes
+    BuiltIn,
+    /// ONNX Runtime, loaded from a shared library
+    Ort,
+}
+
+/// How pictures are prepared; a `preprocessor_config.json` beside the encoder is read first.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(super) struct PrepareArgs {
+    /// Side of the square that the image encoder reads.
+    #[arg(long, value_name = "PIXELS")]
+    pub(super) size: Option<usize>,
+
+    /// Shorter side before the middle is cut out; the size by default.
+    #[arg(long, value_name = "PIXELS")]
+    pub(super) resize: Option<usize>,
+
+    /// What happens to pictures that are not square.
+    #[arg(long, value_name = "HOW")]
+    pub(super) fit: Option<FitChoice>,
+
+    /// Kernel of the resampling.
+    #[arg(long, value_name = "NAME")]
+    pub(super) filter: Option<FilterChoice>,
+
+    /// Mean of red, green and blue, of values in [0, 1].
+    #[arg(long, value_name = "R,G,B", value_parser = three)]
+    pub(super) mean: Option<[f32; 3]>,
+
+    /// Standard deviation of red, green and blue, of values in [0, 1].
+    #[arg(long, value_name = "R,G,B", value_parser = three)]
+    pub(super) std: Option<[f32; 3]>,
+
+    /// Output of the image encoder; recognized by its name by default.
+    #[arg(long, value_name = "NAME")]
+    pub(super) image_output: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum FitChoice {
+    /// Cut the middle out
+    Crop,
+    /// Change the proportions
+    Stretch,
+    /// Add white
+    Pad,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum FilterChoice {
+    Bicubic,
+    Bilinear,
+}
+
+/// How captions are encoded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Captions")]
+pub(super) struct TextArgs {
+    /// Tokenizer; tokenizer.json beside the text encoder or one folder above by default.
+    #[arg(long, value_name = "FILE")]
+    pub(super) tokenizer: Option<PathBuf>,
+
+    /// How the vectors of tokens become one.
+    #[arg(long, value_name = "HOW", default_value = "mean")]
+    pub(super) pooling: PoolingChoice,
+
+    /// Output of the text encoder; recognized by its name by default.
+    #[arg(long, value_name = "NAME")]
+    pub(super) text_output: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum PoolingChoice {
+    /// Their mean
+    Mean,
+    /// That of the first token
+    First,
+}
+
+fn three(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    let numbers = numbers.map_err(|_| "expected three numbers, such as 0.5,0.5,0.5")?;
+    numbers
+        .try_into()
+        .map_err(|_| "expected three numbers".to_owned())
+}
+
+impl PrepareArgs {
+    /// `settings` with what the flags say on top; `None` where they say nothing.
+    pub(super) fn over(&self, settings: Option<Preprocessing>) -> Option<Preprocessing> {
+        let said = self.size.is_some()
+            || self.resize.is_some()
+            || self.fit.is_some()
+            || self.filter.is_some()
+            || self.mean.is_some()
+            || self.std.is_some();
+        let mut settings = said.then(|| settings.unwrap_or_default())?;
+        if let Some(size) = self.size {
+            settings.size = size;
+            settings.resize = None;
+        }
+        settings.resize = self.resize.or(settings.resize);
+        settings.fit = self.fit.map_or(settings.fit, Fit::from);
+        settings.filter = self.filter.map_or(settings.filter, Filter::from);
+        settings.mean = self.mean.unwrap_or(settings.mean);
+        settings.std = self.std.unwrap_or(settings.std);
+        Some(settings)
+    }
+}
+
+impl From<FitChoice> for Fit {
+    fn from(choice: FitChoice) -> Self {
+        match choice {
+            FitChoice::Crop => Fit::Crop,
+            FitChoice::Stretch => Fit::Stretch,
+            FitChoice::Pad => Fit::Pad,
+        }
+    }
+}
+
+impl From<FilterChoice> for Filter {
+    fn from(choice: FilterChoice) -> Self {
+        match choice {
+            FilterChoice::Bicubic => Filter::Bicubic,
+            FilterChoice::Bilinear => Filter::Bilinear,
+        }
+    }
+}
+
+impl From<PoolingChoice> for Pooling {
+    fn from(choice: PoolingChoice) -> Self {
+        match choice {
+            PoolingChoice::Mean => Pooling::Mean,
+            PoolingChoice::First => Pooling::First,
+        }
+    }
+}

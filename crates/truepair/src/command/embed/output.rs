@@ -1,0 +1,100 @@
+//! The output folder of `truepair embed`: parts of an unfinished job, and what a finished one says
+//! about itself.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use truepair_core::durable;
+use truepair_encode::job::Skipped;
+
+use crate::{folder, render};
+
+/// Folder of the parts of an unfinished job, inside the output.
+const PARTS: &str = ".truepair-embed";
+/// What a finished folder says about itself.
+const SUMMARY: &str = "embed.json";
+/// Images without an embedding.
+const SKIPPED: &str = "skipped.tsv";
+
+/// The result in `out` when this very job made it.
+///
+/// # Errors
+/// If another job made it.
+pub(super) fn finished(out: &Path, description: &Value) -> Result<Option<Value>> {
+    let Ok(bytes) = std::fs::read(out.join(SUMMARY)) else {
+        return Ok(None);
+    };
+    let result: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    check_same(out, &result["job"], description)?;
+    Ok(Some(result))
+}
+
+/// The folder of the job's parts, made or found.
+///
+/// # Errors
+/// If `out` holds something else, or the parts of another job.
+pub(super) fn open_parts(out: &Path, description: &Value) -> Result<PathBuf> {
+    let place = out.display();
+    let parts = out.join(PARTS);
+    let marker = parts.join("job.json");
+    if let Ok(bytes) = std::fs::read(&marker) {
+        let stored: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        check_same(out, &stored, description)?;
+        return Ok(parts);
+    }
+    folder::check_free(out)?;
+    if !out.is_dir() {
+        folder::create(out, "output folder")?;
+    }
+    std::fs::create_dir(&parts).with_context(|| format!("{place}: cannot write into it"))?;
+    durable::write(&marker, description.to_string().as_bytes())?;
+    Ok(parts)
+}
+
+fn check_same(out: &Path, stored: &Value, description: &Value) -> Result<()> {
+    if stored == description {
+        return Ok(());
+    }
+    let differs = description.as_object().into_iter().flatten();
+    let differs = differs.filter(|(key, value)| stored.get(key.as_str()) != Some(*value));
+    let keys: Vec<&str> = differs.map(|(key, _)| key.as_str()).collect();
+    bail!(
+        "{}: holds another job, of other {} (choose another --out, or remove it)",
+        out.display(),
+        keys.join(", ")
+    )
+}
+
+/// Lists the images without an embedding, and says so.
+pub(super) fn write_skipped(out: &Path, skipped: &[(String, Skipped)]) -> Result<()> {
+    if skipped.is_empty() {
+        return Ok(());
+    }
+    let mut text = String::from("split\timage\tplace\tproblem\n");
+    for (split, one) in skipped {
+        let cells = [split, &one.id, &one.place, &one.problem];
+        let cells = cells.map(|cell| cell.replace(['\t', '\n', '\r'], " "));
+        text.push_str(&cells.join("\t"));
+        text.push('\n');
+    }
+    durable::write(out.join(SKIPPED), text.as_bytes())?;
+    let (first, n) = (&skipped[0].1, skipped.len());
+    render::note(&format!(
+        "warning: {} skipped, the first {}: {} (see {})",
+        render::count(n, "picture"),
+        first.place,
+        first.problem,
+        out.join(SKIPPED).display()
+    ));
+    Ok(())
+}
+
+/// Writes what the folder says about itself, which finishes it, and removes the parts.
+pub(super) fn finish(out: &Path, result: &Value) -> Result<()> {
+    let json = serde_json::to_string_pretty(result)? + "\n";
+    durable::write(out.join(SUMMARY), json.as_bytes())?;
+    // The result is whole; parts that cannot be removed only take space.
+    let _ = std::fs::remove_dir_all(out.join(PARTS));
+    Ok(())
+}

@@ -151,7 +151,7 @@ impl BatchNorm {
 mod tests {
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::{Device, TensorData};
     use truepair_core::rng::Seed;
 

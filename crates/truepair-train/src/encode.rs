@@ -10,7 +10,7 @@ use crate::encoding::{Encoding, Gaussian, Input};
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use crate::reader::Reader;
 use crate::similarity::Similarity;
 

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::init::Init;
 use crate::kernel::{self, States};
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use crate::recurrent::GruLayer;
 
 /// Width of a position's encoding.

@@ -10,15 +10,14 @@ use truepair_core::text::LatentSemanticsConfig;
 
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
 use crate::describer::{Describer, DescriberConfig};
-use crate::encoding::{Encoding, Gaussian, Input, unit_length};
+use crate::encoding::{Encoding, Gaussian, Input, Structure, unit_length};
 use crate::error::Result;
 use crate::init::Init;
 use crate::kernel::Precision;
 use crate::mode::Mode;
 use crate::objective::SoftContrastive;
 use crate::regularizer::{Regularizers, Terms};
-use crate::similarity::{ItemSide, Similarity, SimilarityConfig, Space};
-use crate::strategy::Structure;
+use crate::similarity::{Compares, ItemSide, Similarity, SimilarityConfig, Space};
 
 /// Which backbones and which similarity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,7 +153,7 @@ impl MatcherConfig {
     /// # Errors
     /// If the similarity compares Gaussians and a backbone gives none.
     pub(crate) fn check_parts(&self) -> Result<()> {
-        if !self.similarity.reads_gaussians() {
+        if self.similarity.compares() != Compares::Gaussians {
             return Ok(());
         }
         match [&self.image, &self.caption]
@@ -174,25 +173,45 @@ impl MatcherConfig {
         }
     }
 
+    /// # Errors
+    /// If a term reads what a backbone does not give.
+    pub(crate) fn check_regularizers(&self, regularizers: &Regularizers) -> Result<()> {
+        let sides = [&self.image, &self.caption];
+        match sides.into_iter().find(|part| !part.has_residuals()) {
+            Some(part) if regularizers.diversity > 0.0 => Err(Error::argument(
+                format!(
+                    "strategy.diversity keeps an item's vectors apart, backbone `{}` gives no \
+                     residuals",
+                    part.name()
+                ),
+                "use `pie` for features and `gru_pie` for texts, or set strategy.diversity = 0",
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
     fn describer(&self, caption: InputShape, init: &mut Init) -> Result<Option<Describer>> {
         let Some(config) = &self.describer else {
             return Ok(None);
         };
-        match (&self.image, caption) {
-            (BackboneConfig::RegionGraph(image), InputShape::Tokens(vocabulary)) => {
-                Ok(Some(config.build(image.dim, vocabulary, init)?))
-            }
-            (BackboneConfig::RegionGraph(_), InputShape::Features { .. }) => Err(Error::argument(
-                "the describer writes captions, the data has caption features",
-                "decline caption features, or leave out [matcher.describer]",
-            )
-            .into()),
-            (image, _) => Err(Error::argument(
+        if !self.image.hands_out_regions() {
+            return Err(Error::argument(
                 format!(
                     "the describer reads regions, image backbone `{}` hands out none",
-                    image.name()
+                    self.image.name()
                 ),
                 "use `region_graph`, or leave out [matcher.describer]",
+            )
+            .into());
+        }
+        match caption {
+            InputShape::Tokens(vocabulary) => {
+                Ok(Some(config.build(self.image.dim(), vocabulary, init)?))
+            }
+            InputShape::Features { .. } => Err(Error::argument(
+                "the describer writes captions, the data has caption features",
+                "decline caption features, or leave out [matcher.describer]",
             )
             .into()),
         }

@@ -12,7 +12,7 @@ use crate::encoding::Input;
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use crate::reader::{Reader, check_widths};
 use crate::similarity::ItemSide;
 use crate::trained::Trained;

@@ -91,7 +91,7 @@ impl GruLayer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::{Device, TensorData};
     use truepair_core::rng::{Seed, normal};
 

@@ -234,7 +234,7 @@ fn thinned(points: Tensor<2>, mode: &mut Mode<'_>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::encoding::Gaussian;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::Device;
 
     fn matrix<const N: usize>(rows: [[f32; 2]; N]) -> Tensor<2> {

@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
+use crate::encoding::Structure;
 use crate::error::Result;
 use crate::objective::{PairLoss, asymmetry, modality_gap};
-use crate::strategy::Structure;
 
 /// Two terms that are added to every pair's loss, whatever the strategy:
 ///

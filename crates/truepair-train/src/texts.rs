@@ -1,7 +1,5 @@
 //! How a matcher reads captions that are texts.
 
-use std::path::Path;
-
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
 use truepair_core::text::{LatentSemantics, Vocabulary};
@@ -51,27 +49,4 @@ impl Texts {
             Self::Vectors(_) => None,
         }
     }
-
-    /// Writes what a run directory keeps.
-    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
-        match self {
-            Self::Tokens(vocabulary) => vocabulary.write(dir.join(VOCABULARY))?,
-            Self::Vectors(analysis) => analysis.write(dir.join(ANALYSIS))?,
-        }
-        Ok(())
-    }
-
-    /// Reads what [`write`](Self::write) wrote for such a matcher.
-    pub(crate) fn read(config: &MatcherConfig, dir: &Path) -> Result<Option<Self>> {
-        Ok(if config.caption.reads_tokens() {
-            Some(Self::Tokens(Vocabulary::read(dir.join(VOCABULARY))?))
-        } else if config.text.is_some() {
-            Some(Self::Vectors(LatentSemantics::read(dir.join(ANALYSIS))?))
-        } else {
-            None
-        })
-    }
 }
-
-const VOCABULARY: &str = "vocabulary.json";
-const ANALYSIS: &str = "latent_semantics.safetensors";

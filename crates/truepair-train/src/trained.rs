@@ -1,6 +1,4 @@
-//! A trained matcher, in memory or read from a run directory.
-
-use std::path::Path;
+//! A trained matcher: what a run ends with, and what it is good for.
 
 use burn::tensor::Device;
 use truepair_core::dataset::Dataset;
@@ -9,7 +7,6 @@ use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
-use crate::accelerator::Accelerator;
 use crate::backbone::InputShape;
 use crate::config::Config;
 use crate::encode::{self, Uncertainty};
@@ -17,9 +14,10 @@ use crate::error::Result;
 use crate::init::Init;
 use crate::matcher::Matcher;
 use crate::reader::{Reader, check_regions, check_widths};
-use crate::run;
 use crate::session::EpochRecord;
-use crate::similarity::{GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space};
+use crate::similarity::{
+    Compares, GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space,
+};
 use crate::texts::Texts;
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
@@ -51,7 +49,7 @@ impl Trained {
     /// more regions than the similarity has places for.
     pub fn scorer(&self, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
         check_widths(dataset, self.inputs, self.texts.as_ref())?;
-        if self.config.matcher.similarity.has_region_slots() {
+        if self.config.matcher.similarity.compares() == Compares::Places {
             check_regions(dataset, self.inputs.0)?;
         }
         let max_tokens = self.config.training.max_tokens;
@@ -110,21 +108,4 @@ impl Trained {
     pub fn n_peers(&self) -> usize {
         self.peers.len()
     }
-}
-
-/// Reads a finished or stopped run's kept weights.
-///
-/// # Errors
-/// If the directory holds no run, a file of it is damaged or of another version, or the
-/// accelerator is not there.
-pub fn load(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
-    run::load(dir, &accelerator.device()?)
-}
-
-/// Reads a run's weights after its last epoch, whichever epoch was kept.
-///
-/// # Errors
-/// As [`load`], and if the directory holds no checkpoint.
-pub fn load_last(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
-    run::load_last(dir, &accelerator.device()?)
 }

@@ -9,7 +9,7 @@ use crate::init::Init;
 use crate::kernel::gelu;
 use crate::linear::Linear;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// `dropout(gelu(W s(xᵣ) + b))` of every vector, or `s(xᵣ)` alone; `s` scales as
 /// [`InputScale`] says.

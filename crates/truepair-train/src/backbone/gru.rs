@@ -157,7 +157,7 @@ impl Gru {
 mod tests {
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use crate::parameters;
     use burn::tensor::{Device, Int, TensorData};
     use truepair_core::rng::Seed;

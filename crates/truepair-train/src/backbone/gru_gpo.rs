@@ -13,7 +13,7 @@ use crate::gpo::Gpo;
 use crate::init::Init;
 use crate::kernel::{self, States};
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use crate::recurrent::GruLayer;
 
 /// Settings of [`GruGpo`].

@@ -12,7 +12,7 @@ use crate::init::Init;
 use crate::kernel::gelu;
 use crate::linear::Linear;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// Settings of [`Mlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crate::gpo::Gpo;
 use crate::init::Init;
 use crate::linear::Linear;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// Settings of [`RegionGpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

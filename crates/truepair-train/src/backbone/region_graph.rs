@@ -14,7 +14,7 @@ use crate::init::Init;
 use crate::kernel::{self, Items, States};
 use crate::linear::Linear;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use crate::recurrent::GruLayer;
 
 /// Settings of [`RegionGraph`].

@@ -97,7 +97,7 @@ impl Residual {
     /// The head with its first layer fitted.
     pub(super) fn fitted(mut self, side: &linear::Projection) -> Self {
         let scale = 1.0 / side.length.max(f32::MIN_POSITIVE);
-        self.projection = self.projection.fitted(side, scale);
+        self.projection = self.projection.scaled(side, scale);
         self
     }
 

@@ -312,7 +312,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::{self, TensorValues};
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use crate::parameters;
 
     fn build(depth: usize, width: usize, stem: Stem, side: usize) -> Result<Resnet> {

@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
 
     fn built(config: &ResnetPcmeConfig) -> Result<ResnetPcme> {
         let mut init = Init::new(Seed(1).stream("init", &[]), Device::flex(), Precision::F32);

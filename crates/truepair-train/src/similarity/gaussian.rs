@@ -248,7 +248,7 @@ impl Sides {
 mod tests {
     use super::*;
     use crate::encoding::Gaussian;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::{Device, TensorData};
 
     const IMAGE: ([f64; 2], [f64; 2]) = ([1.0, 0.0], [0.2, 0.5]);

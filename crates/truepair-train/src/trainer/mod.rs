@@ -3,6 +3,7 @@
 //! The trainer is handed splits, never paths, and no truth about noise; it cannot open a test
 //! split. It alone reduces pair losses, calls `backward` and steps.
 
+mod mean;
 mod prepare;
 mod step;
 
@@ -31,7 +32,7 @@ use crate::teacher::Teacher;
 use crate::texts::Texts;
 use crate::trained::Trained;
 use crate::word_vectors::WordVectors;
-use step::Mean;
+use mean::Mean;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
@@ -239,7 +240,7 @@ impl<'a> Trainer<'a> {
             self.restart(epoch)?;
         }
         if let Some(audit) = self.strategy.wants_audit(epoch) {
-            self.audit(epoch, &audit, session)?;
+            self.audit(epoch, audit, session)?;
         }
         if self.strategy.wants_survey(epoch) {
             self.survey(epoch, session)?;

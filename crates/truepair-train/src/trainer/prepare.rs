@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::Reader;
 use crate::session::Session;
-use crate::strategy::{Candidate, Epoch, Plan, Search};
+use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Search};
 use crate::teacher::Teacher;
 
 impl Trainer<'_> {
@@ -117,12 +117,13 @@ impl Trainer<'_> {
     pub(super) fn audit(
         &mut self,
         epoch: Epoch,
-        config: &CrossFitConfig,
+        request: AuditRequest,
         session: &mut Session<'_>,
     ) -> Result<()> {
         let links = Links::of(self.data)?;
         let seed = self.seed.child("audit", epoch.index as u64);
-        let findings = cross_fit(self.data, &links, config, seed, session)?;
+        let config = CrossFitConfig::from(request);
+        let findings = cross_fit(self.data, &links, &config, seed, session)?;
         let mut ledgers = self.take_ledgers();
         self.strategy.take_audit(&findings, &mut ledgers);
         self.return_ledgers(ledgers);

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use truepair_train::run::file::CONFIG;
 use truepair_train::{Config, Error as TrainError};
 
 use super::cell;
@@ -37,12 +38,12 @@ impl Task {
     /// If the run directory holds a run of other data or settings.
     pub(crate) fn check(&self) -> Result<()> {
         let out = &self.plan.out;
-        if !out.join("job.json").exists() {
+        if !out.join(run_folder::JOB).exists() {
             return Ok(());
         }
         Job::load(out)?.check_same(&self.plan.job, out)?;
         // A run that was stopped before it began has no settings yet, one without training never.
-        let known = std::fs::read_to_string(out.join("config.toml"));
+        let known = std::fs::read_to_string(out.join(CONFIG));
         let (Ok(known), Some(config)) = (known, &self.config) else {
             return Ok(());
         };

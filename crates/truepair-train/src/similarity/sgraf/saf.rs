@@ -195,7 +195,7 @@ impl Owners {
 mod tests {
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use crate::parameters;
     use burn::tensor::Device;
     use truepair_core::rng::Seed;

@@ -5,7 +5,7 @@ use crate::encoding::Encoding;
 use crate::init::Init;
 use crate::kernel::Precision;
 use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use crate::similarity::{Similarity, SimilarityConfig, Space};
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::Error;
 
+use super::file;
 use crate::error::Result;
 use crate::session::EpochRecord;
 
@@ -21,7 +22,7 @@ impl Events {
     /// The event file of `dir`; nothing is written yet.
     pub(crate) fn new(dir: &Path) -> Self {
         Self {
-            path: dir.join("events.out.tfevents.0.truepair"),
+            path: dir.join(file::EVENTS),
             len: 0,
         }
     }

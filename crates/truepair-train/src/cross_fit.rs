@@ -20,7 +20,7 @@ use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
 use crate::config::{AuditMatcher, AuditSettings, Config};
 use crate::error::{Error, Result};
 use crate::objective::ObjectiveConfig;
-use crate::session::{EpochRecord, Session, StepProgress, TrainWatch};
+use crate::run::{EpochRecord, Session, StepProgress, TrainWatch};
 use crate::similarity::Compares;
 use crate::strategy::{AuditRequest, PlainConfig, RclConfig, StrategyConfig};
 use crate::trained::Trained;

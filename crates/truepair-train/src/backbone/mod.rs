@@ -40,8 +40,7 @@ pub use resnet_pcme::{ResnetPcme, ResnetPcmeConfig};
 
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// The sizes of the data that a backbone is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,8 +9,7 @@ use truepair_core::linear::{self, Pooling};
 use super::InputShape;
 use crate::encoding::{Encoding, Gaussian, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Settings of [`Projection`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

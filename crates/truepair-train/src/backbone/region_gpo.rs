@@ -8,13 +8,9 @@ use truepair_core::Error;
 use truepair_core::rng::{Stream, below, unit};
 
 use super::InputShape;
-use crate::batch_norm::BatchNorm;
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::gpo::Gpo;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{BatchNorm, Gpo, Init, Linear, Mode};
 use crate::numbers::floats;
 
 /// Settings of [`RegionGpo`].

@@ -11,10 +11,8 @@ use super::InputShape;
 use super::projection::{Projection, ProjectionConfig};
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::gelu;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 
 /// Settings of [`Residual`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,9 +9,7 @@ use super::pcme::UncertainImage;
 use super::{Deviation, InputShape, Resnet, ResnetConfig, Stem};
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
-use crate::pie::PieNet;
+use crate::layer::{Init, Mode, PieNet};
 
 /// Settings of [`ResnetPcme`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,12 +8,12 @@ use truepair_core::text::LatentSemanticsConfig;
 
 use super::training::TrainingConfig;
 use crate::backbone::BackboneConfig;
-use crate::describer::DescriberConfig;
 use crate::error::Result;
-use crate::groups::GroupConfig;
+use crate::matcher::describer::DescriberConfig;
+use crate::matcher::sps::SpsConfig;
+use crate::optimizer::groups::GroupConfig;
 use crate::optimizer::{OptimizerConfig, Schedule};
 use crate::similarity::SimilarityConfig;
-use crate::sps::SpsConfig;
 
 /// A run's settings as typed. Backbones that are left out are chosen by the data.
 ///

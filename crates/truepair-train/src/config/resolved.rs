@@ -8,10 +8,10 @@ use super::default_backbone::{caption_backbone, image_backbone};
 use super::recipe::RecipeOf;
 use super::training::{Keep, TrainingConfig};
 use crate::error::Result;
-use crate::groups::GroupConfig;
 use crate::matcher::MatcherConfig;
+use crate::matcher::sps::SpsConfig;
+use crate::optimizer::groups::GroupConfig;
 use crate::optimizer::{OptimizerConfig, Schedule};
-use crate::sps::SpsConfig;
 use crate::strategy::StrategyConfig;
 
 /// A run's settings as typed, with any strategy.

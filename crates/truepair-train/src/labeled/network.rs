@@ -9,9 +9,7 @@ use truepair_core::scores::Matrix;
 
 use crate::backbone::InputScale;
 use crate::encoding::unit_length;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 use crate::numbers::floats;
 
 /// Sizes of the networks, the same for every modality.

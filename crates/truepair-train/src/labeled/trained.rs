@@ -13,7 +13,7 @@ use super::network::LabelNetworks;
 use super::session::LabelEpoch;
 use super::view::tensor;
 use crate::error::Result;
-use crate::mode::Mode;
+use crate::layer::Mode;
 use crate::numbers::floats;
 use crate::parameters;
 use crate::run::{Tensors, file};

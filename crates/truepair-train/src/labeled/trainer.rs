@@ -15,13 +15,12 @@ use super::session::{LabelEpoch, LabelSession};
 use super::trained::LabelTrained;
 use super::view::{LabelView, one_hot, tensor};
 use crate::accelerator::Accelerator;
-use crate::batches::Batches;
 use crate::error::{Divergence, Error, Result};
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 use crate::numbers::floats;
 use crate::optimizer::Adam;
 use crate::parameters::{self, Parameters};
+use crate::trainer::batches::Batches;
 
 /// Trains networks on `train`; which epoch is kept is the config's `training.select`.
 ///

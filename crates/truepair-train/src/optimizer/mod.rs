@@ -6,6 +6,7 @@
 
 mod adam;
 mod adamp;
+pub mod groups;
 mod moments;
 mod schedule;
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use truepair_core::Error;
 
 use super::file;
+use super::session::EpochRecord;
 use crate::error::Result;
-use crate::session::EpochRecord;
 
 /// The event file of one run, appended to once an epoch.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ pub mod file;
 mod identity;
 mod json;
 mod read;
+pub(crate) mod session;
 mod tensors;
 mod texts;
 mod weights;
@@ -44,11 +45,11 @@ use crate::backbone::InputShape;
 use crate::config::Config;
 use crate::error::Result;
 use crate::parameters::Parameters;
-use crate::session::{EpochRecord, Session};
-use crate::texts::Texts;
+use crate::reader::Texts;
 
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
 pub use read::{ledgers, load, load_last, recipe};
+pub use session::{Criterion, EpochRecord, Session, StepProgress, TrainWatch};
 pub(crate) use tensors::Tensors;
 
 /// An open run directory, or nothing when the run is not kept.

@@ -9,13 +9,13 @@ use truepair_core::error::Place;
 use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
 
+use super::session::EpochRecord;
 use super::{checkpoint, file, texts, weights};
 use crate::accelerator::Accelerator;
 use crate::config::{Config, Recipe};
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::parameters;
-use crate::session::EpochRecord;
 use crate::trained::Trained;
 
 /// Reads a finished or stopped run's kept weights.

@@ -7,7 +7,7 @@ use truepair_core::text::{LatentSemantics, Vocabulary};
 use super::file;
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
-use crate::texts::Texts;
+use crate::reader::Texts;
 
 /// Writes what a run directory keeps.
 pub(super) fn write(texts: &Texts, dir: &Path) -> Result<()> {

@@ -11,8 +11,7 @@ use super::draws::draws;
 use super::{ItemSide, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Settings of [`GaussianDistance`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

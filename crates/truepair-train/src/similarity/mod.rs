@@ -31,8 +31,7 @@ pub use sgraf::{Saf, SafConfig, Sgr, SgrConfig, Sgraf, SgrafConfig};
 
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// The joint space that a similarity is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

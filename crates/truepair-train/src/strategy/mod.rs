@@ -76,8 +76,8 @@ pub use truepair::{TruepairConfig, Weighting};
 use crate::encoding::{Input, Structure};
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
+use crate::matcher::regularizer::Regularizers;
 use crate::objective::PairLoss;
-use crate::regularizer::Regularizers;
 use crate::similarity::SimilarityConfig;
 
 /// Where a run stands.

@@ -9,17 +9,17 @@ use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
 use super::Trainer;
+use super::batches::Batches;
 use super::step::{believe, evaluate, write};
+use super::teacher::Teacher;
 use crate::backbone::BackboneConfig;
-use crate::batches::Batches;
 use crate::cross_fit::{CrossFitConfig, cross_fit};
-use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::Reader;
-use crate::session::Session;
+use crate::run::Session;
 use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Search};
-use crate::teacher::Teacher;
+use crate::trained::encode;
 
 impl Trainer<'_> {
     pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {

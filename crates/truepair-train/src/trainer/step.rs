@@ -6,17 +6,17 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 
 use super::Trainer;
+use super::batches::Batches;
 use super::mean::Mean;
-use crate::batches::Batches;
 use crate::config::Reduction;
-use crate::encode::plain;
 use crate::encoding::{Input, Structure};
 use crate::error::{Divergence, Error, Result};
+use crate::layer::Mode;
 use crate::matcher::{Forward, Matcher, Wanted};
-use crate::mode::Mode;
 use crate::numbers::floats;
-use crate::session::{Session, StepProgress};
+use crate::run::{Session, StepProgress};
 use crate::strategy::{BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan};
+use crate::trained::encode::plain;
 
 impl Trainer<'_> {
     pub(super) fn train_peers(

@@ -6,13 +6,10 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::nodes::{NodeEncoder, NodeSettings, Nodes};
-use crate::batch_norm::BatchNorm;
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::saf_pool;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{BatchNorm, Init, Linear, Mode};
 use crate::similarity::Space;
 
 /// Settings of [`Saf`].

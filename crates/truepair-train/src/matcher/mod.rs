@@ -1,5 +1,9 @@
 //! The matcher: both backbones and the similarity, which is what the optimizer steps.
 
+pub mod describer;
+pub mod regularizer;
+pub mod sps;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -8,15 +12,14 @@ use truepair_core::linear::{LinearConfig, LinearMatcher};
 use truepair_core::rng::Seed;
 use truepair_core::text::LatentSemanticsConfig;
 
+use self::describer::{Describer, DescriberConfig};
+use self::regularizer::{Regularizers, Terms};
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
-use crate::describer::{Describer, DescriberConfig};
 use crate::encoding::{Encoding, Gaussian, Input, Structure, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::Precision;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 use crate::objective::SoftContrastive;
-use crate::regularizer::{Regularizers, Terms};
 use crate::similarity::{Compares, ItemSide, Similarity, SimilarityConfig, Space};
 
 /// Which backbones and which similarity.

@@ -265,8 +265,8 @@ fn entry(start: usize, line: &[u8]) -> Option<Entry<'_>> {
 mod tests {
     use super::*;
     use crate::backbone::{BackboneConfig, GruConfig, InputShape};
-    use crate::init::Init;
     use crate::kernel::Precision;
+    use crate::layer::Init;
     use burn::tensor::Device;
     use truepair_core::rng::Seed;
 

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::below;
 
 use crate::encoding::{Encoding, unit_length};
-use crate::mode::Mode;
+use crate::layer::Mode;
 
 /// Which terms a strategy adds, with their weights; 0 or `None` leaves a term out.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -3,9 +3,8 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
 
-use crate::init::Init;
+use super::{Init, Mode};
 use crate::kernel;
-use crate::mode::Mode;
 
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;

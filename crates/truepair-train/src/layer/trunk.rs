@@ -3,12 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
+use super::{Init, Linear, Mode};
 use crate::backbone::InputScale;
 use crate::encoding::{Encoding, Input, unit_length};
-use crate::init::Init;
 use crate::kernel::gelu;
-use crate::linear::Linear;
-use crate::mode::Mode;
 use crate::numbers::floats;
 
 /// `dropout(gelu(W s(xᵣ) + b))` of every vector, or `s(xᵣ)` alone; `s` scales as

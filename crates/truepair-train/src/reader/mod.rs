@@ -1,5 +1,7 @@
 //! From a data set's rows to what backbones read.
 
+mod texts;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::Error;
 use truepair_core::dataset::{Dataset, Features};
@@ -9,7 +11,8 @@ use truepair_core::rng::Seed;
 use crate::backbone::InputShape;
 use crate::encoding::Input;
 use crate::error::Result;
-use crate::texts::Texts;
+
+pub use texts::Texts;
 
 /// Reads batches of one data set for a pair of backbones.
 #[derive(Debug)]

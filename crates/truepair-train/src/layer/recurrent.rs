@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
 
-use crate::init::Init;
+use super::Init;
 use crate::kernel::{self, GruWeights, Precision, States};
 
 /// A GRU layer of one direction; rows of the weights are stacked in the order r, z, n.

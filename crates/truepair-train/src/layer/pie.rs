@@ -4,10 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
 
-use crate::init::Init;
+use super::{Init, Linear, Mode};
 use crate::kernel::{Precision, inner_products, layer_norm_rows, softmax_rows};
-use crate::linear::Linear;
-use crate::mode::Mode;
 
 /// Score of a vector that is not there.
 const ABSENT: f64 = 1e30;

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::init::Init;
+use super::Init;
 use crate::kernel::{self, Precision, Window};
 
 /// `y = W ⋆ x` without a bias.

@@ -6,16 +6,16 @@ use truepair_core::dataset::{Dataset, Features};
 use truepair_core::rng::{Seed, Stream, shuffle, unit};
 use truepair_core::watch::Watch;
 
+use super::Trained;
+use super::encode::plain;
 use crate::backbone::Backbone;
-use crate::encode::plain;
 use crate::encoding::Input;
 use crate::error::Result;
+use crate::layer::Mode;
 use crate::matcher::Matcher;
-use crate::mode::Mode;
 use crate::numbers::floats;
 use crate::reader::{Reader, check_widths};
 use crate::similarity::ItemSide;
-use crate::trained::Trained;
 
 /// What is erased of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use truepair_core::watch::Watch;
 
 use crate::encoding::{Encoding, Gaussian, Input};
 use crate::error::Result;
+use crate::layer::Mode;
 use crate::matcher::Matcher;
-use crate::mode::Mode;
 use crate::numbers::floats;
 use crate::reader::Reader;
 use crate::similarity::Similarity;

@@ -4,10 +4,9 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::init::Init;
+use super::{GruLayer, Init};
 use crate::kernel::{self, States};
 use crate::numbers::floats;
-use crate::recurrent::GruLayer;
 
 /// Width of a position's encoding.
 const POSITION: usize = 32;

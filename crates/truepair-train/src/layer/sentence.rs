@@ -4,9 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::init::Init;
+use super::{GruLayer, Init};
 use crate::kernel::States;
-use crate::recurrent::GruLayer;
 
 /// Where the backward direction's state is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

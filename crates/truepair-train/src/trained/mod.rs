@@ -1,5 +1,8 @@
 //! A trained matcher: what a run ends with, and what it is good for.
 
+pub(crate) mod encode;
+mod occlusion;
+
 use burn::tensor::Device;
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
@@ -9,16 +12,17 @@ use truepair_core::watch::Watch;
 
 use crate::backbone::InputShape;
 use crate::config::Config;
-use crate::encode::{self, Uncertainty};
 use crate::error::Result;
-use crate::init::Init;
+use crate::layer::Init;
 use crate::matcher::Matcher;
-use crate::reader::{Reader, check_regions, check_widths};
-use crate::session::EpochRecord;
+use crate::reader::{Reader, Texts, check_regions, check_widths};
+use crate::run::EpochRecord;
 use crate::similarity::{
     Compares, GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space,
 };
-use crate::texts::Texts;
+
+pub use encode::Uncertainty;
+pub use occlusion::Erased;
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
 #[derive(Debug)]

@@ -8,11 +8,8 @@ use truepair_core::Error;
 
 use crate::encoding::{Input, Regions};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{self, States};
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::recurrent::GruLayer;
+use crate::layer::{GruLayer, Init, Linear, Mode};
 
 /// Settings of [`Describer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! The audit by cross-fitting with its settings, and networks as its matchers.
+//! The audit by cross-fitting, and networks as its matchers.
 //!
 //! Folds train side by side, each on one thread, because small matrix products gain little from a
 //! second one.
@@ -6,12 +6,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use serde::{Deserialize, Deserializer, Serialize};
-use toml::{Table, Value};
 use truepair_core::Error as CoreError;
-use truepair_core::audit::{self, AuditOptions, CrossFit, Cut, Findings, HeldOut, Learner, Links};
+use truepair_core::audit::{self, CrossFit, Cut, Findings, HeldOut, Learner, Links};
 use truepair_core::dataset::Dataset;
-use truepair_core::linear::{LinearConfig, LinearLearner, VectorsConfig};
+use truepair_core::linear::LinearLearner;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
@@ -19,132 +17,27 @@ use truepair_core::text::unfamiliar_captions;
 use truepair_core::watch::Watch;
 
 use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
-use crate::config::{Config, Keep, Recipe, TrainingConfig};
+use crate::config::{AuditMatcher, AuditSettings, Config};
 use crate::error::{Error, Result};
 use crate::objective::ObjectiveConfig;
-use crate::session::{EpochRecord, Session, StepProgress, TrainWatch};
-use crate::similarity::SimilarityConfig;
-use crate::strategy::{PlainConfig, RclConfig, StrategyConfig};
+use crate::run::{EpochRecord, Session, StepProgress, TrainWatch};
+use crate::similarity::Compares;
+use crate::strategy::{AuditRequest, PlainConfig, RclConfig, StrategyConfig};
 use crate::trained::Trained;
 use crate::trainer::train;
 
-/// Settings of a cross-fitted audit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CrossFitConfig {
-    /// Folds, at least 2.
-    pub folds: usize,
-    /// Times that the data is cut anew and judged by fresh matchers, at least 1; the statistics are
-    /// averaged before they are calibrated.
-    pub repeats: usize,
-    /// Whether a first round finds pairs that look mismatched, so that the matchers that judge train
-    /// without them.
-    pub refit: bool,
-    /// What judges; left open, the closed form where images are features and networks where they are
-    /// pictures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub matcher: Option<AuditMatcher>,
-    /// The closed form.
-    pub linear: LinearConfig,
-    /// How the closed form reads items.
-    pub vectors: VectorsConfig,
-    /// How a network of the first round is trained; what is left out is the audit's own default.
-    #[serde(deserialize_with = "over_default")]
-    pub recipe: Recipe,
-    /// The statistics.
-    pub audit: AuditOptions,
-}
-
-/// What judges the pairs of a cross-fitted audit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AuditMatcher {
-    /// The closed form.
-    Linear,
-    /// Networks.
-    Network,
-    /// Both, their statistics averaged.
-    Both,
-}
-
-impl AuditMatcher {
-    /// All of them.
-    pub const ALL: [AuditMatcher; 3] = [Self::Linear, Self::Network, Self::Both];
-
-    /// The word by which a user names it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Linear => "linear",
-            Self::Network => "network",
-            Self::Both => "both",
-        }
-    }
-}
+/// Settings of a cross-fitted audit, its networks trained by any strategy.
+pub type CrossFitConfig = AuditSettings<StrategyConfig>;
 
 impl Default for CrossFitConfig {
     fn default() -> Self {
-        let CrossFit {
-            folds,
-            repeats,
-            refit,
-        } = CrossFit::default();
-        Self {
-            folds,
-            repeats,
-            refit,
-            matcher: None,
-            linear: LinearConfig::default(),
-            vectors: VectorsConfig::default(),
-            recipe: recipe(),
-            audit: AuditOptions::default(),
-        }
+        Self::with_networks_by(StrategyConfig::Rcl(RclConfig::default()))
     }
 }
 
-/// The recipe of the audit's networks: small heads, few epochs, the last epoch kept.
-fn recipe() -> Recipe {
-    Recipe {
-        strategy: Some(StrategyConfig::Rcl(RclConfig::default())),
-        training: TrainingConfig {
-            epochs: 12,
-            batch: 256,
-            keep: Keep::Last,
-            ..TrainingConfig::default()
-        },
-        ..Recipe::default()
-    }
-}
-
-/// What is written replaces that much of the audit's own recipe, and nothing else.
-fn over_default<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Recipe, D::Error> {
-    let given = Table::deserialize(deserializer)?;
-    let mut table = Table::try_from(recipe()).map_err(serde::de::Error::custom)?;
-    put_over(&mut table, given);
-    table
-        .try_into()
-        .map_err(|error: toml::de::Error| serde::de::Error::custom(error.message()))
-}
-
-/// Puts `over` on top of `table`, section by section; a section of another kind replaces the whole.
-fn put_over(table: &mut Table, over: Table) {
-    for (name, value) in over {
-        match (table.get_mut(&name), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => {
-                let of_another_kind = above
-                    .get("kind")
-                    .is_some_and(|kind| below.get("kind") != Some(kind));
-                if of_another_kind {
-                    *below = above;
-                } else {
-                    put_over(below, above);
-                }
-            }
-            (_, value) => {
-                table.insert(name, value);
-            }
-        }
+impl From<AuditRequest> for CrossFitConfig {
+    fn from(request: AuditRequest) -> Self {
+        request.map_strategy(StrategyConfig::from)
     }
 }
 
@@ -159,7 +52,7 @@ impl CrossFitConfig {
         } else {
             AuditMatcher::Linear
         });
-        if matcher == AuditMatcher::Linear && self.recipe != recipe() {
+        if matcher == AuditMatcher::Linear && self.recipe != Self::default().recipe {
             return Err(CoreError::argument(
                 "a recipe for the audit's networks is given, but its matcher is `linear`, which \
                  reads none",
@@ -380,7 +273,7 @@ fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Co
     let mut recipe = config.recipe.clone();
     let strategy = recipe.strategy.as_ref();
     let reads_vectors =
-        refit || strategy.is_none_or(|own| matches!(own.similarity(), SimilarityConfig::Cosine(_)));
+        refit || strategy.is_none_or(|own| own.similarity().compares() == Compares::Vectors);
     let matcher = &mut recipe.matcher;
     if matcher.image.is_none() && reads_vectors && !dataset.images.are_pictures() {
         matcher.image = Some(BackboneConfig::Mlp(MlpConfig::default()));

@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor};
 
 use crate::kernel;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// A batch of one modality as a backbone reads it.
 #[derive(Debug, Clone)]
@@ -135,6 +135,15 @@ impl Encoding {
             Some(mask) => total / mask.clone().sum_dim(1).clamp_min(1.0),
         }
     }
+}
+
+/// How alike the items of one modality are: cosines of their mean-pooled encodings, with gradients.
+#[derive(Debug, Clone)]
+pub struct Structure {
+    /// Images against images, `[b, b]` in [-1, 1].
+    pub images: Tensor<2>,
+    /// Captions against captions, `[b, b]` in [-1, 1].
+    pub captions: Tensor<2>,
 }
 
 /// Scales vectors along the last axis to length 1 with the guard `x / (‖x‖ + 1e-8)` of the SCAN

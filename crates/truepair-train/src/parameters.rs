@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use truepair_core::Error;
 
 use crate::error::Result;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// One parameter: its shape and its values, row-major.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,9 +9,8 @@ use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};
 use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
 use truepair_train::encoding::{Encoding, Gaussian, Input};
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
-use truepair_train::mode::Mode;
+use truepair_train::layer::{Init, Mode};
 use truepair_train::parameters;
 use truepair_train::similarity::{Similarity, SimilarityConfig, Space};
 

@@ -8,10 +8,9 @@ use truepair_core::labeled::{LabelOutcome, LabeledSet, Modality};
 use truepair_core::noise::corrupt_labels;
 use truepair_core::rng::{Seed, below, normal};
 use truepair_core::watch::Watch;
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
 use truepair_train::labeled::*;
-use truepair_train::linear::Linear;
+use truepair_train::layer::{Init, Linear};
 use truepair_train::{Accelerator, Error, parameters};
 
 fn device() -> Device {

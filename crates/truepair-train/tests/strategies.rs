@@ -13,9 +13,8 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
-use truepair_train::strategy::{
-    BatchView, Beliefs, Epoch, Opinion, Strategy, StrategyConfig, Structure,
-};
+use truepair_train::encoding::Structure;
+use truepair_train::strategy::{BatchView, Beliefs, Epoch, Opinion, Strategy, StrategyConfig};
 use truepair_train::{
     AuditMatcher, CrossFitConfig, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch,
     cross_fit, train,

@@ -17,7 +17,7 @@ use truepair_train::Trained;
 
 use crate::oracle::Oracle;
 
-const JOB: &str = "job.json";
+pub(crate) const JOB: &str = "job.json";
 pub(crate) const ENVIRONMENT: &str = "environment.json";
 const MANIFEST: &str = "manifest.json";
 /// Where a converted run's weights come from; such a run has no job.

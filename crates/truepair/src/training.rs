@@ -12,6 +12,7 @@ use truepair_core::metric::{Protocol, Report};
 use truepair_core::noise::Manifest;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
+use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
         }
         let mut session = Session {
             dir: Some(out),
-            resume: self.plan.resume && out.join("checkpoint.bin").exists(),
+            resume: self.plan.resume && out.join(CHECKPOINT).exists(),
             ..session::training(watch)
         };
         let trained = train(
@@ -240,7 +241,7 @@ impl<'a> RunFolder<'a> {
 
 impl Drop for RunFolder<'_> {
     fn drop(&mut self) {
-        if self.created && !self.path.join("checkpoint.bin").exists() {
+        if self.created && !self.path.join(CHECKPOINT).exists() {
             // The error that ends the command is the one to report.
             let _ = std::fs::remove_dir_all(self.path);
         }

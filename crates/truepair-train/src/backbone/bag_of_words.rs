@@ -13,9 +13,7 @@ use truepair_core::Error;
 use super::InputShape;
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 
 /// Settings of [`BagOfWords`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

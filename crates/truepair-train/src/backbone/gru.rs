@@ -8,10 +8,8 @@ use truepair_core::Error;
 use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{self, States};
-use crate::mode::Mode;
-use crate::recurrent::GruLayer;
+use crate::layer::{GruLayer, Init, Mode};
 
 /// Settings of [`Gru`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +155,7 @@ impl Gru {
 mod tests {
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use crate::parameters;
     use burn::tensor::{Device, Int, TensorData};
     use truepair_core::rng::Seed;

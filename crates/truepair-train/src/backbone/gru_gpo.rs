@@ -9,12 +9,9 @@ use truepair_core::rng::{Stream, below, unit};
 use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
-use crate::gpo::Gpo;
-use crate::init::Init;
 use crate::kernel::{self, States};
-use crate::mode::Mode;
-use crate::optimizer::floats;
-use crate::recurrent::GruLayer;
+use crate::layer::{Gpo, GruLayer, Init, Mode};
+use crate::numbers::floats;
 
 /// Settings of [`GruGpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,12 +8,8 @@ use truepair_core::Error;
 use super::{Deviation, InputShape};
 use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel;
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::pie::{LocalAttention, PieNet};
-use crate::sentence::{BackwardState, Sentence};
+use crate::layer::{BackwardState, Init, Linear, LocalAttention, Mode, PieNet, Sentence};
 
 /// Settings of [`GruPcme`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

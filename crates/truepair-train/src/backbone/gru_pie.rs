@@ -8,11 +8,8 @@ use truepair_core::Error;
 use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel;
-use crate::mode::Mode;
-use crate::pie::PieNet;
-use crate::sentence::{BackwardState, Sentence};
+use crate::layer::{BackwardState, Init, Mode, PieNet, Sentence};
 
 /// Settings of [`GruPie`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,11 +8,9 @@ use truepair_core::Error;
 use super::InputShape;
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::gelu;
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::layer::{Init, Linear, Mode};
+use crate::numbers::floats;
 
 /// Settings of [`Mlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

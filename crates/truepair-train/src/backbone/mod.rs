@@ -40,8 +40,7 @@ pub use resnet_pcme::{ResnetPcme, ResnetPcmeConfig};
 
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// The sizes of the data that a backbone is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,8 +64,47 @@ enum Reads {
     Tokens,
 }
 
+/// What a row of the table below makes of an item.
+#[derive(PartialEq)]
+enum Gives {
+    /// One vector, or one for each region or token.
+    Vectors,
+    /// A vector, and the regions that it was read from.
+    Regions,
+    /// Several vectors with residuals.
+    Several,
+    /// A mean and a deviation.
+    Gaussians,
+}
+
+/// What a row of the table below begins with.
+#[derive(PartialEq)]
+enum Begins {
+    /// Drawn weights.
+    Drawn,
+    /// Drawn weights, or those of a file that its settings name.
+    Loaded,
+    /// The closed form, which gradient steps then leave.
+    Fitted,
+    /// The closed form, and nothing is left for gradient steps.
+    Solved,
+}
+
+/// Rows name the config and the module, what is read, what is given and what it begins with.
 macro_rules! backbones {
-    ($($variant:ident($config:ty => $module:ty) = $name:literal reads $kind:ident, $summary:literal;)*) => {
+    (@pooling Drawn $config:ident) => {{ let _ = $config; None }};
+    (@pooling Loaded $config:ident) => {{ let _ = $config; None }};
+    (@pooling Fitted $config:ident) => { Some($config.pooling) };
+    (@pooling Solved $config:ident) => { Some($config.pooling) };
+    (@fitted Drawn $module:ident $side:ident) => { $module };
+    (@fitted Loaded $module:ident $side:ident) => { $module };
+    (@fitted Fitted $module:ident $side:ident) => { $module.fitted($side) };
+    (@fitted Solved $module:ident $side:ident) => { $module.fitted($side) };
+    (@pretrained Drawn $config:ident $module:ident) => {{ let _ = $config; $module }};
+    (@pretrained Loaded $config:ident $module:ident) => { $config.pretrained($module)? };
+    (@pretrained Fitted $config:ident $module:ident) => {{ let _ = $config; $module }};
+    (@pretrained Solved $config:ident $module:ident) => {{ let _ = $config; $module }};
+    ($($variant:ident($config:ty => $module:ty) = $name:literal reads $kind:ident gives $gives:ident begins $begins:ident, $summary:literal;)*) => {
         /// Which backbone to build, with its settings.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
@@ -97,9 +135,41 @@ macro_rules! backbones {
                 match self { $(Self::$variant(config) => config.dim,)* }
             }
 
+            /// The same with a joint space of another width.
+            pub(crate) fn with_dim(mut self, dim: usize) -> Self {
+                match &mut self { $(Self::$variant(config) => config.dim = dim,)* }
+                self
+            }
+
             /// Whether the backbone reads token ids instead of feature vectors.
             pub fn reads_tokens(&self) -> bool {
                 match self { $(Self::$variant(_) => Reads::$kind == Reads::Tokens,)* }
+            }
+
+            fn gives(&self) -> Gives {
+                match self { $(Self::$variant(_) => Gives::$gives,)* }
+            }
+
+            fn begins(&self) -> Begins {
+                match self { $(Self::$variant(_) => Begins::$begins,)* }
+            }
+
+            /// How regions are pooled for the closed form, where the backbone begins with it.
+            pub(crate) fn closed_form(&self) -> Option<Pooling> {
+                match self { $(Self::$variant(config) => backbones!(@pooling $begins config),)* }
+            }
+
+            /// The backbone with the weights that its settings name, before its first step.
+            ///
+            /// # Errors
+            /// If their file cannot be read or does not fit.
+            pub fn pretrained(&self, backbone: Backbone) -> Result<Backbone> {
+                Ok(match (self, backbone) {
+                    $((Self::$variant(config), Backbone::$variant(module)) => {
+                        Backbone::$variant(backbones!(@pretrained $begins config module))
+                    })*
+                    (_, backbone) => backbone,
+                })
             }
 
             /// Builds the backbone for data of this shape.
@@ -118,6 +188,13 @@ macro_rules! backbones {
                 match self { $(Self::$variant(module) => Self::$variant(module.measure(sample)),)* }
             }
 
+            /// The backbone with one side of a fitted closed form, where it begins with one.
+            pub(crate) fn fitted(self, side: &linear::Projection) -> Self {
+                match self {
+                    $(Self::$variant(module) => Self::$variant(backbones!(@fitted $begins module side)),)*
+                }
+            }
+
             /// Encodes a batch.
             ///
             /// # Panics
@@ -132,75 +209,39 @@ macro_rules! backbones {
 impl BackboneConfig {
     /// Whether items become Gaussians: a mean and a deviation.
     pub fn is_gaussian(&self) -> bool {
-        matches!(
-            self,
-            Self::Pcme(_) | Self::GruPcme(_) | Self::ResnetPcme(_) | Self::Projection(_)
-        )
-    }
-
-    /// How regions are pooled for the closed form, where the backbone begins with it.
-    pub(crate) fn closed_form(&self) -> Option<Pooling> {
-        match self {
-            Self::Projection(config) => Some(config.pooling),
-            Self::Residual(config) => Some(config.pooling),
-            _ => None,
-        }
-    }
-
-    /// Whether the closed form is all of the backbone: nothing is left for gradient steps.
-    pub(crate) fn is_closed_form(&self) -> bool {
-        matches!(self, Self::Projection(_))
+        self.gives() == Gives::Gaussians
     }
 
     /// Whether items become several vectors with residuals.
     pub(crate) fn has_residuals(&self) -> bool {
-        matches!(self, Self::Pie(_) | Self::GruPie(_))
+        self.gives() == Gives::Several
+    }
+
+    /// Whether a describer can read an item's regions.
+    pub(crate) fn hands_out_regions(&self) -> bool {
+        self.gives() == Gives::Regions
+    }
+
+    /// Whether the closed form is all of the backbone: nothing is left for gradient steps.
+    pub(crate) fn is_closed_form(&self) -> bool {
+        self.begins() == Begins::Solved
     }
 }
 
 backbones! {
-    BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens, "A bag of token embeddings under two dense layers; one vector a caption.";
-    Gru(GruConfig => Gru) = "gru" reads Tokens, "Token embedding and a GRU, by default both directions averaged; one vector a token or a caption.";
-    GruGpo(GruGpoConfig => GruGpo) = "gru_gpo" reads Tokens, "Token embedding, a bidirectional GRU and generalized pooling; one vector a caption.";
-    GruPcme(GruPcmeConfig => GruPcme) = "gru_pcme" reads Tokens, "Token embedding, a GRU and attention over words; a Gaussian a caption.";
-    GruPie(GruPieConfig => GruPie) = "gru_pie" reads Tokens, "Token embedding, a GRU and attention over words; several vectors a caption.";
-    Mlp(MlpConfig => Mlp) = "mlp" reads Features, "Two dense layers on precomputed embeddings; one vector an item.";
-    Pcme(PcmeConfig => Pcme) = "pcme" reads Features, "Mean and attention over vectors, two branches; a Gaussian an item.";
-    Pie(PieConfig => Pie) = "pie" reads Features, "Mean and attention of several heads over vectors; several vectors an item.";
-    Projection(ProjectionConfig => Projection) = "projection" reads Features, "The linear map of canonical correlation, fitted in closed form; one vector an item.";
-    RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features, "Regions under a residual perceptron and generalized pooling; one vector an image.";
-    RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features, "Regions related by graph layers and read by a GRU; one vector an image.";
-    RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features, "One linear projection of every region; one vector a region.";
-    Residual(ResidualConfig => Residual) = "residual" reads Features, "The closed form's linear map under an identity and a perceptron; one vector an item.";
-    Resnet(ResnetConfig => Resnet) = "resnet" reads Features, "A residual network on pixels; one vector an image.";
-    ResnetPcme(ResnetPcmeConfig => ResnetPcme) = "resnet_pcme" reads Features, "A residual network on pixels, mean and attention over its last planes; a Gaussian an image.";
-}
-
-impl Backbone {
-    /// The backbone with one side of a fitted closed form, where it begins with one.
-    pub(crate) fn fitted(self, side: &linear::Projection) -> Self {
-        match self {
-            Self::Projection(module) => Self::Projection(module.fitted(side, 1.0)),
-            Self::Residual(module) => Self::Residual(module.fitted(side)),
-            other => other,
-        }
-    }
-}
-
-impl BackboneConfig {
-    /// The backbone with the weights that its settings name, before its first step.
-    ///
-    /// # Errors
-    /// If their file cannot be read or does not fit.
-    pub fn pretrained(&self, backbone: Backbone) -> Result<Backbone> {
-        match (self, backbone) {
-            (Self::Resnet(config), Backbone::Resnet(module)) => {
-                Ok(Backbone::Resnet(config.pretrained(module)?))
-            }
-            (Self::ResnetPcme(config), Backbone::ResnetPcme(module)) => {
-                Ok(Backbone::ResnetPcme(config.pretrained(module)?))
-            }
-            (_, backbone) => Ok(backbone),
-        }
-    }
+    BagOfWords(BagOfWordsConfig => BagOfWords) = "bag_of_words" reads Tokens gives Vectors begins Drawn, "A bag of token embeddings under two dense layers; one vector a caption.";
+    Gru(GruConfig => Gru) = "gru" reads Tokens gives Vectors begins Drawn, "Token embedding and a GRU, by default both directions averaged; one vector a token or a caption.";
+    GruGpo(GruGpoConfig => GruGpo) = "gru_gpo" reads Tokens gives Vectors begins Drawn, "Token embedding, a bidirectional GRU and generalized pooling; one vector a caption.";
+    GruPcme(GruPcmeConfig => GruPcme) = "gru_pcme" reads Tokens gives Gaussians begins Drawn, "Token embedding, a GRU and attention over words; a Gaussian a caption.";
+    GruPie(GruPieConfig => GruPie) = "gru_pie" reads Tokens gives Several begins Drawn, "Token embedding, a GRU and attention over words; several vectors a caption.";
+    Mlp(MlpConfig => Mlp) = "mlp" reads Features gives Vectors begins Drawn, "Two dense layers on precomputed embeddings; one vector an item.";
+    Pcme(PcmeConfig => Pcme) = "pcme" reads Features gives Gaussians begins Drawn, "Mean and attention over vectors, two branches; a Gaussian an item.";
+    Pie(PieConfig => Pie) = "pie" reads Features gives Several begins Drawn, "Mean and attention of several heads over vectors; several vectors an item.";
+    Projection(ProjectionConfig => Projection) = "projection" reads Features gives Gaussians begins Solved, "The linear map of canonical correlation, fitted in closed form; one vector an item.";
+    RegionGpo(RegionGpoConfig => RegionGpo) = "region_gpo" reads Features gives Vectors begins Drawn, "Regions under a residual perceptron and generalized pooling; one vector an image.";
+    RegionGraph(RegionGraphConfig => RegionGraph) = "region_graph" reads Features gives Regions begins Drawn, "Regions related by graph layers and read by a GRU; one vector an image.";
+    RegionLinear(RegionLinearConfig => RegionLinear) = "region_linear" reads Features gives Vectors begins Drawn, "One linear projection of every region; one vector a region.";
+    Residual(ResidualConfig => Residual) = "residual" reads Features gives Vectors begins Fitted, "The closed form's linear map under an identity and a perceptron; one vector an item.";
+    Resnet(ResnetConfig => Resnet) = "resnet" reads Features gives Vectors begins Loaded, "A residual network on pixels; one vector an image.";
+    ResnetPcme(ResnetPcmeConfig => ResnetPcme) = "resnet_pcme" reads Features gives Gaussians begins Loaded, "A residual network on pixels, mean and attention over its last planes; a Gaussian an image.";
 }

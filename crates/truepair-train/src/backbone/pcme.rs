@@ -8,11 +8,7 @@ use truepair_core::Error;
 use super::{InputScale, InputShape};
 use crate::encoding::{Encoding, Gaussian, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::pie::{LocalAttention, PieNet};
-use crate::trunk::Trunk;
+use crate::layer::{Init, Linear, LocalAttention, Mode, PieNet, Trunk};
 
 /// Settings of [`Pcme`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

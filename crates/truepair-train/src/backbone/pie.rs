@@ -7,11 +7,7 @@ use truepair_core::Error;
 use super::{InputScale, InputShape};
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::pie::PieNet;
-use crate::trunk::Trunk;
+use crate::layer::{Init, Linear, Mode, PieNet, Trunk};
 
 /// Settings of [`Pie`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

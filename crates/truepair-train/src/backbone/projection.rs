@@ -9,8 +9,7 @@ use truepair_core::linear::{self, Pooling};
 use super::InputShape;
 use crate::encoding::{Encoding, Gaussian, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Settings of [`Projection`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,11 +82,16 @@ impl Projection {
         self
     }
 
+    /// The projection with fitted numbers.
+    pub(super) fn fitted(self, side: &linear::Projection) -> Self {
+        self.scaled(side, 1.0)
+    }
+
     /// The projection with fitted numbers, each direction scaled by `scale`.
     ///
     /// # Panics
     /// If it is fitted to vectors of another width, or to more directions than there is room for.
-    pub(super) fn fitted(mut self, side: &linear::Projection, scale: f32) -> Self {
+    pub(super) fn scaled(mut self, side: &linear::Projection, scale: f32) -> Self {
         let [d, dim] = self.map.val().dims();
         let taken = side.width();
         assert!(

@@ -8,14 +8,10 @@ use truepair_core::Error;
 use truepair_core::rng::{Stream, below, unit};
 
 use super::InputShape;
-use crate::batch_norm::BatchNorm;
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::gpo::Gpo;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::layer::{BatchNorm, Gpo, Init, Linear, Mode};
+use crate::numbers::floats;
 
 /// Settings of [`RegionGpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,15 +7,11 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use super::InputShape;
-use crate::batch_norm::BatchNorm;
 use crate::encoding::{Encoding, Input, Regions, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{self, Items, States};
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::optimizer::floats;
-use crate::recurrent::GruLayer;
+use crate::layer::{BatchNorm, GruLayer, Init, Linear, Mode};
+use crate::numbers::floats;
 
 /// Settings of [`RegionGraph`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

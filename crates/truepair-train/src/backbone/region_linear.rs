@@ -7,9 +7,7 @@ use truepair_core::Error;
 use super::InputShape;
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 
 /// Settings of [`RegionLinear`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

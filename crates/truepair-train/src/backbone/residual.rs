@@ -11,10 +11,8 @@ use super::InputShape;
 use super::projection::{Projection, ProjectionConfig};
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::gelu;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 
 /// Settings of [`Residual`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +95,7 @@ impl Residual {
     /// The head with its first layer fitted.
     pub(super) fn fitted(mut self, side: &linear::Projection) -> Self {
         let scale = 1.0 / side.length.max(f32::MIN_POSITIVE);
-        self.projection = self.projection.fitted(side, scale);
+        self.projection = self.projection.scaled(side, scale);
         self
     }
 

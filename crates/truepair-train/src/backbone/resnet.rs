@@ -11,13 +11,9 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use super::InputShape;
-use crate::batch_norm::BatchNorm;
-use crate::convolution::Convolution;
 use crate::encoding::{Encoding, Input};
 use crate::error::Result;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{BatchNorm, Convolution, Init, Linear, Mode};
 use crate::pretrained;
 
 /// Settings of [`Resnet`].
@@ -312,7 +308,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::{self, TensorValues};
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use crate::parameters;
 
     fn build(depth: usize, width: usize, stem: Stem, side: usize) -> Result<Resnet> {

@@ -9,9 +9,7 @@ use super::pcme::UncertainImage;
 use super::{Deviation, InputShape, Resnet, ResnetConfig, Stem};
 use crate::encoding::{Encoding, Input, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
-use crate::pie::PieNet;
+use crate::layer::{Init, Mode, PieNet};
 
 /// Settings of [`ResnetPcme`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
 
     fn built(config: &ResnetPcmeConfig) -> Result<ResnetPcme> {
         let mut init = Init::new(Seed(1).stream("init", &[]), Device::flex(), Precision::F32);

@@ -7,9 +7,8 @@ use truepair_core::rng::Seed;
 use super::{Setup, Step, Workload, random};
 use crate::encoding::unit_length;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{gelu, inner_products};
-use crate::linear::Linear;
+use crate::layer::{Init, Linear};
 use crate::objective::InfoNce;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 

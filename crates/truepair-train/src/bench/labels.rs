@@ -6,12 +6,11 @@ use truepair_core::rng::{Seed, below};
 
 use super::{Setup, Step, Workload, random};
 use crate::error::Result;
-use crate::init::Init;
 use crate::labeled::{
     InputScale, LabelMethodConfig, LabelNetworks, LabelView, MrlConfig, NetworkConfig, SelfTerm,
     one_hot,
 };
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 
 const PAIRS: usize = 100;

@@ -9,8 +9,8 @@ use crate::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig}
 use crate::encoding::Input;
 use crate::error::Result;
 use crate::kernel::Pooling;
+use crate::layer::Mode;
 use crate::matcher::{Matcher, MatcherConfig};
-use crate::mode::Mode;
 use crate::objective::Triplet;
 use crate::optimizer::{AdamConfig, OptimizerConfig};
 use crate::similarity::{ScanConfig, SgrConfig, SimilarityConfig};

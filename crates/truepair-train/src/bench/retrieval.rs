@@ -13,7 +13,7 @@ use truepair_core::scores::{InnerProduct, Matrix};
 
 use super::{Setup, Step, Workload, random};
 use crate::error::Result;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 const DIM: usize = 512;
 const CAPTIONS: usize = 5;

@@ -103,7 +103,7 @@ pub(crate) fn split<T>(mut buffer: &mut [T], sizes: impl Iterator<Item = usize>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::Device;
 
     fn rows(values: &[f32]) -> Tensor<2> {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use truepair_core::Error as CoreError;
 
-use super::LabelMethodConfig;
-pub use crate::backbone::InputScale;
+use super::method::LabelMethodConfig;
+use super::network::NetworkConfig;
 use crate::error::Result;
 use crate::kernel::Precision;
 use crate::optimizer::{AdamConfig, OptimizerConfig, Schedule};
@@ -23,20 +23,6 @@ pub struct LabelConfig {
     pub schedule: Schedule,
     /// The loop.
     pub training: LabelTrainingConfig,
-}
-
-/// Sizes of the networks, the same for every modality.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NetworkConfig {
-    /// Width of the two hidden layers; 4096 as published.
-    pub hidden: usize,
-    /// Width of the joint space; 512 as published.
-    pub dim: usize,
-    /// Share of hidden values dropped while training, [0, 1); 0 as published.
-    pub dropout: f64,
-    /// How features are scaled first; raw as published.
-    pub input: InputScale,
 }
 
 /// Settings of the loop.
@@ -81,17 +67,6 @@ impl Default for LabelConfig {
             }),
             schedule: Schedule::default(),
             training: LabelTrainingConfig::default(),
-        }
-    }
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self {
-            hidden: 512,
-            dim: 256,
-            dropout: 0.2,
-            input: InputScale::Standard,
         }
     }
 }

@@ -71,7 +71,7 @@ pub fn multimodal_contrastive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::Device;
 
     /// The equations pair by pair, in double precision, of modalities `[b][d]`.

@@ -3,15 +3,39 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 use truepair_core::rng::{Seed, normal};
 use truepair_core::scores::Matrix;
 
-use super::config::{InputScale, NetworkConfig};
+use crate::backbone::InputScale;
 use crate::encoding::unit_length;
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::layer::{Init, Linear, Mode};
+use crate::numbers::floats;
+
+/// Sizes of the networks, the same for every modality.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// Width of the two hidden layers; 4096 as published.
+    pub hidden: usize,
+    /// Width of the joint space; 512 as published.
+    pub dim: usize,
+    /// Share of hidden values dropped while training, [0, 1); 0 as published.
+    pub dropout: f64,
+    /// How features are scaled first; raw as published.
+    pub input: InputScale,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            hidden: 512,
+            dim: 256,
+            dropout: 0.2,
+            input: InputScale::Standard,
+        }
+    }
+}
 
 /// The networks of all modalities with what they share.
 #[derive(Module, Debug)]

@@ -8,13 +8,15 @@ use truepair_core::durable;
 use truepair_core::labeled::{ClassRetrieval, LabeledSet, class_retrieval};
 use truepair_core::scores::Matrix;
 
-use super::trainer::tensor;
-use super::{LabelConfig, LabelEpoch, LabelNetworks};
+use super::config::LabelConfig;
+use super::network::LabelNetworks;
+use super::session::LabelEpoch;
+use super::view::tensor;
 use crate::error::Result;
-use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::layer::Mode;
+use crate::numbers::floats;
 use crate::parameters;
-use crate::run::Tensors;
+use crate::run::{Tensors, file};
 
 /// Items that are embedded at a time.
 const BLOCK: usize = 1024;
@@ -142,14 +144,14 @@ impl LabelTrained {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     pub fn write(&self, dir: &Path) -> Result<()> {
-        durable::write(dir.join("config.toml"), self.config.to_toml().as_bytes())?;
+        durable::write(dir.join(file::CONFIG), self.config.to_toml().as_bytes())?;
         let mut lines = String::new();
         for record in &self.history {
             let line = serde_json::to_string(record);
             lines.push_str(&line.expect("plain numbers are JSON"));
             lines.push('\n');
         }
-        durable::write(dir.join("metrics.jsonl"), lines.as_bytes())?;
+        durable::write(dir.join(file::METRICS), lines.as_bytes())?;
         let mut tensors = Tensors::default();
         for (name, values) in parameters::export(&self.networks) {
             tensors.push(name, &values.shape, &values.values);
@@ -159,7 +161,7 @@ impl LabelTrained {
             "widths": self.widths,
         });
         let metadata = HashMap::from([("truepair".to_owned(), head.to_string())]);
-        durable::write(dir.join("weights.safetensors"), &tensors.bytes(metadata))?;
+        durable::write(dir.join(file::WEIGHTS), &tensors.bytes(metadata))?;
         Ok(())
     }
 }

@@ -1,62 +1,26 @@
 //! The loop over labelled items. It alone reduces item losses, calls `backward` and steps.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
+use burn::tensor::{Device, Tensor};
 use truepair_core::Error as CoreError;
 use truepair_core::labeled::LabeledSet;
 use truepair_core::rng::{Seed, shuffle};
 use truepair_core::scores::Matrix;
-use truepair_core::watch::Watch;
 
+use super::config::{LabelConfig, LabelSelect};
+use super::network::LabelNetworks;
+use super::session::{LabelEpoch, LabelSession};
 use super::trained::LabelTrained;
-use super::view::{LabelView, one_hot};
-use super::{LabelConfig, LabelNetworks, LabelSelect};
+use super::view::{LabelView, one_hot, tensor};
 use crate::accelerator::Accelerator;
-use crate::batches::Batches;
 use crate::error::{Divergence, Error, Result};
-use crate::init::Init;
-use crate::mode::Mode;
-use crate::optimizer::{Adam, floats};
+use crate::layer::{Init, Mode};
+use crate::numbers::floats;
+use crate::optimizer::Adam;
 use crate::parameters::{self, Parameters};
-
-/// The surroundings of one run.
-pub struct LabelSession<'a> {
-    /// Where to compute.
-    pub accelerator: Accelerator,
-    /// Set from outside to stop; the run then ends with [`Error::Stopped`] and keeps nothing.
-    pub stop: &'a AtomicBool,
-    /// Receives progress.
-    pub watch: &'a mut dyn LabelWatch,
-}
-
-/// Receives a run's progress. `()` ignores it.
-pub trait LabelWatch: Watch {
-    /// An epoch is done.
-    fn label_epoch(&mut self, record: &LabelEpoch);
-}
-
-impl LabelWatch for () {
-    fn label_epoch(&mut self, _record: &LabelEpoch) {}
-}
-
-/// What is known after an epoch; one line of `metrics.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LabelEpoch {
-    /// From 0.
-    pub epoch: usize,
-    /// Learning rate at the end of the epoch.
-    pub rate: f64,
-    /// Mean loss per item.
-    pub loss: f64,
-    /// Mean average precision over all directions on the items that choose the epoch; `None` when
-    /// the last one is kept.
-    pub selection_map: Option<f64>,
-    /// Whether this is the best epoch so far.
-    pub best: bool,
-}
+use crate::trainer::batches::Batches;
 
 /// Trains networks on `train`; which epoch is kept is the config's `training.select`.
 ///
@@ -277,13 +241,4 @@ impl<'a> Trainer<'a> {
             self.history,
         ))
     }
-}
-
-/// The rows `items` as a tensor.
-pub(super) fn tensor(rows: &Matrix, items: &[u32], device: &Device) -> Tensor<2> {
-    let mut values = Vec::with_capacity(items.len() * rows.dim());
-    for &item in items {
-        values.extend_from_slice(rows.row(item as usize));
-    }
-    Tensor::from_data(TensorData::new(values, [items.len(), rows.dim()]), device)
 }

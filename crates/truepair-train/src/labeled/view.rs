@@ -1,8 +1,9 @@
 //! What a method sees of a batch, and what it answers.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use truepair_core::scores::Matrix;
 
-use crate::linear::Linear;
+use crate::layer::Linear;
 
 /// A batch as a method sees it: `b` items in `m` modalities.
 #[derive(Debug)]
@@ -39,4 +40,13 @@ pub fn one_hot(labels: &[u32], k: usize, device: &Device) -> Tensor<2> {
 pub(super) fn column(x: Tensor<2>) -> Tensor<1> {
     let b = x.dims()[0];
     x.reshape([b])
+}
+
+/// The rows `items` as a tensor.
+pub(super) fn tensor(rows: &Matrix, items: &[u32], device: &Device) -> Tensor<2> {
+    let mut values = Vec::with_capacity(items.len() * rows.dim());
+    for &item in items {
+        values.extend_from_slice(rows.row(item as usize));
+    }
+    Tensor::from_data(TensorData::new(values, [items.len(), rows.dim()]), device)
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::{PairLoss, diagonal, per_entry};
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// The robust dynamic hinge.
 ///

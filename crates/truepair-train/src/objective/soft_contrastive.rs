@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::PairLoss;
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 /// Binary cross-entropy of scores that are log odds of a match, over all `b²` pairs of the batch,
 /// each read from its image and from its caption:

@@ -51,9 +51,9 @@ pub fn swapped_certainty(scores: &Tensor<2>, temperature: f64) -> [Tensor<1>; 2]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{check_gradient, check_permutation, run, scores, tracked};
     use crate::objective::{Margins, Negatives, per_pair, triplet};
-    use crate::optimizer::floats;
 
     #[test]
     fn equal_weights_give_the_plain_triplet() {

@@ -2,38 +2,11 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
 use super::adamp::Projection;
+use super::moments::{AdamConfig, Moments};
 use crate::kernel::{AdamStep, is_fused, sum_of_squares};
-
-/// Settings of Adam and AdamW.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamConfig {
-    /// Learning rate before the schedule.
-    pub rate: f64,
-    /// Decay of the first moment, [0, 1).
-    pub beta1: f64,
-    /// Decay of the second moment, [0, 1).
-    pub beta2: f64,
-    /// Guard added to the root of the second moment.
-    pub epsilon: f64,
-    /// Strength of the decay towards 0.
-    pub weight_decay: f64,
-}
-
-impl Default for AdamConfig {
-    fn default() -> Self {
-        Self {
-            rate: 1e-3,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-        }
-    }
-}
+use crate::numbers::floats;
 
 /// Where weight decay acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +35,6 @@ pub struct Adam {
     projection: Option<Projection>,
     /// Factor on every parameter's rate, 0 where it is frozen; empty for 1 everywhere.
     shares: Vec<f64>,
-}
-
-/// First and second moment of one parameter.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Moments {
-    /// Running mean of the gradient.
-    pub first: Vec<f32>,
-    /// Running mean of the squared gradient.
-    pub second: Vec<f32>,
 }
 
 impl Adam {
@@ -340,14 +304,6 @@ fn on_device<const D: usize>(
     let moved = weights * step.shrink - first.clone() * step.rate / root;
     *state = State::Device { first, second };
     moved.reshape(shape)
-}
-
-/// The values of a tensor of `f32`.
-pub(crate) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .try_into_vec()
-        .expect("every tensor of this crate holds f32")
 }
 
 #[cfg(test)]

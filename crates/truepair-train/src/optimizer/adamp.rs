@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{AdamConfig, Moments};
+use super::moments::{AdamConfig, Moments};
 use crate::kernel::AdamStep;
 use crate::kernel::vector::{dot, wide};
 

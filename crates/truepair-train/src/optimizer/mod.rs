@@ -6,11 +6,13 @@
 
 mod adam;
 mod adamp;
+pub mod groups;
+mod moments;
 mod schedule;
 
-pub(crate) use adam::floats;
-pub use adam::{Adam, AdamConfig, Decay, Moments, clip_scale, global_norm};
+pub use adam::{Adam, Decay, clip_scale, global_norm};
 pub use adamp::AdamPConfig;
+pub use moments::{AdamConfig, Moments};
 pub use schedule::{CosineSchedule, Schedule, StepSchedule};
 
 use serde::{Deserialize, Serialize};

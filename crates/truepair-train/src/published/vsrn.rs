@@ -1,17 +1,16 @@
 //! VSRN: regions that are related and read in order, the last state of a GRU over words, and the
 //! decoder that writes captions from regions.
 
-use super::encoders;
 use super::names::{DENSE, NORM, Names, recurrent, renamed, within};
 use super::settings::Settings;
 use super::state::State;
 use super::vsepp::measure;
-use super::{Found, Model, REGIONS, alone};
+use super::{Found, Model, REGIONS, alone, encoders};
 use crate::backbone::{BackboneConfig, GruDirections, GruOutput, RegionGraphConfig};
 use crate::checkpoint::Scalar;
-use crate::describer::DescriberConfig;
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
+use crate::matcher::describer::DescriberConfig;
 
 pub(super) const MODEL: Model = Model {
     name: "vsrn",

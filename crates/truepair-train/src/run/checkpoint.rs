@@ -12,7 +12,7 @@ use truepair_core::error::Place;
 use truepair_core::ledger::Ledger;
 
 use super::identity::Identity;
-use super::json;
+use super::json::json;
 use super::tensors::{self, Tensors};
 use crate::error::Result;
 use crate::optimizer::Moments;

@@ -16,15 +16,19 @@
 //! and records how long the growing files were. Whatever a killed run wrote after it is cut off.
 
 mod checkpoint;
+mod events;
+pub mod file;
 mod identity;
+mod json;
 mod read;
+pub(crate) mod session;
 mod tensors;
+mod texts;
 mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use truepair_core::Error as CoreError;
 use truepair_core::dataset::Dataset;
 use truepair_core::durable;
@@ -33,22 +37,20 @@ use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
 use truepair_core::text::Vocabulary;
 
+use self::events::Events;
 use self::identity::Identity;
+use self::json::json;
 use self::read::read_history;
 use crate::backbone::InputShape;
 use crate::config::Config;
 use crate::error::Result;
-use crate::events::Events;
 use crate::parameters::Parameters;
-use crate::session::{EpochRecord, Session};
-use crate::texts::Texts;
+use crate::reader::Texts;
 
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
-pub use read::{ledgers, recipe};
-pub(crate) use read::{load, load_last};
+pub use read::{ledgers, load, load_last, recipe};
+pub use session::{Criterion, EpochRecord, Session, StepProgress, TrainWatch};
 pub(crate) use tensors::Tensors;
-
-const CHECKPOINT: &str = "checkpoint.bin";
 
 /// An open run directory, or nothing when the run is not kept.
 pub(crate) struct Run {
@@ -80,7 +82,7 @@ impl Run {
         };
         fs::create_dir_all(dir).map_err(|source| CoreError::io(dir, "create", source))?;
         let identity = Identity::new(config, seed, train);
-        let checkpoint = dir.join(CHECKPOINT);
+        let checkpoint = dir.join(file::CHECKPOINT);
         if !session.resume && checkpoint.exists() {
             return Err(CoreError::data(
                 &checkpoint,
@@ -90,9 +92,9 @@ impl Run {
             )
             .into());
         }
-        durable::write(dir.join("config.toml"), identity.config().as_bytes())?;
+        durable::write(dir.join(file::CONFIG), identity.config().as_bytes())?;
         if let Some(texts) = texts {
-            texts.write(dir)?;
+            texts::write(texts, dir)?;
         }
         let events = Events::new(dir);
         Ok(Self {
@@ -111,7 +113,7 @@ impl Run {
         let Some(kept) = &mut self.kept else {
             return Ok(None);
         };
-        let path = kept.dir.join(CHECKPOINT);
+        let path = kept.dir.join(file::CHECKPOINT);
         if !kept.resume || !path.exists() {
             return Ok(None);
         }
@@ -145,7 +147,7 @@ impl Run {
     pub(crate) fn write_words_without_vector(&self, words: &[String]) -> Result<()> {
         if let (Some(kept), false) = (&self.kept, words.is_empty()) {
             let list = words.join("\n") + "\n";
-            durable::write(kept.dir.join("words_without_vector.txt"), list.as_bytes())?;
+            durable::write(kept.dir.join(file::WORDS_WITHOUT_VECTOR), list.as_bytes())?;
         }
         Ok(())
     }
@@ -176,12 +178,12 @@ impl Run {
             lines.push_str(&json(record));
             lines.push('\n');
         }
-        durable::write(kept.dir.join("metrics.jsonl"), lines.as_bytes())?;
+        durable::write(kept.dir.join(file::METRICS), lines.as_bytes())?;
         if let Some(record) = history.last() {
             kept.events.epoch(record, now)?;
         }
         checkpoint::write(
-            &kept.dir.join(CHECKPOINT),
+            &kept.dir.join(file::CHECKPOINT),
             &kept.identity,
             snapshot,
             kept.events.len(),
@@ -193,16 +195,9 @@ impl Run {
             return Ok(());
         };
         for (at, ledger) in ledgers.iter().enumerate() {
-            ledger.write(kept.dir.join(ledger_name(at)))?;
+            ledger.write(kept.dir.join(file::ledger(at)))?;
         }
         Ok(())
-    }
-}
-
-fn ledger_name(peer: usize) -> String {
-    match peer {
-        0 => "ledger.bin".to_owned(),
-        peer => format!("ledger_{peer}.bin"),
     }
 }
 
@@ -214,11 +209,7 @@ pub(crate) fn write_converted(
     peers: &[Parameters],
     shapes: (InputShape, InputShape),
 ) -> Result<()> {
-    durable::write(dir.join("config.toml"), config.to_toml().as_bytes())?;
-    vocabulary.write(dir.join("vocabulary.json"))?;
+    durable::write(dir.join(file::CONFIG), config.to_toml().as_bytes())?;
+    vocabulary.write(dir.join(file::VOCABULARY))?;
     weights::write(dir, peers, shapes)
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("plain structs with string keys serialize")
 }

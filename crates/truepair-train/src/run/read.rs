@@ -4,25 +4,29 @@ use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Device;
 use truepair_core::Error as CoreError;
 use truepair_core::error::Place;
 use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
 
-use super::{checkpoint, ledger_name, weights};
+use super::session::EpochRecord;
+use super::{checkpoint, file, texts, weights};
+use crate::accelerator::Accelerator;
 use crate::config::{Config, Recipe};
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::parameters;
-use crate::session::EpochRecord;
-use crate::texts::Texts;
 use crate::trained::Trained;
 
-/// Reads the kept weights of a run directory.
-pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
+/// Reads a finished or stopped run's kept weights.
+///
+/// # Errors
+/// If the directory holds no run, a file of it is damaged or of another version, or the
+/// accelerator is not there.
+pub fn load(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
+    let device = accelerator.device()?;
     let config: Config = read_config(dir, |text| toml::from_str(text))?;
-    let texts = Texts::read(&config.matcher, dir)?;
+    let texts = texts::read(&config.matcher, dir)?;
     let (head, weights) = weights::read(dir)?;
     let mut peers: Vec<Matcher> = Vec::new();
     for parameters in weights {
@@ -30,7 +34,7 @@ pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
             head.image,
             head.caption,
             Seed(0),
-            device,
+            &device,
             config.training.precision,
         )?;
         peers.push(parameters::import(fresh, parameters)?);
@@ -45,14 +49,17 @@ pub(crate) fn load(dir: &Path, device: &Device) -> Result<Trained> {
         history,
         best_epoch,
         inputs: (head.image, head.caption),
-        device: device.clone(),
+        device,
     })
 }
 
-/// Reads the weights after the last finished epoch of a run directory.
-pub(crate) fn load_last(dir: &Path, device: &Device) -> Result<Trained> {
-    let mut trained = load(dir, device)?;
-    let last = checkpoint::read(&dir.join("checkpoint.bin"))?.snapshot;
+/// Reads a run's weights after its last epoch, whichever epoch was kept.
+///
+/// # Errors
+/// As [`load`], and if the directory holds no checkpoint.
+pub fn load_last(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
+    let mut trained = load(dir, accelerator)?;
+    let last = checkpoint::read(&dir.join(file::CHECKPOINT))?.snapshot;
     trained.best_epoch = last.next_epoch.saturating_sub(1);
     trained.peers = (trained.peers.into_iter().zip(last.peers))
         .map(|(peer, saved)| parameters::import(peer, saved.weights))
@@ -65,7 +72,7 @@ pub(crate) fn load_last(dir: &Path, device: &Device) -> Result<Trained> {
 /// # Errors
 /// If the run has not ended, as a converted checkpoint never has, or a ledger is damaged.
 pub fn ledgers(dir: &Path) -> Result<Vec<Ledger>> {
-    let first = dir.join(ledger_name(0));
+    let first = dir.join(file::ledger(0));
     if !first.exists() {
         return Err(CoreError::data(
             &first,
@@ -75,7 +82,7 @@ pub fn ledgers(dir: &Path) -> Result<Vec<Ledger>> {
         )
         .into());
     }
-    let files = (0..).map(|peer| dir.join(ledger_name(peer)));
+    let files = (0..).map(|peer| dir.join(file::ledger(peer)));
     let there = files.take_while(|file| file.exists());
     there.map(|file| Ok(Ledger::read(file)?)).collect()
 }
@@ -93,7 +100,7 @@ fn read_config<T, E: Display>(
     dir: &Path,
     parse: impl FnOnce(&str) -> std::result::Result<T, E>,
 ) -> Result<T> {
-    let path = dir.join("config.toml");
+    let path = dir.join(file::CONFIG);
     let text = fs::read_to_string(&path).map_err(|source| CoreError::io(&path, "read", source))?;
     parse(&text).map_err(|error| {
         CoreError::data(
@@ -108,7 +115,7 @@ fn read_config<T, E: Display>(
 
 /// The epochs so far, from `metrics.jsonl`.
 pub(super) fn read_history(dir: &Path) -> Result<Vec<EpochRecord>> {
-    let path = dir.join("metrics.jsonl");
+    let path = dir.join(file::METRICS);
     if !path.exists() {
         return Ok(Vec::new());
     }

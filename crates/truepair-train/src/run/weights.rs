@@ -10,13 +10,13 @@ use truepair_core::Error as CoreError;
 use truepair_core::durable;
 use truepair_core::error::Place;
 
-use super::json;
+use super::file;
+use super::json::json;
 use super::tensors::{self, Tensors};
 use crate::backbone::InputShape;
 use crate::error::Result;
 use crate::parameters::Parameters;
 
-const FILE: &str = "weights.safetensors";
 const VERSION: u32 = 2;
 const KEY: &str = "truepair";
 
@@ -51,12 +51,15 @@ pub(super) fn write(
     }
     // One key: the library writes several in random order, and runs must repeat to the byte.
     let metadata = HashMap::from([(KEY.to_owned(), json(&head))]);
-    Ok(durable::write(dir.join(FILE), &tensors.bytes(metadata))?)
+    Ok(durable::write(
+        dir.join(file::WEIGHTS),
+        &tensors.bytes(metadata),
+    )?)
 }
 
 /// Every peer's weights.
 pub(super) fn read(dir: &Path) -> Result<(WeightsHead, Vec<Parameters>)> {
-    let path = dir.join(FILE);
+    let path = dir.join(file::WEIGHTS);
     let bytes = fs::read(&path).map_err(|source| CoreError::io(&path, "read", source))?;
     let damaged = |problem: String| {
         CoreError::data(

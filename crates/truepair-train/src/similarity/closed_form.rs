@@ -8,9 +8,8 @@ use truepair_core::Error;
 use super::Space;
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{Precision, inner_products};
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Settings of [`ClosedForm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use truepair_core::rng::{Seed, Stream};
 
 use super::ItemSide;
 use crate::encoding::Encoding;
-use crate::mode::Mode;
+use crate::layer::Mode;
 
 /// The draws `[n, j, d]` that `items` come with, or `j` fresh ones `z = μ + ε σ`.
 ///

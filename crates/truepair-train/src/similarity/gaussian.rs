@@ -11,8 +11,7 @@ use super::draws::draws;
 use super::{ItemSide, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Settings of [`GaussianDistance`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -248,7 +247,7 @@ impl Sides {
 mod tests {
     use super::*;
     use crate::encoding::Gaussian;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::{Device, TensorData};
 
     const IMAGE: ([f64; 2], [f64; 2]) = ([1.0, 0.0], [0.2, 0.5]);

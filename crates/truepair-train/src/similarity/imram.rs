@@ -8,10 +8,8 @@ use truepair_core::Error;
 use super::Space;
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{self, Attention, ImramSettings, RawNorm};
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 
 /// Which side's vectors are the queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,9 +9,8 @@ use super::draws::draws;
 use super::{ItemSide, Space};
 use crate::encoding::{Encoding, Gaussian};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{Distance, MatchForm, is_fused, match_log_odds};
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Settings of [`MatchProbability`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

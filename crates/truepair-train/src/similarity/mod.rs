@@ -31,8 +31,7 @@ pub use sgraf::{Saf, SafConfig, Sgr, SgrConfig, Sgraf, SgrafConfig};
 
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// The joint space that a similarity is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +42,39 @@ pub struct Space {
     pub regions: usize,
 }
 
+/// What a similarity compares of an image and a caption: a column of the table below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compares {
+    /// Vectors, one or several that mean the same.
+    Vectors,
+    /// Vectors in places that weights belong to, so that images cannot have more of them.
+    Places,
+    /// Several vectors with residuals.
+    Several,
+    /// Gaussians: a mean and a deviation.
+    Gaussians,
+}
+
+/// What a score is: a column of the table below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scores {
+    /// A number that is larger for what is more alike.
+    Likeness,
+    /// The logarithm of the odds of a match.
+    LogOdds,
+}
+
+/// Rows name the config and the module, what they compare and what their scores are; `draws` marks a
+/// similarity that compares draws, which its module's `drawn` makes.
 macro_rules! similarities {
-    ($($variant:ident($config:ty => $module:ty) = $name:literal, $summary:literal;)*) => {
+    (@drawn draws $module:ident $items:ident $side:ident $mode:ident) => {
+        $module.drawn($items, $side, $mode)
+    };
+    (@drawn $module:ident $items:ident $side:ident $mode:ident) => {{
+        let _ = $module;
+        $items
+    }};
+    ($($variant:ident($config:ty => $module:ty) = $name:literal compares $compares:ident scores $scores:ident $($draws:ident)?, $summary:literal;)*) => {
         /// Which similarity to build, with its settings.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
@@ -70,6 +100,17 @@ macro_rules! similarities {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
+            /// What is compared of an image and a caption.
+            pub fn compares(&self) -> Compares {
+                match self { $(Self::$variant(_) => Compares::$compares,)* }
+            }
+
+            /// Whether a score is the logarithm of the odds of a match.
+            pub fn gives_log_odds(&self) -> bool {
+                let scores = match self { $(Self::$variant(_) => Scores::$scores,)* };
+                scores == Scores::LogOdds
+            }
+
             /// Builds the similarity.
             ///
             /// # Errors
@@ -90,6 +131,14 @@ macro_rules! similarities {
                 mode: &mut Mode<'_>,
             ) -> Tensor<2> {
                 match self { $(Self::$variant(module) => module.scores(images, captions, mode),)* }
+            }
+
+            /// `items` with the draws that their scores will compare, so that something else can read
+            /// the same draws; as they are where nothing is drawn.
+            pub fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
+                match self {
+                    $(Self::$variant(module) => similarities!(@drawn $($draws)? module items side mode),)*
+                }
             }
 
             /// Bytes that one image against one caption takes while it is scored without gradients.
@@ -124,44 +173,16 @@ impl ItemSide {
     }
 }
 
-impl Similarity {
-    /// `items` with the draws that their scores will compare, so that something else can read the
-    /// same draws; as they are where nothing is drawn.
-    pub fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
-        match self {
-            Self::MatchProbability(module) => module.drawn(items, side, mode),
-            _ => items,
-        }
-    }
-}
-
-impl SimilarityConfig {
-    /// Whether items must be Gaussians.
-    pub(crate) fn reads_gaussians(&self) -> bool {
-        self.gives_log_odds() || matches!(self, Self::Gaussian(_))
-    }
-
-    /// Whether a score is the logarithm of the odds of a match.
-    pub fn gives_log_odds(&self) -> bool {
-        matches!(self, Self::MatchProbability(_) | Self::ClosedForm(_))
-    }
-
-    /// Whether weights belong to an image's places, so that images cannot have more of them.
-    pub(crate) fn has_region_slots(&self) -> bool {
-        matches!(self, Self::Saf(_) | Self::Sgr(_) | Self::Sgraf(_))
-    }
-}
-
 similarities! {
-    ClosedForm(ClosedFormConfig => ClosedForm) = "closed_form", "Log odds of a match from the expected squared distance of two Gaussians' draws.";
-    Cosine(CosineConfig => Cosine) = "cosine", "Cosine of mean-pooled vectors; searchable by an index.";
-    Gaussian(GaussianDistanceConfig => GaussianDistance) = "gaussian", "A distance or divergence of two Gaussians, for ranking with trained ones.";
-    Imram(ImramConfig => Imram) = "imram", "Iterative matching: cross attention in steps, between which queries take up what they saw.";
-    MatchProbability(MatchProbabilityConfig => MatchProbability) = "match_probability", "Log odds of a match of two Gaussians, estimated from draws.";
-    MultipleInstance(MultipleInstanceConfig => MultipleInstance) = "multiple_instance", "The best cosine among all pairs of an image's and a caption's vectors.";
-    Order(OrderConfig => Order) = "order", "How little a caption says that its image does not show; not an inner product.";
-    Saf(SafConfig => Saf) = "saf", "Similarity attention filtration over word and global similarities.";
-    Sgr(SgrConfig => Sgr) = "sgr", "Similarity graph reasoning over word and global similarities.";
-    Sgraf(SgrafConfig => Sgraf) = "sgraf", "Mean of an SGR and an SAF head that learn together.";
-    Scan(ScanConfig => Scan) = "scan", "Stacked cross attention: words attend to regions or regions to words.";
+    ClosedForm(ClosedFormConfig => ClosedForm) = "closed_form" compares Gaussians scores LogOdds, "Log odds of a match from the expected squared distance of two Gaussians' draws.";
+    Cosine(CosineConfig => Cosine) = "cosine" compares Vectors scores Likeness, "Cosine of mean-pooled vectors; searchable by an index.";
+    Gaussian(GaussianDistanceConfig => GaussianDistance) = "gaussian" compares Gaussians scores Likeness, "A distance or divergence of two Gaussians, for ranking with trained ones.";
+    Imram(ImramConfig => Imram) = "imram" compares Vectors scores Likeness, "Iterative matching: cross attention in steps, between which queries take up what they saw.";
+    MatchProbability(MatchProbabilityConfig => MatchProbability) = "match_probability" compares Gaussians scores LogOdds draws, "Log odds of a match of two Gaussians, estimated from draws.";
+    MultipleInstance(MultipleInstanceConfig => MultipleInstance) = "multiple_instance" compares Several scores Likeness, "The best cosine among all pairs of an image's and a caption's vectors.";
+    Order(OrderConfig => Order) = "order" compares Vectors scores Likeness, "How little a caption says that its image does not show; not an inner product.";
+    Saf(SafConfig => Saf) = "saf" compares Places scores Likeness, "Similarity attention filtration over word and global similarities.";
+    Sgr(SgrConfig => Sgr) = "sgr" compares Places scores Likeness, "Similarity graph reasoning over word and global similarities.";
+    Sgraf(SgrafConfig => Sgraf) = "sgraf" compares Places scores Likeness, "Mean of an SGR and an SAF head that learn together.";
+    Scan(ScanConfig => Scan) = "scan" compares Vectors scores Likeness, "Stacked cross attention: words attend to regions or regions to words.";
 }

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Space;
 use crate::encoding::{Encoding, unit_length};
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{Precision, inner_products};
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// [`MultipleInstance`] has no settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Space;
 use crate::encoding::{Encoding, unit_length};
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// [`Order`] has no settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -9,9 +9,8 @@ use truepair_core::Error;
 use super::Space;
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{self, Attention, Pool, Pooling, RawNorm, ScanSettings};
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 
 /// Which side attends to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

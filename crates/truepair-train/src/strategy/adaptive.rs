@@ -3,12 +3,13 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, check_share, epoch_at};
+use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, epoch_at};
+use super::division_config::DivisionConfig;
 use super::early_targets::{EarlyTargets, Targets};
 use super::gradient_ratio::{GradientRatio, RatioConfig, gradient_norm};
 use super::hnsf::HardestLabel;
-use super::ncr::NcrConfig;
 use super::nlnc::{check_weight, keep_above};
+use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
 use crate::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, triplet};
@@ -40,7 +41,7 @@ use crate::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, 
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptiveConfig {
     /// Division, labels, margins and the use of noisy pairs in T.
-    pub ncr: NcrConfig,
+    pub ncr: DivisionConfig,
     /// What soft labels are made from.
     pub prediction: Prediction,
     /// Settings of the `hardest` prediction.
@@ -104,7 +105,7 @@ pub enum Gate {
 impl Default for AdaptiveConfig {
     fn default() -> Self {
         Self {
-            ncr: NcrConfig::default(),
+            ncr: DivisionConfig::default(),
             prediction: Prediction::Mean,
             label: HardestLabel::default(),
             negative: NegativeTriplet::default(),
@@ -311,8 +312,8 @@ mod tests {
     use super::super::car::CarConfig;
     use super::super::nlnc::NlncConfig;
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::tracked;
-    use crate::optimizer::floats;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{LAST, check_plain_when_certain, judge};
 

@@ -3,6 +3,7 @@
 use truepair_core::Error;
 use truepair_core::mixture::{self, BetaConfig};
 
+use super::setting::check_share;
 use crate::error::Result;
 
 /// A division that can be trained on.
@@ -39,7 +40,7 @@ pub(super) fn divide(posterior: &[f32], threshold: f64) -> Result<Divided> {
 
 /// Checks the settings that every strategy with such a division has.
 pub(super) fn check(threshold: f64, config: &BetaConfig) -> Result<()> {
-    share("threshold", threshold)?;
+    check_share("threshold", threshold, "the paper uses 0.5")?;
     if !(config.clip > 0.0 && config.clip < 0.5) {
         return Err(Error::argument(
             format!("strategy.mixture.clip = {} is not in (0, 0.5)", config.clip),
@@ -48,18 +49,6 @@ pub(super) fn check(threshold: f64, config: &BetaConfig) -> Result<()> {
         .into());
     }
     Ok(())
-}
-
-/// Refuses a setting outside [0, 1].
-pub(super) fn share(name: &str, value: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::argument(
-        format!("strategy.{name} = {value} is not in [0, 1]"),
-        format!("set strategy.{name} to a share"),
-    )
-    .into())
 }
 
 #[cfg(test)]

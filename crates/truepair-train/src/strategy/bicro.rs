@@ -7,14 +7,15 @@ use truepair_core::mixture::BetaConfig;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::beta_division::{self, share};
+use super::beta_division;
+use super::division_config::DivisionConfig;
+use super::setting::check_share;
 use super::{
-    BatchView, Beliefs, Consult, Epoch, Judgement, Measured, NcrConfig, Needs, Opinion, Plan,
-    Square, Strategy,
+    BatchView, Beliefs, Consult, Epoch, Judgement, Measured, Needs, Opinion, Plan, Square, Strategy,
 };
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{Margins, Negatives, PairLoss, per_pair, triplet};
-use crate::optimizer::floats;
 
 /// Settings of `bicro`.
 ///
@@ -29,7 +30,7 @@ use crate::optimizer::floats;
 /// anchors: y = 1      held clean: y = ½ + (r + r') / 4      held noisy: y = (r + r') / 2
 /// ```
 /// Labels up to `floor` are 0; the loss is the hardest-negative triplet with the soft margin of
-/// [`NcrConfig`].
+/// [`DivisionConfig`].
 ///
 /// # Source
 /// Yang et al., CVPR 2023. Code read at xu5zhao/BiCro@0231631. Golden `u03_bicro_beta_mixture`,
@@ -100,19 +101,19 @@ const HELD_CLEAN: usize = 0;
 #[derive(Debug)]
 struct Bicro {
     config: BicroConfig,
-    ncr: NcrConfig,
+    ncr: DivisionConfig,
     /// First main epoch that uses noisy pairs.
     noisy_from: usize,
 }
 
 impl BicroConfig {
     pub(super) fn build(&self, n_main: usize) -> Result<Box<dyn Strategy>> {
-        share("warm_up_share", self.warm_up_share)?;
-        share("noisy_after", self.noisy_after)?;
-        share("floor", self.floor)?;
+        check_share("warm_up_share", self.warm_up_share, "the default is 0.3")?;
+        check_share("noisy_after", self.noisy_after, "the default is 0.5")?;
+        check_share("floor", self.floor, "the default is 0.5")?;
         beta_division::check(self.threshold, &self.mixture)?;
         let ncr = self.ncr();
-        ncr.build(n_main)?;
+        ncr.check()?;
         let noisy_from = (self.noisy_after * n_main as f64).floor() as usize;
         Ok(Box::new(Bicro {
             config: self.clone(),
@@ -121,11 +122,11 @@ impl BicroConfig {
         }))
     }
 
-    fn ncr(&self) -> NcrConfig {
-        NcrConfig {
+    fn ncr(&self) -> DivisionConfig {
+        DivisionConfig {
             margin: self.margin,
             base: self.base,
-            ..NcrConfig::default()
+            ..DivisionConfig::default()
         }
     }
 

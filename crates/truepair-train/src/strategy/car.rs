@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use super::co_division::{CoDivision, CoTeaching, DividedLoss, soft_triplet};
+use super::division_config::DivisionConfig;
 use super::early_targets::{EarlyTargets, implied_label};
-use super::ncr::NcrConfig;
 use super::nlnc::check_weight;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
@@ -39,7 +39,7 @@ use crate::objective::{PairLoss, early_learning, per_entry};
 #[serde(deny_unknown_fields, default)]
 pub struct CarConfig {
     /// Division, labels and margins.
-    pub ncr: NcrConfig,
+    pub ncr: DivisionConfig,
     /// What predictions are held near to.
     pub form: CarForm,
     /// λ, at least 0.
@@ -75,7 +75,7 @@ pub enum CarLabel {
 impl Default for CarConfig {
     fn default() -> Self {
         Self {
-            ncr: NcrConfig::default(),
+            ncr: DivisionConfig::default(),
             form: CarForm::Scalar,
             weight: 1.0,
             targets: EarlyTargets::default(),
@@ -215,8 +215,8 @@ fn agreement(scores: &Tensor<2>, teacher: &[f32], temperature: f64) -> Tensor<1>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{check_gradient, run, scores};
-    use crate::optimizer::floats;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{FIRST, LAST, check_plain_when_certain, judge};
 

@@ -2,17 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::co_division::{
-    CLEAN, CoDivision, CoTeaching, DividedLoss, check_share, rectify, soft_triplet,
-};
+use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, soft_triplet};
+use super::division_config::{DivisionConfig, rectify};
 use super::early_targets::{EarlyTargets, Targets};
 use super::hnsf::HardestLabel;
-use super::ncr::NcrConfig;
 use super::nlnc::{check_weight, keep_above, push};
+use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{NegativeTriplet, PairLoss, per_pair};
-use crate::optimizer::floats;
 
 /// Settings of `car+hnsf`.
 ///
@@ -39,7 +38,7 @@ use crate::optimizer::floats;
 #[serde(deny_unknown_fields, default)]
 pub struct CarHnsfConfig {
     /// Division, margins and the use of noisy pairs.
-    pub ncr: NcrConfig,
+    pub ncr: DivisionConfig,
     /// The prediction.
     pub label: HardestLabel,
     /// β and τ.
@@ -57,7 +56,7 @@ pub struct CarHnsfConfig {
 impl Default for CarHnsfConfig {
     fn default() -> Self {
         Self {
-            ncr: NcrConfig::default(),
+            ncr: DivisionConfig::default(),
             label: HardestLabel::default(),
             targets: EarlyTargets::default(),
             weight: 1.0,

@@ -6,13 +6,12 @@
 
 use std::fmt::Debug;
 
-use truepair_core::Error;
 use truepair_core::ledger::Ledger;
 use truepair_core::mixture;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::ncr::{NcrConfig, Rectification};
+use super::division_config::{DivisionConfig, Rectification, rectify};
 use super::{BatchView, Beliefs, Consult, Epoch, Judgement, Measured, Needs, Plan, Strategy};
 use crate::error::Result;
 use crate::objective::{Margins, Negatives, PairLoss, triplet};
@@ -23,7 +22,7 @@ pub(super) const CLEAN: usize = 0;
 /// Who trains on what, and with which soft labels.
 #[derive(Debug)]
 pub(super) struct CoDivision {
-    pub(super) config: NcrConfig,
+    pub(super) config: DivisionConfig,
     /// First main epoch in which the rectifier uses noisy pairs.
     noisy_from: usize,
     /// Noisy pairs for every clean one in this epoch's division, for each peer.
@@ -43,7 +42,7 @@ pub(super) struct Rectified {
 }
 
 impl CoDivision {
-    pub(super) fn new(config: &NcrConfig, n_main: usize) -> Result<Self> {
+    pub(super) fn new(config: &DivisionConfig, n_main: usize) -> Result<Self> {
         config.check()?;
         Ok(Self {
             config: config.clone(),
@@ -157,29 +156,9 @@ impl CoDivision {
     }
 }
 
-/// yᵢ = wᵢ + (1 − wᵢ) Pᵢ, `[b]`.
-pub(super) fn rectify(posterior: &[f32], predicted: &[f32]) -> Vec<f32> {
-    let pairs = posterior.iter().zip(predicted);
-    pairs.map(|(&w, &p)| rectify_one(w, p)).collect()
-}
-
-/// w + (1 − w) P.
-pub(super) fn rectify_one(posterior: f32, predicted: f32) -> f32 {
-    posterior + (1.0 - posterior) * predicted
-}
-
 /// The first of `n_main` epochs after this share of them.
 pub(super) fn epoch_at(share: f64, n_main: usize) -> usize {
     (share * n_main as f64).floor() as usize
-}
-
-/// Refuses a setting outside [0, 1]; `hint` says which value is usual.
-pub(super) fn check_share(name: &str, value: f64, hint: &str) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    let problem = format!("strategy.{name} = {value} is not in [0, 1]");
-    Err(Error::argument(problem, hint).into())
 }
 
 /// What a method makes of the batches of a division.
@@ -310,8 +289,8 @@ pub(super) fn soft_triplet(view: &BatchView<'_>, rectified: &Rectified) -> PairL
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{scores, tracked};
-    use crate::optimizer::floats;
     use crate::strategy::{Opinion, StrategyConfig};
     use truepair_core::rng::Seed;
 
@@ -425,10 +404,10 @@ pub(super) mod tests {
 
     #[test]
     fn one_peer_divides_its_own_pairs() {
-        let config = NcrConfig {
+        let config = DivisionConfig {
             peers: 1,
             noisy_after: 0.0,
-            ..NcrConfig::default()
+            ..DivisionConfig::default()
         };
         let mut strategy = config.build(4).unwrap();
         let mut ledger = Ledger::new(40);
@@ -443,7 +422,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_single_clean_pair_is_too_few_to_train_on() {
-        let mut strategy = NcrConfig::default().build(4).unwrap();
+        let mut strategy = DivisionConfig::default().build(4).unwrap();
         let mut ledger = Ledger::new(12);
         ledger.loss.fill(5.0);
         ledger.loss[3] = 0.0;

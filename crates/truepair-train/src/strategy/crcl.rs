@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::{BatchView, Beliefs, Epoch, Judgement, Square, Strategy};
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{ActiveComplementary, positive};
-use crate::optimizer::floats;
 
 /// Settings of `crcl`.
 ///

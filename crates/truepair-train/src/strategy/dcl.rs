@@ -6,10 +6,10 @@ use truepair_core::mixture::{self, BetaConfig};
 
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy, beta_division};
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{
     Complementary, InfoNce, PairLoss, off_diagonal, per_entry, per_pair, positive,
 };
-use crate::optimizer::floats;
 
 /// Settings of `dcl`.
 ///

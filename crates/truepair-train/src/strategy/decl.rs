@@ -265,8 +265,8 @@ impl Strategy for Decl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{check_gradient, run, scores, tracked};
-    use crate::optimizer::floats;
 
     #[test]
     fn labels_of_1_give_the_plain_objective() {

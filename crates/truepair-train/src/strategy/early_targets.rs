@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::{BatchView, Beliefs};
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{accumulate, beats_hardest, early_learning, per_pair, positive};
-use crate::optimizer::floats;
 
 /// Settings of the running targets.
 ///

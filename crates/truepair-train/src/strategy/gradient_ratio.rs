@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::co_division::CLEAN;
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::positive;
-use crate::optimizer::floats;
 
 /// Settings of gradient-ratio weights.
 ///

@@ -8,13 +8,14 @@ use truepair_core::mixture::{self, GaussianConfig};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::beta_division::share;
-use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Square, Strategy, Structure};
+use super::setting::check_share;
+use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Square, Strategy};
+use crate::encoding::Structure;
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{
     InfoNce, PairLoss, StructureDirection, neighborhood_agreement, per_pair, positive, structural,
 };
-use crate::optimizer::floats;
 
 /// Settings of `gsc`.
 ///
@@ -97,7 +98,7 @@ pub struct Purified {
 impl GscConfig {
     pub(super) fn build(&self, _n_main: usize) -> Result<Box<dyn Strategy>> {
         positive("strategy.temperature", self.temperature)?;
-        share("refresh", self.refresh)?;
+        check_share("refresh", self.refresh, "0.7 is the default")?;
         if !(self.structure >= 0.0 && self.structure.is_finite()) {
             return Err(Error::argument(
                 format!("strategy.structure = {} is out of range", self.structure),

@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
 use super::batch::Square;
-use super::co_division::{
-    CoDivision, CoTeaching, DividedLoss, Rectified, check_share, soft_triplet,
-};
-use super::ncr::{NcrConfig, scaled};
+use super::co_division::{CoDivision, CoTeaching, DividedLoss, Rectified, soft_triplet};
+use super::division_config::{DivisionConfig, scaled};
+use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
 use crate::objective::{PairLoss, per_pair};
@@ -40,7 +39,7 @@ use crate::objective::{PairLoss, per_pair};
 #[serde(deny_unknown_fields, default)]
 pub struct HnsfConfig {
     /// Division, margins and the use of noisy pairs.
-    pub ncr: NcrConfig,
+    pub ncr: DivisionConfig,
     /// The prediction.
     pub label: HardestLabel,
     /// Which pairs leave the triplet.
@@ -72,7 +71,7 @@ pub enum DropRule {
 impl Default for HnsfConfig {
     fn default() -> Self {
         Self {
-            ncr: NcrConfig::default(),
+            ncr: DivisionConfig::default(),
             label: HardestLabel::default(),
             drop: DropRule::ZeroLabel,
         }
@@ -199,8 +198,8 @@ impl DividedLoss for HardestFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::scores;
-    use crate::optimizer::floats;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{LAST, check_plain_when_certain, judge};
 

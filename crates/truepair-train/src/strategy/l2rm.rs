@@ -7,13 +7,14 @@ use truepair_core::mixture::BetaConfig;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::{BatchView, Epoch, Judgement, Measured, NcrConfig, Plan, Strategy, beta_division};
+use super::division_config::DivisionConfig;
+use super::{BatchView, Epoch, Judgement, Measured, Plan, Strategy, beta_division};
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{
     Margins, Negatives, PairLoss, PartialTransport, positive, symmetric_cross_entropy,
     symmetric_divergence, triplet,
 };
-use crate::optimizer::floats;
 
 /// Settings of `l2rm`.
 ///
@@ -80,7 +81,7 @@ impl Default for L2rmConfig {
 #[derive(Debug)]
 struct L2rm {
     config: L2rmConfig,
-    losses: NcrConfig,
+    losses: DivisionConfig,
 }
 
 impl L2rmConfig {
@@ -92,9 +93,9 @@ impl L2rmConfig {
         }
         self.transport.check()?;
         beta_division::check(self.threshold, &self.mixture)?;
-        let losses = NcrConfig {
+        let losses = DivisionConfig {
             margin: self.margin,
-            ..NcrConfig::default()
+            ..DivisionConfig::default()
         };
         Ok(Box::new(L2rm {
             config: self.clone(),
@@ -185,7 +186,7 @@ mod tests {
 
     fn l2rm() -> L2rm {
         let config = L2rmConfig::default();
-        let losses = NcrConfig::default();
+        let losses = DivisionConfig::default();
         L2rm { config, losses }
     }
 

@@ -143,7 +143,7 @@ impl Mixture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use burn::tensor::Device;
     use truepair_core::rng::Seed;
 

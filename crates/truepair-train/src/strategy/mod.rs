@@ -4,6 +4,7 @@
 //! per-pair memory (that is the [`Ledger`]), no networks and no loop (those are the trainer's).
 
 mod adaptive;
+mod audit_request;
 mod batch;
 mod beta_division;
 mod bicro;
@@ -13,6 +14,7 @@ mod co_division;
 mod crcl;
 mod dcl;
 mod decl;
+mod division_config;
 mod early_targets;
 mod gradient_ratio;
 mod gsc;
@@ -27,6 +29,7 @@ mod pcme_plus;
 mod plain;
 mod pvse;
 mod rcl;
+mod setting;
 mod srem;
 mod staged;
 mod tal;
@@ -42,6 +45,7 @@ use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
 pub use adaptive::{AdaptiveConfig, Balance, Gate, Prediction};
+pub use audit_request::AuditRequest;
 pub use batch::Square;
 pub use bicro::{BicroConfig, Doubtful};
 pub use car::{CarConfig, CarForm, CarLabel};
@@ -49,6 +53,7 @@ pub use car_hnsf::CarHnsfConfig;
 pub use crcl::{CrclConfig, LabelMemory};
 pub use dcl::DclConfig;
 pub use decl::{DeclConfig, HingeSum, RawScore};
+pub use division_config::{DivisionConfig, MarginAxis, Rectification, SoftMargin};
 pub use early_targets::EarlyTargets;
 pub use gradient_ratio::RatioConfig;
 pub use gsc::GscConfig;
@@ -56,7 +61,7 @@ pub use hib::HibConfig;
 pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
 pub use l2rm::L2rmConfig;
 pub use mixing::{MixingConfig, Mixture};
-pub use ncr::{MarginAxis, NcrConfig, Rectification, SoftMargin};
+pub use ncr::NcrConfig;
 pub use nlnc::{NegativeSchedule, NlncConfig};
 pub use pcme::{DivergenceSetting, PcmeStrategyConfig};
 pub use pcme_plus::PcmePlusConfig;
@@ -68,12 +73,11 @@ pub use staged::StagedConfig;
 pub use tal::TalConfig;
 pub use truepair::{TruepairConfig, Weighting};
 
-use crate::cross_fit::CrossFitConfig;
-use crate::encoding::Input;
+use crate::encoding::{Input, Structure};
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
+use crate::matcher::regularizer::Regularizers;
 use crate::objective::PairLoss;
-use crate::regularizer::Regularizers;
 use crate::similarity::SimilarityConfig;
 
 /// Where a run stands.
@@ -167,15 +171,6 @@ pub struct Needs {
     /// Whether images are compared with images and captions with captions: in
     /// [`BatchView::structure`], and in every opinion.
     pub structure: bool,
-}
-
-/// How alike the items of one modality are: cosines of their mean-pooled encodings, with gradients.
-#[derive(Debug, Clone)]
-pub struct Structure {
-    /// Images against images, `[b, b]` in [-1, 1].
-    pub images: Tensor<2>,
-    /// Captions against captions, `[b, b]` in [-1, 1].
-    pub captions: Tensor<2>,
 }
 
 /// One network's view of a batch in evaluation mode, without gradients, row-major.
@@ -315,7 +310,7 @@ pub trait Strategy: std::fmt::Debug + Send {
     }
 
     /// A cross-fitted audit of the training pairs that is wanted before this epoch.
-    fn wants_audit(&self, epoch: Epoch) -> Option<CrossFitConfig> {
+    fn wants_audit(&self, epoch: Epoch) -> Option<AuditRequest> {
         let _ = epoch;
         None
     }
@@ -418,44 +413,34 @@ pub trait Strategy: std::fmt::Debug + Send {
     }
 }
 
-impl StrategyConfig {
-    /// The similarity that the method was made for; plain cosine where it is open.
-    pub fn similarity(&self) -> SimilarityConfig {
-        match self {
-            Self::Hib(_) | Self::Pcme(_) => SimilarityConfig::MatchProbability(Default::default()),
-            Self::PcmePlus(_) => SimilarityConfig::ClosedForm(Default::default()),
-            Self::Pvse(_) => SimilarityConfig::MultipleInstance(Default::default()),
-            _ => SimilarityConfig::Cosine(Default::default()),
-        }
-    }
+/// What a method reads of a similarity: a column of the table below.
+#[derive(PartialEq)]
+enum Reads {
+    /// Scores of any kind.
+    Any,
+    /// Scores that are log odds of a match.
+    LogOdds,
+    /// Scores of the similarity that it was made for, by default; others where they are named.
+    Own,
+}
 
+impl StrategyConfig {
     /// Whether the method can read the scores of a similarity, by its name.
     pub fn takes(&self, similarity: &str) -> bool {
-        match self {
-            Self::Hib(_) | Self::Pcme(_) | Self::PcmePlus(_) => {
+        match self.reads() {
+            Reads::Any => true,
+            Reads::LogOdds => {
                 let mut all = SimilarityConfig::all().into_iter();
                 all.any(|(name, _, config)| name == similarity && config.gives_log_odds())
             }
-            Self::Pvse(_) => similarity == self.similarity().name(),
-            _ => true,
-        }
-    }
-
-    /// The method for a matcher that one step fits: a longer warm-up would fit the same again.
-    pub(crate) fn in_one_step(self) -> Self {
-        match self {
-            Self::Truepair(config) => Self::Truepair(TruepairConfig {
-                warm_up: config.warm_up.min(1),
-                ..config
-            }),
-            other => other,
+            Reads::Own => similarity == self.similarity().name(),
         }
     }
 
     /// # Errors
     /// If the method reads what the matcher does not give.
     pub(crate) fn check_matcher(&self, matcher: &MatcherConfig) -> Result<()> {
-        if !matches!(self, Self::Pvse(_)) && !self.takes(matcher.similarity.name()) {
+        if self.reads() == Reads::LogOdds && !matcher.similarity.gives_log_odds() {
             return Err(truepair_core::Error::argument(
                 format!(
                     "strategy `{}` reads scores as log odds of a match, similarity `{}` gives others",
@@ -466,25 +451,43 @@ impl StrategyConfig {
             )
             .into());
         }
-        let apart = matches!(self, Self::Pvse(config) if config.diversity > 0.0);
-        let sides = [&matcher.image, &matcher.caption];
-        match sides.into_iter().find(|part| !part.has_residuals()) {
-            Some(part) if apart => Err(truepair_core::Error::argument(
-                format!(
-                    "strategy.diversity keeps an item's vectors apart, backbone `{}` gives no \
-                     residuals",
-                    part.name()
-                ),
-                "use `pie` for features and `gru_pie` for texts, or set strategy.diversity = 0",
-            )
-            .into()),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
+/// Rows name the config, the similarity that the method was made for and what it reads of one;
+/// `shortened` marks a method whose config says how it runs where one step fits the matcher.
 macro_rules! strategies {
-    ($($variant:ident($config:ty) = $name:literal, $summary:literal;)*) => {
+    (@in_one_step shortened $config:ident) => { $config.in_one_step() };
+    (@in_one_step $config:ident) => { $config };
+    (
+        asking for no audit {
+            $($plain:ident($plain_config:ty) = $plain_name:literal made for $plain_similarity:ident reads $plain_reads:ident $($plain_mark:ident)?, $plain_summary:literal;)*
+        }
+        asking for an audit {
+            $($audited:ident($audited_config:ty) = $audited_name:literal made for $audited_similarity:ident reads $audited_reads:ident $($audited_mark:ident)?, $audited_summary:literal;)*
+        }
+    ) => {
+        /// A strategy that asks for no audit, with its settings: what can train an audit's networks
+        /// for a strategy that asks for one.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum UnauditedStrategy {
+            $(#[doc = $plain_summary] #[serde(rename = $plain_name)] $plain($plain_config),)*
+        }
+
+        impl From<UnauditedStrategy> for StrategyConfig {
+            fn from(strategy: UnauditedStrategy) -> Self {
+                match strategy { $(UnauditedStrategy::$plain(config) => Self::$plain(config),)* }
+            }
+        }
+
+        strategies! {
+            $($plain($plain_config) = $plain_name made for $plain_similarity reads $plain_reads $($plain_mark)?, $plain_summary;)*
+            $($audited($audited_config) = $audited_name made for $audited_similarity reads $audited_reads $($audited_mark)?, $audited_summary;)*
+        }
+    };
+    ($($variant:ident($config:ty) = $name:literal made for $similarity:ident reads $reads:ident $($mark:ident)?, $summary:literal;)*) => {
         /// Which strategy, with its settings.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
@@ -503,6 +506,22 @@ macro_rules! strategies {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
+            /// The similarity that the method was made for; plain cosine where it is open.
+            pub fn similarity(&self) -> SimilarityConfig {
+                match self { $(Self::$variant(_) => SimilarityConfig::$similarity(Default::default()),)* }
+            }
+
+            fn reads(&self) -> Reads {
+                match self { $(Self::$variant(_) => Reads::$reads,)* }
+            }
+
+            /// The method for a matcher that one step fits.
+            pub(crate) fn in_one_step(self) -> Self {
+                match self {
+                    $(Self::$variant(config) => Self::$variant(strategies!(@in_one_step $($mark)? config)),)*
+                }
+            }
+
             /// Checks the settings; `n_main` is the number of epochs after the warm-up.
             ///
             /// # Errors
@@ -515,25 +534,29 @@ macro_rules! strategies {
 }
 
 strategies! {
-    Adaptive(AdaptiveConfig) = "adaptive", "Triplet, negative triplet and early-learning term of two peers, weighted by their gradients and by each pair's confidence.";
-    Bicro(BicroConfig) = "bicro", "Bidirectional cross-modal consistency: a pair's label says how alike it relates to clean pairs on both sides.";
-    Car(CarConfig) = "car", "Consistency-aware regularization: the rectifier, held near what it predicted of each pair early on.";
-    CarHnsf(CarHnsfConfig) = "car+hnsf", "Both founding variants: running hardest-negative soft labels and the early-learning term.";
-    Crcl(CrclConfig) = "crcl", "Cross-modal robust complementary learning: asserted as far as a slow label says, restarted in stages.";
-    Dcl(DclConfig) = "dcl", "Negative can be positive: pairs that lose most inside their batch count as negatives.";
-    Decl(DeclConfig) = "decl", "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";
-    Gsc(GscConfig) = "gsc", "Geometrical structure consistency: pairs count by how alike their neighborhoods are on both sides.";
-    Hib(HibConfig) = "hib", "Hedged instance embeddings (recalled): Gaussians under a soft contrastive loss and an information bottleneck.";
-    Hnsf(HnsfConfig) = "hnsf", "Hardest-negative soft-label filter: the rectifier, trusting a pair by its gap to the most similar wrong answer.";
-    L2rm(L2rmConfig) = "l2rm", "Learning to rematch: noisy images and captions are matched anew by partial optimal transport.";
-    Ncr(NcrConfig) = "ncr", "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
-    Nlnc(NlncConfig) = "nlnc", "Negative learning for noisy correspondence: the rectifier, pushing pairs that look mismatched apart.";
-    Pcme(PcmeStrategyConfig) = "pcme", "Probabilistic cross-modal embeddings: Gaussians whose draws match or do not, in every pair of a batch.";
-    PcmePlus(PcmePlusConfig) = "pcme++", "PCME++: Gaussians under a distance in closed form, with pseudo-positives and mixed images.";
-    Plain(PlainConfig) = "plain", "One objective on every pair, as if every pair were right.";
-    Pvse(PvseConfig) = "pvse", "Polysemous embeddings: several vectors an item, of which the best pair counts in a triplet.";
-    Rcl(RclConfig) = "rcl", "Robust complementary contrastive learning: only negatives are asserted.";
-    Srem(SremConfig) = "srem", "Self-reinforcing errors mitigation (reconstructed): clean needs low loss and low energy; all learn complements.";
-    Tal(TalConfig) = "tal", "Triplet alignment with confident consensus: a pair counts when both peers, or one and a coin, hold it clean.";
-    Truepair(TruepairConfig) = "truepair", "Cross-fitted audit first; train on what it keeps, and give dropped captions the image they likely came from.";
+    asking for no audit {
+        Adaptive(AdaptiveConfig) = "adaptive" made for Cosine reads Any, "Triplet, negative triplet and early-learning term of two peers, weighted by their gradients and by each pair's confidence.";
+        Bicro(BicroConfig) = "bicro" made for Cosine reads Any, "Bidirectional cross-modal consistency: a pair's label says how alike it relates to clean pairs on both sides.";
+        Car(CarConfig) = "car" made for Cosine reads Any, "Consistency-aware regularization: the rectifier, held near what it predicted of each pair early on.";
+        CarHnsf(CarHnsfConfig) = "car+hnsf" made for Cosine reads Any, "Both founding variants: running hardest-negative soft labels and the early-learning term.";
+        Crcl(CrclConfig) = "crcl" made for Cosine reads Any, "Cross-modal robust complementary learning: asserted as far as a slow label says, restarted in stages.";
+        Dcl(DclConfig) = "dcl" made for Cosine reads Any, "Negative can be positive: pairs that lose most inside their batch count as negatives.";
+        Decl(DeclConfig) = "decl" made for Cosine reads Any, "Deep evidential learning: scores are evidence; pairs whose own is not the strongest teach none.";
+        Gsc(GscConfig) = "gsc" made for Cosine reads Any, "Geometrical structure consistency: pairs count by how alike their neighborhoods are on both sides.";
+        Hib(HibConfig) = "hib" made for MatchProbability reads LogOdds, "Hedged instance embeddings (recalled): Gaussians under a soft contrastive loss and an information bottleneck.";
+        Hnsf(HnsfConfig) = "hnsf" made for Cosine reads Any, "Hardest-negative soft-label filter: the rectifier, trusting a pair by its gap to the most similar wrong answer.";
+        L2rm(L2rmConfig) = "l2rm" made for Cosine reads Any, "Learning to rematch: noisy images and captions are matched anew by partial optimal transport.";
+        Ncr(NcrConfig) = "ncr" made for Cosine reads Any, "Noisy correspondence rectifier: two peers divide pairs by a loss mixture and train with soft margins.";
+        Nlnc(NlncConfig) = "nlnc" made for Cosine reads Any, "Negative learning for noisy correspondence: the rectifier, pushing pairs that look mismatched apart.";
+        Pcme(PcmeStrategyConfig) = "pcme" made for MatchProbability reads LogOdds, "Probabilistic cross-modal embeddings: Gaussians whose draws match or do not, in every pair of a batch.";
+        PcmePlus(PcmePlusConfig) = "pcme++" made for ClosedForm reads LogOdds, "PCME++: Gaussians under a distance in closed form, with pseudo-positives and mixed images.";
+        Plain(PlainConfig) = "plain" made for Cosine reads Any, "One objective on every pair, as if every pair were right.";
+        Pvse(PvseConfig) = "pvse" made for MultipleInstance reads Own, "Polysemous embeddings: several vectors an item, of which the best pair counts in a triplet.";
+        Rcl(RclConfig) = "rcl" made for Cosine reads Any, "Robust complementary contrastive learning: only negatives are asserted.";
+        Srem(SremConfig) = "srem" made for Cosine reads Any, "Self-reinforcing errors mitigation (reconstructed): clean needs low loss and low energy; all learn complements.";
+        Tal(TalConfig) = "tal" made for Cosine reads Any, "Triplet alignment with confident consensus: a pair counts when both peers, or one and a coin, hold it clean.";
+    }
+    asking for an audit {
+        Truepair(TruepairConfig) = "truepair" made for Cosine reads Any shortened, "Cross-fitted audit first; train on what it keeps, and give dropped captions the image they likely came from.";
+    }
 }

@@ -4,10 +4,9 @@
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
-use super::co_division::{
-    CLEAN, CoDivision, CoTeaching, DividedLoss, check_share, epoch_at, soft_triplet,
-};
-use super::ncr::NcrConfig;
+use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, epoch_at, soft_triplet};
+use super::division_config::DivisionConfig;
+use super::setting::check_share;
 use super::staged::{StagedConfig, StagedNegatives};
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
@@ -46,7 +45,7 @@ use crate::objective::{NegativeTriplet, PairLoss, per_pair};
 #[serde(deny_unknown_fields, default)]
 pub struct NlncConfig {
     /// Division, labels and margins.
-    pub ncr: NcrConfig,
+    pub ncr: DivisionConfig,
     /// The term that pushes.
     pub negative: NegativeTriplet,
     /// λ, at least 0.
@@ -76,7 +75,7 @@ pub enum NegativeSchedule {
 impl Default for NlncConfig {
     fn default() -> Self {
         Self {
-            ncr: NcrConfig::default(),
+            ncr: DivisionConfig::default(),
             negative: NegativeTriplet::default(),
             weight: 1.0,
             threshold: 0.5,
@@ -190,9 +189,9 @@ pub(super) fn push(labels: &[f32], weight: f64, below: f64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{run, scores, tracked};
     use crate::objective::{Margins, Negatives, triplet};
-    use crate::optimizer::floats;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{
         FIRST, LAST, check_plain_when_certain, judge, noisy_losses_after_division,
@@ -234,7 +233,7 @@ mod tests {
             ..NlncConfig::default()
         });
         let plain = floats(judge(&config, LAST, 1, 0.2).loss.0.inner());
-        let labels = NcrConfig::default().predict(&scores(6));
+        let labels = DivisionConfig::default().predict(&scores(6));
         for n_noisy in [4, 10] {
             let ratio = n_noisy as f32 / (40 - n_noisy) as f32;
             let found = noisy_losses_after_division(&config, n_noisy);

@@ -10,8 +10,8 @@ use super::pcme::{divergence, weights};
 use super::{BatchView, Epoch, Judgement, Plan, Strategy};
 use crate::encoding::Input;
 use crate::error::Result;
+use crate::matcher::regularizer::{DivergenceForm, Regularizers};
 use crate::objective::{Over, SoftContrastive};
-use crate::regularizer::{DivergenceForm, Regularizers};
 
 /// Settings of `pcme++`. Captions of an image that is in a batch twice count as matches of both.
 ///

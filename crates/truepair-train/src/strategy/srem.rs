@@ -219,9 +219,9 @@ impl Strategy for Srem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{run, scores, tracked};
     use crate::objective::{Complementary, InfoNce, Margins, Negatives, triplet};
-    use crate::optimizer::floats;
     use truepair_core::rng::Seed;
 
     #[test]

@@ -4,16 +4,17 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Square;
-use super::co_division::{check_share, epoch_at};
+use super::co_division::epoch_at;
+use super::division_config::DivisionConfig;
 use super::early_targets::check_beta;
-use super::ncr::NcrConfig;
 use super::rcl::negative_mask;
+use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
+use crate::numbers::floats;
 use crate::objective::{
     ComplementForm, Complementary, Margins, Negatives, PairLoss, per_pair, positive, triplet,
 };
-use crate::optimizer::floats;
 
 /// Settings of `nlnc`'s `schedule = "staged"`.
 ///
@@ -67,13 +68,13 @@ impl Default for StagedConfig {
 #[derive(Debug)]
 pub(super) struct StagedNegatives {
     config: StagedConfig,
-    ncr: NcrConfig,
+    ncr: DivisionConfig,
     /// First main epoch of SelPL.
     positive_from: usize,
 }
 
 impl StagedNegatives {
-    pub(super) fn new(config: &StagedConfig, ncr: &NcrConfig, n_main: usize) -> Result<Self> {
+    pub(super) fn new(config: &StagedConfig, ncr: &DivisionConfig, n_main: usize) -> Result<Self> {
         positive("strategy.staged.temperature", config.temperature)?;
         check_beta(config.beta)?;
         check_share("staged.threshold", config.threshold, "NLNL uses 0.5")?;

@@ -211,8 +211,8 @@ fn consensus(verdicts: &[Vec<bool>], rng: &mut Stream) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::floats;
     use crate::objective::tests::{run, scores, tracked};
-    use crate::optimizer::floats;
     use truepair_core::rng::Seed;
 
     #[test]

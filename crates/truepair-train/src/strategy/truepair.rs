@@ -8,8 +8,7 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
-use super::{BatchView, Candidate, Epoch, Judgement, Plan, Search, Strategy, StrategyConfig};
-use crate::cross_fit::CrossFitConfig;
+use super::{AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Search, Strategy};
 use crate::error::Result;
 use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 
@@ -32,7 +31,7 @@ use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 /// `π` is fixed for the run: what a further audit could add is matchers trained on what the first
 /// one keeps, and the audit's own last round, `audit.refit`, is that.
 ///
-/// Costs the audit (see [`CrossFitConfig`]; its matchers are small heads whatever the similarity),
+/// Costs the audit (see [`AuditRequest`]; its matchers are small heads whatever the similarity),
 /// the warm-up, and one pass of the dropped captions over all training images. An audit that finds
 /// nothing or refuses to judge leaves plain training on all pairs, with a note in the log.
 ///
@@ -58,7 +57,7 @@ pub struct TruepairConfig {
     /// Whether doubtful pairs count less.
     pub weighting: Weighting,
     /// How the audit's matchers are trained and what it concludes from them.
-    pub audit: Box<CrossFitConfig>,
+    pub audit: Box<AuditRequest>,
 }
 
 /// Whether doubtful pairs count less.
@@ -124,14 +123,6 @@ impl TruepairConfig {
                 format!("strategy.peers = {} is neither 1 nor 2", self.peers),
                 "use 1, or 2 for an ensemble",
             ),
-            (
-                !matches!(
-                    self.audit.recipe.strategy,
-                    Some(StrategyConfig::Truepair(_))
-                ),
-                "strategy.audit.recipe.strategy cannot train the audit's own matchers".to_owned(),
-                "use `rcl`, or another strategy that needs no audit",
-            ),
         ];
         for (holds, problem, help) in rules {
             if !holds {
@@ -143,6 +134,14 @@ impl TruepairConfig {
             shares: Vec::new(),
             remark: None,
         }))
+    }
+
+    /// For a matcher that one step fits: a longer warm-up would fit the same again.
+    pub(super) fn in_one_step(self) -> Self {
+        Self {
+            warm_up: self.warm_up.min(1),
+            ..self
+        }
     }
 
     fn is_kept(&self, clean_posterior: f32) -> bool {
@@ -190,7 +189,7 @@ impl Strategy for Truepair {
         MEMORIES
     }
 
-    fn wants_audit(&self, epoch: Epoch) -> Option<CrossFitConfig> {
+    fn wants_audit(&self, epoch: Epoch) -> Option<AuditRequest> {
         (epoch.index == 0).then(|| (*self.config.audit).clone())
     }
 
@@ -402,9 +401,10 @@ mod tests {
 
     #[test]
     fn an_audit_cannot_audit_itself() {
-        let mut config = TruepairConfig::default();
-        config.audit.recipe.strategy = Some(StrategyConfig::Truepair(TruepairConfig::default()));
-        let message = config.build(1).unwrap_err().to_string();
-        assert!(message.contains("strategy.audit.recipe"), "{message}");
+        let text = "[audit.recipe.strategy]\nkind = \"truepair\"\n";
+        let message = toml::from_str::<TruepairConfig>(text)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("unknown variant `truepair`"), "{message}");
     }
 }

@@ -2,8 +2,8 @@
 
 use super::co_division::tests::{FIRST, LAST, judge_scores};
 use super::*;
+use crate::numbers::floats;
 use crate::objective::{NegativeForm, NegativeTriplet, tests as batches};
-use crate::optimizer::floats;
 
 fn variants() -> Vec<StrategyConfig> {
     let one_peer = NcrConfig {

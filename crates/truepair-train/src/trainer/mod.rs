@@ -3,8 +3,12 @@
 //! The trainer is handed splits, never paths, and no truth about noise; it cannot open a test
 //! split. It alone reduces pair losses, calls `backward` and steps.
 
+pub(crate) mod batches;
+mod mean;
 mod prepare;
+mod selection;
 mod step;
+mod teacher;
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -18,20 +22,17 @@ use crate::backbone::InputShape;
 use crate::config::{Config, Keep, Sampling};
 use crate::encoding::Input;
 use crate::error::{Error, Result};
-use crate::groups;
 use crate::matcher::Matcher;
-use crate::optimizer::Adam;
+use crate::optimizer::{Adam, groups};
 use crate::parameters::{self, Parameters};
-use crate::reader::{Reader, check_widths, input_shapes};
-use crate::run::{Run, Snapshot};
-use crate::selection::Selection;
-use crate::session::{Criterion, EpochRecord, Session};
+use crate::pretrained::WordVectors;
+use crate::reader::{Reader, Texts, check_widths, input_shapes};
+use crate::run::{Criterion, EpochRecord, Run, Session, Snapshot};
 use crate::strategy::{Epoch, Strategy};
-use crate::teacher::Teacher;
-use crate::texts::Texts;
 use crate::trained::Trained;
-use crate::word_vectors::WordVectors;
-use step::Mean;
+use mean::Mean;
+use selection::Selection;
+use teacher::Teacher;
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
@@ -239,7 +240,7 @@ impl<'a> Trainer<'a> {
             self.restart(epoch)?;
         }
         if let Some(audit) = self.strategy.wants_audit(epoch) {
-            self.audit(epoch, &audit, session)?;
+            self.audit(epoch, audit, session)?;
         }
         if self.strategy.wants_survey(epoch) {
             self.survey(epoch, session)?;

@@ -9,17 +9,17 @@ use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
 use super::Trainer;
+use super::batches::Batches;
 use super::step::{believe, evaluate, write};
+use super::teacher::Teacher;
 use crate::backbone::BackboneConfig;
-use crate::batches::Batches;
 use crate::cross_fit::{CrossFitConfig, cross_fit};
-use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::Reader;
-use crate::session::Session;
-use crate::strategy::{Candidate, Epoch, Plan, Search};
-use crate::teacher::Teacher;
+use crate::run::Session;
+use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Search};
+use crate::trained::encode;
 
 impl Trainer<'_> {
     pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {
@@ -117,12 +117,13 @@ impl Trainer<'_> {
     pub(super) fn audit(
         &mut self,
         epoch: Epoch,
-        config: &CrossFitConfig,
+        request: AuditRequest,
         session: &mut Session<'_>,
     ) -> Result<()> {
         let links = Links::of(self.data)?;
         let seed = self.seed.child("audit", epoch.index as u64);
-        let findings = cross_fit(self.data, &links, config, seed, session)?;
+        let config = CrossFitConfig::from(request);
+        let findings = cross_fit(self.data, &links, &config, seed, session)?;
         let mut ledgers = self.take_ledgers();
         self.strategy.take_audit(&findings, &mut ledgers);
         self.return_ledgers(ledgers);

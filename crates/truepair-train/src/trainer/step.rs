@@ -6,18 +6,17 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 
 use super::Trainer;
-use crate::batches::Batches;
+use super::batches::Batches;
+use super::mean::Mean;
 use crate::config::Reduction;
-use crate::encode::plain;
-use crate::encoding::Input;
+use crate::encoding::{Input, Structure};
 use crate::error::{Divergence, Error, Result};
+use crate::layer::Mode;
 use crate::matcher::{Forward, Matcher, Wanted};
-use crate::mode::Mode;
-use crate::optimizer::floats;
-use crate::session::{Session, StepProgress};
-use crate::strategy::{
-    BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan, Structure,
-};
+use crate::numbers::floats;
+use crate::run::{Session, StepProgress};
+use crate::strategy::{BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan};
+use crate::trained::encode::plain;
 
 impl Trainer<'_> {
     pub(super) fn train_peers(
@@ -320,23 +319,5 @@ pub(super) fn believe(ledger: &mut Ledger, pairs: &[u32], beliefs: Beliefs) {
     }
     for (memory, values) in beliefs.memories {
         write(&mut ledger.memories[memory], pairs, &values);
-    }
-}
-
-/// A running mean weighted by counts.
-#[derive(Debug, Default)]
-pub(super) struct Mean {
-    sum: f64,
-    count: usize,
-}
-
-impl Mean {
-    fn add(&mut self, mean: f64, count: usize) {
-        self.sum += mean * count as f64;
-        self.count += count;
-    }
-
-    pub(super) fn value(&self) -> f64 {
-        self.sum / self.count.max(1) as f64
     }
 }

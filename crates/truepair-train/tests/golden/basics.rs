@@ -4,10 +4,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
 use truepair_train::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
 use truepair_train::encoding::{Encoding, Input};
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
-use truepair_train::linear::Linear;
-use truepair_train::mode::Mode;
+use truepair_train::layer::{Init, Linear, Mode};
 use truepair_train::objective::{
     ComplementForm, Complementary, Margins, Negatives, PairLoss, Triplet, triplet,
 };

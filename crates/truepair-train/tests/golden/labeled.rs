@@ -2,13 +2,12 @@
 
 use burn::tensor::{Gradients, Tensor};
 use truepair_core::rng::Seed;
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
 use truepair_train::labeled::{
     CrossEntropyConfig, InputScale, LabelMethodConfig, LabelNetworks, LabelView, MrlConfig,
     NetworkConfig, SelfTerm, multimodal_contrastive, one_hot, robust_clustering,
 };
-use truepair_train::mode::Mode;
+use truepair_train::layer::{Init, Mode};
 use truepair_train::parameters;
 
 use crate::support::{Golden, assert_close, device, in_name, vector};

@@ -6,14 +6,12 @@ use truepair_train::backbone::{
     BackboneConfig, Deviation, GruPcmeConfig, InputScale, InputShape, PcmeConfig,
 };
 use truepair_train::encoding::{Encoding, Gaussian, Input};
-use truepair_train::init::Init;
 use truepair_train::kernel::{Distance, Precision};
-use truepair_train::mode::Mode;
+use truepair_train::layer::{BackwardState, Init, Mode};
+use truepair_train::matcher::regularizer::{Divergence, DivergenceForm, Regularizers};
 use truepair_train::objective::{Over, SoftContrastive};
 use truepair_train::parameters::{self, Parameters, Values};
 use truepair_train::published::Names;
-use truepair_train::regularizer::{Divergence, DivergenceForm, Regularizers};
-use truepair_train::sentence::BackwardState;
 use truepair_train::similarity::{
     Logistic, MatchProbabilityConfig, Similarity, SimilarityConfig, Space,
 };

@@ -2,12 +2,11 @@
 
 use truepair_core::rng::Seed;
 use truepair_train::encoding::{Encoding, Gaussian};
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
-use truepair_train::mode::Mode;
+use truepair_train::layer::{Init, Mode};
+use truepair_train::matcher::regularizer::DivergenceForm;
 use truepair_train::objective::{Over, SoftContrastive};
 use truepair_train::parameters;
-use truepair_train::regularizer::DivergenceForm;
 use truepair_train::similarity::{
     ClosedDistance, ClosedFormConfig, Similarity, SimilarityConfig, Space,
 };

@@ -10,7 +10,7 @@ use safetensors::tensor::{TensorView, serialize_to_file};
 use truepair_core::text::Vocabulary;
 use truepair_train::backbone::Backbone;
 use truepair_train::encoding::Input;
-use truepair_train::mode::Mode;
+use truepair_train::layer::Mode;
 use truepair_train::published::{Draft, model};
 use truepair_train::similarity::SimilarityConfig;
 use truepair_train::{Accelerator, Trained, load};

@@ -4,7 +4,7 @@
 use truepair_train::Trained;
 use truepair_train::backbone::{BackboneConfig, GruDirections, InputShape};
 use truepair_train::kernel::{Pooling, RawNorm};
-use truepair_train::mode::Mode;
+use truepair_train::layer::Mode;
 use truepair_train::similarity::{Direction, ImramMode, ScanConfig, SimilarityConfig};
 use truepair_train::strategy::StrategyConfig;
 

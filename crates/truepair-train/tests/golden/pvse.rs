@@ -3,15 +3,12 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use truepair_train::backbone::{BackboneConfig, GruPieConfig, InputShape};
 use truepair_train::encoding::{Encoding, Input};
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
-use truepair_train::mode::Mode;
+use truepair_train::layer::{BackwardState, Init, Mode, PieNet};
+use truepair_train::matcher::regularizer::{Regularizers, diversity};
 use truepair_train::objective::{Negatives, Triplet};
 use truepair_train::parameters::{self, Parameters};
-use truepair_train::pie::PieNet;
 use truepair_train::published::Names;
-use truepair_train::regularizer::{Regularizers, diversity};
-use truepair_train::sentence::BackwardState;
 use truepair_train::similarity::{SimilarityConfig, Space};
 
 use crate::cases::{check_case, weights};

@@ -4,9 +4,8 @@ use burn::tensor::Tensor;
 use truepair_core::rng::Seed;
 use truepair_train::backbone::{BackboneConfig, InputShape, ResnetConfig, Stem};
 use truepair_train::encoding::Input;
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
-use truepair_train::mode::Mode;
+use truepair_train::layer::{Init, Mode};
 use truepair_train::parameters;
 use truepair_train::published::Names;
 

@@ -2,11 +2,12 @@
 
 use burn::tensor::{Tensor, TensorData};
 use truepair_core::mixture::GaussianConfig;
+use truepair_train::encoding::Structure;
 use truepair_train::objective::{
     PairLoss, PartialTransport, StructureDirection, asymmetry, modality_gap,
     neighborhood_agreement, structural, symmetric_cross_entropy, symmetric_divergence,
 };
-use truepair_train::strategy::{BicroConfig, GscConfig, Opinion, Square, Structure};
+use truepair_train::strategy::{BicroConfig, GscConfig, Opinion, Square};
 
 use crate::support::{Golden, assert_close, device, in_name, vector};
 

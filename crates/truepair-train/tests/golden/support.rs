@@ -5,8 +5,8 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use truepair_core::rng::Seed;
 use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
+use truepair_train::layer::Init;
 use truepair_train::parameters::{self, Parameters, Values};
 
 #[path = "../../../truepair-core/tests/golden_file/entry.rs"]

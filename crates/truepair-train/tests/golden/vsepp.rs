@@ -5,7 +5,7 @@ use truepair_train::backbone::{
     Backbone, BackboneConfig, GruConfig, GruDirections, GruOutput, InputShape, RegionLinearConfig,
 };
 use truepair_train::encoding::Input;
-use truepair_train::mode::Mode;
+use truepair_train::layer::Mode;
 use truepair_train::published::{Names, encoders};
 
 use crate::cases::{check_case, weights};

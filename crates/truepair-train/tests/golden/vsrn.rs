@@ -3,11 +3,10 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
 use truepair_train::backbone::{BackboneConfig, InputShape, RegionGraphConfig};
-use truepair_train::describer::DescriberConfig;
 use truepair_train::encoding::{Input, Regions};
-use truepair_train::init::Init;
 use truepair_train::kernel::Precision;
-use truepair_train::mode::Mode;
+use truepair_train::layer::{Init, Mode};
+use truepair_train::matcher::describer::DescriberConfig;
 use truepair_train::parameters;
 use truepair_train::published::vsrn::{describer_names, image_names};
 

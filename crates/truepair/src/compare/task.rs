@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use truepair_train::Config;
+use truepair_train::run::file::CONFIG;
 
 use super::grid::GridCell;
 use super::record::is_finished;
@@ -30,7 +31,7 @@ impl CellTask {
         }
         RunJob::load(out)?.check_same(&self.plan.job, out)?;
         // A run that was stopped before it began has no settings yet, one without training never.
-        let known = std::fs::read_to_string(out.join("config.toml"));
+        let known = std::fs::read_to_string(out.join(CONFIG));
         let (Ok(known), Some(config)) = (known, &self.config) else {
             return Ok(());
         };

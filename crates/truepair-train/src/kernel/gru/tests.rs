@@ -4,7 +4,7 @@ use burn::tensor::{Device, TensorData};
 
 use super::*;
 use crate::kernel::tests::{Given, Input, check_against_twin};
-use crate::optimizer::floats;
+use crate::numbers::floats;
 
 const WORD_DIM: usize = 5;
 const DIM: usize = 6;

@@ -5,7 +5,7 @@ use crate::encoding::unit_length;
 use crate::golden_entry::Entry;
 use crate::kernel::RawNorm;
 use crate::kernel::tests::{Given, Input, check_against_twin, check_threads};
-use crate::optimizer::floats;
+use crate::numbers::floats;
 use burn::tensor::{Device, TensorData};
 
 const ATTENTION: Attention = Attention {

@@ -4,11 +4,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{softmax, tanh};
 
-use crate::batch_norm::BatchNorm;
 use crate::encoding::{Encoding, unit_length};
-use crate::init::Init;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{BatchNorm, Init, Linear, Mode};
 
 /// The whole image from its regions:
 ///

@@ -8,8 +8,7 @@ use super::saf::{AttentionNorm, Saf, SafConfig};
 use super::sgr::{Sgr, SgrConfig};
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
-use crate::mode::Mode;
+use crate::layer::{Init, Mode};
 use crate::similarity::Space;
 
 /// Settings of [`Sgraf`].

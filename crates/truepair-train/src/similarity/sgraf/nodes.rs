@@ -7,10 +7,8 @@ use truepair_core::Error;
 use super::global::{TextGlobal, VisualGlobal};
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{self, Attention, PairInputs, Precision, Projection, RawNorm, Side};
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 use crate::similarity::Space;
 
 /// Items whose global vectors an evaluation computes at a time: their layers write several numbers

@@ -6,13 +6,10 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::nodes::{NodeEncoder, NodeSettings, Nodes};
-use crate::batch_norm::BatchNorm;
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::saf_pool;
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{BatchNorm, Init, Linear, Mode};
 use crate::similarity::Space;
 
 /// Settings of [`Saf`].
@@ -195,7 +192,7 @@ impl Owners {
 mod tests {
     use super::*;
     use crate::kernel::Precision;
-    use crate::optimizer::floats;
+    use crate::numbers::floats;
     use crate::parameters;
     use burn::tensor::Device;
     use truepair_core::rng::Seed;

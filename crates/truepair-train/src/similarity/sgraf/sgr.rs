@@ -9,10 +9,8 @@ use truepair_core::Error;
 use super::nodes::{NodeEncoder, NodeSettings, Nodes};
 use crate::encoding::Encoding;
 use crate::error::Result;
-use crate::init::Init;
 use crate::kernel::{GraphStep, Precision, graph};
-use crate::linear::Linear;
-use crate::mode::Mode;
+use crate::layer::{Init, Linear, Mode};
 use crate::similarity::Space;
 
 /// Settings of [`Sgr`].

@@ -2,10 +2,9 @@
 
 use super::{SafConfig, SgrConfig, SgrafConfig};
 use crate::encoding::Encoding;
-use crate::init::Init;
 use crate::kernel::Precision;
-use crate::mode::Mode;
-use crate::optimizer::floats;
+use crate::layer::{Init, Mode};
+use crate::numbers::floats;
 use crate::similarity::{Similarity, SimilarityConfig, Space};
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};

@@ -1,0 +1,195 @@
+//! A run's settings with nothing left open, and how a recipe becomes them.
+
+use serde::{Deserialize, Serialize};
+use truepair_core::Error;
+use truepair_core::dataset::Dataset;
+
+use super::default_backbone::{caption_backbone, image_backbone};
+use super::recipe::RecipeOf;
+use super::training::{Keep, TrainingConfig};
+use crate::error::Result;
+use crate::matcher::MatcherConfig;
+use crate::matcher::sps::SpsConfig;
+use crate::optimizer::groups::GroupConfig;
+use crate::optimizer::{OptimizerConfig, Schedule};
+use crate::strategy::StrategyConfig;
+
+/// A run's settings as typed, with any strategy.
+pub type Recipe = RecipeOf<StrategyConfig>;
+
+/// A run's settings, complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The method.
+    pub strategy: StrategyConfig,
+    /// Backbones and similarity.
+    pub matcher: MatcherConfig,
+    /// How weights move.
+    pub optimizer: OptimizerConfig,
+    /// How the rate falls.
+    pub schedule: Schedule,
+    /// The loop.
+    pub training: TrainingConfig,
+    /// Regularizers beside the method's own loss.
+    #[serde(default, skip_serializing_if = "SpsConfig::is_off")]
+    pub sps: SpsConfig,
+    /// Parameters that move at another rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupConfig>,
+}
+
+impl Recipe {
+    /// Reads a recipe from TOML.
+    ///
+    /// # Errors
+    /// If the text is no TOML, a key is unknown (the allowed ones are listed) or a value is of
+    /// another type.
+    pub fn from_toml(text: &str) -> std::result::Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// Fills in what was left open: `plain`, the similarity that the strategy was made for, and
+    /// backbones that give what the similarity compares: for `cosine`, `mlp` for feature vectors,
+    /// `region_linear` for regions and `gru` for texts; then checks ranges.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the data has nothing that a caption backbone could read.
+    pub fn resolve(&self, dataset: &Dataset) -> Result<Config> {
+        let strategy = self
+            .strategy
+            .clone()
+            .unwrap_or_else(|| StrategyConfig::Plain(Default::default()));
+        let similarity = self.matcher.similarity.clone();
+        let similarity = similarity.unwrap_or_else(|| strategy.similarity());
+        let image = self.matcher.image.clone();
+        let image = image.unwrap_or_else(|| image_backbone(dataset, &similarity));
+        let caption = match &self.matcher.caption {
+            Some(caption) => caption.clone(),
+            None => caption_backbone(dataset, &image, &similarity)?,
+        };
+        let matcher = MatcherConfig {
+            describer: self.matcher.describer.clone(),
+            linear: self.matcher.closed_form(&image, &caption)?,
+            text: self.matcher.text(&caption, dataset)?,
+            image,
+            caption,
+            similarity,
+        };
+        let mut config = Config {
+            strategy,
+            matcher,
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+            training: self.training.clone(),
+            sps: self.sps,
+            groups: self.groups.clone(),
+        };
+        if config.matcher.is_closed_form() {
+            // A second epoch would fit the same again, and there is no epoch to choose.
+            config.strategy = config.strategy.in_one_step();
+            config.training.epochs = 1;
+            config.training.keep = Keep::Last;
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// The config as TOML, which [`Recipe::from_toml`] reads back.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config is made of tables, numbers and strings")
+    }
+
+    /// # Errors
+    /// If a setting is out of range.
+    pub(crate) fn check(&self) -> Result<()> {
+        let training = &self.training;
+        training.select_metric()?;
+        let adam = self.optimizer.settings();
+        let rules: [(&str, f64, bool, &str); 10] = [
+            (
+                "training.epochs",
+                training.epochs as f64,
+                training.epochs > 0,
+                "at least 1",
+            ),
+            (
+                "training.batch",
+                training.batch as f64,
+                training.batch > 1,
+                "at least 2",
+            ),
+            (
+                "training.clip_norm",
+                training.clip_norm,
+                training.clip_norm >= 0.0,
+                "at least 0 (0 turns clipping off)",
+            ),
+            (
+                "training.max_tokens",
+                training.max_tokens as f64,
+                training.max_tokens > 2,
+                "at least 3: two markers and a word",
+            ),
+            (
+                "training.tile_mib",
+                training.tile_mib as f64,
+                training.tile_mib > 0,
+                "at least 1",
+            ),
+            (
+                "training.held_out",
+                training.held_out,
+                training.held_out > 0.0 && training.held_out < 1.0,
+                "in (0, 1)",
+            ),
+            ("optimizer.rate", adam.rate, adam.rate > 0.0, "above 0"),
+            (
+                "optimizer.beta1",
+                adam.beta1,
+                (0.0..1.0).contains(&adam.beta1),
+                "in [0, 1)",
+            ),
+            (
+                "optimizer.beta2",
+                adam.beta2,
+                (0.0..1.0).contains(&adam.beta2),
+                "in [0, 1)",
+            ),
+            (
+                "optimizer.weight_decay",
+                adam.weight_decay,
+                adam.weight_decay >= 0.0,
+                "at least 0",
+            ),
+        ];
+        for (name, value, holds, range) in rules {
+            if !holds {
+                return Err(Error::argument(
+                    format!("{name} = {value} is out of range"),
+                    format!("it must be {range}"),
+                )
+                .into());
+            }
+        }
+        self.sps.check()?;
+        self.groups.iter().try_for_each(GroupConfig::check)?;
+        let strategy = self.strategy.build(training.epochs)?;
+        if self.matcher.is_closed_form() && !strategy.takes_closed_form() {
+            return Err(Error::argument(
+                format!(
+                    "strategy `{}` is made of gradient steps, and a linear matcher has none",
+                    self.strategy.name()
+                ),
+                "use `plain` or `truepair`, or `--matcher residual`: a network that begins at the \
+                 linear map",
+            )
+            .into());
+        }
+        self.strategy.check_matcher(&self.matcher)?;
+        self.matcher.check_regularizers(&strategy.regularizers())?;
+        self.matcher.check_parts()
+    }
+}

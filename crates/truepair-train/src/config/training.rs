@@ -1,0 +1,115 @@
+//! Settings of the training loop.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use truepair_core::Error as CoreError;
+use truepair_core::metric::{METRICS, Metric, RSum};
+
+use crate::error::Result;
+use crate::kernel::Precision;
+
+/// Settings of the loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Epochs after the strategy's warm-up.
+    pub epochs: usize,
+    /// Pairs in a batch, at least 2.
+    pub batch: usize,
+    /// Which pairs stand in a batch together.
+    pub sampling: Sampling,
+    /// Number format of the factors of matrix products; sums, losses and weights are `f32`.
+    pub precision: Precision,
+    /// Gradients are scaled down to this global norm; 0 turns clipping off.
+    pub clip_norm: f64,
+    /// How the losses of a batch's pairs become one number.
+    pub reduction: Reduction,
+    /// Longest caption in tokens, markers included; longer ones are cut, and counted in a warning.
+    pub max_tokens: usize,
+    /// Memory for one tile of scores while evaluating, in MiB; for similarities that compare
+    /// vectors pair by pair.
+    pub tile_mib: usize,
+    /// Which epoch's weights a run keeps.
+    pub keep: Keep,
+    /// The metric by which epochs are compared on the dev split; of a metric with a number for each
+    /// direction, the mean of both.
+    pub select: String,
+    /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
+    pub held_out: f64,
+    /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub word_vectors: Option<PathBuf>,
+}
+
+/// Which pairs stand in a batch together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// `batch` pairs at random, every pair once an epoch.
+    #[default]
+    Shuffled,
+    /// One pair of every class of the data, `batch` is not read: an anchor, which follows a shuffled
+    /// list of all pairs, and of every other class one pair drawn anew. An epoch has as many steps as
+    /// there are pairs divided by classes, and two.
+    OnePerClass,
+}
+
+/// How the losses of a batch's pairs become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduction {
+    /// Divided by the number of pairs.
+    Mean,
+    /// Summed, as in the NCR lineage; `clip_norm` then binds almost always.
+    Sum,
+}
+
+/// Which epoch's weights a run keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The best on the dev split, or on held-out pairs when there is none.
+    Best,
+    /// The last.
+    Last,
+}
+
+impl TrainingConfig {
+    /// The metric that `select` names.
+    ///
+    /// # Errors
+    /// If there is no such metric for pairs; the message lists those that there are.
+    pub fn select_metric(&self) -> Result<&'static dyn Metric> {
+        let for_pairs = || METRICS.iter().copied().filter(|metric| metric.applies(1));
+        for_pairs()
+            .find(|metric| metric.name() == self.select)
+            .ok_or_else(|| {
+                let names: Vec<&str> = for_pairs().map(Metric::name).collect();
+                CoreError::argument(
+                    format!("[training] select = {:?} is not a metric of pairs", self.select),
+                    format!("choose one of {}", names.join(", ")),
+                )
+                .into()
+            })
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 128,
+            sampling: Sampling::Shuffled,
+            precision: Precision::F32,
+            clip_norm: 2.0,
+            reduction: Reduction::Mean,
+            max_tokens: 128,
+            tile_mib: 256,
+            keep: Keep::Best,
+            select: RSum.name().to_owned(),
+            held_out: 0.1,
+            word_vectors: None,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Which epoch is kept, without ever looking at truth or a test split.
+//!
+//! On a clean dev split the criterion is a metric, rSum if nothing else is said. Without one, some training images are held out with
+//! their pairs, and the criterion is the audit's own statistic on them: the mean of
+//! `−(ln p_i2t + ln p_t2i) / 2` over rank p-values. A mismatched held-out pair adds the same
+//! expected amount whatever the matcher, so noise in the held-out pairs does not mislead it.
+
+use std::borrow::Cow;
+
+use burn::tensor::Device;
+use truepair_core::audit::{AuditOptions, Fold, Links, PairStatistics, judge_fold};
+use truepair_core::dataset::Dataset;
+use truepair_core::metric::{Metric, Protocol, Report, evaluate};
+use truepair_core::relevance::Relevance;
+use truepair_core::rng::{Seed, shuffle};
+use truepair_core::watch::Watch;
+
+use crate::config::{Config, Keep, TrainingConfig};
+use crate::error::Result;
+use crate::matcher::Matcher;
+use crate::reader::{Reader, Texts};
+use crate::run::Criterion;
+use crate::trained::encode;
+
+/// How epochs are compared.
+pub(crate) enum Selection<'a> {
+    /// By a metric on a dev split.
+    Dev {
+        split: &'a Dataset,
+        relevance: Relevance,
+        metric: &'static dyn Metric,
+    },
+    /// By the audit's statistic on held-out pairs.
+    HeldOut(HeldOut<'a>),
+    /// Not at all: the last epoch is kept.
+    Last,
+}
+
+/// Pairs that are not trained on.
+pub(crate) struct HeldOut<'a> {
+    split: &'a Dataset,
+    /// Per pair, whether it is trained on.
+    trained: Vec<bool>,
+    judged: Vec<u32>,
+    links: Links,
+    seed: Seed,
+}
+
+/// What the selection says of one epoch.
+pub(crate) struct Judged {
+    pub(crate) criterion: Option<Criterion>,
+    pub(crate) dev: Option<Report>,
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn new(
+        train: &'a Dataset,
+        dev: Option<&'a Dataset>,
+        config: &Config,
+        seed: Seed,
+    ) -> Result<Self> {
+        if let Some(split) = dev {
+            let relevance =
+                Relevance::from_pairs(split.n_images(), split.n_captions(), &split.pairs);
+            return Ok(Self::Dev {
+                split,
+                relevance,
+                metric: config.training.select_metric()?,
+            });
+        }
+        match config.training.keep {
+            Keep::Last => Ok(Self::Last),
+            Keep::Best => Ok(Self::HeldOut(HeldOut::new(
+                train,
+                config.training.held_out,
+                seed,
+            )?)),
+        }
+    }
+
+    /// The pairs that training may use.
+    pub(crate) fn training_split(&self, train: &'a Dataset) -> Cow<'a, Dataset> {
+        match self {
+            Self::HeldOut(held) => Cow::Owned(train.with_pairs_kept(&held.trained)),
+            _ => Cow::Borrowed(train),
+        }
+    }
+
+    /// Per given pair, whether it is trained on; `None` when all are.
+    pub(crate) fn trained(&self) -> Option<&[bool]> {
+        match self {
+            Self::HeldOut(held) => Some(&held.trained),
+            _ => None,
+        }
+    }
+
+    /// Judges the peers' ensemble.
+    pub(crate) fn judge(
+        &self,
+        peers: &[Matcher],
+        texts: Option<&Texts>,
+        device: &Device,
+        limits: &TrainingConfig,
+        watch: &mut dyn Watch,
+    ) -> Result<Judged> {
+        match self {
+            Self::Last => Ok(Judged {
+                criterion: None,
+                dev: None,
+            }),
+            Self::Dev {
+                split,
+                relevance,
+                metric,
+            } => {
+                let reader = Reader::new(split, texts, limits.max_tokens, device)?;
+                let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
+                let protocol = Protocol {
+                    ensemble: peers.len() as u32,
+                    ..Protocol::new(&split.name, &split.split, relevance)
+                };
+                let report = evaluate(&*scorer, relevance, protocol, watch)?;
+                let criterion = report.overall(*metric).map(|value| Criterion {
+                    name: format!("{} {}", split.split, metric.name()),
+                    value,
+                    higher_is_better: metric.higher_is_better(),
+                });
+                Ok(Judged {
+                    criterion,
+                    dev: Some(report),
+                })
+            }
+            Self::HeldOut(held) => {
+                let reader = Reader::new(held.split, texts, limits.max_tokens, device)?;
+                let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
+                let fold = Fold {
+                    scorer: &*scorer,
+                    pairs: &held.split.pairs,
+                    judged: &held.judged,
+                    links: &held.links,
+                    cells: None,
+                    plan: None,
+                };
+                let options = AuditOptions {
+                    n_repairings: 1,
+                    crowd: 0,
+                    ..AuditOptions::default()
+                };
+                let statistics = judge_fold(&fold, &options, held.seed, watch)?;
+                let n = statistics.pairs.len() as f64;
+                let log_p = |pair: &PairStatistics| (pair.p_i2t.ln() + pair.p_t2i.ln()) / 2.0;
+                let value = -statistics.pairs.iter().map(log_p).sum::<f64>() / n;
+                let name = "held-out mean of -(ln p_i2t + ln p_t2i) / 2".to_owned();
+                Ok(Judged {
+                    criterion: Some(Criterion {
+                        name,
+                        value,
+                        higher_is_better: true,
+                    }),
+                    dev: None,
+                })
+            }
+        }
+    }
+}
+
+impl<'a> HeldOut<'a> {
+    fn new(split: &'a Dataset, share: f64, seed: Seed) -> Result<Self> {
+        let mut images: Vec<u32> = (0..split.n_images() as u32).collect();
+        shuffle(&mut seed.stream("held-out", &[]), &mut images);
+        let n_held = (share * images.len() as f64).ceil() as usize;
+        let mut held_image = vec![false; images.len()];
+        images
+            .iter()
+            .take(n_held)
+            .for_each(|&image| held_image[image as usize] = true);
+        // A caption that a held-out image shares with a training image would leak; such pairs are
+        // left out of training too.
+        let mut held_caption = vec![false; split.n_captions()];
+        for pair in split
+            .pairs
+            .iter()
+            .filter(|pair| held_image[pair.image as usize])
+        {
+            held_caption[pair.caption as usize] = true;
+        }
+        let trained: Vec<bool> = (split.pairs.iter())
+            .map(|pair| !held_image[pair.image as usize] && !held_caption[pair.caption as usize])
+            .collect();
+        let judged = (0..split.pairs.len() as u32)
+            .filter(|&pair| held_image[split.pairs[pair as usize].image as usize])
+            .collect();
+        let links = Links::without_duplicates(&split.pairs, split.n_images(), split.n_captions())?;
+        Ok(Self {
+            split,
+            trained,
+            judged,
+            links,
+            seed: seed.child("held-out", 0),
+        })
+    }
+}

@@ -41,6 +41,8 @@ pub use cross_fit::{CrossFitConfig, cross_fit};
 pub use error::{Error, Result};
 pub use matcher::NamedMatcher;
 pub use reader::Texts;
-pub use run::{EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe};
+pub use run::{
+    Criterion, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe,
+};
 pub use trained::{Erased, Trained, Uncertainty};
 pub use trainer::train;

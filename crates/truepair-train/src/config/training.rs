@@ -87,7 +87,10 @@ impl TrainingConfig {
             .ok_or_else(|| {
                 let names: Vec<&str> = for_pairs().map(Metric::name).collect();
                 CoreError::argument(
-                    format!("[training] select = {:?} is not a metric of pairs", self.select),
+                    format!(
+                        "[training] select = {:?} is not a metric of pairs",
+                        self.select
+                    ),
                     format!("choose one of {}", names.join(", ")),
                 )
                 .into()

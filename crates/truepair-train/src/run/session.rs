@@ -91,6 +91,9 @@ pub struct EpochRecord {
 pub struct Criterion {
     /// What it is, in words.
     pub name: String,
+    /// The metric's name, where it is one.
+    #[serde(default)]
+    pub metric: Option<String>,
     /// The number.
     pub value: f64,
     /// Whether the larger of two numbers is the better one.

@@ -122,6 +122,7 @@ impl<'a> Selection<'a> {
                 let report = evaluate(&*scorer, relevance, protocol, watch)?;
                 let criterion = report.overall(*metric).map(|value| Criterion {
                     name: format!("{} {}", split.split, metric.name()),
+                    metric: Some(metric.name().to_owned()),
                     value,
                     higher_is_better: metric.higher_is_better(),
                 });
@@ -154,6 +155,7 @@ impl<'a> Selection<'a> {
                 Ok(Judged {
                     criterion: Some(Criterion {
                         name,
+                        metric: None,
                         value,
                         higher_is_better: true,
                     }),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::dataset::ReadOptions;
+use truepair_core::metric::{METRICS, Metric};
 use truepair_core::noise::NoiseSpec;
 use truepair_train::Accelerator;
 use truepair_train::similarity::SimilarityConfig;
@@ -93,6 +94,10 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "TABLE")]
     published: Option<String>,
 
+    /// Metrics that the tables show besides recalls and rSum, such as `map@r`; table.csv and --json hold all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    metrics: Vec<String>,
+
     /// Runs side by side, each on its share of the threads; as many as threads by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -112,6 +117,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     )?;
     let mut grid = grid(args, methods)?;
     let published = published(args, &grid)?;
+    let shown = shown(&args.metrics)?;
     let mut bars = Bars::new();
     let data = std::path::absolute(&args.data).with_context(|| args.data.display().to_string())?;
     let read = args.read.options(&ReadOptions::default().split);
@@ -134,7 +140,9 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
     render::note(&format!("{} of {} runs are finished", n_done, tasks.len()));
     let failures = compare::finish(&tasks, &splits, jobs(args))?;
-    let comparison = MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
+    let mut comparison =
+        MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
+    comparison.shown = shown;
     compare::write(&args.out, &comparison)?;
     form.print(&comparison, || compare::terminal(&comparison))?;
     if failures.is_empty() {
@@ -183,6 +191,19 @@ fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::PublishedBl
         ));
     }
     Ok(blocks)
+}
+
+/// The metrics of pairs with these names.
+fn shown(names: &[String]) -> Result<Vec<&'static dyn Metric>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let for_pairs = || METRICS.iter().copied().filter(|metric| metric.applies(1));
+    let known: Vec<&str> = for_pairs().map(Metric::name).collect();
+    let wanted = chosen("--metrics", names, &known)?;
+    Ok(for_pairs()
+        .filter(|metric| wanted.contains(&metric.name()))
+        .collect())
 }
 
 fn tasks(

@@ -7,13 +7,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use truepair_core::dataset::Dataset;
 use truepair_core::ledger::Ledger;
-use truepair_core::metric::{Protocol, QueryUnits, Report};
-use truepair_core::ranking::{Ranks, ranks};
+use truepair_core::metric::{Protocol, QueryUnits, Relevant, Source, measure};
 use truepair_core::relevance::Relevance;
+use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 use truepair_train::{EpochRecord, StepProgress, TrainWatch, Trained};
 
-use super::record::{CellRecord, FAILURE, QueryRanks, RunShape};
+use super::record::{CellRecord, FAILURE, QueryRanks, Ranked, RankedWeights, RunShape};
 use super::split::{self, SplitLog};
 use super::status::Lane;
 use super::task::CellTask;
@@ -44,16 +44,21 @@ pub(super) fn run(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<Ce
     let relevance = run_folder::relevance(test);
     let noise = run.manifest.as_ref().map(run_folder::noise_of);
     let protocol = run_folder::protocol(&trained, test, &relevance, noise)?;
-    let queries = rank_all(&mut trained, out, test, &relevance, &mut watch)?;
+    let test = TestSplit {
+        data: test,
+        relevance,
+        protocol,
+    };
+    let ranked = rank_all(&mut trained, out, &test, &mut watch)?;
     let epochs = watch.log.finish()?;
     let shape = RunShape {
         best_epoch: trained.best_epoch,
         n_epochs: trained.history.len(),
         train_seconds: epochs.iter().map(|epoch| epoch.seconds).sum(),
     };
-    let record = CellRecord::new(&queries, shape, protocol.clone());
-    let report = Report::new(std::slice::from_ref(&queries.ensemble), protocol);
-    queries.store(out)?;
+    let record = CellRecord::new(&ranked, shape);
+    let report = ranked.ensemble.report.clone();
+    QueryRanks::new(QueryUnits::new(&test.relevance), ranked).store(out)?;
     record.store(out)?;
     // An earlier attempt may have failed.
     let _ = std::fs::remove_file(out.join(FAILURE));
@@ -78,20 +83,72 @@ fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
         data_hash: Some(test.content_hash()?),
         ..Protocol::new(&test.name, &test.split, &relevance)
     };
-    let ranks = ranks(&audit::frozen(test)?, &relevance, &mut ())?;
-    let queries = QueryRanks::new(QueryUnits::new(&relevance), ranks);
+    let scorer = audit::frozen(test)?;
+    let test = TestSplit {
+        data: test,
+        relevance,
+        protocol,
+    };
+    let ranked = RankedWeights {
+        ensemble: test.rank(&scorer, &mut ())?,
+        single: None,
+        last: None,
+        last_single: None,
+    };
     let shape = RunShape {
         best_epoch: 0,
         n_epochs: 0,
         train_seconds: 0.0,
     };
-    let record = CellRecord::new(&queries, shape, protocol);
+    let record = CellRecord::new(&ranked, shape);
     split::store_none(out)?;
-    queries.store(out)?;
+    QueryRanks::new(QueryUnits::new(&test.relevance), ranked).store(out)?;
     record.store(out)?;
     run_folder::store(out, RESULT, &record)?;
     folder.keep();
     Ok(record)
+}
+
+/// What every set of weights is measured on.
+struct TestSplit<'a> {
+    data: &'a Dataset,
+    relevance: Relevance,
+    /// Of all networks.
+    protocol: Protocol,
+}
+
+impl TestSplit<'_> {
+    fn rank(&self, scorer: &dyn Scorer, watch: &mut dyn Watch) -> Result<Ranked> {
+        let (source, relevant) = (Source::Scores(scorer), Relevant::Lists(&self.relevance));
+        let measured = measure(
+            source,
+            relevant,
+            &self.relevance,
+            self.protocol.clone(),
+            watch,
+        )?;
+        Ok(Ranked {
+            report: measured.report(),
+            ranks: (measured.first_ranks()).context("scores rank every item")?,
+        })
+    }
+
+    fn rank_by(&self, trained: &Trained, watch: &mut dyn Watch) -> Result<Ranked> {
+        let scorer = trained.scorer(self.data, watch)?;
+        self.rank(scorer.as_ref(), watch)
+    }
+
+    fn rank_by_first(
+        &self,
+        trained: &mut Trained,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Ranked>> {
+        if trained.n_peers() == 1 {
+            return Ok(None);
+        }
+        trained.peers.truncate(1);
+        self.rank_by(trained, watch).map(Some)
+    }
 }
 
 /// Ranks the test split with all networks and with the first alone, at the kept epoch and at the
@@ -99,44 +156,21 @@ fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
 fn rank_all(
     trained: &mut Trained,
     out: &Path,
-    test: &Dataset,
-    relevance: &Relevance,
+    test: &TestSplit<'_>,
     watch: &mut dyn Watch,
-) -> Result<QueryRanks> {
-    let mut queries = QueryRanks::new(
-        QueryUnits::new(relevance),
-        rank(trained, test, relevance, watch)?,
-    );
-    queries.single = first_alone(trained, test, relevance, watch)?;
+) -> Result<RankedWeights> {
+    let mut ranked = RankedWeights {
+        ensemble: test.rank_by(trained, watch)?,
+        single: test.rank_by_first(trained, watch)?,
+        last: None,
+        last_single: None,
+    };
     if trained.best_epoch + 1 < trained.history.len() {
         let mut last = truepair_train::load_last(out, accelerator::chosen())?;
-        queries.last = Some(rank(&last, test, relevance, watch)?);
-        queries.last_single = first_alone(&mut last, test, relevance, watch)?;
+        ranked.last = Some(test.rank_by(&last, watch)?);
+        ranked.last_single = test.rank_by_first(&mut last, watch)?;
     }
-    Ok(queries)
-}
-
-fn first_alone(
-    trained: &mut Trained,
-    test: &Dataset,
-    relevance: &Relevance,
-    watch: &mut dyn Watch,
-) -> Result<Option<Ranks>> {
-    if trained.n_peers() == 1 {
-        return Ok(None);
-    }
-    trained.peers.truncate(1);
-    rank(trained, test, relevance, watch).map(Some)
-}
-
-fn rank(
-    trained: &Trained,
-    test: &Dataset,
-    relevance: &Relevance,
-    watch: &mut dyn Watch,
-) -> Result<Ranks> {
-    let scorer = trained.scorer(test, watch)?;
-    Ok(ranks(scorer.as_ref(), relevance, watch)?)
+    Ok(ranked)
 }
 
 /// Follows one cell's training.

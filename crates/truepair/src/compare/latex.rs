@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::MethodComparison;
-use super::text::{COLUMNS, PUBLISHED_COLUMNS, cells, protocol, title};
+use super::text::{PUBLISHED_COLUMNS, cells, columns, protocol, title};
 
 /// All tables; needs `\usepackage{booktabs}`.
 pub(super) fn document(comparison: &MethodComparison) -> String {
@@ -19,10 +19,13 @@ pub(super) fn document(comparison: &MethodComparison) -> String {
                     cell
                 }
             };
-            cells(row).into_iter().map(print).collect::<Vec<String>>()
+            cells(comparison, row)
+                .into_iter()
+                .map(print)
+                .collect::<Vec<String>>()
         });
         let caption = format!("{}. {about}", title(block));
-        table(&mut out, &caption, &COLUMNS, rows);
+        table(&mut out, &caption, &columns(comparison), rows);
     }
     for published in &comparison.published {
         let rows = published.rows.iter().map(|row| {
@@ -40,10 +43,10 @@ pub(super) fn document(comparison: &MethodComparison) -> String {
 fn table(
     out: &mut String,
     caption: &str,
-    header: &[&str],
+    header: &[impl AsRef<str>],
     rows: impl Iterator<Item = Vec<String>>,
 ) {
-    let header: Vec<String> = header.iter().map(|name| escape(name)).collect();
+    let header: Vec<String> = header.iter().map(|name| escape(name.as_ref())).collect();
     let _ = write!(
         out,
         "\n\\begin{{table}}\n\\caption{{{}}}\n\\begin{{tabular}}{{l{}}}\n\\toprule\n{} \\\\\n\\midrule\n",

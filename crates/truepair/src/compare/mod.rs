@@ -10,6 +10,7 @@
 
 mod cell;
 mod figure;
+mod figure_column;
 mod grid;
 mod latex;
 mod method;

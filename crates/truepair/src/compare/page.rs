@@ -5,8 +5,8 @@ use askama::Template;
 
 use super::figure::figures;
 use super::published::PublishedBlock;
-use super::table::MethodComparison;
-use super::text::{COLUMNS, PUBLISHED_COLUMNS, READING, cells, failures, protocol, title};
+use super::table::{MethodComparison, MethodRow};
+use super::text::{PUBLISHED_COLUMNS, READING, cells, columns, failures, protocol, title};
 use crate::report::chart::Chart;
 
 const STYLE: &str = concat!(
@@ -20,7 +20,7 @@ struct ComparisonPage<'a> {
     style: &'static str,
     data: &'a str,
     protocol: String,
-    columns: &'static [&'static str],
+    columns: Vec<String>,
     blocks: Vec<BlockView>,
     figures: Vec<Chart>,
     published_columns: &'static [&'static str],
@@ -42,8 +42,8 @@ struct RowView {
 
 /// The page's HTML; every text passes through the template's escaping.
 pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
-    let view = |row| {
-        let mut row_cells = cells(row);
+    let view = |row: &MethodRow| {
+        let mut row_cells = cells(comparison, row);
         RowView {
             best: row.best,
             name: row_cells.remove(0),
@@ -59,7 +59,7 @@ pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
         style: STYLE,
         data: &comparison.data,
         protocol: protocol(comparison),
-        columns: &COLUMNS,
+        columns: columns(comparison),
         blocks: blocks.collect(),
         figures: figures(comparison),
         published_columns: &PUBLISHED_COLUMNS,

@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use truepair_core::metric::{Metric as _, RSum, Recall};
 use truepair_core::noise::NoiseSpec;
+use truepair_core::scores::Direction;
+
+use super::figure_column::FigureColumn;
 
 const LIBRARY: &str = include_str!("../../published.toml");
 
@@ -57,6 +61,20 @@ pub(crate) struct PublishedRow {
 }
 
 impl PublishedRow {
+    /// The number of a metric, where tables print it; in percent.
+    pub(crate) fn figure(&self, column: &FigureColumn) -> Option<f64> {
+        let name = column.metric.name();
+        let side = match column.direction {
+            None => return (name == RSum.name()).then_some(self.rsum),
+            Some(Direction::ImageToText) => 0,
+            Some(Direction::TextToImage) => 3,
+        };
+        let at = Recall::ALL
+            .iter()
+            .position(|recall| recall.name() == name)?;
+        Some(self.recalls[side + at])
+    }
+
     pub(super) fn cells(&self) -> [String; 10] {
         let number = |at: usize| format!("{:.1}", self.recalls[at]);
         [

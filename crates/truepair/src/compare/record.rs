@@ -3,14 +3,14 @@
 //! | file | content |
 //! |---|---|
 //! | `cell.json` | [`CellRecord`]: recalls of the ensemble, of one network and of the last epoch |
-//! | `queries.json` | [`QueryRanks`]: the rank of every test query behind those recalls |
+//! | `queries.json` | [`QueryRanks`]: the rank of every test query behind their recalls |
 //! | `split.jsonl` | beliefs against planted noise, one line an epoch |
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use truepair_core::metric::{Protocol, QueryUnits};
+use truepair_core::metric::{Protocol, QueryUnits, Report};
 use truepair_core::ranking::Ranks;
 
 use super::split::{self, EpochSplit};
@@ -22,7 +22,10 @@ pub(super) const RECORD: &str = "cell.json";
 pub(super) const QUERIES: &str = "queries.json";
 pub(super) const FAILURE: &str = "failed.json";
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Oldest version that is read: it kept five numbers per direction.
+const OLDEST: u32 = 1;
 
 const REMEDY: &str = "remove the run directory";
 
@@ -62,32 +65,48 @@ pub(crate) struct QueryRanks {
     pub(crate) last_single: Option<Ranks>,
 }
 
+/// What one set of weights is worth on the test split.
+pub(super) struct Ranked {
+    pub(super) report: Report,
+    pub(super) ranks: Ranks,
+}
+
+/// What the tables tell apart; `None` where it is the same as the line above.
+pub(super) struct RankedWeights {
+    /// All networks, kept epoch.
+    pub(super) ensemble: Ranked,
+    /// The first network alone, kept epoch.
+    pub(super) single: Option<Ranked>,
+    /// All networks, last epoch.
+    pub(super) last: Option<Ranked>,
+    /// The first network alone, last epoch.
+    pub(super) last_single: Option<Ranked>,
+}
+
 impl CellRecord {
-    pub(super) fn new(queries: &QueryRanks, shape: RunShape, protocol: Protocol) -> Self {
-        let of = |ranks: &Ranks| {
-            let report =
-                truepair_core::metric::Report::new(std::slice::from_ref(ranks), protocol.clone());
-            RetrievalRecord::of(&report)
-        };
-        let single = queries.single.as_ref().unwrap_or(&queries.ensemble);
-        let last = queries.last.as_ref().unwrap_or(&queries.ensemble);
+    pub(super) fn new(ranked: &RankedWeights, shape: RunShape) -> Self {
+        let ensemble = &ranked.ensemble;
+        let single = ranked.single.as_ref().unwrap_or(ensemble);
+        let last = ranked.last.as_ref().unwrap_or(ensemble);
         // One network's last epoch is the ensemble's, and without a later epoch the kept one's.
-        let last_single = match (&queries.last_single, &queries.last) {
-            (Some(ranks), _) => ranks,
+        let last_single = match (&ranked.last_single, &ranked.last) {
+            (Some(ranked), _) => ranked,
             (None, None) => single,
             (None, Some(last)) => last,
         };
+        let of = |ranked: &Ranked| RetrievalRecord::of(&ranked.report);
+        let protocol = ensemble.report.protocol.clone();
         Self {
             version: VERSION,
             networks: protocol.ensemble,
             best_epoch: shape.best_epoch,
             n_epochs: shape.n_epochs,
-            ensemble: of(&queries.ensemble),
+            ensemble: of(ensemble),
             single: of(single),
             last: of(last),
             last_single: of(last_single),
             train_seconds: shape.train_seconds,
-            protocol: protocol.clone(),
+            protocol,
         }
     }
 
@@ -105,14 +124,15 @@ pub(super) struct RunShape {
 }
 
 impl QueryRanks {
-    pub(super) fn new(units: QueryUnits, ensemble: Ranks) -> Self {
+    pub(super) fn new(units: QueryUnits, ranked: RankedWeights) -> Self {
+        let ranks = |ranked: Option<Ranked>| ranked.map(|ranked| ranked.ranks);
         Self {
             version: VERSION,
             units,
-            ensemble,
-            single: None,
-            last: None,
-            last_single: None,
+            ensemble: ranked.ensemble.ranks,
+            single: ranks(ranked.single),
+            last: ranks(ranked.last),
+            last_single: ranks(ranked.last_single),
         }
     }
 
@@ -142,7 +162,8 @@ impl FinishedCell {
     pub(crate) fn read(run: &Path) -> Result<Self> {
         let record: CellRecord = run_folder::load(&run.join(RECORD), REMEDY)?;
         let queries: QueryRanks = run_folder::load(&run.join(QUERIES), REMEDY)?;
-        if record.version != VERSION || queries.version != VERSION {
+        let known = OLDEST..=VERSION;
+        if !known.contains(&record.version) || !known.contains(&queries.version) {
             bail!(
                 "{}: was written by another version of the program (remove the run directory)",
                 run.display()

@@ -5,23 +5,24 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use truepair_core::metric::{Protocol, rsum_difference};
+use truepair_core::metric::{Figure, Metric, Protocol, rsum_difference};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::ranking::Ranks;
 use truepair_core::rng::Seed;
 
+use super::figure_column::FigureColumn;
 use super::grid::{Grid, GridCell};
 use super::published::PublishedBlock;
 use super::record::{CellRecord, FinishedCell};
 use super::split::{BeliefRecord, EpochSplit};
 use super::task::CellTask;
-use crate::render::percent;
+use crate::render::{direction_text, in_print, percent};
 
 /// Draws of every bootstrap.
 const N_RESAMPLES: usize = 5_000;
 
 /// All that `truepair compare` found out; recalls in percent, shares as fractions.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct MethodComparison {
     command: &'static str,
     unit: &'static str,
@@ -34,6 +35,9 @@ pub(crate) struct MethodComparison {
     pub(crate) blocks: Vec<NoiseBlock>,
     /// Numbers of publications, for orientation only.
     pub(crate) published: Vec<PublishedBlock>,
+    /// Metrics that the printed tables show besides recalls and rSum.
+    #[serde(skip)]
+    pub(crate) shown: Vec<&'static dyn Metric>,
     pub(crate) out: PathBuf,
 }
 
@@ -94,6 +98,26 @@ impl FailedCell {
     }
 }
 
+/// A metric's number over seeds, as printed.
+#[derive(Debug, Serialize)]
+pub(crate) struct FigureSpread {
+    metric: &'static str,
+    direction: &'static str,
+    #[serde(flatten)]
+    pub(crate) spread: Spread,
+}
+
+impl RowNumbers {
+    /// The number of a metric under the name that a table's column has.
+    pub(crate) fn figure(&self, column: &FigureColumn) -> Option<Spread> {
+        let mut figures = self.figures.iter();
+        let direction = direction_text(column.direction);
+        figures
+            .find(|figure| figure.metric == column.metric.name() && figure.direction == direction)
+            .map(|figure| figure.spread)
+    }
+}
+
 /// The numbers of a row.
 #[derive(Debug, Serialize)]
 pub(crate) struct RowNumbers {
@@ -103,6 +127,8 @@ pub(crate) struct RowNumbers {
     pub(crate) recalls: [Spread; 6],
     /// All networks, kept epoch.
     pub(crate) rsum: Spread,
+    /// Every metric; all networks, kept epoch.
+    pub(crate) figures: Vec<FigureSpread>,
     /// One network, kept epoch.
     pub(crate) rsum_single: Spread,
     /// All networks, last epoch.
@@ -184,6 +210,7 @@ impl MethodComparison {
             resamples: N_RESAMPLES,
             blocks,
             published,
+            shown: Vec::new(),
             out,
         })
     }
@@ -276,6 +303,7 @@ fn numbers(finished: &[(Seed, FinishedCell)]) -> Option<RowNumbers> {
         networks: first.record.networks,
         recalls: std::array::from_fn(|at| spread(&|run| run.ensemble.recalls()[at])),
         rsum: spread(&|run| run.ensemble.rsum()),
+        figures: figures(finished),
         rsum_single: spread(&|run| run.single.rsum()),
         rsum_last: spread(&|run| run.last.rsum()),
         rsum_last_single: spread(&|run| run.last_single.rsum()),
@@ -284,6 +312,32 @@ fn numbers(finished: &[(Seed, FinishedCell)]) -> Option<RowNumbers> {
         seconds_per_epoch: seconds / n_epochs.max(1) as f64,
         train_seconds: seconds / finished.len() as f64,
     })
+}
+
+/// Every number that all runs have.
+fn figures(finished: &[(Seed, FinishedCell)]) -> Vec<FigureSpread> {
+    let Some((_, first)) = finished.first() else {
+        return Vec::new();
+    };
+    let of = |figure: &Figure| {
+        let values = finished.iter().map(|(_, run)| {
+            let mut figures = run.record.ensemble.figures().iter();
+            let like = figures.find(|other| other.is_like(figure))?;
+            Some(in_print(like.value, figure.metric.unit()))
+        });
+        Some(FigureSpread {
+            metric: figure.metric.name(),
+            direction: direction_text(figure.direction),
+            spread: Spread::of(&values.collect::<Option<Vec<f64>>>()?),
+        })
+    };
+    first
+        .record
+        .ensemble
+        .figures()
+        .iter()
+        .filter_map(of)
+        .collect()
 }
 
 fn split_numbers(finished: &[(Seed, FinishedCell)]) -> Option<SplitNumbers> {
@@ -413,6 +467,7 @@ mod tests {
             networks: 1,
             recalls: [spread(0.0); 6],
             rsum: spread(rsum),
+            figures: Vec::new(),
             rsum_single: spread(rsum),
             rsum_last: spread(rsum),
             rsum_last_single: spread(rsum),

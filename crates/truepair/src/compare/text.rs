@@ -3,33 +3,49 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use truepair_core::metric::METRICS;
 use truepair_core::noise::NoiseSpec;
 
+use super::figure_column::FigureColumn;
 use super::published::{PublishedBlock, PublishedRow};
 use super::status::duration;
 use super::table::{MethodComparison, MethodRow, NoiseBlock, RowNumbers, Spread};
 use crate::render::{self, percent_text};
 
 /// Columns of the long table; the recalls are those of all networks at the kept epoch.
-pub(super) const COLUMNS: [&str; 17] = [
-    "method",
-    "similarity",
-    "seeds",
-    "networks",
-    "i2t R@1",
-    "R@5",
-    "R@10",
-    "t2i R@1",
-    "R@5",
-    "R@10",
-    "rSum",
-    "rSum, one network",
-    "rSum, last epoch",
-    "to the best [95 %]",
-    "split precision / recall",
-    "s/epoch",
-    "training",
-];
+pub(super) fn columns(comparison: &MethodComparison) -> Vec<String> {
+    let first = [
+        "method",
+        "similarity",
+        "seeds",
+        "networks",
+        "i2t R@1",
+        "R@5",
+        "R@10",
+        "t2i R@1",
+        "R@5",
+        "R@10",
+        "rSum",
+        "rSum, one network",
+        "rSum, last epoch",
+    ];
+    let last = [
+        "to the best [95 %]",
+        "split precision / recall",
+        "s/epoch",
+        "training",
+    ];
+    let mut columns: Vec<String> = first.map(str::to_owned).to_vec();
+    columns.extend(shown(comparison).iter().map(|column| column.name(" ")));
+    columns.extend(last.map(str::to_owned));
+    columns
+}
+
+/// Columns of the metrics that were asked for.
+fn shown(comparison: &MethodComparison) -> Vec<FigureColumn> {
+    let shown = comparison.shown.iter();
+    shown.flat_map(|&metric| FigureColumn::of(metric)).collect()
+}
 
 /// Columns of a table of published rows.
 pub(super) const PUBLISHED_COLUMNS: [&str; 10] = [
@@ -61,19 +77,25 @@ pub(crate) fn terminal(comparison: &MethodComparison) -> String {
         "to the best",
     ];
     let mut out = String::new();
+    let shown = shown(comparison);
+    let header: Vec<String> = (header.into_iter().map(str::to_owned))
+        .chain(shown.iter().map(|column| column.name(" ")))
+        .collect();
     for block in &comparison.blocks {
-        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        let mut rows = vec![header.clone()];
         rows.extend(block.rows.iter().map(|row| match &row.numbers {
             None => named(row, [reason(row)]),
-            Some(numbers) => named(
-                row,
-                [
+            Some(numbers) => {
+                let cells = [
                     spread(numbers.rsum),
                     spread(numbers.rsum_single),
                     spread(numbers.rsum_last),
                     to_best(row, numbers),
-                ],
-            ),
+                ];
+                let mut cells = named(row, cells);
+                cells.extend(shown.iter().map(|column| figure(numbers, column)));
+                cells
+            }
         }));
         let _ = writeln!(out, "{}\n{}", title(block), render::table(&rows));
     }
@@ -108,7 +130,8 @@ pub(super) fn markdown(comparison: &MethodComparison) -> String {
     );
     for block in &comparison.blocks {
         let _ = writeln!(out, "\n## {}\n", title(block));
-        out.push_str(&markdown_table(&COLUMNS, block.rows.iter().map(cells)));
+        let rows = block.rows.iter().map(|row| cells(comparison, row));
+        out.push_str(&markdown_table(&columns(comparison), rows));
     }
     for published in &comparison.published {
         let _ = writeln!(out, "\n## {}\n", published.title);
@@ -125,7 +148,8 @@ pub(super) fn markdown(comparison: &MethodComparison) -> String {
     out
 }
 
-fn markdown_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+fn markdown_table(header: &[impl AsRef<str>], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let header: Vec<&str> = header.iter().map(AsRef::as_ref).collect();
     let mut out = format!("| {} |\n|", header.join(" | "));
     out.push_str(&"---|".repeat(header.len()));
     out.push('\n');
@@ -149,19 +173,17 @@ const CSV_NAMES: [&str; 9] = [
     "networks",
 ];
 
-/// Columns that hold a mean and are followed by one for its deviation, `NAME_sd`.
-const CSV_SPREADS: [&str; 10] = [
-    "i2t_r1",
-    "i2t_r5",
-    "i2t_r10",
-    "t2i_r1",
-    "t2i_r5",
-    "t2i_r10",
-    "rsum",
-    "rsum_single",
-    "rsum_last",
-    "rsum_last_single",
-];
+/// Columns after those of the metrics that also hold a mean and are followed by one for its deviation,
+/// `NAME_sd`.
+const CSV_OTHER_WEIGHTS: [&str; 3] = ["rsum_single", "rsum_last", "rsum_last_single"];
+
+/// One column for each number of every metric that applies to pairs.
+fn csv_figures() -> Vec<FigureColumn> {
+    let for_pairs = METRICS.iter().filter(|metric| metric.applies(1));
+    for_pairs
+        .flat_map(|&metric| FigureColumn::of(metric))
+        .collect()
+}
 
 /// Columns at the end.
 const CSV_REST: [&str; 11] = [
@@ -182,7 +204,9 @@ const CSV_REST: [&str; 11] = [
 pub(super) fn csv(comparison: &MethodComparison) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header: Vec<String> = CSV_NAMES.map(str::to_owned).to_vec();
-    header.extend((CSV_SPREADS.iter()).flat_map(|name| [(*name).to_owned(), format!("{name}_sd")]));
+    let spreads = (csv_figures().into_iter().map(|column| column.name("_")))
+        .chain(CSV_OTHER_WEIGHTS.map(str::to_owned));
+    header.extend(spreads.flat_map(|name| [name.clone(), format!("{name}_sd")]));
     header.extend(CSV_REST.map(str::to_owned));
     writer.write_record(&header)?;
     for block in &comparison.blocks {
@@ -217,14 +241,18 @@ fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
     };
     let plain = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
     line.push(numbers.networks.to_string());
-    let spreads = [
-        numbers.rsum,
+    let others = [
         numbers.rsum_single,
         numbers.rsum_last,
         numbers.rsum_last_single,
     ];
-    for spread in numbers.recalls.iter().chain(&spreads) {
-        line.extend([plain(Some(spread.mean)), plain(spread.sd)]);
+    let figures = csv_figures();
+    let figures = figures.iter().map(|column| numbers.figure(column));
+    for spread in figures.chain(others.map(Some)) {
+        line.extend([
+            plain(spread.map(|spread| spread.mean)),
+            plain(spread.and_then(|spread| spread.sd)),
+        ]);
     }
     let (gap, split) = (numbers.to_best.as_ref(), numbers.split.as_ref());
     line.extend([
@@ -249,8 +277,11 @@ fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) 
         row.method.clone(),
     ];
     line.resize(CSV_NAMES.len(), String::new());
-    for value in row.recalls.iter().chain([&row.rsum]) {
-        line.extend([format!("{value:.1}"), String::new()]);
+    for column in csv_figures() {
+        let value = row
+            .figure(&column)
+            .map_or(String::new(), |value| format!("{value:.1}"));
+        line.extend([value, String::new()]);
     }
     line.resize(n_columns - 2, String::new());
     line.extend([row.source.clone(), row.note.clone().unwrap_or_default()]);
@@ -295,10 +326,10 @@ pub(super) fn protocol(comparison: &MethodComparison) -> String {
 }
 
 /// Cells of a row of the long table.
-pub(super) fn cells(row: &MethodRow) -> Vec<String> {
+pub(super) fn cells(comparison: &MethodComparison, row: &MethodRow) -> Vec<String> {
     let Some(numbers) = &row.numbers else {
         let mut cells = named(row, [String::new()]);
-        cells.resize(COLUMNS.len(), String::new());
+        cells.resize(columns(comparison).len(), String::new());
         cells[3] = reason(row);
         return cells;
     };
@@ -310,6 +341,11 @@ pub(super) fn cells(row: &MethodRow) -> Vec<String> {
             .map(|recall| format!("{:.1}", recall.mean)),
     );
     cells.extend([numbers.rsum, numbers.rsum_single, numbers.rsum_last].map(spread));
+    cells.extend(
+        shown(comparison)
+            .iter()
+            .map(|column| figure(numbers, column)),
+    );
     cells.extend([
         to_best(row, numbers),
         split(numbers),
@@ -356,6 +392,10 @@ pub(super) fn spread(spread: Spread) -> String {
         Some(sd) => format!("{:.1} ± {sd:.1}", spread.mean),
         None => format!("{:.1}", spread.mean),
     }
+}
+
+fn figure(numbers: &RowNumbers, column: &FigureColumn) -> String {
+    numbers.figure(column).map_or("–".to_owned(), spread)
 }
 
 fn to_best(row: &MethodRow, numbers: &RowNumbers) -> String {

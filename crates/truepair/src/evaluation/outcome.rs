@@ -6,22 +6,21 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{
     Comparison, ComparisonRow, Figure, FigureDifference, Interval, METRICS, Measured, Protocol,
-    Unit,
 };
 use truepair_core::scores::Direction;
 use truepair_train::similarity::GaussianMeasure;
 
 use crate::occlusion::Occlusion;
-use crate::render::{RetrievalRecord, direction_text, fraction, in_print, percent};
+use crate::render::{RetrievalRecord, direction_text, from_print, in_print, percent};
 use crate::uncertainty::SelfKnowledge;
 
 /// What is printed; shares in percent.
 #[derive(Debug, Serialize)]
 pub(crate) struct Evaluation {
     unit: &'static str,
-    /// The recalls that every result of truepair has, unless lists were too short for them.
+    /// Every number that is known.
     #[serde(flatten)]
-    retrieval: Option<RetrievalRecord>,
+    retrieval: RetrievalRecord,
     protocol: Protocol,
     figures: Vec<FigureRecord>,
     queries: Vec<QueryCounts>,
@@ -83,11 +82,10 @@ impl Evaluation {
         tie_gap: Option<f64>,
         files: Vec<PathBuf>,
     ) -> Self {
-        let report = measured.report();
         let directions = [Direction::ImageToText, Direction::TextToImage];
         Self {
             unit: "percent",
-            retrieval: report.as_ref().map(RetrievalRecord::of),
+            retrieval: RetrievalRecord::of(&measured.report()),
             protocol: measured.protocol.clone(),
             figures: figures.iter().map(FigureRecord::of).collect(),
             queries: (directions.iter())
@@ -136,14 +134,10 @@ impl FigureRecord {
             "t2i" => Some(Direction::TextToImage),
             _ => None,
         };
-        let value = match metric.unit() {
-            Unit::Rank => self.value,
-            Unit::Fraction | Unit::SumOfFractions => fraction(self.value),
-        };
         Some(Figure {
             metric,
             direction,
-            value,
+            value: from_print(self.value, metric.unit()),
         })
     }
 }
@@ -170,12 +164,6 @@ pub(crate) struct Stored {
     protocol: Protocol,
 }
 
-#[derive(Deserialize)]
-struct StoredRetrieval {
-    #[serde(flatten)]
-    retrieval: RetrievalRecord,
-}
-
 impl Stored {
     /// Reads what `truepair eval --json` or `truepair train --json` printed.
     pub(crate) fn read(file: &Path) -> Result<Self> {
@@ -200,17 +188,20 @@ impl Stored {
         }
         let protocol: Protocol =
             serde_json::from_value(value["protocol"].take()).with_context(unlike)?;
-        let figures = match value.get_mut("figures").map(serde_json::Value::take) {
-            Some(figures) => {
-                let records: Vec<FigureRecord> =
-                    serde_json::from_value(figures).with_context(unlike)?;
-                records.iter().filter_map(FigureRecord::figure).collect()
-            }
-            None => {
-                let stored: StoredRetrieval = serde_json::from_value(value).with_context(unlike)?;
-                Figure::of_report(&stored.retrieval.with_protocol(protocol.clone()))
-            }
+        let listed: Vec<FigureRecord> = match value.get_mut("figures") {
+            Some(figures) => serde_json::from_value(figures.take()).with_context(unlike)?,
+            None => Vec::new(),
         };
+        let mut figures: Vec<Figure> = listed.iter().filter_map(FigureRecord::figure).collect();
+        // Results of lists that were too short for recalls have nothing but the list.
+        if figures.is_empty() || value.get("i2t").is_some() {
+            let stored: RetrievalRecord = serde_json::from_value(value).with_context(unlike)?;
+            for &figure in stored.figures() {
+                if !figures.iter().any(|other| other.is_like(&figure)) {
+                    figures.push(figure);
+                }
+            }
+        }
         Ok(Self { figures, protocol })
     }
 
@@ -218,10 +209,7 @@ impl Stored {
     pub(crate) fn compare(&self, measured: &Measured) -> Result<Comparison> {
         measured.protocol.check_like(&self.protocol)?;
         let row = |first: Figure| {
-            let like = |second: &&Figure| {
-                second.metric.name() == first.metric.name() && second.direction == first.direction
-            };
-            let second = self.figures.iter().find(like)?;
+            let second = self.figures.iter().find(|second| second.is_like(&first))?;
             Some(ComparisonRow {
                 metric: first.metric,
                 direction: first.direction,

@@ -8,7 +8,7 @@ mod retrieval;
 pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
 pub(crate) use labels::{class_map_text, label_epoch_text};
 pub(crate) use retrieval::{
-    RetrievalRecord, comparison, direction_text, epoch_text, in_print, report_text,
+    RetrievalRecord, comparison, direction_text, epoch_text, from_print, in_print, report_text,
 };
 
 use std::fmt::Write as _;

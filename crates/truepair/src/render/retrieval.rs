@@ -2,31 +2,52 @@
 
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
-use truepair_core::metric::{Comparison, Measure, Protocol, Report, Unit};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use truepair_core::metric::{
+    Comparison, Figure, METRICS, Metric, Protocol, QueryCounts, RSum, Recall, Report, Unit,
+};
 use truepair_core::scores::Direction;
-use truepair_train::EpochRecord;
+use truepair_train::{Criterion, EpochRecord};
 
 use super::{fields, fraction, percent, table};
 
-/// A report's numbers as they are stored and exchanged, recalls in percent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A report's numbers as they are stored and exchanged, shares in percent: `i2t` and `t2i` with a number
+/// per metric, and beside them the numbers for both directions together.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RetrievalRecord {
-    i2t: Side,
-    t2i: Side,
-    rsum: f64,
+    /// In the metrics' own units.
+    figures: Vec<Figure>,
+    image_to_text: QueryCounts,
+    text_to_image: QueryCounts,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Side {
-    r1: f64,
-    r5: f64,
-    r10: f64,
-    median_rank: f64,
-    mean_rank: f64,
+/// The JSON object of a [`RetrievalRecord`].
+#[derive(Serialize, Deserialize)]
+struct StoredRecord {
+    i2t: StoredSide,
+    t2i: StoredSide,
+    /// Numbers for both directions; on reading, whatever else stands beside them.
+    #[serde(flatten)]
+    both: serde_json::Map<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSide {
+    #[serde(flatten)]
+    numbers: serde_json::Map<String, Value>,
     queries: u64,
     excluded: u64,
 }
+
+/// Names that version 0.1 wrote, and the metrics' own.
+const FORMER_NAMES: [(&str, &str); 5] = [
+    ("r1", "recall@1"),
+    ("r5", "recall@5"),
+    ("r10", "recall@10"),
+    ("median_rank", "median-rank"),
+    ("mean_rank", "mean-rank"),
+];
 
 impl RetrievalRecord {
     /// Names of what [`cells`](Self::cells) prints.
@@ -35,85 +56,123 @@ impl RetrievalRecord {
 
     pub(crate) fn of(report: &Report) -> Self {
         Self {
-            i2t: Side::of(&report.image_to_text),
-            t2i: Side::of(&report.text_to_image),
-            rsum: percent(report.rsum),
+            figures: report.figures.clone(),
+            image_to_text: report.image_to_text,
+            text_to_image: report.text_to_image,
         }
     }
 
-    /// The report that these numbers were printed from.
-    pub(crate) fn with_protocol(&self, protocol: Protocol) -> Report {
-        Report {
-            image_to_text: self.i2t.retrieval(),
-            text_to_image: self.t2i.retrieval(),
-            rsum: fraction(self.rsum),
-            protocol,
-        }
+    /// The numbers in the metrics' own units.
+    pub(crate) fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
+    /// One number in the unit in which it is printed.
+    fn printed(&self, metric: &dyn Metric, direction: Option<Direction>) -> Option<f64> {
+        let mut figures = self.figures.iter();
+        figures
+            .find(|figure| figure.metric.name() == metric.name() && figure.direction == direction)
+            .map(|figure| in_print(figure.value, metric.unit()))
     }
 
     /// The six recalls, images asking first, in percent.
     pub(crate) fn recalls(&self) -> [f64; 6] {
-        let (i2t, t2i) = (&self.i2t, &self.t2i);
-        [i2t.r1, i2t.r5, i2t.r10, t2i.r1, t2i.r5, t2i.r10]
+        let of = |direction| {
+            Recall::ALL.map(|recall| self.printed(&recall, Some(direction)).unwrap_or(f64::NAN))
+        };
+        let (i2t, t2i) = (of(Direction::ImageToText), of(Direction::TextToImage));
+        [i2t[0], i2t[1], i2t[2], t2i[0], t2i[1], t2i[2]]
     }
 
     /// The sum of the six recalls, in percent.
     pub(crate) fn rsum(&self) -> f64 {
-        self.rsum
+        self.printed(&RSum, None).unwrap_or(f64::NAN)
     }
 
     /// Cells of a table of methods: three recalls each way and their sum.
     pub(crate) fn cells(&self) -> Vec<String> {
         (self.recalls().into_iter())
-            .chain([self.rsum])
+            .chain([self.rsum()])
             .map(|value| format!("{value:.1}"))
+            .collect()
+    }
+
+    fn stored_numbers(&self, direction: Option<Direction>) -> serde_json::Map<String, Value> {
+        let figures = self.figures.iter();
+        figures
+            .filter(|figure| figure.direction == direction)
+            .map(|figure| {
+                let value = in_print(figure.value, figure.metric.unit());
+                (figure.metric.name().to_owned(), value.into())
+            })
             .collect()
     }
 }
 
-impl Side {
-    fn of(side: &truepair_core::metric::Retrieval) -> Self {
-        Self {
-            r1: percent(side.recall1),
-            r5: percent(side.recall5),
-            r10: percent(side.recall10),
-            median_rank: side.median,
-            mean_rank: side.mean,
-            queries: side.n_queries,
-            excluded: side.n_excluded,
-        }
-    }
-
-    fn retrieval(&self) -> truepair_core::metric::Retrieval {
-        truepair_core::metric::Retrieval {
-            recall1: fraction(self.r1),
-            recall5: fraction(self.r5),
-            recall10: fraction(self.r10),
-            median: self.median_rank,
-            mean: self.mean_rank,
-            n_queries: self.queries,
-            n_excluded: self.excluded,
-        }
+impl Serialize for RetrievalRecord {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let side = |direction, counts: QueryCounts| StoredSide {
+            numbers: self.stored_numbers(Some(direction)),
+            queries: counts.n_queries,
+            excluded: counts.n_excluded,
+        };
+        let stored = StoredRecord {
+            i2t: side(Direction::ImageToText, self.image_to_text),
+            t2i: side(Direction::TextToImage, self.text_to_image),
+            both: self.stored_numbers(None),
+        };
+        stored.serialize(out)
     }
 }
 
-/// The numbers of one evaluation and under which protocol they were taken.
+impl<'de> Deserialize<'de> for RetrievalRecord {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let stored = StoredRecord::deserialize(from)?;
+        let counts = |side: &StoredSide| QueryCounts {
+            n_queries: side.queries,
+            n_excluded: side.excluded,
+        };
+        let (image_to_text, text_to_image) = (counts(&stored.i2t), counts(&stored.t2i));
+        let mut figures = Vec::new();
+        for &metric in METRICS {
+            let former = FORMER_NAMES.iter().find(|(_, name)| *name == metric.name());
+            let sides = [
+                (Some(Direction::ImageToText), &stored.i2t.numbers),
+                (Some(Direction::TextToImage), &stored.t2i.numbers),
+                (None, &stored.both),
+            ];
+            for (direction, numbers) in sides {
+                if metric.is_joint() != direction.is_none() {
+                    continue;
+                }
+                let known = numbers.get(metric.name());
+                let known = known.or_else(|| numbers.get(former?.0));
+                figures.extend(known.and_then(Value::as_f64).map(|value| Figure {
+                    metric,
+                    direction,
+                    value: from_print(value, metric.unit()),
+                }));
+            }
+        }
+        Ok(Self {
+            figures,
+            image_to_text,
+            text_to_image,
+        })
+    }
+}
+
+/// The standard numbers of one evaluation and under which protocol they were taken.
 pub(crate) fn report_text(report: &Report) -> String {
     let header = ["", "", "i2t", "t2i"].map(str::to_owned).to_vec();
     let mut rows = vec![header];
-    for &metric in truepair_core::metric::METRICS {
-        let Some(measure) = metric.read(report) else {
-            continue;
-        };
-        let cells = match measure {
-            Measure::PerDirection {
-                image_to_text,
-                text_to_image,
-            } => [
-                shown(image_to_text, metric.unit()),
-                shown(text_to_image, metric.unit()),
-            ],
-            Measure::Joint(value) => [shown(value, metric.unit()), String::new()],
+    for metric in METRICS.iter().filter(|metric| metric.is_standard()) {
+        let of = |direction| report.figure(metric.name(), direction);
+        let shown = |value| shown(value, metric.unit());
+        let cells = match of(None) {
+            Some(value) => [shown(value), String::new()],
+            None => [Direction::ImageToText, Direction::TextToImage]
+                .map(|direction| of(Some(direction)).map_or("–".to_owned(), shown)),
         };
         let mut row = vec![metric.name().to_owned(), metric.arrow().to_string()];
         row.extend(cells);
@@ -162,10 +221,8 @@ pub(crate) fn epoch_text(record: &EpochRecord) -> String {
     if !losses.is_empty() {
         let _ = write!(line, "  loss {}", losses.join(" "));
     }
-    if let Some(dev) = &record.dev {
-        let _ = write!(line, "  dev rSum {:.1}", percent(dev.rsum));
-    } else if let Some(criterion) = &record.criterion {
-        let _ = write!(line, "  {} {:.4}", criterion.name, criterion.value);
+    if let Some(criterion) = &record.criterion {
+        let _ = write!(line, "  {}", criterion_text(criterion));
     }
     if record.warm_up {
         line.push_str("  warm-up");
@@ -177,6 +234,22 @@ pub(crate) fn epoch_text(record: &EpochRecord) -> String {
         let _ = write!(line, "  ({note})");
     }
     line
+}
+
+/// What an epoch is chosen by: metrics as tables print them.
+fn criterion_text(criterion: &Criterion) -> String {
+    let metric = criterion.metric.as_ref().and_then(|name| {
+        let mut metrics = METRICS.iter();
+        metrics.find(|metric| metric.name() == name)
+    });
+    match metric {
+        Some(metric) => format!(
+            "{} {}",
+            criterion.name,
+            shown(criterion.value, metric.unit())
+        ),
+        None => format!("{} {:.4}", criterion.name, criterion.value),
+    }
 }
 
 /// Two results of one protocol side by side, with what the first gained over the second.
@@ -221,6 +294,14 @@ pub(crate) fn in_print(value: f64, unit: Unit) -> f64 {
     }
 }
 
+/// A printed number in the metric's own unit.
+pub(crate) fn from_print(value: f64, unit: Unit) -> f64 {
+    match unit {
+        Unit::Fraction | Unit::SumOfFractions => fraction(value),
+        Unit::Rank => value,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use truepair_core::pair::Pair;
@@ -235,19 +316,38 @@ mod tests {
                 caption: n,
             })
             .collect();
-        let side = truepair_core::metric::Retrieval {
-            recall1,
-            recall5: 0.5,
-            recall10: 1.0,
-            median: 3.5,
-            mean: 4.25,
+        let value = |metric: &dyn Metric| match metric.name() {
+            "recall@1" => recall1,
+            "recall@5" => 0.5,
+            "recall@10" => 1.0,
+            "median-rank" => 3.5,
+            "mean-rank" => 4.25,
+            _ => 0.125,
+        };
+        let mut figures = Vec::new();
+        for &metric in METRICS {
+            let figure = |direction, value| Figure {
+                metric,
+                direction,
+                value,
+            };
+            if metric.is_joint() {
+                figures.push(figure(None, 2.0 * (recall1 + 1.5)));
+            } else {
+                figures.extend(
+                    [Direction::ImageToText, Direction::TextToImage]
+                        .map(|direction| figure(Some(direction), value(metric))),
+                );
+            }
+        }
+        let counts = QueryCounts {
             n_queries: 10,
             n_excluded: 0,
         };
         Report {
-            image_to_text: side,
-            text_to_image: side,
-            rsum: 2.0 * (recall1 + 1.5),
+            figures,
+            image_to_text: counts,
+            text_to_image: counts,
             protocol: Protocol::new("toy", "test", &Relevance::from_pairs(2, 10, &pairs)),
         }
     }
@@ -255,10 +355,22 @@ mod tests {
     #[test]
     fn recalls_are_percentages_and_come_back() {
         let stored = serde_json::to_value(RetrievalRecord::of(&report(0.25))).unwrap();
-        assert_eq!(stored["i2t"]["r1"], 25.0);
+        assert_eq!(stored["i2t"]["recall@1"], 25.0);
+        assert_eq!(stored["t2i"]["map"], 12.5);
         assert_eq!(stored["rsum"], 350.0);
         let read: RetrievalRecord = serde_json::from_value(stored).unwrap();
-        assert_eq!(read.with_protocol(report(0.25).protocol), report(0.25));
+        assert_eq!(read, RetrievalRecord::of(&report(0.25)));
+    }
+
+    #[test]
+    fn records_of_version_0_1_are_read() {
+        let side = serde_json::json!({"r1": 25.0, "r5": 50.0, "r10": 100.0, "median_rank": 3.5,
+            "mean_rank": 4.25, "queries": 10, "excluded": 0});
+        let stored =
+            serde_json::json!({"unit": "percent", "i2t": side, "t2i": side, "rsum": 350.0});
+        let read: RetrievalRecord = serde_json::from_value(stored).unwrap();
+        assert_eq!(read.recalls(), [25.0, 50.0, 100.0, 25.0, 50.0, 100.0]);
+        assert_eq!((read.rsum(), read.figures().len()), (350.0, 11));
     }
 
     #[test]

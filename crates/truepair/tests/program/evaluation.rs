@@ -54,7 +54,7 @@ fn every_figure_has_an_interval_around_it() {
     }
     assert_eq!(
         figure(&done, "recall@1", "i2t"),
-        done["i2t"]["r1"].as_f64().unwrap()
+        done["i2t"]["recall@1"].as_f64().unwrap()
     );
     assert_eq!(
         figure(&done, "rsum", "both"),

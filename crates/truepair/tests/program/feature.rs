@@ -283,7 +283,7 @@ fn perfect_embeddings_rank_perfectly_and_print_percent() {
         (done["unit"].as_str(), done["rsum"].as_f64()),
         (Some("percent"), Some(600.0))
     );
-    assert_eq!(done["i2t"]["r1"], 100.0);
+    assert_eq!(done["i2t"]["recall@1"], 100.0);
     assert_eq!(done["protocol"]["data"], "toy");
     assert_eq!(done["protocol"]["folds"], 1);
 }
@@ -294,7 +294,7 @@ fn equal_scores_rank_last() {
     files::rows(&home.path().join("s.npy"), &[0.25; DIM * DIM]);
     let done = truepair(home.path(), &["eval", "--scores", "s.npy", "--json"]).json();
     assert_eq!(
-        (done["rsum"].as_f64(), done["t2i"]["median_rank"].as_f64()),
+        (done["rsum"].as_f64(), done["t2i"]["median-rank"].as_f64()),
         (Some(0.0), Some(16.0))
     );
 }
@@ -348,7 +348,7 @@ fn a_run_is_measured_kept_and_evaluated_again_to_the_same_numbers() {
         (Some("percent"), Some("ncr"))
     );
     assert!(
-        done["test"]["i2t"]["r1"].is_f64() && done["dev"]["t2i"]["r10"].is_f64(),
+        done["test"]["i2t"]["recall@1"].is_f64() && done["dev"]["t2i"]["recall@10"].is_f64(),
         "{done}"
     );
     assert_eq!(done["protocol"]["split"], "test");

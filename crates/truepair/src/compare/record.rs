@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `cell.json` | [`CellRecord`]: recalls of the ensemble, of one network and of the last epoch |
 //! | `queries.json` | [`QueryRanks`]: the rank of every test query behind those recalls |
-//! | `split.jsonl` | beliefs against planted noise, one line an epoch |
+//! | `split.jsonl` | beliefs against planted noise, one line per epoch |
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Where this process computes: said once on the command line, asked for by every command.
+//! Where this process computes: chosen once on the command line, looked up by every command.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use truepair_train::Accelerator;
 
 static CHOSEN: OnceLock<Accelerator> = OnceLock::new();
 
-/// Takes up what the user said, after a look whether it is there.
+/// Records what the user chose, after checking that it is available.
 ///
 /// # Errors
 /// If this build or this machine does not have it.
@@ -17,7 +17,7 @@ pub(crate) fn choose(accelerator: Accelerator) -> Result<()> {
     Ok(())
 }
 
-/// What the user said; the processor by default.
+/// What the user chose; the processor by default.
 pub(crate) fn chosen() -> Accelerator {
     CHOSEN.get().copied().unwrap_or_default()
 }

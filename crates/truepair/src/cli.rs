@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Audit(Box<command::audit::AuditArgs>),
     /// Train a matcher on noisy pairs.
     Train(Box<command::train::TrainArgs>),
-    /// Train and measure a grid of methods, noise and seeds, and set them side by side.
+    /// Train and measure a grid of methods, noise and seeds, and compare them side by side.
     Compare(Box<command::compare::CompareArgs>),
     /// Measure retrieval of a run, a score matrix, embeddings or ranked lists.
     Eval(Box<command::eval::EvalArgs>),
@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Embed(Box<command::embed::EmbedArgs>),
     /// Train on, or audit, items with class labels in several modalities.
     Labels(command::labels::LabelsArgs),
-    /// Make a run directory of a published PyTorch checkpoint.
+    /// Turn a published PyTorch checkpoint into a run directory.
     Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.
     Bench(command::bench::BenchArgs),

@@ -40,7 +40,8 @@ impl ConfigArgs {
         for assignment in &self.set {
             apply(&mut table, assignment)?;
         }
-        let merged = toml::to_string(&table).context("the configuration cannot be kept as TOML")?;
+        let merged =
+            toml::to_string(&table).context("the configuration cannot be written as TOML")?;
         toml::from_str(&merged).map_err(|error| match toml::from_str::<T>(&source.text) {
             // The file is at fault by itself, so its line can be named.
             Err(alone) if alone.message() == error.message() => source.locate(&alone),
@@ -55,7 +56,7 @@ pub(crate) struct RunPart<'a> {
     /// A file whose values replace those of the shared file.
     pub(crate) over: Option<&'a Path>,
     /// Section and kind, such as `("strategy", "ncr")`. A section of the shared file that is of
-    /// another kind is another run's and left out.
+    /// another kind belongs to another run and is left out.
     pub(crate) kinds: &'a [(&'a str, &'a str)],
 }
 
@@ -84,7 +85,8 @@ impl ConfigArgs {
         for assignment in &self.set {
             apply(&mut table, assignment)?;
         }
-        let merged = toml::to_string(&table).context("the configuration cannot be kept as TOML")?;
+        let merged =
+            toml::to_string(&table).context("the configuration cannot be written as TOML")?;
         toml::from_str(&merged).map_err(|error| {
             let at_fault = [&over, &base].into_iter().find_map(|source| {
                 let alone = toml::from_str::<T>(&source.text).err()?;
@@ -129,7 +131,7 @@ fn merge(table: &mut Table, over: Table) {
 /// If an assignment cannot be understood, or a key or value does not exist; the nearest existing
 /// name is in the message.
 pub(crate) fn changed<T: Serialize + DeserializeOwned>(base: &T, sets: &[String]) -> Result<T> {
-    const KEPT: &str = "the configuration cannot be kept as TOML";
+    const KEPT: &str = "the configuration cannot be written as TOML";
     let mut table = Table::try_from(base).context(KEPT)?;
     for assignment in sets {
         apply(&mut table, assignment)?;
@@ -242,7 +244,7 @@ fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     Ok(())
 }
 
-/// A TOML value; what is none, such as a bare word, is taken as a string.
+/// A TOML value; anything else, such as a bare word, is taken as a string.
 fn parse_value(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
     parsed

@@ -26,8 +26,8 @@ pub(crate) fn open(path: &Path, options: &ReadOptions, bars: &mut Bars) -> Resul
 /// Pictures that are named when they are skipped.
 const NAMED: usize = 5;
 
-/// The pictures of a data set, decoded to squares of `side` pixels whenever they are read; those
-/// that cannot be are named and left out.
+/// The pictures of a data set, decoded to squares of `side` pixels whenever they are read; those that
+/// cannot be decoded are named and left out.
 fn decoded(dataset: Dataset, side: u16, bars: &mut Bars) -> Result<Dataset> {
     let preprocessing = Preprocessing {
         size: side.into(),

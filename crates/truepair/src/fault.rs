@@ -1,5 +1,5 @@
-//! Faults of the program itself: a panic becomes exit code 2 and a message that says where, and how to
-//! report it.
+//! Faults of the program itself: a panic becomes exit code 2 and a message that says where, and how
+//! to report it.
 
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, set_hook};
 use std::process::ExitCode;

@@ -30,7 +30,7 @@ pub(crate) fn was_asked_to_stop() -> bool {
     STOP.load(Ordering::SeqCst)
 }
 
-/// Names a folder of unfinished output that a signal must take along.
+/// Names a folder of unfinished output that must be removed on a signal.
 pub(crate) fn remove_on_interrupt(folder: &Path) {
     unfinished().push(folder.to_path_buf());
 }

@@ -25,7 +25,7 @@ pub(crate) const PROVENANCE: &str = "provenance.json";
 
 const RESTORE: &str = "restore it, or train again";
 
-/// What a run was started with; enough to go on with it and to evaluate it.
+/// What a run was started with; enough to continue it and to evaluate it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunJob {
@@ -69,7 +69,7 @@ impl RunJob {
         match differences.iter().find(|(_, differs)| *differs) {
             None => Ok(()),
             Some((what, _)) => bail!(
-                "{}: was started with other {what} (resume with `truepair train --resume {}` alone, \
+                "{}: was started with different {what} (resume with `truepair train --resume {}` alone, \
                  or choose another --out)",
                 run.display(),
                 run.display()
@@ -101,7 +101,7 @@ pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, Read
     Ok((data.to_path_buf(), read))
 }
 
-/// The oracle that a run trained for, if it did; a converted run has no job and did not.
+/// The oracle that a run was trained for, if any; a converted run has no job and no oracle.
 ///
 /// # Errors
 /// If the run's job cannot be read.
@@ -214,7 +214,7 @@ impl Environment {
         let trained: Self = load(&run.join(ENVIRONMENT), RESTORE)?;
         if trained.data_sha256 != dataset.content_hash()? {
             bail!(
-                "{}: was trained on other pairs than {} holds now (give the data as it was)",
+                "{}: was trained on pairs other than those that {} holds now (give the data as it was)",
                 run.display(),
                 dataset.name
             )

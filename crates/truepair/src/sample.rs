@@ -1,6 +1,6 @@
 //! The sample of `truepair demo`, carried inside the program.
 //!
-//! An installed program has no checkout beside it, and one way for both cases is one way less to
+//! An installed program has no checkout beside it, and a single way for both cases leaves less to
 //! break: the files are always unpacked from the program, next to what the demo writes, where they
 //! stay as an example of the format to copy from.
 

@@ -6,7 +6,7 @@ use truepair_train::{Session, TrainWatch};
 
 use crate::{accelerator, interrupt};
 
-/// A session that keeps nothing; whoever makes a run directory names it on top.
+/// A session that keeps nothing; whoever makes a run directory adds its path.
 pub(crate) fn training(watch: &mut dyn TrainWatch) -> Session<'_> {
     Session {
         dir: None,

@@ -63,7 +63,8 @@ impl StagedFile {
     }
 }
 
-/// The folder that a file lies in. A bare file name has the empty path as its parent, which means the current folder.
+/// The folder that a file lies in. A bare file name has the empty path as its parent, which means
+/// the current folder.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,7 +1,7 @@
 //! An output folder that is whole or absent.
 //!
 //! Everything is written into a hidden folder inside the output folder, synced to the disk, and
-//! only then moved to their final names. A failure at any point (a full disk, a signal, an error of
+//! only then moved to its final place. A failure at any point (a full disk, a signal, an error of
 //! the work itself) removes the hidden folder, so nobody ever reads half a result. The folder is
 //! created before the long work starts: an unwritable place is reported in the first second.
 

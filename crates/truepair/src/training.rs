@@ -54,7 +54,7 @@ pub(crate) struct RunPlan {
     pub(crate) job: RunJob,
     pub(crate) recipe: Recipe,
     pub(crate) out: PathBuf,
-    /// Whether the run directory may hold a run to go on with.
+    /// Whether the run directory may hold a run to continue.
     pub(crate) resume: bool,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
         self.plan.job.oracle.map_or(strategy, Oracle::name)
     }
 
-    /// Trains in the run directory, going on from its checkpoint where the plan allows it.
+    /// Trains in the run directory, continuing from its checkpoint where the plan allows it.
     pub(crate) fn train(&self, watch: &mut dyn TrainWatch) -> Result<Trained> {
         let out = self.plan.out.as_path();
         let folder = RunFolder::open(self.plan)?;
@@ -220,11 +220,12 @@ impl<'a> RunFolder<'a> {
         if created {
             folder::create(path, "run directory")?;
         }
-        let mut entries = std::fs::read_dir(path)
-            .with_context(|| format!("{place}: is no folder for a run (choose another --out)"))?;
+        let mut entries = std::fs::read_dir(path).with_context(|| {
+            format!("{place}: is not a folder for a run (choose another --out)")
+        })?;
         if !plan.resume && entries.next().is_some() {
             bail!(
-                "{place}: is not empty (add --resume to go on with the run in it, or choose another \
+                "{place}: is not empty (add --resume to continue the run in it, or choose another \
                  --out)"
             )
         }

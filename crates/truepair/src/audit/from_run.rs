@@ -20,12 +20,12 @@ pub(crate) struct Believer {
 
 impl Believer {
     /// # Errors
-    /// If the run has not ended, or its method holds no belief or was told the truth.
+    /// If the run has not ended, or its method keeps no beliefs or was told the truth.
     pub(crate) fn open(run: &Path) -> Result<Self> {
         let place = run.display();
         let recipe = truepair_train::recipe(run)?;
         let Some(strategy) = recipe.strategy else {
-            bail!("{place}: config.toml names no strategy (restore it, or train again)")
+            bail!("{place}: config.toml does not name a strategy (restore it, or train again)")
         };
         if let Some(oracle) = run_folder::oracle_of(run)? {
             bail!(

@@ -34,12 +34,12 @@ Examples:
   truepair audit data/ --noise caption:0.4 --seed 1 --json
       Shuffle 40 % of the captions first, and measure the audit against that truth.
   truepair audit data/ --inject random:0.2,near:0.1,illegible:0.1
-      Check the audit on your own data: change that much on top and see how each kind is judged.
+      Check the audit on your own data: change that share as well and see how each kind is judged.
   truepair audit --from-run runs/gsc --out audit/
-      What a finished run believes of the pairs it trained on, as verdicts (not calibrated).
+      What a finished run believes about the pairs it trained on, as verdicts (not calibrated).
   truepair audit data/ --fail-above 0.05
       Exit with 1 when more than 5 % of the pairs are certainly mismatched (the interval's lower
-      end; `--fail-on high` fails already where more than 5 % may be).";
+      end; `--fail-on high` fails as soon as more than 5 % may be).";
 
 /// Arguments of `truepair audit`.
 #[derive(Debug, Args)]
@@ -93,7 +93,7 @@ pub(crate) struct AuditArgs {
     )]
     noise: NoiseSpec,
 
-    /// Audit a second time with changes on top, and report how each kind is judged: `random:SHARE`
+    /// Audit a second time with further changes, and report how each kind is judged: `random:SHARE`
     /// (captions exchanged), `near:SHARE` (moved to an image like their own), `illegible:SHARE`
     /// (captions that say nothing, which must not be called mismatched); a share alone is random.
     #[arg(
@@ -127,11 +127,11 @@ struct MatcherArgs {
     #[arg(long, value_name = "KIND", value_parser = matcher_kind, conflicts_with_all = ["frozen", "from_run"])]
     matcher: Option<AuditMatcher>,
 
-    /// Parts of the data; each is judged by matchers trained on the others [default: 3].
+    /// Number of folds; each is judged by matchers trained on the others [default: 3].
     #[arg(long, value_name = "K")]
     folds: Option<usize>,
 
-    /// Times that the data is cut anew and judged by fresh matchers [default: 2].
+    /// How often the data is cut afresh and judged by new matchers [default: 2].
     #[arg(long, value_name = "R")]
     repeats: Option<usize>,
 
@@ -150,7 +150,7 @@ struct MatcherArgs {
 fn matcher_kind(text: &str) -> Result<AuditMatcher, String> {
     let kinds = AuditMatcher::ALL;
     let found = kinds.into_iter().find(|kind| kind.name() == text);
-    found.ok_or_else(|| format!("there are {}", kinds.map(AuditMatcher::name).join(", ")))
+    found.ok_or_else(|| format!("choose from {}", kinds.map(AuditMatcher::name).join(", ")))
 }
 
 impl MatcherArgs {

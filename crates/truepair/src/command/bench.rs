@@ -14,8 +14,8 @@ use crate::render::Form;
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair bench                       every workload; the large ones take seconds a run
-  truepair bench --only small          those whose name holds `small`
+  truepair bench                       every workload; the large ones take seconds per run
+  truepair bench --only small          those whose name contains `small`
   truepair bench --only sgr/paper --precision bf16 --json
   truepair bench --only sgr/paper --batch 64   the training step with 64 pairs";
 
@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Only workloads whose name holds this text.
+    /// Only workloads whose name contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
 
@@ -31,7 +31,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
 
-    /// Pairs of a training step instead of each workload's own number; the name tells
+    /// Pairs per training step, instead of each workload's own number; the name says so
     /// (`train/sgr/paper@b64`). Only training workloads run.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Exit> {
     if chosen.is_empty() {
         let names: Vec<String> = others.into_iter().map(|row| row.name).collect();
         bail!(
-            "no workload's name holds `{}` (there are: {})",
+            "no workload has a name that contains `{}` (choose from {})",
             args.only,
             names.join(", ")
         );

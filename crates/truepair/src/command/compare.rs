@@ -29,7 +29,7 @@ Examples:
   truepair compare data/ --out grid --noise caption:0.2,caption:0.4 --seeds 3
       Every strategy at two noise rates, three seeds each; one run directory per cell.
   truepair compare data/ --out grid --noise caption:0.2,caption:0.4 --seeds 3
-      The same command goes on after Ctrl-C, and only writes the tables once all is done.
+      The same command continues after Ctrl-C; once all is done it only writes the tables.
   truepair compare data/ --out grid --strategies plain,rcl --similarity cosine,order --seeds 0,7
       Some strategies, two similarities, two seeds of your choice.
   truepair compare data/ --out grid --config base.toml --recipes recipes/ --set training.epochs=5
@@ -251,7 +251,7 @@ fn claim(out: &Path) -> Result<File> {
     let place = out.display();
     if out.exists() {
         let mut entries = std::fs::read_dir(out)
-            .with_context(|| format!("{place}: is no folder (choose another --out)"))?;
+            .with_context(|| format!("{place}: is not a folder (choose another --out)"))?;
         if !out.join(LOCK).exists() && entries.next().is_some() {
             bail!(
                 "{place}: is not empty and was not made by `truepair compare` (choose another --out)"

@@ -21,7 +21,7 @@ Examples:
       Weights, sizes and options come from the checkpoint; nothing in it is run.
   truepair convert weights.safetensors --as vsepp --vocabulary vocab.json --out runs/order \\
       --set matcher.similarity.kind=order
-      A file without options: what it does not tell is assumed, said, and may be set.
+      A file without options: what it does not say is assumed and reported, and can be set.
   truepair eval runs/vsrn --data f30k_precomp/
       Then measure it.";
 
@@ -32,7 +32,7 @@ pub(crate) struct ConvertArgs {
     /// Checkpoint of torch.save (.pth, .pth.tar, zip or legacy) or a safetensors file.
     checkpoint: PathBuf,
 
-    /// The model whose checkpoint it is.
+    /// Which model the checkpoint is of.
     #[arg(long = "as", value_name = "MODEL", value_parser = model_names())]
     model: String,
 
@@ -65,7 +65,7 @@ struct Conversion {
     sha256: String,
     #[serde(rename = "as")]
     model: &'static str,
-    /// Repository and commit of the code that the model's weights are read like.
+    /// Repository and commit of the code that defines how the weights are read.
     code: &'static str,
     /// Options that the checkpoint does not hold, with the values taken instead.
     assumed: Vec<Assumption>,
@@ -125,7 +125,7 @@ fn remark(assumed: &[Assumption]) {
         })
         .collect();
     render::note(&format!(
-        "the checkpoint does not tell these options, their defaults are assumed: {}",
+        "the checkpoint does not hold these options, so their defaults are assumed: {}",
         options.join(", ")
     ));
 }

@@ -1,7 +1,8 @@
 //! `truepair demo`: the whole tool on a built-in sample.
 //!
-//! The sample's training captions are shuffled in part, so the truth is known: the demo sets what
-//! the audit says beside it, and what a closed form makes of the noise, and it and a network of what the audit keeps.
+//! Part of the sample's training captions is shuffled, so the truth is known. The demo compares the
+//! audit with it, and measures what a closed form learns from the noisy pairs, and what it and a
+//! network learn from the pairs that the audit keeps.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -179,7 +180,7 @@ fn text(result: &DemoResult) -> String {
         rows.push(cells);
     }
     let mut out = render::table(&rows);
-    let _ = writeln!(out, "\nall of it in {:.1} s", result.total_seconds);
+    let _ = writeln!(out, "\nall of this took {:.1} s", result.total_seconds);
     if let Some(report) = result
         .audit
         .outputs

@@ -33,7 +33,7 @@ Examples:
   truepair eval runs/ncr
       The test split of the data that the run was trained on.
   truepair eval runs/vsrn --data f30k_precomp/ --split test
-      Other data than the run was trained on; a converted checkpoint needs it.
+      Data other than the run was trained on; a converted checkpoint needs it.
   truepair eval --embeddings images.npy captions.npy
       Cosine of two matrices; caption rows follow their images evenly, for instance five each.
   truepair eval --embeddings images.npy captions.npy --pairs pairs.csv --folds 5
@@ -47,9 +47,9 @@ Examples:
   truepair eval --scores s.npy --labels classes.npy --match plausible
       Relevance by labels, here for PMRP.
   truepair eval runs/pcme --distance wasserstein
-      Gaussian embeddings, ranked by another distance than the run was trained with.
+      Gaussian embeddings, ranked by a distance other than the one in training.
   truepair eval runs/pcme --occlusion seen.html
-      How uncertain its Gaussians grow while regions, pixels or words are erased.
+      How uncertain its Gaussians grow as regions, pixels or words are erased.
   truepair eval runs/ncr --per-query a.parquet --page hardest.html
       Every query's numbers as a table, and the hardest queries to look at.
   truepair eval runs/rcl --compare-with a.parquet
@@ -89,7 +89,8 @@ pub(crate) struct EvalArgs {
     seed: u64,
 
     /// Rank a run's Gaussian embeddings by this measure instead of its own score: `mean`,
-    /// `expected-square`, `sampled-square`, `sampled-distance`, `expected-likelihood`, `kullback-leibler`, `jeffreys`, `bhattacharyya`,
+    /// `expected-square`, `sampled-square`, `sampled-distance`, `expected-likelihood`,
+    /// `kullback-leibler`, `jeffreys`, `bhattacharyya`,
     /// `wasserstein`, `inclusion`; `kullback-leibler-released` and `inclusion-released` are what
     /// published code computes under those names.
     #[arg(long, value_name = "MEASURE", requires = "run", value_parser = measure_named)]
@@ -104,7 +105,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     compare_with: Option<PathBuf>,
 
-    /// Write a row per query with the worth of each in every metric.
+    /// Write a row per query with its value in every metric.
     #[arg(long, value_name = "FILE.parquet")]
     per_query: Option<PathBuf>,
 
@@ -164,13 +165,13 @@ impl Preset {
     }
 
     /// # Errors
-    /// If the data is not the test split that the protocol is of.
+    /// If the data is not the test split that the protocol is about.
     fn check(self, protocol: &Protocol) -> Result<()> {
         let sizes = (protocol.n_images, protocol.n_captions);
         let each = protocol.captions_per_image;
         if sizes != (5000, 25_000) || (each.min, each.max) != (5, 5) {
             bail!(
-                "the protocol is of 5000 images with 5 captions each, the data has {} images and \
+                "the protocol needs 5000 images with 5 captions each, but the data has {} images and \
                  {} captions, {each} per image (leave --protocol out, or give MS-COCO's 5K test \
                  split)",
                 sizes.0,

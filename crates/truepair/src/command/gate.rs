@@ -10,7 +10,8 @@ use crate::render::{self, percent_text};
 /// When a command exits with 1.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct GateArgs {
-    /// Exit with 1 when the share of wrong pairs (or labels) is above this one, or there is no verdict.
+    /// Exit with 1 when the share of wrong pairs (or labels) is above this one, or there is no
+    /// verdict.
     #[arg(long, value_name = "SHARE", value_parser = drop_rule::fraction)]
     fail_above: Option<f64>,
 
@@ -51,14 +52,14 @@ impl GateArgs {
     }
 }
 
-/// What of a noise rate a gate looks at.
+/// Which part of a noise rate a gate looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum FailOn {
-    /// The lower end of the interval: fails when it is certain.
+    /// The lower end of the interval: fails only when certain.
     Low,
     /// The point.
     Estimate,
-    /// The upper end of the interval: passes when it is certain.
+    /// The upper end of the interval: passes only when certain.
     High,
 }
 

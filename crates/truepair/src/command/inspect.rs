@@ -88,7 +88,7 @@ fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// What a reader should look at before trusting the data; nothing where there is nothing.
+/// What a reader should look at before trusting the data; empty where nothing stands out.
 fn oddities(split: &SplitInspection) -> Vec<(&'static str, String)> {
     let counted = [
         ("  duplicate captions", split.duplicate_captions),

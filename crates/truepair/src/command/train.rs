@@ -31,7 +31,7 @@ Examples:
   truepair train data/ --config configs/embeddings/ncr.toml --set training.epochs=5 --out runs/short
       Start from a file and change one value.
   truepair train --resume runs/ncr
-      Go on where Ctrl-C or a crash stopped.";
+      Continue where Ctrl-C or a crash stopped.";
 
 /// Arguments of `truepair train`.
 #[derive(Debug, Args)]
@@ -51,8 +51,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "NAME")]
     strategy: Option<String>,
 
-    /// What is trained: `linear` (a closed form, seconds, no epochs) or `residual` (networks that begin
-    /// at it); left out, networks as the configuration or the data says.
+    /// What is trained: `linear` (a closed form: seconds, no epochs) or `residual` (networks that
+    /// begin at it); left out, networks as the configuration or the data says.
     #[arg(long, value_name = "NAME", value_parser = matcher_name)]
     matcher: Option<NamedMatcher>,
 
@@ -68,7 +68,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// Go on with a run: the folder alone, or the command as it was first typed with `--resume`.
+    /// Continue a run: the folder alone, or the command as it was first typed with `--resume`.
     #[arg(long, value_name = "RUN")]
     resume: Option<Option<PathBuf>>,
 
@@ -101,7 +101,7 @@ fn matcher_name(text: &str) -> Result<NamedMatcher, String> {
         .find(|named| named.name == text);
     named.ok_or_else(|| {
         let names = NamedMatcher::ALL.map(|named| named.name);
-        format!("there are {}", names.join(", "))
+        format!("choose from {}", names.join(", "))
     })
 }
 

@@ -11,7 +11,7 @@ use crate::report::plot::{Axis, Plot, trimmed};
 /// Colors that the style sheet has for series.
 const N_COLORS: usize = 8;
 
-/// Every figure that there are numbers for, in reading order.
+/// Every figure for which there are numbers, in reading order.
 pub(super) fn figures(comparison: &MethodComparison) -> Vec<Chart> {
     let similarities = similarities(comparison);
     let mut figures = Vec::new();

@@ -54,7 +54,7 @@ impl Grid {
     }
 
     /// The rows of every table: baselines, then the methods by similarity. A method that cannot read
-    /// the scores of any similarity that was asked for stands in a row with its own.
+    /// the scores of any similarity that was asked for gets a row with its own.
     pub(crate) fn rows(&self) -> Vec<GridRow> {
         let own = |&(method, of): &(usize, &Method)| {
             let similarity = of.own_similarity(&self.similarities)?;
@@ -139,7 +139,7 @@ impl FromStr for Seeds {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |word: &str| {
             let word = word.trim();
-            (word.parse::<u64>()).map_err(|_| format!("`{word}` is no seed (write 3, or 0,1,7)"))
+            (word.parse::<u64>()).map_err(|_| format!("`{word}` is not a seed (write 3, or 0,1,7)"))
         };
         let mut seeds: Vec<u64> = if text.contains(',') {
             let words = text.split(',').filter(|word| !word.trim().is_empty());

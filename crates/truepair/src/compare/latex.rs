@@ -1,4 +1,4 @@
-//! The tables for a paper: `booktabs`, one table a planted noise, nothing that needs editing.
+//! The tables for a paper: `booktabs`, one table per planted noise, ready to be used.
 
 use std::fmt::Write as _;
 

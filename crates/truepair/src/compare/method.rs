@@ -89,7 +89,7 @@ pub(crate) fn baselines(train: &Dataset) -> Result<Vec<Method>> {
 }
 
 /// The strategies and oracles that were asked for, each with its settings file where it has one, and
-/// a method more for every variant among the recipes.
+/// one more method for every variant among the recipes.
 pub(crate) fn strategies(
     wanted: &[String],
     recipes: Option<&Path>,
@@ -103,7 +103,7 @@ pub(crate) fn strategies(
     if let Some(folder) = recipes
         && !folder.is_dir()
     {
-        bail!("{}: is no folder of recipes", folder.display())
+        bail!("{}: is not a folder of recipes", folder.display())
     }
     let mut methods: Vec<Method> = Vec::new();
     for name in &names {

@@ -2,8 +2,8 @@
 //! they measured.
 //!
 //! A cell of the grid is one run directory, made as `truepair train` makes it. It is finished once
-//! it holds its result, and is then never run again. The tables are made anew from the run
-//! directories every time, so they never know more than the runs do.
+//! it holds its result, and is then never run again. The tables are rebuilt from the run directories
+//! every time, so they never know more than the runs do.
 //!
 //! Numbers of unlike protocols never share a block: every planted noise has its own, caption and
 //! image shuffling are never mixed, and rows from publications stand apart from measured ones.

@@ -22,7 +22,7 @@ pub(crate) fn chosen(
                 let meant = nearest(word, known.iter().copied());
                 let hint = meant.map(|name| format!("did you mean `{name}`? "));
                 bail!(
-                    "{flag} {word}: there is no `{word}` ({}there are {})",
+                    "{flag} {word}: is unknown ({}choose from {})",
                     hint.unwrap_or_default(),
                     known.join(", ")
                 )

@@ -2,9 +2,9 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `cell.json` | [`CellRecord`]: recalls of the ensemble, of one network and of the last epoch |
+//! | `cell.json` | [`CellRecord`]: every metric of the ensemble, of one network and of the last epoch |
 //! | `queries.json` | [`QueryRanks`]: the rank of every test query behind their recalls |
-//! | `split.jsonl` | beliefs against planted noise, one line an epoch |
+//! | `split.jsonl` | beliefs against planted noise, one line per epoch |
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ use truepair_core::durable;
 use truepair_core::ledger::{self, Ledger};
 use truepair_core::noise::Manifest;
 
-/// One [`EpochSplit`] a line.
+/// One [`EpochSplit`] per line.
 pub(crate) const SPLIT: &str = "split.jsonl";
 
 const N_BINS: usize = 20;
@@ -58,7 +58,7 @@ pub(crate) struct SplitLog<'a> {
 }
 
 impl<'a> SplitLog<'a> {
-    /// Goes on after the records that are there.
+    /// Continues after the records that are there.
     pub(crate) fn open(run: &Path, truth: Option<&'a Manifest>) -> Result<Self> {
         let file = run.join(SPLIT);
         let records = if file.exists() {

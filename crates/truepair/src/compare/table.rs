@@ -408,7 +408,7 @@ fn compare_with_best(drafts: &mut [RowDraft]) -> Result<()> {
     Ok(())
 }
 
-/// The row with the highest rSum; one of which runs failed only where all have.
+/// The row with the highest rSum; one with failed runs only where all have some.
 fn best_of(drafts: &[RowDraft]) -> Option<usize> {
     let rows = drafts.iter().enumerate();
     let candidates = rows.filter_map(|(at, draft)| Some((at, draft.rsum()?, draft)));

@@ -30,7 +30,8 @@ impl CellTask {
             return Ok(());
         }
         RunJob::load(out)?.check_same(&self.plan.job, out)?;
-        // A run that was stopped before it began has no settings yet, one without training never.
+        // A run that was stopped before it began has no settings yet; one without training never has
+        // any.
         let known = std::fs::read_to_string(out.join(CONFIG));
         let (Ok(known), Some(config)) = (known, &self.config) else {
             return Ok(());

@@ -61,7 +61,7 @@ pub(super) const READING: [&str; 5] = [
     "The difference to the best row is paired by seed and query; its interval is a bootstrap over \
      test images, each with its captions.",
     "Split precision and recall say how well the method's beliefs at the kept epoch tell the \
-     planted mismatches (belief below one half); a dash means that it holds none.",
+     planted mismatches (belief below one half); a dash means that it has none.",
     "An oracle is told which pairs are mismatched; it is a bound and never counts as best.",
 ];
 

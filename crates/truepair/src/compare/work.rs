@@ -1,6 +1,6 @@
 //! The cells that are left to run, several at a time.
 //!
-//! Small matrix products gain little from a second thread, two independent cells gain almost
+//! Small matrix products gain little from a second thread, while two independent cells gain almost
 //! everything, so each cell runs on its share of the threads.
 
 use std::path::Path;
@@ -29,7 +29,7 @@ struct FailureNote<'a> {
 /// Runs every task that is not finished; returns the cells that failed.
 ///
 /// # Errors
-/// If the work was interrupted; the same call goes on with it.
+/// If the work was interrupted; the same call continues it.
 pub(crate) fn finish(tasks: &[CellTask], splits: &Splits, jobs: usize) -> Result<Vec<FailedCell>> {
     let open: Vec<&CellTask> = tasks.iter().filter(|task| !task.is_finished()).collect();
     if open.is_empty() {
@@ -70,7 +70,7 @@ pub(crate) fn finish(tasks: &[CellTask], splits: &Splits, jobs: usize) -> Result
     if stop.load(Ordering::Relaxed) {
         let n_finished = tasks.iter().filter(|task| task.is_finished()).count();
         bail!(
-            "stopped with {n_finished} of {} runs finished (give the same command to go on)",
+            "stopped with {n_finished} of {} runs finished (run the same command again to continue)",
             tasks.len()
         )
     }
@@ -105,7 +105,7 @@ fn is_stop(error: &anyhow::Error) -> bool {
     (error.downcast_ref()).is_some_and(TrainError::is_stop)
 }
 
-/// The error is in the tables as well; a folder that cannot take the note is no further failure.
+/// The error is in the tables as well; failing to leave the note is not a further failure.
 fn keep_failure(run: &Path, error: &str) {
     let _ = std::fs::create_dir_all(run);
     let _ = run_folder::store(run, FAILURE, &FailureNote { error });

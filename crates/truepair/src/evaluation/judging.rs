@@ -22,8 +22,8 @@ use crate::render;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Relevance")]
 pub(crate) struct JudgingArgs {
-    /// Judgments: a file for images that ask, and one for captions that ask (by default the
-    /// mirrored first): JSON maps, TREC qrels, or the CSV of Crisscrossed Captions.
+    /// Judgments: one file for image queries and one for caption queries (by default the first,
+    /// mirrored): JSON maps, TREC qrels, or the CSV of Crisscrossed Captions.
     #[arg(long, value_names = ["I2T", "T2I"], num_args = 1..=2, conflicts_with = "labels")]
     relevance: Option<Vec<PathBuf>>,
 
@@ -37,7 +37,7 @@ pub(crate) struct JudgingArgs {
     unknown_ids: UnknownIdsChoice,
 
     /// Labels of the images and of the captions (by default those of their images): integers `[n]`
-    /// (classes, -1 = none) or 0 and 1 `[n, classes]`, .npy, or a class a line.
+    /// (classes, -1 = none) or 0 and 1 `[n, classes]`, .npy, or one class per line.
     #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 1..=2)]
     labels: Option<Vec<PathBuf>>,
 
@@ -50,7 +50,7 @@ pub(crate) struct JudgingArgs {
     #[arg(long, value_name = "N", requires = "labels")]
     classes: Option<u32>,
 
-    /// What becomes of items without a label in the rankings.
+    /// What happens in the rankings to items without a label.
     #[arg(
         long,
         value_name = "WHAT",

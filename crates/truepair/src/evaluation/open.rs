@@ -24,8 +24,8 @@ pub(crate) struct ForeignArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     pairs: Option<PathBuf>,
 
-    /// Ids of the images and of the captions in the order of their rows: .npy, a JSON list, or an id
-    /// a line. Row numbers by default.
+    /// Ids of the images and of the captions in the order of their rows: .npy, a JSON list, or one id
+    /// per line. Row numbers by default.
     #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 2)]
     ids: Option<Vec<PathBuf>>,
 
@@ -281,7 +281,7 @@ fn check_data(data: Option<&Dataset>, sizes: (usize, usize)) -> Result<()> {
     let known = (data.n_images(), data.n_captions());
     if known != sizes {
         bail!(
-            "the ranking is of {} images and {} captions, {} has {} and {} \
+            "the ranking is of {} images and {} captions, but {} has {} and {} \
              (give the data and the split that were ranked)",
             sizes.0,
             sizes.1,

@@ -171,7 +171,9 @@ impl Stored {
         let text =
             std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
         let unlike = || {
-            format!("{place}: is no result of truepair (store one with `truepair eval ... --json`)")
+            format!(
+                "{place}: is not a result of truepair (store one with `truepair eval ... --json`)"
+            )
         };
         let mut value: serde_json::Value = serde_json::from_str(&text).with_context(unlike)?;
         // A training result keeps its numbers under `test`.

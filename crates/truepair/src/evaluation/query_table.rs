@@ -133,12 +133,14 @@ fn column(
 /// Reads a table that [`write_parquet`] wrote.
 ///
 /// # Errors
-/// If the file cannot be read or is no such table.
+/// If the file cannot be read or is not such a table.
 pub(crate) fn read_parquet(path: &Path) -> Result<Measured> {
     let place = path.display();
     let file = std::fs::File::open(path).with_context(|| format!("{place}: cannot read"))?;
     let unlike = || {
-        format!("{place}: is no table of queries (write one with `truepair eval ... --per-query`)")
+        format!(
+            "{place}: is not a table of queries (write one with `truepair eval ... --per-query`)"
+        )
     };
     let reader = SerializedFileReader::new(file).with_context(unlike)?;
     let metadata = reader.metadata().file_metadata();
@@ -154,7 +156,7 @@ pub(crate) fn read_parquet(path: &Path) -> Result<Measured> {
     let names: Vec<String> = (metadata.schema().get_fields().iter())
         .map(|field| field.name().to_owned())
         .collect();
-    // A metric of another version is passed over.
+    // A metric from another version is skipped.
     let metrics: Vec<(usize, &'static dyn Metric)> = (names.iter().enumerate())
         .filter_map(|(at, name)| Some((at, *METRICS.iter().find(|metric| metric.name() == name)?)))
         .collect();
@@ -193,7 +195,7 @@ fn query(row: &Row, metrics: &[(usize, &'static dyn Metric)]) -> Result<(usize, 
     let value = |at: usize| match cells[at] {
         Field::Double(value) => Ok(*value),
         Field::Null => Ok(f64::NAN),
-        other => bail!("{other} is no number"),
+        other => bail!("{other} is not a number"),
     };
     let row = QueryRow {
         query: required(0)?,

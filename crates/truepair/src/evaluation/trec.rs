@@ -19,11 +19,11 @@ const QUERIES_AT_ONCE: usize = 1 << 14;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TREC files")]
 pub(crate) struct TrecArgs {
-    /// Write the rankings as runs, one file a direction.
+    /// Write the rankings as runs, one file per direction.
     #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
     trec_run: Option<Vec<PathBuf>>,
 
-    /// Write who is relevant to whom as qrels, one file a direction.
+    /// Write who is relevant to whom as qrels, one file per direction.
     #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
     trec_qrels: Option<Vec<PathBuf>>,
 

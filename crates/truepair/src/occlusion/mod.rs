@@ -55,7 +55,7 @@ impl Occlusion {
     /// Erases growing shares of the split's images and captions and encodes what is left.
     ///
     /// # Errors
-    /// If items are no Gaussians, or no part of either side can be erased.
+    /// If items are not Gaussians, or no part of either side can be erased.
     pub(crate) fn measure(
         trained: &Trained,
         dataset: &Dataset,
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_column_a_side_and_says_what_was_refused() {
+    fn the_table_has_a_column_per_side_and_says_what_was_refused() {
         let text = text(&specimen());
         assert!(
             text.contains("captions (words)") && !text.contains("images ("),

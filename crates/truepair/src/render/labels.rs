@@ -1,4 +1,4 @@
-//! Figures of labelled data as text.
+//! Figures of labeled data as text.
 
 use truepair_core::labeled::ClassRetrieval;
 use truepair_train::labeled::LabelEpoch;

@@ -82,8 +82,8 @@ pub(super) fn ambiguous(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     order
 }
 
-/// The `n` most probable near misses: pairs that are rather mismatched than not, and rather near misses
-/// than far off.
+/// The `n` most probable near misses: pairs more likely mismatched than not, and more likely near
+/// misses than far off.
 pub(super) fn near(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..verdicts.len())
         .filter(|&index| is_near(&verdicts[index]))
@@ -98,7 +98,7 @@ pub(super) fn near(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     order
 }
 
-/// Whether a pair is rather a near miss than anything else.
+/// Whether a pair is more likely a near miss than anything else.
 pub(super) fn is_near(verdict: &Verdict) -> bool {
     verdict.posterior > 0.5 && verdict.near > verdict.posterior / 2.0
 }

@@ -94,7 +94,7 @@ impl Default for Limits {
 ///
 /// # Errors
 /// If the file cannot be written, or if the findings do not belong to this data set. An older
-/// report at `path` stays as it was then. Pictures that cannot be read are no error; the report
+/// report at `path` stays as it was then. Pictures that cannot be read are not an error; the report
 /// says how many are missing.
 pub(crate) fn write(
     path: &Path,

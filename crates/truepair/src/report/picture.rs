@@ -14,7 +14,7 @@ pub(crate) struct Pictures<'a> {
     bytes_left: usize,
     /// Pictures that would have exceeded the budget.
     pub(crate) n_left_out: usize,
-    /// Pictures whose file could not be read or holds no picture that browsers show.
+    /// Pictures whose file could not be read or does not hold a picture that browsers show.
     pub(crate) n_unreadable: usize,
 }
 

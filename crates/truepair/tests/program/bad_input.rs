@@ -262,7 +262,7 @@ fn evaluations_that_make_no_sense() {
         fs::write(data.join("old.json"), "{}").unwrap();
     };
     let against = &words("eval --scores data/s.npy --compare-with data/old.json");
-    refused(spoil, against, &["old.json", "no result of truepair"]);
+    refused(spoil, against, &["old.json", "not a result of truepair"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `truepair compare`: grids that run once, go on after a crash, and tables that agree.
+//! `truepair compare`: grids that run once, continue after a crash, and tables that agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -312,7 +312,7 @@ fn what_cannot_be_compared_is_refused_before_anything_runs() {
     refused(&["--noise", "captoin:0.2"], &["caption:RATE"]);
     refused(&["--seeds", "0"], &["at least one seed"]);
     refused(&["--published", "f3k"], &["did you mean `f30k`"]);
-    refused(&["--recipes", "nowhere"], &["nowhere: is no folder"]);
+    refused(&["--recipes", "nowhere"], &["nowhere: is not a folder"]);
     refused(&["--set", "training.epoch=3"], &["did you mean `epochs`"]);
     for name in [
         "test_ims.npy",

@@ -97,7 +97,7 @@ fn pictures_and_captions_become_data_that_other_commands_read() {
 
     let images = fs::read(home.path().join("out/images.npy")).unwrap();
     let again = embed(home.path(), &[&TEXT[..], &["--json"]].concat());
-    assert!(again.err.contains("done already"), "{}", again.err);
+    assert!(again.err.contains("already done"), "{}", again.err);
     assert_eq!(again.json(), done);
     assert_eq!(
         fs::read(home.path().join("out/images.npy")).unwrap(),
@@ -106,7 +106,7 @@ fn pictures_and_captions_become_data_that_other_commands_read() {
     let other = embed(home.path(), &[&TEXT[..], &["--half"]].concat());
     assert_eq!(other.code, Some(2));
     assert!(
-        other.err.contains("another job, of other half"),
+        other.err.contains("another job, which differs in half"),
         "{}",
         other.err
     );

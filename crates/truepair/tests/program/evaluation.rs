@@ -213,7 +213,7 @@ fn two_evaluations_are_compared_query_by_query() {
     refused(
         home.path(),
         &["--scores", "s.npy", "--compare-with", "no.parquet"],
-        &["no.parquet: is no table of queries"],
+        &["no.parquet: is not a table of queries"],
     );
 }
 

@@ -499,5 +499,5 @@ fn a_runs_beliefs_become_verdicts() {
     files::precomp(&home.path().join("data"), "train", 61);
     let changed = truepair(home.path(), &["audit", "--from-run", "gsc"]);
     assert_eq!(changed.code, Some(2));
-    assert!(changed.err.contains("other pairs"), "{}", changed.err);
+    assert!(changed.err.contains("pairs other than"), "{}", changed.err);
 }

@@ -131,7 +131,7 @@ pub(crate) fn picture(path: &Path, side: u32, [red, green, blue]: [u8; 3]) {
     fs::write(path, file).unwrap();
 }
 
-/// Writes CUB Captions' tree: six classes of ten pictures of the class's color, two captions a
+/// Writes CUB Captions' tree: six classes of ten pictures of the class's color, two captions per
 /// picture that name it; the last two classes are unseen.
 pub(crate) fn cub(root: &Path) {
     const COLORS: [(&str, [u8; 3]); 6] = [

@@ -60,7 +60,7 @@ fn refused(home: &Path, args: &[&str], parts: &[&str]) {
     assert_eq!(listing(home), before, "something was written");
 }
 
-/// The arguments in a line that holds no quoted spaces.
+/// The arguments of a command line, split at spaces.
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }

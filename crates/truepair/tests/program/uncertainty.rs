@@ -13,7 +13,7 @@ fn train(home: &Path, data: &str, out: &str, more: &[&str]) -> crate::Finished {
 }
 
 #[test]
-fn batches_of_one_bird_a_class_and_pixels_and_words_erased() {
+fn batches_of_one_bird_per_class_and_pixels_and_words_erased() {
     let home = tempfile::tempdir().unwrap();
     files::cub(&home.path().join("birds"));
     let by_class = ["--set", "training.sampling=one-per-class"];

@@ -13,7 +13,7 @@ Examples:
   truepair embed photos/ --image-encoder vision_model.onnx --text-encoder minilm.onnx --out features/
       Folders with NAME.txt beside NAME.jpg, tables, webdataset shards, Karpathy's JSON.
   truepair embed dataset_coco.json --pictures coco/ --image-encoder resnet.onnx --out features/
-      Stopped with Ctrl-C? The same command goes on where it stopped.
+      Stopped with Ctrl-C? The same command continues where it stopped.
   truepair audit features/ --out audit/
       Every other command reads the result.";
 
@@ -32,7 +32,7 @@ pub(crate) struct EmbedArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) text_encoder: Option<PathBuf>,
 
-    /// Folder to make; goes on with the same job that was stopped there.
+    /// Folder to make; the same job continues if it was stopped there.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
 
@@ -40,12 +40,12 @@ pub(crate) struct EmbedArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) split: Option<Vec<String>>,
 
-    /// Pictures that are encoded between two looks at Ctrl-C.
+    /// Pictures to encode between two checks for Ctrl-C.
     #[arg(long, value_name = "N", default_value_t = 32,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) batch: u16,
 
-    /// What runs the encoders. `ort` is there in programs built with `--features ort`.
+    /// What runs the encoders. `ort` exists only in programs built with `--features ort`.
     #[arg(long, value_name = "NAME", default_value = "built-in")]
     pub(super) runtime: RuntimeChoice,
 
@@ -114,7 +114,7 @@ pub(super) enum FitChoice {
     Crop,
     /// Change the proportions
     Stretch,
-    /// Add white
+    /// Pad with white
     Pad,
 }
 
@@ -132,7 +132,7 @@ pub(super) struct TextArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) tokenizer: Option<PathBuf>,
 
-    /// How the vectors of tokens become one.
+    /// How the tokens' vectors become one.
     #[arg(long, value_name = "HOW", default_value = "mean")]
     pub(super) pooling: PoolingChoice,
 

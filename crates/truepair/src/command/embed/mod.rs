@@ -46,7 +46,7 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     let plan = EmbedPlan::resolve(args)?;
     let out = plan.out.as_path();
     if let Some(done) = output::finished(out, &plan.description)? {
-        render::note("this job is done already");
+        render::note("this job is already done");
         form.print(&done, || text(&done, out))?;
         return Ok(Exit::Success);
     }
@@ -80,7 +80,7 @@ fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<(Strin
         let outcome = job.run(dataset, &folder, interrupt::stop_flag(), &mut bars)?;
         let job::Outcome::Done(embedded) = outcome else {
             bail!(
-                "stopped: run the same command again to go on with {}",
+                "stopped: run the same command again to continue with {}",
                 plan.out.display()
             )
         };

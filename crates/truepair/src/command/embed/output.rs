@@ -60,7 +60,7 @@ fn check_same(out: &Path, stored: &Value, description: &Value) -> Result<()> {
     let differs = differs.filter(|(key, value)| stored.get(key.as_str()) != Some(*value));
     let keys: Vec<&str> = differs.map(|(key, _)| key.as_str()).collect();
     bail!(
-        "{}: holds another job, of other {} (choose another --out, or remove it)",
+        "{}: holds another job, which differs in {} (choose another --out, or remove it)",
         out.display(),
         keys.join(", ")
     )

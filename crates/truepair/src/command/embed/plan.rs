@@ -20,7 +20,7 @@ pub(super) struct EmbedPlan {
     pub(super) images: ImageEncoder,
     pub(super) captions: Option<TextEncoder>,
     pub(super) splits: Vec<Dataset>,
-    /// All that decides what comes out; two jobs with the same description give the same bytes.
+    /// Everything that decides the output; two jobs with the same description give the same bytes.
     pub(super) description: Value,
     pub(super) out: PathBuf,
     half: bool,

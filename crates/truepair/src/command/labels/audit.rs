@@ -33,7 +33,7 @@ Examples:
       Relabel 40 % of the items first, and measure the audit against that truth.
   truepair labels audit data/ --fail-above 0.05
       Exit with 1 when more than 5 % of the labels of a modality are certainly wrong (the
-      interval's lower end; `--fail-on high` fails already where more than 5 % may be).";
+      interval's lower end; `--fail-on high` fails as soon as more than 5 % may be).";
 
 /// Arguments of `truepair labels audit`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) struct LabelAuditArgs {
     #[command(flatten)]
     gate: GateArgs,
 
-    /// Parts of the data; each is judged by classifiers trained on the others [default: 4].
+    /// Number of folds; each is judged by classifiers trained on the others [default: 4].
     #[arg(long, value_name = "K")]
     folds: Option<usize>,
 

@@ -1,4 +1,4 @@
-//! From the arguments to labelled data, with planted noise where that is asked for.
+//! From the arguments to labeled data, with planted noise where that is asked for.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(super) struct LabelSourceArgs {
     data: PathBuf,
 
     /// Relabel training items first: `symmetric:SHARE`, `asymmetric:SHARE`, either with `:shared`
-    /// for one label an item, or an .npy file of labels.
+    /// for one label per item, or an .npy file of labels.
     #[arg(long, value_name = "NOISE", default_value = "none")]
     noise: LabelNoiseSpec,
 

@@ -145,10 +145,7 @@ impl<'a> Run<'a> {
         let mut session = Session {
             dir: Some(out),
             resume: self.plan.resume && out.join(CHECKPOINT).exists(),
-            accelerator: accelerator::chosen(),
-            stop: interrupt::stop_flag(),
-            watch,
-            now,
+            ..Session::unkept(accelerator::chosen(), interrupt::stop_flag(), watch, now)
         };
         let trained = train(
             &self.dataset,

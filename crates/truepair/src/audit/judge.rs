@@ -114,14 +114,7 @@ pub(crate) fn judge(
         }
         Matcher::CrossFitted => {
             let stop = interrupt::stop_flag();
-            let mut session = Session {
-                dir: None,
-                resume: false,
-                accelerator: accelerator::chosen(),
-                stop,
-                watch: bars,
-                now,
-            };
+            let mut session = Session::unkept(accelerator::chosen(), stop, bars, now);
             Ok(cross_fit(
                 dataset,
                 links,

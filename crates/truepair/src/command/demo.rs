@@ -154,14 +154,7 @@ fn row(
     let start = Instant::now();
     let config = recipe.resolve(splits.train)?;
     let stop = interrupt::stop_flag();
-    let mut session = Session {
-        dir: None,
-        resume: false,
-        accelerator: accelerator::chosen(),
-        stop,
-        watch: bars,
-        now,
-    };
+    let mut session = Session::unkept(accelerator::chosen(), stop, bars, now);
     let trained = train(
         splits.train,
         Some(splits.dev),

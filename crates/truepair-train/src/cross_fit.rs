@@ -248,14 +248,12 @@ impl NetworkLearner<'_> {
             .map(|(pair, &of)| of != fold && counts(pair))
             .collect();
         let data = self.dataset.with_pairs_kept(&keep);
-        let mut session = Session {
-            dir: None,
-            resume: false,
-            accelerator: self.session.accelerator,
-            stop: self.session.stop,
-            watch,
-            now: self.session.now,
-        };
+        let Surroundings {
+            accelerator,
+            stop,
+            now,
+        } = self.session;
+        let mut session = Session::unkept(accelerator, stop, watch, now);
         train(
             &data,
             None,

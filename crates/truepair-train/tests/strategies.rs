@@ -14,7 +14,9 @@ use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
 use truepair_train::encoding::Structure;
-use truepair_train::strategy::{BatchView, Beliefs, Epoch, Opinion, Strategy, StrategyConfig};
+use truepair_train::strategy::{
+    BatchView, Beliefs, Epoch, Opinion, Planning, Strategy, StrategyConfig,
+};
 use truepair_train::{
     AuditMatcher, CrossFitConfig, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch,
     cross_fit, train,
@@ -153,7 +155,14 @@ fn plan(strategy: &mut dyn Strategy, index: usize, ledgers: &mut [Ledger]) -> Ve
         .collect();
     let epoch = here(strategy, index);
     let mut rng = Seed(1).stream("plan", &[index as u64]);
-    let plan = strategy.plan(epoch, ledgers, &pairs, &mut rng).unwrap();
+    let plan = strategy
+        .plan(Planning {
+            epoch,
+            ledgers,
+            pairs: &pairs,
+            rng: &mut rng,
+        })
+        .unwrap();
     plan.peers[0].groups[0].clone()
 }
 
@@ -276,8 +285,13 @@ fn degenerate_epochs_leave_a_plan_that_can_train() {
                     .collect();
                 let at = here(&*strategy, epoch);
                 let mut rng = Seed(1).stream("plan", &[0]);
-                let plan = (strategy.plan(at, &mut ledgers, &pairs, &mut rng))
-                    .unwrap_or_else(|error| panic!("{name}, {case}: {error}"));
+                let plan = (strategy.plan(Planning {
+                    epoch: at,
+                    ledgers: &mut ledgers,
+                    pairs: &pairs,
+                    rng: &mut rng,
+                }))
+                .unwrap_or_else(|error| panic!("{name}, {case}: {error}"));
                 for peer in &plan.peers {
                     assert!(peer.groups[0].len() >= 2, "{name}, {case}: {plan:?}");
                 }
@@ -298,14 +312,19 @@ fn losses_that_are_not_numbers_are_an_error_where_they_decide() {
     for (name, _, config) in StrategyConfig::all() {
         let mut strategy = config.build(N_MAIN).unwrap();
         let epoch = here(&*strategy, strategy.n_warm_up());
-        if !strategy.wants_survey(epoch) {
+        if strategy.survey(epoch).is_none() {
             continue;
         }
         let mut ledgers = beliefs_of(&*strategy, strategy.n_peers());
         ledgers
             .iter_mut()
             .for_each(|ledger| ledger.loss[2] = f32::NAN);
-        let planned = strategy.plan(epoch, &mut ledgers, &[], &mut Seed(1).stream("plan", &[0]));
+        let planned = strategy.plan(Planning {
+            epoch,
+            ledgers: &mut ledgers,
+            pairs: &[],
+            rng: &mut Seed(1).stream("plan", &[0]),
+        });
         assert!(planned.is_err(), "{name}");
     }
 }

@@ -8,14 +8,7 @@ use crate::{accelerator, interrupt};
 
 /// A session that keeps nothing; whoever makes a run directory adds its path.
 pub(crate) fn training(watch: &mut dyn TrainWatch) -> Session<'_> {
-    Session {
-        dir: None,
-        resume: false,
-        accelerator: accelerator::chosen(),
-        stop: interrupt::stop_flag(),
-        watch,
-        now,
-    }
+    Session::unkept(accelerator::chosen(), interrupt::stop_flag(), watch, now)
 }
 
 /// A session on labels.

@@ -3,9 +3,31 @@
 use super::names::{DENSE, Names, recurrent, renamed, within};
 use super::settings::Settings;
 use super::state::State;
+use super::{Found, Model, alone};
 use crate::backbone::{BackboneConfig, GruConfig, GruDirections, GruOutput, RegionLinearConfig};
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
+
+/// A model of one network that has no weights beside the two encoders.
+pub(super) const fn model(
+    name: &'static str,
+    summary: &'static str,
+    source: &'static str,
+    infer: fn(&State, &mut Settings<'_>) -> Result<Found>,
+) -> Model {
+    Model {
+        name,
+        summary,
+        source,
+        networks: &["model"],
+        parts: &["img_enc", "txt_enc"],
+        extra_words: 0,
+        strategy: alone,
+        infer,
+        names: |config| names(config, "fc", "rnn"),
+        unread: |_, _| false,
+    }
+}
 
 /// Names of a matcher without weights beside the two encoders; `fc` and `rnn` are the source's
 /// layers.

@@ -3,25 +3,19 @@
 use super::encoders;
 use super::settings::Settings;
 use super::state::State;
-use super::{Found, Model, REGIONS, alone};
+use super::{Found, Model, REGIONS};
 use crate::backbone::{BackboneConfig, GruOutput};
 use crate::error::Result;
 use crate::kernel::RawNorm;
 use crate::matcher::MatcherConfig;
 use crate::similarity::{ScanConfig, SimilarityConfig};
 
-pub(super) const MODEL: Model = Model {
-    name: "scan",
-    summary: "SCAN, text to image or image to text (Lee et al., ECCV 2018)",
-    source: "kuanghuei/SCAN@8063557",
-    networks: &["model"],
-    parts: &["img_enc", "txt_enc"],
-    extra_words: 0,
-    strategy: alone,
+pub(super) const MODEL: Model = encoders::model(
+    "scan",
+    "SCAN, text to image or image to text (Lee et al., ECCV 2018)",
+    "kuanghuei/SCAN@8063557",
     infer,
-    names: |config| encoders::names(config, "fc", "rnn"),
-    unread: |_, _| false,
-};
+);
 
 fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     encoders::require_unit_length(settings)?;

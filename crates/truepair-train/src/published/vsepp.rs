@@ -3,24 +3,18 @@
 use super::encoders;
 use super::settings::Settings;
 use super::state::State;
-use super::{Found, Model, alone};
+use super::{Found, Model};
 use crate::backbone::{BackboneConfig, GruOutput};
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
 use crate::similarity::SimilarityConfig;
 
-pub(super) const MODEL: Model = Model {
-    name: "vsepp",
-    summary: "VSE++ on precomputed features (Faghri et al., BMVC 2018)",
-    source: "fartashf/vsepp@dae4e1c",
-    networks: &["model"],
-    parts: &["img_enc", "txt_enc"],
-    extra_words: 0,
-    strategy: alone,
+pub(super) const MODEL: Model = encoders::model(
+    "vsepp",
+    "VSE++ on precomputed features (Faghri et al., BMVC 2018)",
+    "fartashf/vsepp@dae4e1c",
     infer,
-    names: |config| encoders::names(config, "fc", "rnn"),
-    unread: |_, _| false,
-};
+);
 
 fn infer(state: &State, settings: &mut Settings<'_>) -> Result<Found> {
     settings.require("no_imgnorm", false, "images keep their length")?;

@@ -26,7 +26,24 @@ pub struct Session<'a> {
     pub now: fn() -> f64,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// The surroundings of a run that is not kept.
+    pub fn unkept(
+        accelerator: Accelerator,
+        stop: &'a AtomicBool,
+        watch: &'a mut dyn TrainWatch,
+        now: fn() -> f64,
+    ) -> Self {
+        Self {
+            dir: None,
+            resume: false,
+            accelerator,
+            stop,
+            watch,
+            now,
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
-use super::Space;
+use super::{Head, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::kernel::{Precision, inner_products};
@@ -84,13 +84,8 @@ impl ClosedFormConfig {
     }
 }
 
-impl ClosedForm {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        _mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for ClosedForm {
+    fn scores(&self, images: &Encoding, captions: &Encoding, _mode: &mut Mode<'_>) -> Tensor<2> {
         let mean = square_distances(images.pooled(), captions.pooled(), self.precision);
         let deviation = |items: &Encoding| items.log_deviation().exp();
         let spread = match self.distance {
@@ -106,13 +101,9 @@ impl ClosedForm {
         (mean + spread) * self.scale.val().neg().unsqueeze() + self.shift.val().unsqueeze()
     }
 
-    pub(super) fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {
+    fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {
         // Inner products, the two sums and the scores.
         4 * size_of::<f32>()
-    }
-
-    pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }
 

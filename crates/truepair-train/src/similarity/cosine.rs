@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::Space;
+use super::{Head, Space};
 use crate::encoding::{Encoding, unit_length};
 use crate::error::Result;
 use crate::kernel::{Precision, inner_products};
@@ -36,22 +36,17 @@ impl CosineConfig {
     }
 }
 
-impl Cosine {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        _mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Cosine {
+    fn scores(&self, images: &Encoding, captions: &Encoding, _mode: &mut Mode<'_>) -> Tensor<2> {
         let (images, captions) = (unit_length(images.pooled()), unit_length(captions.pooled()));
         inner_products(images, captions, self.precision)
     }
 
-    pub(super) fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {
+    fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {
         size_of::<f32>()
     }
 
-    pub(super) fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
+    fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
         Some(unit_length(items.pooled()))
     }
 }

@@ -30,6 +30,17 @@ pub(super) fn draws(items: &Encoding, j: usize, side: ItemSide, mode: &mut Mode<
     noise * deviation + items.pooled().unsqueeze_dim(1)
 }
 
+/// [`draws`] of images and captions, in this order.
+pub(super) fn both(
+    images: &Encoding,
+    captions: &Encoding,
+    j: usize,
+    mode: &mut Mode<'_>,
+) -> [Tensor<3>; 2] {
+    let images = draws(images, j, ItemSide::Image, mode);
+    [images, draws(captions, j, ItemSide::Caption, mode)]
+}
+
 /// Standard normal numbers (Box and Muller, 1958), two from a pair of uniform ones of 24 bits, so
 /// none is beyond 5.8.
 fn normals(rng: &mut Stream, n: usize) -> Vec<f32> {

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
-use super::draws::draws;
-use super::{ItemSide, Space};
+use super::draws::both;
+use super::{Head, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::layer::{Init, Mode};
@@ -107,17 +107,11 @@ impl GaussianDistanceConfig {
     }
 }
 
-impl GaussianDistance {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for GaussianDistance {
+    fn scores(&self, images: &Encoding, captions: &Encoding, mode: &mut Mode<'_>) -> Tensor<2> {
         use GaussianMeasure as M;
         if let M::SampledSquare | M::SampledDistance = self.measure {
-            let images = draws(images, self.samples, ItemSide::Image, mode);
-            let captions = draws(captions, self.samples, ItemSide::Caption, mode);
+            let [images, captions] = both(images, captions, self.samples, mode);
             return match self.measure {
                 M::SampledSquare => mean_square(images, captions).neg(),
                 _ => mean_distance(images, captions).neg(),
@@ -133,7 +127,7 @@ impl GaussianDistance {
         sides.terms(self.measure).sum_dim(2).reshape([n, m])
     }
 
-    pub(super) fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
+    fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
         let numbers = match self.measure {
             GaussianMeasure::SampledSquare => 4,
             // Squares, roots and two terms of the same size.
@@ -142,10 +136,6 @@ impl GaussianDistance {
             _ => 6 * images.values.dims()[2],
         };
         numbers * size_of::<f32>()
-    }
-
-    pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }
 
@@ -245,6 +235,8 @@ impl Sides {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ItemSide;
+    use super::super::draws::draws;
     use super::*;
     use crate::encoding::Gaussian;
     use crate::numbers::floats;

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
-use super::Space;
+use super::{Head, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::kernel::{self, Attention, ImramSettings, RawNorm};
@@ -119,13 +119,8 @@ impl ImramConfig {
     }
 }
 
-impl Imram {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        _mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Imram {
+    fn scores(&self, images: &Encoding, captions: &Encoding, _mode: &mut Mode<'_>) -> Tensor<2> {
         let text = side(
             &self.linear_t2i,
             &self.gate_t2i,
@@ -147,12 +142,8 @@ impl Imram {
     }
 
     /// Raw products, weights and their sums; what the steps need is bounded by the kernel's tiles.
-    pub(super) fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
+    fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
         4 * images.values.dims()[1] * captions.values.dims()[1] * size_of::<f32>()
-    }
-
-    pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }
 

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
-use super::draws::draws;
-use super::{ItemSide, Space};
+use super::draws::{both, draws};
+use super::{Head, ItemSide, Space};
 use crate::encoding::{Encoding, Gaussian};
 use crate::error::Result;
 use crate::kernel::{Distance, MatchForm, is_fused, match_log_odds};
@@ -122,9 +122,23 @@ impl MatchProbabilityConfig {
     }
 }
 
-impl MatchProbability {
+impl Head for MatchProbability {
+    fn scores(&self, images: &Encoding, captions: &Encoding, mode: &mut Mode<'_>) -> Tensor<2> {
+        let [images, captions] = both(images, captions, self.samples, mode);
+        let (scale, shift) = (self.scale.val(), self.shift.val());
+        match_log_odds(images, captions, scale, shift, self.form)
+    }
+
+    fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
+        match is_fused(&images.values.device()) {
+            true => size_of::<f32>(),
+            // The twin holds differences, their squares and the odds.
+            false => 3 * self.samples.pow(2) * images.values.dims()[2] * size_of::<f32>(),
+        }
+    }
+
     /// `items` with draws.
-    pub(super) fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
+    fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
         let samples = draws(&items, self.samples, side, mode);
         Encoding {
             gaussian: items.gaussian.map(|gaussian| Gaussian {
@@ -133,29 +147,5 @@ impl MatchProbability {
             }),
             ..items
         }
-    }
-
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
-        let images = draws(images, self.samples, ItemSide::Image, mode);
-        let captions = draws(captions, self.samples, ItemSide::Caption, mode);
-        let (scale, shift) = (self.scale.val(), self.shift.val());
-        match_log_odds(images, captions, scale, shift, self.form)
-    }
-
-    pub(super) fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
-        match is_fused(&images.values.device()) {
-            true => size_of::<f32>(),
-            // The twin holds differences, their squares and the odds.
-            false => 3 * self.samples.pow(2) * images.values.dims()[2] * size_of::<f32>(),
-        }
-    }
-
-    pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }

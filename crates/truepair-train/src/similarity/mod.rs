@@ -64,17 +64,30 @@ enum Scores {
     LogOdds,
 }
 
-/// Rows name the config and the module, what they compare and what their scores are; `draws` marks a
-/// similarity that compares draws, which its module's `drawn` makes.
+/// What the module of a row does.
+trait Head {
+    /// Scores `[n_images, n_captions]`.
+    fn scores(&self, images: &Encoding, captions: &Encoding, mode: &mut Mode<'_>) -> Tensor<2>;
+
+    /// Bytes that one image against one caption takes while it is scored without gradients.
+    fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize;
+
+    /// Vectors `[n, d]` whose inner products are the scores, when there are such vectors.
+    fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
+        let _ = items;
+        None
+    }
+
+    /// `items` with the draws that their scores will compare; as they are where nothing is drawn.
+    fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
+        let _ = (side, mode);
+        items
+    }
+}
+
+/// Rows name the config and the module, what they compare and what their scores are.
 macro_rules! similarities {
-    (@drawn draws $module:ident $items:ident $side:ident $mode:ident) => {
-        $module.drawn($items, $side, $mode)
-    };
-    (@drawn $module:ident $items:ident $side:ident $mode:ident) => {{
-        let _ = $module;
-        $items
-    }};
-    ($($variant:ident($config:ty => $module:ty) = $name:literal compares $compares:ident scores $scores:ident $($draws:ident)?, $summary:literal;)*) => {
+    ($($variant:ident($config:ty => $module:ty) = $name:literal compares $compares:ident scores $scores:ident, $summary:literal;)*) => {
         /// Which similarity to build, with its settings.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
@@ -136,9 +149,7 @@ macro_rules! similarities {
             /// `items` with the draws that their scores will compare, so that something else can read
             /// the same draws; as they are where nothing is drawn.
             pub fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
-                match self {
-                    $(Self::$variant(module) => similarities!(@drawn $($draws)? module items side mode),)*
-                }
+                match self { $(Self::$variant(module) => module.drawn(items, side, mode),)* }
             }
 
             /// Bytes that one image against one caption takes while it is scored without gradients.
@@ -178,7 +189,7 @@ similarities! {
     Cosine(CosineConfig => Cosine) = "cosine" compares Vectors scores Likeness, "Cosine of mean-pooled vectors; searchable by an index.";
     Gaussian(GaussianDistanceConfig => GaussianDistance) = "gaussian" compares Gaussians scores Likeness, "A distance or divergence of two Gaussians, for ranking with trained ones.";
     Imram(ImramConfig => Imram) = "imram" compares Vectors scores Likeness, "Iterative matching: cross attention in steps, between which queries take up what they saw.";
-    MatchProbability(MatchProbabilityConfig => MatchProbability) = "match_probability" compares Gaussians scores LogOdds draws, "Log odds of a match of two Gaussians, estimated from draws.";
+    MatchProbability(MatchProbabilityConfig => MatchProbability) = "match_probability" compares Gaussians scores LogOdds, "Log odds of a match of two Gaussians, estimated from draws.";
     MultipleInstance(MultipleInstanceConfig => MultipleInstance) = "multiple_instance" compares Several scores Likeness, "The best cosine among all pairs of an image's and a caption's vectors.";
     Order(OrderConfig => Order) = "order" compares Vectors scores Likeness, "How little a caption says that its image does not show; not an inner product.";
     Saf(SafConfig => Saf) = "saf" compares Places scores Likeness, "Similarity attention filtration over word and global similarities.";

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::Space;
+use super::{Head, Space};
 use crate::encoding::{Encoding, unit_length};
 use crate::error::Result;
 use crate::kernel::{Precision, inner_products};
@@ -41,13 +41,8 @@ impl MultipleInstanceConfig {
 /// Below every cosine.
 const ABSENT: f64 = -2.0;
 
-impl MultipleInstance {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        _mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for MultipleInstance {
+    fn scores(&self, images: &Encoding, captions: &Encoding, _mode: &mut Mode<'_>) -> Tensor<2> {
         let ([n, k, d], [m, l, _]) = (images.values.dims(), captions.values.dims());
         let rows =
             |items: &Encoding, count: usize| unit_length(items.values.clone()).reshape([count, d]);
@@ -64,12 +59,12 @@ impl MultipleInstance {
         by_image.reshape([n * m, l]).max_dim(1).reshape([n, m])
     }
 
-    pub(super) fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
+    fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
         // The cosines and their maxima over the image's vectors.
         (images.values.dims()[1] + 1) * captions.values.dims()[1] * size_of::<f32>()
     }
 
-    pub(super) fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
+    fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
         // One vector an item is plain cosine.
         match (items.values.dims()[1], &items.mask) {
             (1, None) => Some(unit_length(items.pooled())),

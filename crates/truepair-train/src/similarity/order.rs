@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::Space;
+use super::{Head, Space};
 use crate::encoding::{Encoding, unit_length};
 use crate::error::Result;
 use crate::layer::{Init, Mode};
@@ -37,13 +37,8 @@ impl OrderConfig {
     }
 }
 
-impl Order {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        _mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Order {
+    fn scores(&self, images: &Encoding, captions: &Encoding, _mode: &mut Mode<'_>) -> Tensor<2> {
         let image = unit_length(images.pooled()).abs();
         let caption = unit_length(captions.pooled()).abs();
         let ([n, _], [m, _]) = (image.dims(), caption.dims());
@@ -57,12 +52,8 @@ impl Order {
             .neg()
     }
 
-    pub(super) fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
+    fn pair_bytes(&self, images: &Encoding, _captions: &Encoding) -> usize {
         // The differences, their positive part and its square.
         3 * images.values.dims()[2] * size_of::<f32>()
-    }
-
-    pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 
-use super::Space;
+use super::{Head, Space};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::kernel::{self, Attention, Pool, Pooling, RawNorm, ScanSettings};
@@ -115,13 +115,8 @@ impl ScanConfig {
     }
 }
 
-impl Scan {
-    pub(super) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        _mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Scan {
+    fn scores(&self, images: &Encoding, captions: &Encoding, _mode: &mut Mode<'_>) -> Tensor<2> {
         let side = |items: &Encoding| (items.values.clone(), items.mask_or_ones());
         let (images, captions) = (side(images), side(captions));
         match self.direction {
@@ -131,12 +126,8 @@ impl Scan {
     }
 
     /// Raw products, weights and their sums; what the steps need is bounded by the kernel's tiles.
-    pub(super) fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
+    fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
         4 * images.values.dims()[1] * captions.values.dims()[1] * size_of::<f32>()
-    }
-
-    pub(super) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }
 

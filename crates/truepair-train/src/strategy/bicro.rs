@@ -2,16 +2,14 @@
 //! image as its caption is like that pair's caption, the pair matches.
 
 use serde::{Deserialize, Serialize};
-use truepair_core::ledger::Ledger;
 use truepair_core::mixture::BetaConfig;
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
 use super::beta_division;
 use super::division_config::DivisionConfig;
 use super::setting::check_share;
 use super::{
-    BatchView, Beliefs, Consult, Epoch, Judgement, Measured, Needs, Opinion, Plan, Square, Strategy,
+    BatchView, Beliefs, Consult, Epoch, Judgement, Needs, Opinion, Plan, Planning, Square,
+    Strategy, Survey,
 };
 use crate::error::Result;
 use crate::numbers::floats;
@@ -220,28 +218,13 @@ impl Strategy for Bicro {
         &["held_clean"]
     }
 
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
+        epoch.surveyed(|scores| self.ncr.mean_hinge(scores).into())
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        Measured {
-            loss: self.ncr.mean_hinge(scores),
-            ..Measured::default()
-        }
-    }
-
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
+    fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let Planning { epoch, ledgers, .. } = planning;
         let n_pairs = ledgers[0].len();
-        if epoch.is_warm_up() {
-            return Ok(Plan::everything(2, n_pairs));
-        }
         for ledger in ledgers.iter_mut() {
             ledger.clean_posterior = beta_division::posterior(&ledger.loss, &self.config.mixture)?;
         }

@@ -8,11 +8,11 @@ use std::fmt::Debug;
 
 use truepair_core::ledger::Ledger;
 use truepair_core::mixture;
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
 use super::division_config::{DivisionConfig, Rectification, rectify};
-use super::{BatchView, Beliefs, Consult, Epoch, Judgement, Measured, Needs, Plan, Strategy};
+use super::{
+    BatchView, Beliefs, Consult, Epoch, Judgement, Needs, Plan, Planning, Strategy, Survey,
+};
 use crate::error::Result;
 use crate::objective::{Margins, Negatives, PairLoss, triplet};
 
@@ -223,29 +223,13 @@ impl<L: DividedLoss> Strategy for CoTeaching<L> {
         self.loss.teacher_decay()
     }
 
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
+        epoch.surveyed(|scores| self.division.config.mean_hinge(scores).into())
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        Measured {
-            loss: self.division.config.mean_hinge(scores),
-            ..Measured::default()
-        }
-    }
-
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        if epoch.is_warm_up() {
-            return Ok(Plan::everything(self.n_peers(), ledgers[0].len()));
-        }
-        let with_noisy = epoch.main_index() >= self.loss.noisy_from(&self.division);
-        self.division.plan(ledgers, with_noisy)
+    fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let with_noisy = planning.epoch.main_index() >= self.loss.noisy_from(&self.division);
+        self.division.plan(planning.ledgers, with_noisy)
     }
 
     fn needs(&self, epoch: Epoch, group: usize) -> Needs {
@@ -363,7 +347,14 @@ pub(super) mod tests {
         }
         let mut ledgers = vec![ledger; strategy.n_peers()];
         let mut rng = Seed(1).stream("test", &[]);
-        let plan = strategy.plan(LAST, &mut ledgers, &[], &mut rng).unwrap();
+        let plan = strategy
+            .plan(Planning {
+                epoch: LAST,
+                ledgers: &mut ledgers,
+                pairs: &[],
+                rng: &mut rng,
+            })
+            .unwrap();
         assert_eq!(plan.peers[0].groups[1].len(), n_noisy);
         let opinion = Opinion {
             scores: scores(6),
@@ -415,7 +406,14 @@ pub(super) mod tests {
             *loss = if pair < 10 { 2.0 } else { 0.2 } + 0.01 * pair as f32;
         }
         let mut rng = Seed(1).stream("test", &[]);
-        let plan = strategy.plan(FIRST, &mut [ledger], &[], &mut rng).unwrap();
+        let plan = strategy
+            .plan(Planning {
+                epoch: FIRST,
+                ledgers: &mut [ledger],
+                pairs: &[],
+                rng: &mut rng,
+            })
+            .unwrap();
         assert_eq!(plan.peers.len(), 1);
         assert_eq!(plan.peers[0].groups[1], (0..10).collect::<Vec<_>>());
     }
@@ -428,7 +426,14 @@ pub(super) mod tests {
         ledger.loss[3] = 0.0;
         let mut ledgers = [ledger.clone(), ledger];
         let mut rng = Seed(1).stream("test", &[]);
-        let plan = strategy.plan(FIRST, &mut ledgers, &[], &mut rng).unwrap();
+        let plan = strategy
+            .plan(Planning {
+                epoch: FIRST,
+                ledgers: &mut ledgers,
+                pairs: &[],
+                rng: &mut rng,
+            })
+            .unwrap();
         assert_eq!(plan.peers[0].groups, [(0..12).collect::<Vec<u32>>()]);
         assert!(plan.note.unwrap().contains("every pair is held clean"));
     }

@@ -4,12 +4,11 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::ledger::Ledger;
 use truepair_core::mixture;
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
-use super::{BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Square, Strategy};
+use super::{
+    BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Planning, Square, Strategy, Survey,
+};
 use crate::error::Result;
 use crate::objective::{Evidential, PairLoss, dynamic_hinge, per_pair, positive};
 
@@ -205,34 +204,23 @@ impl Strategy for Decl {
         self.0.warm_up
     }
 
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
+        epoch.surveyed(|scores| {
+            let (posterior, uncertainty) = self.0.read(scores);
+            Measured {
+                loss: posterior.iter().map(|share| -share.ln()).collect(),
+                beliefs: Beliefs {
+                    clean_posterior: Some(posterior),
+                    uncertainty: Some(uncertainty),
+                    ..Beliefs::default()
+                },
+            }
+        })
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        let (posterior, uncertainty) = self.0.read(scores);
-        Measured {
-            loss: posterior.iter().map(|share| -share.ln()).collect(),
-            beliefs: Beliefs {
-                clean_posterior: Some(posterior),
-                uncertainty: Some(uncertainty),
-                ..Beliefs::default()
-            },
-        }
-    }
-
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        let ledger = &mut ledgers[0];
-        let everything = Plan::everything(1, ledger.len());
-        if epoch.is_warm_up() {
-            return Ok(everything);
-        }
+    fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let everything = planning.everything(1);
+        let ledger = &mut planning.ledgers[0];
         if let Some(pair) = ledger.loss.iter().position(|loss| !loss.is_finite()) {
             return Err(Error::argument(
                 format!("the evidence loss of pair {pair} is {}", ledger.loss[pair]),

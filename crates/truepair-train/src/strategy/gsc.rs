@@ -5,11 +5,9 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::ledger::Ledger;
 use truepair_core::mixture::{self, GaussianConfig};
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
 use super::setting::check_share;
-use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Square, Strategy};
+use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Planning, Square, Strategy};
 use crate::encoding::Structure;
 use crate::error::Result;
 use crate::numbers::floats;
@@ -196,16 +194,10 @@ impl Strategy for Gsc {
         ]
     }
 
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        let mut plan = Plan::everything(self.config.peers, ledgers[0].len());
-        for ledger in ledgers {
-            if epoch.index == 0 {
+    fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let mut plan = planning.everything(self.config.peers);
+        for ledger in planning.ledgers {
+            if planning.epoch.index == 0 {
                 ledger.memories[PREDICTION].fill(1.0);
             } else if !self.revise(ledger)? {
                 plan.note = Some("all neighborhoods agree equally; none is held mismatched".into());
@@ -309,7 +301,13 @@ mod tests {
                 n_main: 4,
             };
             let mut rng = Seed(0).stream("test", &[]);
-            gsc.plan(epoch, ledgers, &[], &mut rng).unwrap()
+            gsc.plan(Planning {
+                epoch,
+                ledgers,
+                pairs: &[],
+                rng: &mut rng,
+            })
+            .unwrap()
         };
         plan(0, &mut ledgers);
         for pair in 0..n {

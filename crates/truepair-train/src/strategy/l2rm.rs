@@ -2,13 +2,10 @@
 //! belong together.
 
 use serde::{Deserialize, Serialize};
-use truepair_core::ledger::Ledger;
 use truepair_core::mixture::BetaConfig;
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
 use super::division_config::DivisionConfig;
-use super::{BatchView, Epoch, Judgement, Measured, Plan, Strategy, beta_division};
+use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy, Survey, beta_division};
 use crate::error::Result;
 use crate::numbers::floats;
 use crate::objective::{
@@ -123,28 +120,12 @@ impl Strategy for L2rm {
         self.config.warm_up
     }
 
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
+        epoch.surveyed(|scores| self.losses.mean_hinge(scores).into())
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        Measured {
-            loss: self.losses.mean_hinge(scores),
-            ..Measured::default()
-        }
-    }
-
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        let ledger = &mut ledgers[0];
-        if epoch.is_warm_up() {
-            return Ok(Plan::everything(1, ledger.len()));
-        }
+    fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let ledger = &mut planning.ledgers[0];
         ledger.clean_posterior = beta_division::posterior(&ledger.loss, &self.config.mixture)?;
         let divided = beta_division::divide(&ledger.clean_posterior, self.config.threshold)?;
         ledger.soft_label.fill(0.0);
@@ -182,6 +163,7 @@ impl Strategy for L2rm {
 mod tests {
     use super::*;
     use crate::objective::tests::{run, scores};
+    use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
 
     fn l2rm() -> L2rm {
@@ -249,7 +231,14 @@ mod tests {
             |pair: usize| if pair.is_multiple_of(5) { 0.9 } else { 0.1 } + 1e-3 * pair as f32;
         ledgers[0].loss = (0..50).map(loss).collect();
         let mut rng = Seed(0).stream("test", &[]);
-        let plan = l2rm().plan(MAIN, &mut ledgers, &[], &mut rng).unwrap();
+        let plan = l2rm()
+            .plan(Planning {
+                epoch: MAIN,
+                ledgers: &mut ledgers,
+                pairs: &[],
+                rng: &mut rng,
+            })
+            .unwrap();
         let groups = &plan.peers[0].groups;
         assert_eq!((groups[0].len(), groups[1].len()), (40, 10), "{plan:?}");
         assert_eq!(ledgers[0].soft_label[5], 0.0);

@@ -97,6 +97,11 @@ impl Epoch {
         self.index < self.n_warm_up
     }
 
+    /// A survey before every epoch after the warm-up.
+    pub fn surveyed<'a>(self, survey: impl Fn(&[f32]) -> Measured + 'a) -> Option<Survey<'a>> {
+        (!self.is_warm_up()).then(|| Box::new(survey) as Survey<'a>)
+    }
+
     /// Epochs since the end of the warm-up, 0 during it.
     pub fn main_index(self) -> usize {
         self.index.saturating_sub(self.n_warm_up)
@@ -256,6 +261,39 @@ pub struct Measured {
     pub beliefs: Beliefs,
 }
 
+impl From<Vec<f32>> for Measured {
+    /// Losses, and no other beliefs.
+    fn from(loss: Vec<f32>) -> Self {
+        Self {
+            loss,
+            beliefs: Beliefs::default(),
+        }
+    }
+}
+
+/// Tells what one network's evaluation-mode scores `[b * b]` say of a batch.
+pub type Survey<'a> = Box<dyn Fn(&[f32]) -> Measured + 'a>;
+
+/// What an epoch is planned from.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    /// The epoch to come.
+    pub epoch: Epoch,
+    /// The beliefs to revise, one ledger a peer.
+    pub ledgers: &'a mut [Ledger],
+    /// The given pairs.
+    pub pairs: &'a [Pair],
+    /// The plan's random numbers.
+    pub rng: &'a mut Stream,
+}
+
+impl Planning<'_> {
+    /// Every peer trains on every pair.
+    pub fn everything(&self, n_peers: usize) -> Plan {
+        Plan::everything(n_peers, self.ledgers[0].len())
+    }
+}
+
 /// A search for the images that captions belong to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
@@ -333,33 +371,29 @@ pub trait Strategy: std::fmt::Debug + Send {
         let _ = (candidates, ledgers);
     }
 
-    /// Whether [`survey`](Self::survey) is wanted before this epoch.
-    fn wants_survey(&self, epoch: Epoch) -> bool {
+    /// How every pair is measured before this epoch, where the method wants that before it plans.
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
         let _ = epoch;
-        false
+        None
     }
 
-    /// What one network's evaluation-mode scores `[b * b]` say of a batch, when the method wants
-    /// every pair measured before it plans an epoch.
-    fn survey(&self, epoch: Epoch, scores: &[f32]) -> Measured {
-        let _ = (epoch, scores);
-        Measured::default()
-    }
-
-    /// Before an epoch: revise beliefs in `ledgers` (one a peer) and decide who trains on what.
-    /// `pairs` are the given pairs.
+    /// Before an epoch: revise beliefs and decide who trains on what. A warm-up trains on every pair.
     ///
     /// # Errors
     /// If the measured losses are not finite.
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        pairs: &[Pair],
-        rng: &mut Stream,
-    ) -> Result<Plan> {
-        let _ = (epoch, ledgers, rng);
-        Ok(Plan::everything(self.n_peers(), pairs.len()))
+    fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        if planning.epoch.is_warm_up() {
+            return Ok(planning.everything(self.n_peers()));
+        }
+        self.divide(planning)
+    }
+
+    /// [`plan`](Self::plan) after the warm-up.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        Ok(planning.everything(self.n_peers()))
     }
 
     /// What the loss of this group needs beside scores.

@@ -76,7 +76,7 @@ mod tests {
     use crate::objective::tests::{run, scores};
     use crate::objective::{Margins, Negatives, triplet};
     use crate::strategy::co_division::tests::{FIRST, check_plain_when_certain};
-    use crate::strategy::{MarginAxis, StrategyConfig};
+    use crate::strategy::{MarginAxis, Planning, StrategyConfig};
     use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
 
@@ -115,7 +115,14 @@ mod tests {
         let mut ncr = NcrConfig::default().build(4).unwrap();
         let mut ledgers = vec![Ledger::new(50), Ledger::new(50)];
         let mut rng = Seed(0).stream("test", &[]);
-        let plan = ncr.plan(FIRST, &mut ledgers, &[], &mut rng).unwrap();
+        let plan = ncr
+            .plan(Planning {
+                epoch: FIRST,
+                ledgers: &mut ledgers,
+                pairs: &[],
+                rng: &mut rng,
+            })
+            .unwrap();
         assert!(
             plan.peers.iter().all(|peer| peer.groups[0].len() >= 49),
             "{plan:?}"
@@ -130,7 +137,15 @@ mod tests {
         let mut ledgers = vec![Ledger::new(5), Ledger::new(5)];
         ledgers[1].loss[3] = f32::NAN;
         let mut rng = Seed(0).stream("test", &[]);
-        assert!(ncr.plan(FIRST, &mut ledgers, &[], &mut rng).is_err());
+        assert!(
+            ncr.plan(Planning {
+                epoch: FIRST,
+                ledgers: &mut ledgers,
+                pairs: &[],
+                rng: &mut rng
+            })
+            .is_err()
+        );
     }
 
     #[test]

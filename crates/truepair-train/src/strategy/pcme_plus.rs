@@ -1,13 +1,11 @@
 //! PCME++: Gaussians under a distance in closed form, with pseudo-positives and mixed images.
 
 use serde::{Deserialize, Serialize};
-use truepair_core::ledger::Ledger;
-use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
 use super::mixing::{MixingConfig, Mixture};
 use super::pcme::{divergence, weights};
-use super::{BatchView, Epoch, Judgement, Plan, Strategy};
+use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy};
 use crate::encoding::Input;
 use crate::error::Result;
 use crate::matcher::regularizer::{DivergenceForm, Regularizers};
@@ -88,15 +86,9 @@ impl PcmePlus {
 }
 
 impl Strategy for PcmePlus {
-    fn plan(
-        &mut self,
-        _epoch: Epoch,
-        _ledgers: &mut [Ledger],
-        pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        self.images = pairs.iter().map(|pair| pair.image).collect();
-        Ok(Plan::everything(1, pairs.len()))
+    fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        self.images = planning.pairs.iter().map(|pair| pair.image).collect();
+        Ok(planning.everything(1))
     }
 
     fn regularizers(&self) -> Regularizers {

@@ -3,12 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::ledger::Ledger;
 use truepair_core::mixture::{self, GaussianConfig};
-use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
-use super::{BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Square, Strategy};
+use super::{
+    BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Planning, Square, Strategy, Survey,
+};
 use crate::error::Result;
 use crate::objective::{
     BiasedComplementary, PairLoss, per_pair, positive, swapped_certainty, weighted_hinge,
@@ -155,33 +154,22 @@ impl Strategy for Srem {
         &["energy"]
     }
 
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
+        epoch.surveyed(|scores| {
+            let (loss, energy) = self.config.measure(scores);
+            Measured {
+                loss,
+                beliefs: Beliefs {
+                    memories: vec![(ENERGY, energy)],
+                    ..Beliefs::default()
+                },
+            }
+        })
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        let (loss, energy) = self.config.measure(scores);
-        Measured {
-            loss,
-            beliefs: Beliefs {
-                memories: vec![(ENERGY, energy)],
-                ..Beliefs::default()
-            },
-        }
-    }
-
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        _pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
-        let (config, ledger) = (&self.config, &mut ledgers[0]);
-        let everything = Plan::everything(1, ledger.len());
-        if epoch.is_warm_up() {
-            return Ok(everything);
-        }
+    fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let everything = planning.everything(1);
+        let (config, ledger) = (&self.config, &mut planning.ledgers[0]);
         let mut posterior = mixture::clean_posterior(&ledger.loss, &config.mixture)?.posterior;
         if config.energy {
             let known = mixture::clean_posterior(&ledger.memories[ENERGY], &config.mixture)?;
@@ -222,6 +210,7 @@ mod tests {
     use crate::numbers::floats;
     use crate::objective::tests::{run, scores, tracked};
     use crate::objective::{Complementary, InfoNce, Margins, Negatives, triplet};
+    use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
 
     #[test]

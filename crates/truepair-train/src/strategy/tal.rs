@@ -4,12 +4,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::ledger::Ledger;
 use truepair_core::mixture::{self, GaussianConfig};
-use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Stream};
 
-use super::{BatchView, Epoch, Judgement, Measured, Plan, Strategy};
+use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy, Survey};
 use crate::error::Result;
 use crate::objective::{PairLoss, Tal, per_entry, per_pair, positive};
 
@@ -135,28 +133,21 @@ impl Strategy for Consensus {
         self.config.warm_up
     }
 
-    fn wants_survey(&self, epoch: Epoch) -> bool {
-        !epoch.is_warm_up()
+    fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
+        epoch.surveyed(|scores| self.objective.measure(scores).into())
     }
 
-    fn survey(&self, _epoch: Epoch, scores: &[f32]) -> Measured {
-        Measured {
-            loss: self.objective.measure(scores),
-            ..Measured::default()
-        }
-    }
-
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        pairs: &[Pair],
-        rng: &mut Stream,
-    ) -> Result<Plan> {
+    fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
         if self.config.siblings {
-            self.images = pairs.iter().map(|pair| pair.image).collect();
+            self.images = planning.pairs.iter().map(|pair| pair.image).collect();
         }
-        let everything = Plan::everything(self.config.peers, ledgers[0].len());
+        let everything = planning.everything(self.config.peers);
+        let Planning {
+            epoch,
+            ledgers,
+            rng,
+            ..
+        } = planning;
         if epoch.is_warm_up() {
             return Ok(everything);
         }
@@ -213,6 +204,7 @@ mod tests {
     use super::*;
     use crate::numbers::floats;
     use crate::objective::tests::{run, scores, tracked};
+    use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
 
     #[test]

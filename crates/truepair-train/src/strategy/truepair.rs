@@ -6,9 +6,10 @@ use truepair_core::Error;
 use truepair_core::audit::{Findings, Outcome};
 use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
-use truepair_core::rng::Stream;
 
-use super::{AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Search, Strategy};
+use super::{
+    AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy,
+};
 use crate::error::Result;
 use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 
@@ -258,13 +259,13 @@ impl Strategy for Truepair {
         self.config.rematches() && epoch.index == epoch.n_warm_up
     }
 
-    fn plan(
-        &mut self,
-        epoch: Epoch,
-        ledgers: &mut [Ledger],
-        pairs: &[Pair],
-        _rng: &mut Stream,
-    ) -> Result<Plan> {
+    fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
+        let Planning {
+            epoch,
+            ledgers,
+            pairs,
+            ..
+        } = planning;
         let (mut group, note) = self.kept(&ledgers[0]);
         let mut rematched = Vec::new();
         self.shares.clear();
@@ -363,7 +364,12 @@ mod tests {
         strategy.take_candidates(&found, &mut ledgers);
         let mut rng = Seed(0).stream("test", &[]);
         let plan = strategy
-            .plan(MAIN, &mut ledgers, &pairs(6), &mut rng)
+            .plan(Planning {
+                epoch: MAIN,
+                ledgers: &mut ledgers,
+                pairs: &pairs(6),
+                rng: &mut rng,
+            })
             .unwrap();
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5, 6]);
         assert_eq!(
@@ -375,7 +381,12 @@ mod tests {
         );
         let warm_up = Epoch { index: 3, ..MAIN };
         let plan = strategy
-            .plan(warm_up, &mut ledgers, &pairs(6), &mut rng)
+            .plan(Planning {
+                epoch: warm_up,
+                ledgers: &mut ledgers,
+                pairs: &pairs(6),
+                rng: &mut rng,
+            })
             .unwrap();
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5]);
     }
@@ -387,13 +398,23 @@ mod tests {
         assert_eq!(strategy.wants_search(MAIN, &ledgers), None);
         let mut rng = Seed(0).stream("test", &[]);
         let plan = strategy
-            .plan(MAIN, &mut ledgers, &pairs(6), &mut rng)
+            .plan(Planning {
+                epoch: MAIN,
+                ledgers: &mut ledgers,
+                pairs: &pairs(6),
+                rng: &mut rng,
+            })
             .unwrap();
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         // Even when everything is held mismatched, something is trained on, and the log says so.
         ledgers[0].clean_posterior.fill(0.0);
         let plan = strategy
-            .plan(MAIN, &mut ledgers, &pairs(6), &mut rng)
+            .plan(Planning {
+                epoch: MAIN,
+                ledgers: &mut ledgers,
+                pairs: &pairs(6),
+                rng: &mut rng,
+            })
             .unwrap();
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         assert!(plan.note.unwrap().contains("all are used"));

@@ -242,9 +242,7 @@ impl<'a> Trainer<'a> {
         if let Some(audit) = self.strategy.wants_audit(epoch) {
             self.audit(epoch, audit, session)?;
         }
-        if self.strategy.wants_survey(epoch) {
-            self.survey(epoch, session)?;
-        }
+        self.survey(epoch, session)?;
         let mut plan = self.plan(epoch)?;
         self.rematched = std::mem::take(&mut plan.rematched);
         self.at_limit = Mean::default();

@@ -18,14 +18,19 @@ use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::Reader;
 use crate::run::Session;
-use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Search};
+use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Planning, Search};
 use crate::trained::encode;
 
 impl Trainer<'_> {
     pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {
         let mut ledgers = self.take_ledgers();
         let mut rng = self.seed.stream("plan", &[epoch.index as u64]);
-        let plan = (self.strategy).plan(epoch, &mut ledgers, &self.data.pairs, &mut rng);
+        let plan = self.strategy.plan(Planning {
+            epoch,
+            ledgers: &mut ledgers,
+            pairs: &self.data.pairs,
+            rng: &mut rng,
+        });
         self.return_ledgers(ledgers);
         plan
     }
@@ -130,8 +135,12 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Measures every pair's loss under every peer in evaluation mode, in shuffled batches.
+    /// Measures every pair under every peer in evaluation mode, in shuffled batches, where the strategy
+    /// wants that.
     pub(super) fn survey(&mut self, epoch: Epoch, session: &mut Session<'_>) -> Result<()> {
+        let Some(survey) = self.strategy.survey(epoch) else {
+            return Ok(());
+        };
         let all: Vec<u32> = (0..self.data.pairs.len() as u32).collect();
         for at in 0..self.peers.len() {
             let matcher = self.peers[at].matcher.valid();
@@ -143,7 +152,7 @@ impl Trainer<'_> {
                 let pairs = batches.next_batch();
                 let (images, captions) = self.inputs(&pairs)?;
                 let scores = evaluate(&matcher, images, captions);
-                let measured = self.strategy.survey(epoch, &scores);
+                let measured = survey(&scores);
                 let ledger = &mut self.peers[at].ledger;
                 write(&mut ledger.loss, &pairs, &measured.loss);
                 believe(ledger, &pairs, measured.beliefs);

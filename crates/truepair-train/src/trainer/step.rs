@@ -256,7 +256,7 @@ impl Trainer<'_> {
         losses: &[f32],
         beliefs: Beliefs,
     ) {
-        let surveyed = self.strategy.wants_survey(epoch);
+        let surveyed = self.strategy.survey(epoch).is_some();
         let ledger = &mut self.peers[peer].ledger;
         if !surveyed {
             write(&mut ledger.loss, pairs, losses);

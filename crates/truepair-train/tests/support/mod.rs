@@ -13,10 +13,6 @@ pub(crate) fn session<'a>(
 ) -> Session<'a> {
     Session {
         dir,
-        resume: false,
-        accelerator: Accelerator::Cpu,
-        stop,
-        watch,
-        now: || 0.0,
+        ..Session::unkept(Accelerator::Cpu, stop, watch, || 0.0)
     }
 }

@@ -9,7 +9,7 @@ use super::sgr::{Sgr, SgrConfig};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::layer::{Init, Mode};
-use crate::similarity::Space;
+use crate::similarity::{Head, Space};
 
 /// Settings of [`Sgraf`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,26 +78,13 @@ impl SgrafConfig {
     }
 }
 
-impl Sgraf {
-    pub(in crate::similarity) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Sgraf {
+    fn scores(&self, images: &Encoding, captions: &Encoding, mode: &mut Mode<'_>) -> Tensor<2> {
         let sgr = self.sgr.scores(images, captions, mode);
         (sgr + self.saf.scores(images, captions, mode)) / 2.0
     }
 
-    pub(in crate::similarity) fn pair_bytes(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-    ) -> usize {
+    fn pair_bytes(&self, images: &Encoding, captions: &Encoding) -> usize {
         self.sgr.pair_bytes(images, captions)
-    }
-
-    pub(in crate::similarity) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
     }
 }

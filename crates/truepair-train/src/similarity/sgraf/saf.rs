@@ -10,7 +10,7 @@ use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::kernel::saf_pool;
 use crate::layer::{BatchNorm, Init, Linear, Mode};
-use crate::similarity::Space;
+use crate::similarity::{Head, Space};
 
 /// Settings of [`Saf`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,28 +94,17 @@ impl SafConfig {
     }
 }
 
-impl Saf {
-    pub(in crate::similarity) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Saf {
+    fn scores(&self, images: &Encoding, captions: &Encoding, mode: &mut Mode<'_>) -> Tensor<2> {
         (self.nodes).scores(images, captions, mode, |nodes, mode| self.head(nodes, mode))
     }
 
-    pub(in crate::similarity) fn pair_bytes(
-        &self,
-        _images: &Encoding,
-        captions: &Encoding,
-    ) -> usize {
+    fn pair_bytes(&self, _images: &Encoding, captions: &Encoding) -> usize {
         self.nodes.pair_bytes(captions)
     }
+}
 
-    pub(in crate::similarity) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
-    }
-
+impl Saf {
     fn head(&self, nodes: Nodes, mode: &Mode<'_>) -> Tensor<2> {
         let attention = self.attend(&nodes, mode);
         let pooled = saf_pool(nodes.values, attention, &nodes.counts);

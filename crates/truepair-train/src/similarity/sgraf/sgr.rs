@@ -11,7 +11,7 @@ use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::kernel::{GraphStep, Precision, graph};
 use crate::layer::{Init, Linear, Mode};
-use crate::similarity::Space;
+use crate::similarity::{Head, Space};
 
 /// Settings of [`Sgr`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,28 +100,17 @@ impl SgrConfig {
     }
 }
 
-impl Sgr {
-    pub(in crate::similarity) fn scores(
-        &self,
-        images: &Encoding,
-        captions: &Encoding,
-        mode: &mut Mode<'_>,
-    ) -> Tensor<2> {
+impl Head for Sgr {
+    fn scores(&self, images: &Encoding, captions: &Encoding, mode: &mut Mode<'_>) -> Tensor<2> {
         (self.nodes).scores(images, captions, mode, |nodes, _| self.head(nodes))
     }
 
-    pub(in crate::similarity) fn pair_bytes(
-        &self,
-        _images: &Encoding,
-        captions: &Encoding,
-    ) -> usize {
+    fn pair_bytes(&self, _images: &Encoding, captions: &Encoding) -> usize {
         self.nodes.pair_bytes(captions)
     }
+}
 
-    pub(in crate::similarity) fn embeddings(&self, _items: &Encoding) -> Option<Tensor<2>> {
-        None
-    }
-
+impl Sgr {
     fn head(&self, nodes: Nodes) -> Tensor<2> {
         let steps = self.steps.iter().map(Reasoning::weights).collect();
         let reasoned = graph(nodes.values, &nodes.counts, steps, self.precision);

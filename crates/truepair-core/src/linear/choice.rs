@@ -10,7 +10,7 @@ use super::moments::{Moments, Shift, Weighted};
 use super::{Chosen, LinearConfig};
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::product::{Precision, Threads, View, Write, multiply, multiply_transposed};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply, multiply_transposed};
 use crate::rng::{Seed, below, sample};
 use crate::scores::Matrix;
 

@@ -8,7 +8,7 @@ use super::moments::{Moments, Shift, Weighted};
 use super::{Chosen, LinearConfig, SideVectors};
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 use crate::rng::Seed;
 use crate::scores::{InnerProduct, Matrix};
 use crate::watch::Watch;

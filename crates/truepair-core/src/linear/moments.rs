@@ -3,7 +3,7 @@
 use super::SideVectors;
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 use crate::scores::Matrix;
 use crate::watch::{self, Watch};
 

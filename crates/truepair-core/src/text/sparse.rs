@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::dense::{Eigen, symmetric};
 use crate::error::Result;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 use crate::rng::{Stream, normal};
 
 /// Random directions beyond those that are wanted.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 use crate::scores::Matrix;
 
 /// Queries whose products are held at once.

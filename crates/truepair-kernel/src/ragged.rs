@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Array;
+use super::vector::add;
 
 /// The vectors of every item that its mask keeps, one item after another.
 #[derive(Debug)]
@@ -91,9 +92,6 @@ impl<'a> Ragged<'a> {
 
     /// Adds packed rows `[total, d]` to the rows of the padded array that they came from.
     pub(crate) fn scatter(&self, packed: &[f32], padded: &mut [f32]) {
-        let add = |out: &mut [f32], row: &[f32]| {
-            out.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-        };
         if self.rows.is_empty() {
             return add(padded, packed);
         }

@@ -9,7 +9,7 @@ use super::step::Step;
 use super::work::{MEAN, Work, transpose};
 use crate::product::{Precision, Threads, View, Write, multiply};
 use crate::sides::{Place, chunks, split};
-use crate::vector::wide;
+use crate::vector::{add, wide};
 
 /// Gradients that the items of a chunk add up.
 #[derive(Debug)]
@@ -261,9 +261,4 @@ impl Work<'_> {
             );
         }
     }
-}
-
-#[inline(always)]
-fn add(out: &mut [f32], values: &[f32]) {
-    (out.iter_mut().zip(values)).for_each(|(sum, x)| *sum += x);
 }

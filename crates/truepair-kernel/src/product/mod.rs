@@ -91,6 +91,11 @@ impl<'a> View<'a> {
         self.rows
     }
 
+    /// Number of columns.
+    pub fn n_columns(&self) -> usize {
+        self.columns
+    }
+
     /// The transposed matrix; nothing moves.
     pub fn t(self) -> Self {
         Self {

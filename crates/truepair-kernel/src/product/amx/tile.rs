@@ -98,6 +98,56 @@ const fn first_eight<T: Copy>(a: T, b: T) -> [T; 16] {
     [a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b]
 }
 
+/// The assembly of a product of two by two tiles: loads or clears the sums, runs the lines once for
+/// every step, of `$parts` tiles in each strip, and stores the sums. One block, because the compiler
+/// does not keep tiles from one to the next.
+macro_rules! sum_tiles {
+    ($left:ident, $right:ident, $steps:ident, $sums:ident, $stride:ident, $add:ident, $parts:literal,
+     $($line:literal),* $(,)?) => {
+        asm!(
+            "test {add:e}, {add:e}",
+            "jz 2f",
+            "tileloadd tmm0, [{upper} + {stride}]",
+            "tileloadd tmm1, [{upper} + {stride} + 64]",
+            "tileloadd tmm2, [{lower} + {stride}]",
+            "tileloadd tmm3, [{lower} + {stride} + 64]",
+            "jmp 3f",
+            "2:",
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "3:",
+            $($line,)*
+            "add {left0}, {parts} * {tile}",
+            "add {left1}, {parts} * {tile}",
+            "add {right0}, {parts} * {tile}",
+            "add {right1}, {parts} * {tile}",
+            "dec {steps}",
+            "jnz 3b",
+            "tilestored [{upper} + {stride}], tmm0",
+            "tilestored [{upper} + {stride} + 64], tmm1",
+            "tilestored [{lower} + {stride}], tmm2",
+            "tilestored [{lower} + {stride} + 64], tmm3",
+            parts = const $parts,
+            tile = const size_of::<Tile>(),
+            add = in(reg) u32::from($add),
+            upper = in(reg) $sums,
+            lower = in(reg) $sums.add(LANES * $stride),
+            stride = in(reg) $stride * size_of::<f32>(),
+            row = in(reg) size_of::<__m512i>(),
+            left0 = inout(reg) $left[0] => _,
+            left1 = inout(reg) $left[1] => _,
+            right0 = inout(reg) $right[0] => _,
+            right1 = inout(reg) $right[1] => _,
+            steps = inout(reg) $steps => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack)
+        )
+    };
+}
+
 /// The tiles of the calling thread, all of full size, until this is dropped. Not to be nested.
 pub(super) struct Session {
     /// The configuration is the thread's: neither `Send` nor `Sync`.
@@ -141,23 +191,16 @@ impl Session {
         add: bool,
     ) {
         // SAFETY: `self` proves the configuration. Whole tiles are read of each strip and 32 rows
-        // of 128 bytes read and written of `sums`, which the caller vouches for. Everything is in
-        // one block because the compiler does not keep tiles from one to the next.
+        // of 128 bytes read and written of `sums`, which the caller vouches for.
         unsafe {
-            asm!(
-                "test {add:e}, {add:e}",
-                "jz 2f",
-                "tileloadd tmm0, [{upper} + {stride}]",
-                "tileloadd tmm1, [{upper} + {stride} + 64]",
-                "tileloadd tmm2, [{lower} + {stride}]",
-                "tileloadd tmm3, [{lower} + {stride} + 64]",
-                "jmp 3f",
-                "2:",
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "3:",
+            sum_tiles!(
+                left,
+                right,
+                steps,
+                sums,
+                stride,
+                add,
+                1,
                 "tileloadd tmm4, [{left0} + {row}]",
                 "tileloadd tmm6, [{right0} + {row}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
@@ -166,30 +209,6 @@ impl Session {
                 "tileloadd tmm5, [{left1} + {row}]",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left0}, {tile}",
-                "add {left1}, {tile}",
-                "add {right0}, {tile}",
-                "add {right1}, {tile}",
-                "dec {steps}",
-                "jnz 3b",
-                "tilestored [{upper} + {stride}], tmm0",
-                "tilestored [{upper} + {stride} + 64], tmm1",
-                "tilestored [{lower} + {stride}], tmm2",
-                "tilestored [{lower} + {stride} + 64], tmm3",
-                tile = const size_of::<Tile>(),
-                add = in(reg) u32::from(add),
-                upper = in(reg) sums,
-                lower = in(reg) sums.add(LANES * stride),
-                stride = in(reg) stride * size_of::<f32>(),
-                row = in(reg) size_of::<__m512i>(),
-                left0 = inout(reg) left[0] => _,
-                left1 = inout(reg) left[1] => _,
-                right0 = inout(reg) right[0] => _,
-                right1 = inout(reg) right[1] => _,
-                steps = inout(reg) steps => _,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack)
             );
         }
     }
@@ -213,20 +232,14 @@ impl Session {
         // SAFETY: as in `multiply`, with three tiles a step. Each of the six products differs from
         // the one before in the part of one factor only, so that few tiles are loaded twice.
         unsafe {
-            asm!(
-                "test {add:e}, {add:e}",
-                "jz 2f",
-                "tileloadd tmm0, [{upper} + {stride}]",
-                "tileloadd tmm1, [{upper} + {stride} + 64]",
-                "tileloadd tmm2, [{lower} + {stride}]",
-                "tileloadd tmm3, [{lower} + {stride} + 64]",
-                "jmp 3f",
-                "2:",
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "3:",
+            sum_tiles!(
+                left,
+                right,
+                steps,
+                sums,
+                stride,
+                add,
+                3,
                 // high · low
                 "tileloadd tmm4, [{left0} + {row}]",
                 "tileloadd tmm6, [{right0} + {row} + 2 * {tile}]",
@@ -271,30 +284,6 @@ impl Session {
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm1, tmm4, tmm7",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left0}, 3 * {tile}",
-                "add {left1}, 3 * {tile}",
-                "add {right0}, 3 * {tile}",
-                "add {right1}, 3 * {tile}",
-                "dec {steps}",
-                "jnz 3b",
-                "tilestored [{upper} + {stride}], tmm0",
-                "tilestored [{upper} + {stride} + 64], tmm1",
-                "tilestored [{lower} + {stride}], tmm2",
-                "tilestored [{lower} + {stride} + 64], tmm3",
-                tile = const size_of::<Tile>(),
-                add = in(reg) u32::from(add),
-                upper = in(reg) sums,
-                lower = in(reg) sums.add(LANES * stride),
-                stride = in(reg) stride * size_of::<f32>(),
-                row = in(reg) size_of::<__m512i>(),
-                left0 = inout(reg) left[0] => _,
-                left1 = inout(reg) left[1] => _,
-                right0 = inout(reg) right[0] => _,
-                right1 = inout(reg) right[1] => _,
-                steps = inout(reg) steps => _,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack)
             );
         }
     }

@@ -3,8 +3,8 @@
 use burn::tensor::{Device, TensorData};
 
 use super::*;
-use crate::kernel::{Attention, Precision, RawNorm};
 use crate::kernel::tests::{Given, Input, check_against_twin};
+use crate::kernel::{Attention, Precision, RawNorm};
 
 fn settings(steps: usize, normalize: bool) -> ImramSettings {
     ImramSettings {

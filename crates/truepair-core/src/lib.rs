@@ -58,13 +58,11 @@ pub mod metric;
 pub mod mixture;
 pub mod noise;
 pub mod pair;
-pub mod product;
 pub mod ranking;
 pub mod relevance;
 pub mod rng;
 pub mod scores;
 pub mod text;
 pub mod watch;
-mod wide;
 
 pub use error::{Error, ErrorKind, Result};

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::product::{RowCache, Side};
+use truepair_kernel::product::{RowCache, Side};
 
-pub use crate::product::multiply_transposed;
+pub use truepair_kernel::product::multiply_transposed;
 
 /// Which side asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

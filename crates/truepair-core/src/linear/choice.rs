@@ -10,9 +10,9 @@ use super::moments::{Moments, Shift, Weighted};
 use super::{Chosen, LinearConfig};
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::product::{Precision, Threads, View, Write, multiply, multiply_transposed};
 use crate::rng::{Seed, below, sample};
 use crate::scores::Matrix;
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply, multiply_transposed};
 
 /// Images of a part that are ranked at most, and pairs of theirs.
 const IMAGES: usize = 512;

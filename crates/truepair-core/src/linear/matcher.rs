@@ -8,10 +8,10 @@ use super::moments::{Moments, Shift, Weighted};
 use super::{Chosen, LinearConfig, SideVectors};
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::product::{Precision, Threads, View, Write, multiply};
 use crate::rng::Seed;
 use crate::scores::{InnerProduct, Matrix};
 use crate::watch::Watch;
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 
 /// Rows that are projected at a time.
 const SHARD: usize = 4096;

@@ -3,9 +3,9 @@
 use super::SideVectors;
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::product::{Precision, Threads, View, Write, multiply};
 use crate::scores::Matrix;
 use crate::watch::{self, Watch};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 
 /// Images that are multiplied together. Their products are sums of this many terms in single
 /// precision, which are then added in double precision.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::grid::Tile;
 use super::thresholds::Thresholds;
 use crate::error::{Error, Result};
-use crate::wide::wide;
+use truepair_kernel::vector::wide;
 
 /// Counts a tile's own part of `scores`, whose rows start `stride` apart.
 ///

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::dataset::npy;
 use crate::error::{Error, Place, Result};
 use crate::scores::Direction;
-use crate::wide::wide;
+use truepair_kernel::vector::wide;
 
 /// The class of a row that has none.
 const UNLABELED: i64 = -1;

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::dense::{Eigen, symmetric};
 use crate::error::Result;
-use crate::product::{Precision, Threads, View, Write, multiply};
 use crate::rng::{Stream, normal};
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 
 /// Random directions beyond those that are wanted.
 const OVERSAMPLED: usize = 10;

@@ -6,7 +6,6 @@
 //! when it is opened, before anything is computed.
 
 mod op;
-mod product;
 mod proto;
 mod tensor;
 mod weights;

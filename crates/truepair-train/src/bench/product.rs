@@ -1,8 +1,9 @@
 //! The machine's own rate: one large product with every thread.
 
+use truepair_kernel::product::{Threads, View, Write, multiply};
+
 use super::{Setup, Step, Workload};
 use crate::error::Result;
-use crate::kernel::{Threads, View, Write, multiply};
 
 const SHAPE: [usize; 3] = [4608, 2048, 1024];
 

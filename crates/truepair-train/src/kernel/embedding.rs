@@ -1,8 +1,9 @@
 //! Rows of a table by index, with a gradient that touches only those rows.
 
 use burn::tensor::{Int, Tensor};
+use truepair_kernel::Embedding;
 
-use super::{Array, Gradients, Operation, apply, is_fused};
+use super::{apply, is_fused};
 
 /// The table's row of every id.
 ///
@@ -25,35 +26,6 @@ fn twin(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     let [n, t] = ids.dims();
     let w = table.dims()[1];
     table.select(0, ids.reshape([n * t])).reshape([n, t, w])
-}
-
-#[derive(Debug)]
-struct Embedding {
-    ids: Vec<usize>,
-    shape: [usize; 2],
-}
-
-impl Operation for Embedding {
-    type Saved = ();
-
-    fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, ()) {
-        let [_, w] = inputs[0].dims();
-        let mut out = Vec::with_capacity(self.ids.len() * w);
-        for id in &self.ids {
-            out.extend_from_slice(&inputs[0].values[id * w..][..w]);
-        }
-        let [n, t] = self.shape;
-        (out, vec![n, t, w], ())
-    }
-
-    fn backward(&self, inputs: &[Array<'_>], (): &(), gradient: &[f32], gradients: &mut Gradients) {
-        let [_, w] = inputs[0].dims();
-        let Some(out) = gradients.get(0) else { return };
-        for (id, row) in self.ids.iter().zip(gradient.chunks_exact(w)) {
-            let out = &mut out[id * w..][..w];
-            out.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-        }
-    }
 }
 
 #[cfg(test)]

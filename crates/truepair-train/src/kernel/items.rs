@@ -1,8 +1,7 @@
 //! Rows of items of unequal length, one item after another, as tensors.
 
-use std::ops::Range;
-
 use burn::tensor::{Int, Tensor, TensorData};
+use truepair_kernel::row_ranges;
 
 /// How the rows of a batch are spread over places of equal number and packed again.
 #[derive(Debug, Clone)]
@@ -31,18 +30,6 @@ impl Items {
         self.lengths.iter().all(|&length| length == self.places)
     }
 
-    /// The rows of every item among all rows.
-    pub(crate) fn ranges(&self) -> Vec<Range<usize>> {
-        let mut end = 0;
-        (self.lengths.iter())
-            .map(|length| {
-                let start = end;
-                end += length;
-                start..end
-            })
-            .collect()
-    }
-
     /// `[rows, d]` to `[n, places, d]`: an item's rows come first, then zeros. Rows beyond those of
     /// the items are left out.
     pub(crate) fn spread(&self, rows: Tensor<2>) -> Tensor<3> {
@@ -53,7 +40,7 @@ impl Items {
         }
         let empty = Tensor::zeros([1, d], &device);
         // Row 0 is the empty one.
-        let origins = self.ranges().into_iter().flat_map(|range| {
+        let origins = row_ranges(&self.lengths).into_iter().flat_map(|range| {
             (0..m).map(move |place| match place < range.len() {
                 true => 1 + (range.start + place) as i64,
                 false => 0,
@@ -86,20 +73,6 @@ impl Items {
     }
 }
 
-/// The buffers of every item: consecutive parts of `buffer` with the sizes that `size` gives.
-///
-/// # Panics
-/// If the buffer is too short.
-pub(crate) fn split<T>(mut buffer: &mut [T], sizes: impl Iterator<Item = usize>) -> Vec<&mut [T]> {
-    sizes
-        .map(|size| {
-            let (part, rest) = std::mem::take(&mut buffer).split_at_mut(size);
-            buffer = rest;
-            part
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +90,6 @@ mod tests {
         let spread = items.spread(rows(&[1.0, 2.0, 3.0]));
         assert_eq!(floats(spread.clone()), [1.0, 2.0, 0.0, 0.0, 3.0, 0.0]);
         assert_eq!(floats(items.pack(spread)), [1.0, 2.0, 3.0]);
-        assert_eq!(items.ranges(), [0..2, 2..2, 2..3]);
         let none = Items::new(vec![0, 0], 1);
         assert_eq!(none.pack(none.spread(rows(&[7.0]))).dims(), [1, 1]);
     }

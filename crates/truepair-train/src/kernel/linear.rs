@@ -1,11 +1,10 @@
 //! A dense layer with bias as one operation: no transposed copy, no broadcast bias.
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
+use truepair_kernel::Linear;
+use truepair_kernel::product::Precision;
 
-use super::vector::{add, collect, wide};
-use super::{Array, Gradients, Operation, apply, is_fused};
-use truepair_core::product::{Precision, Threads, View, Write, multiply};
+use super::{apply, is_fused};
 
 /// `x Wᵀ + b`.
 ///
@@ -28,88 +27,6 @@ fn twin(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     x.matmul(weight.transpose()) + bias.unsqueeze()
 }
 
-#[derive(Debug)]
-struct Linear(Precision);
-
-impl Operation for Linear {
-    type Saved = ();
-
-    fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, ()) {
-        let [n, d_in] = inputs[0].dims();
-        let [d_out, _] = inputs[1].dims();
-        let bias = inputs[2].values;
-        let mut out = collect(n * d_out, |first, out| cycle(bias, first, out));
-        let x = View::rows(inputs[0].values, d_in);
-        let weight = View::rows(inputs[1].values, d_in).t();
-        multiply(self.0, Threads::All, x, weight, &mut out, d_out, Write::Add);
-        (out, vec![n, d_out], ())
-    }
-
-    fn backward(&self, inputs: &[Array<'_>], (): &(), gradient: &[f32], gradients: &mut Gradients) {
-        let d_in = inputs[0].dims::<2>()[1];
-        let d_out = inputs[1].dims::<2>()[0];
-        let upstream = View::rows(gradient, d_out);
-        let (x, weight) = (inputs[0].values, inputs[1].values);
-        if let Some(out) = gradients.get(0) {
-            let weight = View::rows(weight, d_in);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream,
-                weight,
-                out,
-                d_in,
-                Write::Replace,
-            );
-        }
-        if let Some(out) = gradients.get(1) {
-            let x = View::rows(x, d_in);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream.t(),
-                x,
-                out,
-                d_in,
-                Write::Replace,
-            );
-        }
-        if let Some(out) = gradients.get(2) {
-            add_rows(out, gradient);
-        }
-    }
-}
-
-/// Fills `out` with `row` over and over, starting inside it `first` values after a row's start.
-fn cycle(row: &[f32], first: usize, mut out: &mut [f32]) {
-    let mut at = first % row.len();
-    while !out.is_empty() {
-        let len = out.len().min(row.len() - at);
-        let (head, rest) = std::mem::take(&mut out).split_at_mut(len);
-        head.copy_from_slice(&row[at..at + len]);
-        (out, at) = (rest, 0);
-    }
-}
-
-/// Rows that one task adds up; fixed, so that sums do not depend on the number of threads.
-const ROWS: usize = 128;
-
-/// Adds every row of `rows` `[n, d]` to `sum` `[d]`.
-fn add_rows(sum: &mut [f32], rows: &[f32]) {
-    let d = sum.len();
-    let parts: Vec<Vec<f32>> = (rows.par_chunks(ROWS * d))
-        .map(|rows| {
-            let mut part = vec![0.0; d];
-            wide(
-                #[inline(always)]
-                || rows.chunks_exact(d).for_each(|row| add(&mut part, row)),
-            );
-            part
-        })
-        .collect();
-    parts.iter().for_each(|part| add(sum, part));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +34,8 @@ mod tests {
 
     #[test]
     fn equals_its_twin() {
-        for n in [5, 2 * ROWS + 3] {
+        // The second is the work of several tasks.
+        for n in [5, 259] {
             check_against_twin(
                 &[
                     Input::normal(&[n, 7]),

@@ -1,14 +1,11 @@
-//! Fused operations: forward and backward written by hand on plain buffers.
+//! Fused operations of `truepair-kernel` as nodes of the framework's autodiff graph.
 //!
-//! On the CPU an `Operation` is one node of the framework's autodiff graph, whatever number of
-//! tensor operations it replaces. Each has a twin made of ordinary tensor operations, which runs on
-//! every other device and against which it is tested.
+//! On the CPU an [`Operation`](truepair_kernel::Operation) is one node of the graph, whatever number
+//! of tensor operations it replaces. Each has a twin made of ordinary tensor operations, which runs
+//! on every other device and against which it is tested.
 
-mod adam;
 mod additive_attention;
-mod attention;
 mod batch_norm;
-mod columns;
 mod convolution;
 mod embedding;
 mod gelu;
@@ -22,50 +19,38 @@ mod items;
 mod linear;
 mod match_odds;
 mod node;
-mod packed;
 mod pair_nodes;
-mod pairs;
-mod panels;
-mod pooling;
-mod ragged;
 mod relation;
 mod rows;
 mod saf_pool;
 mod scan;
-mod segment;
-mod sides;
 mod sort_pool;
 #[cfg(test)]
 pub(crate) mod tests;
-pub(crate) mod vector;
 
-pub(crate) use adam::{AdamStep, sum_of_squares};
 pub(crate) use additive_attention::additive_attention;
-pub use attention::RawNorm;
-pub(crate) use attention::{Attention, Block};
 pub(crate) use batch_norm::{batch_norm, column_moments};
-pub(crate) use convolution::{Window, convolution};
+pub(crate) use convolution::convolution;
 pub(crate) use embedding::embedding;
 pub(crate) use gelu::gelu;
 pub(crate) use graph::{GraphStep, graph};
-pub(crate) use gru::{GruWeights, States, gru};
+pub(crate) use gru::{GruWeights, gru};
 pub(crate) use hinge::hinge;
-pub(crate) use imram::{Settings as ImramSettings, imram};
+pub(crate) use imram::imram;
 pub(crate) use info_nce::info_nce;
 pub(crate) use inner_product::inner_products;
 pub(crate) use items::Items;
 pub(crate) use linear::linear;
 pub(crate) use match_odds::match_log_odds;
-pub use match_odds::{Distance, MatchForm};
-pub(crate) use node::{Array, Gradients, Operand, Operation, apply, is_fused};
+pub(crate) use node::{Operand, apply, is_fused};
 pub(crate) use pair_nodes::{PairInputs, Projection, Side, pair_nodes};
-pub(crate) use pooling::Pool;
-pub use pooling::Pooling;
-pub(crate) use ragged::Ragged;
 pub(crate) use relation::relation;
 pub(crate) use rows::{layer_norm_rows, softmax_rows, unit_columns, unit_rows};
 pub(crate) use saf_pool::saf_pool;
-pub(crate) use scan::{Settings as ScanSettings, scan};
+pub(crate) use scan::scan;
 pub(crate) use sort_pool::sort_pool;
-pub use truepair_core::product::Precision;
-pub(crate) use truepair_core::product::{Threads, View, Write, multiply};
+pub use truepair_kernel::product::Precision;
+pub(crate) use truepair_kernel::{
+    AdamStep, Attention, ImramSettings, Pool, ScanSettings, States, Window, sum_of_squares,
+};
+pub use truepair_kernel::{Distance, MatchForm, Pooling, RawNorm};

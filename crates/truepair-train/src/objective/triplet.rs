@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+pub use truepair_kernel::Negatives;
 
 use super::PairLoss;
 use crate::kernel;
@@ -14,18 +15,6 @@ pub struct Triplet {
     pub margin: f64,
     /// Which of the batch's other pairs count.
     pub negatives: Negatives,
-}
-
-/// Which of the batch's other pairs a hinge counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Negatives {
-    /// The one with the largest hinge, in each direction.
-    Hardest,
-    /// The mean over the batch; the given pair's own 0 is counted, as in the released code.
-    Mean,
-    /// All of them, summed.
-    Sum,
 }
 
 impl Default for Triplet {

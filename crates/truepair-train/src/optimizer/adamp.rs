@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use truepair_kernel::vector::{dot, wide};
 
 use super::moments::{AdamConfig, Moments};
 use crate::kernel::AdamStep;
-use crate::kernel::vector::{dot, wide};
 
 /// Settings of AdamP.
 ///

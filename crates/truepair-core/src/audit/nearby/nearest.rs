@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::product::{Precision, Threads, View, Write, multiply};
 use crate::scores::Matrix;
+use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
 
 /// Queries whose products are held at once.
 const BLOCK: usize = 256;

@@ -1,6 +1,7 @@
 //! Operators of two or three values, with NumPy's broadcasting.
 
-use super::super::product::wide;
+use truepair_kernel::vector::wide;
+
 use super::super::tensor::{Tensor, Values, strides};
 use super::super::wire::Fault;
 use super::{Inputs, Settings, one};

@@ -1,8 +1,11 @@
 //! Convolutions of planes.
 
-use super::super::product::{View, multiply, wide};
+use truepair_kernel::product::View;
+use truepair_kernel::vector::wide;
+
 use super::super::tensor::Tensor;
 use super::super::wire::Fault;
+use super::linear::multiply;
 use super::pool::{Window, planes};
 use super::{Inputs, Settings, one};
 
@@ -57,8 +60,8 @@ pub(super) fn conv(settings: &Settings, mut inputs: Inputs) -> Result<Vec<Tensor
             };
             let taps = depth * kh * kw;
             multiply(
-                View::dense(weights, of_group, taps),
-                View::dense(columns, taps, area),
+                View::strided(weights, of_group, taps, taps),
+                View::strided(columns, taps, area, area),
                 out,
             );
         }

@@ -1,10 +1,22 @@
 //! Matrix products.
 
-use super::super::product::{View, multiply};
+use truepair_kernel::product::{self, Precision, Threads, View, Write};
+
 use super::super::tensor::Tensor;
 use super::super::wire::Fault;
 use super::combine::{joint_shape, spread};
 use super::{Inputs, Settings, one};
+
+/// `out = left right` on the calling thread, `out` dense.
+///
+/// # Panics
+/// If sizes do not fit.
+pub(super) fn multiply(left: View<'_>, right: View<'_>, out: &mut [f32]) {
+    let n = right.n_columns();
+    assert_eq!(out.len(), left.n_rows() * n, "space for a product");
+    let (precision, one) = (Precision::F32, Threads::One);
+    product::multiply(precision, one, left, right, out, n, Write::Replace);
+}
 
 /// `A B` of the last two axes, the others broadcast.
 pub(super) fn mat_mul(_: &Settings, mut inputs: Inputs) -> Result<Vec<Tensor>, Fault> {
@@ -34,8 +46,8 @@ pub(super) fn mat_mul(_: &Settings, mut inputs: Inputs) -> Result<Vec<Tensor>, F
     if batch_b.iter().product::<usize>() == 1 {
         // One right side for all: a single product of all rows.
         multiply(
-            View::dense(x, n_products * m, k),
-            View::dense(y, k, n),
+            View::strided(x, n_products * m, k, k),
+            View::strided(y, k, n, n),
             &mut out,
         );
     } else if m * n > 0 {
@@ -43,8 +55,8 @@ pub(super) fn mat_mul(_: &Settings, mut inputs: Inputs) -> Result<Vec<Tensor>, F
         let (left, right) = (starts(batch_a), starts(batch_b));
         let pairs = spread(&left, batch_a, &batch).zip(spread(&right, batch_b, &batch));
         for (out, (i, j)) in out.chunks_exact_mut(m * n).zip(pairs) {
-            let left = View::dense(&x[i * m * k..(i + 1) * m * k], m, k);
-            let right = View::dense(&y[j * k * n..(j + 1) * k * n], k, n);
+            let left = View::strided(&x[i * m * k..(i + 1) * m * k], m, k, k);
+            let right = View::strided(&y[j * k * n..(j + 1) * k * n], k, n, n);
             multiply(left, right, out);
         }
     }
@@ -70,8 +82,8 @@ pub(super) fn gemm(settings: &Settings, mut inputs: Inputs) -> Result<Vec<Tensor
         return Err(format!("a product of {:?} and {:?}", a.shape(), b.shape()));
     }
     let oriented = |values, rows, columns, turned: bool| match turned {
-        false => View::dense(values, rows, columns),
-        true => View::dense(values, columns, rows).transposed(),
+        false => View::strided(values, rows, columns, columns),
+        true => View::strided(values, columns, rows, rows).t(),
     };
     let mut out = vec![0.0; m * n];
     multiply(

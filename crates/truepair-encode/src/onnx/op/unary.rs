@@ -1,6 +1,7 @@
 //! Operators that map every value by itself.
 
-use super::super::product::wide;
+use truepair_kernel::vector::wide;
+
 use super::super::tensor::{Tensor, Values};
 use super::super::wire::Fault;
 use super::{Inputs, Settings, one};

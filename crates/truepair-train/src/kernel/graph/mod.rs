@@ -1,22 +1,14 @@
 //! Reasoning steps over the fully connected graph of every pair's nodes.
 
-mod affine;
-mod edges;
-mod fold;
-mod full;
-mod last;
-mod operation;
-mod steps;
 #[cfg(test)]
 mod tests;
-mod tile;
 
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Int, Tensor, TensorData};
+use truepair_kernel::Graph;
+use truepair_kernel::product::Precision;
 
-use self::operation::Graph;
 use super::{apply, is_fused};
-use truepair_core::product::Precision;
 
 /// Weights of one step, each a matrix `[s, s]` from columns to rows and a bias `[s]`.
 #[derive(Debug, Clone)]
@@ -68,7 +60,10 @@ pub(crate) fn graph(
     let (query, query_bias) = weights(|step| &step.query);
     let (key, key_bias) = weights(|step| &step.key);
     let (reason, reason_bias) = weights(|step| &step.reason);
-    let operation = Graph::new(lengths, precision);
+    let operation = Graph {
+        lengths: lengths.to_vec(),
+        precision,
+    };
     let nodes = nodes.into();
     apply(
         operation,

@@ -3,8 +3,16 @@
 use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::{Tensor, TensorData};
 
-use super::packing::Order;
 use super::{GruWeights, States};
+
+/// Which end of an item a direction starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// First token first.
+    Forward,
+    /// Last token first.
+    Backward,
+}
 
 /// See [`gru`](super::gru).
 pub(super) fn twin(

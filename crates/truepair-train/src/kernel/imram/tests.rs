@@ -3,11 +3,11 @@
 use burn::tensor::{Device, TensorData};
 
 use super::*;
-use crate::kernel::RawNorm;
 use crate::kernel::tests::{Given, Input, check_against_twin};
+use crate::kernel::{Attention, Precision, RawNorm};
 
-fn settings(steps: usize, normalize: bool) -> Settings {
-    Settings {
+fn settings(steps: usize, normalize: bool) -> ImramSettings {
+    ImramSettings {
         attention: Attention {
             norm: RawNorm::ClippedL2,
             smooth: 4.0,
@@ -27,7 +27,7 @@ fn sides(x: &[Given]) -> (Sides2, [Layer; 2]) {
     )
 }
 
-fn check(items: [Input; 4], settings: Settings) {
+fn check(items: [Input; 4], settings: ImramSettings) {
     let layers = [
         Input::scaled(&[8, 16], 0.5),
         Input::normal(&[8]),

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, tanh};
 
-use super::{Layer, Settings};
+use super::{ImramSettings, Layer};
 use crate::kernel::scan::{attention_weights, pooled};
 use crate::kernel::{Pool, Pooling};
 
@@ -13,7 +13,7 @@ pub(super) fn imram(
     queries: (Tensor<3>, Tensor<2>),
     output: Layer,
     gate: Layer,
-    settings: Settings,
+    settings: ImramSettings,
 ) -> Tensor<2> {
     let ([n, m, d], [k, l, _]) = (contexts.0.dims(), queries.0.dims());
     let context_mask = contexts.1.reshape([n, 1, m, 1]);

@@ -1,20 +1,14 @@
 //! Similarity nodes of every image-caption pair, with the attended context of every word.
-//!
-//! Nothing of the size `[pairs, words, d]` is ever held: a tile of one image and some hundred words
-//! goes from raw inner products to finished nodes, and the backward pass computes it again.
 
-mod backward;
-mod forward;
-mod layout;
-mod rows;
 #[cfg(test)]
 mod tests;
 mod twin;
 
 use burn::tensor::Tensor;
+use truepair_kernel::product::Precision;
+use truepair_kernel::{Attention, PairNodes};
 
-use super::{Array, Attention, Gradients, Operation, Precision, apply, is_fused};
-use layout::Pairs;
+use super::{apply, is_fused};
 
 /// One modality of [`pair_nodes`].
 #[derive(Debug, Clone)]
@@ -94,56 +88,4 @@ pub(crate) fn pair_nodes(
             global.bias.into(),
         ],
     )
-}
-
-/// Places of the inputs of [`PairNodes`].
-mod input {
-    pub(super) const REGIONS: usize = 0;
-    pub(super) const REGION_MASK: usize = 1;
-    pub(super) const WORDS: usize = 2;
-    pub(super) const WORD_MASK: usize = 3;
-    pub(super) const IMAGES: usize = 4;
-    pub(super) const CAPTIONS: usize = 5;
-    pub(super) const LOCAL: usize = 6;
-    pub(super) const LOCAL_BIAS: usize = 7;
-    pub(super) const GLOBAL: usize = 8;
-    pub(super) const GLOBAL_BIAS: usize = 9;
-    /// The output, for the backward pass.
-    pub(super) const NODES: usize = 10;
-}
-
-#[derive(Debug)]
-struct PairNodes {
-    attention: Attention,
-    precision: Precision,
-}
-
-impl Operation for PairNodes {
-    /// Length of every node before it was scaled to 1, `[n, total]`.
-    type Saved = Vec<f32>;
-
-    const KEEPS_OUTPUT: bool = true;
-
-    fn forward(&self, inputs: &[Array<'_>], _tracked: bool) -> (Vec<f32>, Vec<usize>, Self::Saved) {
-        let pairs = Pairs::new(self, inputs);
-        let shape = vec![pairs.images.len(), pairs.n_nodes(), pairs.width()];
-        let (nodes, lengths) = forward::run(&pairs);
-        (nodes, shape, lengths)
-    }
-
-    fn backward(
-        &self,
-        inputs: &[Array<'_>],
-        saved: &Self::Saved,
-        gradient: &[f32],
-        gradients: &mut Gradients,
-    ) {
-        let pairs = Pairs::new(self, inputs);
-        let nodes = backward::Nodes {
-            values: inputs[input::NODES].values,
-            lengths: saved,
-            gradient,
-        };
-        backward::run(&pairs, &nodes, gradients);
-    }
 }

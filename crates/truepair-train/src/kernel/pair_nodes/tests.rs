@@ -69,7 +69,8 @@ fn equals_its_twin_with_padding_and_with_empty_items() {
 #[test]
 fn equals_its_twin_over_several_tiles_and_parts() {
     let mut words: Vec<usize> = (0..24).map(|j| 9 + j % 5).collect();
-    words[7] = layout::TILE + 6;
+    // More words than a tile has.
+    words[7] = 230;
     let inputs = inputs(&[4; 19], &words, 6, 3);
     check_against_twin(&inputs, fused, |x| twin::pair_nodes(given(x), ATTENTION));
 }
@@ -206,54 +207,43 @@ fn golden_attended_contexts() {
     }
     for at in 0..n {
         let of = |values: &Tensor<3>| floats(values.clone().narrow(0, at, 1));
-        let tile = tile_contexts(&of(&regions), &of(&words), d, attention);
-        assert_close(&tile, &expected[at * t * d..][..t * d], 1e-5);
+        let words = of(&words);
+        let found = unit_squares(&of(&regions), &words, d, attention);
+        let contexts = expected[at * t * d..][..t * d].chunks_exact(d);
+        let expected = contexts.zip(words.chunks_exact(d)).flat_map(|(c, w)| {
+            let squares: Vec<f32> = c.iter().zip(w).map(|(c, w)| (c - w) * (c - w)).collect();
+            let norm = squares.iter().map(|x| x * x).sum::<f32>().sqrt() + 1e-8;
+            squares.into_iter().map(move |x| x / norm)
+        });
+        assert_close(&found, &expected.collect::<Vec<_>>(), 1e-5);
     }
 }
 
-/// `l2` of the contexts of one image and one caption, as tiles compute them.
-fn tile_contexts(regions: &[f32], words: &[f32], d: usize, attention: Attention) -> Vec<f32> {
-    let (r, t) = (regions.len() / d, words.len() / d);
-    let (ones, weight) = (vec![1.0; r.max(t)], vec![0.0; d]);
-    let shapes = [
-        vec![1, r, d],
-        vec![1, r],
-        vec![1, t, d],
-        vec![1, t],
-        vec![1, d],
-        vec![1],
-    ];
-    let array = |values, shape: usize| Array {
-        values,
-        shape: &shapes[shape],
+/// `l2((c − w)²)` of one image and one caption: the local nodes under a projection that is the
+/// identity, from which contexts `c` of length 1 can be told.
+fn unit_squares(regions: &[f32], words: &[f32], d: usize, attention: Attention) -> Vec<f32> {
+    let device = Device::flex();
+    let side = |values: &[f32]| {
+        let n = values.len() / d;
+        Side {
+            vectors: Tensor::from_data(TensorData::new(values.to_vec(), [1, n, d]), &device),
+            mask: Tensor::ones([1, n], &device),
+            whole: Tensor::zeros([1, d], &device),
+        }
     };
-    let whole = array(&weight, 4);
-    let layer = [whole, array(&weight[..1], 5)];
-    let inputs = [
-        array(regions, 0),
-        array(&ones[..r], 1),
-        array(words, 2),
-        array(&ones[..t], 3),
-        whole,
-        whole,
-        layer[0],
-        layer[1],
-        layer[0],
-        layer[1],
-    ];
-    let operation = PairNodes {
-        attention,
-        precision: Precision::F32,
+    let layer = Projection {
+        weight: Tensor::eye(d, &device),
+        bias: Tensor::zeros([d], &device),
     };
-    let pairs = Pairs::new(&operation, &inputs);
-    let mut scratch = forward::Scratch::new(&pairs, t);
-    forward::attend(&pairs, 0, &pairs.tiles()[0], &mut scratch);
-    let contexts = scratch.contexts[..t * d].chunks_exact(d);
-    let unit = contexts.flat_map(|row| {
-        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt() + 1e-8;
-        row.iter().map(move |x| x / norm)
-    });
-    unit.collect()
+    let inputs = PairInputs {
+        images: side(regions),
+        captions: side(words),
+        local: layer.clone(),
+        global: layer,
+    };
+    let mut nodes = floats(pair_nodes(inputs, attention, Precision::F32));
+    // The global node comes first.
+    nodes.split_off(d)
 }
 
 #[test]

@@ -4,10 +4,20 @@ use burn::tensor::{Device, TensorData};
 
 use super::*;
 use crate::kernel::tests::{Given, Input, check_against_twin};
-use crate::kernel::{Pooling, RawNorm};
+use crate::kernel::{Attention, Pool, Pooling, Precision, RawNorm};
 
-fn settings(norm: RawNorm, pooling: Pooling) -> Settings {
-    Settings {
+pub(super) const ALL: [RawNorm; 7] = [
+    RawNorm::ClippedL2,
+    RawNorm::L2,
+    RawNorm::ClippedL1,
+    RawNorm::L1,
+    RawNorm::Clipped,
+    RawNorm::Softmax,
+    RawNorm::Plain,
+];
+
+fn settings(norm: RawNorm, pooling: Pooling) -> ScanSettings {
+    ScanSettings {
         attention: Attention { norm, smooth: 4.0 },
         pool: Pool {
             pooling,
@@ -21,7 +31,7 @@ fn sides(x: &[Given]) -> [(Tensor<3>, Tensor<2>); 2] {
     [(x[0].rank(), x[1].rank()), (x[2].rank(), x[3].rank())]
 }
 
-fn check(inputs: &[Input], settings: Settings) {
+fn check(inputs: &[Input], settings: ScanSettings) {
     check_against_twin(
         inputs,
         |x| {
@@ -53,15 +63,7 @@ fn ragged() -> [Input; 4] {
 
 #[test]
 fn equals_its_twin_for_every_norm() {
-    for norm in [
-        RawNorm::ClippedL2,
-        RawNorm::L2,
-        RawNorm::ClippedL1,
-        RawNorm::L1,
-        RawNorm::Clipped,
-        RawNorm::Softmax,
-        RawNorm::Plain,
-    ] {
+    for norm in ALL {
         check(&ragged(), settings(norm, Pooling::LogSumExp));
     }
 }
@@ -101,16 +103,15 @@ fn tensor<const D: usize>(seed: u32, shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
 }
 
-/// Scores and both gradients of 19 items of contexts against 7 of queries.
-fn run(band: usize) -> Vec<Vec<f32>> {
+/// Scores and both gradients of 19 items of contexts against 7 of queries, in bands of so many
+/// numbers.
+fn run(band: Option<usize>) -> Vec<Vec<f32>> {
     let (contexts, queries) = (
         tensor::<3>(1, [19, 6, 32]).require_grad(),
         tensor::<3>(2, [7, 5, 32]).require_grad(),
     );
-    let operation = Scan {
-        settings: settings(RawNorm::ClippedL2, Pooling::LogSumExp),
-        band,
-    };
+    let scan = Scan::new(settings(RawNorm::ClippedL2, Pooling::LogSumExp));
+    let operation = band.map_or(scan, |numbers| scan.with_band(numbers));
     let mask = |n, m| Tensor::<2>::ones([n, m], &Device::flex().autodiff());
     let scores: Tensor<2> = apply(
         operation,
@@ -134,14 +135,14 @@ fn run(band: usize) -> Vec<Vec<f32>> {
 fn no_bit_depends_on_the_number_of_threads() {
     let with = |n| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
-        pool.unwrap().install(|| run(BAND))
+        pool.unwrap().install(|| run(None))
     };
     assert_eq!(with(1), with(3));
 }
 
 #[test]
 fn bands_change_nothing_but_rounding() {
-    for (whole, banded) in run(BAND).iter().zip(run(1000)) {
+    for (whole, banded) in run(None).iter().zip(run(Some(1000))) {
         for (a, b) in whole.iter().zip(banded) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }

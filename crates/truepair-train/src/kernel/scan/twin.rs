@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{leaky_relu, softmax};
 
-use super::Settings;
+use super::ScanSettings;
 use crate::kernel::{Attention, Pool, Pooling, RawNorm};
 
 const GUARD: f64 = 1e-8;
@@ -14,7 +14,7 @@ const EXCLUDED: f64 = 1e9;
 pub(super) fn scan(
     contexts: (Tensor<3>, Tensor<2>),
     queries: (Tensor<3>, Tensor<2>),
-    settings: Settings,
+    settings: ScanSettings,
 ) -> Tensor<2> {
     let ([n, m, d], [k, l, _]) = (contexts.0.dims(), queries.0.dims());
     let context_mask = contexts.1.reshape([n, 1, m, 1]);

@@ -4,7 +4,7 @@
 use super::block_judge::{BlockJudge, Legibility, own_scores};
 use super::fold::{NullStatistic, PairStatistics, candidates};
 use super::nearby::{
-    self, Features, NearbyStatistics, Neighborhood, Plan, PlantedStatistics, Planting,
+    self, NearbyFeatures, NearbyStatistics, Neighborhood, Plan, PlantedStatistics, Planting,
 };
 use super::sweep::Gallery;
 use super::trials::Block;
@@ -82,7 +82,7 @@ impl Around<'_> {
     fn planted(
         &self,
         planted: &[(u32, Planting)],
-        features: &[Features],
+        features: &[NearbyFeatures],
     ) -> Result<Vec<PlantedStatistics>> {
         let (fold, [captions, images]) = (self.fold, self.galleries);
         let mut tile = Vec::new();

@@ -72,7 +72,8 @@ pub use injection_kind::InjectionKind;
 pub use judgment::{Ambiguity, Judgment, UncertaintyKind};
 pub use links::Links;
 pub use nearby::{
-    Features, Likeness, N_FEATURES, NearbyStatistics, Plan, Planted, PlantedStatistics, Planting,
+    Likeness, N_FEATURES, NearbyFeatures, NearbyStatistics, Plan, Planted, PlantedStatistics,
+    Planting,
 };
 pub(crate) use noise_rate::clopper_pearson;
 pub use noise_rate::{RateFit, RateInput, estimate_rate};

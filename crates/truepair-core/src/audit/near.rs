@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::legibility::Readable;
 use super::monotone::Monotone;
-use super::nearby::{Features, N_FEATURES, Planted};
+use super::nearby::{N_FEATURES, NearbyFeatures, Planted};
 use super::poor_ranks::PoorRanks;
 use super::posterior::{DecreasingDensity, posteriors_at};
 use super::{FoldStatistics, NoiseRate, RateFit, RateInput, estimate_rate};
@@ -435,7 +435,7 @@ impl NearEvidence {
 }
 
 /// Larger the better the items fit.
-fn row(surprisal: f64, log_rank: f64, features: &Features) -> Row {
+fn row(surprisal: f64, log_rank: f64, features: &NearbyFeatures) -> Row {
     let mut row = [0.0; N];
     row[..2].copy_from_slice(&[-surprisal, -log_rank]);
     row[2..].copy_from_slice(features);

@@ -1,4 +1,5 @@
-//! One number of an evaluation, with the metric and the direction that it belongs to.
+//! One number of an evaluation, with the metric and the direction that it belongs to, and how many
+//! queries stand behind it.
 
 use std::fmt;
 
@@ -40,6 +41,15 @@ impl fmt::Debug for Figure {
         let direction = self.direction;
         write!(f, "{} {direction:?} {}", self.metric.name(), self.value)
     }
+}
+
+/// How many queries stand behind the numbers of one direction, over all folds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryCounts {
+    /// Queries measured.
+    pub n_queries: u64,
+    /// Queries left out because nothing is relevant to them.
+    pub n_excluded: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -31,7 +31,7 @@ mod uncertainty;
 
 pub use average_precision::{AveragePrecision, Divisor};
 pub use bootstrap::{FigureDifference, Interval};
-pub use figure::Figure;
+pub use figure::{Figure, QueryCounts};
 pub use measured::{Asked, Measured, QueryRow, Relevant, Source, Unmeasured, evaluate, measure};
 pub use ndcg::Ndcg;
 
@@ -45,7 +45,7 @@ pub use r_precision::RPrecision;
 pub use rank::{MeanRank, MedianRank};
 pub use recall::Recall;
 pub use reciprocal_rank::ReciprocalRank;
-pub use report::{Comparison, ComparisonRow, QueryCounts, Report};
+pub use report::{Comparison, ComparisonRow, Report};
 pub use rsum::RSum;
 pub use set_recall::SetRecall;
 pub use tie_gap::tie_gap;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::stored_report::StoredReport;
-use super::{Figure, Metric, Protocol};
+use super::{Figure, Metric, Protocol, QueryCounts};
 use crate::error::Result;
 use crate::scores::Direction;
 
@@ -26,13 +26,15 @@ pub struct Report {
     pub protocol: Protocol,
 }
 
-/// How many queries stand behind the numbers of one direction, over all folds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueryCounts {
-    /// Queries measured.
-    pub n_queries: u64,
-    /// Queries left out because nothing is relevant to them.
-    pub n_excluded: u64,
+impl From<StoredReport> for Report {
+    fn from(stored: StoredReport) -> Self {
+        Self {
+            figures: stored.figures(),
+            image_to_text: stored.i2t.counts,
+            text_to_image: stored.t2i.counts,
+            protocol: stored.protocol,
+        }
+    }
 }
 
 impl Report {

@@ -2,24 +2,24 @@
 
 use serde::Deserialize;
 
-use super::{Figure, MeanRank, MedianRank, Metric, Protocol, QueryCounts, RSum, Recall, Report};
+use super::{Figure, MeanRank, MedianRank, Metric, Protocol, QueryCounts, RSum, Recall};
 use crate::scores::Direction;
 
 #[derive(Deserialize)]
 pub(super) struct StoredReport {
     #[serde(default)]
     figures: Vec<Figure>,
-    i2t: StoredSide,
-    t2i: StoredSide,
+    pub(super) i2t: StoredSide,
+    pub(super) t2i: StoredSide,
     /// Of version 0.1.
     rsum: Option<f64>,
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
 }
 
 #[derive(Deserialize)]
-struct StoredSide {
+pub(super) struct StoredSide {
     #[serde(flatten)]
-    counts: QueryCounts,
+    pub(super) counts: QueryCounts,
     #[serde(flatten)]
     numbers: Option<FiveNumbers>,
 }
@@ -34,33 +34,28 @@ struct FiveNumbers {
     mean: f64,
 }
 
-impl From<StoredReport> for Report {
-    fn from(stored: StoredReport) -> Self {
-        let mut figures = stored.figures;
-        if figures.is_empty() {
-            let sides = [
-                (Direction::ImageToText, &stored.i2t.numbers),
-                (Direction::TextToImage, &stored.t2i.numbers),
-            ];
-            for (direction, numbers) in sides {
-                figures.extend(
-                    numbers
-                        .iter()
-                        .flat_map(|numbers| numbers.figures(direction)),
-                );
-            }
-            figures.extend(stored.rsum.map(|value| Figure {
-                metric: &RSum,
-                direction: None,
-                value,
-            }));
+impl StoredReport {
+    /// The numbers, whichever version wrote them.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        if !self.figures.is_empty() {
+            return self.figures.clone();
         }
-        Self {
-            figures,
-            image_to_text: stored.i2t.counts,
-            text_to_image: stored.t2i.counts,
-            protocol: stored.protocol,
-        }
+        let sides = [
+            (Direction::ImageToText, &self.i2t.numbers),
+            (Direction::TextToImage, &self.t2i.numbers),
+        ];
+        let mut figures: Vec<Figure> = (sides.iter())
+            .flat_map(|(direction, numbers)| {
+                let numbers = numbers.iter();
+                numbers.flat_map(|numbers| numbers.figures(*direction))
+            })
+            .collect();
+        figures.extend(self.rsum.map(|value| Figure {
+            metric: &RSum,
+            direction: None,
+            value,
+        }));
+        figures
     }
 }
 
@@ -84,6 +79,7 @@ impl FiveNumbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::Report;
 
     #[test]
     fn reports_of_version_0_1_are_read() {

@@ -27,7 +27,7 @@ pub(crate) use self::tensor::Values;
 
 /// A model that is ready to run.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct Interpreter {
     path: PathBuf,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
@@ -48,7 +48,7 @@ struct Step {
     outputs: Vec<Option<usize>>,
 }
 
-impl Model {
+impl Interpreter {
     /// Reads the model at `path`.
     ///
     /// # Errors
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_operator_gives_the_reference_values() {
-        let model = Model::open(&fixture("operators.onnx")).unwrap();
+        let model = Interpreter::open(&fixture("operators.onnx")).unwrap();
         let bytes = std::fs::read(fixture("operators.json")).unwrap();
         let expected: Value = serde_json::from_slice(&bytes).unwrap();
         for name in model.outputs() {
@@ -278,15 +278,15 @@ mod tests {
         let bytes = std::fs::read(fixture("tiny_image.onnx")).unwrap();
         for content in [&bytes[..bytes.len() / 2], b"no model", &[0xff; 64]] {
             std::fs::write(&path, content).unwrap();
-            let error = Model::open(&path).unwrap_err().to_string();
+            let error = Interpreter::open(&path).unwrap_err().to_string();
             assert!(error.contains("cut.onnx"), "{error}");
         }
-        assert!(Model::open(&folder.path().join("none.onnx")).is_err());
+        assert!(Interpreter::open(&folder.path().join("none.onnx")).is_err());
     }
 
     #[test]
     fn inputs_that_do_not_fit_name_the_operator() {
-        let model = Model::open(&fixture("tiny_image.onnx")).unwrap();
+        let model = Interpreter::open(&fixture("tiny_image.onnx")).unwrap();
         let input = Tensor::floats(vec![1, 2, 4, 4], vec![0.0; 32]).unwrap();
         let error = model.run(vec![input], "pooled").unwrap_err().to_string();
         assert!(

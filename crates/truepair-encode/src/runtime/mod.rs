@@ -26,9 +26,9 @@ pub enum Runtime {
 /// A model that is ready to run.
 #[derive(Debug)]
 pub(crate) enum Model {
-    BuiltIn(onnx::Model),
+    BuiltIn(onnx::Interpreter),
     #[cfg(feature = "ort")]
-    OnnxRuntime(onnx_runtime::Model),
+    OnnxRuntime(onnx_runtime::OnnxRuntimeModel),
 }
 
 /// Calls the same method of whichever model it is.
@@ -50,7 +50,7 @@ impl Model {
     /// know.
     pub(crate) fn open(path: &Path, runtime: &Runtime) -> Result<Self> {
         match runtime {
-            Runtime::BuiltIn => Ok(Model::BuiltIn(onnx::Model::open(path)?)),
+            Runtime::BuiltIn => Ok(Model::BuiltIn(onnx::Interpreter::open(path)?)),
             #[cfg(feature = "ort")]
             Runtime::OnnxRuntime(runtime) => Ok(Model::OnnxRuntime(runtime.open(path)?)),
         }

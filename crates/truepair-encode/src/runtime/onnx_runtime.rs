@@ -44,7 +44,7 @@ impl OnnxRuntime {
         })
     }
 
-    pub(super) fn open(&self, path: &Path) -> Result<Model> {
+    pub(super) fn open(&self, path: &Path) -> Result<OnnxRuntimeModel> {
         let refuse = |cause: String| {
             let remedy = "export the encoder to ONNX again, or run it without --runtime";
             Error::data(path, Place::Whole, cause, remedy)
@@ -55,7 +55,7 @@ impl OnnxRuntime {
         let session = builder.commit_from_file(path);
         let session = session.map_err(|cause| refuse(cause.to_string()))?;
         let names = |ports: &[Outlet]| ports.iter().map(|port| port.name().to_owned()).collect();
-        Ok(Model {
+        Ok(OnnxRuntimeModel {
             path: path.to_path_buf(),
             inputs: names(session.inputs()),
             shapes: session.inputs().iter().map(shape_of).collect(),
@@ -67,7 +67,7 @@ impl OnnxRuntime {
 
 /// A model that ONNX Runtime runs, one input at a time on the library's own threads.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct OnnxRuntimeModel {
     path: PathBuf,
     inputs: Vec<String>,
     shapes: Vec<Vec<Option<usize>>>,
@@ -75,7 +75,7 @@ pub(crate) struct Model {
     session: Mutex<Session>,
 }
 
-impl Model {
+impl OnnxRuntimeModel {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

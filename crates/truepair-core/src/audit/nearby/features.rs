@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::nearest::nearest;
-use super::{Features, Neighborhood, Trial};
+use super::{NearbyFeatures, Neighborhood, Trial};
 use crate::audit::{CountedRows, Links};
 use crate::error::Result;
 use crate::rng::sample;
@@ -39,7 +39,7 @@ const NO_RANK: f64 = std::f64::consts::LN_2;
 pub(in crate::audit) fn describe(
     neighborhood: &Neighborhood<'_>,
     trials: &[Trial],
-) -> Result<Vec<Features>> {
+) -> Result<Vec<NearbyFeatures>> {
     let fold = FoldItems::new(neighborhood)?;
     let place = |items: &[u32], item: u32| items.binary_search(&item).expect("an item of the fold");
     let entries = trials
@@ -56,7 +56,7 @@ pub(in crate::audit) fn describe(
             fold.score(neighborhood.scorer, image as usize, captions.collect())
         });
         let scored: Vec<Scored> = scored.collect::<Result<_>>()?;
-        let described: Vec<Vec<Features>> = scored
+        let described: Vec<Vec<NearbyFeatures>> = scored
             .par_iter()
             .map(|scored| fold.describe(neighborhood.links, scored))
             .collect();
@@ -220,7 +220,7 @@ impl FoldItems {
     }
 
     /// The surroundings of an image with its captions.
-    fn describe(&self, links: &Links, scored: &Scored) -> Vec<Features> {
+    fn describe(&self, links: &Links, scored: &Scored) -> Vec<NearbyFeatures> {
         let Scored {
             image,
             captions,

@@ -3,7 +3,7 @@
 //! A near miss ranks well among random items, so ranks alone do not show it. It stands out among its
 //! neighbors: captions of images that look like its own fit as well as it does, and it resembles the
 //! image's other captions less than a caption of the image would. A [`Plan`] plants such pairs, whose
-//! number is known, and [`Features`] describe given and planted pairs alike;
+//! number is known, and [`NearbyFeatures`] describe given and planted pairs alike;
 //! [`learn`](super::near::learn) tells one from the other.
 
 mod features;
@@ -50,7 +50,7 @@ pub const N_FEATURES: usize = 11;
 /// | 6 | minus the logarithm of the rank of that median among captions of near images |
 /// | 7, 8 | likeness of the image to images of the nearest captions: weighted mean, five best |
 /// | 9, 10 | likeness of the caption to captions of near images: mean, five best |
-pub type Features = [f64; N_FEATURES];
+pub type NearbyFeatures = [f64; N_FEATURES];
 
 /// How a planted pair came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,11 +100,11 @@ impl std::fmt::Debug for Plan<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NearbyStatistics {
     /// Of the judged pairs, in their order.
-    pub given: Vec<Features>,
+    pub given: Vec<NearbyFeatures>,
     /// Of those planted pairs whose image stands in the fold.
     pub planted: Vec<PlantedStatistics>,
     /// Of re-pairings: the place of the pair in the fold, and its first re-pairing's surroundings.
-    pub repaired: Vec<(u32, Features)>,
+    pub repaired: Vec<(u32, NearbyFeatures)>,
 }
 
 /// Statistics of a planted pair.
@@ -121,7 +121,7 @@ pub struct PlantedStatistics {
     /// As in [`PairStatistics::legibility`](super::PairStatistics::legibility).
     pub legibility: [f64; 2],
     /// Its surroundings.
-    pub features: Features,
+    pub features: NearbyFeatures,
 }
 
 /// An image and a caption to describe.

@@ -11,7 +11,6 @@ pub mod batch_norm;
 mod batches;
 pub mod bench;
 mod catalog;
-pub mod checkpoint;
 pub mod config;
 pub mod convolution;
 mod cross_fit;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use truepair_read::dataset::OnEmpty;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use truepair_core::dataset::OnEmpty;
 use truepair_train::Accelerator;
 
 use crate::command;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use truepair_core::dataset::{self, CaptionFeatures, Dataset, Pictures, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::watch::Watch;
 use truepair_image::{Augmentation, PixelReader, Preprocessing};
+use truepair_read::dataset::{self, CaptionFeatures, Pictures, ReadOptions};
 
 use crate::cli::ReadArgs;
 use crate::progress::Bars;

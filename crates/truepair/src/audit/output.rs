@@ -9,6 +9,7 @@ use truepair_core::audit::{
     ReliabilityBin, Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
+use truepair_read::dataset::write_kept;
 
 use super::{Audited, Matcher, Request};
 use crate::drop_rule;
@@ -251,7 +252,7 @@ pub(crate) fn write(
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
     if decision.n_kept > 0 && summary.refused_because.is_none() {
-        dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
+        write_kept(dataset, &decision.keep, folder.join("cleaned"))?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {

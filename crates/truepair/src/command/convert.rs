@@ -1,14 +1,13 @@
 //! `truepair convert`: a run directory made of a published PyTorch checkpoint.
 
 use std::fs::File;
-use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use truepair_core::digest::Digest;
 use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
 use super::Outcome;
@@ -150,25 +149,10 @@ fn file_name(path: &Path) -> String {
 /// SHA-256 of a file, in hexadecimal.
 pub(super) fn sha256(path: &Path) -> Result<String> {
     let unreadable = || format!("{}: cannot read", path.display());
-    let file = File::open(path).with_context(unreadable)?;
-    let mut hash = Hash(Sha256::new());
-    io::copy(&mut BufReader::new(file), &mut hash).with_context(unreadable)?;
-    let digest = hash.0.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A digest that bytes are copied into.
-struct Hash(Sha256);
-
-impl io::Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let mut file = File::open(path).with_context(unreadable)?;
+    let mut digest = Digest::new();
+    digest.add_all(&mut file).with_context(unreadable)?;
+    Ok(digest.hex())
 }
 
 fn text(result: &Conversion, out: &Path) -> String {

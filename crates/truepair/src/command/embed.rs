@@ -6,11 +6,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
-use truepair_core::dataset::{self, Dataset, Pictures, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::durable;
 use truepair_encode::job::{self, Job, Skipped};
 use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
 use truepair_image::{Filter, Fit, Preprocessing};
+use truepair_read::dataset::{self, Pictures, ReadOptions};
 
 use super::Outcome;
 use super::convert::sha256;

@@ -42,9 +42,9 @@
 //! ```
 //!
 //! The crate `truepair-read` makes a [`Dataset`](dataset::Dataset) of the files that a user has,
-//! [`linear`] and [`audit::cross_fit`] make the scorer where
-//! images and captions share no space, [`noise::corrupt`] plants known mismatches, [`ranking`] and
-//! [`metric`] say how well a scorer retrieves, [`labeled`] does all this for class labels.
+//! [`linear`] and [`audit::cross_fit`] make the scorer where images and captions share no space,
+//! [`noise::corrupt`] plants known mismatches, [`ranking`] and [`metric`] say how well a scorer
+//! retrieves, [`labeled`] does all this for class labels.
 #![deny(missing_docs)]
 
 pub mod audit;

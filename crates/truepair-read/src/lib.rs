@@ -43,3 +43,8 @@ pub mod labeled;
 mod lines;
 pub mod ranking;
 pub mod relevance;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

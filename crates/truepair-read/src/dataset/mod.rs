@@ -69,7 +69,8 @@ pub trait Format: Sync {
     /// # Errors
     /// If `path` cannot be read.
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>>;
-    /// Reads one split. Feature values are not looked at; see [`Features::check_finite`].
+    /// Reads one split. Feature values are not looked at; see
+    /// [`Features::check_finite`](truepair_core::dataset::Features::check_finite).
     ///
     /// # Errors
     /// If a file is missing or is not what it should be; the message names file and place.

@@ -155,6 +155,7 @@ fn ten_names_are_written_out_and_the_rest_is_counted() {
 #[test]
 fn a_checkpoint_of_pytorch_with_other_layers_is_named_field_by_field() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // A copy of the file that truepair-read is tested with; its README says who wrote it.
     let path = package.join("fixtures/zip_research.pth.tar");
     let home = Home::new(&[""], |_| ());
     let draft = Draft::read(&path, vsepp()).unwrap();

@@ -19,10 +19,10 @@ const PAGES: &[(&str, Generate)] = &[
 
 /// Every generated table: its name in the documents, and what makes it.
 const TABLES: &[(&str, Generate)] = &[
-    ("formats", truepair_core::dataset::formats_table),
+    ("formats", truepair_read::dataset::formats_table),
     (
         "labeled_formats",
-        truepair_core::labeled::labeled_formats_table,
+        truepair_read::labeled::labeled_formats_table,
     ),
     ("models", truepair_train::published::models_table),
 ];

@@ -179,16 +179,23 @@ fn line_rules(name: &Path) -> Vec<Rule> {
     rules
 }
 
-/// Rules for the code of the two libraries, tests excluded.
+/// Rules for the code of the libraries, tests excluded.
 fn library_rules(name: &Path) -> Vec<Rule> {
     let core = name.starts_with("crates/truepair-core/src");
     let train = name.starts_with("crates/truepair-train/src");
-    if !is_rust(name) || !(core || train) || is_test_file(name) {
+    let read = name.starts_with("crates/truepair-read/src");
+    if !is_rust(name) || !(core || read || train) || is_test_file(name) {
         return Vec::new();
     }
     let mut rules: Vec<Rule> = vec![(PROGRAM_ONLY, "a library leaves this to the program")];
     if core {
-        rules.push((&["burn::"], "the core does not know the tensor framework"));
+        rules.push((
+            &["burn::", "truepair_read"],
+            "the core knows neither the tensor framework nor the readers",
+        ));
+    }
+    if read {
+        rules.push((&["burn::"], "readers do not know the tensor framework"));
     }
     if train {
         rules.push((

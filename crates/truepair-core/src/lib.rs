@@ -1,8 +1,8 @@
 //! Which pairs of a two-modality data set are mismatched, and how well a matcher retrieves.
 //!
-//! This crate holds everything of `truepair` that needs no tensor framework: paired data and its
-//! formats, planted noise, ranking metrics, loss mixtures and the audit statistics. It does not
-//! print, exit, or read the environment or the clock.
+//! This crate holds everything of `truepair` that needs neither a tensor framework nor other people's
+//! files: paired data, planted noise, ranking metrics, loss mixtures and the audit statistics. It
+//! does not print, exit, or read the environment or the clock.
 //!
 //! # A tour
 //!
@@ -41,14 +41,16 @@
 //! # Ok::<(), truepair_core::Error>(())
 //! ```
 //!
-//! [`dataset::open`] reads pairs from files, [`linear`] and [`audit::cross_fit`] make the scorer where
-//! images and captions share no space, [`noise::corrupt`] plants known mismatches, [`ranking`] and
-//! [`metric`] say how well a scorer retrieves, [`labeled`] does all this for class labels.
+//! The crate `truepair-read` makes a [`Dataset`](dataset::Dataset) of the files that a user has,
+//! [`linear`] and [`audit::cross_fit`] make the scorer where images and captions share no space,
+//! [`noise::corrupt`] plants known mismatches, [`ranking`] and [`metric`] say how well a scorer
+//! retrieves, [`labeled`] does all this for class labels.
 #![deny(missing_docs)]
 
 pub mod audit;
 pub mod dataset;
 mod dense;
+pub mod digest;
 pub mod durable;
 pub mod error;
 pub mod labeled;
@@ -57,6 +59,7 @@ pub mod linear;
 pub mod metric;
 pub mod mixture;
 pub mod noise;
+pub mod npy;
 pub mod pair;
 pub mod ranking;
 pub mod relevance;

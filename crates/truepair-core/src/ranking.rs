@@ -18,7 +18,6 @@ mod count;
 mod grid;
 mod listed;
 mod placed;
-mod run_file;
 mod sorted;
 #[cfg(test)]
 mod tests;
@@ -26,7 +25,6 @@ mod thresholds;
 
 pub use listed::{List, RankedLists};
 pub use placed::{Level, Placed, PlacedQueries, Placements};
-pub use run_file::{read_list_map, read_trec_run, write_trec_run};
 pub use sorted::{Answers, Found, sorted_by_labels, top_items};
 
 use serde::{Deserialize, Serialize};

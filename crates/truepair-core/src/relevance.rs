@@ -3,20 +3,14 @@
 //! [`Relevance`] lists relevant items; [`LabelRelevance`] decides by labels, where lists would be
 //! long. Both may leave queries without a relevant item, which nobody asks then.
 
-mod cxc;
 mod ids;
 mod judgments;
 mod labels;
-mod map_file;
-mod qrels;
 
-pub use cxc::read_cxc;
 pub use ids::Ids;
 pub use judgments::{Direct, Judgments, UnknownIds, UnknownItems};
 pub(crate) use labels::{ABSENT, IRRELEVANT};
 pub use labels::{Codes, LabelRelevance, MatchRule, Unlabeled};
-pub use map_file::read_map;
-pub use qrels::{read_qrels, write_qrels};
 
 use crate::pair::Pair;
 use crate::scores::Direction;

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use half::f16;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use truepair_core::dataset::{Dataset, Features, Picture, npy_header};
+use truepair_core::dataset::{Dataset, Features, Picture};
+use truepair_core::digest::Digest;
 use truepair_core::error::Place;
 use truepair_core::watch::Watch;
-use truepair_core::{Error, Result, durable};
+use truepair_core::{Error, Result, durable, npy};
 use truepair_image::decode;
 
 use crate::image::ImageEncoder;
@@ -233,7 +233,10 @@ impl Job<'_> {
     fn write_rows(&self, path: &Path, values: &[f32], dim: usize) -> Result<()> {
         let shape = [values.len() / dim, dim];
         durable::write_with(path, |file| {
-            file.write_all(&npy_header(if self.half { "<f2" } else { "<f4" }, &shape))?;
+            file.write_all(&npy::header_bytes(
+                if self.half { "<f2" } else { "<f4" },
+                &shape,
+            ))?;
             for row in values.chunks_exact(dim) {
                 let bytes: Vec<u8> = match self.half {
                     true => row
@@ -273,10 +276,10 @@ fn joined(files: &[PathBuf]) -> Result<Features> {
 /// If the data set has no pictures or no captions.
 pub fn fingerprint(dataset: &Dataset) -> Result<String> {
     let pictures = dataset.clone().with_pictures()?.images;
-    let mut hash = Sha256::new();
+    let mut digest = Digest::new();
     let mut add = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
+        digest.add(&(text.len() as u64).to_le_bytes());
+        digest.add(text.as_bytes());
     };
     for (row, id) in dataset.image_ids.iter().enumerate() {
         add(id);
@@ -292,6 +295,5 @@ pub fn fingerprint(dataset: &Dataset) -> Result<String> {
     for pair in &dataset.pairs {
         add(&format!("{} {}", pair.image, pair.caption));
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest.hex())
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use half::f16;
-use truepair_core::dataset::{Dataset, Features, npy_header};
+use truepair_core::dataset::{Dataset, Features};
+use truepair_core::npy;
 use truepair_core::{Error, Result, durable};
 
 use crate::job::Embedded;
@@ -109,7 +110,7 @@ impl Writer<'_> {
         let half = features.dtype() == "f16";
         let path = self.folder.join(name);
         let mut row = vec![0.0; features.row_len()];
-        let header = npy_header(
+        let header = npy::header_bytes(
             if half { "<f2" } else { "<f4" },
             &[features.len(), features.dim()],
         );
@@ -146,7 +147,7 @@ impl Writer<'_> {
         values: impl Iterator<Item = i64>,
     ) -> Result<PathBuf> {
         let path = self.folder.join(name);
-        let mut bytes = npy_header("<i8", shape);
+        let mut bytes = npy::header_bytes("<i8", shape);
         bytes.extend(values.flat_map(i64::to_le_bytes));
         durable::write(&path, &bytes)?;
         Ok(path)

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use truepair_core::dataset::{self, Dataset, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::watch::Watch;
 use truepair_encode::job::{Embedded, Job, Outcome};
 use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
+use truepair_read::dataset::{self, ReadOptions};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

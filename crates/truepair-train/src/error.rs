@@ -14,7 +14,7 @@ pub enum Error {
     Core(#[from] truepair_core::Error),
     /// A checkpoint of another program that cannot be read.
     #[error(transparent)]
-    Checkpoint(#[from] crate::checkpoint::Error),
+    Checkpoint(#[from] truepair_read::checkpoint::Error),
     /// The run was asked to stop; everything up to `epoch` is saved when there is a directory.
     #[error("stopped in epoch {epoch}{}", resume_hint(.dir))]
     Stopped {

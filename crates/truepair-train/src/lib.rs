@@ -9,7 +9,6 @@ mod accelerator;
 pub mod backbone;
 pub mod bench;
 mod catalog;
-pub mod checkpoint;
 pub mod config;
 mod cross_fit;
 pub mod encoding;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use truepair_core::dataset::{self, Dataset, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::watch::Watch;
 use truepair_image::{Augmentation, PixelReader, Preprocessing};
+use truepair_read::dataset::{self, ReadOptions};
 
 use crate::progress::Bars;
 

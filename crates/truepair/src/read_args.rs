@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use truepair_core::dataset::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+use truepair_read::dataset::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 
 /// How to read the data.
 #[derive(Debug, Clone, Args)]

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use truepair_core::dataset::{CaptionFeatures, Dataset, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::durable;
 use truepair_core::metric::{Protocol, Report, TrainingNoise, evaluate};
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
+use truepair_read::dataset::{CaptionFeatures, ReadOptions};
 use truepair_train::Trained;
 
 use crate::oracle::Oracle;

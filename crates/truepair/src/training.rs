@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use truepair_core::dataset::{Dataset, FORMATS, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::durable;
 use truepair_core::metric::{Protocol, Report};
 use truepair_core::noise::Manifest;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
+use truepair_read::dataset::{FORMATS, ReadOptions};
 use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 

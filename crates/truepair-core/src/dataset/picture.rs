@@ -6,8 +6,6 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::picture_column::PictureColumn;
-
 /// The bytes of one picture, not yet read.
 #[derive(Debug, Clone)]
 pub enum Picture {
@@ -24,10 +22,10 @@ pub enum Picture {
         /// Its bytes.
         len: u64,
     },
-    /// A value of a parquet column.
+    /// A value in a column of some table.
     Value {
         /// The column.
-        column: Arc<PictureColumn>,
+        column: Arc<dyn PictureColumn>,
         /// The record, from 0.
         record: u32,
     },
@@ -36,6 +34,17 @@ pub enum Picture {
         /// Its name, and where it was looked for.
         name: PathBuf,
     },
+}
+
+/// Pictures whose bytes stand in a column of a table.
+pub trait PictureColumn: fmt::Debug + Send + Sync {
+    /// The file.
+    fn path(&self) -> &Path;
+    /// The bytes of a record, from 0.
+    ///
+    /// # Errors
+    /// Why they cannot be read, without the record's number.
+    fn read(&self, record: u32) -> Result<Vec<u8>, String>;
 }
 
 impl Picture {

@@ -3,21 +3,13 @@
 //! This is not paired data with a class column: an item is one row in every modality, modalities
 //! differ in width, and each may have labels of its own, because in the noisy-label literature
 //! every modality was annotated by itself. What is relevant to a query is whatever shares its class.
-//! A [`LabeledSet`] is one split; [`open`] reads all splits of a source at once, so that the classes
-//! are the same everywhere. Nothing here guesses a class: labels outside the classes are refused.
+//! A [`LabeledSet`] is one split; [`LabeledData`] holds all splits of a source, so that the classes
+//! are the same everywhere.
 
 mod audit;
-mod classes;
-mod container;
-mod folder;
-mod hdf5;
-mod mat;
-mod matlab;
-mod names;
-mod npz;
 mod retrieval;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use audit::{
     LabelAuditOptions, LabelEvidence, LabelFindings, LabelJudgment, LabelOutcome, LabelVerdict,
@@ -26,49 +18,15 @@ pub use audit::{
 pub use retrieval::{ClassRetrieval, DirectionMap, class_retrieval, mean_average_precision};
 
 use crate::dataset::Features;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::watch::Watch;
-
-/// Every layout of labelled data, in the order in which they are tried.
-pub const LABELED_FORMATS: &[&dyn LabeledFormat] =
-    &[&folder::Folder, &npz::Npz, &mat::Mat, &hdf5::Hdf5];
-
-/// One way in which labelled data lies on disk.
-pub trait LabeledFormat: Sync {
-    /// The word by which a user names it.
-    fn name(&self) -> &'static str;
-    /// One sentence for the table of layouts.
-    fn summary(&self) -> &'static str;
-    /// The files or arrays it consists of, for the table of layouts.
-    fn files(&self) -> &'static str;
-    /// Whether `path` looks like this layout.
-    fn sniff(&self, path: &Path) -> bool;
-    /// Opens the arrays.
-    ///
-    /// # Errors
-    /// If a file cannot be read or is not what it should be.
-    fn arrays(&self, path: &Path) -> Result<Arrays>;
-}
-
-pub use container::Arrays;
-
-/// How labelled data is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LabeledOptions {
-    /// Name of the layout; recognized when `None`.
-    pub format: Option<String>,
-    /// The modalities to use, in this order; all when empty.
-    pub modalities: Vec<String>,
-    /// How many classes there are; read from the data when `None`.
-    pub classes: Option<usize>,
-}
 
 /// All splits of one source.
 #[derive(Debug, Clone)]
 pub struct LabeledData {
     /// What the user would call it: the folder's or file's name.
     pub name: String,
-    /// Name of the [`LabeledFormat`] that read it.
+    /// Name of the layout that it was read from, for instance `npz`.
     pub format: &'static str,
     /// The label of the first class in the files, 0 or 1.
     pub first_label: i64,
@@ -197,92 +155,3 @@ impl LabeledSet {
         set
     }
 }
-
-/// Reads all splits of the labelled data at `path`.
-///
-/// # Errors
-/// If no layout recognizes `path`, a modality or its labels are missing, lengths differ, or a label
-/// lies outside the classes; the message names file, array and row.
-pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledData> {
-    let path = path.as_ref();
-    std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
-    let only = only_container(path)?;
-    let path = only.as_deref().unwrap_or(path);
-    let format = recognize(path, options)?;
-    let mut arrays = format.arrays(path)?;
-    let splits = names::collect(path, &mut arrays, &options.modalities)?;
-    let class_names = arrays.class_names().map(<[String]>::to_vec);
-    let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
-    Ok(LabeledData {
-        name: crate::dataset::name_of(path),
-        format: format.name(),
-        first_label: classes.first,
-        class_names,
-        splits: classes::number(splits, classes)?,
-        files: arrays.files(),
-    })
-}
-
-/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file.
-fn only_container(path: &Path) -> Result<Option<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(None);
-    }
-    let failed = |source| Error::io(path, "list", source);
-    let mut containers = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(failed)? {
-        let file = entry.map_err(failed)?.path();
-        if file.extension().is_some_and(|ending| ending == "npy") {
-            return Ok(None);
-        }
-        if file.is_file() && LABELED_FORMATS.iter().any(|format| format.sniff(&file)) {
-            containers.push(file);
-        }
-    }
-    match containers.len() {
-        1 => Ok(containers.pop()),
-        _ => Ok(None),
-    }
-}
-
-fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn LabeledFormat> {
-    let mut formats = LABELED_FORMATS.iter().copied();
-    let names = || -> String {
-        let names: Vec<&str> = LABELED_FORMATS.iter().map(|format| format.name()).collect();
-        names.join(", ")
-    };
-    if let Some(name) = &options.format {
-        return formats.find(|format| format.name() == name).ok_or_else(|| {
-            Error::argument(
-                format!("there is no layout of labelled data called '{name}'"),
-                format!("choose one of {}", names()),
-            )
-        });
-    }
-    formats.find(|format| format.sniff(path)).ok_or_else(|| {
-        Error::data(
-            path,
-            Place::Whole,
-            format!("no known layout of labelled data; looked for {}", names()),
-            "give a folder with train_ims.npy and train_labels.npy, an .npz, a .mat or an HDF5 file",
-        )
-    })
-}
-
-/// The table of layouts as Markdown, for `docs/formats.md`.
-pub fn labeled_formats_table() -> String {
-    let mut table = String::from("| layout | what it is | files or arrays |\n|---|---|---|\n");
-    for format in LABELED_FORMATS {
-        let row = format!(
-            "| `{}` | {} | {} |\n",
-            format.name(),
-            format.summary(),
-            format.files()
-        );
-        table.push_str(&row);
-    }
-    table
-}
-
-#[cfg(test)]
-mod tests;

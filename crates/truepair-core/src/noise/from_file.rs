@@ -7,8 +7,9 @@
 
 use std::path::Path;
 
-use crate::dataset::{Dataset, npy};
+use crate::dataset::Dataset;
 use crate::error::{Error, Place, Result};
+use crate::npy;
 
 const REMEDY: &str =
     "use the noise file made for this data set and split, or plant noise with caption:RATE";

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::NoiseSpec;
 use crate::dataset::Dataset;
+use crate::digest::Digest;
 use crate::durable;
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
@@ -101,14 +101,11 @@ impl Manifest {
 }
 
 fn hash(images: &[u32]) -> String {
-    let mut hash = Sha256::new();
+    let mut digest = Digest::new();
     for &image in images {
-        hash.update(i64::from(image).to_le_bytes());
+        digest.add(&i64::from(image).to_le_bytes());
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.hex()
 }
 
 #[cfg(test)]
@@ -141,9 +138,9 @@ mod tests {
 
     #[test]
     fn the_hash_is_of_little_endian_int64() {
-        let expected = Sha256::digest([3u8, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
-        let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hash(&[3, 257]), expected);
+        let mut expected = Digest::new();
+        expected.add(&[3u8, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(hash(&[3, 257]), expected.hex());
     }
 
     #[test]

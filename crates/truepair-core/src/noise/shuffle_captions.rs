@@ -1,6 +1,7 @@
 //! Caption-level noise: some captions exchange their images.
 
-use super::{NoiseModel, share};
+use super::NoiseModel;
+use super::share::share;
 use crate::dataset::Dataset;
 use crate::rng::{Stream, sample, shuffle};
 

@@ -1,6 +1,7 @@
 //! Image-level noise: some images exchange all their captions.
 
-use super::{NoiseModel, share};
+use super::NoiseModel;
+use super::share::share;
 use crate::dataset::Dataset;
 use crate::rng::{Stream, sample, shuffle};
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::word::Words;
 use super::{NOISES, NoiseModel};
 use crate::error::{Error, Result};
 
@@ -35,26 +36,12 @@ impl FromStr for NoiseSpec {
         if text == "none" {
             return Ok(NoiseSpec::None);
         }
-        if text.is_empty() {
-            return Err(Error::argument("empty noise", remedy()));
-        }
-        let named = text.split_once(':').filter(|(name, rate)| {
-            model(name).is_some() || (rate.parse::<f64>().is_ok() && !name.contains(['/', '\\']))
-        });
-        let Some((name, rate)) = named else {
-            if model(text).is_some() {
-                let problem = format!("noise `{text}` without a rate");
-                return Err(Error::argument(problem, remedy()));
-            }
-            return Ok(NoiseSpec::File(text.into()));
-        };
-        let rate = rate
-            .parse()
-            .map_err(|_| Error::argument(format!("noise rate `{rate}` is no number"), remedy()))?;
-        checked(name, rate)?;
-        Ok(NoiseSpec::Rate {
-            model: name.into(),
-            rate,
+        Ok(match WORDS.split(text)? {
+            Some((name, rate)) => NoiseSpec::Rate {
+                model: name.into(),
+                rate,
+            },
+            None => NoiseSpec::File(text.into()),
         })
     }
 }
@@ -83,37 +70,12 @@ impl From<NoiseSpec> for String {
     }
 }
 
-/// The model of a name, if its rate is one.
-pub(super) fn checked(name: &str, rate: f64) -> Result<&'static dyn NoiseModel> {
-    let Some(model) = model(name) else {
-        return Err(Error::argument(
-            format!("no noise model is called `{name}`"),
-            remedy(),
-        ));
-    };
-    if !(0.0..=1.0).contains(&rate) {
-        return Err(Error::argument(
-            format!("noise rate {rate} is outside 0 to 1"),
-            "give a fraction: 40 % is 0.4",
-        ));
-    }
-    Ok(model)
-}
-
-fn model(name: &str) -> Option<&'static dyn NoiseModel> {
-    NOISES.iter().copied().find(|model| model.name() == name)
-}
-
-fn remedy() -> String {
-    let models: Vec<String> = NOISES
-        .iter()
-        .map(|model| format!("{}:RATE", model.name()))
-        .collect();
-    format!(
-        "use none, {} or the path of a noise file",
-        models.join(", ")
-    )
-}
+pub(super) const WORDS: Words<dyn NoiseModel> = Words {
+    kind: "noise",
+    models: NOISES,
+    name: |model| model.name(),
+    others: " or the path of a noise file",
+};
 
 #[cfg(test)]
 mod tests {

@@ -91,7 +91,15 @@ impl Judgments {
         self.add_interned(query, items)
     }
 
-    pub(super) fn add_interned(&mut self, query: &str, items: Vec<u32>) -> Result<()> {
+    /// Adds a query with its items as numbers from [`intern`](Self::intern), for files that are read
+    /// item by item.
+    ///
+    /// # Errors
+    /// If it lists an item twice; the item is named.
+    ///
+    /// # Panics
+    /// If a number is none of a name.
+    pub fn add_interned(&mut self, query: &str, items: Vec<u32>) -> Result<()> {
         let mut sorted = items.clone();
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|two| two[0] == two[1]) {
@@ -108,8 +116,8 @@ impl Judgments {
         Ok(())
     }
 
-    /// The number of a name.
-    pub(super) fn intern(&mut self, name: &str) -> u32 {
+    /// The number of a name, which a name keeps.
+    pub fn intern(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.number.get(name) {
             return number;
         }

@@ -3,10 +3,7 @@
 //! Lists of such relevance would be as long as the gallery, so it is asked pair by pair. Items
 //! without a label are nobody's query and stand in no gallery.
 
-use std::path::Path;
-
-use crate::dataset::npy;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::scores::Direction;
 use truepair_kernel::vector::wide;
 
@@ -87,35 +84,6 @@ impl Codes {
         })
     }
 
-    /// Reads labels of `n` items: `.npy` integers `[n]` (classes) or `[n, k]` (0 and 1 per class),
-    /// or a text file of one class a line.
-    ///
-    /// # Errors
-    /// If the file cannot be read, has another number of rows than `n`, or holds a label outside
-    /// the classes.
-    pub fn read(path: &Path, n: usize, n_classes: Option<u32>) -> Result<Self> {
-        let (values, shape) = if path.extension().is_some_and(|ending| ending == "npy") {
-            npy::read_ints(path)?
-        } else {
-            let values = numbers(path)?;
-            let shape = vec![values.len()];
-            (values, shape)
-        };
-        if shape[0] != n {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                format!("labels of {} items, expected {n}", shape[0]),
-                "write one row per item, in the order of the scores or embeddings",
-            ));
-        }
-        let read = match shape.get(1) {
-            None | Some(1) => Self::classes(&values, n_classes),
-            Some(&k) => Self::sets(&values, k),
-        };
-        read.map_err(|cause| Error::data(path, Place::Whole, cause.to_string(), "correct that row"))
-    }
-
     /// The labels that captions inherit: `owners` holds the image of each caption, or `None`.
     ///
     /// # Panics
@@ -162,21 +130,6 @@ impl Codes {
         let owners: Vec<Option<u32>> = rows.iter().map(|&row| Some(row)).collect();
         self.inherited(&owners)
     }
-}
-
-fn numbers(path: &Path) -> Result<Vec<i64>> {
-    let lines = crate::dataset::read_lines(path)?;
-    let number = |(at, line): (usize, &String)| {
-        line.trim().parse().map_err(|_| {
-            Error::data(
-                path,
-                Place::Line(at as u64 + 1),
-                format!("'{line}', expected the number of a class"),
-                "write one integer a line, -1 where there is no label",
-            )
-        })
-    };
-    lines.iter().enumerate().map(number).collect()
 }
 
 /// When two labels match.
@@ -524,23 +477,6 @@ mod tests {
         assert!(error.contains("label -2 of row 0"), "{error}");
         let error = Codes::sets(&[0, 1, 1, 7], 2).unwrap_err().to_string();
         assert!(error.contains("row 1 holds 7 for class 1"), "{error}");
-
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("labels.txt");
-        std::fs::write(&path, "0\n1\n2\n").unwrap();
-        let error = Codes::read(&path, 4, None).unwrap_err().to_string();
-        assert!(
-            error.contains("labels.txt: labels of 3 items, expected 4"),
-            "{error}"
-        );
-        let error = Codes::read(&path, 3, Some(2)).unwrap_err().to_string();
-        assert!(
-            error.contains("labels.txt: label 2 of row 2 is outside"),
-            "{error}"
-        );
-        std::fs::write(&path, "0\ncat\n").unwrap();
-        let error = Codes::read(&path, 2, None).unwrap_err().to_string();
-        assert!(error.contains("labels.txt:2: 'cat'"), "{error}");
     }
 
     #[test]

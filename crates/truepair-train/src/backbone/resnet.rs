@@ -304,9 +304,9 @@ mod tests {
 
     use burn::tensor::{Device, TensorData};
     use truepair_core::rng::Seed;
+    use truepair_read::checkpoint::{self, TensorValues};
 
     use super::*;
-    use crate::checkpoint::{self, TensorValues};
     use crate::kernel::Precision;
     use crate::numbers::floats;
     use crate::parameters;

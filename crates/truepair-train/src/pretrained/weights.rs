@@ -5,8 +5,8 @@ use std::path::Path;
 use burn::module::Module;
 use truepair_core::Error;
 use truepair_core::error::Place;
+use truepair_read::checkpoint::{self, TensorValues};
 
-use crate::checkpoint::{self, TensorValues};
 use crate::error::Result;
 use crate::parameters;
 

@@ -8,12 +8,12 @@ use truepair_core::Error;
 use truepair_core::error::Place;
 use truepair_core::rng::Seed;
 use truepair_core::text::Vocabulary;
+use truepair_read::checkpoint::{self, Tensor};
 
 use super::settings::{Assumption, Settings};
 use super::state::State;
 use super::{Model, Names};
 use crate::backbone::InputShape;
-use crate::checkpoint::{self, Tensor};
 use crate::config::{Config, Recipe};
 use crate::error::Result;
 use crate::kernel::Precision;

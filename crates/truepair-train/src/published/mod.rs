@@ -5,7 +5,7 @@
 //! from the shapes of tensors, and what shapes cannot tell from the options that the research code
 //! stores beside them.
 //!
-//! Accepted layouts, after [`checkpoint::read`](crate::checkpoint::read) has flattened the file:
+//! Accepted layouts, after [`checkpoint::read`](truepair_read::checkpoint::read) has flattened the file:
 //!
 //! | in the file | is read as |
 //! |---|---|

@@ -8,8 +8,8 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use truepair_core::Error;
 use truepair_core::error::Place;
+use truepair_read::checkpoint::Scalar;
 
-use crate::checkpoint::Scalar;
 use crate::error::Result;
 
 /// An option that the checkpoint does not hold, with the value that is taken instead.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::checkpoint::{Tensor, TensorValues};
+use truepair_read::checkpoint::{Tensor, TensorValues};
+
 use crate::parameters::{Parameters, Values};
 
 use super::names::Names;

@@ -7,13 +7,13 @@ use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use tempfile::TempDir;
 use truepair_core::text::Vocabulary;
+use truepair_read::checkpoint::{Scalar, Tensor, TensorValues};
 
 use super::names::renamed;
 use super::settings::Settings;
 use super::state::State;
 use super::{Draft, MODELS, Model, model, vsepp};
 use crate::backbone::{BackboneConfig, MlpConfig};
-use crate::checkpoint::{Scalar, Tensor, TensorValues};
 use crate::error::Result;
 
 const DIM: usize = 4;
@@ -155,7 +155,8 @@ fn ten_names_are_written_out_and_the_rest_is_counted() {
 #[test]
 fn a_checkpoint_of_pytorch_with_other_layers_is_named_field_by_field() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = package.join("../../fixtures/checkpoints/zip_research.pth.tar");
+    // A copy of the file that truepair-read is tested with; its README says who wrote it.
+    let path = package.join("fixtures/zip_research.pth.tar");
     let home = Home::new(&[""], |_| ());
     let draft = Draft::read(&path, vsepp()).unwrap();
     let error = draft.convert(&home.vocabulary()).unwrap_err().to_string();

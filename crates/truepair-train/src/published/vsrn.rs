@@ -1,13 +1,14 @@
 //! VSRN: regions that are related and read in order, the last state of a GRU over words, and the
 //! decoder that writes captions from regions.
 
+use truepair_read::checkpoint::Scalar;
+
 use super::names::{DENSE, NORM, Names, recurrent, renamed, within};
 use super::settings::Settings;
 use super::state::State;
 use super::vsepp::measure;
 use super::{Found, Model, REGIONS, alone, encoders};
 use crate::backbone::{BackboneConfig, GruDirections, GruOutput, RegionGraphConfig};
-use crate::checkpoint::Scalar;
 use crate::error::Result;
 use crate::matcher::MatcherConfig;
 use crate::matcher::describer::DescriberConfig;

@@ -1,8 +1,8 @@
 //! Which run a checkpoint belongs to.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use truepair_core::dataset::Dataset;
+use truepair_core::digest::Digest;
 use truepair_core::rng::Seed;
 
 use crate::config::Config;
@@ -54,13 +54,10 @@ impl Identity {
 }
 
 fn pairs_hash(dataset: &Dataset) -> String {
-    let mut hash = Sha256::new();
+    let mut digest = Digest::new();
     for pair in &dataset.pairs {
-        hash.update(pair.image.to_le_bytes());
-        hash.update(pair.caption.to_le_bytes());
+        digest.add(&pair.image.to_le_bytes());
+        digest.add(&pair.caption.to_le_bytes());
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.hex()
 }

@@ -9,6 +9,7 @@ use truepair_core::audit::{
     ReliabilityBin, Rule, SelfCheck,
 };
 use truepair_core::noise::Manifest;
+use truepair_read::dataset::write_kept;
 
 use super::{Audited, Judge, Request};
 use crate::conclusion::Conclusion;
@@ -228,7 +229,7 @@ pub(crate) fn write(
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
     if decision.n_kept > 0 && !summary.conclusion.is_refused() {
-        dataset.write_kept(&decision.keep, folder.join("cleaned"))?;
+        write_kept(dataset, &decision.keep, folder.join("cleaned"))?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {

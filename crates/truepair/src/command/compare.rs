@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use truepair_core::dataset::ReadOptions;
 use truepair_core::metric::{METRICS, Metric};
 use truepair_core::noise::NoiseSpec;
+use truepair_read::dataset::ReadOptions;
 use truepair_train::Accelerator;
 use truepair_train::similarity::SimilarityConfig;
 

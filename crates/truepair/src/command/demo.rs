@@ -12,9 +12,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use truepair_core::audit::Rule;
-use truepair_core::dataset::{Dataset, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
+use truepair_read::dataset::ReadOptions;
 use truepair_train::{CrossFitConfig, Recipe, train};
 
 use crate::audit::{self, AuditSummary, Judge, Request};

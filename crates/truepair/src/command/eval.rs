@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use truepair_core::dataset::{Dataset, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_core::metric::{
     Figure, FigureDifference, Interval, Measured, Protocol, measure, tie_gap,
 };
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Direction;
+use truepair_read::dataset::{self, ReadOptions};
 use truepair_train::similarity::GaussianMeasure;
 
 use crate::accelerator;
@@ -245,7 +246,7 @@ fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bar
                 split: args.split.clone(),
                 ..ReadOptions::default()
             };
-            Some(truepair_core::dataset::open(path, &options)?)
+            Some(dataset::open(path, &options)?)
         }
     };
     let (own, judging) = (&args.foreign, &args.judging);

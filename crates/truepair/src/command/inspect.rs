@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use truepair_read::dataset::{self, Inspection, SplitInspection};
+
 use anyhow::{Result, bail};
 use clap::Args;
-use truepair_core::dataset::{self, Inspection, SplitInspection};
 
 use crate::exit::Exit;
 use crate::read_args::ReadArgs;

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use truepair_core::dataset::ReadOptions;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
+use truepair_read::dataset::ReadOptions;
 use truepair_train::{NamedMatcher, Recipe};
 
 use crate::config::ConfigArgs;

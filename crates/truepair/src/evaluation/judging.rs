@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use sha2::{Digest, Sha256};
+use truepair_core::digest::Digest;
 use truepair_core::metric::Relevant;
 use truepair_core::pair::Pair;
 use truepair_core::relevance::{
-    Codes, Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled, read_cxc,
-    read_map, read_qrels,
+    Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled,
 };
 use truepair_core::scores::Direction;
+use truepair_read::relevance::{read_codes, read_cxc, read_map, read_qrels};
 
 use super::Subject;
-use crate::file_hash::hex;
 use crate::render;
 
 /// Arguments that say who counts as right.
@@ -205,9 +204,9 @@ impl JudgingArgs {
     }
 
     fn label_relevance(&self, files: &[PathBuf], subject: &Subject<'_>) -> Result<LabelRelevance> {
-        let images = Codes::read(&files[0], subject.images.len(), self.classes)?;
+        let images = read_codes(&files[0], subject.images.len(), self.classes)?;
         let captions = match files.get(1) {
-            Some(file) => Codes::read(file, subject.captions.len(), self.classes)?,
+            Some(file) => read_codes(file, subject.captions.len(), self.classes)?,
             None => {
                 let captions = 0..subject.captions.len() as u32;
                 let owner = |caption| subject.pairs.images_of(caption).first().copied();
@@ -240,9 +239,9 @@ fn read(file: &Path) -> Result<Judgments> {
     })
 }
 
-/// The first half of a SHA-256 over the files' contents.
+/// The first 16 digits of a SHA-256 over the files' contents.
 fn hash(files: &[PathBuf]) -> Result<String> {
-    let mut hash = Sha256::new();
+    let mut digest = Digest::new();
     for file in files {
         let bytes =
             std::fs::read(file).with_context(|| format!("{}: cannot read", file.display()))?;
@@ -252,8 +251,10 @@ fn hash(files: &[PathBuf]) -> Result<String> {
                 file.display()
             );
         }
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(&bytes);
+        digest.add(&(bytes.len() as u64).to_le_bytes());
+        digest.add(&bytes);
     }
-    Ok(hex(&hash.finalize()[..8]))
+    let mut hex = digest.hex();
+    hex.truncate(16);
+    Ok(hex)
 }

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use truepair_core::dataset::{self, Dataset, Features, ReadOptions};
+use truepair_core::dataset::{Dataset, Features};
 use truepair_core::metric::Protocol;
 use truepair_core::pair::Pair;
-use truepair_core::ranking::{List, RankedLists, read_list_map, read_trec_run};
-use truepair_core::relevance::{Ids, Judgments, Relevance, UnknownIds, read_map};
+use truepair_core::ranking::{List, RankedLists};
+use truepair_core::relevance::{Ids, Judgments, Relevance, UnknownIds};
 use truepair_core::scores::{Direction, InnerProduct, ScoreMatrix, Scorer};
+use truepair_read::dataset::{self, ReadOptions};
+use truepair_read::ranking::{read_list_map, read_trec_run};
+use truepair_read::relevance::{read_all_ids, read_ids, read_map};
 
 use super::{JudgingArgs, Ranker, Subject};
 use crate::audit::frozen;
@@ -46,8 +49,8 @@ impl ForeignArgs {
     pub(crate) fn names(&self, images: Ids, captions: Ids) -> Result<(Ids, Ids)> {
         match self.ids.as_deref() {
             Some([of_images, of_captions]) => Ok((
-                Ids::read(of_images, images.len())?,
-                Ids::read(of_captions, captions.len())?,
+                read_ids(of_images, images.len())?,
+                read_ids(of_captions, captions.len())?,
             )),
             _ => Ok((images, captions)),
         }
@@ -190,7 +193,7 @@ impl ForeignArgs {
         judging: &JudgingArgs,
     ) -> Result<(Ids, Ids)> {
         if let Some([images, captions]) = self.ids.as_deref() {
-            return Ok((Ids::read_all(images)?, Ids::read_all(captions)?));
+            return Ok((read_all_ids(images)?, read_all_ids(captions)?));
         }
         if let Some(data) = data {
             let images = Ids::new(data.image_ids.clone())?;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use truepair_core::ranking::{Found, top_items, write_trec_run};
-use truepair_core::relevance::write_qrels;
+use truepair_core::ranking::{Found, top_items};
 use truepair_core::scores::{Direction, Scorer};
+use truepair_read::ranking::write_trec_run;
+use truepair_read::relevance::write_qrels;
 
 use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;

@@ -8,16 +8,22 @@ use memmap2::Mmap;
 
 use crate::error::{Error, Place, Result};
 
-/// The content of a file.
+/// The content of a file, mapped or in memory; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) enum Bytes {
+pub struct Bytes(Content);
+
+#[derive(Debug, Clone)]
+enum Content {
     Mapped(Arc<Mmap>),
     Owned(Arc<[u8]>),
 }
 
 impl Bytes {
     /// Maps the file at `path`.
-    pub(crate) fn map(path: &Path) -> Result<Bytes> {
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is empty.
+    pub fn map(path: &Path) -> Result<Bytes> {
         let file = std::fs::File::open(path).map_err(|source| Error::io(path, "open", source))?;
         let length = file
             .metadata()
@@ -35,14 +41,14 @@ impl Bytes {
         // system ends this process with a bus error, as for every mapped file; no reference ever
         // outlives the mapping.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| Error::io(path, "map", source))?;
-        Ok(Bytes::Mapped(Arc::new(map)))
+        Ok(Bytes(Content::Mapped(Arc::new(map))))
     }
 
     /// Lets go of the pages of a mapped file that a pass over all rows has brought into memory; a
     /// later read brings them back.
     pub(super) fn release(&self) {
         #[cfg(unix)]
-        if let Bytes::Mapped(map) = self {
+        if let Content::Mapped(map) = &self.0 {
             // SAFETY: the map is shared, read-only and backed by its file, so the next access
             // reads the same bytes again. Failing to free memory is no failure of the pass.
             let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
@@ -54,9 +60,22 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match self {
-            Bytes::Mapped(map) => map,
-            Bytes::Owned(bytes) => bytes,
+        match &self.0 {
+            Content::Mapped(map) => map,
+            Content::Owned(bytes) => bytes,
         }
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// Bytes that a reader has unpacked.
+impl From<Vec<u8>> for Bytes {
+    fn from(content: Vec<u8>) -> Self {
+        Self(Content::Owned(content.into()))
     }
 }

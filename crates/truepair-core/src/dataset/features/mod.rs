@@ -6,6 +6,7 @@
 mod bytes;
 mod part;
 mod picture_rows;
+mod pictured;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::part::{Numbers, Part};
-use super::npy::{Header, Number};
 use crate::error::{Error, Place, Result};
+use crate::npy::{Header, Number};
 use crate::scores::Matrix;
 use crate::watch::Watch;
 
-pub(super) use bytes::Bytes;
+pub use bytes::Bytes;
 pub use picture_rows::{BrokenPicture, PictureReader};
 
 /// Rows between two reports of progress.

@@ -7,7 +7,7 @@ use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::bytes::Bytes;
 use super::picture_rows::PictureRows;
-use crate::dataset::npy::Number;
+use crate::npy::Number;
 
 /// Consecutive rows that lie in one file or in memory.
 #[derive(Debug, Clone)]

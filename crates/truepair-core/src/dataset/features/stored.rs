@@ -4,16 +4,15 @@ use std::path::Path;
 
 use super::part::{Numbers, Part};
 use super::{Bytes, Features};
-use crate::dataset::npy::Header;
 use crate::error::{Error, Place, Result};
+use crate::npy::Header;
 
 impl Features {
-    /// Features whose numbers stand in `bytes` as `header` says.
-    pub(in crate::dataset) fn from_encoded(
-        path: &Path,
-        bytes: Bytes,
-        header: &Header,
-    ) -> Result<Self> {
+    /// Features whose numbers stand in `bytes` as `header` says; `path` is for messages.
+    ///
+    /// # Errors
+    /// If the numbers are no floating-point rows `[n, d]` or `[n, regions, d]`.
+    pub fn from_encoded(path: &Path, bytes: Bytes, header: &Header) -> Result<Self> {
         let refuse =
             |problem: String, remedy: &str| Err(Error::data(path, Place::Whole, problem, remedy));
         if !header.number.is_float() {
@@ -84,8 +83,11 @@ impl Features {
         Self::concat(&shards.collect::<Result<Vec<_>>>()?)
     }
 
-    /// Joins whole files one after another.
-    pub(in crate::dataset) fn concat(shards: &[Features]) -> Result<Self> {
+    /// Joins features whose rows follow one another; selections of rows are not kept.
+    ///
+    /// # Errors
+    /// If there are none, or rows are of another size.
+    pub fn concat(shards: &[Features]) -> Result<Self> {
         let Some(Features { regions, dim, .. }) = shards.first() else {
             return Err(Error::argument(
                 "no feature shard",

@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::*;
-use crate::dataset::npy::header_bytes;
+use crate::npy::header_bytes;
 
 /// Writes `[2, 2, 3]` numbers 0..12 in any layout.
 fn stored(descr: &str, fortran: bool, shape: &[usize], numbers: &[u8]) -> Features {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::dataset::npy;
 use crate::error::{Error, Place, Result};
 use crate::labeled::LabeledSet;
+use crate::npy;
 
 const REMEDY: &str = "use the labels made for this split, or plant noise with symmetric:RATE";
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::LabelNoiseSpec;
+use crate::digest::Digest;
 use crate::durable;
 use crate::error::{Error, Place, Result};
 use crate::labeled::LabeledSet;
@@ -105,12 +105,11 @@ impl LabelManifest {
 }
 
 fn hash(set: &LabeledSet) -> String {
-    let mut hash = Sha256::new();
+    let mut digest = Digest::new();
     for label in set.modalities.iter().flat_map(|modality| &modality.labels) {
-        hash.update(i64::from(*label).to_le_bytes());
+        digest.add(&i64::from(*label).to_le_bytes());
     }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.hex()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub use manifest::LabelManifest;
 pub use spec::LabelNoiseSpec;
 pub use symmetric::Symmetric;
 
-use super::share;
+use super::share::share;
 use crate::error::Result;
 use crate::labeled::LabeledSet;
 use crate::rng::{Seed, Stream, sample};
@@ -58,7 +58,7 @@ pub fn corrupt_labels(
             rate,
             shared,
         } => {
-            let model = spec::checked(model, *rate)?;
+            let model = spec::WORDS.checked(model, *rate)?;
             let plant = Plant {
                 model,
                 rate: *rate,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LABEL_NOISES, LabelNoiseModel};
 use crate::error::{Error, Result};
+use crate::noise::word::Words;
 
 /// Which label noise to plant; written and read as one word.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,24 +42,13 @@ impl FromStr for LabelNoiseSpec {
             Some(word) => (word, true),
             None => (text, false),
         };
-        let named = word.split_once(':').filter(|(name, rate)| {
-            model(name).is_some() || (rate.parse::<f64>().is_ok() && !name.contains(['/', '\\']))
-        });
-        let Some((name, rate)) = named else {
-            if word.is_empty() || model(word).is_some() {
-                let problem = format!("label noise `{text}` without a rate");
-                return Err(Error::argument(problem, remedy()));
-            }
-            return Ok(Self::File(text.into()));
-        };
-        let rate = rate
-            .parse()
-            .map_err(|_| Error::argument(format!("noise rate `{rate}` is no number"), remedy()))?;
-        checked(name, rate)?;
-        Ok(Self::Rate {
-            model: name.into(),
-            rate,
-            shared,
+        Ok(match WORDS.split(word)? {
+            Some((name, rate)) => Self::Rate {
+                model: name.into(),
+                rate,
+                shared,
+            },
+            None => Self::File(text.into()),
         })
     }
 }
@@ -94,40 +84,12 @@ impl From<LabelNoiseSpec> for String {
     }
 }
 
-/// The model of a name, if its rate is one.
-pub(super) fn checked(name: &str, rate: f64) -> Result<&'static dyn LabelNoiseModel> {
-    let Some(model) = model(name) else {
-        return Err(Error::argument(
-            format!("no label noise is called `{name}`"),
-            remedy(),
-        ));
-    };
-    if !(0.0..=1.0).contains(&rate) {
-        return Err(Error::argument(
-            format!("noise rate {rate} is outside 0 to 1"),
-            "give a fraction: 40 % is 0.4",
-        ));
-    }
-    Ok(model)
-}
-
-fn model(name: &str) -> Option<&'static dyn LabelNoiseModel> {
-    LABEL_NOISES
-        .iter()
-        .copied()
-        .find(|model| model.name() == name)
-}
-
-fn remedy() -> String {
-    let models: Vec<String> = LABEL_NOISES
-        .iter()
-        .map(|model| format!("{}:RATE", model.name()))
-        .collect();
-    format!(
-        "use none, {} (with :shared for one label an item) or the path of an .npy file of labels",
-        models.join(", ")
-    )
-}
+pub(super) const WORDS: Words<dyn LabelNoiseModel> = Words {
+    kind: "label noise",
+    models: LABEL_NOISES,
+    name: |model| model.name(),
+    others: " (with :shared for one label an item) or the path of an .npy file of labels",
+};
 
 #[cfg(test)]
 mod tests {

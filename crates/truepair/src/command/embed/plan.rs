@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use truepair_core::dataset::{self, Dataset, Pictures, ReadOptions};
+use truepair_core::dataset::Dataset;
 use truepair_encode::job::{self, Job};
 use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder};
 use truepair_image::Preprocessing;
+use truepair_read::dataset::{self, Pictures, ReadOptions};
 
 use super::args::{EmbedArgs, RuntimeChoice};
 use crate::file_hash::sha256;

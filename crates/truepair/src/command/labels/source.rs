@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use truepair_core::labeled::{self, LabeledData, LabeledOptions, LabeledSet};
+use truepair_core::labeled::{LabeledData, LabeledSet};
 use truepair_core::noise::{LabelManifest, LabelNoiseSpec, corrupt_labels};
 use truepair_core::rng::Seed;
+use truepair_read::labeled::{self, LabeledOptions};
 
 use crate::progress::Bars;
 use crate::render::{self, count};

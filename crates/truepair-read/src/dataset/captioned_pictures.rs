@@ -1,0 +1,130 @@
+//! Pictures that lie together with their captions, joined into a data set.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use truepair_core::dataset::Picture;
+use truepair_core::dataset::{Dataset, Features};
+use truepair_core::durable;
+use truepair_core::error::{Error, Place, Result};
+use truepair_core::pair::Pair;
+
+use super::empty_captions::settle_empty_captions;
+use super::{ReadOptions, name_of};
+
+/// A picture and what is known of it.
+#[derive(Debug)]
+pub(super) struct Captioned {
+    pub(super) id: String,
+    pub(super) picture: Picture,
+    pub(super) captions: Vec<String>,
+    /// -1 = none.
+    pub(super) label: i64,
+}
+
+/// A data set of all pictures that have a caption.
+///
+/// # Errors
+/// If there is none, or an empty caption is not wanted.
+pub(super) fn into_dataset(
+    format: &'static str,
+    path: &Path,
+    split: String,
+    pictures: Vec<Captioned>,
+    options: &ReadOptions,
+) -> Result<Dataset> {
+    let (mut rows, mut ids, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut captions, mut pairs, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    for one in pictures.into_iter().filter(|one| !one.captions.is_empty()) {
+        let image = rows.len() as u32;
+        for caption in one.captions {
+            let caption_row = captions.len() as u32;
+            captions.push(caption);
+            pairs.push(Pair {
+                image,
+                caption: caption_row,
+            });
+        }
+        files.push(match &one.picture {
+            Picture::File(file) => Some(file.clone()),
+            _ => None,
+        });
+        rows.push(one.picture);
+        ids.push(one.id);
+        labels.push(one.label);
+    }
+    if rows.is_empty() {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!("split '{split}' has no picture with a caption"),
+            "choose another split, or check that captions bear the names of their pictures",
+        ));
+    }
+    let dataset = Dataset {
+        name: name_of(path),
+        format,
+        split,
+        images: Features::from_pictures(rows),
+        image_ids: ids,
+        image_files: match files.iter().any(Option::is_some) {
+            true => files,
+            false => Vec::new(),
+        },
+        captions: Some(captions),
+        caption_features: None,
+        pairs,
+        labels: labels.iter().any(|label| *label >= 0).then_some(labels),
+        files: Vec::new(),
+    };
+    settle_empty_captions(dataset, options.on_empty, path, |_| Place::Whole)
+}
+
+/// The name of the list that [`write_kept`] writes.
+pub(super) const KEPT_LIST: &str = "metadata.jsonl";
+
+/// Writes one record an image with its kept captions; pictures stay where they are.
+///
+/// # Errors
+/// If the list cannot be written.
+pub(super) fn write_kept(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
+    let texts = dataset.require_captions()?;
+    let mut kept: Vec<Vec<&str>> = vec![Vec::new(); dataset.n_images()];
+    for pair in dataset.kept(keep) {
+        kept[pair.image as usize].push(&texts[pair.caption as usize]);
+    }
+    let mut list = String::new();
+    for (row, texts) in kept
+        .iter()
+        .enumerate()
+        .filter(|(_, texts)| !texts.is_empty())
+    {
+        let picture = dataset.images.picture(row);
+        let name = picture.map_or_else(|| dataset.image_ids[row].clone(), absolute);
+        let record = json!({ "file_name": name, "id": dataset.image_ids[row], "text": texts });
+        list.push_str(&record.to_string());
+        list.push('\n');
+    }
+    let path = out.join(KEPT_LIST);
+    durable::write(&path, list.as_bytes())?;
+    Ok(vec![path])
+}
+
+fn absolute(picture: &Picture) -> String {
+    let file = picture.file();
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
+    match picture {
+        Picture::Member { name, .. } => format!("{}#{name}", file.display()),
+        _ => file.display().to_string(),
+    }
+}
+
+/// The captions in a text: its lines that are not empty.
+pub(super) fn captions_of(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.map(|line| line.trim_start_matches('\u{feff}'));
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! Caption annotations as MS-COCO publishes them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+use truepair_core::dataset::Dataset;
+use truepair_core::error::{Error, Place, Result};
+
+use super::karpathy::{
+    kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
+};
+use super::listing::{ListedCaption, ListedImage, Listing};
+use super::{Format, ReadOptions, resolve_split};
+
+/// One JSON file with `images[]` and `annotations[]`.
+pub(super) struct Coco;
+
+#[derive(Deserialize)]
+struct File {
+    images: Vec<Image>,
+    annotations: Vec<Annotation>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    id: i64,
+    file_name: String,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    image_id: i64,
+    caption: String,
+}
+
+impl Format for Coco {
+    fn name(&self) -> &'static str {
+        "coco"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Caption annotations of MS-COCO; one file is one split, called `all`."
+    }
+
+    fn files(&self) -> &'static str {
+        "one `.json` with `images[]` and `annotations[]` of `image_id` and `caption`, and a file of \
+         image features in the order of `images[]` or keyed by file name"
+    }
+
+    fn sniff(&self, path: &Path) -> Option<String> {
+        let start = start_of_json(path)?;
+        let has = |key: &str| start.contains(&format!("\"{key}\""));
+        (has("file_name") || has("annotations") || has("image_id"))
+            .then(|| "a JSON file that begins as caption annotations do".into())
+    }
+
+    fn splits(&self, _path: &Path, _options: &ReadOptions) -> Result<Vec<String>> {
+        Ok(vec!["all".into()])
+    }
+
+    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
+        let split = resolve_split(path, options, &["all".to_owned()])?;
+        let file: File = read_json(path)?;
+        let mut index_of = HashMap::with_capacity(file.images.len());
+        for (index, image) in file.images.iter().enumerate() {
+            if let Some(first) = index_of.insert(image.id, index as u32) {
+                return Err(Error::data(
+                    path,
+                    Place::Record(index as u64 + 1),
+                    format!(
+                        "image id {} stands already at record {}",
+                        image.id,
+                        first + 1
+                    ),
+                    "give every image an id of its own",
+                ));
+            }
+        }
+        let mut listing = Listing {
+            n_records: file.images.len(),
+            ..Listing::default()
+        };
+        for (n, annotation) in file.annotations.into_iter().enumerate() {
+            let place = Place::Record(n as u64 + 1);
+            let image = *index_of.get(&annotation.image_id).ok_or_else(|| {
+                let problem = format!(
+                    "annotation of image {}, which is not there",
+                    annotation.image_id
+                );
+                Error::data(
+                    path,
+                    place,
+                    problem,
+                    "add the image, or remove the annotation",
+                )
+            })?;
+            let text = one_line(&annotation.caption);
+            listing.captions.push(ListedCaption { image, text, place });
+        }
+        let image = |(index, image): (usize, Image)| ListedImage {
+            id: image.file_name.clone(),
+            file: image.file_name,
+            record: index as u32,
+            in_split: true,
+        };
+        listing.images = file.images.into_iter().enumerate().map(image).collect();
+        listing.into_dataset(self.name(), path, split, options)
+    }
+
+    /// The same file with only the kept annotations.
+    fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
+        let path = &dataset.files[0];
+        let mut file: Value = read_json(path)?;
+        let kept = kept_captions(dataset, keep)?;
+        let mut old: HashMap<String, Vec<Value>> = HashMap::new();
+        for annotation in file["annotations"].as_array().into_iter().flatten() {
+            let id = annotation["image_id"].to_string();
+            old.entry(id).or_default().push(annotation.clone());
+        }
+        let mut annotations = Vec::new();
+        for image in file["images"].as_array().into_iter().flatten() {
+            let Some(texts) = image["file_name"].as_str().and_then(|name| kept.get(name)) else {
+                continue;
+            };
+            let own = Value::from(old.remove(&image["id"].to_string()).unwrap_or_default());
+            for mut annotation in with_originals(texts, &own, "caption") {
+                annotation["image_id"] = image["id"].clone();
+                annotations.push(annotation);
+            }
+        }
+        file["annotations"] = annotations.into();
+        write_json(dataset, &file, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use truepair_core::dataset::Features;
+    use truepair_core::pair::Pair;
+
+    use super::super::{open, write::write_features, write_kept};
+    use super::*;
+
+    fn data(folder: &Path, annotations: &Value) -> PathBuf {
+        let images = json!([{"id": 9, "file_name": "a.jpg"}, {"id": 4, "file_name": "b.jpg"}]);
+        let path = folder.join("captions.json");
+        let file = json!({"images": images, "annotations": annotations, "info": {"year": 2014}});
+        std::fs::write(&path, file.to_string()).unwrap();
+        let features = Features::from_rows(vec![1.0, 2.0], 1);
+        write_features(&folder.join("captions.npy"), &features, &[0, 1]).unwrap();
+        path
+    }
+
+    #[test]
+    fn annotations_find_their_images_and_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let annotation =
+            |id: i64, image: i64, text: &str| json!({"id": id, "image_id": image, "caption": text});
+        let annotations = json!([
+            annotation(1, 4, "one"),
+            annotation(2, 9, "two"),
+            annotation(3, 4, "three")
+        ]);
+        let path = data(folder.path(), &annotations);
+        let data = open(&path, &ReadOptions::default()).unwrap();
+        assert_eq!((data.format, data.split.as_str()), ("coco", "all"));
+        assert_eq!(
+            data.pairs[0],
+            Pair {
+                image: 1,
+                caption: 0
+            }
+        );
+        let out = folder.path().join("out");
+        let written = write_kept(&data, &[false, true, true], &out).unwrap();
+        let file: Value = read_json(&written[0]).unwrap();
+        assert_eq!(file["annotations"], json!([annotations[1], annotations[2]]));
+        assert_eq!(file["info"]["year"], 2014);
+    }
+
+    #[test]
+    fn an_annotation_without_image_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = data(folder.path(), &json!([{"image_id": 5, "caption": "lost"}]));
+        let error = open(&path, &ReadOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("captions.json: record 1: annotation of image 5"),
+            "{error}"
+        );
+    }
+}

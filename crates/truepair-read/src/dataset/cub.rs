@@ -1,0 +1,235 @@
+//! CUB Captions: birds of 200 classes with ten captions each, split by class.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use truepair_core::dataset::Dataset;
+use truepair_core::dataset::Picture;
+use truepair_core::error::{Error, Place, Result};
+
+use super::captioned_pictures::{self, Captioned, captions_of};
+use super::{Format, ReadOptions, resolve_split};
+use crate::lines::read_lines;
+
+/// Folders in which the captions lie, `CLASS/NAME.txt` inside.
+const CAPTIONS: [&str; 3] = ["text_c10", "text", "captions"];
+
+/// The folder of CUB-200-2011 with the captions of Reed et al. in it.
+pub(super) struct Cub;
+
+impl Format for Cub {
+    fn name(&self) -> &'static str {
+        "cub"
+    }
+
+    fn summary(&self) -> &'static str {
+        "CUB Captions: `train` and `test_seen` are pictures of 150 classes, `test` those of the 50 \
+         classes that are never trained on."
+    }
+
+    fn files(&self) -> &'static str {
+        "`images.txt` and `image_class_labels.txt`, `images/CLASS/NAME.jpg`, `text_c10/CLASS/NAME.txt` \
+         of one caption a line, `trainvalclasses.txt` and `testclasses.txt`; optional \
+         `seen_test_images.txt` (paths), without it every fifth picture of the 150 classes"
+    }
+
+    fn sniff(&self, path: &Path) -> Option<String> {
+        let there = |name: &str| path.join(name).exists();
+        let all = ["images.txt", "image_class_labels.txt", "testclasses.txt"];
+        (all.into_iter().all(there) && captions_in(path).is_some())
+            .then(|| "the folder holds images.txt, classes and captions as CUB does".into())
+    }
+
+    fn splits(&self, _path: &Path, _options: &ReadOptions) -> Result<Vec<String>> {
+        Ok(["test", "test_seen", "train"].map(String::from).into())
+    }
+
+    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
+        let split = resolve_split(path, options, &self.splits(path, options)?)?;
+        let texts = captions_in(path).ok_or_else(|| {
+            Error::data(
+                path,
+                Place::Whole,
+                format!("no captions; looked for {}", CAPTIONS.join(", ")),
+                "unpack the captions into one of these folders",
+            )
+        })?;
+        let mut pictures = Vec::new();
+        for image in images(path)? {
+            if image.split == split {
+                let text = texts.join(&image.file).with_extension("txt");
+                let bytes =
+                    std::fs::read(&text).map_err(|cause| Error::io(&text, "read", cause))?;
+                pictures.push(Captioned {
+                    picture: Picture::File(path.join("images").join(&image.file)),
+                    captions: captions_of(&String::from_utf8_lossy(&bytes)),
+                    id: image.file,
+                    label: image.class,
+                });
+            }
+        }
+        captioned_pictures::into_dataset(self.name(), path, split, pictures, options)
+    }
+
+    fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
+        captioned_pictures::write_kept(dataset, keep, out)
+    }
+}
+
+fn captions_in(path: &Path) -> Option<PathBuf> {
+    let mut folders = CAPTIONS.iter().map(|name| path.join(name));
+    folders.find(|folder| folder.is_dir())
+}
+
+struct Image {
+    /// `CLASS/NAME.jpg`.
+    file: String,
+    /// From 1, as in the files.
+    class: i64,
+    split: &'static str,
+}
+
+/// Every picture with its class and split.
+fn images(path: &Path) -> Result<Vec<Image>> {
+    let classes = numbered(&path.join("image_class_labels.txt"))?;
+    let unseen: HashSet<String> = class_names(&path.join("testclasses.txt"))?;
+    let seen: HashSet<String> = class_names(&path.join("trainvalclasses.txt"))?;
+    let held = path.join("seen_test_images.txt");
+    let held: Option<HashSet<String>> = match held.is_file() {
+        true => Some(
+            read_lines(&held)?
+                .into_iter()
+                .map(|line| line.trim().into())
+                .collect(),
+        ),
+        false => None,
+    };
+    let list = path.join("images.txt");
+    let (mut found, mut nth_of_class) = (Vec::new(), HashMap::new());
+    for (line, (id, file)) in (1..).zip(numbered_lines(&list)?) {
+        let wrong = |problem: String| {
+            let remedy = "unpack the data set again";
+            Err(Error::data(&list, Place::Line(line), problem, remedy))
+        };
+        let name = file.split('/').next().unwrap_or_default().to_owned();
+        let Some(class) = classes.get(&id).and_then(|class| class.parse().ok()) else {
+            return wrong(format!("image {id} has no class"));
+        };
+        let nth: &mut usize = nth_of_class.entry(name.clone()).or_default();
+        *nth += 1;
+        let is_held = match &held {
+            Some(held) => held.contains(&file),
+            None => nth.is_multiple_of(5),
+        };
+        let split = match (unseen.contains(&name), seen.contains(&name)) {
+            (true, _) => "test",
+            (false, true) if is_held => "test_seen",
+            (false, true) => "train",
+            (false, false) => return wrong(format!("class {name} is in no list of classes")),
+        };
+        found.push(Image { file, class, split });
+    }
+    Ok(found)
+}
+
+/// Names of classes, one a line, with or without a number before them.
+fn class_names(path: &Path) -> Result<HashSet<String>> {
+    let name = |line: String| line.split_whitespace().last().map(str::to_owned);
+    Ok(read_lines(path)?.into_iter().filter_map(name).collect())
+}
+
+/// Lines of an id and a value.
+fn numbered_lines(path: &Path) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(read_lines(path)?) {
+        match line.split_once(char::is_whitespace) {
+            Some((id, value)) => found.push((id.to_owned(), value.trim().to_owned())),
+            None => {
+                return Err(Error::data(
+                    path,
+                    Place::Line(number),
+                    format!("'{line}', expected an id and a value"),
+                    "unpack the data set again",
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn numbered(path: &Path) -> Result<HashMap<String, String>> {
+    Ok(numbered_lines(path)?.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{inspect, open};
+    use super::*;
+
+    /// Three classes of ten pictures, the last one unseen, ten captions a picture.
+    fn tree(root: &Path) {
+        let (mut images, mut labels) = (String::new(), String::new());
+        for class in 1..=3 {
+            let name = format!("00{class}.Bird_{class}");
+            for folder in ["images", "text_c10"] {
+                std::fs::create_dir_all(root.join(folder).join(&name)).unwrap();
+            }
+            for n in 0..10 {
+                let id = (class - 1) * 10 + n + 1;
+                let file = format!("{name}/Bird_{n:04}.jpg");
+                std::fs::write(root.join("images").join(&file), format!("{id}")).unwrap();
+                let captions: String = (0..10).map(|c| format!("bird {id} line {c}\n")).collect();
+                let text = root.join("text_c10").join(&file).with_extension("txt");
+                std::fs::write(text, captions).unwrap();
+                images += &format!("{id} {file}\n");
+                labels += &format!("{id} {class}\n");
+            }
+        }
+        let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
+        write("images.txt", &images);
+        write("image_class_labels.txt", &labels);
+        write("trainvalclasses.txt", "001.Bird_1\n002.Bird_2\n");
+        write("testclasses.txt", "003.Bird_3\n");
+    }
+
+    #[test]
+    fn classes_decide_the_splits() {
+        let home = tempfile::tempdir().unwrap();
+        tree(home.path());
+        let found = inspect(home.path(), &ReadOptions::default()).unwrap();
+        let sizes: Vec<(&str, usize, usize)> = (found.splits.iter())
+            .map(|split| (split.split.as_str(), split.images, split.captions))
+            .collect();
+        assert_eq!(found.format, "cub");
+        assert_eq!(
+            sizes,
+            [("test", 10, 100), ("test_seen", 4, 40), ("train", 16, 160)]
+        );
+        let train = open(home.path(), &ReadOptions::default()).unwrap();
+        assert!(
+            train
+                .labels
+                .as_ref()
+                .unwrap()
+                .iter()
+                .all(|class| *class < 3)
+        );
+        assert_eq!(train.require_captions().unwrap()[10], "bird 2 line 0");
+        assert_eq!(train.images.picture(1).unwrap().read().unwrap(), b"2");
+        let held = "001.Bird_1/Bird_0000.jpg\n";
+        std::fs::write(home.path().join("seen_test_images.txt"), held).unwrap();
+        let train = open(home.path(), &ReadOptions::default()).unwrap();
+        assert_eq!(train.n_images(), 19);
+    }
+
+    #[test]
+    fn a_class_in_no_list_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        tree(home.path());
+        std::fs::write(home.path().join("testclasses.txt"), "004.Other\n").unwrap();
+        let error = open(home.path(), &ReadOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("images.txt:21: class 003.Bird_3"), "{error}");
+    }
+}

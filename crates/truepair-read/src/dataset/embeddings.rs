@@ -1,0 +1,350 @@
+//! Two matrices of embeddings that already share one space, or that a matcher is to join.
+
+use std::path::{Path, PathBuf};
+
+use truepair_core::dataset::{Dataset, Features};
+use truepair_core::error::{Error, Place, Result};
+
+use super::matrices::{self, Matrices};
+use super::{Format, ReadOptions, name_of, resolve_split};
+use crate::archive::Archive;
+use crate::lines::read_lines;
+
+/// Names under which image embeddings are looked for, best first.
+pub(super) const IMAGE_NAMES: &[&str] = &[
+    "images",
+    "image",
+    "img_emb",
+    "image_emb",
+    "image_embeddings",
+    "image_embeds",
+    "image_features",
+];
+/// Names under which caption embeddings are looked for, best first.
+pub(super) const CAPTION_NAMES: &[&str] = &[
+    "captions",
+    "caption",
+    "texts",
+    "text",
+    "text_emb",
+    "txt_emb",
+    "text_embeddings",
+    "text_embeds",
+    "text_features",
+];
+
+/// Two matrices in a folder or in one file.
+pub(super) struct Embeddings;
+
+impl Format for Embeddings {
+    fn name(&self) -> &'static str {
+        "embeddings"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Embeddings of images and captions as two matrices; row `n` of the captions belongs to row \
+         `n / k` of the images, or as `pairs` says."
+    }
+
+    fn files(&self) -> &'static str {
+        "`images.npy` and `captions.npy` (or `img_emb.npy` and `text_emb.npy`) in a folder, or one \
+         `.npz` or `.safetensors` with such keys; optional `captions.txt`, `ids.txt`, `pairs.npy` \
+         `[n, 2]`, `pairs.csv`, `pairs.tsv`"
+    }
+
+    fn sniff(&self, path: &Path) -> Option<String> {
+        let (images, captions) = Side::find_both(path)?;
+        Some(format!("{} and {} are there", images.name, captions.name))
+    }
+
+    fn splits(&self, _path: &Path, _options: &ReadOptions) -> Result<Vec<String>> {
+        Ok(vec!["all".into()])
+    }
+
+    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
+        resolve_split(path, options, &self.splits(path, options)?)?;
+        let (images, captions) = Side::find_both(path).ok_or_else(|| no_sides(path))?;
+        let matrices = open_sides(&images, &captions, path)?;
+        matrices.into_dataset(self.name(), name_of(path), path, options)
+    }
+
+    fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
+        let sources = dataset.files.iter().map(PathBuf::as_path);
+        matrices::write_kept(dataset, keep, sources, out)
+    }
+}
+
+/// Joins the image embeddings in the file `images` and the caption embeddings in `captions`, each
+/// `.npy`, `.npz` or `.safetensors`.
+///
+/// # Errors
+/// If a file cannot be read, or the rows cannot be paired as [`ReadOptions::pairs`] says.
+pub fn open_embeddings(
+    images: impl AsRef<Path>,
+    captions: impl AsRef<Path>,
+    options: &ReadOptions,
+) -> Result<Dataset> {
+    let (images, captions) = (images.as_ref(), captions.as_ref());
+    let sides = [(images, IMAGE_NAMES), (captions, CAPTION_NAMES)]
+        .map(|(path, names)| Side::in_file(path, names));
+    let [images_side, captions_side] = sides;
+    let folder = captions.parent().unwrap_or(Path::new("."));
+    let matrices = open_sides(&images_side?, &captions_side?, folder)?;
+    let dataset = matrices.into_dataset(Embeddings.name(), name_of(images), folder, options)?;
+    if dataset.pairs.is_empty() {
+        return Err(Error::data(
+            images,
+            Place::Whole,
+            "there is no row",
+            "embed at least one pair",
+        ));
+    }
+    Ok(dataset)
+}
+
+/// Opens two matrices with the texts and ids that lie beside them in `folder`.
+fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices> {
+    let mut files = vec![images.file.clone()];
+    if captions.file != images.file {
+        files.push(captions.file.clone());
+    }
+    let (images, captions) = (images.open()?, captions.open()?);
+    let folder = if folder.is_dir() {
+        folder
+    } else {
+        folder.parent().unwrap_or(Path::new("."))
+    };
+    let mut beside = |name: &str, n: usize, what: &str| -> Result<Option<Vec<String>>> {
+        let path = folder.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let lines = read_lines(&path)?;
+        if lines.len() != n {
+            return Err(Error::data(
+                &path,
+                Place::Whole,
+                format!("{} lines for {n} {what}", lines.len()),
+                "write one line per row of the embeddings",
+            ));
+        }
+        files.push(path);
+        Ok(Some(lines))
+    };
+    let texts = beside("captions.txt", captions.len(), "caption embeddings")?;
+    let image_ids = beside("ids.txt", images.len(), "image embeddings")?;
+    Ok(Matrices {
+        images,
+        captions,
+        image_ids,
+        texts,
+        ids_are_files: false,
+        files,
+    })
+}
+
+/// Where one matrix is.
+struct Side {
+    file: PathBuf,
+    /// The array's name inside a file of several.
+    key: Option<String>,
+    /// How the user sees it.
+    name: String,
+}
+
+impl Side {
+    fn find_both(path: &Path) -> Option<(Side, Side)> {
+        if !path.is_dir() {
+            return Self::both_in_archive(path);
+        }
+        let in_folder =
+            Self::in_folder(path, IMAGE_NAMES).zip(Self::in_folder(path, CAPTION_NAMES));
+        in_folder.or_else(|| {
+            let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+                .ok()?
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
+            files.sort();
+            files.iter().find_map(|file| Self::both_in_archive(file))
+        })
+    }
+
+    fn both_in_archive(file: &Path) -> Option<(Side, Side)> {
+        if !Archive::has_ending(file) {
+            return None;
+        }
+        let find = |names| Self::in_archive(file, names).ok().flatten();
+        find(IMAGE_NAMES).zip(find(CAPTION_NAMES))
+    }
+
+    fn in_folder(folder: &Path, names: &[&str]) -> Option<Side> {
+        let file = |name: &&str| {
+            let file = folder.join(format!("{name}.npy"));
+            file.is_file().then(|| Side {
+                file,
+                key: None,
+                name: format!("{name}.npy"),
+            })
+        };
+        names.iter().find_map(file)
+    }
+
+    fn in_archive(file: &Path, names: &[&str]) -> Result<Option<Side>> {
+        let found = Archive::open(file)?.names();
+        let key = names
+            .iter()
+            .find(|name| found.iter().any(|found| found == *name));
+        Ok(key.map(|key| Self::of_key(file, key)))
+    }
+
+    /// The matrix in a file that the user named for this side: the only array, or the one whose
+    /// name says it.
+    fn in_file(file: &Path, names: &[&str]) -> Result<Side> {
+        if !Archive::has_ending(file) {
+            return Ok(Side {
+                file: file.into(),
+                key: None,
+                name: name_of(file),
+            });
+        }
+        if let Some(side) = Self::in_archive(file, names)? {
+            return Ok(side);
+        }
+        match Archive::open(file)?.names().as_slice() {
+            [only] => Ok(Self::of_key(file, only)),
+            several => Err(Error::data(
+                file,
+                Place::Whole,
+                format!(
+                    "several arrays, none of a known name: {}",
+                    several.join(", ")
+                ),
+                format!("call the right one {}", names[0]),
+            )),
+        }
+    }
+
+    fn of_key(file: &Path, key: &str) -> Side {
+        Side {
+            file: file.into(),
+            key: Some(key.into()),
+            name: format!("array '{key}'"),
+        }
+    }
+
+    fn open(&self) -> Result<Features> {
+        match &self.key {
+            Some(key) => Archive::open(&self.file)?.features(key),
+            None => Features::open_npy(&self.file),
+        }
+    }
+}
+
+fn no_sides(path: &Path) -> Error {
+    Error::data(
+        path,
+        Place::Whole,
+        "no two matrices of image and caption embeddings",
+        "name them images.npy and captions.npy, or give two files",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use truepair_core::npy;
+    use truepair_core::pair::Pair;
+
+    use super::super::{open, write_kept};
+    use super::*;
+
+    fn write(folder: &Path, name: &str, rows: usize, value: f32) -> PathBuf {
+        let path = folder.join(name);
+        let mut bytes = npy::header_bytes("<f2", &[rows, 2]);
+        let number = half::f16::from_f32(value).to_le_bytes();
+        bytes.extend(std::iter::repeat_n(number, 2 * rows).flatten());
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn rows_pair_by_position_or_by_an_index_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        write(folder, "images.npy", 2, 1.0);
+        write(folder, "captions.npy", 4, 2.0);
+        let data = open(folder, &ReadOptions::default()).unwrap();
+        assert_eq!(
+            data.pairs[3],
+            Pair {
+                image: 1,
+                caption: 3
+            }
+        );
+        assert_eq!((data.split.as_str(), data.n_captions()), ("all", 4));
+        assert!(
+            data.require_captions()
+                .unwrap_err()
+                .to_string()
+                .contains("captions.txt")
+        );
+        std::fs::write(folder.join("pairs.csv"), "image,caption\n0,3\n1,0\n").unwrap();
+        let data = open(folder, &ReadOptions::default()).unwrap();
+        assert_eq!(
+            data.pairs,
+            [
+                Pair {
+                    image: 0,
+                    caption: 3
+                },
+                Pair {
+                    image: 1,
+                    caption: 0
+                }
+            ]
+        );
+        std::fs::write(folder.join("pairs.csv"), "0,3\n2,0\n").unwrap();
+        let error = open(folder, &ReadOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("pairs.csv:2: rows 2 and 0 of 2 images"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_cleaned_list_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+        std::fs::create_dir(&data).unwrap();
+        write(&data, "img_emb.npy", 3, 1.0);
+        write(&data, "text_emb.npy", 3, 2.0);
+        std::fs::write(data.join("captions.txt"), "a\nb\nc\n").unwrap();
+        let data = open(&data, &ReadOptions::default()).unwrap();
+        write_kept(&data, &[true, false, true], &out).unwrap();
+        let again = open(&out, &ReadOptions::default()).unwrap();
+        assert_eq!(again.pairs, [data.pairs[0], data.pairs[2]]);
+        assert_eq!(again.captions, data.captions);
+    }
+
+    #[test]
+    fn two_files_make_a_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let a = write(folder.path(), "a.npy", 2, 1.0);
+        let b = write(folder.path(), "b.npy", 2, 2.0);
+        let data = open_embeddings(&a, &b, &ReadOptions::default()).unwrap();
+        assert_eq!(
+            (data.name.as_str(), data.pairs.len(), data.files.len()),
+            ("a", 2, 2)
+        );
+        let c = write(folder.path(), "c.npy", 3, 2.0);
+        let error = open_embeddings(&a, &c, &ReadOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("3 captions cannot be shared evenly by 2 images"),
+            "{error}"
+        );
+    }
+}

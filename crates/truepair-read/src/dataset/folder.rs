@@ -1,0 +1,232 @@
+//! Folders of pictures with a text file beside each, or with one list of all captions.
+
+use std::path::{Path, PathBuf};
+
+use truepair_core::dataset::Dataset;
+use truepair_core::dataset::Picture;
+use truepair_core::error::{Error, Result};
+
+use super::captioned_pictures::{self, Captioned, KEPT_LIST, captions_of};
+use super::karpathy::canonical;
+use super::pictures::is_picture;
+use super::table::Table;
+use super::{Format, Pictures, ReadOptions, resolve_split};
+
+/// Lists that hold the captions of a folder, as Hugging Face's image folders have them.
+const LISTS: [&str; 3] = [KEPT_LIST, "metadata.csv", "metadata.parquet"];
+
+/// `0001.jpg` beside `0001.txt`, or pictures with `metadata.csv`.
+pub(super) struct Folder;
+
+impl Format for Folder {
+    fn name(&self) -> &'static str {
+        "folder"
+    }
+
+    fn summary(&self) -> &'static str {
+        "A folder of pictures, each with a text file of the same name (one caption a line) or all \
+         with one list; folders `train`, `dev` or `val`, and `test` in it are splits."
+    }
+
+    fn files(&self) -> &'static str {
+        "pictures (`.jpg`, `.png`, `.webp`, `.gif`, `.bmp`) and `NAME.txt` beside them, in folders \
+         of any depth; or `metadata.jsonl`, `.csv` or `.parquet` with a column of file names and \
+         one of captions"
+    }
+
+    fn sniff(&self, path: &Path) -> Option<String> {
+        if !path.is_dir() {
+            return None;
+        }
+        if let Some(list) = list_in(path) {
+            return Some(format!("the folder holds {}", list.file_name()?.display()));
+        }
+        let found = first_captioned(path, 3)?;
+        Some(format!("{} has a text of its name", found.display()))
+    }
+
+    fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
+        if let Some(list) = list_in(path) {
+            return Table.splits(&list, options);
+        }
+        let mut splits: Vec<String> = (split_folders(path)?.into_iter())
+            .map(|(split, _)| split)
+            .collect();
+        splits.sort();
+        splits.dedup();
+        if splits.is_empty() {
+            splits.push("all".into());
+        }
+        Ok(splits)
+    }
+
+    fn notes(&self, path: &Path, split: &str) -> Result<Vec<String>> {
+        if list_in(path).is_some() {
+            return Ok(Vec::new());
+        }
+        let found = captioned(path, split)?;
+        let bare = found.iter().filter(|one| one.captions.is_empty()).count();
+        let note = format!("{bare} pictures have no caption and are not used");
+        Ok(if bare == 0 { Vec::new() } else { vec![note] })
+    }
+
+    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
+        if let Some(list) = list_in(path) {
+            let pictures = match &options.pictures {
+                Pictures::Unused => Pictures::Beside,
+                chosen => chosen.clone(),
+            };
+            let options = ReadOptions {
+                pictures,
+                ..options.clone()
+            };
+            return Table.read(&list, &options);
+        }
+        let split = resolve_split(path, options, &self.splits(path, options)?)?;
+        let pictures = captioned(path, &split)?;
+        captioned_pictures::into_dataset(self.name(), path, split, pictures, options)
+    }
+
+    fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
+        captioned_pictures::write_kept(dataset, keep, out)
+    }
+}
+
+fn list_in(path: &Path) -> Option<PathBuf> {
+    let mut lists = LISTS.iter().map(|name| path.join(name));
+    lists.find(|list| list.is_file())
+}
+
+/// The folders in `path` that are named like splits.
+fn split_folders(path: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let named = entries(path)?.into_iter().filter(|entry| entry.is_dir());
+    let named = named.filter_map(|folder| {
+        let name = folder.file_name()?.to_str()?;
+        let split = canonical(name);
+        (["train", "dev", "test"].contains(&split)).then(|| (split.to_owned(), folder.clone()))
+    });
+    Ok(named.collect())
+}
+
+/// The pictures of a split, sorted by path.
+fn captioned(path: &Path, split: &str) -> Result<Vec<Captioned>> {
+    let mut folders: Vec<PathBuf> = (split_folders(path)?.into_iter())
+        .filter(|(found, _)| found == split)
+        .map(|(_, folder)| folder)
+        .collect();
+    if folders.is_empty() {
+        folders.push(path.to_path_buf());
+    }
+    let mut found = Vec::new();
+    for folder in folders {
+        collect(path, &folder, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Captioned>) -> Result<()> {
+    for entry in entries(folder)? {
+        if entry.is_dir() {
+            collect(root, &entry, found)?;
+        } else if is_picture(&entry) {
+            let text = entry.with_extension("txt");
+            let captions = match std::fs::read(&text) {
+                Ok(bytes) => captions_of(&String::from_utf8_lossy(&bytes)),
+                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                Err(cause) => return Err(Error::io(text, "read", cause)),
+            };
+            let id = entry.strip_prefix(root).unwrap_or(&entry);
+            found.push(Captioned {
+                id: id.to_string_lossy().into_owned(),
+                picture: Picture::File(entry.clone()),
+                captions,
+                label: -1,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Some picture with a text beside it, at most `depth` folders deep.
+fn first_captioned(folder: &Path, depth: usize) -> Option<PathBuf> {
+    let entries = entries(folder).ok()?;
+    let mut pictures = entries.iter().filter(|entry| is_picture(entry));
+    let found = pictures.find(|entry| entry.with_extension("txt").is_file());
+    let deeper = || {
+        let mut folders = entries.iter().filter(|entry| depth > 1 && entry.is_dir());
+        folders.find_map(|folder| first_captioned(folder, depth - 1))
+    };
+    found.cloned().or_else(deeper)
+}
+
+/// What lies in a folder, sorted.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |source| Error::io(folder, "list", source);
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+    let mut paths = paths.collect::<Result<Vec<PathBuf>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{inspect, open, write_kept};
+    use super::*;
+
+    fn write(root: &Path, files: &[(&str, &str)]) {
+        for (name, content) in files {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+    }
+
+    #[test]
+    fn texts_beside_pictures_are_their_captions_and_the_cleaned_list_opens() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("data");
+        write(
+            &root,
+            &[
+                ("train/a.jpg", "A"),
+                ("train/a.txt", "one\n\n two \n"),
+                ("train/more/b.PNG", "B"),
+                ("train/more/b.txt", "three"),
+                ("train/c.jpg", "C"),
+                ("val/d.webp", "D"),
+                ("val/d.txt", "four"),
+            ],
+        );
+        let found = inspect(&root, &ReadOptions::default()).unwrap();
+        let [dev, train] = &found.splits[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!((found.format.as_str(), dev.images), ("folder", 1));
+        assert_eq!((train.pairs, train.notes.len()), (3, 1), "{train:?}");
+        let data = open(&root, &ReadOptions::default()).unwrap();
+        assert_eq!(data.image_ids, ["train/a.jpg", "train/more/b.PNG"]);
+        assert_eq!(data.require_captions().unwrap(), ["one", "two", "three"]);
+        assert_eq!(data.images.picture(1).unwrap().read().unwrap(), b"B");
+
+        let out = home.path().join("out");
+        write_kept(&data, &[true, false, true], &out).unwrap();
+        let again = open(&out, &ReadOptions::default()).unwrap();
+        assert_eq!(again.require_captions().unwrap(), ["one", "three"]);
+        assert_eq!(again.images.picture(1).unwrap().read().unwrap(), b"B");
+    }
+
+    #[test]
+    fn a_list_of_captions_and_missing_pictures() {
+        let home = tempfile::tempdir().unwrap();
+        let list = "file_name,text\na.jpg,one\nb.jpg,two\n";
+        write(
+            home.path(),
+            &[("metadata.csv", list), ("images/a.jpg", "A")],
+        );
+        let data = open(home.path(), &ReadOptions::default()).unwrap();
+        assert_eq!(data.images.picture(0).unwrap().read().unwrap(), b"A");
+        let missing = data.images.picture(1).unwrap();
+        assert_eq!(missing.read().unwrap_err(), "there is no such file");
+    }
+}

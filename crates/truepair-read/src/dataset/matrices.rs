@@ -1,0 +1,193 @@
+//! Two matrices of embeddings on their way to a data set: paired by position or by an index file.
+
+use std::path::{Path, PathBuf};
+
+use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+use truepair_core::error::{Error, Place, Result};
+use truepair_core::npy;
+use truepair_core::pair::Pair;
+
+use super::empty_captions::settle_empty_captions;
+use super::pictures::files_named;
+use super::precomp::{captions_per_image, pairs_by_position};
+use super::write::{link_into, write_ints};
+use super::{CaptionFeatures, ReadOptions};
+use crate::lines::{Line, lines};
+
+/// What the files hold before it is paired.
+#[derive(Debug)]
+pub(super) struct Matrices {
+    pub(super) images: Features,
+    pub(super) captions: Features,
+    pub(super) image_ids: Option<Vec<String>>,
+    pub(super) texts: Option<Vec<String>>,
+    /// Whether the image ids are paths of pictures, seen from the folder of the data.
+    pub(super) ids_are_files: bool,
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl Matrices {
+    /// Pairs the rows as [`ReadOptions::pairs`], an index file beside the data, or their positions
+    /// say.
+    ///
+    /// # Errors
+    /// If they cannot be paired so, or the options ask for what is not there.
+    pub(super) fn into_dataset(
+        mut self,
+        format: &'static str,
+        name: String,
+        path: &Path,
+        options: &ReadOptions,
+    ) -> Result<Dataset> {
+        let (n_images, n_captions) = (self.images.len(), self.captions.len());
+        if self.captions.regions() != 1 {
+            return Err(Error::data(
+                self.files.get(1).unwrap_or(&self.files[0]),
+                Place::Whole,
+                "caption embeddings have three axes, expected [n_captions, d]",
+                "pool the tokens of a caption into one vector",
+            ));
+        }
+        let pairs = match options.pairs.clone().or_else(|| pairs_file_in(path)) {
+            Some(file) => {
+                let pairs = read_pairs(&file, n_images, n_captions)?;
+                self.files.push(file);
+                pairs
+            }
+            None if (n_images, n_captions) == (0, 0) => Vec::new(),
+            None => pairs_by_position(n_captions, captions_per_image(path, n_images, n_captions)?),
+        };
+        let caption_features = match &options.caption_features {
+            CaptionFeatures::None if self.texts.is_some() => None,
+            CaptionFeatures::None => {
+                return Err(Error::argument(
+                    "the caption embeddings are declined but there is no caption text",
+                    "use the caption embeddings, or put captions.txt beside them",
+                ));
+            }
+            CaptionFeatures::Named(other) if other != "embeddings" => {
+                return Err(Error::argument(
+                    format!("there are no caption features '{other}'"),
+                    "there is one matrix of them, called embeddings",
+                ));
+            }
+            _ => Some(NamedFeatures {
+                name: "embeddings".into(),
+                features: self.captions,
+            }),
+        };
+        let ids = self.image_ids;
+        let image_files = match &ids {
+            Some(ids) if self.ids_are_files => files_named(path, ids),
+            _ => Vec::new(),
+        };
+        let dataset = Dataset {
+            name,
+            format,
+            split: "all".into(),
+            images: self.images,
+            image_ids: ids.unwrap_or_else(|| (0..n_images).map(|row| row.to_string()).collect()),
+            image_files,
+            captions: self.texts,
+            caption_features,
+            pairs,
+            labels: None,
+            files: self.files,
+        };
+        settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
+    }
+}
+
+/// Writes the kept pairs as an index file beside links to `sources`, the files and folders of the
+/// embeddings.
+///
+/// # Errors
+/// If a file cannot be written or linked.
+pub(super) fn write_kept<'a>(
+    dataset: &Dataset,
+    keep: &[bool],
+    sources: impl Iterator<Item = &'a Path>,
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
+    let rows: Vec<[i64; 2]> = dataset
+        .kept(keep)
+        .map(|pair| [pair.image.into(), pair.caption.into()])
+        .collect();
+    let mut written = vec![write_ints(&out.join("pairs.npy"), &rows)?];
+    for source in sources.filter(|source| !is_pairs_file(source)) {
+        written.push(link_into(source, out)?);
+    }
+    Ok(written)
+}
+
+const PAIRS_FILES: [&str; 3] = ["pairs.npy", "pairs.csv", "pairs.tsv"];
+
+/// The index file in the folder of the data.
+fn pairs_file_in(path: &Path) -> Option<PathBuf> {
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    PAIRS_FILES
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+fn is_pairs_file(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| PAIRS_FILES.iter().any(|pairs| *pairs == name))
+}
+
+/// Reads which image row and caption row belong together: `.npy` `[n, 2]` or two columns of text.
+///
+/// # Errors
+/// If the file cannot be read, or a row number is not below `n_images` or `n_captions`.
+pub fn read_pairs(path: &Path, n_images: usize, n_captions: usize) -> Result<Vec<Pair>> {
+    let check = |place: Place, image: i64, caption: i64| {
+        let index = |value: i64, n: usize| u32::try_from(value).ok().filter(|v| (*v as usize) < n);
+        match (index(image, n_images), index(caption, n_captions)) {
+            (Some(image), Some(caption)) => Ok(Pair { image, caption }),
+            _ => Err(Error::data(
+                path,
+                place,
+                format!(
+                    "rows {image} and {caption} of {n_images} images and {n_captions} captions"
+                ),
+                "write row numbers that count from 0, the image first",
+            )),
+        }
+    };
+    if path.extension().is_some_and(|ending| ending == "npy") {
+        let (values, shape) = npy::read_ints(path)?;
+        if shape.get(1) != Some(&2) {
+            return Err(Error::data(
+                path,
+                Place::Whole,
+                format!("shape {shape:?}, expected [n, 2]"),
+                "write one row per pair: image row, caption row",
+            ));
+        }
+        let rows = values.as_chunks::<2>().0.iter().enumerate();
+        return rows
+            .map(|(n, [i, c])| check(Place::Row(n as u64), *i, *c))
+            .collect();
+    }
+    let mut pairs = Vec::new();
+    for line in lines(path)? {
+        let Line { number, text } = line?;
+        let fields: Vec<&str> = text.split([',', '\t']).map(str::trim).collect();
+        let numbers: Option<Vec<i64>> = fields.iter().map(|field| field.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[image, caption]) => pairs.push(check(Place::Line(number), image, caption)?),
+            // The first line may name the columns.
+            _ if number == 1 && fields.len() == 2 => {}
+            _ => {
+                return Err(Error::data(
+                    path,
+                    Place::Line(number),
+                    format!("'{text}', expected two row numbers"),
+                    "write image row and caption row, separated by a comma or a tab",
+                ));
+            }
+        }
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,286 @@
+//! Paired data as users have it: every [`Format`], and what can be done with all of them.
+//!
+//! Reading never guesses silently: a [`Format`] is either named or recognized, and [`inspect`] says
+//! which one was found and what it holds.
+
+mod captioned_pictures;
+mod clip_retrieval;
+mod coco;
+mod cub;
+mod embeddings;
+mod empty_captions;
+mod folder;
+mod given_features;
+mod inspect;
+mod karpathy;
+mod kept_pictures;
+mod kept_table;
+mod listing;
+mod matrices;
+mod options;
+mod picture_column;
+mod picture_folders;
+mod pictures;
+mod precomp;
+mod records;
+mod table;
+mod tar;
+mod webdataset;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use truepair_core::dataset::Dataset;
+use truepair_core::error::{Error, Place, Result};
+
+pub use embeddings::open_embeddings;
+pub use inspect::{
+    CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
+};
+pub use matrices::read_pairs;
+pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+
+/// Every format, in the order in which they are tried: a folder or file is read by the first one
+/// that recognizes it.
+pub const FORMATS: &[&dyn Format] = &[
+    &precomp::Precomp,
+    &clip_retrieval::ClipRetrieval,
+    &embeddings::Embeddings,
+    &karpathy::Karpathy,
+    &coco::Coco,
+    &table::Table,
+    &cub::Cub,
+    &webdataset::WebDataset,
+    &folder::Folder,
+];
+
+/// One way in which paired data lies on disk.
+pub trait Format: Sync {
+    /// The word by which a user names it.
+    fn name(&self) -> &'static str;
+    /// One sentence for the table of formats.
+    fn summary(&self) -> &'static str;
+    /// The files it consists of, for the table of formats.
+    fn files(&self) -> &'static str;
+    /// Why `path` looks like this format; `None` when it does not.
+    fn sniff(&self, path: &Path) -> Option<String>;
+    /// The splits that `path` holds, sorted; `all` alone when it knows none.
+    ///
+    /// # Errors
+    /// If `path` cannot be read.
+    fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>>;
+    /// Reads one split. Feature values are not looked at; see
+    /// [`Features::check_finite`](truepair_core::dataset::Features::check_finite).
+    ///
+    /// # Errors
+    /// If a file is missing or is not what it should be; the message names file and place.
+    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset>;
+    /// Names of the caption embeddings that lie beside the captions of one split, sorted.
+    fn caption_feature_names(&self, _path: &Path, _split: &str) -> Vec<String> {
+        Vec::new()
+    }
+    /// What [`inspect`] should tell about one split beyond its counts.
+    ///
+    /// # Errors
+    /// If `path` cannot be read.
+    fn notes(&self, _path: &Path, _split: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    /// Writes the kept pairs (`keep` `[n_pairs]`) into the folder `out`, as this format writes
+    /// pairs, and returns the files written. Call it through [`write_kept`].
+    ///
+    /// # Errors
+    /// If a file cannot be written; none is left half written.
+    fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
+}
+
+/// Reads one split of the data at `path`.
+///
+/// # Errors
+/// If no format recognizes `path` (the message lists what was looked for), if the split is missing
+/// or holds no pair, or if a file is not what it should be.
+pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
+    let path = path.as_ref();
+    let (format, _) = recognize(path, options)?;
+    let dataset = format.read(path, options)?;
+    if dataset.pairs.is_empty() {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!("split '{}' holds no pair", dataset.split),
+            "choose another split, or check that its files are complete",
+        ));
+    }
+    Ok(dataset)
+}
+
+/// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into the folder `out` in the format that
+/// the data was read from, and returns the files written.
+///
+/// # Errors
+/// If no pair is kept, `out` is the folder of the data itself, the data is of no [`Format`], or a
+/// file cannot be written; none is left half written.
+///
+/// # Panics
+/// If `keep` has another length than the pairs.
+pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let out = out.as_ref();
+    if dataset.kept(keep).next().is_none() {
+        return Err(Error::argument(
+            "no pair is kept",
+            "lower the threshold for removing pairs",
+        ));
+    }
+    std::fs::create_dir_all(out).map_err(|source| Error::io(out, "create", source))?;
+    let own = |file: &PathBuf| file.parent().and_then(|folder| folder.canonicalize().ok());
+    let out_full = out
+        .canonicalize()
+        .map_err(|source| Error::io(out, "read", source))?;
+    if dataset
+        .files
+        .iter()
+        .filter_map(own)
+        .any(|folder| folder == out_full)
+    {
+        return Err(Error::argument(
+            format!("{} is the folder of the data itself", out.display()),
+            "choose another folder: the data is never overwritten",
+        ));
+    }
+    by_name(dataset.format)?.write_kept(dataset, keep, out)
+}
+
+/// The splits that the data at `path` holds, sorted; `all` alone when it knows none.
+///
+/// # Errors
+/// If no format recognizes `path`, or it cannot be read.
+pub fn splits(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Vec<String>> {
+    let path = path.as_ref();
+    recognize(path, options)?.0.splits(path, options)
+}
+
+/// The format of `path` and why it was chosen.
+fn recognize(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format, String)> {
+    std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
+    if let Some(name) = &options.format {
+        return Ok((by_name(name)?, "named by the caller".into()));
+    }
+    let found = FORMATS
+        .iter()
+        .find_map(|format| Some((*format, format.sniff(path)?)));
+    found.ok_or_else(|| {
+        // The first clause names the files that a format cannot do without.
+        let needed = |format: &&dyn Format| {
+            let files = format
+                .files()
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .replace('`', "");
+            format!("{} ({files})", format.name())
+        };
+        let looked_for: Vec<String> = FORMATS.iter().map(needed).collect();
+        Error::data(
+            path,
+            Place::Whole,
+            format!("no known format; looked for {}", looked_for.join("; ")),
+            "name the format if the files have other names",
+        )
+    })
+}
+
+fn by_name(name: &str) -> Result<&'static dyn Format> {
+    FORMATS
+        .iter()
+        .copied()
+        .find(|format| format.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
+            Error::argument(
+                format!("there is no format '{name}'"),
+                format!("choose one of {}", names.join(", ")),
+            )
+        })
+}
+
+/// Chooses the asked split among those there are.
+fn resolve_split(path: &Path, options: &ReadOptions, splits: &[String]) -> Result<String> {
+    let asked = &options.split;
+    if splits.contains(asked) {
+        return Ok(asked.clone());
+    }
+    if *asked == ReadOptions::default().split && splits == ["all"] {
+        return Ok("all".into());
+    }
+    Err(Error::data(
+        path,
+        Place::Whole,
+        format!(
+            "there is no split '{asked}'; there are: {}",
+            splits.join(", ")
+        ),
+        "choose one of them",
+    ))
+}
+
+/// What the user would call the data at `path`.
+pub(crate) fn name_of(path: &Path) -> String {
+    // `.` and `..` have no name of their own.
+    let full = path.canonicalize();
+    let path = full.as_deref().unwrap_or(path);
+    let name = if path.is_dir() {
+        path.file_name()
+    } else {
+        path.file_stem()
+    };
+    name.map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The table of formats as Markdown, for `docs/formats.md`.
+pub fn formats_table() -> String {
+    let mut table = String::from("| format | what it is | files |\n|---|---|---|\n");
+    for format in FORMATS {
+        let row = format!(
+            "| `{}` | {} | {} |\n",
+            format.name(),
+            format.summary(),
+            format.files()
+        );
+        table.push_str(&row);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_folder_lists_what_was_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(folder.path(), &ReadOptions::default())
+            .unwrap_err()
+            .to_string();
+        for format in FORMATS {
+            assert!(error.contains(format.name()), "{error}");
+        }
+        let missing = open(folder.path().join("none"), &ReadOptions::default()).unwrap_err();
+        assert!(
+            missing.to_string().contains("none: cannot read"),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_format_lists_the_known_ones() {
+        let options = ReadOptions {
+            format: Some("precom".into()),
+            ..Default::default()
+        };
+        let error = open(".", &options).unwrap_err().to_string();
+        assert!(
+            error.contains("'precom'") && error.contains("precomp, clip_retrieval"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! Which classes there are, and labels as numbers from 0.
+
+use std::path::Path;
+
+use truepair_core::error::{Error, Place, Result};
+use truepair_core::labeled::{LabeledSet, Modality};
+
+use super::names::{RawModality, RawSplit};
+
+/// The numbering of the classes in the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Classes {
+    /// Label of the first class, 0 or 1.
+    pub(super) first: i64,
+    pub(super) count: usize,
+}
+
+/// Finds the numbering. The number of classes is the one asked for, else that of the class names,
+/// else what the labels of `train` (or of the only split) span. Numbers begin at 1 when no label is
+/// 0.
+///
+/// # Errors
+/// If there are fewer than two classes or names and number disagree.
+pub(super) fn settle(
+    path: &Path,
+    splits: &[RawSplit],
+    names: Option<&[String]>,
+    asked: Option<usize>,
+) -> Result<Classes> {
+    let labels = |split: &RawSplit| -> Vec<i64> {
+        (split.modalities.iter())
+            .flat_map(|modality| modality.labels.values.iter().copied())
+            .collect()
+    };
+    let all: Vec<i64> = splits.iter().flat_map(labels).collect();
+    let train = splits.iter().find(|split| split.split == "train");
+    let of_train = train.or(splits.first()).map(labels).unwrap_or_default();
+    let largest = of_train.iter().copied().max().unwrap_or(0);
+    let known = asked.or(names.map(<[String]>::len));
+    let from_zero = all.contains(&0) || known.is_some_and(|count| largest < count as i64);
+    let first = i64::from(!from_zero);
+    let spanned = usize::try_from(largest - first + 1).unwrap_or(0);
+    let count = known.unwrap_or(spanned);
+    let refuse =
+        |problem: String, remedy: &str| Err(Error::data(path, Place::Whole, problem, remedy));
+    if let (Some(asked), Some(names)) = (asked, names)
+        && asked != names.len()
+    {
+        return refuse(
+            format!("{} classes are named, {asked} were asked for", names.len()),
+            "leave the number out, or correct the names",
+        );
+    }
+    if count < 2 {
+        return refuse(
+            format!("{count} class(es), expected at least 2"),
+            "labels are class numbers, counted from 0 or 1",
+        );
+    }
+    Ok(Classes { first, count })
+}
+
+/// The splits with labels from 0.
+///
+/// # Errors
+/// If a label lies outside the classes; file and row are named.
+pub(super) fn number(splits: Vec<RawSplit>, classes: Classes) -> Result<Vec<LabeledSet>> {
+    (splits.into_iter())
+        .map(|raw| {
+            let modalities: Result<Vec<Modality>> = (raw.modalities.into_iter())
+                .map(|modality| numbered(modality, classes))
+                .collect();
+            Ok(LabeledSet {
+                split: raw.split,
+                n_classes: classes.count,
+                modalities: modalities?,
+            })
+        })
+        .collect()
+}
+
+fn numbered(modality: RawModality, classes: Classes) -> Result<Modality> {
+    let last = classes.first + classes.count as i64 - 1;
+    let check = |(row, &label): (usize, &i64)| {
+        if (classes.first..=last).contains(&label) {
+            return Ok((label - classes.first) as u32);
+        }
+        Err(Error::data(
+            &modality.labels.path,
+            Place::Row(row as u64),
+            format!(
+                "label {label} is outside the {} classes {} to {last}",
+                classes.count, classes.first
+            ),
+            "correct the label, or remove the item",
+        ))
+    };
+    let labels: Result<Vec<u32>> = modality
+        .labels
+        .values
+        .iter()
+        .enumerate()
+        .map(check)
+        .collect();
+    Ok(Modality {
+        labels: labels?,
+        name: modality.name,
+        features: modality.features,
+    })
+}

@@ -1,0 +1,67 @@
+//! A folder of `.npy` files: the `precomp` layout with labels.
+
+use std::path::Path;
+
+use truepair_core::error::{Error, Place, Result};
+
+use super::LabeledFormat;
+use super::container::{Arrays, Source};
+
+/// A folder with one `.npy` file for every array.
+pub(super) struct Folder;
+
+impl LabeledFormat for Folder {
+    fn name(&self) -> &'static str {
+        "precomp"
+    }
+
+    fn summary(&self) -> &'static str {
+        "A folder of features and labels, one `.npy` file an array."
+    }
+
+    fn files(&self) -> &'static str {
+        "`{split}_ims.npy`, one more `{split}_NAME.npy` or several, and `{split}_labels.npy` (or \
+         `{split}_NAME_labels.npy`); optional `classes.json`, a list of names; `{split}_caps*` are \
+         not read"
+    }
+
+    fn sniff(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn arrays(&self, path: &Path) -> Result<Arrays> {
+        let failed = |source| Error::io(path, "list", source);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            files.push(entry.map_err(failed)?.path());
+        }
+        files.sort();
+        let mut arrays = Arrays::of(path);
+        for file in files {
+            let is_npy = file.extension().is_some_and(|ending| ending == "npy");
+            if let (true, Some(stem)) = (is_npy, file.file_stem()) {
+                let name = stem.to_string_lossy().into_owned();
+                arrays.add(&name, Source::Npy(file));
+            }
+        }
+        let names = path.join("classes.json");
+        if names.exists() {
+            arrays.set_class_names(read_names(&names)?);
+        }
+        Ok(arrays)
+    }
+}
+
+/// A list of names, or an object of names and numbers from 0.
+fn read_names(path: &Path) -> Result<Vec<String>> {
+    let refuse = |problem: String| {
+        Error::data(
+            path,
+            Place::Whole,
+            problem,
+            "write a JSON list of class names, in the order of their numbers",
+        )
+    };
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+    serde_json::from_slice(&bytes).map_err(|error| refuse(format!("no list of names: {error}")))
+}

@@ -1,0 +1,139 @@
+//! Labelled data as users have it: every [`LabeledFormat`], read into one [`LabeledData`].
+//!
+//! Nothing here guesses a class: labels outside the classes are refused.
+
+mod classes;
+mod container;
+mod folder;
+mod hdf5;
+mod mat;
+mod matlab;
+mod names;
+mod npz;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use truepair_core::error::{Error, Place, Result};
+use truepair_core::labeled::LabeledData;
+
+pub use container::Arrays;
+
+/// Every layout of labelled data, in the order in which they are tried.
+pub const LABELED_FORMATS: &[&dyn LabeledFormat] =
+    &[&folder::Folder, &npz::Npz, &mat::Mat, &hdf5::Hdf5];
+
+/// One way in which labelled data lies on disk.
+pub trait LabeledFormat: Sync {
+    /// The word by which a user names it.
+    fn name(&self) -> &'static str;
+    /// One sentence for the table of layouts.
+    fn summary(&self) -> &'static str;
+    /// The files or arrays it consists of, for the table of layouts.
+    fn files(&self) -> &'static str;
+    /// Whether `path` looks like this layout.
+    fn sniff(&self, path: &Path) -> bool;
+    /// Opens the arrays.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not what it should be.
+    fn arrays(&self, path: &Path) -> Result<Arrays>;
+}
+
+/// How labelled data is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabeledOptions {
+    /// Name of the layout; recognized when `None`.
+    pub format: Option<String>,
+    /// The modalities to use, in this order; all when empty.
+    pub modalities: Vec<String>,
+    /// How many classes there are; read from the data when `None`.
+    pub classes: Option<usize>,
+}
+
+/// Reads all splits of the labelled data at `path`.
+///
+/// # Errors
+/// If no layout recognizes `path`, a modality or its labels are missing, lengths differ, or a label
+/// lies outside the classes; the message names file, array and row.
+pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledData> {
+    let path = path.as_ref();
+    std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
+    let only = only_container(path)?;
+    let path = only.as_deref().unwrap_or(path);
+    let format = recognize(path, options)?;
+    let mut arrays = format.arrays(path)?;
+    let splits = names::collect(path, &mut arrays, &options.modalities)?;
+    let class_names = arrays.class_names().map(<[String]>::to_vec);
+    let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
+    Ok(LabeledData {
+        name: crate::dataset::name_of(path),
+        format: format.name(),
+        first_label: classes.first,
+        class_names,
+        splits: classes::number(splits, classes)?,
+        files: arrays.files(),
+    })
+}
+
+/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file.
+fn only_container(path: &Path) -> Result<Option<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let failed = |source| Error::io(path, "list", source);
+    let mut containers = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|ending| ending == "npy") {
+            return Ok(None);
+        }
+        if file.is_file() && LABELED_FORMATS.iter().any(|format| format.sniff(&file)) {
+            containers.push(file);
+        }
+    }
+    match containers.len() {
+        1 => Ok(containers.pop()),
+        _ => Ok(None),
+    }
+}
+
+fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn LabeledFormat> {
+    let mut formats = LABELED_FORMATS.iter().copied();
+    let names = || -> String {
+        let names: Vec<&str> = LABELED_FORMATS.iter().map(|format| format.name()).collect();
+        names.join(", ")
+    };
+    if let Some(name) = &options.format {
+        return formats.find(|format| format.name() == name).ok_or_else(|| {
+            Error::argument(
+                format!("there is no layout of labelled data called '{name}'"),
+                format!("choose one of {}", names()),
+            )
+        });
+    }
+    formats.find(|format| format.sniff(path)).ok_or_else(|| {
+        Error::data(
+            path,
+            Place::Whole,
+            format!("no known layout of labelled data; looked for {}", names()),
+            "give a folder with train_ims.npy and train_labels.npy, an .npz, a .mat or an HDF5 file",
+        )
+    })
+}
+
+/// The table of layouts as Markdown, for `docs/formats.md`.
+pub fn labeled_formats_table() -> String {
+    let mut table = String::from("| layout | what it is | files or arrays |\n|---|---|---|\n");
+    for format in LABELED_FORMATS {
+        let row = format!(
+            "| `{}` | {} | {} |\n",
+            format.name(),
+            format.summary(),
+            format.files()
+        );
+        table.push_str(&row);
+    }
+    table
+}

@@ -1,0 +1,13 @@
+//! Who counts as right according to files: judgments, names of items, and labels.
+
+mod codes;
+mod cxc;
+mod ids;
+mod map_file;
+mod qrels;
+
+pub use codes::read_codes;
+pub use cxc::read_cxc;
+pub use ids::{read_all_ids, read_ids};
+pub use map_file::read_map;
+pub use qrels::{read_qrels, write_qrels};

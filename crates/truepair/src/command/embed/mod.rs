@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
-use truepair_encode::job::{self, Skipped};
+use truepair_encode::job;
 use truepair_encode::{TextEncoder, layout};
 
 pub(crate) use args::EmbedArgs;
+use output::SkippedImage;
 use plan::EmbedPlan;
 
 use crate::exit::Exit;
@@ -69,8 +70,8 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Embeds every split; returns what came of each, and the images that were skipped with their split.
-fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<(String, Skipped)>)> {
+/// Embeds every split; returns what came of each, and the images that were skipped.
+fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<SkippedImage>)> {
     let (job, mut bars) = (plan.job(), Bars::new());
     let (mut results, mut all_skipped) = (Vec::new(), Vec::new());
     for dataset in &plan.splits {
@@ -92,7 +93,10 @@ fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<(Strin
             skipped: embedded.skipped.len(),
         });
         let skipped = embedded.skipped.into_iter();
-        all_skipped.extend(skipped.map(|one| (dataset.split.clone(), one)));
+        all_skipped.extend(skipped.map(|image| SkippedImage {
+            split: dataset.split.clone(),
+            image,
+        }));
     }
     Ok((results, all_skipped))
 }

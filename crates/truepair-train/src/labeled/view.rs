@@ -24,6 +24,20 @@ pub struct LabelView<'a> {
 #[derive(Debug, Clone)]
 pub struct ItemLoss(pub Tensor<1>);
 
+/// A method for labeled data, by its settings.
+pub(super) trait LabelMethod {
+    /// One loss an item, `[b]`.
+    fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss;
+
+    /// Temperatures and scales by name, all above 0.
+    fn scales(&self) -> Vec<(&'static str, f64)>;
+
+    /// The share of the method's own loss, in [0, 1], where the rest is contrast.
+    fn beta(&self) -> Option<f64> {
+        None
+    }
+}
+
 /// 1 at each label, `[b, k]`.
 ///
 /// # Panics

@@ -4,9 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
-use truepair_core::Error;
-
-use crate::error::Result;
+use truepair_core::{Error, Result};
 
 /// A place to compute, as typed: `cpu`, `gpu` or `gpu:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,8 +79,7 @@ fn gpu(_index: usize) -> Result<Device> {
     Err(Error::argument(
         "this build of truepair has no graphics support",
         "use `--device cpu`, or build with `cargo build --release --features gpu`",
-    )
-    .into())
+    ))
 }
 
 #[cfg(test)]

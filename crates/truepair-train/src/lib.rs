@@ -11,6 +11,7 @@ pub mod bench;
 mod catalog;
 pub mod config;
 mod cross_fit;
+mod encode;
 pub mod encoding;
 pub mod error;
 #[cfg(test)]
@@ -37,11 +38,12 @@ pub use accelerator::Accelerator;
 pub use catalog::methods_page;
 pub use config::{AuditMatcher, Config, Recipe};
 pub use cross_fit::{CrossFitConfig, cross_fit};
+pub use encode::Uncertainty;
 pub use error::{Error, Result};
 pub use matcher::NamedMatcher;
 pub use reader::Texts;
 pub use run::{
     Criterion, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe,
 };
-pub use trained::{Erased, Trained, Uncertainty};
+pub use trained::{Erased, Trained};
 pub use trainer::train;

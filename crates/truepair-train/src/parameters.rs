@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
-use crate::error::Result;
 use crate::numbers::floats;
 
 /// One parameter: its shape and its values, row-major.
@@ -78,8 +77,7 @@ pub fn import<M: Module>(module: M, parameters: Parameters) -> Result<M> {
             problems.join(", ")
         ),
         "use the config that the weights were trained with",
-    )
-    .into())
+    ))
 }
 
 /// The path of the module being visited. Variants of an enum add no name.

@@ -8,11 +8,10 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input};
-use crate::error::Result;
 use crate::layer::{Init, Linear, Mode};
 
 /// Settings of [`BagOfWords`].
@@ -60,8 +59,7 @@ impl BagOfWordsConfig {
             return Err(Error::argument(
                 "backbone `bag_of_words` reads token ids, the data has feature vectors",
                 "use `mlp` for features, or decline caption features",
-            )
-            .into());
+            ));
         };
         let narrowest = self.word_dim.min(self.hidden).min(self.dim);
         if narrowest == 0 || !(0.0..1.0).contains(&self.dropout) {
@@ -72,8 +70,7 @@ impl BagOfWordsConfig {
                     self.word_dim, self.hidden, self.dim, self.dropout
                 ),
                 "widths are at least 1 and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         Ok(BagOfWords {
             embed: init.normal([vocabulary, self.word_dim], 1.0),

@@ -3,11 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
-use crate::error::Result;
 use crate::kernel::{self, States};
 use crate::layer::{GruLayer, Init, Mode};
 
@@ -99,8 +98,7 @@ impl GruConfig {
             return Err(Error::argument(
                 "backbone `gru` reads token ids, the data has feature vectors",
                 "use `mlp` or `region_linear` for features, or decline caption features",
-            )
-            .into());
+            ));
         };
         if self.word_dim == 0 || self.dim == 0 || !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::argument(
@@ -109,8 +107,7 @@ impl GruConfig {
                     self.word_dim, self.dim, self.dropout
                 ),
                 "widths are at least 1 and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         Ok(Gru {
             embed: init.uniform([vocabulary, self.word_dim], 0.1),

@@ -3,12 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
 use truepair_core::rng::{Stream, below, unit};
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
-use crate::error::Result;
 use crate::kernel::{self, States};
 use crate::layer::{Gpo, GruLayer, Init, Mode};
 use crate::numbers::floats;
@@ -67,8 +66,7 @@ impl GruGpoConfig {
             return Err(Error::argument(
                 "backbone `gru_gpo` reads token ids, the data has feature vectors",
                 "use `mlp` or `region_gpo` for features, or decline caption features",
-            )
-            .into());
+            ));
         };
         if self.word_dim == 0 || self.dim == 0 || !(0.0..1.0).contains(&self.token_change) {
             return Err(Error::argument(
@@ -77,8 +75,7 @@ impl GruGpoConfig {
                     self.word_dim, self.dim, self.token_change
                 ),
                 "widths are at least 1 and token_change is in [0, 1)",
-            )
-            .into());
+            ));
         }
         Ok(GruGpo {
             embed: init.uniform([vocabulary + 1, self.word_dim], 0.1),

@@ -3,11 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::{Deviation, InputShape};
 use crate::encoding::{Encoding, Input, lengths, unit_length};
-use crate::error::Result;
 use crate::kernel;
 use crate::layer::{BackwardState, Init, Linear, LocalAttention, Mode, PieNet, Sentence};
 
@@ -87,8 +86,7 @@ impl GruPcmeConfig {
             return Err(Error::argument(
                 "backbone `gru_pcme` reads token ids, the data has feature vectors",
                 "use `pcme` for features, or decline caption features",
-            )
-            .into());
+            ));
         };
         let even = self.dim > 0 && self.dim.is_multiple_of(2);
         if self.word_dim == 0 || !even || !(0.0..1.0).contains(&self.dropout) {
@@ -98,8 +96,7 @@ impl GruPcmeConfig {
                     self.word_dim, self.dim, self.dropout
                 ),
                 "widths are at least 1, dim is even, and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         self.deviation.check("gru_pcme")?;
         let (w, d) = (self.word_dim, self.dim);

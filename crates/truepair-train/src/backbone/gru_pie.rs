@@ -3,11 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, lengths, unit_length};
-use crate::error::Result;
 use crate::kernel;
 use crate::layer::{BackwardState, Init, Mode, PieNet, Sentence};
 
@@ -70,8 +69,7 @@ impl GruPieConfig {
             return Err(Error::argument(
                 "backbone `gru_pie` reads token ids, the data has feature vectors",
                 "use `pie` for features, or decline caption features",
-            )
-            .into());
+            ));
         };
         let widths = [self.word_dim, self.dim, self.embeddings];
         let even = self.dim.is_multiple_of(2);
@@ -83,8 +81,7 @@ impl GruPieConfig {
                     self.word_dim, self.dim, self.embeddings, self.dropout
                 ),
                 "widths are at least 1, dim is even, and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         Ok(GruPie {
             embed: init.uniform([vocabulary, self.word_dim], 0.1),

@@ -3,11 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, unit_length};
-use crate::error::Result;
 use crate::kernel::gelu;
 use crate::layer::{Init, Linear, Mode};
 use crate::numbers::floats;
@@ -72,8 +71,7 @@ impl MlpConfig {
             return Err(Error::argument(
                 "backbone `mlp` reads feature vectors, the data has token ids",
                 "use `gru` for texts, or give caption embeddings",
-            )
-            .into());
+            ));
         };
         if self.hidden == 0 || self.dim == 0 || !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::argument(
@@ -82,8 +80,7 @@ impl MlpConfig {
                     self.hidden, self.dim, self.dropout
                 ),
                 "widths are at least 1 and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         Ok(Mlp {
             shift: init.constant([width], 0.0),

@@ -20,6 +20,7 @@ mod resnet_pcme;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 use truepair_core::linear::{self, Pooling};
 
 pub use bag_of_words::{BagOfWords, BagOfWordsConfig};
@@ -39,7 +40,6 @@ pub use resnet::{Resnet, ResnetConfig, Stem};
 pub use resnet_pcme::{ResnetPcme, ResnetPcmeConfig};
 
 use crate::encoding::{Encoding, Input};
-use crate::error::Result;
 use crate::layer::{Init, Mode};
 
 /// The sizes of the data that a backbone is built for.

@@ -3,11 +3,10 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::{InputScale, InputShape};
 use crate::encoding::{Encoding, Gaussian, Input, unit_length};
-use crate::error::Result;
 use crate::layer::{Init, Linear, LocalAttention, Mode, PieNet, Trunk};
 
 /// Settings of [`Pcme`].
@@ -75,8 +74,7 @@ impl Deviation {
                 self.start, self.low, self.high
             ),
             "low is below high, and start lies between them",
-        )
-        .into())
+        ))
     }
 
     /// A layer whose outputs start around `start`.
@@ -159,8 +157,7 @@ impl PcmeConfig {
             return Err(Error::argument(
                 "backbone `pcme` reads feature vectors, the data has token ids",
                 "use `gru_pcme` for texts, or give caption embeddings",
-            )
-            .into());
+            ));
         };
         if self.dim == 0 || !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::argument(
@@ -169,8 +166,7 @@ impl PcmeConfig {
                     self.dim, self.dropout
                 ),
                 "the width is at least 1 and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         self.deviation.check("pcme")?;
         let f = if self.hidden > 0 { self.hidden } else { width };

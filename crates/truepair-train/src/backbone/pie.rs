@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::{InputScale, InputShape};
 use crate::encoding::{Encoding, Input, unit_length};
-use crate::error::Result;
 use crate::layer::{Init, Linear, Mode, PieNet, Trunk};
 
 /// Settings of [`Pie`].
@@ -62,8 +61,7 @@ impl PieConfig {
             return Err(Error::argument(
                 "backbone `pie` reads feature vectors, the data has token ids",
                 "use `gru_pie` for texts, or give caption embeddings",
-            )
-            .into());
+            ));
         };
         if self.dim == 0 || self.embeddings == 0 || !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::argument(
@@ -72,8 +70,7 @@ impl PieConfig {
                     self.dim, self.embeddings, self.dropout
                 ),
                 "widths and the number of embeddings are at least 1 and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         let f = if self.hidden > 0 { self.hidden } else { width };
         Ok(Pie {

@@ -3,12 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
 use truepair_core::linear::{self, Pooling};
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Gaussian, Input, unit_length};
-use crate::error::Result;
 use crate::layer::{Init, Mode};
 
 /// Settings of [`Projection`].
@@ -57,15 +56,13 @@ impl ProjectionConfig {
             return Err(Error::argument(
                 "the closed form reads vectors, the data is read as token ids",
                 "use it for captions as well (`--matcher linear`), which makes texts into vectors",
-            )
-            .into());
+            ));
         };
         if self.dim == 0 {
             return Err(Error::argument(
                 "a projection cannot have dim = 0",
                 "it is the most directions that may be taken, at least 1",
-            )
-            .into());
+            ));
         }
         let width = self.pooling.width(width, regions);
         Ok(Projection {

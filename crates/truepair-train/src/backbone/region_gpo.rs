@@ -4,12 +4,11 @@ use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
 use truepair_core::rng::{Stream, below, unit};
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, unit_length};
-use crate::error::Result;
 use crate::layer::{BatchNorm, Gpo, Init, Linear, Mode};
 use crate::numbers::floats;
 
@@ -71,8 +70,7 @@ impl RegionGpoConfig {
             return Err(Error::argument(
                 "backbone `region_gpo` reads feature vectors, the data has token ids",
                 "use `gru_gpo` for texts",
-            )
-            .into());
+            ));
         };
         let hidden = self.hidden.unwrap_or(self.dim / 2);
         if self.dim == 0 || hidden == 0 || !(0.0..1.0).contains(&self.region_drop) {
@@ -83,8 +81,7 @@ impl RegionGpoConfig {
                     self.dim, self.region_drop
                 ),
                 "widths are at least 1 and region_drop is in [0, 1)",
-            )
-            .into());
+            ));
         }
         Ok(RegionGpo {
             fc: Linear::xavier(init, width, self.dim),

@@ -4,11 +4,10 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, Regions, unit_length};
-use crate::error::Result;
 use crate::kernel::{self, Items, States};
 use crate::layer::{BatchNorm, GruLayer, Init, Linear, Mode};
 use crate::numbers::floats;
@@ -85,15 +84,13 @@ impl RegionGraphConfig {
             return Err(Error::argument(
                 "backbone `region_graph` reads feature vectors, the data has token ids",
                 "use `gru` for texts",
-            )
-            .into());
+            ));
         };
         if self.dim == 0 {
             return Err(Error::argument(
                 "backbone `region_graph` cannot have dim = 0",
                 "the width of the joint space is at least 1; the paper uses 2048",
-            )
-            .into());
+            ));
         }
         Ok(RegionGraph {
             fc: Linear::xavier(init, width, self.dim),

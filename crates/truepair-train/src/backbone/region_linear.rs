@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input, unit_length};
-use crate::error::Result;
 use crate::layer::{Init, Linear, Mode};
 
 /// Settings of [`RegionLinear`].
@@ -44,13 +43,11 @@ impl RegionLinearConfig {
             InputShape::Features { .. } => Err(Error::argument(
                 "backbone `region_linear` cannot have dim = 0",
                 "the width of the joint space is at least 1; the papers use 1024",
-            )
-            .into()),
+            )),
             InputShape::Tokens(_) => Err(Error::argument(
                 "backbone `region_linear` reads feature vectors, the data has token ids",
                 "use `gru` for texts",
-            )
-            .into()),
+            )),
         }
     }
 }

@@ -4,13 +4,12 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
 use truepair_core::linear::{self, Pooling};
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use super::projection::{Projection, ProjectionConfig};
 use crate::encoding::{Encoding, Input};
-use crate::error::Result;
 use crate::kernel::gelu;
 use crate::layer::{Init, Linear, Mode};
 
@@ -70,8 +69,7 @@ impl ResidualConfig {
                     self.hidden, self.dropout
                 ),
                 "the width is at least 1 and dropout is in [0, 1)",
-            )
-            .into());
+            ));
         }
         let projection = ProjectionConfig {
             dim: self.dim,

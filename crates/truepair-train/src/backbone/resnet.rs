@@ -8,11 +8,10 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::InputShape;
 use crate::encoding::{Encoding, Input};
-use crate::error::Result;
 use crate::layer::{BatchNorm, Convolution, Init, Linear, Mode};
 use crate::pretrained;
 
@@ -140,8 +139,7 @@ impl ResnetConfig {
             return Err(Error::argument(
                 format!("backbone `resnet` reads square pictures, the data has {shape:?}"),
                 "train on pixels (--pixels SIDE), or use `mlp` or `region_linear` for features",
-            )
-            .into());
+            ));
         }
         let stages = self.stages().filter(|_| self.width > 0 && self.dim > 0);
         let Some((blocks, deep)) = stages else {
@@ -151,8 +149,7 @@ impl ResnetConfig {
                     self.depth, self.width, self.dim
                 ),
                 "depth is 10, 18, 34, 50, 101 or 152, and widths are at least 1",
-            )
-            .into());
+            ));
         };
         let mut channels = self.width;
         let mut stage = |init: &mut Init, at: usize| {

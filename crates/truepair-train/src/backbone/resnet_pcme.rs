@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 
 use super::pcme::UncertainImage;
 use super::{Deviation, InputShape, Resnet, ResnetConfig, Stem};
 use crate::encoding::{Encoding, Input, unit_length};
-use crate::error::Result;
 use crate::layer::{Init, Mode, PieNet};
 
 /// Settings of [`ResnetPcme`].

@@ -89,7 +89,7 @@ fn similarity(init: &mut Init) -> Result<Similarity> {
         samples: DRAWS,
         ..MatchProbabilityConfig::default()
     };
-    SimilarityConfig::MatchProbability(config).build(space, init)
+    Ok(SimilarityConfig::MatchProbability(config).build(space, init)?)
 }
 
 #[derive(Module, Debug)]

@@ -190,6 +190,6 @@ impl Config {
         }
         self.strategy.check_matcher(&self.matcher)?;
         self.matcher.check_regularizers(&strategy.regularizers())?;
-        self.matcher.check_parts()
+        Ok(self.matcher.check_parts()?)
     }
 }

@@ -4,10 +4,9 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use crate::encoding::{Input, Regions};
-use crate::error::Result;
 use crate::kernel::{self, States};
 use crate::layer::{GruLayer, Init, Linear, Mode};
 
@@ -104,8 +103,7 @@ impl DescriberConfig {
                 ),
                 "widths are at least 1, dropout is in [0, 1), max_tokens is at least 2 and weight \
                  is at least 0",
-            )
-            .into());
+            ));
         }
         let hidden = self.hidden;
         Ok(Describer {

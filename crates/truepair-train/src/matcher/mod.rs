@@ -7,16 +7,15 @@ pub mod sps;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
 use truepair_core::linear::{LinearConfig, LinearMatcher};
 use truepair_core::rng::Seed;
 use truepair_core::text::LatentSemanticsConfig;
+use truepair_core::{Error, Result};
 
 use self::describer::{Describer, DescriberConfig};
 use self::regularizer::{Regularizers, Terms};
 use crate::backbone::{Backbone, BackboneConfig, InputShape};
 use crate::encoding::{Encoding, Gaussian, Input, Structure, unit_length};
-use crate::error::Result;
 use crate::kernel::Precision;
 use crate::layer::{Init, Mode};
 use crate::objective::SoftContrastive;
@@ -171,8 +170,7 @@ impl MatcherConfig {
                     part.name()
                 ),
                 "use `pcme` for features and `gru_pcme` for texts",
-            )
-            .into()),
+            )),
         }
     }
 
@@ -188,8 +186,7 @@ impl MatcherConfig {
                     part.name()
                 ),
                 "use `pie` for features and `gru_pie` for texts, or set strategy.diversity = 0",
-            )
-            .into()),
+            )),
             _ => Ok(()),
         }
     }
@@ -205,8 +202,7 @@ impl MatcherConfig {
                     self.image.name()
                 ),
                 "use `region_graph`, or leave out [matcher.describer]",
-            )
-            .into());
+            ));
         }
         match caption {
             InputShape::Tokens(vocabulary) => {
@@ -215,8 +211,7 @@ impl MatcherConfig {
             InputShape::Features { .. } => Err(Error::argument(
                 "the describer writes captions, the data has caption features",
                 "decline caption features, or leave out [matcher.describer]",
-            )
-            .into()),
+            )),
         }
     }
 }

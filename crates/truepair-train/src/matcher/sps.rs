@@ -2,10 +2,9 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use crate::encoding::Structure;
-use crate::error::Result;
 use crate::objective::{PairLoss, asymmetry, modality_gap};
 
 /// Two terms that are added to every pair's loss, whatever the strategy:
@@ -47,8 +46,7 @@ impl SpsConfig {
                 return Err(Error::argument(
                     format!("sps.{name} = {weight} is out of range"),
                     "it must be at least 0; 0 leaves the term out, SPS uses 25",
-                )
-                .into());
+                ));
             }
         }
         Ok(())

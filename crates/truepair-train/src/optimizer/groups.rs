@@ -1,9 +1,7 @@
 //! Parameters that move at another rate than the rest, or not at all for some epochs.
 
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
-
-use crate::error::Result;
+use truepair_core::{Error, Result};
 
 /// One group of parameters; where several hold a parameter, the last counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,8 +39,7 @@ impl GroupConfig {
                 self.parameters, self.rate
             ),
             "name the parameters, and give a factor of at least 0",
-        )
-        .into())
+        ))
     }
 }
 
@@ -73,8 +70,7 @@ pub(crate) fn shares(groups: &[GroupConfig], names: &[String], epoch: usize) -> 
                     group.parameters
                 ),
                 format!("names begin with: {}", beginnings(names).join(", ")),
-            )
-            .into());
+            ));
         }
     }
     Ok(shares)

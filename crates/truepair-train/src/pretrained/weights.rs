@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use burn::module::Module;
-use truepair_core::Error;
 use truepair_core::error::Place;
+use truepair_core::{Error, Result};
 use truepair_read::checkpoint::{self, TensorValues};
 
-use crate::error::Result;
 use crate::parameters;
 
 /// Tensors that are named in a message; of the others there is a count.
@@ -58,6 +57,5 @@ pub(crate) fn load<M: Module>(
         Place::Whole,
         format!("weights of another network: {}", problems.join(", ")),
         "choose the weights of this depth and width",
-    )
-    .into())
+    ))
 }

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use memmap2::Mmap;
 use rayon::prelude::*;
-use truepair_core::Error;
 use truepair_core::error::Place;
 use truepair_core::text::Vocabulary;
+use truepair_core::{Error, Result};
 
 use crate::backbone::Backbone;
-use crate::error::Result;
 use crate::parameters;
 
 /// Bytes that one thread looks through at a time: 1 MiB.
@@ -55,8 +54,7 @@ impl WordVectors {
                 Place::Whole,
                 "it holds no word of the captions",
                 "name a file of word vectors: a word and its numbers a line",
-            )
-            .into());
+            ));
         };
         // Tokens with a space inside begin like others and have too many fields.
         let vectors: Vec<_> = (entries.par_iter())
@@ -72,7 +70,7 @@ impl WordVectors {
                 );
                 let place = Place::Line(content.line_of(entry.start));
                 let remedy = "a line is a word and its numbers, separated by spaces";
-                return Err(Error::data(path, place, problem, remedy).into());
+                return Err(Error::data(path, place, problem, remedy));
             };
             for &(row, rank) in &wanted.0[entry.word] {
                 let held = (found.entry(row)).or_insert_with(|| (usize::MAX, Vec::new()));
@@ -104,7 +102,7 @@ impl WordVectors {
         let mut weights = parameters::export(&caption);
         let refuse = |problem: String| {
             let remedy = format!("use a caption backbone with word_dim = {}", self.dim);
-            Err(Error::argument(problem, remedy).into())
+            Err(Error::argument(problem, remedy))
         };
         let Some(embed) = weights.get_mut("embed") else {
             return refuse("word vectors are given, but captions have no word embedding".into());

@@ -3,14 +3,13 @@
 mod texts;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use truepair_core::Error;
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::error::Place;
 use truepair_core::rng::Seed;
+use truepair_core::{Error, Result};
 
 use crate::backbone::InputShape;
 use crate::encoding::Input;
-use crate::error::Result;
 
 pub use texts::Texts;
 
@@ -64,8 +63,7 @@ impl<'a> Reader<'a> {
                         dataset.name
                     ),
                     "use the `gru` caption backbone, or give caption features",
-                )
-                .into());
+                ));
             }
         };
         Ok(Self {
@@ -210,8 +208,7 @@ pub fn input_shapes(dataset: &Dataset, texts: Option<&Texts>) -> Result<(InputSh
                     dataset.name
                 ),
                 "give at least one of them",
-            )
-            .into());
+            ));
         }
     };
     Ok((shape_of(&dataset.images), caption))
@@ -246,8 +243,7 @@ pub(crate) fn check_regions(dataset: &Dataset, built_for: InputShape) -> Result<
             Place::Whole,
             format!("images have {found} regions, but the matcher has places for {regions}"),
             "extract as many regions as for the data that the matcher was trained on",
-        )
-        .into()),
+        )),
         _ => Ok(()),
     }
 }
@@ -262,8 +258,7 @@ fn check_width(features: &Features, side: &str, built_for: InputShape) -> Result
                 features.dim()
             ),
             "extract the features as for the data that the matcher was trained on",
-        )
-        .into()),
+        )),
         _ => Ok(()),
     }
 }

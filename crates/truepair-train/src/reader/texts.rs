@@ -1,10 +1,10 @@
 //! How a matcher reads captions that are texts.
 
+use truepair_core::Result;
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
 use truepair_core::text::{LatentSemantics, Vocabulary};
 
-use crate::error::Result;
 use crate::matcher::MatcherConfig;
 
 /// The vocabulary convention of the published precomputed data sets.

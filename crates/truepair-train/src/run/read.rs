@@ -63,7 +63,7 @@ pub fn load_last(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
     trained.best_epoch = last.next_epoch.saturating_sub(1);
     trained.peers = (trained.peers.into_iter().zip(last.peers))
         .map(|(peer, saved)| parameters::import(peer, saved.weights))
-        .collect::<Result<_>>()?;
+        .collect::<Result<_, CoreError>>()?;
     Ok(trained)
 }
 

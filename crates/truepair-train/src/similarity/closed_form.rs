@@ -3,11 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::{Head, Space};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::kernel::{Precision, inner_products};
 use crate::layer::{Init, Mode};
 
@@ -72,8 +71,7 @@ impl ClosedFormConfig {
                     self.scale, self.shift
                 ),
                 "the scale is above 0 and the shift finite",
-            )
-            .into());
+            ));
         }
         Ok(ClosedForm {
             scale: init.filled([1], self.scale),

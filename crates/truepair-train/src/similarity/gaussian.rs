@@ -5,12 +5,11 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::draws::both;
 use super::{Head, Space};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::layer::{Init, Mode};
 
 /// Settings of [`GaussianDistance`].
@@ -97,8 +96,7 @@ impl GaussianDistanceConfig {
             return Err(Error::argument(
                 "similarity `gaussian` cannot have samples = 0",
                 "draw at least 1 (published: 7), or choose a measure in closed form and leave it out",
-            )
-            .into());
+            ));
         }
         Ok(GaussianDistance {
             measure: self.measure,

@@ -3,11 +3,10 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::{Head, Space};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::kernel::{self, Attention, ImramSettings, RawNorm};
 use crate::layer::{Init, Linear, Mode};
 
@@ -96,8 +95,7 @@ impl ImramConfig {
                     self.smooth, self.steps
                 ),
                 "smooth is in (0, 1000] and steps in [1, 16]; the paper uses 9 and 3",
-            )
-            .into());
+            ));
         }
         let mut layer = |wanted: bool| wanted.then(|| Linear::new(init, 2 * space.dim, space.dim));
         let (text, image) = (self.mode != ImramMode::Image, self.mode != ImramMode::Text);

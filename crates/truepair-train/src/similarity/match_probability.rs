@@ -3,12 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::draws::{both, draws};
 use super::{Head, ItemSide, Space};
 use crate::encoding::{Encoding, Gaussian};
-use crate::error::Result;
 use crate::kernel::{Distance, MatchForm, is_fused, match_log_odds};
 use crate::layer::{Init, Mode};
 
@@ -93,8 +92,7 @@ impl MatchProbabilityConfig {
             return Err(Error::argument(
                 "similarity `match_probability` cannot have samples = 0",
                 "draw at least 1 (published: 7), or use `closed_form`, which draws none",
-            )
-            .into());
+            ));
         }
         if !(self.scale > 0.0 && self.shift.is_finite() && self.guard >= 0.0) {
             return Err(Error::argument(
@@ -103,8 +101,7 @@ impl MatchProbabilityConfig {
                     self.scale, self.shift, self.guard
                 ),
                 "the scale is above 0, the shift finite and the guard at least 0",
-            )
-            .into());
+            ));
         }
         Ok(MatchProbability {
             scale: init.filled([1], self.scale),

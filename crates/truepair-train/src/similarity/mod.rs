@@ -18,6 +18,7 @@ pub mod sgraf;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 
 pub use closed_form::{ClosedDistance, ClosedForm, ClosedFormConfig};
 pub use cosine::{Cosine, CosineConfig};
@@ -30,7 +31,6 @@ pub use scan::{Direction, Scan, ScanConfig};
 pub use sgraf::{Saf, SafConfig, Sgr, SgrConfig, Sgraf, SgrafConfig};
 
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::layer::{Init, Mode};
 
 /// The joint space that a similarity is built for.

@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 
 use super::{Head, Space};
 use crate::encoding::{Encoding, unit_length};
-use crate::error::Result;
 use crate::kernel::{Precision, inner_products};
 use crate::layer::{Init, Mode};
 

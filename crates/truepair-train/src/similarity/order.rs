@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 
 use super::{Head, Space};
 use crate::encoding::{Encoding, unit_length};
-use crate::error::Result;
 use crate::layer::{Init, Mode};
 
 /// [`Order`] has no settings.

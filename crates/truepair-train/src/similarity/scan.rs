@@ -4,11 +4,10 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::{Head, Space};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::kernel::{self, Attention, Pool, Pooling, RawNorm, ScanSettings};
 use crate::layer::{Init, Mode};
 
@@ -94,8 +93,7 @@ impl ScanConfig {
                     self.smooth, self.lambda_lse
                 ),
                 "smooth is in (0, 1000] and lambda_lse in (0, 40]; the paper uses 4 to 20",
-            )
-            .into());
+            ));
         }
         let settings = ScanSettings {
             attention: Attention {

@@ -1,6 +1,5 @@
 //! A trained matcher: what a run ends with, and what it is good for.
 
-pub(crate) mod encode;
 mod occlusion;
 
 use burn::tensor::Device;
@@ -12,6 +11,7 @@ use truepair_core::watch::Watch;
 
 use crate::backbone::InputShape;
 use crate::config::Config;
+use crate::encode::{self, Uncertainty};
 use crate::error::Result;
 use crate::layer::Init;
 use crate::matcher::Matcher;
@@ -21,7 +21,6 @@ use crate::similarity::{
     Compares, GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space,
 };
 
-pub use encode::Uncertainty;
 pub use occlusion::Erased;
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
@@ -61,7 +60,8 @@ impl Trained {
         if let Some(warning) = reader.warning(max_tokens) {
             watch.warn(&warning);
         }
-        encode::scorer(&self.peers, &reader, self.config.training.tile_mib, watch)
+        let tile_mib = self.config.training.tile_mib;
+        Ok(encode::scorer(&self.peers, &reader, tile_mib, watch)?)
     }
 
     /// How uncertain every item of `dataset` is; `None` unless items are Gaussians.
@@ -80,7 +80,7 @@ impl Trained {
         check_widths(dataset, self.inputs, self.texts.as_ref())?;
         let max_tokens = self.config.training.max_tokens;
         let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
-        encode::uncertainty(&self.peers, &reader, watch)
+        Ok(encode::uncertainty(&self.peers, &reader, watch)?)
     }
 
     /// The same matchers, ranking by another measure of their Gaussians.

@@ -7,8 +7,8 @@ use truepair_core::rng::{Seed, Stream, shuffle, unit};
 use truepair_core::watch::Watch;
 
 use super::Trained;
-use super::encode::plain;
 use crate::backbone::Backbone;
+use crate::encode::plain;
 use crate::encoding::Input;
 use crate::error::Result;
 use crate::layer::Mode;

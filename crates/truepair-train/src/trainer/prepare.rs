@@ -14,12 +14,12 @@ use super::step::{believe, evaluate, write};
 use super::teacher::Teacher;
 use crate::backbone::BackboneConfig;
 use crate::cross_fit::{CrossFitConfig, cross_fit};
+use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::Reader;
 use crate::run::Session;
 use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Planning, Search};
-use crate::trained::encode;
 
 impl Trainer<'_> {
     pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {

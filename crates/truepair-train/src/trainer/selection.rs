@@ -16,11 +16,11 @@ use truepair_core::rng::{Seed, shuffle};
 use truepair_core::watch::Watch;
 
 use crate::config::{Config, Keep, TrainingConfig};
+use crate::encode;
 use crate::error::Result;
 use crate::matcher::Matcher;
 use crate::reader::{Reader, Texts};
 use crate::run::Criterion;
-use crate::trained::encode;
 
 /// How epochs are compared.
 pub(crate) enum Selection<'a> {

@@ -9,6 +9,7 @@ use super::Trainer;
 use super::batches::Batches;
 use super::mean::Mean;
 use crate::config::Reduction;
+use crate::encode::plain;
 use crate::encoding::{Input, Structure};
 use crate::error::{Divergence, Error, Result};
 use crate::layer::Mode;
@@ -16,7 +17,6 @@ use crate::matcher::{Forward, Matcher, Wanted};
 use crate::numbers::floats;
 use crate::run::{Session, StepProgress};
 use crate::strategy::{BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan};
-use crate::trained::encode::plain;
 
 impl Trainer<'_> {
     pub(super) fn train_peers(

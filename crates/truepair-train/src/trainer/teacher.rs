@@ -1,6 +1,7 @@
 //! A mean teacher: a running average of a network's weights, which forgets late errors slowly.
 
-use crate::error::Result;
+use truepair_core::Result;
+
 use crate::matcher::Matcher;
 use crate::parameters::{self, Parameters};
 

@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 
 use super::saf::{AttentionNorm, Saf, SafConfig};
 use super::sgr::{Sgr, SgrConfig};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::layer::{Init, Mode};
 use crate::similarity::{Head, Space};
 

@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::global::{TextGlobal, VisualGlobal};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::kernel::{self, Attention, PairInputs, Precision, Projection, RawNorm, Side};
 use crate::layer::{Init, Linear, Mode};
 use crate::similarity::Space;
@@ -57,8 +56,7 @@ impl NodeSettings {
                 ),
                 "sim_dim is at least 1, smooth above 0 and dropout in [0, 1); the paper has 256, \
                  9 and 0.4",
-            )
-            .into());
+            ));
         }
         Ok(NodeEncoder {
             visual: VisualGlobal::new(init, space.dim, space.regions, self.dropout),

@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use truepair_core::Result;
 
 use super::nodes::{NodeEncoder, NodeSettings, Nodes};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::kernel::saf_pool;
 use crate::layer::{BatchNorm, Init, Linear, Mode};
 use crate::similarity::{Head, Space};

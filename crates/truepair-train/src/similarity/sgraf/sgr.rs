@@ -4,11 +4,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 use serde::{Deserialize, Serialize};
-use truepair_core::Error;
+use truepair_core::{Error, Result};
 
 use super::nodes::{NodeEncoder, NodeSettings, Nodes};
 use crate::encoding::Encoding;
-use crate::error::Result;
 use crate::kernel::{GraphStep, Precision, graph};
 use crate::layer::{Init, Linear, Mode};
 use crate::similarity::{Head, Space};
@@ -76,8 +75,7 @@ impl SgrConfig {
             return Err(Error::argument(
                 "similarity `sgr` cannot have steps = 0",
                 "steps is at least 1; the paper has 3",
-            )
-            .into());
+            ));
         }
         let settings = NodeSettings {
             sim_dim: self.sim_dim,

@@ -1,13 +1,12 @@
 //! From a trained matcher and a data set to a scorer.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use truepair_core::Error as CoreError;
 use truepair_core::pair::Pair;
 use truepair_core::scores::{InnerProduct, Matrix, MeanScorer, Scorer, TileShape};
 use truepair_core::watch::Watch;
+use truepair_core::{Error, Result};
 
 use crate::encoding::{Encoding, Gaussian, Input};
-use crate::error::Result;
 use crate::layer::Mode;
 use crate::matcher::Matcher;
 use crate::numbers::floats;
@@ -204,7 +203,7 @@ impl Scorer for EncodedSplit {
         self.captions.values.dims()[0]
     }
 
-    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<(), CoreError> {
+    fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<(), Error> {
         let width = captions.len();
         for (row, images) in images.chunks(self.part.images).enumerate() {
             let rows = &mut out[row * self.part.images * width..];
@@ -232,11 +231,11 @@ impl Scorer for EncodedSplit {
     }
 }
 
-fn finite(scores: Vec<f32>) -> Result<Vec<f32>, CoreError> {
+fn finite(scores: Vec<f32>) -> Result<Vec<f32>, Error> {
     if scores.iter().all(|score| score.is_finite()) {
         return Ok(scores);
     }
-    Err(CoreError::argument(
+    Err(Error::argument(
         "the matcher gave a score that is not a finite number",
         "its weights may have diverged; train again with a lower rate",
     ))
@@ -246,15 +245,14 @@ fn finite(scores: Vec<f32>) -> Result<Vec<f32>, CoreError> {
 fn part(bytes: usize, tile_mib: usize) -> Result<TileShape> {
     let pairs = (tile_mib << 20) / bytes.max(1);
     if pairs == 0 {
-        return Err(CoreError::argument(
+        return Err(Error::argument(
             format!(
                 "training.tile_mib = {tile_mib} is too little: one image against one caption takes \
                  {:.1} MiB",
                 bytes as f64 / (1 << 20) as f64
             ),
             "give a tile more memory",
-        )
-        .into());
+        ));
     }
     let images = pairs.isqrt().clamp(1, 512);
     Ok(TileShape {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::{ItemLoss, LabelMethod, LabelView, column};
 use super::{SelfTerm, multimodal_contrastive};
-use crate::encoding::unit_length_along;
+use truepair_model::encoding::unit_length_along;
 
 /// Settings of `rono`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

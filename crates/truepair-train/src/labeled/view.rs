@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::scores::Matrix;
 
-use crate::layer::Linear;
+use truepair_model::layer::Linear;
 
 /// A batch as a method sees it: `b` items in `m` modalities.
 #[derive(Debug)]

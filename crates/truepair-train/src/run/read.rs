@@ -11,12 +11,12 @@ use truepair_core::rng::Seed;
 
 use super::session::EpochRecord;
 use super::{checkpoint, file, texts, weights};
-use crate::accelerator::Accelerator;
 use crate::config::{Config, Recipe};
 use crate::error::Result;
-use crate::matcher::Matcher;
-use crate::parameters;
 use crate::trained::Trained;
+use truepair_model::Accelerator;
+use truepair_model::matcher::Matcher;
+use truepair_model::parameters;
 
 /// Reads a finished or stopped run's kept weights.
 ///

@@ -11,7 +11,7 @@ use super::{
     AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy,
 };
 use crate::error::Result;
-use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
+use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 
 /// Settings of `truepair`.
 ///

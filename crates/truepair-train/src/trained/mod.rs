@@ -9,15 +9,15 @@ use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
-use crate::backbone::InputShape;
 use crate::config::Config;
-use crate::encode::{self, Uncertainty};
 use crate::error::Result;
-use crate::layer::Init;
-use crate::matcher::Matcher;
-use crate::reader::{Reader, Texts, check_regions, check_widths};
 use crate::run::EpochRecord;
-use crate::similarity::{
+use truepair_model::backbone::InputShape;
+use truepair_model::encode::{self, Uncertainty};
+use truepair_model::layer::Init;
+use truepair_model::matcher::Matcher;
+use truepair_model::reader::{Reader, Texts, check_regions, check_widths};
+use truepair_model::similarity::{
     Compares, GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space,
 };
 

@@ -182,7 +182,8 @@ fn line_rules(name: &Path) -> Vec<Rule> {
 /// Rules for the code of the libraries, tests excluded.
 fn library_rules(name: &Path) -> Vec<Rule> {
     let core = name.starts_with("crates/truepair-core/src");
-    let train = name.starts_with("crates/truepair-train/src");
+    let train = name.starts_with("crates/truepair-train/src")
+        || name.starts_with("crates/truepair-model/src");
     let read = name.starts_with("crates/truepair-read/src");
     if !is_rust(name) || !(core || read || train) || is_test_file(name) {
         return Vec::new();

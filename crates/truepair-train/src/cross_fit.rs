@@ -16,15 +16,15 @@ use truepair_core::scores::Scorer;
 use truepair_core::text::unfamiliar_captions;
 use truepair_core::watch::Watch;
 
-use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
 use crate::config::{AuditMatcher, AuditSettings, Config};
 use crate::error::{Error, Result};
-use crate::objective::ObjectiveConfig;
 use crate::run::{EpochRecord, Session, StepProgress, TrainWatch};
-use crate::similarity::Compares;
 use crate::strategy::{AuditRequest, PlainConfig, RclConfig, StrategyConfig};
 use crate::trained::Trained;
 use crate::trainer::train;
+use truepair_model::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
+use truepair_model::objective::ObjectiveConfig;
+use truepair_model::similarity::Compares;
 
 /// Settings of a cross-fitted audit, its networks trained by any strategy.
 pub type CrossFitConfig = AuditSettings<StrategyConfig>;
@@ -150,7 +150,7 @@ impl Watch for Stoppable<'_> {
 /// What of a session the folds' own sessions share.
 #[derive(Clone, Copy)]
 struct Surroundings<'a> {
-    accelerator: crate::accelerator::Accelerator,
+    accelerator: truepair_model::Accelerator,
     stop: &'a AtomicBool,
     now: fn() -> f64,
 }

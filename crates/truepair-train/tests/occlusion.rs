@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use truepair_core::dataset::{Dataset, Features, NamedFeatures};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, below, normal};
-use truepair_train::similarity::ItemSide;
+use truepair_model::similarity::ItemSide;
 use truepair_train::{Erased, Recipe, Trained, train};
 
 const KINDS: usize = 12;

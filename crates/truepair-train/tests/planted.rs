@@ -11,7 +11,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Protocol, evaluate};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
-use truepair_train::objective::{ObjectiveConfig, Triplet};
+use truepair_model::objective::{ObjectiveConfig, Triplet};
 use truepair_train::strategy::{NcrConfig, PlainConfig, RclConfig, StrategyConfig};
 use truepair_train::{AuditMatcher, CrossFitConfig, Recipe, Session, cross_fit, train};
 

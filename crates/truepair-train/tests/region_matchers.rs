@@ -12,11 +12,11 @@ use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, below, normal};
 use truepair_core::watch::Watch;
-use truepair_train::kernel::Precision;
-use truepair_train::layer::Mode;
-use truepair_train::matcher::{Matcher, Wanted};
-use truepair_train::parameters::{Parameters, export};
-use truepair_train::reader::{Reader, input_shapes};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::Mode;
+use truepair_model::matcher::{Matcher, Wanted};
+use truepair_model::parameters::{Parameters, export};
+use truepair_model::reader::{Reader, input_shapes};
 use truepair_train::{Config, Recipe, Trained, train};
 
 use support::session;

@@ -13,7 +13,7 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
-use truepair_train::encoding::Structure;
+use truepair_model::encoding::Structure;
 use truepair_train::strategy::{
     BatchView, Beliefs, Epoch, Opinion, Planning, Strategy, StrategyConfig,
 };

@@ -8,11 +8,11 @@ use super::default_backbone::{caption_backbone, image_backbone};
 use super::recipe::RecipeOf;
 use super::training::{Keep, TrainingConfig};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::matcher::sps::SpsConfig;
-use crate::optimizer::groups::GroupConfig;
-use crate::optimizer::{OptimizerConfig, Schedule};
 use crate::strategy::StrategyConfig;
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::matcher::sps::SpsConfig;
+use truepair_model::optimizer::groups::GroupConfig;
+use truepair_model::optimizer::{OptimizerConfig, Schedule};
 
 /// A run's settings as typed, with any strategy.
 pub type Recipe = RecipeOf<StrategyConfig>;
@@ -190,6 +190,6 @@ impl Config {
         }
         self.strategy.check_matcher(&self.matcher)?;
         self.matcher.check_regularizers(&strategy.regularizers())?;
-        self.matcher.check_parts()
+        Ok(self.matcher.check_parts()?)
     }
 }

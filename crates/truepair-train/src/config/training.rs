@@ -7,7 +7,7 @@ use truepair_core::Error as CoreError;
 use truepair_core::metric::{METRICS, Metric, RSum};
 
 use crate::error::Result;
-use crate::kernel::Precision;
+use truepair_model::kernel::Precision;
 
 /// Settings of the loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use super::{
     LabelTrainingConfig, NetworkConfig, train_labels,
 };
 use crate::error::Result;
-use crate::optimizer::{OptimizerConfig, Schedule};
+use truepair_model::optimizer::{OptimizerConfig, Schedule};
 
 /// Settings of a cross-fitted label audit; beside `folds` and `audit` those of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

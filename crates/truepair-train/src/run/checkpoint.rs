@@ -15,8 +15,8 @@ use super::identity::Identity;
 use super::json::json;
 use super::tensors::{self, Tensors};
 use crate::error::Result;
-use crate::optimizer::Moments;
-use crate::parameters::{Parameters, Values};
+use truepair_model::optimizer::Moments;
+use truepair_model::parameters::{Parameters, Values};
 
 const MAGIC: &[u8; 8] = b"TPCHECKP";
 const VERSION: u32 = 2;

@@ -12,7 +12,7 @@ use super::nlnc::{check_weight, keep_above};
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, triplet};
+use truepair_model::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, triplet};
 
 /// Settings of `adaptive`.
 ///
@@ -312,10 +312,10 @@ mod tests {
     use super::super::car::CarConfig;
     use super::super::nlnc::NlncConfig;
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::tracked;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{LAST, check_plain_when_certain, judge};
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::tracked;
 
     fn fixed() -> AdaptiveConfig {
         AdaptiveConfig {

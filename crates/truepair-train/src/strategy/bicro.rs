@@ -12,8 +12,8 @@ use super::{
     Strategy, Survey,
 };
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{Margins, Negatives, PairLoss, per_pair, triplet};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{Margins, Negatives, PairLoss, per_pair, triplet};
 
 /// Settings of `bicro`.
 ///
@@ -294,7 +294,7 @@ impl Strategy for Bicro {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{run, scores};
+    use truepair_model::objective::check::{run, scores};
 
     #[test]
     fn pairs_like_an_anchor_on_both_sides_to_the_same_degree_are_consistent() {

@@ -12,7 +12,7 @@ use super::early_targets::{EarlyTargets, implied_label};
 use super::nlnc::check_weight;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{PairLoss, early_learning, per_entry};
+use truepair_model::objective::{PairLoss, early_learning, per_entry};
 
 /// Settings of `car`.
 ///
@@ -215,10 +215,10 @@ fn agreement(scores: &Tensor<2>, teacher: &[f32], temperature: f64) -> Tensor<1>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{check_gradient, run, scores};
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{FIRST, LAST, check_plain_when_certain, judge};
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{check_gradient, run, scores};
 
     fn weighted(form: CarForm, weight: f64) -> StrategyConfig {
         StrategyConfig::Car(CarConfig {

@@ -10,8 +10,8 @@ use super::nlnc::{check_weight, keep_above, push};
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{NegativeTriplet, PairLoss, per_pair};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{NegativeTriplet, PairLoss, per_pair};
 
 /// Settings of `car+hnsf`.
 ///
@@ -176,10 +176,10 @@ impl DividedLoss for RememberedFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{scores, tracked};
-    use crate::objective::{Margins, Negatives, triplet};
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{FIRST, LAST, check_plain_when_certain, judge};
+    use truepair_model::objective::check::{scores, tracked};
+    use truepair_model::objective::{Margins, Negatives, triplet};
 
     #[test]
     fn without_the_regularizer_certain_pairs_have_the_plain_triplet() {

@@ -14,7 +14,7 @@ use super::{
     BatchView, Beliefs, Consult, Epoch, Judgement, Needs, Plan, Planning, Strategy, Survey,
 };
 use crate::error::Result;
-use crate::objective::{Margins, Negatives, PairLoss, triplet};
+use truepair_model::objective::{Margins, Negatives, PairLoss, triplet};
 
 /// The group of pairs held clean; the other group is that of pairs held noisy.
 pub(super) const CLEAN: usize = 0;
@@ -273,10 +273,10 @@ pub(super) fn soft_triplet(view: &BatchView<'_>, rectified: &Rectified) -> PairL
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{scores, tracked};
     use crate::strategy::{Opinion, StrategyConfig};
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{scores, tracked};
 
     /// Main epoch 0 of 4.
     pub(crate) const FIRST: Epoch = Epoch {

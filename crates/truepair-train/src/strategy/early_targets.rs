@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::{BatchView, Beliefs};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{accumulate, beats_hardest, early_learning, per_pair, positive};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{accumulate, beats_hardest, early_learning, per_pair, positive};
 
 /// Settings of the running targets.
 ///
@@ -130,8 +130,8 @@ pub(super) fn implied_label(matched: f32, mass: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::PairLoss;
-    use crate::objective::tests::{check_gradient, run, scores};
+    use truepair_model::objective::PairLoss;
+    use truepair_model::objective::check::{check_gradient, run, scores};
 
     fn targets(matched: f32, mass: f32) -> Targets {
         Targets {

@@ -8,10 +8,10 @@ use truepair_core::mixture::{self, GaussianConfig};
 
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Planning, Square, Strategy};
-use crate::encoding::Structure;
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{
+use truepair_model::encoding::Structure;
+use truepair_model::numbers::floats;
+use truepair_model::objective::{
     InfoNce, PairLoss, StructureDirection, neighborhood_agreement, per_pair, positive, structural,
 };
 
@@ -245,8 +245,8 @@ impl Strategy for Gsc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{check_gradient, run, scores, tracked};
     use truepair_core::rng::Seed;
+    use truepair_model::objective::check::{check_gradient, run, scores, tracked};
 
     fn structure() -> Structure {
         let mut captions = scores(5);

@@ -73,12 +73,12 @@ pub use staged::StagedConfig;
 pub use tal::TalConfig;
 pub use truepair::{TruepairConfig, Weighting};
 
-use crate::encoding::{Input, Structure};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::matcher::regularizer::Regularizers;
-use crate::objective::PairLoss;
-use crate::similarity::SimilarityConfig;
+use truepair_model::encoding::{Input, Structure};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::matcher::regularizer::Regularizers;
+use truepair_model::objective::PairLoss;
+use truepair_model::similarity::SimilarityConfig;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::setting::check_share;
 use super::staged::{StagedConfig, StagedNegatives};
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{NegativeTriplet, PairLoss, per_pair};
+use truepair_model::objective::{NegativeTriplet, PairLoss, per_pair};
 
 /// Settings of `nlnc`.
 ///
@@ -189,13 +189,13 @@ pub(super) fn push(labels: &[f32], weight: f64, below: f64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{run, scores, tracked};
-    use crate::objective::{Margins, Negatives, triplet};
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{
         FIRST, LAST, check_plain_when_certain, judge, noisy_losses_after_division,
     };
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{run, scores, tracked};
+    use truepair_model::objective::{Margins, Negatives, triplet};
 
     #[test]
     fn pairs_that_are_clean_for_certain_have_the_plain_triplet() {

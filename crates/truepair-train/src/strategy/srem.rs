@@ -9,7 +9,7 @@ use super::{
     BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Planning, Square, Strategy, Survey,
 };
 use crate::error::Result;
-use crate::objective::{
+use truepair_model::objective::{
     BiasedComplementary, PairLoss, per_pair, positive, swapped_certainty, weighted_hinge,
 };
 
@@ -207,11 +207,11 @@ impl Strategy for Srem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{run, scores, tracked};
-    use crate::objective::{Complementary, InfoNce, Margins, Negatives, triplet};
     use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{run, scores, tracked};
+    use truepair_model::objective::{Complementary, InfoNce, Margins, Negatives, triplet};
 
     #[test]
     fn loss_and_energy_are_the_two_sides_of_cross_entropy() {

@@ -11,8 +11,8 @@ use super::rcl::negative_mask;
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{
+use truepair_model::numbers::floats;
+use truepair_model::objective::{
     ComplementForm, Complementary, Margins, Negatives, PairLoss, per_pair, positive, triplet,
 };
 
@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn the_last_stage_asserts_likely_pairs_and_the_middle_one_skips_unlikely_ones() {
         let losses = |config, epoch| floats(judge(&config, epoch, 0, 1.0).loss.0.inner());
-        let x = crate::objective::tests::tracked(&crate::objective::tests::scores(6));
+        let x =
+            truepair_model::objective::check::tracked(&truepair_model::objective::check::scores(6));
         let plain = triplet(&x, &Margins::Fixed(0.2), Negatives::Hardest);
         assert_eq!(losses(staged(0.0), LAST), floats(plain.0.inner()));
         let warm_up = Epoch { index: 0, ..FIRST };

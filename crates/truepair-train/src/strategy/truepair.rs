@@ -11,7 +11,7 @@ use super::{
     AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy,
 };
 use crate::error::Result;
-use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
+use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 
 /// Settings of `truepair`.
 ///
@@ -348,6 +348,16 @@ mod tests {
         n_main: 4,
     };
 
+    fn planned(strategy: &mut Truepair, epoch: Epoch, ledgers: &mut [Ledger]) -> Plan {
+        let planning = Planning {
+            epoch,
+            ledgers,
+            pairs: &pairs(6),
+            rng: &mut Seed(0).stream("test", &[]),
+        };
+        strategy.plan(planning).unwrap()
+    }
+
     #[test]
     fn dropped_captions_are_searched_and_come_back_with_their_image() {
         let mut strategy = truepair(TruepairConfig::default());
@@ -362,15 +372,7 @@ mod tests {
             share,
         });
         strategy.take_candidates(&found, &mut ledgers);
-        let mut rng = Seed(0).stream("test", &[]);
-        let plan = strategy
-            .plan(Planning {
-                epoch: MAIN,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5, 6]);
         assert_eq!(
             plan.rematched,
@@ -380,14 +382,7 @@ mod tests {
             }]
         );
         let warm_up = Epoch { index: 3, ..MAIN };
-        let plan = strategy
-            .plan(Planning {
-                epoch: warm_up,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, warm_up, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5]);
     }
 
@@ -396,26 +391,11 @@ mod tests {
         let mut strategy = truepair(TruepairConfig::default());
         let mut ledgers = vec![Ledger::with_memories(6, 3)];
         assert_eq!(strategy.wants_search(MAIN, &ledgers), None);
-        let mut rng = Seed(0).stream("test", &[]);
-        let plan = strategy
-            .plan(Planning {
-                epoch: MAIN,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         // Even when everything is held mismatched, something is trained on, and the log says so.
         ledgers[0].clean_posterior.fill(0.0);
-        let plan = strategy
-            .plan(Planning {
-                epoch: MAIN,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         assert!(plan.note.unwrap().contains("all are used"));
     }

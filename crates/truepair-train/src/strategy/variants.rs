@@ -2,8 +2,8 @@
 
 use super::co_division::tests::{FIRST, LAST, judge_scores};
 use super::*;
-use crate::numbers::floats;
-use crate::objective::{NegativeForm, NegativeTriplet, tests as batches};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{NegativeForm, NegativeTriplet, check as batches};
 
 fn variants() -> Vec<StrategyConfig> {
     let one_peer = NcrConfig {

@@ -1,6 +1,5 @@
 //! A trained matcher: what a run ends with, and what it is good for.
 
-pub(crate) mod encode;
 mod occlusion;
 
 use burn::tensor::Device;
@@ -10,18 +9,18 @@ use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
-use crate::backbone::InputShape;
 use crate::config::Config;
 use crate::error::Result;
-use crate::layer::Init;
-use crate::matcher::Matcher;
-use crate::reader::{Reader, Texts, check_regions, check_widths};
 use crate::run::EpochRecord;
-use crate::similarity::{
+use truepair_model::backbone::InputShape;
+use truepair_model::encode::{self, Uncertainty};
+use truepair_model::layer::Init;
+use truepair_model::matcher::Matcher;
+use truepair_model::reader::{Reader, Texts, check_regions, check_widths};
+use truepair_model::similarity::{
     Compares, GaussianDistanceConfig, GaussianMeasure, SimilarityConfig, Space,
 };
 
-pub use encode::Uncertainty;
 pub use occlusion::Erased;
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
@@ -61,7 +60,8 @@ impl Trained {
         if let Some(warning) = reader.warning(max_tokens) {
             watch.warn(&warning);
         }
-        encode::scorer(&self.peers, &reader, self.config.training.tile_mib, watch)
+        let tile_mib = self.config.training.tile_mib;
+        Ok(encode::scorer(&self.peers, &reader, tile_mib, watch)?)
     }
 
     /// How uncertain every item of `dataset` is; `None` unless items are Gaussians.
@@ -80,7 +80,7 @@ impl Trained {
         check_widths(dataset, self.inputs, self.texts.as_ref())?;
         let max_tokens = self.config.training.max_tokens;
         let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
-        encode::uncertainty(&self.peers, &reader, watch)
+        Ok(encode::uncertainty(&self.peers, &reader, watch)?)
     }
 
     /// The same matchers, ranking by another measure of their Gaussians.

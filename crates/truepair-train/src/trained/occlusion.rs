@@ -7,15 +7,15 @@ use truepair_core::rng::{Seed, Stream, shuffle, unit};
 use truepair_core::watch::Watch;
 
 use super::Trained;
-use super::encode::plain;
-use crate::backbone::Backbone;
-use crate::encoding::Input;
 use crate::error::Result;
-use crate::layer::Mode;
-use crate::matcher::Matcher;
-use crate::numbers::floats;
-use crate::reader::{Reader, check_widths};
-use crate::similarity::ItemSide;
+use truepair_model::backbone::Backbone;
+use truepair_model::encode::plain;
+use truepair_model::encoding::Input;
+use truepair_model::layer::Mode;
+use truepair_model::matcher::Matcher;
+use truepair_model::numbers::floats;
+use truepair_model::reader::{Reader, check_widths};
+use truepair_model::similarity::ItemSide;
 
 /// What is erased of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

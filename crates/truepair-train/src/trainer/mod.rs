@@ -18,21 +18,21 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Seed};
 
-use crate::backbone::InputShape;
 use crate::config::{Config, Keep, Sampling};
-use crate::encoding::Input;
 use crate::error::{Error, Result};
-use crate::matcher::Matcher;
-use crate::optimizer::{Adam, groups};
-use crate::parameters::{self, Parameters};
-use crate::pretrained::WordVectors;
-use crate::reader::{Reader, Texts, check_widths, input_shapes};
 use crate::run::{Criterion, EpochRecord, Run, Session, Snapshot};
 use crate::strategy::{Epoch, Strategy};
 use crate::trained::Trained;
 use mean::Mean;
 use selection::Selection;
 use teacher::Teacher;
+use truepair_model::backbone::InputShape;
+use truepair_model::encoding::Input;
+use truepair_model::matcher::Matcher;
+use truepair_model::optimizer::{Adam, groups};
+use truepair_model::parameters::{self, Parameters};
+use truepair_model::pretrained::WordVectors;
+use truepair_model::reader::{Reader, Texts, check_widths, input_shapes};
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.

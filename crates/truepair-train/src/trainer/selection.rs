@@ -17,10 +17,10 @@ use truepair_core::watch::Watch;
 
 use crate::config::{Config, Keep, TrainingConfig};
 use crate::error::Result;
-use crate::matcher::Matcher;
-use crate::reader::{Reader, Texts};
 use crate::run::Criterion;
-use crate::trained::encode;
+use truepair_model::encode;
+use truepair_model::matcher::Matcher;
+use truepair_model::reader::{Reader, Texts};
 
 /// How epochs are compared.
 pub(crate) enum Selection<'a> {

@@ -9,14 +9,14 @@ use super::Trainer;
 use super::batches::Batches;
 use super::mean::Mean;
 use crate::config::Reduction;
-use crate::encoding::{Input, Structure};
 use crate::error::{Divergence, Error, Result};
-use crate::layer::Mode;
-use crate::matcher::{Forward, Matcher, Wanted};
-use crate::numbers::floats;
 use crate::run::{Session, StepProgress};
 use crate::strategy::{BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan};
-use crate::trained::encode::plain;
+use truepair_model::encode::plain;
+use truepair_model::encoding::{Input, Structure};
+use truepair_model::layer::Mode;
+use truepair_model::matcher::{Forward, Matcher, Wanted};
+use truepair_model::numbers::floats;
 
 impl Trainer<'_> {
     pub(super) fn train_peers(

@@ -12,8 +12,8 @@ use truepair_core::metric::{
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Direction;
+use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
-use truepair_train::similarity::GaussianMeasure;
 
 use crate::accelerator;
 use crate::evaluation::outcome::{Evaluation, Stored};

@@ -24,5 +24,5 @@ pub use error::{Error, Result};
 pub use run::{
     Criterion, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe,
 };
-pub use trained::{Erased, Trained};
+pub use trained::{EncodedSides, Erased, GivenCaptions, Trained};
 pub use trainer::train;

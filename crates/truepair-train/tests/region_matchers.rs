@@ -179,8 +179,8 @@ fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
     let reader = Reader::new(&data, trained.texts.as_ref(), 128, &Device::flex()).unwrap();
     let rows: Vec<u32> = (0..60).collect();
     let (images, captions) = (
-        reader.images(&rows).unwrap(),
-        reader.captions(&rows).unwrap(),
+        reader.images.read(&rows).unwrap(),
+        reader.captions.read(&rows).unwrap(),
     );
     let forward = matcher.forward(&images, &captions, &Wanted::default(), &mut Mode::Evaluate);
     let loss = forward.auxiliary?.into_data();

@@ -5,7 +5,19 @@ use burn::tensor::{Tensor, TensorData};
 use truepair_kernel::{Hinge, Negatives};
 
 use super::{apply, is_fused};
-use crate::objective::{Margins, diagonal, off_diagonal};
+use crate::objective::{diagonal, off_diagonal};
+
+/// The margin of every hinge: a constant, through which no gradient flows.
+#[derive(Debug, Clone)]
+pub enum Margins {
+    /// One margin for all.
+    Fixed(f64),
+    /// The margin of the anchor's pair in both directions, `[b]`.
+    PerPair(Tensor<1>),
+    /// One margin per entry, the same for both directions, `[b, b]`: what released code computes by
+    /// broadcasting.
+    PerEntry(Tensor<2>),
+}
 
 /// One loss per pair of scores `[b, b]`, `[b]`; the equations are those of
 /// [`triplet`](crate::objective::triplet).

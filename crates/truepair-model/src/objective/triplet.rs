@@ -6,6 +6,7 @@ pub use truepair_kernel::Negatives;
 
 use super::PairLoss;
 use crate::kernel;
+pub use crate::kernel::Margins;
 
 /// Settings of the triplet objective with one fixed margin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,18 +32,6 @@ impl Triplet {
     pub fn pair_loss(&self, scores: &Tensor<2>) -> PairLoss {
         triplet(scores, &Margins::Fixed(self.margin), self.negatives)
     }
-}
-
-/// The margin of every hinge: a constant, through which no gradient flows.
-#[derive(Debug, Clone)]
-pub enum Margins {
-    /// One margin for all.
-    Fixed(f64),
-    /// The margin of the anchor's pair in both directions, `[b]`.
-    PerPair(Tensor<1>),
-    /// One margin per entry, the same for both directions, `[b, b]`: what released code computes by
-    /// broadcasting.
-    PerEntry(Tensor<2>),
 }
 
 /// Triplet ranking in both directions.

@@ -10,13 +10,29 @@ use truepair_core::{Error, Result};
 
 use crate::backbone::InputShape;
 use crate::encoding::Input;
+use crate::similarity::ItemSide;
 
 pub use texts::Texts;
 
 /// Reads batches of one data set for a pair of backbones.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    images: &'a Features,
+    /// Its images.
+    pub images: ImageReader<'a>,
+    /// Its captions.
+    pub captions: CaptionReader<'a>,
+}
+
+/// Reads batches of images.
+#[derive(Debug)]
+pub struct ImageReader<'a> {
+    features: &'a Features,
+    device: Device,
+}
+
+/// Reads batches of captions.
+#[derive(Debug)]
+pub struct CaptionReader<'a> {
     captions: Captions<'a>,
     n_shortened: usize,
     device: Device,
@@ -41,21 +57,11 @@ impl<'a> Reader<'a> {
         max_tokens: usize,
         device: &Device,
     ) -> Result<Self> {
-        let mut n_shortened = 0;
         let captions = match (texts, &dataset.caption_features) {
-            (Some(Texts::Vectors(analysis)), _) => {
-                Captions::Made(analysis.features(dataset.require_captions()?))
+            (Some(texts), _) => {
+                CaptionReader::of_texts(dataset.require_captions()?, texts, max_tokens, device)
             }
-            (Some(Texts::Tokens(vocabulary)), _) => {
-                let texts = dataset.require_captions()?;
-                let encode = |text: &String| {
-                    let encoded = vocabulary.encode(text, max_tokens);
-                    n_shortened += usize::from(encoded.n_truncated > 0);
-                    encoded.ids
-                };
-                Captions::Tokens(texts.iter().map(encode).collect())
-            }
-            (None, Some(named)) => Captions::Features(&named.features),
+            (None, Some(named)) => CaptionReader::of_features(&named.features, device),
             (None, None) => {
                 return Err(Error::argument(
                     format!(
@@ -67,11 +73,123 @@ impl<'a> Reader<'a> {
             }
         };
         Ok(Self {
-            images: &dataset.images,
+            images: ImageReader::new(&dataset.images, device),
+            captions,
+        })
+    }
+
+    /// Images and captions as features; `None` where captions are read as tokens.
+    pub fn as_features(&self) -> Option<[&Features; 2]> {
+        match &self.captions.captions {
+            Captions::Features(features) => Some([self.images.features, features]),
+            Captions::Made(features) => Some([self.images.features, features]),
+            Captions::Tokens(_) => None,
+        }
+    }
+}
+
+impl<'a> ImageReader<'a> {
+    /// A reader of all rows.
+    pub fn new(features: &'a Features, device: &Device) -> Self {
+        Self {
+            features,
+            device: device.clone(),
+        }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// The images of these rows, `[n, regions, d]`.
+    ///
+    /// # Errors
+    /// If a feature row holds a value that is not finite or cannot be read.
+    pub fn read(&self, rows: &[u32]) -> Result<Input> {
+        gathered(self.features, rows, &self.device)
+    }
+
+    /// As [`read`](Self::read), pictures varied as training wants it; `key` names the step.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_varied(&self, rows: &[u32], seed: Seed, key: &[u64]) -> Result<Input> {
+        if !self.features.are_pictures() {
+            return self.read(rows);
+        }
+        let shape = [rows.len(), self.features.regions(), self.features.dim()];
+        let values = self.features.gather_varied(rows, seed, key)?;
+        Ok(Input::Features {
+            values: Tensor::from_data(TensorData::new(values, shape), &self.device),
+            mask: None,
+        })
+    }
+
+    /// Images that are encoded at a time: fewer where a network computes many planes of each.
+    pub fn shard(&self) -> usize {
+        if self.features.are_pictures() {
+            64
+        } else {
+            512
+        }
+    }
+}
+
+impl<'a> CaptionReader<'a> {
+    /// Reads texts as a matcher's vocabulary or analysis says, tokens with their markers cut to
+    /// `max_tokens`.
+    pub fn of_texts(
+        captions: &[String],
+        texts: &Texts,
+        max_tokens: usize,
+        device: &Device,
+    ) -> Self {
+        let mut n_shortened = 0;
+        let captions = match texts {
+            Texts::Vectors(analysis) => Captions::Made(analysis.features(captions)),
+            Texts::Tokens(vocabulary) => {
+                let encode = |text: &String| {
+                    let encoded = vocabulary.encode(text, max_tokens);
+                    n_shortened += usize::from(encoded.n_truncated > 0);
+                    encoded.ids
+                };
+                Captions::Tokens(captions.iter().map(encode).collect())
+            }
+        };
+        Self {
             captions,
             n_shortened,
             device: device.clone(),
-        })
+        }
+    }
+
+    /// Reads captions that are features already.
+    pub fn of_features(features: &'a Features, device: &Device) -> Self {
+        Self {
+            captions: Captions::Features(features),
+            n_shortened: 0,
+            device: device.clone(),
+        }
+    }
+
+    /// Number of captions.
+    pub fn len(&self) -> usize {
+        match &self.captions {
+            Captions::Features(features) => features.len(),
+            Captions::Made(features) => features.len(),
+            Captions::Tokens(tokens) => tokens.len(),
+        }
+    }
+
+    /// Whether there is no caption.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What to tell the user about captions that were cut to `max_tokens`, if there are any.
@@ -80,112 +198,60 @@ impl<'a> Reader<'a> {
             format!(
                 "{} of {} captions are longer than training.max_tokens = {max_tokens} and were cut",
                 self.n_shortened,
-                self.n_captions()
+                self.len()
             )
         })
-    }
-
-    /// Number of images.
-    pub fn n_images(&self) -> usize {
-        self.images.len()
-    }
-
-    /// Number of captions.
-    pub fn n_captions(&self) -> usize {
-        match &self.captions {
-            Captions::Features(features) => features.len(),
-            Captions::Made(features) => features.len(),
-            Captions::Tokens(tokens) => tokens.len(),
-        }
-    }
-
-    /// The images of these rows, `[n, regions, d]`.
-    ///
-    /// # Errors
-    /// If a feature row holds a value that is not finite or cannot be read.
-    pub fn images(&self, rows: &[u32]) -> Result<Input> {
-        self.features(self.images, rows)
-    }
-
-    /// As [`images`](Self::images), pictures varied as training wants it; `key` names the step.
-    ///
-    /// # Errors
-    /// As for [`images`](Self::images).
-    pub fn varied_images(&self, rows: &[u32], seed: Seed, key: &[u64]) -> Result<Input> {
-        if !self.images.are_pictures() {
-            return self.images(rows);
-        }
-        let shape = [rows.len(), self.images.regions(), self.images.dim()];
-        let values = self.images.gather_varied(rows, seed, key)?;
-        Ok(Input::Features {
-            values: Tensor::from_data(TensorData::new(values, shape), &self.device),
-            mask: None,
-        })
-    }
-
-    /// Images that are encoded at a time: fewer where a network computes many planes of each.
-    pub fn image_shard(&self) -> usize {
-        if self.images.are_pictures() { 64 } else { 512 }
     }
 
     /// The captions of these rows: features `[n, 1, d]` or token ids `[n, t]`.
     ///
     /// # Errors
-    /// As for [`images`](Self::images).
-    pub fn captions(&self, rows: &[u32]) -> Result<Input> {
+    /// If a feature row holds a value that is not finite or cannot be read.
+    pub fn read(&self, rows: &[u32]) -> Result<Input> {
         match &self.captions {
-            Captions::Features(features) => self.features(features, rows),
-            Captions::Made(features) => self.features(features, rows),
-            Captions::Tokens(tokens) => Ok(self.tokens(tokens, rows)),
+            Captions::Features(features) => gathered(features, rows, &self.device),
+            Captions::Made(features) => gathered(features, rows, &self.device),
+            Captions::Tokens(tokens) => Ok(padded(tokens, rows, &self.device)),
         }
     }
+}
 
-    /// Images and captions as features; `None` where captions are read as tokens.
-    pub fn as_features(&self) -> Option<[&Features; 2]> {
-        match &self.captions {
-            Captions::Features(features) => Some([self.images, features]),
-            Captions::Made(features) => Some([self.images, features]),
-            Captions::Tokens(_) => None,
+fn gathered(features: &Features, rows: &[u32], device: &Device) -> Result<Input> {
+    let shape = [rows.len(), features.regions(), features.dim()];
+    let values = features.gather(rows)?;
+    // A plane of zeros is a color, not a missing region.
+    let mask = if features.are_pictures() {
+        None
+    } else {
+        occupied(&values, shape)
+    };
+    let mask =
+        mask.map(|mask| Tensor::from_data(TensorData::new(mask, [shape[0], shape[1]]), device));
+    Ok(Input::Features {
+        values: Tensor::from_data(TensorData::new(values, shape), device),
+        mask,
+    })
+}
+
+fn padded(tokens: &[Vec<u32>], rows: &[u32], device: &Device) -> Input {
+    let longest = rows
+        .iter()
+        .map(|&row| tokens[row as usize].len())
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    let mut ids = vec![0i64; rows.len() * longest];
+    let mut mask = vec![0f32; rows.len() * longest];
+    for (at, &row) in rows.iter().enumerate() {
+        for (step, &id) in tokens[row as usize].iter().enumerate() {
+            ids[at * longest + step] = i64::from(id);
+            mask[at * longest + step] = 1.0;
         }
     }
-
-    fn features(&self, features: &Features, rows: &[u32]) -> Result<Input> {
-        let shape = [rows.len(), features.regions(), features.dim()];
-        let values = features.gather(rows)?;
-        // A plane of zeros is a color, not a missing region.
-        let mask = match features.are_pictures() {
-            true => None,
-            false => occupied(&values, shape),
-        };
-        let mask = mask.map(|mask| {
-            Tensor::from_data(TensorData::new(mask, [shape[0], shape[1]]), &self.device)
-        });
-        Ok(Input::Features {
-            values: Tensor::from_data(TensorData::new(values, shape), &self.device),
-            mask,
-        })
-    }
-
-    fn tokens(&self, tokens: &[Vec<u32>], rows: &[u32]) -> Input {
-        let longest = rows
-            .iter()
-            .map(|&row| tokens[row as usize].len())
-            .max()
-            .unwrap_or(0)
-            .max(1);
-        let mut ids = vec![0i64; rows.len() * longest];
-        let mut mask = vec![0f32; rows.len() * longest];
-        for (at, &row) in rows.iter().enumerate() {
-            for (step, &id) in tokens[row as usize].iter().enumerate() {
-                ids[at * longest + step] = i64::from(id);
-                mask[at * longest + step] = 1.0;
-            }
-        }
-        let shape = [rows.len(), longest];
-        Input::Tokens {
-            ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.device),
-            mask: Tensor::from_data(TensorData::new(mask, shape), &self.device),
-        }
+    let shape = [rows.len(), longest];
+    Input::Tokens {
+        ids: Tensor::<2, Int>::from_data(TensorData::new(ids, shape), device),
+        mask: Tensor::from_data(TensorData::new(mask, shape), device),
     }
 }
 
@@ -224,9 +290,9 @@ pub fn check_widths(
     (image, caption): (InputShape, InputShape),
     texts: Option<&Texts>,
 ) -> Result<()> {
-    check_width(&dataset.images, "image", image)?;
+    check_width(&dataset.images, ItemSide::Image, image)?;
     match (&dataset.caption_features, texts) {
-        (Some(named), None) => check_width(&named.features, "caption", caption),
+        (Some(named), None) => check_width(&named.features, ItemSide::Caption, caption),
         _ => Ok(()),
     }
 }
@@ -235,11 +301,11 @@ pub fn check_widths(
 ///
 /// # Errors
 /// If they have; the message names the file and both numbers.
-pub fn check_regions(dataset: &Dataset, built_for: InputShape) -> Result<()> {
-    let found = dataset.images.regions();
+pub fn check_regions(images: &Features, built_for: InputShape) -> Result<()> {
+    let found = images.regions();
     match built_for {
         InputShape::Features { regions, .. } if found > regions => Err(Error::data(
-            dataset.images.path(),
+            images.path(),
             Place::Whole,
             format!("images have {found} regions, but the matcher has places for {regions}"),
             "extract as many regions as for the data that the matcher was trained on",
@@ -248,7 +314,15 @@ pub fn check_regions(dataset: &Dataset, built_for: InputShape) -> Result<()> {
     }
 }
 
-fn check_width(features: &Features, side: &str, built_for: InputShape) -> Result<()> {
+/// Refuses vectors of another width than that which a matcher was built for.
+///
+/// # Errors
+/// If they are; the message names the file and both widths.
+pub fn check_width(features: &Features, side: ItemSide, built_for: InputShape) -> Result<()> {
+    let side = match side {
+        ItemSide::Image => "image",
+        ItemSide::Caption => "caption",
+    };
     match built_for {
         InputShape::Features { width, .. } if width != features.dim() => Err(Error::data(
             features.path(),

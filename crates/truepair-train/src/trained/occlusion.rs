@@ -97,16 +97,16 @@ impl Trained {
         let max_tokens = self.config.training.max_tokens;
         let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
         let n = match side {
-            ItemSide::Image => reader.n_images(),
-            ItemSide::Caption => reader.n_captions(),
+            ItemSide::Image => reader.images.len(),
+            ItemSide::Caption => reader.captions.len(),
         };
         let rows: Vec<u32> = (0..n as u32).collect();
         let peers: Vec<Matcher> = self.peers.iter().map(Module::valid).collect();
         let mut found = Vec::with_capacity(n);
-        for rows in rows.chunks(reader.image_shard()) {
+        for rows in rows.chunks(reader.images.shard()) {
             let input = match side {
-                ItemSide::Image => reader.images(rows)?,
-                ItemSide::Caption => reader.captions(rows)?,
+                ItemSide::Image => reader.images.read(rows)?,
+                ItemSide::Caption => reader.captions.read(rows)?,
             };
             let eraser = Eraser { share, seed, rows };
             let input = eraser.erase(plain(input), erased);

@@ -56,7 +56,7 @@ pub fn train(
     let kept = selection.training_split(train);
     let max_tokens = config.training.max_tokens;
     let reader = Reader::new(&kept, texts.as_ref(), max_tokens, &device)?;
-    if let Some(warning) = reader.warning(max_tokens) {
+    if let Some(warning) = reader.captions.warning(max_tokens) {
         session.watch.warn(&warning);
     }
     if kept.pairs.len() < 2 {
@@ -481,7 +481,10 @@ fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Inp
     let pairs = rows.iter().map(|&row| data.pairs[row as usize]);
     let (images, captions): (Vec<u32>, Vec<u32>) =
         pairs.map(|pair| (pair.image, pair.caption)).unzip();
-    Ok((reader.images(&images)?, reader.captions(&captions)?))
+    Ok((
+        reader.images.read(&images)?,
+        reader.captions.read(&captions)?,
+    ))
 }
 
 /// The ledger of all given pairs from that of the pairs trained on; the others keep the beliefs

@@ -198,8 +198,8 @@ impl Trainer<'_> {
     pub(super) fn inputs(&self, pairs: &[u32]) -> Result<(Input, Input)> {
         let (images, captions) = self.rows(pairs);
         Ok((
-            self.reader.images(&images)?,
-            self.reader.captions(&captions)?,
+            self.reader.images.read(&images)?,
+            self.reader.captions.read(&captions)?,
         ))
     }
 
@@ -207,8 +207,8 @@ impl Trainer<'_> {
     fn varied_inputs(&self, pairs: &[u32], key: &[u64]) -> Result<(Input, Input)> {
         let (images, captions) = self.rows(pairs);
         Ok((
-            self.reader.varied_images(&images, self.seed, key)?,
-            self.reader.captions(&captions)?,
+            self.reader.images.read_varied(&images, self.seed, key)?,
+            self.reader.captions.read(&captions)?,
         ))
     }
 

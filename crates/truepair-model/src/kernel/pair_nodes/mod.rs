@@ -23,7 +23,7 @@ pub(crate) struct Side {
 
 /// A dense layer from squared differences to nodes.
 #[derive(Debug, Clone)]
-pub(crate) struct Projection {
+pub(crate) struct NodeProjection {
     /// `[s, d]`
     pub(crate) weight: Tensor<2>,
     /// `[s]`
@@ -38,9 +38,9 @@ pub(crate) struct PairInputs {
     /// `c` captions.
     pub(crate) captions: Side,
     /// From words and their contexts to the local nodes.
-    pub(crate) local: Projection,
+    pub(crate) local: NodeProjection,
     /// From the whole image and the whole caption to the global node.
-    pub(crate) global: Projection,
+    pub(crate) global: NodeProjection,
 }
 
 /// The nodes of every pair: for caption `j` with words `w₁ … w_T` and an image with regions `v_r`

@@ -44,7 +44,7 @@ fn given(x: &[Given]) -> PairInputs {
         mask: x[at + 1].rank(),
         whole: x[whole].rank(),
     };
-    let layer = |at: usize| Projection {
+    let layer = |at: usize| NodeProjection {
         weight: x[at].rank(),
         bias: x[at + 1].rank(),
     };
@@ -110,7 +110,7 @@ fn local_nodes_equal_numbers_worked_by_hand() {
     let ones = |m: usize| Tensor::<2>::ones([1, m], &device);
     let zeros = || Tensor::<2>::zeros([1, 2], &device);
     let weight = TensorData::new(vec![1f32, 2., 3., -1., 0., 1.], [3, 2]);
-    let layer = Projection {
+    let layer = NodeProjection {
         weight: Tensor::from_data(weight, &device),
         bias: Tensor::zeros([3], &device),
     };
@@ -231,7 +231,7 @@ fn unit_squares(regions: &[f32], words: &[f32], d: usize, attention: Attention) 
             whole: Tensor::zeros([1, d], &device),
         }
     };
-    let layer = Projection {
+    let layer = NodeProjection {
         weight: Tensor::eye(d, &device),
         bias: Tensor::zeros([d], &device),
     };

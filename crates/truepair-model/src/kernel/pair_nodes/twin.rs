@@ -3,7 +3,7 @@
 use burn::tensor::activation::{leaky_relu, softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{PairInputs, Projection, Side};
+use super::{NodeProjection, PairInputs, Side};
 use crate::encoding::unit_length;
 use crate::kernel::{Attention, RawNorm};
 
@@ -56,7 +56,7 @@ pub(super) fn contexts(images: &Side, words: Tensor<3>, smooth: f64) -> Tensor<3
     weights.swap_dims(1, 2).matmul(images.vectors.clone())
 }
 
-fn projected(squares: Tensor<3>, layer: &Projection) -> Tensor<3> {
+fn projected(squares: Tensor<3>, layer: &NodeProjection) -> Tensor<3> {
     let [n, m, d] = squares.dims();
     let s = layer.weight.dims()[0];
     let rows = squares

@@ -6,7 +6,7 @@ use truepair_core::{Error, Result};
 
 use super::global::{TextGlobal, VisualGlobal};
 use crate::encoding::Encoding;
-use crate::kernel::{self, Attention, PairInputs, Precision, Projection, RawNorm, Side};
+use crate::kernel::{self, Attention, NodeProjection, PairInputs, Precision, RawNorm, Side};
 use crate::layer::{Init, Linear, Mode};
 use crate::similarity::Space;
 
@@ -106,7 +106,7 @@ impl NodeEncoder {
     }
 
     fn nodes(&self, images: Side, captions: Side, counts: Vec<usize>) -> Nodes {
-        let projection = |layer: &Linear| Projection {
+        let projection = |layer: &Linear| NodeProjection {
             weight: layer.weight.val(),
             bias: layer.bias.val(),
         };

@@ -13,7 +13,7 @@ use truepair_core::watch::Watch;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::run::EpochRecord;
+use crate::run::session::EpochRecord;
 use truepair_model::backbone::InputShape;
 use truepair_model::encode::{self, EncodedItems, Uncertainty};
 use truepair_model::layer::Init;

@@ -18,8 +18,9 @@ fn trained(strategy: &str) -> Trained {
     let recipe = format!("[strategy]\n{strategy}\n[training]\nepochs = 2\nbatch = 40\n");
     let config = Recipe::from_toml(&recipe).unwrap().resolve(&data).unwrap();
     let stop = AtomicBool::new(false);
-    let session = &mut support::session(None, &stop, &mut ());
-    train(&data, Some(&dev), &config, Seed(3), session).unwrap()
+    let mut watch = ();
+    let mut session = support::session(None, &stop, &mut watch);
+    train(&data, Some(&dev), &config, Seed(3), &mut session).unwrap()
 }
 
 /// Every kind of matcher: one network, two, Gaussians, several vectors per item.

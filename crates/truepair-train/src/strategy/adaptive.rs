@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::ColumnSpec;
 
 use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, epoch_at};
 use super::division_config::DivisionConfig;
@@ -243,8 +244,8 @@ fn weigh(ratios: &mut GradientRatio, view: &BatchView<'_>, terms: &Terms<'_>) ->
 }
 
 impl DividedLoss for WeighedTerms {
-    fn memories(&self) -> &'static [&'static str] {
-        &EarlyTargets::MEMORIES
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &EarlyTargets::COLUMNS
     }
 
     fn noisy_from(&self, division: &CoDivision) -> usize {

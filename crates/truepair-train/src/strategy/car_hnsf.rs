@@ -1,10 +1,11 @@
 //! Hardest-negative soft labels with a memory, and the early-learning term.
 
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::ColumnSpec;
 
 use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, soft_triplet};
 use super::division_config::{DivisionConfig, rectify};
-use super::early_targets::{EarlyTargets, Targets};
+use super::early_targets::{EarlyTargets, MASS, MATCH_MASS, Targets};
 use super::hnsf::HardestLabel;
 use super::nlnc::{check_weight, keep_above, push};
 use super::setting::check_share;
@@ -90,7 +91,7 @@ struct RememberedFilter {
 }
 
 /// The ledger's column with the accumulated predictions.
-const LABEL_MASS: usize = 2;
+const LABEL_MASS: ColumnSpec = ColumnSpec::floats("label_mass");
 
 impl RememberedFilter {
     /// The accumulated predictions after this visit, and their bias-corrected mean ȳ, `[b]` each.
@@ -101,7 +102,7 @@ impl RememberedFilter {
         targets: &Targets,
     ) -> (Vec<f32>, Vec<f32>) {
         let beta = self.config.targets.beta as f32;
-        let held = view.recall(&view.ledgers[view.peer].memories[LABEL_MASS]);
+        let held = view.recall(view.ledgers[view.peer].floats(LABEL_MASS));
         let sums: Vec<f32> = (held.iter().zip(predicted))
             .map(|(held, p)| beta * held + (1.0 - beta) * p)
             .collect();
@@ -113,8 +114,8 @@ impl RememberedFilter {
 }
 
 impl DividedLoss for RememberedFilter {
-    fn memories(&self) -> &'static [&'static str] {
-        &["match_mass", "mass", "label_mass"]
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[MATCH_MASS, MASS, LABEL_MASS]
     }
 
     fn noisy_from(&self, division: &CoDivision) -> usize {
@@ -130,7 +131,7 @@ impl DividedLoss for RememberedFilter {
         let predicted = self.config.label.predict(&scores, division.config.margin);
         let (sums, _) = self.visit(view, &predicted, &targets);
         targets.remember(Beliefs {
-            memories: vec![(LABEL_MASS, sums)],
+            columns: vec![(LABEL_MASS, sums)],
             ..Beliefs::default()
         })
     }
@@ -166,7 +167,7 @@ impl DividedLoss for RememberedFilter {
             loss: PairLoss(loss + regularizer * config.weight),
             beliefs: targets.remember(Beliefs {
                 soft_label: Some(labels),
-                memories: vec![(LABEL_MASS, sums)],
+                columns: vec![(LABEL_MASS, sums)],
                 ..Beliefs::default()
             }),
         }
@@ -203,9 +204,9 @@ mod tests {
                 .all(|(a, b)| (a - b).abs() < 1e-5)
         );
         let warm_up = Epoch { index: 0, ..FIRST };
-        let watched = judge(&config, warm_up, 0, 1.0).beliefs.memories;
-        let columns: Vec<usize> = watched.iter().map(|(column, _)| *column).collect();
-        assert_eq!(columns, [2, 0, 1]);
+        let watched = judge(&config, warm_up, 0, 1.0).beliefs.columns;
+        let columns: Vec<ColumnSpec> = watched.iter().map(|(column, _)| *column).collect();
+        assert_eq!(columns, [LABEL_MASS, MATCH_MASS, MASS]);
         assert!(
             watched[0]
                 .1

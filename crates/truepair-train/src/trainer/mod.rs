@@ -198,7 +198,6 @@ impl<'a> Trainer<'a> {
             best: None,
             plain_device: device.clone().without_autodiff(),
         };
-        let n_memories = trainer.strategy.memories().len();
         for peer in 0..trainer.strategy.n_peers() as u64 {
             let matcher = trainer.fresh(seed.child("peer", peer), device)?;
             trainer.peers.push(Peer {
@@ -206,7 +205,7 @@ impl<'a> Trainer<'a> {
                     .map(|decay| Teacher::new(decay, &matcher)),
                 matcher,
                 optimizer: config.optimizer.build(),
-                ledger: Ledger::with_memories(data.pairs.len(), n_memories),
+                ledger: Ledger::with_columns(data.pairs.len(), trainer.strategy.columns()),
             });
         }
         Ok(trainer)
@@ -412,7 +411,7 @@ impl<'a> Trainer<'a> {
         for (peer, weights) in self.peers.into_iter().zip(best.weights) {
             peers.push(parameters::import(peer.matcher.valid(), weights)?);
             ledgers.push(match self.selection.trained() {
-                Some(trained) => spread(&peer.ledger, trained),
+                Some(trained) => peer.ledger.spread(trained),
                 None => peer.ledger,
             });
         }
@@ -485,20 +484,4 @@ fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Inp
         reader.images.read(&images)?,
         reader.captions.read(&captions)?,
     ))
-}
-
-/// The ledger of all given pairs from that of the pairs trained on; the others keep the beliefs
-/// from before any evidence.
-fn spread(ledger: &Ledger, trained: &[bool]) -> Ledger {
-    let mut whole = Ledger::with_memories(trained.len(), ledger.memories.len());
-    for (row, pair) in (0..trained.len()).filter(|&pair| trained[pair]).enumerate() {
-        whole.loss[pair] = ledger.loss[row];
-        whole.clean_posterior[pair] = ledger.clean_posterior[row];
-        whole.soft_label[pair] = ledger.soft_label[row];
-        whole.uncertainty[pair] = ledger.uncertainty[row];
-        for (whole, memory) in whole.memories.iter_mut().zip(&ledger.memories) {
-            whole[pair] = memory[row];
-        }
-    }
-    whole
 }

@@ -317,7 +317,7 @@ pub(super) fn believe(ledger: &mut Ledger, pairs: &[u32], beliefs: Beliefs) {
             write(column, pairs, &values);
         }
     }
-    for (memory, values) in beliefs.memories {
-        write(&mut ledger.memories[memory], pairs, &values);
+    for (column, values) in beliefs.columns {
+        write(ledger.floats_mut(column), pairs, &values);
     }
 }

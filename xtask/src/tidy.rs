@@ -181,20 +181,14 @@ fn line_rules(name: &Path) -> Vec<Rule> {
 
 /// Rules for the code of the libraries, tests excluded.
 fn library_rules(name: &Path) -> Vec<Rule> {
-    let kernel = name.starts_with("crates/truepair-kernel/src");
     let core = name.starts_with("crates/truepair-core/src");
-    let train = name.starts_with("crates/truepair-train/src");
+    let train = name.starts_with("crates/truepair-train/src")
+        || name.starts_with("crates/truepair-model/src");
     let read = name.starts_with("crates/truepair-read/src");
-    if !is_rust(name) || !(kernel || core || read || train) || is_test_file(name) {
+    if !is_rust(name) || !(core || read || train) || is_test_file(name) {
         return Vec::new();
     }
     let mut rules: Vec<Rule> = vec![(PROGRAM_ONLY, "a library leaves this to the program")];
-    if kernel {
-        rules.push((
-            &["burn::", "truepair_"],
-            "kernels know neither the tensor framework nor another crate",
-        ));
-    }
     if core {
         rules.push((
             &["burn::", "truepair_read"],

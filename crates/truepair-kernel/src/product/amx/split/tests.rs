@@ -1,7 +1,7 @@
 //! Against `f64` and beside ordinary `f32` arithmetic. On processors without tiles nothing runs here.
 
 use super::*;
-use crate::product::{Threads, View, Write, f32_product};
+use crate::product::{View, Write};
 use crate::tests::Draws;
 
 struct Rows {
@@ -71,7 +71,7 @@ fn plain(left: &Rows, right: &Rows) -> Vec<f32> {
         View::rows(&left.values, left.width),
         View::rows(&right.values, right.width),
     );
-    f32_product(Threads::One, a, b.t(), &mut out, right.n(), Write::Replace);
+    (a.times(b.t())).put_f32(Write::Replace, &mut out, right.n());
     out
 }
 

@@ -2,6 +2,7 @@
 
 use super::Links;
 use super::nearby::{NearbyStatistics, Plan};
+use crate::lists::distinct;
 use crate::pair::Pair;
 use crate::scores::{Direction, Scorer};
 
@@ -110,17 +111,14 @@ pub struct NullStatistic {
 /// The distinct captions or images of the fold, ascending, and the group of each by index.
 pub(super) fn candidates<'a>(fold: &Fold<'a>, direction: Direction) -> (Vec<u32>, &'a [u32]) {
     let pairs = fold.judged.iter().map(|&pair| fold.pairs[pair as usize]);
-    let (mut items, group): (Vec<u32>, _) = match direction {
+    match direction {
         Direction::ImageToText => (
-            pairs.map(|pair| pair.caption).collect(),
+            distinct(pairs.map(|pair| pair.caption)),
             fold.links.caption_group(),
         ),
         Direction::TextToImage => (
-            pairs.map(|pair| pair.image).collect(),
+            distinct(pairs.map(|pair| pair.image)),
             fold.links.image_group(),
         ),
-    };
-    items.sort_unstable();
-    items.dedup();
-    (items, group)
+    }
 }

@@ -30,6 +30,7 @@ use super::temperature;
 use super::trials::{Block, blocks};
 use super::{AuditOptions, BLOCK_PAIRS, Fold, FoldStatistics, MIN_GROUPS, MIN_PAIRS};
 use crate::error::{Error, Result};
+use crate::lists::distinct;
 use crate::pair::Pair;
 use crate::rng::{Seed, sample};
 use crate::scores::Direction;
@@ -88,31 +89,28 @@ pub fn judge_fold(
     }
     rows.sort_unstable_by_key(|(pair, _)| pair.pair);
     let (pairs, null): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-    let null = null.concat();
-    let nearby = match fold.plan {
-        Some(plan) => {
-            let around = Around {
-                fold,
-                plan,
-                galleries: [&captions, &images],
-                sharpness,
-                legibility: &legibility,
-                seed,
-            };
-            watch::check(watch)?;
-            Some(around.look(&pairs, &null, options.n_repairings)?)
-        }
-        None => None,
-    };
-    Ok(FoldStatistics {
-        nearby,
+    let mut statistics = FoldStatistics {
         pairs,
-        null,
+        null: null.concat(),
         n_repairings: options.n_repairings,
         n_null_captions: captions.items.len(),
         n_null_images: images.items.len(),
         sharpness,
-    })
+        nearby: None,
+    };
+    if let Some(plan) = fold.plan {
+        watch::check(watch)?;
+        let around = Around {
+            fold,
+            plan,
+            galleries: [&captions, &images],
+            sharpness,
+            legibility: &legibility,
+            seed,
+        };
+        statistics.nearby = Some(around.look(&statistics)?);
+    }
+    Ok(statistics)
 }
 
 /// Fitted to some of the judged pairs.
@@ -142,14 +140,11 @@ fn check(fold: &Fold<'_>) -> Result<()> {
         ("images", Direction::TextToImage),
     ] {
         let (side, group) = candidates(fold, direction);
-        let mut groups: Vec<u32> = side.iter().map(|&item| group[item as usize]).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        if groups.len() < MIN_GROUPS {
+        let n_groups = distinct(side.iter().map(|&item| group[item as usize])).len();
+        if n_groups < MIN_GROUPS {
             return Err(Error::argument(
                 format!(
-                    "{} distinct {what} among {n} pairs, expected at least {MIN_GROUPS}",
-                    groups.len()
+                    "{n_groups} distinct {what} among {n} pairs, expected at least {MIN_GROUPS}"
                 ),
                 "a pair is judged by comparison with others that differ; check that the column or \
                  array with the data was read",

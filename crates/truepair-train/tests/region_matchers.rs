@@ -6,7 +6,7 @@ mod support;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::metric::{Protocol, evaluate};
 use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
@@ -64,6 +64,7 @@ fn pictures(n: usize, seed: u64) -> Dataset {
             .collect(),
         labels: None,
         files: Vec::new(),
+        account: Account::default(),
     }
 }
 

@@ -247,6 +247,7 @@ mod tests {
             pairs,
             labels: None,
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

@@ -4,11 +4,13 @@
 //! crate `truepair-read` knows the formats of the field. Feature files stay on disk until their rows
 //! are asked for, and pictures undecoded.
 
+mod account;
 mod features;
 mod picture;
 
 use std::path::PathBuf;
 
+pub use account::{Account, AccountEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader};
 pub use picture::{Picture, PictureColumn};
 
@@ -42,6 +44,8 @@ pub struct Dataset {
     pub labels: Option<Vec<i64>>,
     /// Every file that was read, for hashing and for writing the cleaned list.
     pub files: Vec<PathBuf>,
+    /// What the reader used, passed over and chose.
+    pub account: Account,
 }
 
 /// Features with the name under which the data carries them.
@@ -252,6 +256,7 @@ impl Dataset {
             format: self.format,
             split: self.split.clone(),
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::error::{Error, Place, Result};
 
 use super::matrices::{self, Matrices};
@@ -110,6 +110,7 @@ fn read(path: &Path) -> Result<Matrices> {
         image_ids: (!image_paths.is_empty()).then_some(image_paths),
         texts: (!texts.is_empty()).then_some(texts),
         files: [images, captions, metadata].concat(),
+        account: Account::default(),
     })
 }
 

@@ -7,7 +7,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::dataset::Picture;
 use truepair_core::error::{Error, Place, Result};
 
-use super::captioned_pictures::{self, Captioned, captions_of};
+use super::captioned_pictures::{self, Captioned, Gathered, captions_of};
 use super::{Format, ReadOptions, resolve_split};
 use crate::lines::read_lines;
 
@@ -54,13 +54,13 @@ impl Format for Cub {
                 "unpack the captions into one of these folders",
             )
         })?;
-        let mut pictures = Vec::new();
+        let mut gathered = Gathered::default();
         for image in images(path)? {
             if image.split == split {
                 let text = texts.join(&image.file).with_extension("txt");
                 let bytes =
                     std::fs::read(&text).map_err(|cause| Error::io(&text, "read", cause))?;
-                pictures.push(Captioned {
+                gathered.pictures.push(Captioned {
                     picture: Picture::File(path.join("images").join(&image.file)),
                     captions: captions_of(&String::from_utf8_lossy(&bytes)),
                     id: image.file,
@@ -68,7 +68,7 @@ impl Format for Cub {
                 });
             }
         }
-        captioned_pictures::into_dataset(self.name(), path, split, pictures, options)
+        captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

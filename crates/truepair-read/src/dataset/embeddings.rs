@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::error::{Error, Place, Result};
 
 use super::matrices::{self, Matrices};
-use super::{Format, ReadOptions, name_of, resolve_split};
+use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
 use crate::lines::read_lines;
 
@@ -99,6 +99,9 @@ pub fn open_embeddings(
             "embed at least one pair",
         ));
     }
+    if options.strict {
+        refuse_passing_over(images, &dataset.account)?;
+    }
     Ok(dataset)
 }
 
@@ -140,6 +143,7 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
         texts,
         ids_are_files: false,
         files,
+        account: Account::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::dataset::Picture;
 use truepair_core::error::{Error, Result};
 
-use super::captioned_pictures::{self, Captioned, KEPT_LIST, captions_of};
+use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
 use super::karpathy::canonical;
 use super::pictures::is_picture;
 use super::table::Table;
@@ -60,16 +60,6 @@ impl Format for Folder {
         Ok(splits)
     }
 
-    fn notes(&self, path: &Path, split: &str) -> Result<Vec<String>> {
-        if list_in(path).is_some() {
-            return Ok(Vec::new());
-        }
-        let found = captioned(path, split)?;
-        let bare = found.iter().filter(|one| one.captions.is_empty()).count();
-        let note = format!("{bare} pictures have no caption and are not used");
-        Ok(if bare == 0 { Vec::new() } else { vec![note] })
-    }
-
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         if let Some(list) = list_in(path) {
             let pictures = match &options.pictures {
@@ -83,8 +73,8 @@ impl Format for Folder {
             return Table.read(&list, &options);
         }
         let split = resolve_split(path, options, &self.splits(path, options)?)?;
-        let pictures = captioned(path, &split)?;
-        captioned_pictures::into_dataset(self.name(), path, split, pictures, options)
+        let gathered = captioned(path, &split)?;
+        captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
@@ -109,7 +99,7 @@ fn split_folders(path: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// The pictures of a split, sorted by path.
-fn captioned(path: &Path, split: &str) -> Result<Vec<Captioned>> {
+fn captioned(path: &Path, split: &str) -> Result<Gathered> {
     let mut folders: Vec<PathBuf> = (split_folders(path)?.into_iter())
         .filter(|(found, _)| found == split)
         .map(|(_, folder)| folder)
@@ -117,14 +107,14 @@ fn captioned(path: &Path, split: &str) -> Result<Vec<Captioned>> {
     if folders.is_empty() {
         folders.push(path.to_path_buf());
     }
-    let mut found = Vec::new();
+    let mut found = Gathered::default();
     for folder in folders {
         collect(path, &folder, &mut found)?;
     }
     Ok(found)
 }
 
-fn collect(root: &Path, folder: &Path, found: &mut Vec<Captioned>) -> Result<()> {
+fn collect(root: &Path, folder: &Path, found: &mut Gathered) -> Result<()> {
     for entry in entries(folder)? {
         if entry.is_dir() {
             collect(root, &entry, found)?;
@@ -136,7 +126,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Captioned>) -> Result<()>
                 Err(cause) => return Err(Error::io(text, "read", cause)),
             };
             let id = entry.strip_prefix(root).unwrap_or(&entry);
-            found.push(Captioned {
+            found.pictures.push(Captioned {
                 id: id.to_string_lossy().into_owned(),
                 picture: Picture::File(entry.clone()),
                 captions,
@@ -203,7 +193,12 @@ mod tests {
             panic!("{found:?}")
         };
         assert_eq!((found.format.as_str(), dev.images), ("folder", 1));
-        assert_eq!((train.pairs, train.notes.len()), (3, 1), "{train:?}");
+        assert_eq!(train.pairs, 3, "{train:?}");
+        let passed = train.account.summary().unwrap();
+        assert!(
+            passed.contains("1 picture: it has no caption (train/c.jpg)"),
+            "{passed}"
+        );
         let data = open(&root, &ReadOptions::default()).unwrap();
         assert_eq!(data.image_ids, ["train/a.jpg", "train/more/b.PNG"]);
         assert_eq!(data.require_captions().unwrap(), ["one", "two", "three"]);

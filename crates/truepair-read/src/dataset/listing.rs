@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures, Picture};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures, Picture};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
 
@@ -24,6 +24,7 @@ pub(super) struct Listing {
     pub(super) n_records: usize,
     /// The pictures' bytes, by record, when the file itself holds them.
     pub(super) column: Option<Arc<ParquetPictures>>,
+    pub(super) account: Account,
 }
 
 #[derive(Debug)]
@@ -106,6 +107,7 @@ impl Listing {
             pairs,
             labels: None,
             files,
+            account: self.account,
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| places[n])
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy;
 use truepair_core::pair::Pair;
@@ -24,6 +24,7 @@ pub(super) struct Matrices {
     /// Whether the image ids are paths of pictures, seen from the folder of the data.
     pub(super) ids_are_files: bool,
     pub(super) files: Vec<PathBuf>,
+    pub(super) account: Account,
 }
 
 impl Matrices {
@@ -93,6 +94,7 @@ impl Matrices {
             pairs,
             labels: None,
             files: self.files,
+            account: self.account,
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
     }

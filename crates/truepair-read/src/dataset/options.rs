@@ -31,6 +31,8 @@ pub struct ReadOptions {
     /// Side of the squares that pictures are decoded to for a network that reads pixels; `None` =
     /// images are features.
     pub pixels: Option<u16>,
+    /// Whether reading fails where something is passed over; the error lists the account.
+    pub strict: bool,
 }
 
 impl Default for ReadOptions {
@@ -47,6 +49,7 @@ impl Default for ReadOptions {
             on_empty: OnEmpty::Error,
             pictures: Pictures::Unused,
             pixels: None,
+            strict: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy;
 use truepair_core::pair::Pair;
@@ -74,6 +74,7 @@ impl Format for Precomp {
             pairs: owners.pairs,
             labels,
             files: read,
+            account: Account::default(),
             split: split.clone(),
         };
         settle_empty_captions(dataset, options.on_empty, &lines.path, |n| {

@@ -1,12 +1,14 @@
 //! Named arrays out of one source, whatever file they lie in: as feature rows or as labels.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::Features;
+use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy::{self, Number};
 
 use super::matlab::Variable;
+use super::names;
 use crate::archive::Archive;
 
 /// The named arrays of one source.
@@ -15,6 +17,7 @@ pub struct Arrays {
     entries: Vec<Entry>,
     class_names: Option<Vec<String>>,
     files: Vec<PathBuf>,
+    account: Account,
 }
 
 struct Entry {
@@ -92,15 +95,42 @@ impl Arrays {
         for name in archive.names() {
             let member = archive.member(&name)?;
             match member.header.number {
+                Number::Unicode(_) | Number::Ascii(_) if name == "classes" => {
+                    self.class_names = Some(member.texts()?);
+                }
                 Number::Unicode(_) | Number::Ascii(_) => {
-                    if name == "classes" {
-                        self.class_names = Some(member.texts()?);
-                    }
+                    let why = "it holds texts and is not called classes";
+                    self.account.pass("array", why, &name);
                 }
                 _ => self.add(&name, Source::Member(member)),
             }
         }
         Ok(())
+    }
+
+    /// Where the reader of a file notes what it passes over.
+    pub(super) fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    /// The account of the file, when the arrays called `used` were all that was wanted.
+    pub(super) fn close_account(mut self, used: &HashSet<String>) -> Account {
+        self.account.used("array", used.len());
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| !used.contains(&entry.name))
+        {
+            let why = match &entry.source {
+                Source::Refused { problem, .. } => problem,
+                _ if names::is_of_captions(&entry.name) => {
+                    "captions have rows of their own and are no modality of the items"
+                }
+                _ => "its name stands for no split, modality or labels that are wanted",
+            };
+            self.account.pass("array", why, &entry.name);
+        }
+        self.account
     }
 
     pub(super) fn set_class_names(&mut self, names: Vec<String>) {

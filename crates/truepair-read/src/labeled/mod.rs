@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::labeled::LabeledData;
 
+use crate::dataset::refuse_passing_over;
 pub use container::Arrays;
 
 /// Every layout of labelled data, in the order in which they are tried.
@@ -50,6 +51,8 @@ pub struct LabeledOptions {
     pub modalities: Vec<String>,
     /// How many classes there are; read from the data when `None`.
     pub classes: Option<usize>,
+    /// Whether reading fails where something is passed over; the error lists the account.
+    pub strict: bool,
 }
 
 /// Reads all splits of the labelled data at `path`.
@@ -67,13 +70,22 @@ pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledD
     let splits = names::collect(path, &mut arrays, &options.modalities)?;
     let class_names = arrays.class_names().map(<[String]>::to_vec);
     let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
+    let files = arrays.files();
+    let used = (splits.iter().flat_map(|split| &split.modalities))
+        .flat_map(|modality| modality.arrays.clone())
+        .collect();
+    let account = arrays.close_account(&used);
+    if options.strict {
+        refuse_passing_over(path, &account)?;
+    }
     Ok(LabeledData {
         name: crate::dataset::name_of(path),
         format: format.name(),
         first_label: classes.first,
         class_names,
         splits: classes::number(splits, classes)?,
-        files: arrays.files(),
+        files,
+        account,
     })
 }
 

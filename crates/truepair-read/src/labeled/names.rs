@@ -35,6 +35,8 @@ pub(super) struct RawModality {
     pub(super) name: String,
     pub(super) features: Features,
     pub(super) labels: RawLabels,
+    /// Names of the arrays that hold the two.
+    pub(super) arrays: [String; 2],
 }
 
 /// What one name says.
@@ -89,7 +91,7 @@ fn singular(name: &str) -> &str {
 pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Result<Vec<RawSplit>> {
     let mut roles: Vec<Role> = arrays.names().iter().map(|name| Role::of(name)).collect();
     // Captions have rows of their own, five an image; they are no modality of the items.
-    roles.retain(|role| !role.modality.starts_with("cap"));
+    roles.retain(|role| !is_of_captions(&role.array));
     let named = roles.iter().any(|role| role.split.is_some());
     roles.retain(|role| role.split.is_some() == named);
     let modalities = modalities(path, &roles, asked)?;
@@ -112,6 +114,11 @@ pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Res
         Ok(split)
     };
     splits.iter().map(read).collect()
+}
+
+/// Whether the name says that its array holds captions.
+pub(super) fn is_of_captions(array: &str) -> bool {
+    Role::of(array).modality.starts_with("cap")
 }
 
 /// The modalities to read, images first.
@@ -191,6 +198,7 @@ fn read(
         name: modality.to_owned(),
         features: arrays.features(&features.array)?,
         labels: arrays.labels(&labels.array)?,
+        arrays: [features.array.clone(), labels.array.clone()],
     })
 }
 

@@ -246,7 +246,9 @@ fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bar
                 split: args.split.clone(),
                 ..ReadOptions::default()
             };
-            Some(dataset::open(path, &options)?)
+            let dataset = dataset::open(path, &options)?;
+            bars.tell(&dataset.account);
+            Some(dataset)
         }
     };
     let (own, judging) = (&args.foreign, &args.judging);

@@ -45,6 +45,8 @@ struct SplitResult {
 
 pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     let plan = EmbedPlan::resolve(args)?;
+    let mut bars = Bars::new();
+    (plan.splits.iter()).for_each(|dataset| bars.tell(&dataset.account));
     let out = plan.out.as_path();
     if let Some(done) = output::finished(out, &plan.description)? {
         render::note("this job is already done");
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let parts = output::open_parts(out, &plan.description)?;
-    let (splits, skipped) = embed(&plan, &parts)?;
+    let (splits, skipped) = embed(&plan, &parts, &mut bars)?;
     output::write_skipped(out, &skipped)?;
     let result = EmbedResult {
         command: "embed",
@@ -71,14 +73,18 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
 }
 
 /// Embeds every split; returns what came of each, and the images that were skipped.
-fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<SkippedImage>)> {
-    let (job, mut bars) = (plan.job(), Bars::new());
+fn embed(
+    plan: &EmbedPlan,
+    parts: &Path,
+    bars: &mut Bars,
+) -> Result<(Vec<SplitResult>, Vec<SkippedImage>)> {
+    let job = plan.job();
     let (mut results, mut all_skipped) = (Vec::new(), Vec::new());
     for dataset in &plan.splits {
         let folder = parts.join(&dataset.split);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("{}: cannot create", folder.display()))?;
-        let outcome = job.run(dataset, &folder, interrupt::stop_flag(), &mut bars)?;
+        let outcome = job.run(dataset, &folder, interrupt::stop_flag(), bars)?;
         let job::Outcome::Done(embedded) = outcome else {
             bail!(
                 "stopped: run the same command again to continue with {}",

@@ -14,7 +14,7 @@ mod cross_fit;
 pub mod encoding;
 pub mod error;
 #[cfg(test)]
-#[path = "../../truepair-core/tests/golden_file/entry.rs"]
+#[path = "../tests/golden/entry.rs"]
 mod golden_entry;
 pub mod kernel;
 pub mod labeled;

@@ -226,10 +226,7 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_numpy() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../fixtures/golden/linear.json"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/linear.json");
         let golden: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let numbers = |key: &str| -> Vec<f64> {

@@ -362,6 +362,17 @@ impl Ledger {
 }
 
 /// What a method holds of every pair, in one signal.
+///
+/// ```
+/// use truepair_core::ledger::{Belief, Ledger};
+///
+/// // Two peers; one doubts the second pair.
+/// let (first, mut second) = (Ledger::new(2), Ledger::new(2));
+/// assert_eq!(Belief::of(&[&first, &second]), None);
+/// second.clean_posterior[1] = 0.5;
+/// let belief = Belief::of(&[&first, &second]).unwrap();
+/// assert_eq!((belief.signal, belief.clean), ("clean_posterior", vec![1.0, 0.75]));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
     /// Column of the ledger: `clean_posterior`, or `soft_label` for methods without a posterior.

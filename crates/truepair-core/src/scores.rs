@@ -13,6 +13,18 @@ use truepair_kernel::product::{RowCache, Side};
 pub use truepair_kernel::product::multiply_transposed;
 
 /// Which side asks.
+///
+/// ```
+/// use truepair_core::pair::Pair;
+/// use truepair_core::relevance::Relevance;
+/// use truepair_core::scores::Direction;
+///
+/// // One image, two captions: one query when images ask, two when captions do.
+/// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 0, caption: 1 }];
+/// let relevance = Relevance::from_pairs(1, 2, &pairs);
+/// assert_eq!(relevance.n_queries(Direction::ImageToText), 1);
+/// assert_eq!(relevance.n_queries(Direction::TextToImage), 2);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// The query is an image, the gallery holds captions; printed `i2t`.
@@ -95,6 +107,14 @@ impl Default for TileShape {
 }
 
 /// Row-major `f32` vectors `[n, d]`.
+///
+/// ```
+/// use truepair_core::scores::Matrix;
+///
+/// let mut rows = Matrix::new(vec![3.0, 4.0, 0.0, 2.0], 2);
+/// rows.normalize();
+/// assert_eq!((rows.len(), rows.row(0)), (2, &[0.6, 0.8][..]));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     values: Vec<f32>,
@@ -237,6 +257,19 @@ impl Scorer for InnerProduct {
 }
 
 /// Scores that another program computed, `[n_images, n_captions]` row-major.
+///
+/// ```
+/// use truepair_core::scores::{Matrix, MeanScorer, ScoreMatrix, Scorer};
+///
+/// let matrix = |values: [f32; 2]| ScoreMatrix(Matrix::new(values.to_vec(), 2));
+/// let (first, second) = (matrix([1.0, 0.0]), matrix([0.5, 0.5]));
+/// // Two networks score one image against two captions; their mean ranks.
+/// let both = MeanScorer(vec![Box::new(first), Box::new(second)]);
+/// let mut tile = [0.0; 2];
+/// both.tile(&[0], &[0, 1], &mut tile)?;
+/// assert_eq!(tile, [0.75, 0.25]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScoreMatrix(pub Matrix);
 

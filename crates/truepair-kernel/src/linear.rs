@@ -8,6 +8,25 @@ use crate::product::{Precision, Threads, View};
 
 /// `x Wᵀ + b`.
 ///
+/// ```
+/// use truepair_kernel::product::Precision;
+/// use truepair_kernel::{Array, Gradients, Linear, Operation};
+///
+/// let inputs = [
+///     Array { values: &[1.0, 2.0], shape: &[1, 2] },
+///     Array { values: &[3.0, 4.0], shape: &[1, 2] },
+///     Array { values: &[0.5], shape: &[1] },
+/// ];
+/// let layer = Linear(Precision::F32);
+/// let (out, saved) = layer.forward(&inputs);
+/// assert_eq!(out.values, [3.0 + 8.0 + 0.5]);
+///
+/// // Only the weight wants its gradient, which is `x`.
+/// let mut gradients = Gradients::zero([None, Some(2), None]);
+/// layer.backward(&inputs, &saved, &[1.0], &mut gradients);
+/// assert_eq!(gradients.get(1), Some(&mut [1.0, 2.0][..]));
+/// ```
+///
 /// # Shapes
 /// - inputs: `x` `[n, in]`, weight `W` `[out, in]`, bias `b` `[out]`; output: `[n, out]`
 #[derive(Debug, Clone, Copy)]

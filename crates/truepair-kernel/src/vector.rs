@@ -94,6 +94,12 @@ pub(crate) fn tanh(x: f32) -> f32 {
 }
 
 /// `Σ aᵢ bᵢ`
+///
+/// ```
+/// use truepair_kernel::vector::dot;
+///
+/// assert_eq!(dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
+/// ```
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 32;

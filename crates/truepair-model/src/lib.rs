@@ -11,7 +11,6 @@ pub mod backbone;
 pub mod encode;
 pub mod encoding;
 #[cfg(test)]
-#[path = "../../truepair-core/tests/golden_file/entry.rs"]
 mod golden_entry;
 pub mod kernel;
 pub mod layer;

@@ -86,39 +86,6 @@ fn settings(config: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::Recipe;
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    fn root() -> &'static Path {
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-    }
-
-    #[test]
-    fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
-        let mut seen = BTreeSet::new();
-        let folders = ["configs", "configs/embeddings", "configs/regions"];
-        let files = (folders.iter())
-            .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file());
-        for path in files {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let recipe = Recipe::from_toml(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            seen.extend(recipe.strategy.map(|strategy| strategy.name()));
-            seen.extend(
-                recipe
-                    .matcher
-                    .similarity
-                    .map(|similarity| similarity.name()),
-            );
-        }
-        let strategies = StrategyConfig::all().into_iter().map(|(name, ..)| name);
-        let similarities = SimilarityConfig::all().into_iter().map(|(name, ..)| name);
-        for name in strategies.chain(similarities) {
-            assert!(seen.contains(name), "no file under configs/ uses `{name}`");
-        }
-    }
 
     #[test]
     fn every_default_builds_and_survives_toml() {

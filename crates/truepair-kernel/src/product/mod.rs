@@ -52,6 +52,14 @@ pub enum Write {
 }
 
 /// A matrix in a buffer.
+///
+/// ```
+/// use truepair_kernel::product::View;
+///
+/// let view = View::rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
+/// assert_eq!((view.n_rows(), view.n_columns()), (2, 3));
+/// assert_eq!(view.t().n_rows(), 3);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     values: &'a [f32],

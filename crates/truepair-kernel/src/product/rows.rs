@@ -25,6 +25,17 @@ const MAX_KEPT_SETS: usize = 128;
 ///
 /// Elsewhere the values stay as they are, and the product is `f32` arithmetic whose rounding may
 /// depend on the shape.
+///
+/// ```
+/// use truepair_kernel::product::{RowFactor, Side};
+///
+/// // Rows 1 and 0 of one factor against every row of the other.
+/// let left = RowFactor::new(Side::Left, &[1.0, 2.0, 3.0, 4.0], 2, &[1, 0]);
+/// let right = RowFactor::of_all(Side::Right, &[1.0, 1.0], 2);
+/// let mut out = [0.0; 2];
+/// left.multiply(&right, &mut out);
+/// assert_eq!(out, [7.0, 3.0]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RowFactor<'a>(Form<'a>);
 

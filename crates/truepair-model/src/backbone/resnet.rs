@@ -362,8 +362,8 @@ mod tests {
 
     #[test]
     fn golden_outputs_of_torchvision() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fixtures/golden/u14_resnet.safetensors");
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden/u14_resnet.safetensors");
         let golden = checkpoint::read(&path).unwrap();
         let pixels: Vec<f32> = (0..3 * 64 * 64)
             .map(|n| (f64::from(n) * 0.05 + f64::from(n % 7)).sin() as f32)

@@ -77,6 +77,21 @@ impl Format for Embeddings {
 /// Joins the image embeddings in the file `images` and the caption embeddings in `captions`, each
 /// `.npy`, `.npz` or `.safetensors`.
 ///
+/// ```
+/// use truepair_core::npy::header_bytes;
+/// use truepair_read::dataset::{ReadOptions, open_embeddings};
+///
+/// # let home = tempfile::tempdir()?;
+/// # let (images, captions) = (home.path().join("images.npy"), home.path().join("captions.npy"));
+/// // Three rows of two numbers, as `numpy.save` writes them.
+/// let file = [header_bytes("<f4", &[3, 2]), vec![0; 3 * 2 * 4]].concat();
+/// std::fs::write(&images, &file)?;
+/// std::fs::write(&captions, &file)?;
+/// let data = open_embeddings(&images, &captions, &ReadOptions::default())?;
+/// assert_eq!((data.n_images(), data.n_captions(), data.pairs.len()), (3, 3, 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// If a file cannot be read, or the rows cannot be paired as [`ReadOptions::pairs`] says.
 pub fn open_embeddings(

@@ -55,6 +55,19 @@ pub const FORMATS: &[&dyn Format] = &[
 ];
 
 /// One way in which paired data lies on disk.
+///
+/// ```
+/// use truepair_read::dataset::FORMATS;
+///
+/// # let home = tempfile::tempdir()?;
+/// # let path = home.path().join("pairs.csv");
+/// std::fs::write(&path, "image,caption\na.jpg,a red ball\n")?;
+/// let found = FORMATS.iter().find_map(|format| Some((format.name(), format.sniff(&path)?)));
+/// let (name, why) = found.expect("a table is recognized");
+/// assert_eq!(name, "table");
+/// assert!(!why.is_empty(), "and it is said by what");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait Format: Sync {
     /// The word by which a user names it.
     fn name(&self) -> &'static str;

@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// How a data set is read; the defaults suit a folder that needs no explanation.
+///
+/// ```
+/// use truepair_read::dataset::ReadOptions;
+///
+/// // A table whose captions stand in columns that no rule would guess.
+/// let options = ReadOptions {
+///     caption_columns: Some(vec!["title".into(), "alt".into()]),
+///     ..ReadOptions::default()
+/// };
+/// assert_eq!(options.split, "train");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {

@@ -26,6 +26,16 @@ pub const LABELED_FORMATS: &[&dyn LabeledFormat] =
     &[&folder::Folder, &npz::Npz, &mat::Mat, &hdf5::Hdf5];
 
 /// One way in which labelled data lies on disk.
+///
+/// ```
+/// use std::path::Path;
+/// use truepair_read::labeled::LABELED_FORMATS;
+///
+/// let names: Vec<&str> = LABELED_FORMATS.iter().map(|format| format.name()).collect();
+/// assert!(names.contains(&"npz") && names.contains(&"mat"));
+/// let npz = LABELED_FORMATS.iter().find(|format| format.name() == "npz").unwrap();
+/// assert!(!npz.sniff(Path::new("photos")));
+/// ```
 pub trait LabeledFormat: Sync {
     /// The word by which a user names it.
     fn name(&self) -> &'static str;

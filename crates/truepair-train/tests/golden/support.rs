@@ -9,11 +9,8 @@ use truepair_model::kernel::Precision;
 use truepair_model::layer::Init;
 use truepair_model::parameters::{self, Parameters, Values};
 
-#[path = "../../../truepair-core/tests/golden_file/entry.rs"]
-mod entry;
-
-use entry::Entry;
-pub(crate) use entry::{in_name, stated};
+use crate::entry::Entry;
+pub(crate) use crate::entry::{in_name, stated};
 
 /// One file of tensors with its entry of the index.
 pub(crate) struct Golden(Entry);

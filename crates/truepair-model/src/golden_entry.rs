@@ -18,7 +18,7 @@ impl Entry {
     /// Reads `name` from the folder that `TRUEPAIR_GOLDEN` names. A file that the index of that
     /// folder does not know is one that only this repository has, and is read from its fixtures.
     pub fn open(name: &str) -> Self {
-        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden");
         let (asked, own) = (std::env::var_os("TRUEPAIR_GOLDEN"), PathBuf::from(fixtures));
         let entries = (asked.map(PathBuf::from).into_iter())
             .chain([own.clone()])

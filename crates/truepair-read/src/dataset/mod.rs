@@ -16,6 +16,7 @@ mod karpathy;
 mod kept_pictures;
 mod kept_table;
 mod leftovers;
+mod links;
 mod listing;
 mod matrices;
 mod options;
@@ -39,6 +40,7 @@ pub use embeddings::open_embeddings;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
+pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 
@@ -146,16 +148,33 @@ pub(crate) fn refuse_passing_over(path: &Path, account: &Account) -> Result<()> 
 }
 
 /// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into the folder `out` in the format that
-/// the data was read from, and returns the files written.
+/// the data was read from, with links to what does not change, and returns the files written.
 ///
 /// # Errors
-/// If no pair is kept, `out` is the folder of the data itself, the data is of no [`Format`], or a
-/// file cannot be written; none is left half written.
+/// Those of [`write_kept_into`].
 ///
 /// # Panics
 /// If `keep` has another length than the pairs.
 pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    let out = out.as_ref();
+    let written = write_kept_into(dataset, keep, &KeptFolder::of(out.as_ref()));
+    written.map(|kept| kept.files)
+}
+
+/// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into a folder in the format that the data
+/// was read from.
+///
+/// # Errors
+/// If no pair is kept, the folder holds the data itself, the data is of no [`Format`], or a file
+/// cannot be written; none is left half written.
+///
+/// # Panics
+/// If `keep` has another length than the pairs.
+pub fn write_kept_into(
+    dataset: &Dataset,
+    keep: &[bool],
+    target: &KeptFolder<'_>,
+) -> Result<KeptFiles> {
+    let out = target.folder;
     if dataset.kept(keep).next().is_none() {
         return Err(Error::argument(
             "no pair is kept",
@@ -171,14 +190,15 @@ pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Re
         .files
         .iter()
         .filter_map(own)
-        .any(|folder| folder == out_full)
+        .any(|folder| folder.starts_with(&out_full))
     {
         return Err(Error::argument(
             format!("{} is the folder of the data itself", out.display()),
             "choose another folder: the data is never overwritten",
         ));
     }
-    by_name(dataset.format)?.write_kept(dataset, keep, out)
+    let files = by_name(dataset.format)?.write_kept(dataset, keep, out)?;
+    links::settle(files, target)
 }
 
 /// The splits that the data at `path` holds, sorted; `all` alone when it knows none.

@@ -8,6 +8,8 @@ use truepair_core::durable;
 use truepair_core::error::{Error, Result};
 use truepair_core::npy::header_bytes;
 
+use super::links::link_or_copy;
+
 /// Writes one entry a line and returns `path`.
 pub(super) fn write_lines(
     path: &Path,
@@ -54,35 +56,29 @@ pub(super) fn write_ints<const K: usize>(path: &Path, rows: &[[i64; K]]) -> Resu
     Ok(path.to_path_buf())
 }
 
-/// Makes the file or folder `source` available under its own name in the folder `out`: a symbolic
-/// link where the system has them, since features may be larger than the free disk.
+/// Makes the file or folder `source` available under its own name in the folder `out`: a link where
+/// the system has them, since features may be larger than the free disk. [`settle`] decides
+/// afterwards what the link becomes.
+///
+/// [`settle`]: super::links::settle
 pub(super) fn link_into(source: &Path, out: &Path) -> Result<PathBuf> {
-    let failed = |source| Error::io(out, "write into", source);
+    link_as(source, &out.join(source.file_name().unwrap_or_default()))
+}
+
+/// As [`link_into`], under another name; the folders above `target` are made.
+pub(super) fn link_as(source: &Path, target: &Path) -> Result<PathBuf> {
+    let failed = |source| Error::io(target, "write", source);
     let full = source
         .canonicalize()
         .map_err(|cause| Error::io(source, "read", cause))?;
-    let target = out.join(source.file_name().unwrap_or_default());
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     if target.is_symlink() {
-        std::fs::remove_file(&target).map_err(failed)?;
+        std::fs::remove_file(target).map_err(failed)?;
     }
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(&full, &target).map_err(failed)?;
-    #[cfg(not(unix))]
-    copy(&full, &target).map_err(failed)?;
-    Ok(target)
-}
-
-#[cfg(not(unix))]
-fn copy(source: &Path, target: &Path) -> std::io::Result<()> {
-    if !source.is_dir() {
-        return std::fs::copy(source, target).map(|_| ());
-    }
-    std::fs::create_dir_all(target)?;
-    for entry in std::fs::read_dir(source)? {
-        let entry = entry?;
-        copy(&entry.path(), &target.join(entry.file_name()))?;
-    }
-    Ok(())
+    link_or_copy(&full, target).map_err(failed)?;
+    Ok(target.to_path_buf())
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ use truepair_core::audit::{
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
+use truepair_read::dataset::Unchanged;
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
 use judge::Case;
 pub(crate) use judge::{Judge, frozen};
-pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, write};
+pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
 
 use crate::progress::Bars;
 use crate::render;
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) inject: Vec<Injection>,
     /// Which pairs the cleaned list keeps.
     pub(crate) rule: Rule,
+    /// What becomes of files that the cleaned list takes over unchanged.
+    pub(crate) unchanged: Unchanged,
     /// Settings of the training and of the statistics.
     pub(crate) config: CrossFitConfig,
     /// Where all randomness comes from.

@@ -10,7 +10,7 @@ mod picture;
 
 use std::path::PathBuf;
 
-pub use account::{Account, AccountEntry, UsedEntry};
+pub use account::{Account, AccountEntry, SourceEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader};
 pub use picture::{Picture, PictureColumn};
 

@@ -221,7 +221,7 @@ impl Metadata {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{kept_table, open, write::write_features, write_kept};
+    use super::super::{open, write::write_features, two_columns, write_kept};
     use super::*;
 
     /// Three shards of two pairs; the numbers of the tenth shard sort after those of the second.
@@ -237,7 +237,7 @@ mod tests {
                 write_features(&file, &features, &[0, 1]).unwrap();
             }
             let rows = [("a.jpg", "one"), ("b.jpg", "two")];
-            let bytes = kept_table::two_columns(["image_path", "caption"], &rows).unwrap();
+            let bytes = two_columns::two_columns(["image_path", "caption"], &rows).unwrap();
             std::fs::write(
                 root.join(format!("metadata/metadata_{number}.parquet")),
                 bytes,
@@ -273,7 +273,7 @@ mod tests {
                 .to_string()
         };
         let file = folder.path().join("metadata/metadata_2.parquet");
-        let bytes = kept_table::two_columns(["image_path", "caption"], &[("a", "b")]).unwrap();
+        let bytes = two_columns::two_columns(["image_path", "caption"], &[("a", "b")]).unwrap();
         std::fs::write(&file, bytes).unwrap();
         assert!(
             read().contains("metadata_2.parquet: 1 rows for 2 embeddings"),

@@ -42,7 +42,11 @@ impl GivenFeatures {
     }
 }
 
-fn find_beside(listing: &Path) -> Result<PathBuf> {
+/// The file of features that lies beside `listing` under its name.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn find_beside(listing: &Path) -> Result<PathBuf> {
     let stem = listing.file_stem().unwrap_or_default().to_string_lossy();
     let names = [".npy", "_ims.npy", ".npz", ".safetensors"].map(|end| format!("{stem}{end}"));
     let found = names

@@ -2,24 +2,17 @@
 //!
 //! A cell counts as a caption when its text, with the image of its record, is a pair of the data;
 //! so no choice of columns has to be remembered. When the pairs are not those of the file, because
-//! noise was planted, and for parquet, the list has one record per pair and two columns. Pictures that
-//! stand in the table are [`kept_pictures`]' to write.
+//! noise was planted, the list has one record per pair and two columns. Parquet is written elsewhere.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use parquet::data_type::{ByteArray, ByteArrayType};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 use truepair_core::dataset::Dataset;
 use truepair_core::durable;
-use truepair_core::error::{Error, Place, Result};
+use truepair_core::error::{Error, Result};
 use truepair_core::pair::Pair;
 
-use super::kept_pictures;
 use super::records::{self, Kind, json_object, json_text};
 use super::write::write_features;
 use crate::lines::lines;
@@ -29,13 +22,8 @@ use crate::lines::lines;
 pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
     let source = &dataset.files[0];
     let path = out.join(source.file_name().unwrap_or_default());
-    if kept_pictures::hold_bytes(dataset) {
-        kept_pictures::write(dataset, keep, &path)?;
-        return Ok(vec![path]);
-    }
     let kept = Kept::new(dataset, keep)?;
     let list = match Kind::of(source) {
-        Some(Kind::Parquet) => kept.parquet(&path)?,
         Some(Kind::JsonLines) => kept.json_lines(source)?,
         _ => kept.csv(source)?,
     };
@@ -54,32 +42,6 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
     let rows: Vec<u32> = first.map(|image| index_of[image]).collect();
     let features = write_features(&path.with_extension("npy"), &dataset.images, &rows)?;
     Ok(vec![path, features])
-}
-
-/// A table of two columns of text as parquet.
-pub(super) fn two_columns(
-    names: [&str; 2],
-    rows: &[(&str, &str)],
-) -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let columns = names.map(|name| format!("REQUIRED BYTE_ARRAY {name} (UTF8);"));
-    let schema = parse_message_type(&format!("message pairs {{ {} }}", columns.concat()))?;
-    let properties = Arc::new(WriterProperties::builder().build());
-    let mut bytes = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema), properties)?;
-    let mut group = writer.next_row_group()?;
-    let (left, right): (Vec<&str>, Vec<&str>) = rows.iter().copied().unzip();
-    for texts in [left, right] {
-        let values: Vec<ByteArray> = texts.into_iter().map(ByteArray::from).collect();
-        if let Some(mut column) = group.next_column()? {
-            column
-                .typed::<ByteArrayType>()
-                .write_batch(&values, None, None)?;
-            column.close()?;
-        }
-    }
-    group.close()?;
-    writer.close()?;
-    Ok(bytes)
 }
 
 /// The pairs as the texts that stand in the file.
@@ -227,22 +189,6 @@ impl<'a> Kept<'a> {
         })
     }
 
-    fn parquet(&self, path: &Path) -> Result<List<'a>> {
-        let bytes = two_columns(["image", "caption"], &self.list).map_err(|cause| {
-            let remedy = "choose CSV or JSONL for the data";
-            Error::data(
-                path,
-                Place::Whole,
-                format!("cannot be written: {cause}"),
-                remedy,
-            )
-        })?;
-        Ok(List {
-            bytes,
-            images: self.images(),
-        })
-    }
-
     fn images(&self) -> Vec<&'a str> {
         self.list.iter().map(|(image, _)| *image).collect()
     }
@@ -296,6 +242,7 @@ fn captions_in(value: &Value) -> Vec<&str> {
 mod tests {
     use truepair_core::dataset::Features;
 
+    use super::super::two_columns::two_columns;
     use super::super::{ReadOptions, open, write_kept};
     use super::*;
 

@@ -4,29 +4,48 @@
 //! which one was found and what it holds.
 
 mod captioned_pictures;
+mod cell;
 mod clip_retrieval;
 mod coco;
+mod column_shape;
 mod cub;
 mod embeddings;
 mod empty_captions;
 mod folder;
 mod given_features;
+mod huggingface;
 mod inspect;
 mod karpathy;
+mod kept_features;
+mod kept_pairs;
 mod kept_pictures;
+mod kept_shards;
 mod kept_table;
 mod leftovers;
 mod links;
 mod listing;
 mod matrices;
+mod naming;
 mod options;
+mod parquet_cells;
+mod parquet_copy;
+mod parquet_file;
+mod parquet_leaf;
 mod picture_column;
 mod picture_folders;
+mod picture_place;
 mod pictures;
 mod precomp;
 mod records;
+mod selector;
+mod shard_names;
+mod shard_schemas;
+mod shards;
 mod table;
+mod table_columns;
+mod table_rows;
 mod tar;
+mod two_columns;
 mod unread_keys;
 mod webdataset;
 mod write;
@@ -56,6 +75,7 @@ pub const FORMATS: &[&dyn Format] = &[
     &cub::Cub,
     &webdataset::WebDataset,
     &folder::Folder,
+    &huggingface::HuggingFace,
 ];
 
 /// One way in which paired data lies on disk.

@@ -5,25 +5,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use parquet::basic::Repetition;
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-use parquet::schema::types::Type;
 use serde_json::Value;
 use truepair_core::error::{Error, Place, Result};
 
+pub(super) use super::cell::Cell;
+use super::parquet_cells;
+use super::parquet_file::ParquetFile;
+use super::selector::{Found, NAME_A_KEY, Selector};
 use crate::lines::{Line, lines};
-
-/// What one record holds in one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell {
-    /// Nothing: the key is absent, or its value null.
-    Missing,
-    /// One text; numbers as they are written.
-    One(String),
-    /// A list of texts.
-    Many(Vec<String>),
-}
 
 /// The kinds of tables, by the endings of their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,13 +72,9 @@ pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
         Kind::Csv | Kind::Tsv => csv_columns(path)?,
         Kind::JsonLines => json_columns(path)?,
         Kind::Parquet => {
-            let reader = parquet_reader(path)?;
-            let schema = reader.metadata().file_metadata().schema();
-            schema
-                .get_fields()
-                .iter()
-                .map(|field| field.name().to_owned())
-                .collect()
+            let file = ParquetFile::open(path)?;
+            let names = file.fields().iter().map(|field| field.name().to_owned());
+            names.collect()
         }
     };
     if columns.is_empty() {
@@ -113,10 +98,23 @@ pub(super) fn for_each(
     wanted: &[&str],
     visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
+    let places: Vec<Selector> = wanted.iter().map(|name| Selector::column(name)).collect();
+    for_each_at(path, &places, visit)
+}
+
+/// As [`for_each`], with the cells at places inside the columns.
+///
+/// # Errors
+/// Those of [`for_each`], and if something else than texts stands at a place.
+pub(super) fn for_each_at(
+    path: &Path,
+    wanted: &[Selector],
+    visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+) -> Result<()> {
     match Kind::require(path)? {
         Kind::Csv | Kind::Tsv => for_each_csv(path, wanted, visit),
         Kind::JsonLines => for_each_json(path, wanted, visit),
-        Kind::Parquet => for_each_parquet(path, wanted, visit),
+        Kind::Parquet => parquet_cells::for_each(path, wanted, visit),
     }
 }
 
@@ -162,13 +160,13 @@ fn csv_columns(path: &Path) -> Result<Vec<String>> {
 
 fn for_each_csv(
     path: &Path,
-    wanted: &[&str],
+    wanted: &[Selector],
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
     let names = csv_columns(path)?;
-    let at: Vec<usize> = wanted
-        .iter()
-        .filter_map(|wanted| names.iter().position(|name| name == wanted))
+    let position = |place: &Selector| names.iter().position(|name| *name == place.column);
+    let at: Vec<(usize, &Selector)> = (wanted.iter())
+        .filter_map(|place| Some((position(place)?, place)))
         .collect();
     let mut reader = csv_reader(path)?;
     let mut record = csv::ByteRecord::new();
@@ -179,15 +177,18 @@ fn for_each_csv(
         {
             break;
         }
-        let cell = |&column: &usize| match std::str::from_utf8(&record[column]) {
-            Ok(text) => Ok(Cell::One(text.to_owned())),
-            Err(_) => Err(Error::data(
-                path,
-                Place::Record(number),
-                format!("column '{}' is not valid UTF-8", names[column]),
-                "save the file as UTF-8",
-            )),
-        };
+        let cell =
+            |&(column, place): &(usize, &Selector)| match std::str::from_utf8(&record[column]) {
+                Ok(text) if place.steps.is_empty() => Ok(Cell::One(text.to_owned())),
+                Ok(text) => json_in_text(text, place)
+                    .map_err(|problem| not_texts(path, Place::Record(number), problem)),
+                Err(_) => Err(Error::data(
+                    path,
+                    Place::Record(number),
+                    format!("column '{}' is not valid UTF-8", names[column]),
+                    "save the file as UTF-8",
+                )),
+            };
         let cells = at.iter().map(cell).collect::<Result<Vec<Cell>>>()?;
         visit(Place::Record(number), cells)?;
     }
@@ -242,26 +243,67 @@ fn json_columns(path: &Path) -> Result<Vec<String>> {
 
 fn for_each_json(
     path: &Path,
-    wanted: &[&str],
+    wanted: &[Selector],
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
     for line in lines(path)? {
         let Line { number, text } = line?;
         if !text.trim().is_empty() {
             let mut object = json_object(path, number, &text)?;
-            let cells = wanted.iter().map(|key| json_cell(object.remove(*key)));
-            visit(Place::Line(number), cells.collect())?;
+            let place = Place::Line(number);
+            let cells = json_cells(&mut object, wanted)
+                .map_err(|problem| not_texts(path, place, problem))?;
+            visit(place, cells)?;
         }
     }
     Ok(())
 }
 
-fn json_cell(value: Option<Value>) -> Cell {
-    match value {
-        None | Some(Value::Null) => Cell::Missing,
-        Some(Value::Array(items)) => Cell::Many(items.into_iter().map(json_text).collect()),
-        Some(other) => Cell::One(json_text(other)),
+/// The cells of one object.
+///
+/// # Errors
+/// What stands there instead of texts.
+pub(super) fn json_cells(
+    object: &mut serde_json::Map<String, Value>,
+    wanted: &[Selector],
+) -> Result<Vec<Cell>, String> {
+    let cell = |(n, place): (usize, &Selector)| {
+        // Several places may lie in one column; the last one takes its value.
+        let again = wanted[n + 1..]
+            .iter()
+            .any(|later| later.column == place.column);
+        let value = match again {
+            true => object.get(&place.column).cloned(),
+            false => object.remove(&place.column),
+        };
+        Ok(cell(place.texts(value.unwrap_or_default())?))
+    };
+    wanted.iter().enumerate().map(cell).collect()
+}
+
+fn cell(mut found: Found) -> Cell {
+    match found.is_list {
+        true => Cell::Many(found.texts),
+        false => found.texts.pop().map_or(Cell::Missing, Cell::One),
     }
+}
+
+/// The cell in a text that is JSON, as tables of lists are written.
+fn json_in_text(text: &str, place: &Selector) -> Result<Cell, String> {
+    if text.trim().is_empty() {
+        return Ok(Cell::Missing);
+    }
+    let value = serde_json::from_str(text).map_err(|cause| {
+        format!(
+            "column '{}' is not the expected JSON: {cause}",
+            place.column
+        )
+    })?;
+    place.texts(value).map(cell)
+}
+
+fn not_texts(path: &Path, place: Place, problem: String) -> Error {
+    Error::data(path, place, problem, NAME_A_KEY)
 }
 
 /// A value as text; of an object its path, as Hugging Face data sets write an image.
@@ -273,113 +315,6 @@ pub(super) fn json_text(value: Value) -> String {
             _ => String::new(),
         },
         other => other.to_string(),
-    }
-}
-
-pub(super) fn parquet_reader(path: &Path) -> Result<SerializedFileReader<File>> {
-    let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
-    SerializedFileReader::new(file).map_err(|cause| {
-        Error::data(
-            path,
-            Place::Whole,
-            format!("not a readable parquet file: {cause}"),
-            "it was cut short or is of another kind: copy or write it again",
-        )
-    })
-}
-
-fn for_each_parquet(
-    path: &Path,
-    wanted: &[&str],
-    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
-    let failed = |record: u64, cause: parquet::errors::ParquetError| {
-        Error::data(
-            path,
-            Place::Record(record),
-            format!("cannot be read: {cause}"),
-            "write the table again",
-        )
-    };
-    let reader = parquet_reader(path)?;
-    let schema = reader.metadata().file_metadata().schema();
-    let fields = schema
-        .get_fields()
-        .iter()
-        .filter(|field| wanted.contains(&field.name()));
-    let fields = fields.map(without_bytes).collect::<Result<Vec<_>, _>>();
-    let projection = fields.and_then(|fields| {
-        Type::group_type_builder(schema.name())
-            .with_fields(fields)
-            .build()
-    });
-    let projection = projection.map_err(|cause| failed(0, cause))?;
-    let rows = reader
-        .get_row_iter(Some(projection))
-        .map_err(|cause| failed(0, cause))?;
-    for (row, number) in rows.zip(1..) {
-        let mut columns = row.map_err(|cause| failed(number, cause))?.into_columns();
-        let cells = wanted.iter().map(|name| {
-            let at = columns.iter().position(|(column, _)| column == name);
-            at.map_or(Cell::Missing, |at| parquet_cell(columns.swap_remove(at).1))
-        });
-        let cells = cells.collect();
-        visit(Place::Record(number), cells)?;
-    }
-    Ok(())
-}
-
-/// A column as asked from the reader: of a struct with a `path`, as Hugging Face data sets store
-/// an image, only the path, so that the pictures' bytes stay on disk.
-fn without_bytes(
-    field: &std::sync::Arc<Type>,
-) -> Result<std::sync::Arc<Type>, parquet::errors::ParquetError> {
-    if field.is_primitive() {
-        return Ok(field.clone());
-    }
-    let path = field
-        .get_fields()
-        .iter()
-        .find(|part| part.name() == "path" && part.is_primitive());
-    let Some(path) = path else {
-        return Ok(field.clone());
-    };
-    let info = field.get_basic_info();
-    let repetition = if info.has_repetition() {
-        info.repetition()
-    } else {
-        Repetition::REQUIRED
-    };
-    Type::group_type_builder(field.name())
-        .with_repetition(repetition)
-        .with_fields(vec![path.clone()])
-        .build()
-        .map(Into::into)
-}
-
-fn parquet_cell(field: Field) -> Cell {
-    match field {
-        Field::Null => Cell::Missing,
-        Field::Str(text) => Cell::One(text),
-        Field::Bytes(bytes) => Cell::One(String::from_utf8_lossy(bytes.data()).into_owned()),
-        Field::ListInternal(list) => {
-            let texts = list
-                .elements()
-                .iter()
-                .map(|item| match parquet_cell(item.clone()) {
-                    Cell::One(text) => text,
-                    Cell::Missing | Cell::Many(_) => String::new(),
-                });
-            Cell::Many(texts.collect())
-        }
-        Field::Group(row) => {
-            let path = row
-                .into_columns()
-                .into_iter()
-                .find(|(name, _)| name == "path");
-            path.map_or(Cell::Missing, |(_, field)| parquet_cell(field))
-        }
-        other => Cell::One(other.to_string()),
     }
 }
 

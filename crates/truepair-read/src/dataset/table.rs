@@ -1,42 +1,16 @@
 //! Tables with a column of images and one or more columns of captions.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Account, Dataset};
-use truepair_core::error::{Error, Place, Result};
+use truepair_core::dataset::Dataset;
+use truepair_core::error::Result;
 
-use super::karpathy::canonical;
-use super::listing::{ListedCaption, ListedImage, Listing};
-use super::picture_column::ParquetPictures;
-use super::records::{self, Cell, Kind};
-use super::{Format, Pictures, ReadOptions, kept_table, resolve_split};
-
-/// Names of image columns, best first; compared without case.
-const IMAGE_COLUMNS: &[&str] = &[
-    "image",
-    "image_path",
-    "filepath",
-    "file_path",
-    "file_name",
-    "filename",
-    "image_file",
-    "image_name",
-    "img",
-    "img_path",
-    "file",
-    "path",
-    "image_id",
-    "url",
-    "image_url",
-    "id",
-    "uid",
-    "key",
-];
-/// Names of caption columns, best first; a number or an `s` may follow, and all columns of the
-/// first name found are used.
-const CAPTION_COLUMNS: &[&str] = &["caption", "title", "text", "sentence", "description", "raw"];
-const SPLIT_COLUMNS: &[&str] = &["split", "subset", "partition"];
+use super::listing::Listing;
+use super::picture_place::choose_pictures;
+use super::records::Kind;
+use super::table_columns::{ColumnChoice, Columns};
+use super::table_rows::{Tables, splits_in};
+use super::{Format, Pictures, ReadOptions, kept_shards, kept_table, resolve_split};
 
 /// One CSV, TSV, JSONL or parquet file.
 pub(super) struct Table;
@@ -62,283 +36,45 @@ impl Format for Table {
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-        let columns = Columns::choose(path, options)?;
-        let Some(split) = &columns.split else {
-            return Ok(vec!["all".into()]);
-        };
-        let mut found = std::collections::BTreeSet::new();
-        records::for_each(path, &[split], |_, cells| {
-            found.insert(split_name(&cells[0]));
-            Ok(())
-        })?;
-        Ok(found.into_iter().collect())
+        let (columns, _) = ColumnChoice::of(path)?.choose(options)?;
+        splits(path, &columns)
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
-        let columns = Columns::choose(path, options)?;
-        let split = resolve_split(path, options, &self.splits(path, options)?)?;
-        let mut rows = Rows::new(path, columns.id.is_some());
-        rows.listing.account = columns.account(path)?;
-        if options.pictures != Pictures::Unused && Kind::of(path) == Some(Kind::Parquet) {
-            rows.listing.column = ParquetPictures::open(path, &columns.image)?;
-        }
-        let n_captions = columns.captions.len();
-        records::for_each(path, &columns.wanted(), |place, mut cells| {
-            let captions = cells.drain(1..=n_captions).collect();
-            let image = rows.image_name(cells.swap_remove(0));
-            let mut rest = cells.into_iter();
-            let id = columns.id.as_ref().and_then(|_| rest.next_back()).map(text);
-            let in_split = rest.next().is_none_or(|cell| split_name(&cell) == split);
-            rows.push(
-                place,
-                Record {
-                    image,
-                    id,
-                    captions,
-                    in_split,
-                },
-            )
-        })?;
-        rows.listing.into_dataset(self.name(), path, split, options)
+        let choice = ColumnChoice::of(path)?;
+        let (columns, account) = match options.pictures {
+            Pictures::Unused => choice.choose(options)?,
+            _ => choose_pictures(&choice, options)?,
+        };
+        let split = resolve_split(path, options, &splits(path, &columns)?)?;
+        let files = [path.to_path_buf()];
+        let mut listing = Listing {
+            account,
+            ..Listing::default()
+        };
+        listing.take_pictures(&files, &columns)?;
+        let tables = Tables {
+            files: &files,
+            columns: &columns,
+            split: &split,
+        };
+        tables.into_dataset(self.name(), listing, options)
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        kept_table::write(dataset, keep, out)
-    }
-}
-
-/// Which column holds what.
-struct Columns {
-    image: String,
-    captions: Vec<String>,
-    split: Option<String>,
-    id: Option<String>,
-}
-
-impl Columns {
-    /// The columns that the caller named, or those whose names say what they hold.
-    fn choose(path: &Path, options: &ReadOptions) -> Result<Columns> {
-        let found = records::columns(path)?;
-        let missing = |what: String, remedy: &str| {
-            let problem = format!("{what}; the columns are: {}", found.join(", "));
-            Error::data(path, Place::Whole, problem, remedy)
-        };
-        let named = |name: &String| match found.contains(name) {
-            true => Ok(name.clone()),
-            false => Err(missing(
-                format!("there is no column '{name}'"),
-                "name one of them",
-            )),
-        };
-        let image = match &options.image_column {
-            Some(name) => named(name)?,
-            None => first_of(&found, IMAGE_COLUMNS)
-                .ok_or_else(|| missing("no column of images".into(), "name the image column"))?,
-        };
-        let captions = match &options.caption_columns {
-            Some(names) => names.iter().map(named).collect::<Result<Vec<_>>>()?,
-            None => caption_columns(&found, &image),
-        };
-        if captions.is_empty() {
-            return Err(missing(
-                "no column of captions".into(),
-                "name the caption columns",
-            ));
+        match Kind::of(&dataset.files[0]) {
+            Some(Kind::Parquet) => kept_shards::write(dataset, keep, out),
+            _ => kept_table::write(dataset, keep, out),
         }
-        let id = options.id_column.as_ref().map(named).transpose()?;
-        Ok(Columns {
-            image,
-            captions,
-            split: first_of(&found, SPLIT_COLUMNS),
-            id,
-        })
-    }
-
-    /// Which columns are read, and which are not.
-    fn account(&self, path: &Path) -> Result<Account> {
-        let mut account = Account::default();
-        let wanted = self.wanted();
-        account.used("column", wanted.len());
-        let found = records::columns(path)?;
-        for column in found.iter().filter(|name| !wanted.contains(&name.as_str())) {
-            account.pass("column", "it is not asked for", column);
-        }
-        Ok(account)
-    }
-
-    /// The image, the captions, the split and the id, as far as they exist.
-    fn wanted(&self) -> Vec<&str> {
-        let captions = self.captions.iter();
-        let all = std::iter::once(&self.image)
-            .chain(captions)
-            .chain(&self.split)
-            .chain(&self.id);
-        all.map(String::as_str).collect()
     }
 }
 
-fn first_of(found: &[String], names: &[&str]) -> Option<String> {
-    let column = |name: &&str| {
-        found
-            .iter()
-            .find(|column| column.eq_ignore_ascii_case(name))
+fn splits(path: &Path, columns: &Columns) -> Result<Vec<String>> {
+    let Some(split) = &columns.split else {
+        return Ok(vec!["all".into()]);
     };
-    names.iter().find_map(column).cloned()
-}
-
-fn caption_columns(found: &[String], image: &String) -> Vec<String> {
-    let is_of = |column: &str, name: &str| {
-        let column = column.to_ascii_lowercase();
-        let stem = column
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches(['_', ' ']);
-        stem == name || stem.strip_suffix('s') == Some(name)
-    };
-    let of = |name: &&str| -> Vec<String> {
-        found
-            .iter()
-            .filter(|c| *c != image && is_of(c, name))
-            .cloned()
-            .collect()
-    };
-    CAPTION_COLUMNS
-        .iter()
-        .map(of)
-        .find(|columns| !columns.is_empty())
-        .unwrap_or_default()
-}
-
-/// What one record says.
-struct Record {
-    image: String,
-    id: Option<String>,
-    captions: Vec<Cell>,
-    in_split: bool,
-}
-
-/// Records on their way into a listing.
-struct Rows<'a> {
-    path: &'a Path,
-    /// Index and place of the record that named each image first.
-    images: HashMap<String, (u32, Place)>,
-    /// Whether two records must not name the same image.
-    unique: bool,
-    listing: Listing,
-}
-
-impl<'a> Rows<'a> {
-    fn new(path: &'a Path, unique: bool) -> Self {
-        Self {
-            path,
-            images: HashMap::new(),
-            unique,
-            listing: Listing::default(),
-        }
-    }
-
-    /// What the cell of the image column calls the image: its number where the cell holds bytes and
-    /// no name.
-    fn image_name(&self, cell: Cell) -> String {
-        let number = || self.listing.n_records.to_string();
-        match &self.listing.column {
-            Some(column) if !column.has_names() => number(),
-            Some(_) => Some(text(cell))
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(number),
-            None => text(cell),
-        }
-    }
-
-    fn push(&mut self, place: Place, record: Record) -> Result<()> {
-        let Record {
-            image: file,
-            id,
-            captions,
-            in_split,
-        } = record;
-        let id = id.unwrap_or_else(|| file.clone());
-        if id.trim().is_empty() {
-            let remedy = "name the image, or remove the record";
-            return Err(Error::data(
-                self.path,
-                place,
-                "the record names no image",
-                remedy,
-            ));
-        }
-        let image = match self.images.get(&id) {
-            Some((_, first)) if self.unique => {
-                return Err(Error::data(
-                    self.path,
-                    place,
-                    format!(
-                        "id '{id}' stands already at{}",
-                        first.to_string().trim_start_matches(':')
-                    ),
-                    "give every record an id of its own, or remove one of the two",
-                ));
-            }
-            Some((image, _)) => *image,
-            None => {
-                let image = self.listing.images.len() as u32;
-                self.images.insert(id.clone(), (image, place));
-                let record = self.listing.n_records as u32;
-                self.listing.images.push(ListedImage {
-                    id,
-                    file,
-                    record,
-                    in_split: false,
-                });
-                image
-            }
-        };
-        self.listing.n_records += 1;
-        let kind = if in_split {
-            "row"
-        } else {
-            "row of other splits"
-        };
-        self.listing.account.used(kind, 1);
-        if in_split {
-            self.listing.images[image as usize].in_split = true;
-            let captions = texts(captions).into_iter();
-            self.listing
-                .captions
-                .extend(captions.map(|text| ListedCaption { image, text, place }));
-        }
-        Ok(())
-    }
-}
-
-/// The captions of one record. Of several, those that are empty are absent, as tables have as many
-/// columns as the image with the most captions; a record without any has one empty caption.
-fn texts(cells: Vec<Cell>) -> Vec<String> {
-    let texts = cells.into_iter().flat_map(|cell| match cell {
-        Cell::Missing => Vec::new(),
-        Cell::One(text) => vec![text],
-        Cell::Many(texts) => texts,
-    });
-    let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
-    if texts.is_empty() {
-        vec![String::new()]
-    } else {
-        texts
-    }
-}
-
-fn text(cell: Cell) -> String {
-    match cell {
-        Cell::One(text) => text,
-        Cell::Many(texts) => texts.into_iter().next().unwrap_or_default(),
-        Cell::Missing => String::new(),
-    }
-}
-
-fn split_name(cell: &Cell) -> String {
-    match cell {
-        Cell::One(text) => canonical(text.trim()).to_owned(),
-        Cell::Missing | Cell::Many(_) => String::new(),
-    }
+    let found = splits_in(&[path.to_path_buf()], split)?;
+    Ok(found.into_iter().collect())
 }
 
 #[cfg(test)]

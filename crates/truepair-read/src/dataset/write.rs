@@ -1,5 +1,6 @@
 //! The parts of a cleaned list: lines, arrays and links to the features, which are never copied.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -27,6 +28,15 @@ pub(super) fn write_lines(
 /// Writes the rows `rows` as `.npy` `[n, d]` or `[n, regions, d]`: `f2` stays `f2`, all else becomes
 /// `f4`.
 pub(super) fn write_features(path: &Path, features: &Features, rows: &[u32]) -> Result<PathBuf> {
+    durable::write_with(path, |file| {
+        write_rows(file, features, rows).map_err(|cause| std::io::Error::other(cause.to_string()))
+    })?;
+    Ok(path.to_path_buf())
+}
+
+/// As [`write_features`], into what is open already.
+pub(super) fn write_rows(out: &mut dyn Write, features: &Features, rows: &[u32]) -> Result<()> {
+    let failed = |source| Error::io(features.path(), "write rows of", source);
     let half = features.dtype() == "f16";
     let shape = [rows.len(), features.regions(), features.dim()];
     let shape = if shape[1] == 1 {
@@ -34,18 +44,21 @@ pub(super) fn write_features(path: &Path, features: &Features, rows: &[u32]) -> 
     } else {
         &shape
     };
-    let mut bytes = header_bytes(if half { "<f2" } else { "<f4" }, shape);
+    let header = header_bytes(if half { "<f2" } else { "<f4" }, shape);
+    out.write_all(&header).map_err(failed)?;
     let mut row = vec![0.0; features.row_len()];
+    let mut bytes = Vec::with_capacity(4 * row.len());
     for &index in rows {
         features.copy_row(index as usize, &mut row)?;
+        bytes.clear();
         if half {
             bytes.extend(row.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()));
         } else {
             bytes.extend(row.iter().flat_map(|x| x.to_le_bytes()));
         }
+        out.write_all(&bytes).map_err(failed)?;
     }
-    durable::write(path, &bytes)?;
-    Ok(path.to_path_buf())
+    Ok(())
 }
 
 /// Writes integers `[n, k]` as `.npy`.

@@ -10,6 +10,7 @@ mod cub;
 mod delimited;
 mod embeddings;
 mod empty_captions;
+mod feature_keys;
 mod folder;
 mod given_features;
 mod inspect;

@@ -12,6 +12,7 @@ use super::picture_column::ParquetPictures;
 use super::records::{Cell, Kind, Source};
 use super::table_columns::Columns;
 use super::{Format, Pictures, ReadOptions, kept_table, resolve_split};
+use crate::spelling::normal;
 
 /// One CSV, TSV, JSONL or parquet file.
 pub(super) struct Table;
@@ -100,7 +101,8 @@ struct Record {
 /// Records on their way into a listing.
 struct Rows<'a> {
     path: &'a Path,
-    /// Index and place of the record that named each image first.
+    /// Index and place of the record that named each image first, by the name in its normal
+    /// spelling.
     images: HashMap<String, (u32, Place)>,
     /// Whether two records must not name the same image.
     unique: bool,
@@ -154,7 +156,8 @@ impl<'a> Rows<'a> {
             place,
             problem,
             format!(
-                "name the key that holds the text, for instance {column}[].{first}, or write the                  texts into a column of their own"
+                "name the key that holds the text, for instance {column}[].{first}, or write the \
+                 texts into a column of their own"
             ),
         ))
     }
@@ -176,7 +179,8 @@ impl<'a> Rows<'a> {
                 remedy,
             ));
         }
-        let image = match self.images.get(&id) {
+        let key = normal(&id);
+        let image = match self.images.get(key.as_ref()) {
             Some((_, first)) if self.unique => {
                 return Err(Error::data(
                     self.path,
@@ -188,10 +192,16 @@ impl<'a> Rows<'a> {
                     "give every record an id of its own, or remove one of the two",
                 ));
             }
-            Some((image, _)) => *image,
+            Some((image, _)) => {
+                if self.listing.images[*image as usize].id != id {
+                    let how = "its name is written in two ways, which Unicode takes as the same";
+                    self.listing.account.chose_for("image", how, &id);
+                }
+                *image
+            }
             None => {
                 let image = self.listing.images.len() as u32;
-                self.images.insert(id.clone(), (image, place));
+                self.images.insert(key.into_owned(), (image, place));
                 let record = self.listing.n_records as u32;
                 self.listing.images.push(ListedImage {
                     id,

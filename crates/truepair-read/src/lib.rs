@@ -41,8 +41,13 @@ pub mod checkpoint;
 pub mod dataset;
 pub mod labeled;
 mod lines;
+mod loose_json;
+mod npy_features;
 pub mod ranking;
 pub mod relevance;
+mod shards;
+mod spelling;
+mod text_file;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -11,7 +11,7 @@ mod picture;
 use std::path::PathBuf;
 
 pub use account::{Account, AccountEntry, SourceEntry, UsedEntry};
-pub use features::{BrokenPicture, Bytes, Features, PictureReader};
+pub use features::{BrokenPicture, Bytes, Features, PictureReader, Scale};
 pub use picture::{Picture, PictureColumn};
 
 use crate::digest::Digest;

@@ -1,6 +1,7 @@
-//! What one record of a table holds at one place.
+//! What one record of a table holds in one column, or at a place inside it, whatever kind of file it
+//! lies in.
 
-/// What one record holds in one column, or at a place inside it.
+/// What one record holds at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cell {
     /// Nothing: the key is absent, or its value null.
@@ -15,7 +16,7 @@ impl Cell {
     /// The text alone.
     ///
     /// # Errors
-    /// If there are several.
+    /// The texts, if there are several.
     pub(super) fn only(self) -> Result<Option<String>, Vec<String>> {
         match self {
             Cell::Missing => Ok(None),

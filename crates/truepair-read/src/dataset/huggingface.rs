@@ -13,13 +13,13 @@ use truepair_core::error::{Error, Place, Result};
 use super::given_features::find_beside;
 use super::leftovers::entries;
 use super::listing::Listing;
-use super::picture_place::choose_pictures;
-use super::records::Kind;
+use super::picture_place::open_with_pictures;
+use super::records::Source;
 use super::shard_schemas::refuse_differences;
 use super::shards::{HOME_ROLE, Layout, look};
-use super::table_columns::{ColumnChoice, Columns};
+use super::table_columns::{Columns, open_source};
 use super::table_rows::{Tables, splits_in};
-use super::{Format, Pictures, ReadOptions, kept_shards, kept_table, name_of, resolve_split};
+use super::{Format, Pictures, ReadOptions, kept_shards, name_of, resolve_split};
 
 /// A folder of tables in shards.
 pub(super) struct HuggingFace;
@@ -58,12 +58,15 @@ impl Format for HuggingFace {
             ..Listing::default()
         };
         let options = with_pictures(&mut listing, &files, &tables.columns, options)?;
+        let sources = files.iter().map(|file| open_source(file, &options));
+        let sources = sources.collect::<Result<Vec<Source>>>()?;
         let rows = Tables {
-            files: &files,
+            sources: &sources,
             columns: &tables.columns,
             split: &split,
         };
-        let mut dataset = rows.into_dataset(self.name(), listing, &options)?;
+        let listing = rows.read(listing)?;
+        let mut dataset = listing.into_dataset(self.name(), &files[0], split, &options)?;
         refuse_lost_pictures(path, &dataset)?;
         dataset.name = name_of(path);
         tables.note_others(&mut dataset);
@@ -71,10 +74,7 @@ impl Format for HuggingFace {
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        match Kind::of(&dataset.files[0]) {
-            Some(Kind::Parquet) => kept_shards::write(dataset, keep, out),
-            _ => kept_table::write(dataset, keep, out),
-        }
+        kept_shards::write(dataset, keep, out)
     }
 }
 
@@ -82,7 +82,6 @@ impl Format for HuggingFace {
 struct ShardedTables {
     layout: Layout,
     columns: Columns,
-    account: Account,
     /// The splits that a column names, where the files name none or one.
     in_column: Option<Vec<String>>,
 }
@@ -107,11 +106,13 @@ impl ShardedTables {
                 remedy,
             ));
         };
-        let (mut columns, mut account) = choose_pictures(&ColumnChoice::of(first)?, options)?;
+        let (_, mut columns) = open_with_pictures(first, options)?;
+        let account = &mut columns.account;
         let in_column = match &columns.split {
             Some(column) if layout.splits.len() == 1 => {
-                let files: Vec<PathBuf> = layout.files().cloned().collect();
-                let found: Vec<String> = splits_in(&files, column)?.into_iter().collect();
+                let sources = layout.files().map(|file| open_source(file, options));
+                let sources = sources.collect::<Result<Vec<Source>>>()?;
+                let found: Vec<String> = splits_in(&sources, column)?.into_iter().collect();
                 let is_all = layout.splits.contains_key("all");
                 (found.len() > 1 || is_all).then_some(found)
             }
@@ -127,7 +128,6 @@ impl ShardedTables {
         Ok(Self {
             layout,
             columns,
-            account,
             in_column,
         })
     }
@@ -152,8 +152,7 @@ impl ShardedTables {
     }
 
     fn account_of(&self, path: &Path, files: &[PathBuf]) -> Account {
-        let mut account = self.account.clone();
-        account.merge(self.layout.account.clone());
+        let mut account = self.layout.account.clone();
         account.read_as(HOME_ROLE, path.display());
         account.used("shard", files.len());
         let others = self.layout.files().count() - files.len();

@@ -3,16 +3,20 @@
 //! A list is read again in its own order when the cleaned one is written, so the n-th caption of an
 //! image with some text is the n-th such pair of the data set, whatever was removed between.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use truepair_core::dataset::Dataset;
 
+use crate::spelling::normal;
+
 /// Pairs, by the id of their image and the text of their caption.
 pub(super) struct KeptPairs<'a> {
     dataset: &'a Dataset,
     keep: &'a [bool],
-    images: HashMap<&'a str, u32>,
+    /// Rows of the images by their names in normal spelling.
+    images: HashMap<Cow<'a, str>, u32>,
     /// The next pair of an image and a text, whose hash it is.
     first: HashMap<(u32, u64), usize>,
     /// The pair that follows each with the same image and text.
@@ -24,7 +28,7 @@ pub(super) struct KeptPairs<'a> {
 impl<'a> KeptPairs<'a> {
     /// The flags `keep` `[n_pairs]` of `dataset`.
     pub(super) fn new(dataset: &'a Dataset, keep: &'a [bool]) -> Self {
-        let ids = dataset.image_ids.iter().map(String::as_str);
+        let ids = dataset.image_ids.iter().map(|id| normal(id));
         let mut pairs = Self {
             dataset,
             keep,
@@ -49,13 +53,13 @@ impl<'a> KeptPairs<'a> {
 
     /// Whether the data set has an image of this id.
     pub(super) fn has_image(&self, id: &str) -> bool {
-        self.images.contains_key(id)
+        self.images.contains_key(normal(id).as_ref())
     }
 
     /// Whether the next caption `text` of image `id` is kept; those that the data set does not have
     /// are not.
     pub(super) fn take(&mut self, id: &str, text: &str) -> bool {
-        let Some(&image) = self.images.get(id) else {
+        let Some(&image) = self.images.get(normal(id).as_ref()) else {
             return false;
         };
         let key = (image, hash(text));

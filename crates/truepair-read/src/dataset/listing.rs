@@ -9,7 +9,9 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
 
 use super::empty_captions::settle_empty_captions;
+use super::feature_keys::find_rows;
 use super::given_features::GivenFeatures;
+use super::listed::{ListedCaption, ListedImage};
 use super::naming::{Naming, of_pictures};
 use super::picture_column::ParquetPictures;
 use super::picture_folders::PictureFolders;
@@ -49,27 +51,6 @@ pub(super) enum Texts {
     Given,
     /// They are embeddings alone.
     Absent,
-}
-
-#[derive(Debug)]
-pub(super) struct ListedImage {
-    /// The user's name of the image.
-    pub(super) id: String,
-    /// Where its picture may lie, and another name under which its features may stand.
-    pub(super) file: String,
-    /// Index of the record that names it first.
-    pub(super) record: u32,
-    pub(super) in_split: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct ListedCaption {
-    /// Index into [`Listing::images`].
-    pub(super) image: u32,
-    pub(super) text: String,
-    pub(super) place: Place,
-    /// Index of its record.
-    pub(super) record: u32,
 }
 
 impl Listing {
@@ -119,7 +100,8 @@ impl Listing {
         options: &ReadOptions,
     ) -> Result<Dataset> {
         let (given, rows) = self.images_of(path, &split, options)?;
-        let mut account = self.account_with(&given);
+        let mut account = std::mem::take(&mut self.account);
+        account.merge(given.account.clone());
         let caption_features =
             caption_features(&given, &options.caption_features, self.captions.len())?;
         let images = given.images.select(&rows);
@@ -178,7 +160,9 @@ impl Listing {
         match &options.pictures {
             Pictures::Unused => {
                 let given = GivenFeatures::open(options, path)?;
-                let rows = self.feature_rows(&given, split)?;
+                let mut account = std::mem::take(&mut self.account);
+                let rows = self.feature_rows(&given, split, &mut account)?;
+                self.account = account;
                 Ok((given, rows))
             }
             Pictures::Beside => self.pictures(path, None),
@@ -216,34 +200,21 @@ impl Listing {
         }
     }
 
-    /// The account of the list together with that of its features.
-    fn account_with(&self, given: &GivenFeatures) -> Account {
-        let mut account = self.account.clone();
-        account.merge(given.account.clone());
-        if let Some(rows) = &given.rows {
-            let known = self.images.iter().filter_map(|image| find(rows, image));
-            let known: HashSet<u32> = known.collect();
-            let mut unknown: Vec<(u32, &String)> = (rows.iter())
-                .filter(|(_, row)| !known.contains(row))
-                .map(|(id, row)| (*row, id))
-                .collect();
-            unknown.sort_unstable();
-            for (_, id) in unknown {
-                account.pass("row of features", "no image has its id", id);
-            }
-        }
-        account
-    }
-
     /// The pictures of the split as features, and their rows.
     fn pictures(&self, path: &Path, folder: Option<&Path>) -> Result<(GivenFeatures, Vec<u32>)> {
-        let mut folders = PictureFolders::of(path, folder);
+        let mut folders = PictureFolders::of(path, folder, &self.images);
         let in_split = self.images.iter().filter(|image| image.in_split);
         let pictures = in_split.map(|image| match self.columns.is_empty() {
             true => folders.find(&image.file),
             false => Ok(self.value(image.record)),
         });
         let pictures = pictures.collect::<Result<Vec<Picture>>>()?;
+        for picture in &pictures {
+            if let Picture::Missing { name } = picture {
+                let why = "there is no such file";
+                folders.account.pass("picture", why, name.display());
+            }
+        }
         if pictures.is_empty() {
             return Err(Error::data(
                 path,
@@ -258,7 +229,7 @@ impl Listing {
             rows: None,
             captions: None,
             files: vec![path.to_path_buf()],
-            account: Account::default(),
+            account: folders.account,
         };
         Ok((given, rows))
     }
@@ -277,16 +248,23 @@ impl Listing {
     }
 
     /// The row of the features of each image of the split.
-    fn feature_rows(&self, given: &GivenFeatures, split: &str) -> Result<Vec<u32>> {
+    fn feature_rows(
+        &self,
+        given: &GivenFeatures,
+        split: &str,
+        account: &mut Account,
+    ) -> Result<Vec<u32>> {
         let in_split = || {
             self.images
                 .iter()
                 .enumerate()
                 .filter(|(_, image)| image.in_split)
         };
-        if let Some(rows) = &given.rows {
-            let row = |(_, image): (usize, &ListedImage)| {
-                find(rows, image).ok_or_else(|| {
+        if let Some(keys) = &given.rows {
+            let found = find_rows(keys, &self.images, &given.files[0])?;
+            account.merge(found.account);
+            let row = |(index, image): (usize, &ListedImage)| {
+                found.rows[index].ok_or_else(|| {
                     Error::data(
                         &given.files[0],
                         Place::Whole,
@@ -325,17 +303,6 @@ struct Listed {
     ids: Vec<String>,
     pictures: Vec<String>,
     pairs: Vec<Pair>,
-}
-
-/// Features may stand under the image's id, its path, its file name, or that without the ending.
-fn find(rows: &HashMap<String, u32>, image: &ListedImage) -> Option<u32> {
-    let path = Path::new(&image.file);
-    let parts = [path.file_name(), path.file_stem()].into_iter().flatten();
-    let names = [image.id.as_str(), image.file.as_str()];
-    let mut names = names
-        .into_iter()
-        .chain(parts.filter_map(|part| part.to_str()));
-    names.find_map(|name| rows.get(name).copied())
 }
 
 fn caption_features(

@@ -9,20 +9,25 @@ mod clip_retrieval;
 mod coco;
 mod column_shape;
 mod cub;
+mod delimited;
 mod embeddings;
 mod empty_captions;
+mod feature_keys;
 mod folder;
 mod given_features;
 mod huggingface;
 mod inspect;
+mod json_lines;
 mod karpathy;
 mod kept_features;
 mod kept_pairs;
 mod kept_pictures;
 mod kept_shards;
 mod kept_table;
+mod kept_vectors;
 mod leftovers;
 mod links;
+mod listed;
 mod listing;
 mod matrices;
 mod naming;
@@ -41,6 +46,7 @@ mod selector;
 mod shard_names;
 mod shard_schemas;
 mod shards;
+mod sides;
 mod table;
 mod table_columns;
 mod table_rows;
@@ -299,6 +305,11 @@ pub(crate) fn name_of(path: &Path) -> String {
     // `.` and `..` have no name of their own.
     let full = path.canonicalize();
     let path = full.as_deref().unwrap_or(path);
+    let path = if path.is_dir() {
+        path
+    } else {
+        records::unpacked(path)
+    };
     let name = if path.is_dir() {
         path.file_name()
     } else {

@@ -13,6 +13,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, TypePtr};
 use truepair_core::error::{Error, Place, Result};
 
+use crate::text_file::open_regular;
+
 /// An opened file, of which the footer has been read.
 pub(super) struct ParquetFile {
     path: PathBuf,
@@ -27,16 +29,7 @@ impl ParquetFile {
     /// # Errors
     /// If it is no regular file, no parquet file or damaged, or has more than 2^32 records.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
-        if !metadata.is_file() {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                "not a regular file",
-                "copy its content into a file first",
-            ));
-        }
-        let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
+        let file = open_regular(path)?;
         let reader = contained(|| SerializedFileReader::new(file)).map_err(|cause| {
             Error::data(
                 path,
@@ -67,6 +60,12 @@ impl ParquetFile {
     /// Its columns as its schema has them.
     pub(super) fn fields(&self) -> &[TypePtr] {
         self.metadata().file_metadata().schema().get_fields()
+    }
+
+    /// The names of its columns.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.fields().iter().map(|field| field.name().to_owned());
+        names.collect()
     }
 
     /// The column `name`.

@@ -1,6 +1,7 @@
 //! Which column of a parquet table holds the bytes of its pictures, and what names them.
 
-use truepair_core::dataset::Account;
+use std::path::Path;
+
 use truepair_core::error::Result;
 
 use super::ReadOptions;
@@ -8,9 +9,9 @@ use super::cell::Cell;
 use super::parquet_cells;
 use super::parquet_file::ParquetFile;
 use super::picture_column::holds_bytes;
-use super::records::Kind;
+use super::records::{Kind, Source};
 use super::selector::{Selector, Step};
-use super::table_columns::{ColumnChoice, Columns};
+use super::table_columns::{ColumnChoice, Columns, PICTURE_ROLE, open_source};
 
 /// Columns that name a picture whose bytes stand beside them, best first.
 const NAMES: &[&str] = &[
@@ -26,26 +27,23 @@ const NAMES: &[&str] = &[
     "url",
 ];
 
-/// The columns of a table whose images are its pictures: those it holds as bytes, or files that it
-/// names.
+/// Opens a table whose images are its pictures: those it holds as bytes, or files that it names.
 ///
 /// # Errors
 /// If no column holds or names images, several may hold them, or there are no captions.
-pub(super) fn choose_pictures(
-    choice: &ColumnChoice<'_>,
-    options: &ReadOptions,
-) -> Result<(Columns, Account)> {
-    if Kind::of(choice.path()) != Some(Kind::Parquet) {
-        return choice.choose(options);
+pub(super) fn open_with_pictures(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
+    if Kind::of(path) != Some(Kind::Parquet) {
+        return Columns::open(path, options);
     }
-    let file = ParquetFile::open(choice.path())?;
-    let Some(column) = column_of_bytes(&file, choice, options)? else {
-        return choice.choose(options);
+    let file = ParquetFile::open(path)?;
+    let source = open_source(path, options)?;
+    let mut choice = ColumnChoice::new(path, &source);
+    let Some(column) = column_of_bytes(&file, &mut choice, options)? else {
+        return Columns::open(path, options);
     };
-    let mut account = Account::default();
-    let named = name_of(&file, choice, &column)?;
+    let named = name_of(&file, &choice, &column)?;
     if let Some(named) = named.as_ref().filter(|named| named.column != column) {
-        account.chose(format!(
+        choice.account.chose(format!(
             "images, which stand in column '{column}', are called by column '{named}'"
         ));
     }
@@ -53,55 +51,60 @@ pub(super) fn choose_pictures(
         .into_iter()
         .flatten()
         .collect();
-    let (captions, chosen) = choice.captions(options, &taken)?;
-    account.merge(chosen);
-    if captions.is_empty() {
-        return Err(choice.missing("no column of captions", "name the caption columns"));
-    }
-    let columns = Columns {
-        image: named,
-        pictures: Some(column),
-        captions,
-        split: choice.split(),
-        id: choice.id(options)?,
-    };
-    columns.note(choice.names(), &mut account);
-    Ok((columns, account))
+    let captions = choice.captions(options, &taken)?;
+    choice.account.read_as(PICTURE_ROLE, &column);
+    let mut columns = choice.columns_of(named, captions, options)?;
+    columns.pictures = Some(column);
+    let columns = columns.with_the_rest(source.columns());
+    Ok((source, columns))
 }
 
 /// The column that holds pictures: the one that the caller named or whose name says so, or the only
 /// one of bytes.
 fn column_of_bytes(
     file: &ParquetFile,
-    choice: &ColumnChoice<'_>,
+    choice: &mut ColumnChoice<'_>,
     options: &ReadOptions,
 ) -> Result<Option<String>> {
     let of_bytes = |name: &str| file.field(name).is_some_and(|field| holds_bytes(field));
-    let by_name = choice.image(options)?.map(|place| place.column);
-    if options.image_column.is_some() {
-        return Ok(by_name.filter(|name| of_bytes(name)));
-    }
-    if let Some(name) = by_name.filter(|name| of_bytes(name)) {
-        return Ok(Some(name));
-    }
-    let (captions, _) = choice.captions(options, &[]).unwrap_or_default();
-    let is_caption = |name: &str| captions.iter().any(|place| place.column == name);
     let all = file.fields().iter().map(|field| field.name());
-    let found: Vec<&str> = all
-        .filter(|name| of_bytes(name) && !is_caption(name))
-        .collect();
-    match found[..] {
-        [] => Ok(None),
-        [only] => Ok(Some(only.to_owned())),
+    let found: Vec<&str> = all.filter(|name| of_bytes(name)).collect();
+    if found.is_empty() {
+        return Ok(None);
+    }
+    if options.image_column.is_some() {
+        let named = choice.image(options)?.map(|place| place.column);
+        return Ok(named.filter(|name| of_bytes(name)));
+    }
+    let is_picture = |name: &&&str| {
+        PICTURES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let known: Vec<&&str> = found.iter().filter(is_picture).collect();
+    match (&known[..], &found[..]) {
+        ([only], others) => {
+            if others.len() > 1 {
+                let others = others.iter().filter(|name| *name != *only);
+                let others: Vec<String> = others.map(|name| format!("'{name}'")).collect();
+                choice.account.chose(format!(
+                    "pictures are those in column '{only}', not in {}",
+                    others.join(", ")
+                ));
+            }
+            Ok(Some((**only).to_owned()))
+        }
+        ([], [only]) => Ok(Some((*only).to_owned())),
         _ => {
             let problem = format!("columns {} hold bytes", found.join(", "));
-            Err(choice.missing(
-                &problem,
-                "say which of them holds the images: --image-column",
-            ))
+            let remedy = "say which of them holds the images: --image-column";
+            Err(choice.missing(&problem, remedy))
         }
     }
 }
+
+/// Names of columns of pictures.
+const PICTURES: &[&str] = &["image", "img", "jpg", "jpeg", "png", "webp", "picture"];
 
 /// What names the pictures in `column`: the path beside their bytes, where it is filled, or another
 /// column.
@@ -127,5 +130,5 @@ fn name_of(
             return Ok(Some(path));
         }
     }
-    Ok(choice.first_of(NAMES))
+    Ok(choice.any_of(NAMES))
 }

@@ -2,17 +2,16 @@
 //!
 //! Only the asked columns are read, and no table is ever held whole.
 
-use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
-pub(super) use super::cell::Cell;
-use super::parquet_cells;
+use super::cell::Cell;
+use super::delimited::{Delimited, Header, Look};
 use super::parquet_file::ParquetFile;
-use super::selector::{Found, NAME_A_KEY, Selector};
-use crate::lines::{Line, lines};
+use super::selector::{NAME_A_KEY, Selector};
+use super::{json_lines, parquet_cells};
 
 /// The kinds of tables, by the endings of their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +38,9 @@ impl std::fmt::Display for Kind {
 }
 
 impl Kind {
-    /// The kind that the ending of `path` names.
+    /// The kind that the ending of `path` names; `.gz` or `.zst` may follow.
     pub(super) fn of(path: &Path) -> Option<Kind> {
-        let ending = path.extension()?.to_ascii_lowercase();
+        let ending = unpacked(path).extension()?.to_ascii_lowercase();
         match ending.to_str()? {
             "csv" => Some(Kind::Csv),
             "tsv" => Some(Kind::Tsv),
@@ -51,7 +50,7 @@ impl Kind {
         }
     }
 
-    fn require(path: &Path) -> Result<Kind> {
+    pub(super) fn require(path: &Path) -> Result<Kind> {
         Kind::of(path).ok_or_else(|| {
             Error::data(
                 path,
@@ -63,36 +62,164 @@ impl Kind {
     }
 }
 
-/// Names of the columns: the header, the keys of the first object, or the schema.
-///
-/// # Errors
-/// If the file cannot be read or has no columns.
-pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
-    let columns = match Kind::require(path)? {
-        Kind::Csv | Kind::Tsv => csv_columns(path)?,
-        Kind::JsonLines => json_columns(path)?,
-        Kind::Parquet => {
-            let file = ParquetFile::open(path)?;
-            let names = file.fields().iter().map(|field| field.name().to_owned());
-            names.collect()
-        }
-    };
-    if columns.is_empty() {
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            "there is no column",
-            "begin the table with the names of its columns",
-        ));
-    }
-    Ok(columns)
+/// The path without the ending that says how the file is packed.
+pub(super) fn unpacked(path: &Path) -> &Path {
+    let packed = path.extension().map(|ending| ending.to_ascii_lowercase());
+    let is_packed = packed.is_some_and(|ending| ending == "gz" || ending == "zst");
+    let stem = path.to_str().filter(|_| is_packed);
+    let stem = stem.and_then(|path| path.rsplit_once('.'));
+    stem.map_or(path, |(stem, _)| Path::new(stem))
 }
 
-/// Calls `visit` with the place of every record and its cells in the order of `wanted`, whose
-/// columns must exist.
+/// An opened table.
+pub(super) struct Source {
+    path: PathBuf,
+    kind: Kind,
+    columns: Vec<String>,
+    /// Where the table is one of separated fields.
+    pub(super) delimited: Option<Delimited>,
+}
+
+impl Source {
+    /// Opens the table at `path`; `is_name` says whether a cell of its first line is the name of a
+    /// column, for tables that may not name them.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has no columns.
+    pub(super) fn open(path: &Path, is_name: &dyn Fn(&str) -> bool) -> Result<Self> {
+        let kind = Kind::require(path)?;
+        let delimited = match kind {
+            Kind::Csv => Some(Delimited::open(path, b',', is_name)?),
+            Kind::Tsv => Some(Delimited::open(path, b'\t', is_name)?),
+            Kind::JsonLines | Kind::Parquet => None,
+        };
+        let columns = match (&delimited, kind) {
+            (Some(table), _) => table.columns.clone(),
+            (None, Kind::JsonLines) => json_lines::columns(path)?,
+            (None, _) => ParquetFile::open(path)?.names(),
+        };
+        if columns.is_empty() {
+            return Err(Error::data(
+                path,
+                Place::Whole,
+                "there is no column",
+                "begin the table with the names of its columns",
+            ));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            kind,
+            columns,
+            delimited,
+        })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of the columns: the header, the keys of the first objects, or the schema.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Whether the first line is a record, and columns are called by their numbers.
+    pub(super) fn header(&self) -> Header {
+        (self.delimited.as_ref()).map_or(Header::Given, |table| table.header)
+    }
+
+    /// The cells of the first line of a table of separated fields.
+    pub(super) fn first_line(&self) -> Option<&[String]> {
+        (self.delimited.as_ref()).map(|table| table.first_line.as_slice())
+    }
+
+    /// What most cells of a column of separated fields look like.
+    pub(super) fn look(&self, column: usize) -> Option<Look> {
+        self.delimited.as_ref()?.look(column)
+    }
+
+    /// The same table with its first line read as a record.
+    pub(super) fn without_header(mut self) -> Self {
+        self.delimited = self.delimited.map(Delimited::without_header);
+        if let Some(table) = &self.delimited {
+            self.columns.clone_from(&table.columns);
+        }
+        self
+    }
+
+    /// Calls `visit` with the place of every record and its cells at the places `wanted`, whose
+    /// columns must exist; returns what is to be said of the records.
+    ///
+    /// # Errors
+    /// If a wanted column stands twice, a record cannot be read, which is then named, something else
+    /// than texts stands at a place, and those of `visit`.
+    pub(super) fn for_each(
+        &self,
+        wanted: &[Selector],
+        mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+    ) -> Result<Account> {
+        let at = (wanted.iter()).filter_map(|place| self.position(&place.column).transpose());
+        let at = at.collect::<Result<Vec<usize>>>()?;
+        match (&self.delimited, self.kind) {
+            (Some(table), _) => {
+                let mut account = table.account.clone();
+                account.merge(table.for_each(&at, |place, cells| {
+                    let inside = wanted.iter().zip(cells).map(|(at, cell)| at.in_text(cell));
+                    let cells = inside.collect::<Result<Vec<Cell>, String>>();
+                    let cells = cells
+                        .map_err(|problem| Error::data(&self.path, place, problem, NAME_A_KEY))?;
+                    visit(place, cells)
+                })?);
+                Ok(account)
+            }
+            (None, Kind::JsonLines) => {
+                json_lines::for_each(&self.path, &self.columns, wanted, visit)
+            }
+            (None, _) => {
+                parquet_cells::for_each(&self.path, wanted, visit)?;
+                Ok(Account::default())
+            }
+        }
+    }
+
+    /// Where a column stands.
+    ///
+    /// # Errors
+    /// If it stands twice.
+    fn position(&self, name: &str) -> Result<Option<usize>> {
+        let mut places = (self.columns.iter().enumerate())
+            .filter(|(_, column)| *column == name)
+            .map(|(at, _)| at);
+        let (first, second) = (places.next(), places.next());
+        match (first, second) {
+            (Some(first), Some(second)) => Err(Error::data(
+                &self.path,
+                Place::Whole,
+                format!(
+                    "column '{name}' stands twice, as column {} and as column {}",
+                    first + 1,
+                    second + 1
+                ),
+                "give every column a name of its own",
+            )),
+            (first, _) => Ok(first),
+        }
+    }
+}
+
+/// Names of the columns of the table at `path`.
 ///
 /// # Errors
-/// If a record cannot be read, which is then named, and those of `visit`.
+/// Those of [`Source::open`].
+pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
+    Ok(Source::open(path, &|_| true)?.columns)
+}
+
+/// Calls `visit` with every record of the table at `path`; see [`Source::for_each`].
+///
+/// # Errors
+/// Those of [`Source::open`] and [`Source::for_each`].
 pub(super) fn for_each(
     path: &Path,
     wanted: &[&str],
@@ -102,220 +229,17 @@ pub(super) fn for_each(
     for_each_at(path, &places, visit)
 }
 
-/// As [`for_each`], with the cells at places inside the columns.
+/// As [`for_each`], with places inside columns.
 ///
 /// # Errors
-/// Those of [`for_each`], and if something else than texts stands at a place.
+/// Those of [`for_each`].
 pub(super) fn for_each_at(
     path: &Path,
     wanted: &[Selector],
     visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
-    match Kind::require(path)? {
-        Kind::Csv | Kind::Tsv => for_each_csv(path, wanted, visit),
-        Kind::JsonLines => for_each_json(path, wanted, visit),
-        Kind::Parquet => parquet_cells::for_each(path, wanted, visit),
-    }
-}
-
-/// The separator of a CSV file: the one that its header has most of; tabs in `.tsv`.
-pub(super) fn separator(path: &Path) -> Result<u8> {
-    if Kind::of(path) == Some(Kind::Tsv) {
-        return Ok(b'\t');
-    }
-    let header = lines(path)?
-        .next()
-        .transpose()?
-        .map(|line| line.text)
-        .unwrap_or_default();
-    let count = |separator: u8| header.bytes().filter(|byte| *byte == separator).count();
-    // The comma is last, so that it wins a draw.
-    Ok(*b";\t,"
-        .iter()
-        .max_by_key(|separator| count(**separator))
-        .expect("three separators"))
-}
-
-pub(super) fn csv_reader(path: &Path) -> Result<csv::Reader<File>> {
-    let separator = separator(path)?;
-    let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
-    Ok(csv::ReaderBuilder::new()
-        .delimiter(separator)
-        .buffer_capacity(1 << 16)
-        .from_reader(file))
-}
-
-fn csv_columns(path: &Path) -> Result<Vec<String>> {
-    let mut reader = csv_reader(path)?;
-    let header = reader
-        .byte_headers()
-        .map_err(|cause| csv_error(path, 0, cause))?;
-    let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    let mut names: Vec<String> = header.iter().map(name).collect();
-    if let Some(first) = names.first_mut() {
-        *first = first.trim_start_matches('\u{feff}').to_owned();
-    }
-    Ok(names)
-}
-
-fn for_each_csv(
-    path: &Path,
-    wanted: &[Selector],
-    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
-    let names = csv_columns(path)?;
-    let position = |place: &Selector| names.iter().position(|name| *name == place.column);
-    let at: Vec<(usize, &Selector)> = (wanted.iter())
-        .filter_map(|place| Some((position(place)?, place)))
-        .collect();
-    let mut reader = csv_reader(path)?;
-    let mut record = csv::ByteRecord::new();
-    for number in 1.. {
-        if !reader
-            .read_byte_record(&mut record)
-            .map_err(|cause| csv_error(path, number, cause))?
-        {
-            break;
-        }
-        let cell =
-            |&(column, place): &(usize, &Selector)| match std::str::from_utf8(&record[column]) {
-                Ok(text) if place.steps.is_empty() => Ok(Cell::One(text.to_owned())),
-                Ok(text) => json_in_text(text, place)
-                    .map_err(|problem| not_texts(path, Place::Record(number), problem)),
-                Err(_) => Err(Error::data(
-                    path,
-                    Place::Record(number),
-                    format!("column '{}' is not valid UTF-8", names[column]),
-                    "save the file as UTF-8",
-                )),
-            };
-        let cells = at.iter().map(cell).collect::<Result<Vec<Cell>>>()?;
-        visit(Place::Record(number), cells)?;
-    }
-    Ok(())
-}
-
-pub(super) fn csv_error(path: &Path, record: u64, cause: csv::Error) -> Error {
-    match cause.into_kind() {
-        csv::ErrorKind::Io(source) => Error::io(path, "read", source),
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => Error::data(
-            path,
-            Place::Record(record),
-            format!("{len} fields, the header has {expected_len}"),
-            "look for a missing separator or an unclosed quotation mark there or shortly before",
-        ),
-        other => Error::data(
-            path,
-            Place::Record(record),
-            format!("cannot be read: {other:?}"),
-            "write the table again",
-        ),
-    }
-}
-
-pub(super) fn json_object(
-    path: &Path,
-    number: u64,
-    line: &str,
-) -> Result<serde_json::Map<String, Value>> {
-    serde_json::from_str(line).map_err(|cause| {
-        Error::data(
-            path,
-            Place::Line(number),
-            format!("not a JSON object: {cause}"),
-            "write one object a line",
-        )
-    })
-}
-
-fn json_columns(path: &Path) -> Result<Vec<String>> {
-    for line in lines(path)? {
-        let Line { number, text } = line?;
-        if !text.trim().is_empty() {
-            let object = json_object(path, number, &text)?;
-            return Ok(object.into_iter().map(|(key, _)| key).collect());
-        }
-    }
-    Ok(Vec::new())
-}
-
-fn for_each_json(
-    path: &Path,
-    wanted: &[Selector],
-    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
-    for line in lines(path)? {
-        let Line { number, text } = line?;
-        if !text.trim().is_empty() {
-            let mut object = json_object(path, number, &text)?;
-            let place = Place::Line(number);
-            let cells = json_cells(&mut object, wanted)
-                .map_err(|problem| not_texts(path, place, problem))?;
-            visit(place, cells)?;
-        }
-    }
-    Ok(())
-}
-
-/// The cells of one object.
-///
-/// # Errors
-/// What stands there instead of texts.
-pub(super) fn json_cells(
-    object: &mut serde_json::Map<String, Value>,
-    wanted: &[Selector],
-) -> Result<Vec<Cell>, String> {
-    let cell = |(n, place): (usize, &Selector)| {
-        // Several places may lie in one column; the last one takes its value.
-        let again = wanted[n + 1..]
-            .iter()
-            .any(|later| later.column == place.column);
-        let value = match again {
-            true => object.get(&place.column).cloned(),
-            false => object.remove(&place.column),
-        };
-        Ok(cell(place.texts(value.unwrap_or_default())?))
-    };
-    wanted.iter().enumerate().map(cell).collect()
-}
-
-fn cell(mut found: Found) -> Cell {
-    match found.is_list {
-        true => Cell::Many(found.texts),
-        false => found.texts.pop().map_or(Cell::Missing, Cell::One),
-    }
-}
-
-/// The cell in a text that is JSON, as tables of lists are written.
-fn json_in_text(text: &str, place: &Selector) -> Result<Cell, String> {
-    if text.trim().is_empty() {
-        return Ok(Cell::Missing);
-    }
-    let value = serde_json::from_str(text).map_err(|cause| {
-        format!(
-            "column '{}' is not the expected JSON: {cause}",
-            place.column
-        )
-    })?;
-    place.texts(value).map(cell)
-}
-
-fn not_texts(path: &Path, place: Place, problem: String) -> Error {
-    Error::data(path, place, problem, NAME_A_KEY)
-}
-
-/// A value as text; of an object its path, as Hugging Face data sets write an image.
-pub(super) fn json_text(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        Value::Object(mut fields) => match fields.remove("path") {
-            Some(Value::String(path)) => path,
-            _ => String::new(),
-        },
-        other => other.to_string(),
-    }
+    let source = Source::open(path, &|_| true)?;
+    source.for_each(wanted, visit).map(|_| ())
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::cell::Cell;
+use crate::loose_json;
+
 /// Names under which objects hold a caption, best first.
 const TEXT_KEYS: &[&str] = &[
     "raw",
@@ -88,14 +91,35 @@ impl Selector {
         })
     }
 
-    /// The values of one record's column.
+    /// What stands at this place of a record's `value`.
     ///
     /// # Errors
-    /// Why there are no texts: objects or lists where texts are expected.
-    pub(super) fn texts(&self, value: Value) -> Result<Found, String> {
+    /// What stands there instead of texts.
+    pub(super) fn cell(&self, value: Value) -> Result<Cell, String> {
         let mut found = Found::default();
         self.walk(&self.steps, value, &mut found)?;
-        Ok(found)
+        Ok(match found.is_list {
+            true => Cell::Many(found.texts),
+            false => found.texts.pop().map_or(Cell::Missing, Cell::One),
+        })
+    }
+
+    /// What stands at this place of a cell that is JSON, as tables of lists are written.
+    ///
+    /// # Errors
+    /// If the cell is no JSON, or something else than texts stands there.
+    pub(super) fn in_text(&self, cell: Cell) -> Result<Cell, String> {
+        let text = match cell {
+            Cell::One(text) if !self.steps.is_empty() => text,
+            other => return Ok(other),
+        };
+        if text.trim().is_empty() {
+            return Ok(Cell::Missing);
+        }
+        let value = loose_json::parse(&text).map_err(|cause| {
+            format!("column '{}' is not the expected JSON: {cause}", self.column)
+        })?;
+        self.cell(value.value)
     }
 
     fn walk(&self, steps: &[Step], value: Value, found: &mut Found) -> Result<(), String> {
@@ -149,12 +173,108 @@ impl Selector {
     }
 }
 
+/// What of a value stays, where some of the texts at a place are taken out.
+pub(super) struct Pruning<'a> {
+    /// Whether the next text stays; asked in the order in which the texts stand.
+    pub(super) stays: &'a mut dyn FnMut(&str) -> bool,
+    /// Whether something was taken out.
+    pub(super) has_changed: bool,
+}
+
+impl Selector {
+    /// Takes texts at this place out of a record's `value`: elements out of lists, with the objects
+    /// that they are in; what is no list becomes null. Turns of a conversation go with the turn
+    /// before them.
+    pub(super) fn prune(&self, value: &mut Value, pruning: &mut Pruning<'_>) {
+        if !pruning.walk(&self.steps, value) {
+            *value = Value::Null;
+            pruning.has_changed = true;
+        }
+    }
+}
+
+impl Pruning<'_> {
+    /// Whether `value` stays.
+    fn walk(&mut self, steps: &[Step], value: &mut Value) -> bool {
+        match (steps, value) {
+            ([Step::Where { key, value: wanted }, rest @ ..], Value::Array(items)) => {
+                self.turns((key, wanted), rest, items);
+                true
+            }
+            ([Step::Each, rest @ ..] | rest, Value::Array(items)) => {
+                let n = items.len();
+                items.retain_mut(|item| self.walk(rest, item));
+                self.has_changed |= items.len() < n;
+                true
+            }
+            ([Step::Each | Step::Where { .. }, rest @ ..], one) => self.walk(rest, one),
+            ([Step::Key(key), rest @ ..], Value::Object(fields)) => match fields.get_mut(key) {
+                Some(value) => self.walk(rest, value),
+                None => true,
+            },
+            ([], Value::String(text)) if !text.trim().is_empty() => (self.stays)(text),
+            _ => true,
+        }
+    }
+
+    /// Walks through the turns of a conversation. With an answer goes the question before it; a mark
+    /// that stands for the picture moves to the first question that stays.
+    fn turns(&mut self, (key, wanted): (&str, &str), rest: &[Step], items: &mut Vec<Value>) {
+        let is_meant = |item: &Value| item.get(key).and_then(Value::as_str) == Some(wanted);
+        let mut stays = vec![true; items.len()];
+        for at in 0..items.len() {
+            if !is_meant(&items[at]) || self.walk(rest, &mut items[at]) {
+                continue;
+            }
+            stays[at] = false;
+            if at > 0 && !is_meant(&items[at - 1]) {
+                stays[at - 1] = false;
+            }
+        }
+        if stays.iter().all(|stays| *stays) {
+            return;
+        }
+        self.has_changed = true;
+        let lost = items.iter().zip(&stays).filter(|(_, stays)| !**stays);
+        let lost = lost.filter_map(|(item, _)| text_of(rest, item));
+        let has_lost_mark = lost.into_iter().any(|text| text.contains(MARK));
+        let mut flags = stays.into_iter();
+        items.retain(|_| flags.next().unwrap_or(true));
+        let is_question = |item: &&mut Value| !is_meant(item);
+        if let (true, Some(question)) = (has_lost_mark, items.iter_mut().find(is_question)) {
+            give_mark(rest, question);
+        }
+    }
+}
+
+/// What stands for the picture in the first question of a conversation.
+const MARK: &str = "<image>";
+
+fn text_of<'a>(rest: &[Step], item: &'a Value) -> Option<&'a str> {
+    match rest {
+        [Step::Key(key)] => item.get(key)?.as_str(),
+        _ => item.as_str(),
+    }
+}
+
+fn give_mark(rest: &[Step], item: &mut Value) {
+    let text = match rest {
+        [Step::Key(key)] => item.get_mut(key),
+        _ => Some(item),
+    };
+    if let Some(Value::String(text)) = text
+        && !text.contains(MARK)
+    {
+        *text = format!("{MARK}\n{text}");
+    }
+}
+
 /// What stood at the place.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) texts: Vec<String>,
+#[derive(Default)]
+struct Found {
+    texts: Vec<String>,
     /// Whether a list was met on the way.
-    pub(super) is_list: bool,
+    is_list: bool,
 }
 
 /// As it is written.
@@ -270,7 +390,7 @@ mod tests {
 
     fn read(text: &str, value: Value) -> Result<Vec<String>, String> {
         let columns = ["captions", "talk", "image", "a.b"].map(String::from);
-        Ok(Selector::parse(text, &columns)?.texts(value)?.texts)
+        Ok(Selector::parse(text, &columns)?.cell(value)?.texts())
     }
 
     #[test]

@@ -6,11 +6,11 @@ use truepair_core::dataset::Dataset;
 use truepair_core::error::Result;
 
 use super::listing::Listing;
-use super::picture_place::choose_pictures;
-use super::records::Kind;
-use super::table_columns::{ColumnChoice, Columns};
+use super::picture_place::open_with_pictures;
+use super::records::{Kind, Source};
+use super::table_columns::Columns;
 use super::table_rows::{Tables, splits_in};
-use super::{Format, Pictures, ReadOptions, kept_shards, kept_table, resolve_split};
+use super::{Format, Pictures, ReadOptions, kept_shards, resolve_split};
 
 /// One CSV, TSV, JSONL or parquet file.
 pub(super) struct Table;
@@ -36,44 +36,43 @@ impl Format for Table {
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-        let (columns, _) = ColumnChoice::of(path)?.choose(options)?;
-        splits(path, &columns)
+        let (source, columns) = open_table(path, options)?;
+        splits(&source, &columns)
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
-        let choice = ColumnChoice::of(path)?;
-        let (columns, account) = match options.pictures {
-            Pictures::Unused => choice.choose(options)?,
-            _ => choose_pictures(&choice, options)?,
-        };
-        let split = resolve_split(path, options, &splits(path, &columns)?)?;
+        let (source, columns) = open_table(path, options)?;
+        let split = resolve_split(path, options, &splits(&source, &columns)?)?;
         let files = [path.to_path_buf()];
-        let mut listing = Listing {
-            account,
-            ..Listing::default()
-        };
+        let mut listing = Listing::default();
         listing.take_pictures(&files, &columns)?;
         let tables = Tables {
-            files: &files,
+            sources: &[source],
             columns: &columns,
             split: &split,
         };
-        tables.into_dataset(self.name(), listing, options)
+        let listing = tables.read(listing)?;
+        listing.into_dataset(self.name(), path, split, options)
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        match Kind::of(&dataset.files[0]) {
-            Some(Kind::Parquet) => kept_shards::write(dataset, keep, out),
-            _ => kept_table::write(dataset, keep, out),
-        }
+        kept_shards::write(dataset, keep, out)
     }
 }
 
-fn splits(path: &Path, columns: &Columns) -> Result<Vec<String>> {
+/// Opens the table, whose images are pictures only where they are asked for.
+fn open_table(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
+    match options.pictures {
+        Pictures::Unused => Columns::open(path, options),
+        _ => open_with_pictures(path, options),
+    }
+}
+
+fn splits(source: &Source, columns: &Columns) -> Result<Vec<String>> {
     let Some(split) = &columns.split else {
         return Ok(vec!["all".into()]);
     };
-    let found = splits_in(&[path.to_path_buf()], split)?;
+    let found = splits_in(std::slice::from_ref(source), split)?;
     Ok(found.into_iter().collect())
 }
 

@@ -7,8 +7,10 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::ReadOptions;
 use super::column_shape::captions_at;
-use super::records;
+use super::delimited::{Header, Look};
+use super::records::Source;
 use super::selector::{NAME_A_KEY, Selector};
+use crate::spelling::normal;
 
 /// Names of image columns, best first; compared without case.
 const IMAGE_COLUMNS: &[&str] = &[
@@ -45,20 +47,19 @@ const CAPTION_COLUMNS: &[&str] = &[
     "raw",
     "comment",
     "conversation",
-    "txt",
 ];
 const SPLIT_COLUMNS: &[&str] = &["split", "subset", "partition"];
 
 /// The roles that columns play, as the account names them.
 pub(super) const PICTURE_ROLE: &str = "pictures";
-pub(super) const IMAGE_ROLE: &str = "images";
-pub(super) const CAPTION_ROLE: &str = "captions";
-pub(super) const SPLIT_ROLE: &str = "splits";
-pub(super) const ID_ROLE: &str = "ids";
+const IMAGE_ROLE: &str = "images";
+const CAPTION_ROLE: &str = "captions";
+const SPLIT_ROLE: &str = "splits";
+const ID_ROLE: &str = "ids";
 pub(super) const VECTOR_ROLE: &str = "embeddings";
 
 /// Which column holds what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Columns {
     /// The column that holds the bytes of pictures.
     pub(super) pictures: Option<String>,
@@ -67,166 +68,27 @@ pub(super) struct Columns {
     pub(super) captions: Vec<Selector>,
     pub(super) split: Option<Selector>,
     pub(super) id: Option<Selector>,
-}
-
-/// The columns of a table, among which some are chosen.
-pub(super) struct ColumnChoice<'a> {
-    path: &'a Path,
-    found: Vec<String>,
-}
-
-impl<'a> ColumnChoice<'a> {
-    /// The columns of the table at `path`.
-    ///
-    /// # Errors
-    /// If it cannot be read or has none.
-    pub(super) fn of(path: &'a Path) -> Result<Self> {
-        let found = records::columns(path)?;
-        Ok(Self { path, found })
-    }
-
-    /// The table.
-    pub(super) fn path(&self) -> &Path {
-        self.path
-    }
-
-    /// All columns.
-    pub(super) fn names(&self) -> &[String] {
-        &self.found
-    }
-
-    /// The columns that the caller named, or those whose names say what they hold.
-    ///
-    /// # Errors
-    /// If there are none, or it is not clear where in them the captions stand.
-    pub(super) fn choose(&self, options: &ReadOptions) -> Result<(Columns, Account)> {
-        let image = self.image(options)?;
-        let image =
-            image.ok_or_else(|| self.missing("no column of images", "name the image column"))?;
-        let (captions, mut account) = self.captions(options, &[&image.column])?;
-        if captions.is_empty() {
-            return Err(self.missing("no column of captions", "name the caption columns"));
-        }
-        let columns = Columns {
-            pictures: None,
-            image: Some(image),
-            captions,
-            split: self.split(),
-            id: self.id(options)?,
-        };
-        columns.note(&self.found, &mut account);
-        Ok((columns, account))
-    }
-
-    /// The column that names the images.
-    pub(super) fn image(&self, options: &ReadOptions) -> Result<Option<Selector>> {
-        match &options.image_column {
-            Some(name) => self.named(name).map(Some),
-            None => Ok(self.first_of(IMAGE_COLUMNS)),
-        }
-    }
-
-    /// The places of the captions, which are none of the columns `taken`, and what was chosen on the
-    /// way to them.
-    pub(super) fn captions(
-        &self,
-        options: &ReadOptions,
-        taken: &[&String],
-    ) -> Result<(Vec<Selector>, Account)> {
-        let mut account = Account::default();
-        let named: Vec<Selector> = match &options.caption_columns {
-            Some(names) => names
-                .iter()
-                .map(|name| self.named(name))
-                .collect::<Result<_>>()?,
-            None => caption_columns(&self.found, taken),
-        };
-        let mut captions = Vec::with_capacity(named.len());
-        for place in named {
-            if !place.steps.is_empty() {
-                captions.push(place);
-                continue;
-            }
-            let (place, is_found_out) = captions_at(self.path, &place.column)?;
-            if is_found_out {
-                account.chose(format!("captions are read from {place}"));
-            }
-            captions.push(place);
-        }
-        Ok((captions, account))
-    }
-
-    /// The column of the splits.
-    pub(super) fn split(&self) -> Option<Selector> {
-        self.first_of(SPLIT_COLUMNS)
-    }
-
-    /// The column of ids, where one was named.
-    pub(super) fn id(&self, options: &ReadOptions) -> Result<Option<Selector>> {
-        let id = options.id_column.as_ref();
-        id.map(|name| self.named(name)).transpose()
-    }
-
-    /// The first column of one of these names, compared without case.
-    pub(super) fn first_of(&self, names: &[&str]) -> Option<Selector> {
-        let column = |name: &&str| {
-            self.found
-                .iter()
-                .find(|column| column.eq_ignore_ascii_case(name))
-        };
-        names
-            .iter()
-            .find_map(column)
-            .map(|name| Selector::column(name))
-    }
-
-    /// The column or place that the caller named.
-    fn named(&self, name: &String) -> Result<Selector> {
-        Selector::parse(name, &self.found).map_err(|problem| {
-            let remedy = if problem.contains("no column") {
-                "name one of them"
-            } else {
-                NAME_A_KEY
-            };
-            self.missing(&problem, remedy)
-        })
-    }
-
-    /// An error that lists the columns there are.
-    pub(super) fn missing(&self, what: &str, remedy: &str) -> Error {
-        let problem = format!("{what}; the columns are: {}", self.found.join(", "));
-        Error::data(self.path, Place::Whole, problem, remedy)
-    }
+    /// What is read, what is not, and what was chosen.
+    pub(super) account: Account,
 }
 
 impl Columns {
-    /// Which columns are read, and which are not.
-    pub(super) fn note(&self, found: &[String], account: &mut Account) {
-        let roles: [(&'static str, Vec<&Selector>); 4] = [
-            (IMAGE_ROLE, self.image.iter().collect()),
-            (CAPTION_ROLE, self.captions.iter().collect()),
-            (SPLIT_ROLE, self.split.iter().collect()),
-            (ID_ROLE, self.id.iter().collect()),
-        ];
-        let mut used: Vec<&str> = self.pictures.iter().map(String::as_str).collect();
-        if let Some(pictures) = &self.pictures {
-            account.read_as(PICTURE_ROLE, pictures);
-        }
-        for (role, places) in roles {
-            for place in places {
-                account.read_as(role, place);
-                used.push(&place.column);
-            }
-        }
-        used.sort_unstable();
-        used.dedup();
-        account.used("column", used.len());
-        for column in found.iter().filter(|name| !used.contains(&name.as_str())) {
-            account.pass("column", "it is not asked for", column);
-        }
+    /// Opens the table and finds the columns that the caller named, or those whose names say what
+    /// they hold.
+    ///
+    /// # Errors
+    /// If the table cannot be read, a column is missing, or two of them could be meant.
+    pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
+        let source = open_source(path, options)?;
+        let mut choice = ColumnChoice::new(path, &source);
+        let Some(image) = choice.image(options)? else {
+            return Err(choice.missing("no column of images", "name the image column"));
+        };
+        let columns = choice.with_image(image, options)?;
+        Ok((source, columns))
     }
 
-    /// The columns that a table was read from, as its account names them.
+    /// The columns that data was read from, as its account names them.
     pub(super) fn of_account(account: &Account, found: &[String]) -> Option<Self> {
         let places = |role: &str| -> Vec<Selector> {
             let named = account.sources(role).into_iter();
@@ -243,28 +105,388 @@ impl Columns {
             captions: places(CAPTION_ROLE),
             split: places(SPLIT_ROLE).pop(),
             id: places(ID_ROLE).pop(),
+            account: Account::default(),
         })
+    }
+
+    /// The image, the captions, the split and the id, as far as they exist.
+    pub(super) fn wanted(&self) -> Vec<Selector> {
+        let image = self.image.iter();
+        let all = image
+            .chain(&self.captions)
+            .chain(&self.split)
+            .chain(&self.id);
+        all.cloned().collect()
     }
 }
 
-fn caption_columns(found: &[String], taken: &[&String]) -> Vec<Selector> {
-    let is_of = |column: &str, name: &str| {
-        let column = column.to_ascii_lowercase();
-        let stem = column
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches(['_', ' ']);
-        stem == name || stem.strip_suffix('s') == Some(name)
+impl Columns {
+    /// Notes which of the columns `found` are read, and which are not.
+    pub(super) fn with_the_rest(mut self, found: &[String]) -> Self {
+        let wanted = self.wanted();
+        let mut used: Vec<&str> = wanted.iter().map(|place| place.column.as_str()).collect();
+        used.extend(self.pictures.as_deref());
+        used.sort_unstable();
+        used.dedup();
+        self.account.used("column", used.len());
+        for column in found.iter().filter(|name| !used.contains(&name.as_str())) {
+            self.account.pass("column", "it is not asked for", column);
+        }
+        self
+    }
+}
+
+/// Opens a table; whether its first line names its columns may depend on what is asked for.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn open_source(path: &Path, options: &ReadOptions) -> Result<Source> {
+    let asked: Vec<&String> = (options.image_column.iter())
+        .chain(options.caption_columns.iter().flatten())
+        .chain(&options.id_column)
+        .collect();
+    let is_asked = |cell: &str| asked.iter().any(|name| is_in_column(name, cell));
+    let source = Source::open(path, &|cell| is_asked(cell) || is_known(cell))?;
+    let n_columns = source.columns().len();
+    let is_number = |name: &&String| {
+        let number = name.parse().ok();
+        number.is_some_and(|number: usize| (1..=n_columns).contains(&number))
     };
-    let of = |name: &&str| -> Vec<Selector> {
-        found
+    let has_asked = source.columns().iter().any(|column| is_asked(column));
+    if !asked.is_empty() && asked.iter().all(is_number) && !has_asked {
+        return Ok(source.without_header());
+    }
+    Ok(source)
+}
+
+/// Whether a place that the caller named is `column` or lies in it.
+fn is_in_column(place: &str, column: &str) -> bool {
+    let (place, column) = (normal(place), normal(column));
+    let rest = place.strip_prefix(column.as_ref());
+    !column.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Whether a column of this name would be read unasked.
+fn is_known(name: &str) -> bool {
+    let known = IMAGE_COLUMNS.iter().chain(SPLIT_COLUMNS);
+    known.clone().any(|known| known.eq_ignore_ascii_case(name))
+        || CAPTION_COLUMNS
             .iter()
-            .filter(|c| !taken.contains(c) && is_of(c, name))
+            .any(|known| is_of_captions(name, known))
+}
+
+/// Whether `column` is `name`, with an `s` or a number behind it or not.
+fn is_of_captions(column: &str, name: &str) -> bool {
+    let column = column.to_ascii_lowercase();
+    let stem = column
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .trim_end_matches(['_', ' ']);
+    stem == name || stem.strip_suffix('s') == Some(name)
+}
+
+/// Columns on their way to be chosen.
+pub(super) struct ColumnChoice<'a> {
+    path: &'a Path,
+    source: &'a Source,
+    pub(super) account: Account,
+}
+
+impl<'a> ColumnChoice<'a> {
+    pub(super) fn new(path: &'a Path, source: &'a Source) -> Self {
+        let mut account = Account::default();
+        if source.header() == Header::Absent {
+            let first = "the first line is a record, not names of columns, which are called by \
+                         their numbers";
+            account.chose(first);
+        }
+        Self {
+            path,
+            source,
+            account,
+        }
+    }
+
+    /// The column that names the images.
+    pub(super) fn image(&mut self, options: &ReadOptions) -> Result<Option<Selector>> {
+        match &options.image_column {
+            Some(name) => self.named(name).map(Some),
+            None if self.source.header() == Header::Absent => self
+                .only_column(Part::Images)
+                .map(|name| Some(Selector::column(&name))),
+            None => {
+                let name = self.first_of(IMAGE_COLUMNS, "images")?;
+                Ok(name.map(|name| Selector::column(&name)))
+            }
+        }
+    }
+
+    /// The places of the captions, in none of the columns `taken`.
+    ///
+    /// # Errors
+    /// If there are none, or it is not clear where in a column they stand.
+    pub(super) fn captions(
+        &mut self,
+        options: &ReadOptions,
+        taken: &[&String],
+    ) -> Result<Vec<Selector>> {
+        let named = match &options.caption_columns {
+            Some(names) => {
+                let places = names.iter().map(|name| self.named(name));
+                places.collect::<Result<Vec<_>>>()?
+            }
+            None if self.source.header() == Header::Absent => {
+                vec![Selector::column(&self.only_column(Part::Captions)?)]
+            }
+            None => {
+                let found = self.of_captions(taken)?;
+                found.iter().map(|name| Selector::column(name)).collect()
+            }
+        };
+        if named.is_empty() {
+            return Err(self.missing("no column of captions", "name the caption columns"));
+        }
+        let mut captions = Vec::with_capacity(named.len());
+        for place in named {
+            let inside = match place.steps.is_empty() {
+                true => captions_at(self.path, self.source, &place.column)?,
+                false => None,
+            };
+            if let Some(inside) = &inside {
+                self.account
+                    .chose(format!("captions are read from {inside}"));
+            }
+            captions.push(inside.unwrap_or(place));
+        }
+        Ok(captions)
+    }
+
+    /// All columns, where `image` names the images.
+    pub(super) fn with_image(mut self, image: Selector, options: &ReadOptions) -> Result<Columns> {
+        let captions = self.captions(options, &[&image.column])?;
+        let found = self.source.columns();
+        let columns = self.columns_of(Some(image), captions, options)?;
+        Ok(columns.with_the_rest(found))
+    }
+
+    /// As [`with_image`](Self::with_image), where perhaps nothing names the images and captions stand
+    /// at these places; without what is said of the other columns.
+    pub(super) fn columns_of(
+        mut self,
+        image: Option<Selector>,
+        captions: Vec<Selector>,
+        options: &ReadOptions,
+    ) -> Result<Columns> {
+        let id = match &options.id_column {
+            Some(name) => Some(self.named(name)?),
+            None => None,
+        };
+        let split = match self.source.header() {
+            Header::Absent => None,
+            Header::Given => self.first_of(SPLIT_COLUMNS, "splits")?,
+        };
+        let split = split.map(|name| Selector::column(&name));
+        let places: [(&'static str, Vec<&Selector>); 4] = [
+            (IMAGE_ROLE, image.iter().collect()),
+            (CAPTION_ROLE, captions.iter().collect()),
+            (SPLIT_ROLE, split.iter().collect()),
+            (ID_ROLE, id.iter().collect()),
+        ];
+        for (role, places) in places {
+            places
+                .into_iter()
+                .for_each(|place| self.account.read_as(role, place));
+        }
+        Ok(Columns {
+            pictures: None,
+            image,
+            captions,
+            split,
+            id,
+            account: self.account,
+        })
+    }
+
+    /// The first column of one of `names`, compared without case.
+    pub(super) fn any_of(&self, names: &[&str]) -> Option<Selector> {
+        let column = |name: &&str| {
+            let mut columns = self.source.columns().iter();
+            columns.find(|column| column.eq_ignore_ascii_case(name))
+        };
+        names
+            .iter()
+            .find_map(column)
             .map(|name| Selector::column(name))
-            .collect()
-    };
-    CAPTION_COLUMNS
-        .iter()
-        .map(of)
-        .find(|columns| !columns.is_empty())
-        .unwrap_or_default()
+    }
+
+    /// An error that says which columns there are.
+    pub(super) fn missing(&self, what: &str, remedy: &str) -> Error {
+        let columns = self.source.columns();
+        let (problem, remedy) = match self.source.first_line() {
+            Some(cells) if self.source.header() == Header::Absent => (
+                format!(
+                    "{what}: the first line is a record, not names of columns: {}",
+                    quoted(cells)
+                ),
+                format!("{remedy} by its number, from 1 to {}", columns.len()),
+            ),
+            Some(_) => (
+                format!("{what}; the columns are: {}", columns.join(", ")),
+                format!("{remedy}, or its number if the first line is a record"),
+            ),
+            None => (
+                format!("{what}; the columns are: {}", columns.join(", ")),
+                remedy.to_owned(),
+            ),
+        };
+        Error::data(self.path, Place::Whole, problem, remedy)
+    }
+
+    /// The place that the caller calls `name`.
+    fn named(&mut self, name: &str) -> Result<Selector> {
+        let columns = self.source.columns();
+        let problem = match Selector::parse(name, columns) {
+            Ok(place) => return Ok(place),
+            Err(problem) => problem,
+        };
+        let spelled: Vec<String> = columns
+            .iter()
+            .map(|name| normal(name).into_owned())
+            .collect();
+        let Ok(place) = Selector::parse(&normal(name), &spelled) else {
+            let remedy = match problem.contains("no column") {
+                true => "name one of them",
+                false => NAME_A_KEY,
+            };
+            return Err(self.missing(&problem, remedy));
+        };
+        let mut alike = columns
+            .iter()
+            .filter(|column| normal(column) == place.column);
+        match (alike.next(), alike.next()) {
+            (Some(one), Some(other)) => Err(self.twice(one, other)),
+            (column, _) => {
+                let column = column.cloned().unwrap_or_default();
+                let how = "its name is written in another way, which Unicode takes as the same";
+                self.account.chose_for("column", how, &column);
+                Ok(Selector { column, ..place })
+            }
+        }
+    }
+
+    fn twice(&self, one: &str, other: &str) -> Error {
+        Error::data(
+            self.path,
+            Place::Whole,
+            format!("columns '{one}' and '{other}' could both be meant"),
+            "name one of them",
+        )
+    }
+
+    /// The column that has the best of `names`; others that have one are named.
+    fn first_of(&mut self, names: &[&str], of: &str) -> Result<Option<String>> {
+        let mut found: Vec<&String> = Vec::new();
+        for name in names {
+            let columns = self.source.columns().iter();
+            let before = found.len();
+            found.extend(columns.filter(|column| column.eq_ignore_ascii_case(name)));
+            if let [one, other, ..] = found[before..]
+                && before == 0
+                && one != other
+            {
+                return Err(self.twice(one, other));
+            }
+        }
+        found.dedup();
+        let Some((best, others)) = found.split_first() else {
+            return Ok(None);
+        };
+        let best = (*best).clone();
+        if !others.is_empty() {
+            let others = others.iter().map(|name| format!("'{name}'"));
+            let others: Vec<String> = others.collect();
+            self.account.chose(format!(
+                "{of} are read from column '{best}', not from {}",
+                others.join(", ")
+            ));
+        }
+        Ok(Some(best))
+    }
+
+    /// The columns whose names say that they hold captions.
+    fn of_captions(&mut self, taken: &[&String]) -> Result<Vec<String>> {
+        let of = |name: &&str| -> Vec<String> {
+            let columns = self.source.columns().iter();
+            let columns =
+                columns.filter(|column| !taken.contains(column) && is_of_captions(column, name));
+            columns.cloned().collect()
+        };
+        let groups: Vec<Vec<String>> = CAPTION_COLUMNS.iter().map(of).collect();
+        let mut groups = groups.into_iter().filter(|columns| !columns.is_empty());
+        let Some(first) = groups.next() else {
+            return Ok(Vec::new());
+        };
+        let has_number = |name: &String| name.ends_with(|c: char| c.is_ascii_digit());
+        let unnumbered: Vec<&String> = first.iter().filter(|name| !has_number(name)).collect();
+        if let [one, other, ..] = unnumbered[..]
+            && one.eq_ignore_ascii_case(other)
+            && one != other
+        {
+            return Err(self.twice(one, other));
+        }
+        let others: Vec<String> = groups.flatten().collect();
+        let said = first.len() > 1 && !unnumbered.is_empty();
+        if said || !others.is_empty() {
+            let not = match others.is_empty() {
+                true => String::new(),
+                false => format!(", not from {}", quoted(&others)),
+            };
+            self.account
+                .chose(format!("captions are read from {}{not}", quoted(&first)));
+        }
+        Ok(first)
+    }
+
+    /// The one column of a table without names that looks like one of images, or of captions.
+    fn only_column(&mut self, part: Part) -> Result<String> {
+        let looks_so = |look: Look| match part {
+            Part::Images => look.is_of_images(),
+            Part::Captions => matches!(look, Look::Text),
+        };
+        let columns = self.source.columns().iter().enumerate();
+        let mut found = columns
+            .filter(|(at, _)| self.source.look(*at).is_some_and(looks_so))
+            .map(|(_, column)| column.clone());
+        match (found.next(), found.next()) {
+            (Some(column), None) => {
+                let what = part.name();
+                (self.account).chose(format!("{what} are read from column {column} by its looks"));
+                Ok(column)
+            }
+            _ => Err(self.missing(
+                &format!("no telling which column is that of {}", part.name()),
+                "name it",
+            )),
+        }
+    }
+}
+
+/// What a column of a table without names may hold.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Images,
+    Captions,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Part::Images => "images",
+            Part::Captions => "captions",
+        }
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    names.join(", ")
 }

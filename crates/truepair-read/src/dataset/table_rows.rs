@@ -1,23 +1,23 @@
 //! Records of tables on their way into a listing: whose captions they are, and which split's.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
-use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
 
-use super::ReadOptions;
 use super::cell::Cell;
 use super::karpathy::canonical;
-use super::listing::{ListedCaption, ListedImage, Listing};
-use super::records;
+use super::listed::{ListedCaption, ListedImage};
+use super::listing::Listing;
+use super::records::Source;
 use super::selector::Selector;
 use super::table_columns::Columns;
+use crate::spelling::normal;
 
 /// One or more files of records that follow one another.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Tables<'a> {
-    pub(super) files: &'a [PathBuf],
+    pub(super) sources: &'a [Source],
     pub(super) columns: &'a Columns,
     /// The split whose records count; all of them where the columns know no split.
     pub(super) split: &'a str,
@@ -27,7 +27,7 @@ impl Tables<'_> {
     /// Reads all records into `listing`, which knows already where pictures and features are.
     ///
     /// # Errors
-    /// If a record cannot be read, names no image, or an id stands twice.
+    /// If a record cannot be read, or an id stands twice.
     pub(super) fn read(&self, listing: Listing) -> Result<Listing> {
         let mut rows = Rows {
             images: HashMap::new(),
@@ -35,40 +35,18 @@ impl Tables<'_> {
             split: self.split,
             listing,
         };
-        for (shard, path) in self.files.iter().enumerate() {
+        rows.listing.account.merge(self.columns.account.clone());
+        let wanted = self.columns.wanted();
+        for (shard, source) in self.sources.iter().enumerate() {
             rows.listing.starts.push(rows.listing.n_records);
-            let wanted = self.columns.wanted();
-            records::for_each_at(path, &wanted, |place, cells| {
-                let origin = Origin { shard, path, place };
-                rows.push(origin, cells)
+            rows.listing.files.push(source.path().to_path_buf());
+            let of_records = source.for_each(&wanted, |place, cells| {
+                let path = source.path();
+                rows.push(Origin { shard, path, place }, cells)
             })?;
+            rows.listing.account.merge(of_records);
         }
         Ok(rows.listing)
-    }
-
-    /// Reads all records into a data set of this format.
-    ///
-    /// # Errors
-    /// Those of [`Tables::read`], and if images and features do not fit.
-    pub(super) fn into_dataset(
-        self,
-        format: &'static str,
-        listing: Listing,
-        options: &ReadOptions,
-    ) -> Result<Dataset> {
-        let mut listing = self.read(listing)?;
-        listing.files = self.files.to_vec();
-        listing.into_dataset(format, &self.files[0], self.split.to_owned(), options)
-    }
-}
-
-impl Columns {
-    /// The image, the captions, the split and the id, as far as they exist.
-    pub(super) fn wanted(&self) -> Vec<Selector> {
-        let captions = self.captions.iter();
-        let image = self.image.iter();
-        let all = image.chain(captions).chain(&self.split).chain(&self.id);
-        all.cloned().collect()
     }
 }
 
@@ -76,13 +54,10 @@ impl Columns {
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(super) fn splits_in(
-    files: &[PathBuf],
-    column: &Selector,
-) -> Result<std::collections::BTreeSet<String>> {
-    let mut found = std::collections::BTreeSet::new();
-    for path in files {
-        records::for_each_at(path, std::slice::from_ref(column), |_, mut cells| {
+pub(super) fn splits_in(sources: &[Source], column: &Selector) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for source in sources {
+        source.for_each(std::slice::from_ref(column), |_, mut cells| {
             let name = split_name(cells.pop().unwrap_or(Cell::Missing));
             if !found.contains(&name) {
                 found.insert(name);
@@ -109,7 +84,8 @@ impl Origin<'_> {
 
 /// Records on their way into a listing.
 struct Rows<'a> {
-    /// Index and origin of the record that named each image first.
+    /// Index and origin of the record that named each image first, by the name in its normal
+    /// spelling.
     images: HashMap<String, (u32, Origin<'a>)>,
     columns: &'a Columns,
     split: &'a str,
@@ -162,7 +138,9 @@ impl<'a> Rows<'a> {
             let remedy = "name the image, or remove the record";
             return Err(origin.error("the record names no image".into(), remedy));
         }
-        if self.listing.without_picture.contains(&record) && !self.images.contains_key(&id) {
+        if self.listing.without_picture.contains(&record)
+            && !self.images.contains_key(normal(&id).as_ref())
+        {
             self.listing.account.pass(kind, "it has no picture", id);
             return Ok(());
         }
@@ -177,7 +155,8 @@ impl<'a> Rows<'a> {
 
     /// The image `id`, which is new or was named by an earlier record.
     fn image(&mut self, id: String, file: String, record: u32, origin: Origin<'a>) -> Result<u32> {
-        if let Some((image, first)) = self.images.get(&id) {
+        let key = normal(&id);
+        if let Some((image, first)) = self.images.get(key.as_ref()) {
             if self.columns.id.is_some() {
                 let problem = format!(
                     "id '{id}' stands already at {}",
@@ -186,10 +165,14 @@ impl<'a> Rows<'a> {
                 let remedy = "give every record an id of its own, or remove one of the two";
                 return Err(origin.error(problem, remedy));
             }
+            if self.listing.images[*image as usize].id != id {
+                let how = "its name is written in two ways, which Unicode takes as the same";
+                self.listing.account.chose_for("image", how, &id);
+            }
             return Ok(*image);
         }
         let image = self.listing.images.len() as u32;
-        self.images.insert(id.clone(), (image, origin));
+        self.images.insert(key.into_owned(), (image, origin));
         self.listing.images.push(ListedImage {
             id,
             file,

@@ -7,6 +7,7 @@ use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::bytes::Bytes;
 use super::picture_rows::PictureRows;
+use super::scale::Scale;
 use crate::npy::Number;
 
 /// Consecutive rows that lie in one file or in memory.
@@ -19,6 +20,8 @@ pub(super) struct Part {
     /// Number of rows.
     pub(super) n: usize,
     pub(super) numbers: Numbers,
+    /// What its integers are multiplied by.
+    pub(super) scale: Option<Scale>,
 }
 
 /// The numbers of a part as they are stored.
@@ -38,6 +41,13 @@ pub(super) enum Numbers {
 impl Part {
     /// Copies row `row` of the part as `f32` into `out`.
     pub(super) fn copy_row(&self, row: usize, regions: usize, dim: usize, out: &mut [f32]) {
+        self.copy_numbers(row, regions, dim, out);
+        if let Some(scale) = &self.scale {
+            scale.apply(row, out);
+        }
+    }
+
+    fn copy_numbers(&self, row: usize, regions: usize, dim: usize, out: &mut [f32]) {
         let row_len = regions * dim;
         match &self.numbers {
             Numbers::Memory(values) => {
@@ -94,6 +104,8 @@ fn decode(bytes: &[u8], number: Number, big_endian: bool, out: &mut [f32]) {
         (Number::F32, true) => each(bytes, out, f32::from_be_bytes),
         (Number::F64, false) => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
         (Number::F64, true) => each(bytes, out, |b| f64::from_be_bytes(b) as f32),
+        (Number::Int(1), _) => each(bytes, out, |b: [u8; 1]| f32::from(b[0] as i8)),
+        (Number::Uint(1), _) => each(bytes, out, |b: [u8; 1]| f32::from(b[0])),
         (other, _) => unreachable!("features of {other} are refused when they are opened"),
     }
 }

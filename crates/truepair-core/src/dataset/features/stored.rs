@@ -7,6 +7,9 @@ use super::{Bytes, Features};
 use crate::error::{Error, Place, Result};
 use crate::npy::Header;
 
+/// Numbers of one row.
+const LONGEST_ROW: usize = 1 << 28;
+
 impl Features {
     /// Features whose numbers stand in `bytes` as `header` says; `path` is for messages.
     ///
@@ -24,6 +27,13 @@ impl Features {
                 "convert them: np.save(path, a.astype('float32'))",
             );
         }
+        Self::stored_as(path, bytes, header)
+    }
+
+    /// Features of whatever numbers `header` says.
+    pub(super) fn stored_as(path: &Path, bytes: Bytes, header: &Header) -> Result<Self> {
+        let refuse =
+            |problem: String, remedy: &str| Err(Error::data(path, Place::Whole, problem, remedy));
         let (n, regions, dim) = match header.shape[..] {
             [n, dim] => (n, 1, dim),
             [n, regions, dim] => (n, regions, dim),
@@ -37,10 +47,11 @@ impl Features {
                 );
             }
         };
-        if regions * dim == 0 || u32::try_from(n).is_err() {
+        let row_len = regions.checked_mul(dim).filter(|len| *len <= LONGEST_ROW);
+        if row_len.unwrap_or(0) == 0 || u32::try_from(n).is_err() {
             return refuse(
                 format!(
-                    "shape {:?}: rows must have numbers, and at most 2^32 fit",
+                    "shape {:?}: rows must have numbers, at most 2^28, and at most 2^32 rows fit",
                     header.shape
                 ),
                 "extract the features again, or split the set",
@@ -65,6 +76,7 @@ impl Features {
             first: 0,
             n,
             numbers,
+            scale: None,
         };
         Ok(Self {
             parts: [part].into(),

@@ -122,6 +122,16 @@ fn files_of(format: &str) -> (&'static str, Vec<(&'static str, Vec<u8>)>) {
                 ("odd.doc", text("1")),
             ],
         ),
+        "huggingface" => (
+            "",
+            vec![
+                ("data/train-0.csv", text("image,caption\na.jpg,one\n")),
+                ("data/train-1.csv", text("image,caption\nb.jpg,two\n")),
+                ("a.jpg", text("A")),
+                ("data/b.jpg", text("B")),
+                ("odd.doc", text("1")),
+            ],
+        ),
         other => panic!("write an input of format '{other}' that holds something it does not use"),
     }
 }

@@ -22,6 +22,11 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) features: Option<PathBuf>,
 
+    /// Model whose embeddings are used, where the data has those of several: a part of the names of
+    /// arrays or columns.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) embeddings: Option<String>,
+
     /// Which image row belongs to which caption row; row by row by default.
     #[arg(long, value_name = "FILE")]
     pub(crate) pairs: Option<PathBuf>,
@@ -66,6 +71,7 @@ impl ReadArgs {
                 None => CaptionFeatures::Auto,
             },
             features: self.features.clone(),
+            embeddings: self.embeddings.clone(),
             pairs: self.pairs.clone(),
             image_column: self.image_column.clone(),
             caption_columns: self.caption_columns.clone(),

@@ -120,7 +120,10 @@ fn kept_of(
     }
     let mut walk = Walk {
         pairs: KeptPairs::new(dataset, keep),
-        naming: listing.naming,
+        naming: match columns.image {
+            Some(_) => listing.naming,
+            None => Naming::ByNumber,
+        },
         columns: &columns,
         record: 0,
     };

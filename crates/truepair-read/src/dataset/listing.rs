@@ -36,6 +36,8 @@ pub(super) struct Listing {
     pub(super) columns: Vec<Arc<ParquetPictures>>,
     /// Records whose files hold no picture for them.
     pub(super) without_picture: HashSet<u32>,
+    /// Records without a vector in [`given`](Self::given).
+    pub(super) without_vector: HashSet<u32>,
     /// Features that stand in the records themselves, one row a record.
     pub(super) given: Option<GivenFeatures>,
     /// Whether the list has texts; without them captions are their embeddings alone.
@@ -150,6 +152,7 @@ impl Listing {
         options: &ReadOptions,
     ) -> Result<(GivenFeatures, Vec<u32>)> {
         if let Some(mut given) = self.given.take() {
+            self.refuse_two_vectors(&given)?;
             let in_split = self.images.iter().filter(|image| image.in_split);
             let rows = in_split.map(|image| image.record).collect();
             let captions = self.captions.iter().map(|caption| caption.record);
@@ -168,6 +171,36 @@ impl Listing {
             Pictures::Beside => self.pictures(path, None),
             Pictures::In(folder) => self.pictures(path, Some(folder)),
         }
+    }
+
+    /// # Errors
+    /// If two records name one image and have different vectors for it.
+    fn refuse_two_vectors(&self, given: &GivenFeatures) -> Result<()> {
+        let [mut first, mut second] = [0, 1].map(|_| vec![0.0; given.images.row_len()]);
+        for caption in &self.captions {
+            let image = &self.images[caption.image as usize];
+            if image.record == caption.record {
+                continue;
+            }
+            given.images.copy_row(image.record as usize, &mut first)?;
+            given
+                .images
+                .copy_row(caption.record as usize, &mut second)?;
+            let is_same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+            if !first.iter().zip(&second).all(is_same) {
+                return Err(Error::data(
+                    self.file_of(caption.record),
+                    caption.place,
+                    format!(
+                        "image '{}' has another embedding than at record {} of all",
+                        image.id,
+                        image.record + 1
+                    ),
+                    "name a column of ids that differ with --id-column",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The file of a record.
@@ -209,6 +242,11 @@ impl Listing {
             false => Ok(self.value(image.record)),
         });
         let pictures = pictures.collect::<Result<Vec<Picture>>>()?;
+        let in_split = self.images.iter().filter(|image| image.in_split);
+        for image in in_split.filter(|image| self.without_picture.contains(&image.record)) {
+            let why = "its record has no bytes";
+            folders.account.pass("picture", why, &image.id);
+        }
         for picture in &pictures {
             if let Picture::Missing { name } = picture {
                 let why = "there is no such file";

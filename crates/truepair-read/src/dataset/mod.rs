@@ -9,7 +9,9 @@ mod clip_retrieval;
 mod coco;
 mod column_shape;
 mod cub;
+mod datacomp;
 mod delimited;
+mod embedding_columns;
 mod embeddings;
 mod empty_captions;
 mod feature_keys;
@@ -36,6 +38,7 @@ mod parquet_cells;
 mod parquet_copy;
 mod parquet_file;
 mod parquet_leaf;
+mod parquet_vectors;
 mod picture_column;
 mod picture_folders;
 mod picture_place;
@@ -52,6 +55,7 @@ mod table_columns;
 mod table_rows;
 mod tar;
 mod two_columns;
+mod uid_list;
 mod unread_keys;
 mod webdataset;
 mod write;
@@ -74,6 +78,8 @@ pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 pub const FORMATS: &[&dyn Format] = &[
     &precomp::Precomp,
     &clip_retrieval::ClipRetrieval,
+    &datacomp::DataComp,
+    &embedding_columns::EmbeddingColumns,
     &embeddings::Embeddings,
     &karpathy::Karpathy,
     &coco::Coco,

@@ -27,6 +27,9 @@ pub struct ReadOptions {
     pub caption_features: CaptionFeatures,
     /// The image features of a table or a JSON file: `.npy`, `.npz` or `.safetensors`.
     pub features: Option<PathBuf>,
+    /// Which model's embeddings are used, where the data has those of several: a part of their names,
+    /// for instance `l14` of `l14_img` and `l14_txt`.
+    pub embeddings: Option<String>,
     /// Which embeddings belong together: `.npy` `[n, 2]` integers or two columns of text.
     pub pairs: Option<PathBuf>,
     /// Column of a table that names the image; `None` = recognized by its name.
@@ -53,6 +56,7 @@ impl Default for ReadOptions {
             format: None,
             caption_features: CaptionFeatures::Auto,
             features: None,
+            embeddings: None,
             pairs: None,
             image_column: None,
             caption_columns: None,

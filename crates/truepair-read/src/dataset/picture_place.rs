@@ -55,7 +55,7 @@ pub(super) fn open_with_pictures(path: &Path, options: &ReadOptions) -> Result<(
     choice.account.read_as(PICTURE_ROLE, &column);
     let mut columns = choice.columns_of(named, captions, options)?;
     columns.pictures = Some(column);
-    let columns = columns.with_the_rest(source.columns());
+    let columns = columns.with_the_rest(source.columns(), &[]);
     Ok((source, columns))
 }
 

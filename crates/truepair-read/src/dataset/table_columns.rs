@@ -97,12 +97,13 @@ impl Columns {
                 .collect()
         };
         let pictures = account.sources(PICTURE_ROLE).pop().map(str::to_owned);
-        let image = places(IMAGE_ROLE).pop();
-        (pictures.is_some() || image.is_some()).then_some(())?;
+        let (image, captions) = (places(IMAGE_ROLE).pop(), places(CAPTION_ROLE));
+        let has_vectors = !account.sources(VECTOR_ROLE).is_empty();
+        (pictures.is_some() || image.is_some() || has_vectors).then_some(())?;
         Some(Self {
             pictures,
             image,
-            captions: places(CAPTION_ROLE),
+            captions,
             split: places(SPLIT_ROLE).pop(),
             id: places(ID_ROLE).pop(),
             account: Account::default(),
@@ -121,11 +122,12 @@ impl Columns {
 }
 
 impl Columns {
-    /// Notes which of the columns `found` are read, and which are not.
-    pub(super) fn with_the_rest(mut self, found: &[String]) -> Self {
+    /// Notes which of the columns `found` are read, these or `others`, and which are not.
+    pub(super) fn with_the_rest(mut self, found: &[String], others: &[&str]) -> Self {
         let wanted = self.wanted();
         let mut used: Vec<&str> = wanted.iter().map(|place| place.column.as_str()).collect();
         used.extend(self.pictures.as_deref());
+        used.extend(others);
         used.sort_unstable();
         used.dedup();
         self.account.used("column", used.len());
@@ -188,6 +190,8 @@ fn is_of_captions(column: &str, name: &str) -> bool {
 pub(super) struct ColumnChoice<'a> {
     path: &'a Path,
     source: &'a Source,
+    /// Columns that are of another kind than texts.
+    left_out: Vec<String>,
     pub(super) account: Account,
 }
 
@@ -202,8 +206,29 @@ impl<'a> ColumnChoice<'a> {
         Self {
             path,
             source,
+            left_out: Vec::new(),
             account,
         }
+    }
+
+    /// Leaves `columns` out of what is chosen by name.
+    pub(super) fn leave_out(&mut self, columns: &[String]) {
+        self.left_out.extend_from_slice(columns);
+    }
+
+    /// Whether there are columns of captions by their names, besides `taken`.
+    pub(super) fn has_captions(&self, taken: &[&String]) -> bool {
+        let mut columns = self.texts();
+        columns.any(|column| {
+            let mut known = CAPTION_COLUMNS.iter();
+            !taken.contains(&column) && known.any(|name| is_of_captions(column, name))
+        })
+    }
+
+    /// The columns that may be chosen by name.
+    fn texts(&self) -> impl Iterator<Item = &'a String> {
+        let columns = self.source.columns().iter();
+        columns.filter(|column| !self.left_out.contains(column))
     }
 
     /// The column that names the images.
@@ -265,7 +290,7 @@ impl<'a> ColumnChoice<'a> {
         let captions = self.captions(options, &[&image.column])?;
         let found = self.source.columns();
         let columns = self.columns_of(Some(image), captions, options)?;
-        Ok(columns.with_the_rest(found))
+        Ok(columns.with_the_rest(found, &[]))
     }
 
     /// As [`with_image`](Self::with_image), where perhaps nothing names the images and captions stand
@@ -386,7 +411,7 @@ impl<'a> ColumnChoice<'a> {
     fn first_of(&mut self, names: &[&str], of: &str) -> Result<Option<String>> {
         let mut found: Vec<&String> = Vec::new();
         for name in names {
-            let columns = self.source.columns().iter();
+            let columns = self.texts();
             let before = found.len();
             found.extend(columns.filter(|column| column.eq_ignore_ascii_case(name)));
             if let [one, other, ..] = found[before..]

@@ -9,6 +9,7 @@ use super::cell::Cell;
 use super::karpathy::canonical;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
+use super::naming::Naming;
 use super::records::Source;
 use super::selector::Selector;
 use super::table_columns::Columns;
@@ -115,7 +116,16 @@ impl<'a> Rows<'a> {
         } else {
             "row of other splits"
         };
-        let name = self.listing.naming.name(record, image);
+        if self.listing.without_vector.contains(&record) {
+            let why = "it has no embedding";
+            self.listing.account.pass(kind, why, number(&origin));
+            return Ok(());
+        }
+        let naming = match self.columns.image {
+            Some(_) => self.listing.naming,
+            None => Naming::ByNumber,
+        };
+        let name = naming.name(record, image);
         let file = match name {
             Ok(Some(file)) => file,
             Ok(None) if id.is_some() => String::new(),
@@ -137,12 +147,6 @@ impl<'a> Rows<'a> {
         if id.trim().is_empty() {
             let remedy = "name the image, or remove the record";
             return Err(origin.error("the record names no image".into(), remedy));
-        }
-        if self.listing.without_picture.contains(&record)
-            && !self.images.contains_key(normal(&id).as_ref())
-        {
-            self.listing.account.pass(kind, "it has no picture", id);
-            return Ok(());
         }
         let image = self.image(id, file, record, origin)?;
         self.listing.account.used(kind, 1);
@@ -169,6 +173,11 @@ impl<'a> Rows<'a> {
                 let how = "its name is written in two ways, which Unicode takes as the same";
                 self.listing.account.chose_for("image", how, &id);
             }
+            let known = &mut self.listing.images[*image as usize].record;
+            let is_empty = |record| self.listing.without_picture.contains(record);
+            if is_empty(known) && !is_empty(&record) {
+                *known = record;
+            }
             return Ok(*image);
         }
         let image = self.listing.images.len() as u32;
@@ -190,7 +199,8 @@ impl<'a> Rows<'a> {
         origin: Origin<'a>,
     ) -> Result<()> {
         let texts = texts(cells);
-        if self.listing.given.is_some() && texts.len() > 1 {
+        let given = self.listing.given.as_ref();
+        if given.is_some_and(|given| given.captions.is_some()) && texts.len() > 1 {
             let problem = format!("{} captions for one caption embedding", texts.len());
             let remedy = "write one record per caption, or name one caption column";
             return Err(origin.error(problem, remedy));

@@ -158,7 +158,6 @@ fn correlation(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lists::distinct;
     use crate::rng::normal;
 
     const SHARES: [f64; 3] = [0.0, 0.5, 1.0];

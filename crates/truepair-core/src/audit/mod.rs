@@ -7,7 +7,7 @@
 //!
 //! 1. [`judge_fold`] ranks every pair against its null in both directions ([`FoldStatistics`]) and
 //!    does the same to random re-pairings.
-//! 2. [`average_repeats`] joins repeated judgements of the same pairs, when there are any.
+//! 2. [`average_repeats`] joins repeated judgments of the same pairs, when there are any.
 //! 3. [`conclude`] tells readable pairs from others, calibrates either against re-pairings that are as
 //!    readable, bounds the noise rate ([`estimate_rate`]) and gives every pair its posterior
 //!    ([`DecreasingDensity`]) in [`Findings`].

@@ -38,7 +38,7 @@ pub struct Dataset {
     pub caption_features: Option<NamedFeatures>,
     /// The correspondences as given. In most formats pair `n` is caption `n` with its image.
     pub pairs: Vec<Pair>,
-    /// Class of each image, `[n_images]`, -1 = unlabelled.
+    /// Class of each image, `[n_images]`, -1 = unlabeled.
     pub labels: Option<Vec<i64>>,
     /// Every file that was read, for hashing and for writing the cleaned list.
     pub files: Vec<PathBuf>,

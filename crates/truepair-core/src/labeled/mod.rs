@@ -1,4 +1,4 @@
-//! Labelled data: items in several modalities with a class each, where labels can be wrong.
+//! Labeled data: items in several modalities with a class each, where labels can be wrong.
 //!
 //! This is not paired data with a class column: an item is one row in every modality, modalities
 //! differ in width, and each may have labels of its own, because in the noisy-label literature

@@ -43,6 +43,7 @@ pub struct Tenth {
     /// Mean uncertainty.
     pub uncertainty: f64,
     /// Share of queries whose first answer is relevant, [0, 1].
+    #[serde(rename = "recall@1", alias = "recall_at_1")]
     pub recall_at_1: f64,
 }
 
@@ -327,6 +328,21 @@ mod tests {
         let wide = Correlation::new(&x, &y, &images, &mut |n| below(&mut together, n));
         assert!((narrow.rho - wide.rho).abs() < 1e-12);
         assert!(wide.high - wide.low > 1.7 * (narrow.high - narrow.low));
+    }
+
+    #[test]
+    fn a_tenth_is_read_under_its_former_name_too() {
+        let tenth = Tenth {
+            n: 4,
+            uncertainty: 0.5,
+            recall_at_1: 0.25,
+        };
+        let text = serde_json::to_string(&tenth).unwrap();
+        assert_eq!(text, r#"{"n":4,"uncertainty":0.5,"recall@1":0.25}"#);
+        let former = text.replace("recall@1", "recall_at_1");
+        for text in [text, former] {
+            assert_eq!(serde_json::from_str::<Tenth>(&text).unwrap(), tenth);
+        }
     }
 
     #[test]

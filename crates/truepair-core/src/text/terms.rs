@@ -64,7 +64,7 @@ pub(super) fn pieces_of_word(word: &str) -> Vec<String> {
     pieces
 }
 
-/// Every run of one to three neighbouring characters.
+/// Every run of one to three neighboring characters.
 pub(super) fn pieces(characters: &[char]) -> Vec<String> {
     (1..=LONGEST)
         .flat_map(|length| characters.windows(length))

@@ -1,7 +1,7 @@
 //! How many labels can be wrong at most: the labels of the items whose class is surest.
 //!
 //! Of every class the items are taken that are most surely of it, by classifiers that never saw them
-//! and by the labels of the other witnesses. The share of them that is labelled otherwise is what
+//! and by the labels of the other witnesses. The share of them that is labeled otherwise is what
 //! wrong labels of the class amount to, and what is left of the classifiers' doubt on top:
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! So it is an upper bound, whether classes look alike or their labels are swapped, as long as most
-//! labels of a class are right and its surest items are labelled no better than the rest.
+//! labels of a class are right and its surest items are labeled no better than the rest.
 //!
 //! # Source
 //! Anchor points: Liu and Tao, TPAMI 2016; Patrini et al., CVPR 2017, who take the one surest item of

@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 0.05;
 /// By how much they may differ where none are found.
 const OPEN_RATE: f64 = 0.02;
 
-/// Share of a class's labels that may be those of one other class, of what is labelled right: beyond it
+/// Share of a class's labels that may be those of one other class, of what is labeled right: beyond it
 /// nothing but the classifiers' belief, learned from these very labels, says which of the two is which.
 const TRADED: f64 = 0.5;
 
@@ -91,13 +91,13 @@ impl Bounds {
         } else if self.anchors.rate > self.rate.estimate {
             format!(
                 "classes that look alike explain all but {estimate} of the labels{of}, but {surest} of \
-                 the surest items of the classes are labelled otherwise, as where labels are swapped \
+                 the surest items of the classes are labeled otherwise, as where labels are swapped \
                  between classes"
             )
         } else {
             format!(
                 "the fitted model calls {estimate} of the labels{of} wrong, but only {surest} of the \
-                 surest items of the classes are labelled otherwise"
+                 surest items of the classes are labeled otherwise"
             )
         };
         format!("{what}; between {low} and {high} of the labels may be wrong")

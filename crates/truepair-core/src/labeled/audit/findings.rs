@@ -102,7 +102,7 @@ pub struct ModalityFindings {
     pub confusion: Vec<f64>,
     /// Share of wrong labels by counting confident disagreements, as a check.
     pub confident_rate: f64,
-    /// Share of the surest items of every class that are labelled otherwise: a bound from above.
+    /// Share of the surest items of every class that are labeled otherwise: a bound from above.
     pub anchor_rate: f64,
     /// One verdict an item.
     pub verdicts: Vec<LabelVerdict>,

@@ -96,7 +96,7 @@ impl Pool {
         normalize(out);
     }
 
-    /// Moves towards the maximum by a share of a Newton step; long ones are shortened.
+    /// Moves toward the maximum by a share of a Newton step; long ones are shortened.
     pub(super) fn newton(&mut self, moments: &Moments, share: f64) {
         let (m, size) = (moments.m, moments.gradient.len());
         let (mut matrix, mut step) = (moments.curvature.clone(), moments.gradient.clone());

@@ -16,7 +16,7 @@ use crate::rng::Seed;
 pub struct LabelManifest {
     /// `none`, `file`, or the name of the noise model.
     pub protocol: String,
-    /// Share of the items that were asked to be relabelled; `None` for a file and without noise.
+    /// Share of the items that were asked to be relabeled; `None` for a file and without noise.
     pub requested: Option<f64>,
     /// Share of wrong labels in every modality.
     pub realized: Vec<f64>,

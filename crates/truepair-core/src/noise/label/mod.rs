@@ -36,7 +36,7 @@ pub trait LabelNoiseModel: Sync {
 
 /// The set with planted label noise, and the truth about it.
 ///
-/// `⌊rate · n⌋` items are chosen at random and relabelled, in every modality by itself or, when the
+/// `⌊rate · n⌋` items are chosen at random and relabeled, in every modality by itself or, when the
 /// noise is shared, once for all. Draws come from the streams `label-noise`, one a modality.
 ///
 /// # Errors

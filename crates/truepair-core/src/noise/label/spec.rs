@@ -20,7 +20,7 @@ pub enum LabelNoiseSpec {
     Rate {
         /// Name of the model, for instance `symmetric`.
         model: String,
-        /// Share of the items that are relabelled, [0, 1].
+        /// Share of the items that are relabeled, [0, 1].
         rate: f64,
         /// Whether all modalities of an item share one label.
         shared: bool,

@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         })
         .collect();
 
-    // Copies of a caption are never held against it. Images are taken as distinct here;
+    // A caption is never compared with copies of itself. Images are taken as distinct here;
     // `group_images` finds equal ones.
     let links = Links::new(
         &pairs,

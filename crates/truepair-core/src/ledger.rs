@@ -30,7 +30,7 @@ const N_BELIEFS: usize = 4;
 const HEADER: usize = 8 + 4 + 8 + 4;
 const CHECKSUM: usize = 32;
 
-/// Beliefs about all pairs of a data set in the data set's pair order; every column `[n_pairs]`.
+/// Beliefs about all pairs of a data set, in its pair order; every column is `[n_pairs]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
@@ -41,11 +41,10 @@ pub struct Ledger {
     /// Soft correspondence, [0, 1]: the belief that stands in for the pair's label.
     pub soft_label: Vec<f32>,
     /// How little evidence there is, [0, 1]; 0 for methods without such an estimate. Where items are
-    /// Gaussians and the method says nothing else, the mean over the pair's image and caption of the
-    /// share of the variance in the mean squared length of their draws.
+    /// Gaussians and the method has no estimate of its own, the mean over the pair's image and caption
+    /// of the share of the variance in the mean squared length of their draws.
     pub uncertainty: Vec<f32>,
-    /// A method's own running values, a column each, for instance a moving average of its
-    /// predictions.
+    /// A method's own running values, one column each, for instance a moving average of its predictions.
     pub memories: Vec<Vec<f32>>,
 }
 
@@ -115,8 +114,8 @@ impl Ledger {
     /// Reads [`to_bytes`](Self::to_bytes) back to the bit; `path` only names the place in errors.
     ///
     /// # Errors
-    /// If the bytes are no ledger, of another version, of another length than their header says,
-    /// or changed since they were written.
+    /// If the bytes are not a ledger, have another version or another length than their header says, or
+    /// were changed after they were written.
     pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let (n, m) = check(bytes).map_err(|problem| {
             Error::data(
@@ -166,7 +165,7 @@ impl Ledger {
     }
 }
 
-/// What a method holds of every pair, in one signal.
+/// What a method believes about every pair, as one signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
     /// Column of the ledger: `clean_posterior`, or `soft_label` for methods without a posterior.
@@ -240,7 +239,7 @@ fn check(bytes: &[u8]) -> Result<(usize, usize), String> {
     }
     let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
     if Sha256::digest(content).as_slice() != checksum {
-        return Err("the checksum does not fit: the file is corrupted".into());
+        return Err("the checksum does not match: the file is corrupted".into());
     }
     Ok((n as usize, m))
 }

@@ -1,5 +1,5 @@
-//! NumPy's `.npy`, the one array file that this crate reads and writes by itself: the header of
-//! feature rows, and the small arrays of indices and labels that ride along with them.
+//! NumPy's `.npy`, the one array file that this crate reads and writes by itself: the header of feature
+//! rows, and the small arrays of indices and labels that come with them.
 //!
 //! Numbers are never converted here: a [`Header`] says where they begin and how to read them, so
 //! that a feature file larger than memory can stay on disk. Pickled objects are refused, because
@@ -85,7 +85,7 @@ impl Header {
     /// numbers it promises are there.
     ///
     /// # Errors
-    /// If the magic is wrong, the file ends too early, or the type is no plain number or text.
+    /// If the magic is wrong, the file ends too early, or the type is neither a plain number nor text.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Header> {
         let bad = |problem: String, remedy: &str| Error::data(path, Place::Whole, problem, remedy);
         if !bytes.starts_with(MAGIC) {
@@ -198,7 +198,7 @@ fn parse_descr(path: &Path, descr: &str) -> Result<(Number, bool)> {
     if descr.starts_with('[') {
         return refuse(
             "it holds records with named fields, expected plain numbers".into(),
-            "save one field as an array of its own: np.save(path, a['name'])",
+            "save one field as a separate array: np.save(path, a['name'])",
         );
     }
     let code = descr
@@ -247,7 +247,7 @@ fn parse_descr(path: &Path, descr: &str) -> Result<(Number, bool)> {
 /// Reads an integer array `[n]` or `[n, k]`, flattened row by row, with its shape.
 ///
 /// # Errors
-/// If the file cannot be read, is no integer array, has more than two axes or a number that does
+/// If the file cannot be read, is not an integer array, or has more than two axes or a number that does
 /// not fit `i64`.
 pub fn read_ints(path: &Path) -> Result<(Vec<i64>, Vec<usize>)> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
@@ -258,7 +258,7 @@ pub fn read_ints(path: &Path) -> Result<(Vec<i64>, Vec<usize>)> {
 /// The integers of an array whose file is already in memory; see [`read_ints`].
 ///
 /// # Errors
-/// Those of [`read_ints`], but for reading.
+/// Those of [`read_ints`], except failing to read.
 ///
 /// # Panics
 /// If `header` promises more than `bytes` has; [`Header::parse`] has checked that.
@@ -318,10 +318,10 @@ fn int(bytes: &[u8], header: &Header) -> Option<i64> {
     }
 }
 
-/// The strings of a text array `[n]`; padding zeros are removed.
+/// The strings of a text array `[n]`, without their padding zeros.
 ///
 /// # Errors
-/// If the array is no list of texts or a text is no Unicode.
+/// If the array is not a list of texts or a text is not Unicode.
 ///
 /// # Panics
 /// If `header` promises more than `bytes` has; [`Header::parse`] has checked that.
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_number_is_refused_with_a_remedy() {
+    fn what_is_not_a_plain_number_is_refused_with_a_remedy() {
         let message = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
         assert!(message(b"PK\x03\x04").contains("numpy.save"));
         assert!(message(b"\x93NUMPY\x01\x00\xff\x00{").contains("cut short"));

@@ -29,7 +29,7 @@ impl Seed {
         Stream::from_seed(self.digest(name, indices))
     }
 
-    /// A seed of its own for a part of the work, for instance one fold or one peer.
+    /// A separate seed for a part of the work, for instance one fold or one peer.
     pub fn child(self, name: &str, index: u64) -> Seed {
         let key = self.digest(name, &[index]);
         Seed(u64::from_le_bytes(

@@ -1,7 +1,7 @@
 //! Scores of images against captions, always `[n_images, n_captions]` and larger = more similar.
 //!
-//! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that
-//! are not inner products (attention heads) and data sets of millions of pairs go the same way.
+//! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that are
+//! not inner products (attention heads) and data sets of millions of pairs are handled alike.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use truepair_kernel::product::{RowCache, Side};
 
 pub use truepair_kernel::product::multiply_transposed;
 
-/// Which side asks.
+/// Which side the queries are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// The query is an image, the gallery holds captions; printed `i2t`.
@@ -65,10 +65,10 @@ pub trait Scorer {
     /// If a score is not finite or the model behind the scores fails.
     ///
     /// # Panics
-    /// If `out` has another length or an index is out of range.
+    /// If `out` has the wrong length or an index is out of range.
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()>;
 
-    /// The tile that walks over all scores ask for at a time.
+    /// The tile that code going through all scores should ask for at a time.
     fn tile_shape(&self) -> TileShape {
         TileShape::default()
     }
@@ -84,7 +84,8 @@ pub struct TileShape {
 }
 
 impl Default for TileShape {
-    /// 8 MiB of scores, large enough that a matrix product of usual width outweighs the counting.
+    /// 8 MiB of scores: large enough that computing a matrix product of usual width takes longer than
+    /// counting.
     fn default() -> Self {
         Self {
             images: 1024,
@@ -108,7 +109,7 @@ impl Matrix {
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
         assert!(
             dim > 0 && values.len().is_multiple_of(dim),
-            "{} values are no rows of {dim}",
+            "{} values do not make rows of {dim}",
             values.len()
         );
         Self { values, dim }
@@ -139,7 +140,7 @@ impl Matrix {
         &self.values
     }
 
-    /// All rows, as they were given.
+    /// All rows, by value.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }

@@ -367,7 +367,7 @@ fn unusable_input_is_an_error_that_says_what_to_do() {
 }
 
 /// Clusters of four images and captions that mean nearly the same, single ones, and captions that
-/// were exchanged among all of them. A pair an image.
+/// were exchanged among all of them. One pair per image.
 fn clusters(n: usize, seed: u64) -> (World, Vec<bool>) {
     let stream = &mut Seed(seed).stream("clusters", &[]);
     let n_alike = n / 5 / 4 * 4;

@@ -18,27 +18,28 @@ use crate::rng::Seed;
 /// Bins of the histograms in [`Fit`].
 const HISTOGRAM_BINS: usize = 50;
 
-/// A lower end of the share of near misses below this cannot be told from matched pairs among look-alikes.
+/// Where the lower end of the share of near misses is below this, they cannot be told from matched
+/// pairs among look-alikes.
 const DETECTABLE_NEAR: f64 = 0.005;
 
 /// Probability of a mismatch above which a pair is in doubt.
 const UNDOUBTED: f64 = 0.1;
 
-/// What conclusions are drawn from.
+/// The evidence that conclusions are drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The statistics of the folds that judged the pairs; every pair in one of them.
     pub folds: &'a [FoldStatistics],
-    /// Where `folds` are averages, the statistics that were averaged: by how much their rates differ
-    /// tells how much a rate depends on the matchers.
+    /// Where `folds` are averages, the statistics that were averaged: how much their rates differ shows
+    /// how much a rate depends on the matchers.
     pub by_cut: &'a [Vec<FoldStatistics>],
-    /// Per caption whether it holds nothing that its matcher can have learned, `[captions]`; empty where
-    /// every caption may be read.
+    /// Whether each caption holds nothing that its matcher can have learned, `[captions]`; empty where
+    /// every caption can be read.
     pub unread_captions: &'a [bool],
 }
 
 impl<'a> Evidence<'a> {
-    /// Of one round of judging.
+    /// The evidence of one round of judging.
     pub fn of(folds: &'a [FoldStatistics]) -> Self {
         Self {
             folds,
@@ -51,7 +52,7 @@ impl<'a> Evidence<'a> {
 /// Draws conclusions about all `pairs`.
 ///
 /// # Errors
-/// If the options are unusable, or a pair was judged by no fold or by several.
+/// If the options cannot be used, or a pair was judged by no fold or by several.
 pub fn conclude(
     pairs: &[Pair],
     links: &Links,
@@ -151,7 +152,7 @@ struct Compared {
     judged: Vec<usize>,
     /// The image of every pair. Copies of an image are as dependent as its captions are.
     image: Vec<u32>,
-    /// Of every pair, whether its caption holds nothing that its matcher can have learned.
+    /// Whether the caption of each pair holds nothing that its matcher can have learned.
     is_unread: Vec<bool>,
     readable: Readable,
     /// The judged pairs that are readable, and those that are not.
@@ -213,7 +214,7 @@ impl Compared {
         fit
     }
 
-    /// By ranks among random items, whatever else was learned.
+    /// Measures competence by ranks among random items, whatever else was learned.
     fn competence(&self, p: &[f64]) -> Competence {
         let images = self.read.iter().map(|&n| self.image[n]);
         Competence::measure(&taken(p, &self.read), distinct(images).len())
@@ -242,8 +243,8 @@ fn taken<T: Copy>(values: &[T], at: &[usize]) -> Vec<T> {
     at.iter().map(|&n| values[n]).collect()
 }
 
-/// The rate of all mismatches: near misses too where they were found, and where it cannot be told as
-/// many as there may be.
+/// The rate of all mismatches. It includes near misses where they were found, and as many as there may
+/// be where it cannot be told.
 fn noise_rate(rate: &RateFit, kinds: Option<Kinds>, outcome: &Outcome) -> NoiseRate {
     match kinds {
         Some(kinds) if kinds.is_found => kinds.near.plus(kinds.far),
@@ -255,28 +256,28 @@ fn noise_rate(rate: &RateFit, kinds: Option<Kinds>, outcome: &Outcome) -> NoiseR
     }
 }
 
-/// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` asks for. Learned evidence
-/// that does not was learned from re-pairings that differ from this data's mismatched pairs.
+/// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` requires. Learned
+/// evidence that does not was learned from re-pairings that differ from this data's mismatched pairs.
 fn is_level(p: impl ExactSizeIterator<Item = f64>, rate: f64) -> bool {
     let n = p.len() as f64;
     let n_above = p.filter(|p| *p > 0.5).count() as f64;
     n_above >= 0.5 * 0.5 * rate * n
 }
 
-/// What is believed of every pair.
+/// What is believed about every pair.
 struct Beliefs {
     /// Probability that it is mismatched.
     posterior: Vec<f64>,
-    /// Of it, the probability that it is a near miss.
+    /// The part of it that is the probability of a near miss.
     near: Vec<f64>,
-    /// Whether it cannot be told.
+    /// Whether it cannot be told what the pair is.
     unknown: Vec<bool>,
 }
 
 impl Beliefs {
-    /// With the density of the readable pairs' p-values, [0, 1]. Other pairs have a density of their own;
-    /// those that it tells little about keep the probability `base` that they had before looking, as do
-    /// pairs that could not be compared.
+    /// The beliefs, and the density of the readable pairs' p-values, [0, 1]. Other pairs have a density
+    /// of their own; those about which it says little keep the probability `base` that they had
+    /// beforehand, as do pairs that could not be compared.
     fn of(compared: &Compared, p: &[f64], base: f64) -> (Self, DecreasingDensity) {
         let n_pairs = p.len();
         let mut beliefs = Self {
@@ -299,7 +300,7 @@ impl Beliefs {
         (beliefs, density)
     }
 
-    /// Adds the probability of a near miss, where there certainly are some.
+    /// Adds the probability of a near miss where there certainly are some.
     fn take_near(
         &mut self,
         compared: &Compared,
@@ -329,8 +330,8 @@ impl Beliefs {
         }
     }
 
-    /// Calls nothing mismatched, where it cannot be told whether anything is: at most as likely as not,
-    /// in the same order.
+    /// Calls nothing mismatched where it cannot be told whether anything is: every posterior becomes at
+    /// most one half, in the same order.
     fn leave_open(&mut self) {
         for p in self.posterior.iter_mut().chain(&mut self.near) {
             *p /= 1.0 + *p;
@@ -341,7 +342,7 @@ impl Beliefs {
     }
 }
 
-/// Whether the odds of a posterior are within a factor of 2 of those before looking.
+/// Whether the odds of a posterior are within a factor of 2 of the prior odds.
 fn tells_little(posterior: f64, base: f64) -> bool {
     if posterior == base {
         return true;

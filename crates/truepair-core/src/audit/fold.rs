@@ -13,7 +13,7 @@ pub struct Fold<'a> {
     pub scorer: &'a dyn Scorer,
     /// All pairs of the data set.
     pub pairs: &'a [Pair],
-    /// Indices of the pairs to judge. Their captions and images are also the null.
+    /// Indices of the pairs to judge. Their captions and images also form the null.
     pub judged: &'a [u32],
     /// Which captions belong to which images, duplicates included.
     pub links: &'a Links,
@@ -21,7 +21,7 @@ pub struct Fold<'a> {
     /// share a fold in every repeat. Re-pairings then stay within a cell and repeats can be
     /// averaged; see [`average_repeats`](super::average_repeats).
     pub cells: Option<&'a [u32]>,
-    /// What to plant, where surroundings are to be looked at.
+    /// What to plant, where surroundings are to be examined.
     pub plan: Option<&'a Plan<'a>>,
 }
 
@@ -45,12 +45,12 @@ pub struct FoldStatistics {
 }
 
 impl FoldStatistics {
-    /// Notes how uncertain the embeddings of the judged pairs are, in the pairs' order.
+    /// Records how uncertain the embeddings of the judged pairs are, in the pairs' order.
     ///
     /// # Panics
-    /// If there is not one value a pair.
+    /// If there is not one value per pair.
     pub fn set_variance(&mut self, variances: &[f64]) {
-        assert_eq!(variances.len(), self.pairs.len(), "one variance a pair");
+        assert_eq!(variances.len(), self.pairs.len(), "one variance per pair");
         for (row, variance) in self.pairs.iter_mut().zip(variances) {
             row.variance = Some(*variance);
         }

@@ -15,11 +15,11 @@ pub struct PairStatistics {
     /// nats, at least 0: small for pairs that stand out. NaN when there was nothing to compare with.
     pub surprisal: f64,
     /// How far the best score of the image, and of the caption, stands out of its scores with a random
-    /// sample of all items of the other side, in standard deviations. It does not look at what they
-    /// are paired with.
+    /// sample of all items of the other side, in standard deviations. What they are paired with plays
+    /// no part.
     pub legibility: [f64; 2],
-    /// Entropy in nats of which items the image and the caption could mean, mean over both: 0 where
-    /// one item stands out, `ln k` where `k` do.
+    /// Entropy in nats over the items that the image and the caption could mean, averaged over both: 0
+    /// where one item stands out, `ln k` where `k` do.
     pub entropy: f64,
     /// Share of the variance in the squared length of the pair's embeddings, [0, 1), where they are
     /// Gaussians; see [`FoldStatistics::set_variance`](super::FoldStatistics::set_variance).
@@ -28,9 +28,9 @@ pub struct PairStatistics {
     pub rank_i2t: u32,
     /// 1-based rank of the image among those compared with, ties against it.
     pub rank_t2i: u32,
-    /// Captions compared with.
+    /// Number of captions compared with.
     pub n_captions: u32,
-    /// Images compared with.
+    /// Number of images compared with.
     pub n_images: u32,
     /// Best null caption for the image, when it scores above the given one.
     pub better_caption: Option<u32>,
@@ -41,7 +41,7 @@ pub struct PairStatistics {
 /// The statistic of an image with a caption that is known not to be its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NullStatistic {
-    /// Index of the pair that lent its caption; `u32::MAX` where none could.
+    /// Index of the pair that lent its caption; `u32::MAX` if none could.
     pub partner: u32,
     /// As in [`PairStatistics::log_rank`]; NaN where none could be computed.
     pub log_rank: f64,

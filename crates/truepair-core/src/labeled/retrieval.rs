@@ -1,6 +1,6 @@
 //! Retrieval across modalities where whatever shares the query's class is relevant.
 //!
-//! Queries are scored a block at a time, so no matrix of all scores is ever held.
+//! Queries are scored one block at a time, so no matrix of all scores is ever held.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub fn class_retrieval(
 ) -> Result<ClassRetrieval> {
     assert!(
         names.len() == embeddings.len() && names.len() == labels.len(),
-        "one name, matrix and list of labels a modality"
+        "one name, matrix and list of labels per modality"
     );
     let unit: Vec<Matrix> = (embeddings.iter())
         .map(|matrix| {
@@ -78,7 +78,8 @@ pub fn class_retrieval(
 
 /// Mean average precision of queries `[n, d]` with labels `[n]` against a gallery, by inner product.
 ///
-/// Each query's is [`AveragePrecision`]. Ties go against the model: at equal scores, items of other classes come first.
+/// Every query is measured by [`AveragePrecision`]. Ties go against the model: at equal scores, items
+/// of other classes come first.
 ///
 /// # Errors
 /// If a score is not a number.
@@ -96,9 +97,13 @@ pub fn mean_average_precision(
     (queries, query_labels): (&Matrix, &[u32]),
     (gallery, gallery_labels): (&Matrix, &[u32]),
 ) -> Result<f64> {
-    assert_eq!(queries.len(), query_labels.len(), "one label a query");
-    assert_eq!(gallery.len(), gallery_labels.len(), "one label an item");
-    assert_eq!(queries.dim(), gallery.dim(), "one space");
+    assert_eq!(queries.len(), query_labels.len(), "one label per query");
+    assert_eq!(gallery.len(), gallery_labels.len(), "one label per item");
+    assert_eq!(
+        queries.dim(),
+        gallery.dim(),
+        "queries and gallery of one width"
+    );
     let (n, d) = (gallery.len(), gallery.dim());
     let mut sum = 0.0;
     let mut scores = vec![0.0; BLOCK.min(queries.len()) * n];

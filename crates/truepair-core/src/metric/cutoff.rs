@@ -20,7 +20,7 @@ impl Cutoff {
         }
     }
 
-    /// What belongs to this cutoff.
+    /// The one of three things that belongs to this cutoff.
     fn of<T>(self, [one, five, ten]: [T; 3]) -> T {
         match self {
             Cutoff::One => one,
@@ -41,10 +41,10 @@ pub(super) trait AtCutoff: Sync {
 
     fn cutoff(&self) -> Cutoff;
 
-    /// What one query is worth at K.
+    /// The value of one query at K.
     fn share(placed: &Placed<'_>, k: u32) -> f64;
 
-    /// The rank that needs to be known however large K is.
+    /// The last rank that needs to be known, however large K is.
     fn last_needed(placed: &Placed<'_>) -> u32 {
         placed.last_needed()
     }

@@ -1,4 +1,4 @@
-//! Whether match probabilities are as often right as they say.
+//! Whether match probabilities are right as often as they claim.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::watch::Watch;
 /// Bins of equal width over [0, 1].
 const BINS: usize = 10;
 
-/// How far probabilities are from the shares that they predict.
+/// How far match probabilities are from the shares of matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchCalibration {
@@ -64,7 +64,7 @@ impl Bins {
     }
 }
 
-/// Holds the scorer's match probabilities `σ(score)` against relevance. One tile of scores is held
+/// Compares the scorer's match probabilities `σ(score)` with relevance. One tile of scores is in memory
 /// at a time.
 ///
 /// # Source
@@ -74,7 +74,7 @@ impl Bins {
 /// If the scorer fails.
 ///
 /// # Panics
-/// If scorer and relevance differ in size.
+/// If the scorer and the relevance differ in size.
 pub fn match_calibration(
     scorer: &dyn Scorer,
     relevance: &Relevance,
@@ -120,7 +120,7 @@ pub fn match_calibration(
     })
 }
 
-/// A score and whether it is that of a match. A mismatch stands before a match with the same score.
+/// A score and whether it is that of a match. A mismatch comes before a match with the same score.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     score: f32,

@@ -1,4 +1,4 @@
-//! An evaluation with the worth of every query kept: figures, intervals and comparisons follow.
+//! An evaluation that keeps the value of every query: figures, intervals and comparisons follow from it.
 
 use super::folds::{Part, folds};
 use super::{Figure, METRICS, Metric, Protocol, QueryCounts, Report};
@@ -22,9 +22,9 @@ pub enum Source<'a> {
 /// Who counts as right.
 #[derive(Clone, Copy)]
 pub enum Relevant<'a> {
-    /// The items that lists name.
+    /// The items named in lists.
     Lists(&'a Relevance),
-    /// The items that labels match.
+    /// The items with matching labels.
     Labels(&'a LabelRelevance),
 }
 
@@ -35,9 +35,9 @@ pub struct Measured {
     pub protocol: Protocol,
     /// The metrics of every row's values.
     pub metrics: Vec<&'static dyn Metric>,
-    /// Images ask.
+    /// Image queries.
     pub image_to_text: Asked,
-    /// Captions ask.
+    /// Caption queries.
     pub text_to_image: Asked,
 }
 
@@ -50,10 +50,10 @@ pub struct Asked {
     pub n_excluded: u64,
 }
 
-/// What one query was worth.
+/// The values of one query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryRow {
-    /// Index of the image or caption that asks.
+    /// Index of the image or caption that is the query.
     pub query: u32,
     /// Fold, from 0.
     pub fold: u32,
@@ -67,7 +67,7 @@ pub struct QueryRow {
     pub values: Vec<f64>,
 }
 
-/// A number that lists are too short for.
+/// A number for which lists are too short.
 #[derive(Clone, Copy)]
 pub struct Unmeasured {
     /// The metric.
@@ -131,8 +131,8 @@ pub fn measure(
     Ok(measured)
 }
 
-/// Ranks a split, or each of its folds, by scores, the split's own pairs being right; see [`measure`] for
-/// other sources and judgments, and for the worth of every query.
+/// Ranks a split, or each of its folds, by scores, with the split's own pairs as relevant; see
+/// [`measure`] for other sources and judgments, and for the values of every query.
 ///
 /// # Errors
 /// As [`measure`].
@@ -146,7 +146,7 @@ pub fn evaluate(
     Ok(measure(source, relevant, relevance, protocol, watch)?.report())
 }
 
-/// A query's worth before it has its place.
+/// A query's values before it has its place.
 struct Worth {
     n_relevant: u32,
     first_rank: Option<u32>,
@@ -235,7 +235,7 @@ impl Measured {
         }
     }
 
-    /// Adds a fold's answers under the indices that its images and captions have in the whole.
+    /// Adds a fold's answers under the indices that its images and captions have in the whole split.
     fn take(
         &mut self,
         fold: u32,
@@ -315,7 +315,7 @@ impl Measured {
         }
     }
 
-    /// Mean over folds of the pooled values of one metric, if every query's is known.
+    /// Mean over folds of the pooled values of one metric, if the value of every query is known.
     pub(super) fn value(&self, direction: Direction, metric: usize) -> Option<f64> {
         let rows = &self.asked(direction).rows;
         let folds: Vec<f64> = (rows.chunk_by(|a, b| a.fold == b.fold))
@@ -332,7 +332,7 @@ impl Measured {
         mean.is_finite().then_some(mean)
     }
 
-    /// Numbers that lists are too short for, with how many queries.
+    /// Numbers for which lists are too short, with the number of queries concerned.
     pub fn unmeasured(&self) -> Vec<Unmeasured> {
         let directions = [Direction::ImageToText, Direction::TextToImage];
         let all = directions.iter().flat_map(|&direction| {

@@ -3,8 +3,8 @@
 use super::cutoff::{AtCutoff, Cutoff};
 use crate::ranking::Placed;
 
-/// Precision@K of a query with relevant items `G`: `|top K ∩ G| / K`, also where the gallery holds
-/// fewer than K items.
+/// Precision@K of a query with relevant items `G`: `|top K ∩ G| / K`, even if the gallery holds fewer
+/// than K items.
 ///
 /// # Source
 /// Textbook; code read at naver-ai/pcme@4947684.

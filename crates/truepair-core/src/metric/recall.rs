@@ -3,7 +3,7 @@
 use super::cutoff::{AtCutoff, Cutoff};
 use crate::ranking::Placed;
 
-/// Recall@K in hit form: the share of queries whose best relevant item stands at rank K or better.
+/// Recall@K in hit form: the share of queries whose best relevant item has rank K or better.
 ///
 /// The set form, a share of the relevant items, is [`SetRecall`](super::SetRecall).
 ///

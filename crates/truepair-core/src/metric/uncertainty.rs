@@ -1,4 +1,4 @@
-//! Whether a matcher knows which queries it will fail: answers by how uncertain the query is.
+//! Whether a matcher knows which queries it will fail on: answers by the uncertainty of the query.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ const PARTS: usize = 10;
 /// Draws of the bootstrap.
 const N_RESAMPLES: usize = 1000;
 
-/// Both directions' queries by their uncertainty.
+/// The queries of both directions by their uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByUncertainty {
@@ -23,7 +23,7 @@ pub struct ByUncertainty {
     pub text_to_image: UncertainQueries,
 }
 
-/// One direction's queries by their uncertainty.
+/// The queries of one direction by their uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UncertainQueries {
@@ -63,7 +63,7 @@ pub struct Correlation {
 /// `relevance`; `pairs` says which captions belong to which images.
 ///
 /// The interval of the correlation is a percentile bootstrap over images, each with its captions,
-/// with the ranks of the whole sample. A caption without an image is drawn by itself.
+/// with the ranks of the whole sample. A caption without an image is drawn on its own.
 ///
 /// # Source
 /// Tenths: Chun et al., CVPR 2021 and ICLR 2024, which print Recall@1 by tenths of uncertainty.
@@ -72,7 +72,7 @@ pub struct Correlation {
 /// If there is not one uncertainty for each item, or one is not finite.
 ///
 /// # Panics
-/// If the ranks are of other queries than `relevance` has.
+/// If the ranks belong to queries other than those of `relevance`.
 pub fn by_uncertainty(
     ranks: &Ranks,
     relevance: &Relevance,
@@ -88,7 +88,7 @@ pub fn by_uncertainty(
                 "uncertainties of {} images and {} captions, for {} and {}, or not all finite",
                 given.0, given.1, known.0, known.1
             ),
-            "give one finite number an item",
+            "give one finite number per item",
         ));
     }
     let image_queries = (0..images.len() as u32)
@@ -102,7 +102,7 @@ pub fn by_uncertainty(
         .filter(|&caption| !relevance.images_of(caption).is_empty())
         .map(|caption| (captions[caption as usize], unit(caption)));
     let cut = |queries: Vec<(f32, u32)>, ranks: &[u32], name| {
-        assert_eq!(queries.len(), ranks.len(), "one rank a query");
+        assert_eq!(queries.len(), ranks.len(), "one rank per query");
         let mut rng = seed.stream(name, &[]);
         let mut next = |n: u64| below(&mut rng, n);
         UncertainQueries::new(&queries, ranks, &mut next)
@@ -122,7 +122,7 @@ pub fn by_uncertainty(
 }
 
 impl UncertainQueries {
-    /// `queries` hold uncertainty and the image that they belong to.
+    /// `queries` hold the uncertainty of each query and the image that it belongs to.
     fn new(queries: &[(f32, u32)], ranks: &[u32], next: &mut dyn FnMut(u64) -> u64) -> Self {
         let mut order: Vec<usize> = (0..queries.len()).collect();
         order.sort_by(|&a, &b| queries[a].0.total_cmp(&queries[b].0).then(a.cmp(&b)));
@@ -153,7 +153,7 @@ impl UncertainQueries {
 }
 
 impl Correlation {
-    /// Of mid-ranks; what has the same number in `units` is drawn together.
+    /// The correlation of mid-ranks; queries with the same number in `units` are drawn together.
     pub(super) fn new(
         x: &[f64],
         y: &[f64],
@@ -187,7 +187,7 @@ impl Correlation {
     }
 }
 
-/// Sums from which a correlation follows.
+/// The sums that make up a correlation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     n: f64,

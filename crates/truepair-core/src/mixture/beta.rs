@@ -12,16 +12,15 @@ const MIN_VARIANCE: f64 = 1e-9;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BetaConfig {
-    /// Steps of expectation maximization; there is no other stop.
+    /// Steps of expectation maximization; there is no other stopping rule.
     pub iterations: u32,
-    /// Losses scaled to [0, 1] are kept this far from 0 and 1, where densities have poles, (0, 0.5).
+    /// Losses scaled to [0, 1] are kept this far from 0 and 1, where densities have poles; in (0, 0.5).
     pub clip: f64,
-    /// Least weighted density of a component at a loss while fitting, so that no loss is without
-    /// influence on a component.
+    /// Least weighted density of a component at a loss during the fit, so that every loss influences
+    /// both components.
     pub density_floor: f64,
-    /// Whether losses below the low mean are clean for certain and those above the high mean
-    /// noisy for certain. Without it a narrow low component gives the smallest losses to the wide
-    /// one.
+    /// Whether losses below the low mean are certainly clean and those above the high mean certainly
+    /// noisy. Without it a narrow low component gives the smallest losses to the wide one.
     pub monotone: bool,
 }
 
@@ -78,8 +77,8 @@ pub struct BetaPosterior {
 ///
 /// # Deviations
 /// 1. The release evaluates posteriors at unclipped losses, where the smallest loss gets 0 or NaN.
-/// 2. The release holds the first component for the clean one whatever its mean, has no guard, and
-///    answers equal losses with NaN.
+/// 2. The release takes the first component for the clean one whatever its mean, has no guard, and
+///    returns NaN for equal losses.
 pub fn beta_clean_posterior(losses: &[f32], config: &BetaConfig) -> Result<BetaPosterior> {
     let Some(values) = normalize(losses)? else {
         let posterior = vec![1.0; losses.len()];
@@ -113,7 +112,7 @@ pub struct BetaMixture {
     pub weights: [f64; 2],
 }
 
-/// A loss in the forms that a density needs.
+/// A loss in the forms that the density needs.
 #[derive(Debug, Clone, Copy)]
 struct Value {
     x: f64,
@@ -149,7 +148,7 @@ impl BetaMixture {
         assert!(!values.is_empty(), "a mixture of no values");
         assert!(
             config.clip > 0.0 && config.clip < 0.5,
-            "a clip of {} leaves no place for values",
+            "a clip of {} leaves no room for values",
             config.clip
         );
         let values: Vec<Value> = (values.iter())
@@ -177,7 +176,7 @@ impl BetaMixture {
         self.first(value)
     }
 
-    /// Of every value the share of the first component.
+    /// The share of the first component in every value.
     fn responsibilities(&self, values: &[Value], floor: f64) -> Vec<f64> {
         let log_densities = self.log_densities();
         (values.iter())
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn few_losses_and_two_values_are_no_problem() {
+    fn few_losses_and_two_values_are_fine() {
         let config = BetaConfig::default();
         let posterior = |losses: &[f32]| beta_clean_posterior(losses, &config).unwrap().posterior;
         assert_eq!(posterior(&[2.0]), [1.0]);

@@ -18,9 +18,8 @@ pub struct GaussianConfig {
     pub tolerance: f64,
     /// Added to both variances in every step; losses lie in [0, 1].
     pub variance_floor: f64,
-    /// Whether losses below the low mean are clean for certain and those above the high mean
-    /// noisy for certain. Without it a narrow low component can give the smallest losses to the
-    /// wide one.
+    /// Whether losses below the low mean are certainly clean and those above the high mean certainly
+    /// noisy. Without it a narrow low component can give the smallest losses to the wide one.
     pub monotone: bool,
     /// What to do when the fitted density has a single peak.
     pub on_unimodal: UnimodalRule,
@@ -31,10 +30,10 @@ pub struct GaussianConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum UnimodalRule {
     /// Keep the posterior, which still orders the pairs by loss. Under heavy noise the two groups
-    /// overlap into one peak, and holding all pairs clean would be worse than a vague posterior.
+    /// overlap into one peak, and considering all pairs clean would be worse than a vague posterior.
     #[default]
     Keep,
-    /// Hold every pair clean.
+    /// Consider every pair clean.
     AllClean,
 }
 
@@ -67,7 +66,7 @@ pub struct CleanPosterior {
     pub posterior: Vec<f32>,
     /// The fitted mixture; `None` when all losses are equal.
     pub mixture: Option<Mixture>,
-    /// Whether the fitted density has a single peak, that is, whether the losses show one group.
+    /// Whether the fitted density has a single peak, that is, whether the losses show only one group.
     pub unimodal: bool,
 }
 
@@ -127,7 +126,7 @@ pub fn clean_posterior(losses: &[f32], config: &GaussianConfig) -> Result<CleanP
 pub struct Mixture {
     /// Means, ascending.
     pub means: [f64; 2],
-    /// Variances, the floor included.
+    /// Variances, including the floor.
     pub variances: [f64; 2],
     /// Shares of the components, sum 1.
     pub weights: [f64; 2],
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn two_losses_and_one_loss_are_no_problem() {
+    fn two_losses_and_one_loss_are_fine() {
         let config = GaussianConfig::default();
         assert_eq!(clean_posterior(&[2.0], &config).unwrap().posterior, [1.0]);
         let found = clean_posterior(&[2.0, -1.0], &config).unwrap().posterior;

@@ -1,7 +1,7 @@
 //! From per-pair losses to the probability that a pair is clean.
 //!
-//! A mixture sees losses alone, one number per pair. It never sees truth, and what it cannot
-//! decide it says: every guard that stepped in is named in the result.
+//! A mixture sees losses alone, one number per pair. It never sees the truth, and it says what it
+//! cannot decide: every guard that stepped in is named in the result.
 
 mod beta;
 mod division;

@@ -76,7 +76,7 @@ pub(super) trait TwoComponents: Sized {
     }
 }
 
-/// Both components' numbers the other way round.
+/// The numbers of both components, swapped.
 pub(super) fn swap([a, b]: [f64; 2]) -> [f64; 2] {
     [b, a]
 }
@@ -85,7 +85,7 @@ pub(super) fn swap([a, b]: [f64; 2]) -> [f64; 2] {
 pub(super) mod tests {
     use crate::rng::{Seed, normal, unit};
 
-    /// Losses of which the share `noisy` is large.
+    /// Losses, a share `noisy` of which is large.
     pub(in crate::mixture) fn two_groups(n: usize, noisy: f64) -> Vec<f32> {
         let mut rng = Seed(1).stream("test", &[]);
         let draw = |_| {

@@ -17,9 +17,9 @@ use crate::rng::Seed;
 pub struct Manifest {
     /// `none`, `file`, or the name of the noise model: `caption`, `image`.
     pub protocol: String,
-    /// Share of pairs or images that was asked for; `None` for a file and without noise.
+    /// Share of pairs or images that was requested; `None` for a file and without noise.
     pub requested: Option<f64>,
-    /// Share of pairs that really lost their own image.
+    /// Share of pairs that actually lost their own image.
     pub realized: f64,
     /// Seed of the shuffle; `None` for a file and without noise.
     pub seed: Option<u64>,
@@ -27,15 +27,15 @@ pub struct Manifest {
     pub sha256: String,
     /// The noise file, when there was one.
     pub file: Option<String>,
-    /// Per pair, whether it is mismatched now, `[n_pairs]`.
+    /// Whether each pair is now mismatched, `[n_pairs]`.
     pub mismatched: Vec<bool>,
-    /// What the reader should know, for instance how an ambiguous file was read.
+    /// What the reader should know, for instance how an ambiguous file was interpreted.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
 impl Manifest {
-    /// Compares the given pairs with their `images` after corruption, `[n_pairs]`.
+    /// Compares the given pairs with their `images` `[n_pairs]` after corruption.
     pub(super) fn new(
         dataset: &Dataset,
         images: &[u32],
@@ -49,7 +49,7 @@ impl Manifest {
             .iter()
             .zip(images)
             .map(|(pair, &image)| Pair { image, ..*pair });
-        // A pair that became another given pair of its caption still belongs together.
+        // A pair that has become another given pair of its caption still belongs together.
         let mismatched: Vec<bool> = now.map(|pair| !given.contains(pair)).collect();
         let n_mismatched = mismatched.iter().filter(|&&wrong| wrong).count();
         let (protocol, requested, file) = match spec {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_manifest_is_named() {
+    fn a_file_that_is_not_a_manifest_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.json");
         for content in ["", "{}", "{\"protocol\": 3"] {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn another_given_image_of_the_same_caption_is_no_mismatch() {
+    fn another_given_image_of_the_same_caption_is_not_a_mismatch() {
         let mut data = dataset(3, 1);
         data.pairs = vec![
             Pair {

@@ -1,4 +1,4 @@
-//! How noise is asked for in words: `none`, `caption:0.4`, `image:0.4` or a path.
+//! How noise is requested in words: `none`, `caption:0.4`, `image:0.4` or a path.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -30,8 +30,8 @@ pub enum NoiseSpec {
 impl FromStr for NoiseSpec {
     type Err = Error;
 
-    /// Reads `none`, `NAME:RATE` or a path. A word that looks like a rate but names no known model
-    /// is refused here, not taken for a file.
+    /// Reads `none`, `NAME:RATE` or a path. A word that looks like a rate but names no known model is
+    /// refused, not taken for a file.
     fn from_str(text: &str) -> Result<Self> {
         if text == "none" {
             return Ok(NoiseSpec::None);

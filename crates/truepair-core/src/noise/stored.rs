@@ -14,7 +14,7 @@ pub(super) fn write(manifest: &impl Serialize, path: &Path) -> Result<()> {
     durable::write(path, &json)
 }
 
-/// Reads a manifest; `problem` says of another file that it is none.
+/// Reads a manifest; `problem` is the message for any other file.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, problem: &str) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
     serde_json::from_slice(&bytes).map_err(|error| {

@@ -1,6 +1,6 @@
 //! Ranking by sorted rows, for queries with many relevant items.
 //!
-//! One strip of queries at a time has all its scores in memory, and every row of it is sorted. Ties
+//! The scores of one strip of queries are in memory at a time, and every row of them is sorted. Ties
 //! count against the model as they do where scores are counted.
 
 use std::ops::Range;
@@ -17,13 +17,13 @@ use crate::watch::Watch;
 /// Scores of a strip of queries, 128 MiB.
 const MAX_STRIP_SCORES: usize = 32 << 20;
 
-/// Images and captions that are turned over together when captions ask.
+/// How many images and captions are transposed together when captions are the queries.
 const TURNED: usize = 64;
 
-/// What every query of one direction was worth.
+/// The value of every query of one direction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers<T> {
-    /// Queries with a relevant item, ascending, each with its worth.
+    /// Queries with a relevant item, ascending, each with its value.
     pub queries: Vec<(u32, T)>,
     /// Queries left out because nothing is relevant to them or they have no label.
     pub n_excluded: u32,
@@ -38,18 +38,18 @@ pub struct Found {
     pub score: f32,
 }
 
-/// Images that ask for captions, or captions that ask for images.
+/// Images that are queries for captions, or captions that are queries for images.
 #[derive(Debug, Clone, Copy)]
 pub struct Queries<'a> {
-    /// Who asks.
+    /// Which side the queries are on.
     pub direction: Direction,
-    /// The images or captions that ask.
+    /// The images or captions that are the queries.
     pub items: &'a [u32],
 }
 
-/// Ranks all queries of both directions, images asking first, and hands each to `worth`.
+/// Ranks all queries of both directions, image queries first, and passes each to `worth`.
 ///
-/// Items without a label stand in no ranking. Memory is bounded by 128 MiB of scores, or one row.
+/// Items without a label are in no ranking. Memory is bounded by 128 MiB of scores, or one row.
 ///
 /// # Errors
 /// If scores and labels disagree about the number of images or captions, a score is NaN or
@@ -100,8 +100,8 @@ pub fn sorted_by_labels<T: Send>(
     Ok([of(Direction::ImageToText)?, of(Direction::TextToImage)?])
 }
 
-/// The first `k` items of the given queries, best first; of equal scores, items for which
-/// `relevant` says so of query and item come last, then higher indices.
+/// The first `k` items of the given queries, best first; among equal scores, items that `relevant`
+/// accepts for the query come last, and otherwise those with higher indices.
 ///
 /// # Errors
 /// If a score is NaN or infinite, or the scorer fails.
@@ -163,7 +163,8 @@ fn each_strip(
         Direction::TextToImage => (shape.captions, shape.images),
     };
     let at_once = at_once.min(MAX_STRIP_SCORES / n_gallery).max(1);
-    // Strips and blocks of one size, the last ones starting early: equal embeddings tie everywhere.
+    // Strips and blocks have one size, and the last ones start early, so that equal embeddings tie
+    // everywhere.
     let size = items.len().div_ceil(items.len().div_ceil(at_once));
     let block = n_gallery.div_ceil(n_gallery.div_ceil(gallery_at_once.max(1)));
     let gallery: Vec<u32> = (0..n_gallery as u32).collect();
@@ -211,7 +212,7 @@ fn place_rows(tile: &[f32], columns: Range<usize>, width: usize, rows: &mut [f32
     .for_each(|(row, scores)| row[columns.clone()].copy_from_slice(scores));
 }
 
-/// Copies the columns of a tile, turned over, to `columns` of rows of `width` scores.
+/// Copies the columns of a tile, transposed, to `columns` of rows of `width` scores.
 fn place_columns(tile: &[f32], columns: Range<usize>, width: usize, rows: &mut [f32]) {
     let n_rows = tile.len() / columns.len();
     (rows.par_chunks_mut(TURNED * width).enumerate()).for_each(|(group, rows)| {
@@ -229,7 +230,7 @@ fn place_columns(tile: &[f32], columns: Range<usize>, width: usize, rows: &mut [
 /// Buffers of one thread.
 #[derive(Default)]
 struct Sorter {
-    /// Key that ascends while scores fall, and what the sort carries along.
+    /// A key that ascends as scores fall, and what the sort carries along.
     keys: Vec<(u32, u32)>,
     other: Vec<(u32, u32)>,
     standings: Vec<u8>,
@@ -247,7 +248,7 @@ impl Sorter {
         radix_sort(&mut self.keys, &mut self.other);
     }
 
-    /// Fills `keys` with the scores of a row that stand in the query's gallery, best first, each
+    /// Fills `keys` with the scores of a row that are in the query's gallery, best first, each
     /// with its level.
     fn sort_levels(
         &mut self,
@@ -260,7 +261,7 @@ impl Sorter {
         self.keys.resize(row.len(), (0, 0));
         let mut n = 0;
         for (&score, &standing) in row.iter().zip(&self.standings) {
-            // What is absent is written over: cheaper than a branch that nobody can foresee.
+            // Absent items are overwritten: cheaper than an unpredictable branch.
             self.keys[n] = (falling_key(score), standing.into());
             n += usize::from(standing != ABSENT);
         }
@@ -327,7 +328,7 @@ fn falling_key(score: f32) -> u32 {
     !rising
 }
 
-/// Sorts by key, what has equal keys in its order, in three passes of 11 bits.
+/// Sorts by key in three passes of 11 bits; entries with equal keys keep their order.
 fn radix_sort(keys: &mut Vec<(u32, u32)>, other: &mut Vec<(u32, u32)>) {
     const DIGITS: usize = 1 << 11;
     const SHIFTS: [u32; 3] = [0, 11, 22];

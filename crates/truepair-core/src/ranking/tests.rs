@@ -215,7 +215,7 @@ fn progress_ends_at_the_total() {
     assert_eq!((last.0, last.1), (6, 6));
 }
 
-/// From the definition: non-relevant items that score at least as high stand before a relevant one,
+/// From the definition: non-relevant items that score at least as high come before a relevant one,
 /// and relevant ones are numbered by falling score.
 fn place_oracle(row: &[f32], relevant: impl Fn(usize) -> bool) -> Vec<u32> {
     let mut own: Vec<usize> = (0..row.len()).filter(|&item| relevant(item)).collect();
@@ -447,7 +447,7 @@ fn lists_that_cannot_be_ranked_are_refused() {
     assert!(refused(&[(0, &[1, 2, 1])]).contains("query 0 lists item 1 twice"));
     assert!(refused(&[(0, &[1]), (0, &[2])]).contains("query 0 has two lists"));
     assert!(refused(&[(1, &[6])]).contains("query 1 lists item 6 of 6"));
-    assert!(refused(&[(3, &[1])]).contains("list of query 3, and 3 queries"));
+    assert!(refused(&[(3, &[1])]).contains("list for query 3, but only 3 queries"));
     let given = lists(&[(0, &[1])]).unwrap();
     let relevance = relevance(3, 6, &[(0, 1), (1, 3), (2, 4)]);
     let error = given

@@ -1,4 +1,4 @@
-//! Features out of files: the header's shape, and shards one after another.
+//! Features from files: the header's shape, and shards one after another.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::error::{Error, Place, Result};
 use crate::npy::Header;
 
 impl Features {
-    /// Features whose numbers stand in `bytes` as `header` says; `path` is for messages.
+    /// Features whose numbers are in `bytes` as `header` says; `path` is for messages.
     ///
     /// # Errors
-    /// If the numbers are no floating-point rows `[n, d]` or `[n, regions, d]`.
+    /// If the numbers are not floating-point rows `[n, d]` or `[n, regions, d]`.
     pub fn from_encoded(path: &Path, bytes: Bytes, header: &Header) -> Result<Self> {
         if !header.number.is_float() {
             return Err(Error::data(
@@ -45,16 +45,16 @@ impl Features {
     /// Opens `.npy` files whose rows follow one another; see [`open_npy`](Self::open_npy).
     ///
     /// # Errors
-    /// If there is no file, one cannot be opened, or its rows are of another size.
+    /// If there is no file, one cannot be opened, or its rows differ in size.
     pub fn open_shards(files: &[impl AsRef<Path>]) -> Result<Self> {
         let shards = files.iter().map(Self::open_npy);
         Self::concat(&shards.collect::<Result<Vec<_>>>()?)
     }
 
-    /// Joins features whose rows follow one another; selections of rows are not kept.
+    /// Joins features whose rows follow one another; selections of rows are dropped.
     ///
     /// # Errors
-    /// If there are none, or rows are of another size.
+    /// If there are none, or their rows differ in size.
     pub fn concat(shards: &[Features]) -> Result<Self> {
         let Some(Features { regions, dim, .. }) = shards.first() else {
             return Err(Error::argument(

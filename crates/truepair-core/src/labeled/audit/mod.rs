@@ -4,16 +4,15 @@
 //! label looks like is not guessed from losses: the labels are drawn from the true class by a
 //! confusion of the classes, the true class from the scores, and both are fitted to the labels as
 //! they are by maximum likelihood ([`model`]). An item's labels in several modalities are several
-//! witnesses of one true class when they were given independently, and one witness when they are the
-//! same list.
+//! witnesses of one true class if they were given independently, and one witness if they are the same list.
 //!
 //! The audit refuses to give verdicts when the scores do not predict held-out labels better than
-//! chance. The fit alone cannot tell labels that are swapped with one other class from two classes that
-//! look alike, so the rate is an interval of bounds ([`bounds`]): from what fit and predictions both
-//! reject to what the surest items of every class allow ([`anchors`]). Where fit and surest items
-//! differ by more than their joint error, or a class has more than half as many labels of one other
-//! class as of its own, it cannot be told which labels are wrong. Confident
-//! disagreements are counted in the way of confident learning as a check besides.
+//! chance. The fit alone cannot tell labels swapped with one other class from two classes that look
+//! alike, so the rate is an interval of bounds ([`bounds`]): from what the fit and the predictions both
+//! reject to what the surest items of every class allow ([`anchors`]). Where the fit and the surest
+//! items differ by more than their joint error, or a class has more than half as many labels of one
+//! other class as of its own, it cannot be told which labels are wrong. As a further check, confident
+//! disagreements are counted as in confident learning.
 
 mod anchors;
 mod bounds;
@@ -47,7 +46,7 @@ const TRADED_UNSEEN: &str = "The interval holds the share of wrong labels if mos
      are right and the labels of a class's surest items are no better than the rest. Two classes that \
      traded all their labels cannot be seen.";
 
-/// What may be chosen about a label audit.
+/// The settings of a label audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabelAuditOptions {
@@ -61,7 +60,7 @@ impl Default for LabelAuditOptions {
     }
 }
 
-/// What the audit judges by.
+/// What the audit is based on.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelEvidence<'a> {
     /// Names of the modalities, `m`.
@@ -182,7 +181,7 @@ fn check(evidence: LabelEvidence<'_>, options: &LabelAuditOptions) -> Result<()>
 }
 
 /// The first class of `k` that only one item has, with that item: no classifier can have learned it
-/// from others. Classes without items are no matter.
+/// from others. Classes without items do not matter.
 pub fn lone_item(labels: &[u32], k: usize) -> Option<(u32, usize)> {
     let mut items = vec![(0, 0); k];
     for (item, &label) in labels.iter().enumerate() {
@@ -194,7 +193,7 @@ pub fn lone_item(labels: &[u32], k: usize) -> Option<(u32, usize)> {
     Some((class as u32, items[class].1))
 }
 
-/// Share of labels that the pooled scores predict, and the most that ignorance would.
+/// Share of labels that the pooled scores predict, and the largest share that ignorance would.
 fn competence(data: &Data<'_>, fit: &Fit) -> (f64, f64) {
     let predicted: Vec<u32> = (0..data.n)
         .map(|item| {
@@ -220,7 +219,7 @@ fn competence(data: &Data<'_>, fit: &Fit) -> (f64, f64) {
             .sum();
         chance += expected / data.labels.len() as f64;
     }
-    // Three deviations of a count that is due to chance.
+    // Three standard deviations of a count that is due to chance.
     let n = (data.n * data.labels.len()) as f64;
     (
         agreement,

@@ -16,7 +16,7 @@ use crate::rng::Seed;
 pub struct LabelManifest {
     /// `none`, `file`, or the name of the noise model.
     pub protocol: String,
-    /// Share of the items that were asked to be relabeled; `None` for a file and without noise.
+    /// Requested share of relabeled items; `None` for a file and without noise.
     pub requested: Option<f64>,
     /// Share of wrong labels in every modality.
     pub realized: Vec<f64>,
@@ -32,9 +32,9 @@ pub struct LabelManifest {
     pub sha256: String,
     /// Names of the modalities, in the order of the lists below.
     pub modalities: Vec<String>,
-    /// Per modality and item, whether the label is wrong.
+    /// For each modality and item, whether the label is wrong.
     pub wrong: Vec<Vec<bool>>,
-    /// Per modality and item, the label before.
+    /// For each modality and item, the original label.
     pub truth: Vec<Vec<u32>>,
 }
 

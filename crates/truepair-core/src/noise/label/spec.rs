@@ -1,4 +1,4 @@
-//! How label noise is asked for in words: `none`, `symmetric:0.4`, `symmetric:0.4:shared` or a path.
+//! How label noise is requested in words: `none`, `symmetric:0.4`, `symmetric:0.4:shared` or a path.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -32,8 +32,8 @@ pub enum LabelNoiseSpec {
 impl FromStr for LabelNoiseSpec {
     type Err = Error;
 
-    /// Reads `none`, `NAME:RATE`, `NAME:RATE:shared` or a path. A word that looks like a rate but
-    /// names no known model is refused here, not taken for a file.
+    /// Reads `none`, `NAME:RATE`, `NAME:RATE:shared` or a path. A word that looks like a rate but names
+    /// no known model is refused, not taken for a file.
     fn from_str(text: &str) -> Result<Self> {
         if text == "none" {
             return Ok(Self::None);
@@ -76,7 +76,7 @@ pub(super) const WORDS: Words<dyn LabelNoiseModel> = Words {
     kind: "label noise",
     models: LABEL_NOISES,
     name: |model| model.name(),
-    others: " (with :shared for one label an item) or the path of an .npy file of labels",
+    others: " (with :shared for one label per item) or the path of an .npy file of labels",
 };
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod negative_triplet;
 mod soft_contrastive;
 mod soft_match;
 mod softmax;
+mod square;
 mod structural;
 mod tal;
 mod transport;
@@ -38,6 +39,8 @@ pub use negative_triplet::{NegativeDirection, NegativeForm, NegativeTriplet};
 pub use soft_contrastive::{Over, SoftContrastive};
 pub use soft_match::{symmetric_cross_entropy, symmetric_divergence};
 pub use softmax::{log_probabilities, per_entry, per_pair};
+pub(crate) use square::diagonal;
+pub use square::off_diagonal;
 pub use structural::{StructureDirection, neighborhood_agreement, structural};
 pub use tal::Tal;
 pub use transport::PartialTransport;
@@ -103,18 +106,6 @@ pub fn positive(name: &str, value: f64) -> Result<(), truepair_core::Error> {
     ))
 }
 
-/// The diagonal of `[b, b]` as `[b]`.
-pub(crate) fn diagonal(scores: &Tensor<2>) -> Tensor<1> {
-    let [b, columns] = scores.dims();
-    assert_eq!(
-        b, columns,
-        "scores of a batch are square, got [{b}, {columns}]"
-    );
-    (scores.clone() * Tensor::eye(b, &scores.device()))
-        .sum_dim(1)
-        .reshape([b])
-}
-
 /// Of scores `[b, b]` the hardest wrong caption's score per image and the hardest wrong image's per
 /// caption, `[b]` each; about −1e30 where there is none.
 pub(crate) fn hardest_others(scores: &Tensor<2>) -> [Tensor<1>; 2] {
@@ -124,9 +115,4 @@ pub(crate) fn hardest_others(scores: &Tensor<2>) -> [Tensor<1>; 2] {
         others.clone().max_dim(1).reshape([b]),
         others.max_dim(0).reshape([b]),
     ]
-}
-
-/// 1 off the diagonal and 0 on it, `[b, b]`.
-pub fn off_diagonal(scores: &Tensor<2>) -> Tensor<2> {
-    Tensor::eye(scores.dims()[0], &scores.device()).neg() + 1.0
 }

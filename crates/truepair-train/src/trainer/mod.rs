@@ -24,7 +24,7 @@ use crate::run::{Criterion, EpochRecord, Run, Session, Snapshot};
 use crate::strategy::{Epoch, Strategy};
 use crate::trained::Trained;
 use mean::Mean;
-use selection::Selection;
+use selection::{Ensemble, Selection};
 use teacher::Teacher;
 use truepair_model::backbone::InputShape;
 use truepair_model::encoding::Input;
@@ -277,13 +277,13 @@ impl<'a> Trainer<'a> {
         session: &mut Session<'_>,
     ) -> Result<EpochRecord> {
         let matchers: Vec<Matcher> = self.peers.iter().map(|peer| peer.matcher.clone()).collect();
-        let judged = self.selection.judge(
-            &matchers,
-            self.texts.as_ref(),
-            &self.plain_device,
-            &self.config.training,
-            &mut *session.watch,
-        )?;
+        let ensemble = Ensemble {
+            peers: &matchers,
+            texts: self.texts.as_ref(),
+            device: &self.plain_device,
+            limits: &self.config.training,
+        };
+        let judged = self.selection.judge(&ensemble, &mut *session.watch)?;
         let value = judged.criterion.as_ref().map(Criterion::merit);
         let begins = (self.best.as_ref()).is_some_and(|best| best.warm_up && !epoch.is_warm_up());
         let best = match (self.config.training.keep, value, &self.best) {

@@ -452,7 +452,12 @@ fn parse(bytes: &[u8]) -> Result<Ledger, String> {
             bytes.len()
         ));
     }
-    let mut columns_of_bytes = values.chunks_exact((n as usize * 4).max(1));
+    Ok(filled(values, n as usize, columns))
+}
+
+/// A ledger of `n` pairs from the bytes of its columns, as many as there are.
+fn filled(values: &[u8], n: usize, columns: NamedColumns) -> Ledger {
+    let mut columns_of_bytes = values.chunks_exact((n * 4).max(1));
     let mut next = || {
         let words = columns_of_bytes.next().unwrap_or_default().chunks_exact(4);
         words
@@ -476,7 +481,7 @@ fn parse(bytes: &[u8]) -> Result<Ledger, String> {
         };
         ledger.own.push(Column { name, values });
     }
-    Ok(ledger)
+    ledger
 }
 
 /// Names and kinds of a method's own columns.

@@ -254,8 +254,7 @@ impl Trainer<'_> {
         images: &Input,
         captions: &Input,
     ) -> Result<Vec<Opinion>> {
-        let ask =
-            |matcher: &Matcher| opinion(matcher, images.clone(), captions.clone(), needs.structure);
+        let ask = |matcher: &Matcher| opinion(matcher, images.clone(), captions.clone(), needs);
         (self.peers.iter().enumerate())
             .map(|(at, peer)| match (needs.opinions, &peer.teacher) {
                 (Consult::Own, _) if at != own => Ok(Opinion::default()),
@@ -314,9 +313,9 @@ pub(super) fn evaluate(matcher: &Matcher, images: Input, captions: Input) -> Vec
     floats(matcher.scores(&plain(images), &plain(captions), &mut Mode::Evaluate))
 }
 
-fn opinion(matcher: &Matcher, images: Input, captions: Input, structure: bool) -> Opinion {
+fn opinion(matcher: &Matcher, images: Input, captions: Input, needs: Needs) -> Opinion {
     let (images, captions) = (plain(images), plain(captions));
-    let forward = matcher.compare(&images, &captions, structure, &mut Mode::Evaluate);
+    let forward = matcher.compare(&images, &captions, needs.structure, &mut Mode::Evaluate);
     let structure = forward
         .structure
         .map(|Structure { images, captions }| (floats(images), floats(captions)));

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
 use super::trials::{Block, Trial};
-use super::{Fold, Links, crowd};
+use super::{Fold, Links, NullStatistic, PairStatistics, crowd};
 use crate::error::{Error, Result};
 use crate::lists::{Lists, place};
 use crate::rng::Seed;

@@ -7,8 +7,8 @@ use super::near::{self, NearEvidence, Ranked};
 use super::outcome::{DETECTABLE_RATE, OPEN_RATE, notes, outcome};
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
-    Judgment, Kinds, Links, Outcome, PairStatistics, RateFit, RateInput, Reading, Verdict,
-    count_duplicates, estimate_rate, posteriors,
+    Judgment, Kinds, Links, NoiseRate, Outcome, PairStatistics, RateFit, RateInput, Reading,
+    Verdict, count_duplicates, estimate_rate, posteriors,
 };
 use crate::error::{Error, Result};
 use crate::lists::distinct;
@@ -81,45 +81,31 @@ pub fn conclude(
         .learned_p(near.as_ref(), &rate)
         .unwrap_or(&surprisal_p);
 
-    // Ranks among random items, whatever else was learned.
-    let competence = Competence::measure(
-        &taken(&surprisal_p, &compared.read),
-        distinct(compared.read.iter().map(|&n| compared.image[n])).len(),
-    );
-    let read_p = taken(p, &compared.read);
-    let density = DecreasingDensity::fit(&read_p);
-    let base = rate.rate.estimate;
-    let mut beliefs = Beliefs::before_looking(pairs.len(), base);
-    beliefs.take_read(&compared.read, &posteriors(&read_p, &density, base));
-    beliefs.take_unread(&compared, p, base);
+    let competence = compared.competence(&surprisal_p);
+    let (mut beliefs, density) = Beliefs::of(&compared, p, rate.rate.estimate);
     let n_illegible = beliefs.unknown.iter().filter(|unknown| **unknown).count();
     let kinds = near
         .as_ref()
         .map(|near| beliefs.take_near(&compared, near, &rate, bootstrap));
-    let reading = Reading {
-        readable: compared.read.len() as f64 / compared.judged.len().max(1) as f64,
-        is_uneven: compared.readable.is_uneven,
-        is_sloped: rate.is_sloped,
-    };
+    let reading = compared.reading(&rate);
     let outcome = outcome(&competence, &rate, reading, kinds, compared.judged.len());
-    let mut noise_rate = match kinds {
-        Some(kinds) if kinds.is_found => kinds.near.plus(kinds.far),
-        _ => rate.rate,
-    };
-    if let Outcome::CannotBeTold { .. } = outcome {
-        beliefs.leave_open();
-        if let Some(kinds) = kinds {
-            noise_rate.high = noise_rate.high.max(kinds.near.high);
-        }
-    }
     let (verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
+        Outcome::CannotBeTold { .. } => {
+            beliefs.leave_open();
+            verdicts(pairs, &rows, p, &beliefs)
+        }
         _ => verdicts(pairs, &rows, p, &beliefs),
     };
     Ok(Findings {
-        fit: fit(&read_p, &beliefs.posterior, &rate, &density),
+        fit: fit(
+            &taken(p, &compared.read),
+            &beliefs.posterior,
+            &rate,
+            &density,
+        ),
+        noise_rate: noise_rate(&rate, kinds, &outcome),
         outcome,
-        noise_rate,
         competence,
         reading,
         kinds,
@@ -227,6 +213,20 @@ impl Compared {
         fit
     }
 
+    /// By ranks among random items, whatever else was learned.
+    fn competence(&self, p: &[f64]) -> Competence {
+        let images = self.read.iter().map(|&n| self.image[n]);
+        Competence::measure(&taken(p, &self.read), distinct(images).len())
+    }
+
+    fn reading(&self, rate: &RateFit) -> Reading {
+        Reading {
+            readable: self.read.len() as f64 / self.judged.len().max(1) as f64,
+            is_uneven: self.readable.is_uneven,
+            is_sloped: rate.is_sloped,
+        }
+    }
+
     /// The p-values learned from re-pairings, where they leave room for the rate.
     fn learned_p<'a>(
         &self,
@@ -240,6 +240,19 @@ impl Compared {
 
 fn taken<T: Copy>(values: &[T], at: &[usize]) -> Vec<T> {
     at.iter().map(|&n| values[n]).collect()
+}
+
+/// The rate of all mismatches: near misses too where they were found, and where it cannot be told as
+/// many as there may be.
+fn noise_rate(rate: &RateFit, kinds: Option<Kinds>, outcome: &Outcome) -> NoiseRate {
+    match kinds {
+        Some(kinds) if kinds.is_found => kinds.near.plus(kinds.far),
+        Some(kinds) if matches!(outcome, Outcome::CannotBeTold { .. }) => NoiseRate {
+            high: rate.rate.high.max(kinds.near.high),
+            ..rate.rate
+        },
+        _ => rate.rate,
+    }
 }
 
 /// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` asks for. Learned evidence
@@ -261,30 +274,29 @@ struct Beliefs {
 }
 
 impl Beliefs {
-    /// A pair that could not be compared keeps the probability `base` that it had before looking.
-    fn before_looking(n_pairs: usize, base: f64) -> Self {
-        Self {
+    /// With the density of the readable pairs' p-values, [0, 1]. Other pairs have a density of their own;
+    /// those that it tells little about keep the probability `base` that they had before looking, as do
+    /// pairs that could not be compared.
+    fn of(compared: &Compared, p: &[f64], base: f64) -> (Self, DecreasingDensity) {
+        let n_pairs = p.len();
+        let mut beliefs = Self {
             posterior: vec![base; n_pairs],
             near: vec![0.0; n_pairs],
             unknown: vec![false; n_pairs],
+        };
+        let read_p = taken(p, &compared.read);
+        let density = DecreasingDensity::fit(&read_p);
+        let found = posteriors(&read_p, &density, base);
+        for (&n, value) in compared.read.iter().zip(found) {
+            beliefs.posterior[n] = value;
         }
-    }
-
-    fn take_read(&mut self, read: &[usize], posteriors: &[f64]) {
-        for (&n, value) in read.iter().zip(posteriors) {
-            self.posterior[n] = *value;
-        }
-    }
-
-    /// Pairs that are not readable have a density of their own; those that it tells little about keep
-    /// `base`.
-    fn take_unread(&mut self, compared: &Compared, p: &[f64], base: f64) {
-        let p = taken(p, &compared.unread);
-        let found = posteriors(&p, &DecreasingDensity::fit(&p), base);
+        let unread_p = taken(p, &compared.unread);
+        let found = posteriors(&unread_p, &DecreasingDensity::fit(&unread_p), base);
         for (&n, value) in compared.unread.iter().zip(found) {
-            self.unknown[n] = tells_little(value, base) || compared.is_unread[n];
-            self.posterior[n] = if self.unknown[n] { base } else { value };
+            beliefs.unknown[n] = tells_little(value, base) || compared.is_unread[n];
+            beliefs.posterior[n] = if beliefs.unknown[n] { base } else { value };
         }
+        (beliefs, density)
     }
 
     /// Adds the probability of a near miss, where there certainly are some.

@@ -55,6 +55,7 @@ mod reason;
 mod repeats;
 mod self_check;
 mod softmax;
+mod statistics;
 mod sweep;
 mod temperature;
 mod trials;
@@ -67,7 +68,7 @@ pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
 pub use duplicates::{DuplicateCounts, count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
-pub use fold::{Fold, FoldStatistics, NullStatistic, PairStatistics};
+pub use fold::{Fold, FoldStatistics};
 pub use injection::{Injection, inject};
 pub use injection_kind::InjectionKind;
 pub use judgment::{Ambiguity, Judgment, UncertaintyKind};
@@ -81,6 +82,7 @@ pub use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::judge_fold;
 pub use repeats::average_repeats;
+pub use statistics::{NullStatistic, PairStatistics};
 
 /// Fewest pairs that can be judged together: with fewer, a rank says next to nothing.
 pub const MIN_PAIRS: usize = 30;

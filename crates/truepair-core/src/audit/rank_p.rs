@@ -24,7 +24,7 @@
 
 use super::around::Around;
 use super::block_judge::{BlockJudge, Legibility, own_scores};
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::sweep::Gallery;
 use super::temperature;
 use super::trials::{Block, blocks};
@@ -58,20 +58,12 @@ pub fn judge_fold(
     watch: &mut dyn Watch,
 ) -> Result<FoldStatistics> {
     check(fold)?;
-    let galleries = |size: usize| {
-        let directions = [Direction::ImageToText, Direction::TextToImage];
-        directions.map(|direction| gallery(fold, direction, size, seed))
-    };
-    let [captions, images] = galleries(options.null_size);
+    let [captions, images] = galleries(fold, options.null_size, seed);
     let legibility = Legibility::measure(fold, options.crowd, seed)?;
-    let sharpness = sharpness(
-        fold,
-        galleries(options.null_size.min(SHARPNESS_ITEMS)),
-        seed,
-    )?;
+    let sharpness = sharpness(fold, options.null_size, seed)?;
     let blocks = blocks(fold.pairs, fold.judged, fold.cells, BLOCK_PAIRS, seed);
     let mut tile = Vec::new();
-    let mut rows: Vec<(PairStatistics, Vec<NullStatistic>)> = Vec::new();
+    let mut rows = Vec::new();
     for members in blocks {
         watch::check(watch)?;
         let block = Block::new(fold.pairs, members, fold.links, options.n_repairings, seed);
@@ -114,14 +106,14 @@ pub fn judge_fold(
 }
 
 /// Fitted to some of the judged pairs.
-fn sharpness(fold: &Fold<'_>, galleries: [Gallery; 2], seed: Seed) -> Result<f64> {
+fn sharpness(fold: &Fold<'_>, null_size: usize, seed: Seed) -> Result<f64> {
     let stream = &mut seed.stream("sharpness", &[]);
     let chosen = sample(stream, fold.judged.len(), SHARPNESS_PAIRS);
     let pairs: Vec<Pair> = (chosen.iter())
         .map(|&at| fold.pairs[fold.judged[at as usize] as usize])
         .collect();
-    let [captions, images] = &galleries;
-    temperature::fit(fold.scorer, &pairs, fold.links, [captions, images])
+    let [captions, images] = galleries(fold, null_size.min(SHARPNESS_ITEMS), seed);
+    temperature::fit(fold.scorer, &pairs, fold.links, [&captions, &images])
 }
 
 fn check(fold: &Fold<'_>) -> Result<()> {
@@ -152,6 +144,12 @@ fn check(fold: &Fold<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The null captions and the null images.
+fn galleries(fold: &Fold<'_>, null_size: usize, seed: Seed) -> [Gallery; 2] {
+    let directions = [Direction::ImageToText, Direction::TextToImage];
+    directions.map(|direction| gallery(fold, direction, null_size, seed))
 }
 
 fn gallery(fold: &Fold<'_>, direction: Direction, null_size: usize, seed: Seed) -> Gallery {

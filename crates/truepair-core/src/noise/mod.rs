@@ -12,6 +12,7 @@ mod share;
 mod shuffle_captions;
 mod shuffle_images;
 mod spec;
+mod stored;
 mod word;
 
 pub use label::{

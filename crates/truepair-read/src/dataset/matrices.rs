@@ -133,7 +133,8 @@ fn pairs_file_in(path: &Path) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn is_pairs_file(path: &Path) -> bool {
+/// Whether the file is called as one that says which rows belong together.
+pub(super) fn is_pairs_file(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| PAIRS_FILES.iter().any(|pairs| *pairs == name))
 }

@@ -15,6 +15,7 @@ mod inspect;
 mod karpathy;
 mod kept_pictures;
 mod kept_table;
+mod leftovers;
 mod listing;
 mod matrices;
 mod options;
@@ -25,6 +26,7 @@ mod precomp;
 mod records;
 mod table;
 mod tar;
+mod unread_keys;
 mod webdataset;
 mod write;
 

@@ -8,8 +8,8 @@ use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Result};
 
 use super::captioned_pictures::{self, Captioned, Gathered, captions_of};
-use super::folder::entries;
 use super::karpathy::one_line;
+use super::leftovers::entries;
 use super::picture_folders::of_member;
 use super::pictures::is_picture;
 use super::{Format, ReadOptions, resolve_split, tar};
@@ -92,7 +92,11 @@ fn samples(shard: &Path, found: &mut Gathered) -> Result<()> {
                 "txt" => captions = captions_of(&String::from_utf8_lossy(&bytes()?)),
                 "json" if captions.is_empty() => captions = json_captions(&bytes()?),
                 "cls" => label = class(shard, member, &bytes()?)?,
-                _ => {}
+                _ if is_picture(Path::new(&member.name)) => {}
+                _ => {
+                    let why = "its ending is not known";
+                    found.account.pass("member", why, &member.name);
+                }
             }
         }
         found.pictures.push(Captioned {

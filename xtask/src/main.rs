@@ -9,6 +9,8 @@ mod circles;
 mod codegen;
 mod doubled;
 mod figures;
+#[cfg(test)]
+mod recipes;
 mod source;
 mod tidy;
 

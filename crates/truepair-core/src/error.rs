@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, and where.
+///
+/// ```
+/// use truepair_core::error::{Error, Place};
+/// use truepair_core::ErrorKind;
+///
+/// let error = Error::data("caps.txt", Place::Line(7), "empty caption", "drop the row");
+/// assert_eq!(error.to_string(), "caps.txt:7: empty caption (drop the row)");
+/// assert!(matches!(error.kind(), ErrorKind::Data { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Error(Box<ErrorKind>);

@@ -377,6 +377,16 @@ pub fn texts(path: &Path, header: &Header, bytes: &[u8]) -> Result<Vec<String>> 
 
 /// The header that [`numpy.save`](https://numpy.org/doc/stable/reference/generated/numpy.save.html)
 /// would write for a little-endian, C-order array of type `descr`, for instance `<f4`.
+///
+/// ```
+/// use std::path::Path;
+/// use truepair_core::npy::{Header, Number, header_bytes};
+///
+/// let file = [header_bytes("<f4", &[1, 2]), vec![0; 8]].concat();
+/// let header = Header::parse(Path::new("rows.npy"), &file)?;
+/// assert_eq!((header.number, header.shape), (Number::F32, vec![1, 2]));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
     let mut text = format!(

@@ -114,6 +114,20 @@ fn best_ranks(
 
 /// Ranks every relevant item of all queries, as [`ranks`] does the best one.
 ///
+/// ```
+/// use truepair_core::pair::Pair;
+/// use truepair_core::ranking::placements;
+/// use truepair_core::relevance::Relevance;
+/// use truepair_core::scores::{Matrix, ScoreMatrix};
+///
+/// // Image 0 has captions 0 and 2; a wrong caption stands between them.
+/// let scores = ScoreMatrix(Matrix::new(vec![0.9, 0.5, 0.1], 3));
+/// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 0, caption: 2 }];
+/// let found = placements(&scores, &Relevance::from_pairs(1, 3, &pairs), &mut ())?;
+/// found.image_to_text.each(|_, placed| assert_eq!(placed.strict().ranks, [1, 3]));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`ranks`].
 pub fn placements(

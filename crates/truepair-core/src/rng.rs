@@ -30,6 +30,13 @@ impl Seed {
     }
 
     /// A separate seed for a part of the work, for instance one fold or one peer.
+    ///
+    /// ```
+    /// use truepair_core::rng::{Seed, unit};
+    ///
+    /// let fold = |n| unit(&mut Seed(7).child("fold", n).stream("shuffle", &[]));
+    /// assert_ne!(fold(0), fold(1));
+    /// ```
     pub fn child(self, name: &str, index: u64) -> Seed {
         let key = self.digest(name, &[index]);
         Seed(u64::from_le_bytes(

@@ -7,11 +7,24 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::pair::Pair;
 use truepair_kernel::product::{RowCache, Side};
 
 pub use truepair_kernel::product::multiply_transposed;
 
 /// Which side the queries are on.
+///
+/// ```
+/// use truepair_core::pair::Pair;
+/// use truepair_core::relevance::Relevance;
+/// use truepair_core::scores::Direction;
+///
+/// // One image, two captions: one query if images are the queries, two if captions are.
+/// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 0, caption: 1 }];
+/// let relevance = Relevance::from_pairs(1, 2, &pairs);
+/// assert_eq!(relevance.n_queries(Direction::ImageToText), 1);
+/// assert_eq!(relevance.n_queries(Direction::TextToImage), 2);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// The query is an image, the gallery holds captions; printed `i2t`.
@@ -95,6 +108,14 @@ impl Default for TileShape {
 }
 
 /// Row-major `f32` vectors `[n, d]`.
+///
+/// ```
+/// use truepair_core::scores::Matrix;
+///
+/// let mut rows = Matrix::new(vec![3.0, 4.0, 0.0, 2.0], 2);
+/// rows.normalize();
+/// assert_eq!((rows.len(), rows.row(0)), (2, &[0.6, 0.8][..]));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     values: Vec<f32>,
@@ -237,6 +258,19 @@ impl Scorer for InnerProduct {
 }
 
 /// Scores that another program computed, `[n_images, n_captions]` row-major.
+///
+/// ```
+/// use truepair_core::scores::{Matrix, MeanScorer, ScoreMatrix, Scorer};
+///
+/// let matrix = |values: [f32; 2]| ScoreMatrix(Matrix::new(values.to_vec(), 2));
+/// let (first, second) = (matrix([1.0, 0.0]), matrix([0.5, 0.5]));
+/// // Two networks score one image against two captions; their mean ranks.
+/// let both = MeanScorer(vec![Box::new(first), Box::new(second)]);
+/// let mut tile = [0.0; 2];
+/// both.tile(&[0], &[0, 1], &mut tile)?;
+/// assert_eq!(tile, [0.75, 0.25]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScoreMatrix(pub Matrix);
 
@@ -295,6 +329,28 @@ impl Scorer for MeanScorer<'_> {
     }
 }
 
+/// The scores of single pairs, in the order given; an image's captions are scored together.
+///
+/// # Errors
+/// If the scorer fails.
+///
+/// # Panics
+/// If a pair is not of the scorer's items.
+pub fn score_pairs(scorer: &dyn Scorer, pairs: &[Pair]) -> Result<Vec<f32>> {
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
+    order.sort_by_key(|&at| pairs[at].image);
+    let mut scores = vec![0.0; pairs.len()];
+    for of_image in order.chunk_by(|&a, &b| pairs[a].image == pairs[b].image) {
+        let captions: Vec<u32> = of_image.iter().map(|&at| pairs[at].caption).collect();
+        let mut found = vec![0.0; captions.len()];
+        scorer.tile(&[pairs[of_image[0]].image], &captions, &mut found)?;
+        for (&at, score) in of_image.iter().zip(found) {
+            scores[at] = score;
+        }
+    }
+    Ok(scores)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,5 +392,14 @@ mod tests {
     #[test]
     fn widths_must_agree() {
         assert!(InnerProduct::new(matrix(3, 4, 0.1), matrix(3, 5, 0.1)).is_err());
+    }
+
+    #[test]
+    fn single_pairs_are_scored_in_their_own_order() {
+        let scores = ScoreMatrix(Matrix::new(vec![0.0, 0.1, 0.2, 1.0, 1.1, 1.2], 3));
+        let pair = |image, caption| Pair { image, caption };
+        let pairs = [pair(1, 2), pair(0, 0), pair(1, 0), pair(0, 0)];
+        assert_eq!(score_pairs(&scores, &pairs).unwrap(), [1.2, 0.0, 1.0, 0.0]);
+        assert!(score_pairs(&scores, &[]).unwrap().is_empty());
     }
 }

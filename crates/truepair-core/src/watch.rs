@@ -3,6 +3,27 @@
 use crate::error::{ErrorKind, Result};
 
 /// Receives progress. `()` ignores it.
+///
+/// ```
+/// use truepair_core::watch::Watch;
+///
+/// /// Stops when half of the work is done.
+/// #[derive(Default)]
+/// struct Half(f64);
+///
+/// impl Watch for Half {
+///     fn advance(&mut self, _stage: &str, done: u64, total: u64) {
+///         self.0 = done as f64 / total as f64;
+///     }
+///     fn is_stopped(&self) -> bool {
+///         self.0 >= 0.5
+///     }
+/// }
+///
+/// let mut watch = Half::default();
+/// watch.advance("rank", 3, 4);
+/// assert!(watch.is_stopped());
+/// ```
 pub trait Watch {
     /// `done` of `total` units of `stage` are finished; stages follow one another.
     fn advance(&mut self, stage: &str, done: u64, total: u64);

@@ -5,7 +5,7 @@
 
 mod golden_file;
 
-use golden_file::{Golden, assert_close, read};
+use golden_file::{Golden, assert_close};
 use truepair_core::metric::{Protocol, Report, evaluate};
 use truepair_core::mixture::{
     BetaConfig, GaussianConfig, Mixture, beta_clean_posterior, clean_posterior, divide, normalize,
@@ -222,7 +222,8 @@ fn golden_recall_of_two_networks() {
 
 #[test]
 fn golden_tokens() {
-    let golden: serde_json::Value = serde_json::from_slice(&read("u13_tokens.json")).unwrap();
+    let golden: serde_json::Value =
+        serde_json::from_slice(&Golden::open("u13_tokens.json").bytes).unwrap();
     let mut wrong = Vec::new();
     for part in ["coco", "stress"] {
         for entry in golden[part].as_array().unwrap() {

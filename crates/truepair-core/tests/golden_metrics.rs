@@ -2,7 +2,7 @@
 
 mod golden_file;
 
-use golden_file::{Golden, assert_close, read};
+use golden_file::{Golden, assert_close};
 use truepair_core::metric::{
     Asked, AveragePrecision, Divisor, Measured, Metric, Precision, Protocol, Recall, Relevant,
     Source, measure,
@@ -225,7 +225,7 @@ struct Eccv {
 impl Eccv {
     fn open() -> Self {
         let file: serde_json::Value =
-            serde_json::from_slice(&read("u12_eccv_caption.json")).unwrap();
+            serde_json::from_slice(&Golden::open("u12_eccv_caption.json").bytes).unwrap();
         // The queries in the order of their folds come first, then the rest of the gallery.
         let fold_order = names(&file["in"]["coco_ids_fold_order"]);
         let owner = |caption: &String| names(&file["in"]["gt"]["coco"]["t2i"][caption])[0].clone();

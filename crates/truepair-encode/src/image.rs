@@ -19,6 +19,19 @@ const OUTPUTS: &[&str] = &[
 ];
 
 /// An image encoder in an ONNX file: one input `[n, 3, size, size]`, an output `[n, d]`.
+///
+/// ```
+/// use std::path::Path;
+/// use truepair_encode::{ImageEncoder, Runtime};
+/// use truepair_image::{Preprocessing, Rgb};
+///
+/// let path = Path::new("fixtures/encoders/tiny_image.onnx");
+/// let settings = Preprocessing { size: 16, ..Preprocessing::default() };
+/// let encoder = ImageEncoder::open(path, Some(settings), None, &Runtime::BuiltIn)?;
+/// let vector = encoder.embed(&Rgb::new(1, 1, vec![255, 0, 0]))?;
+/// assert_eq!((encoder.output(), vector.len()), ("pooled", encoder.dim()));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ImageEncoder {
     model: Model,

@@ -27,6 +27,33 @@ const IMAGES_PER_PART: usize = 512;
 const CAPTIONS_PER_PART: usize = 4096;
 
 /// The encoders, and what is stored of their vectors.
+///
+/// ```
+/// use std::path::Path;
+/// use std::sync::atomic::AtomicBool;
+/// use truepair_encode::job::{Job, Outcome};
+/// use truepair_encode::{ImageEncoder, Runtime};
+/// use truepair_image::Preprocessing;
+/// use truepair_read::dataset::{ReadOptions, open};
+///
+/// # let home = tempfile::tempdir()?;
+/// # let (photos, parts) = (home.path().join("photos"), home.path().join("parts"));
+/// # std::fs::create_dir(&photos)?;
+/// # std::fs::create_dir(&parts)?;
+/// # std::fs::copy("fixtures/pictures/rgb.png", photos.join("a.png"))?;
+/// # std::fs::write(photos.join("a.txt"), "a red square")?;
+/// // `photos` holds a.png and its caption in a.txt.
+/// let data = open(&photos, &ReadOptions::default())?;
+/// let path = Path::new("fixtures/encoders/tiny_image.onnx");
+/// let settings = Preprocessing { size: 16, ..Preprocessing::default() };
+/// let images = &ImageEncoder::open(path, Some(settings), None, &Runtime::BuiltIn)?;
+/// let job = Job { images, captions: None, half: false, batch: 32 };
+/// match job.run(&data, &parts, &AtomicBool::new(false), &mut ())? {
+///     Outcome::Done(embedded) => assert_eq!((embedded.images.len(), embedded.skipped.len()), (1, 0)),
+///     Outcome::Stopped => unreachable!("nobody set the flag"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Job<'a> {
     /// For the pictures.

@@ -34,6 +34,20 @@ pub enum Pooling {
 ///
 /// Texts are encoded together only with others of the same number of tokens, so that nothing is
 /// padded and no text changes another's vector. Vectors have length 1.
+///
+/// ```
+/// use std::path::Path;
+/// use truepair_encode::{Pooling, Runtime, TextEncoder};
+///
+/// // `tokenizer.json` lies beside it.
+/// let path = Path::new("fixtures/encoders/tiny_text.onnx");
+/// let encoder = TextEncoder::open(path, None, None, Pooling::Mean, &Runtime::BuiltIn)?;
+/// let vectors = encoder.embed(&["a red dog", "the cat"])?;
+/// assert_eq!(vectors.len(), 2 * encoder.dim());
+/// // No text changes another's vector.
+/// assert_eq!(encoder.embed(&["the cat"])?, vectors[encoder.dim()..]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TextEncoder {
     model: Model,

@@ -13,6 +13,16 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 /// A WordPiece tokenizer as `tokenizer.json` describes it.
 ///
+/// ```
+/// use std::path::Path;
+/// use truepair_encode::WordPiece;
+///
+/// let tokenizer = WordPiece::open(Path::new("fixtures/encoders/tokenizer.json"), None)?;
+/// // [CLS] a red dog [SEP], and nothing was cut.
+/// assert_eq!(tokenizer.encode("A red dog"), (vec![2, 5, 12, 7, 3], false));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Source
 /// Devlin et al., NAACL 2019; the steps of huggingface/tokenizers, `BertNormalizer`,
 /// `BertPreTokenizer` and `WordPiece`, against whose ids it is checked.

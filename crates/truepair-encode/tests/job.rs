@@ -11,7 +11,7 @@ use truepair_read::dataset::{self, ReadOptions};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures")
+        .join("fixtures")
         .join(name)
 }
 

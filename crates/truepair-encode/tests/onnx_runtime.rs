@@ -8,7 +8,7 @@ use truepair_encode::{ImageEncoder, OnnxRuntime, Pooling, Runtime, TextEncoder};
 use truepair_image::Rgb;
 
 fn fixture(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/encoders");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/encoders");
     root.join(name)
 }
 

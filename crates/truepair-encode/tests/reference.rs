@@ -8,7 +8,7 @@ use truepair_image::{Preprocessing, decode};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures")
+        .join("fixtures")
         .join(name)
 }
 

@@ -11,6 +11,14 @@ use truepair_core::{Error, Result};
 use crate::picture::Rgb;
 
 /// Shares of the pictures that are changed, and how much.
+///
+/// ```
+/// use truepair_image::Augmentation;
+///
+/// assert!(Augmentation::default().check().is_ok());
+/// let nothing_left = Augmentation { crop: 0.0, ..Augmentation::default() };
+/// assert!(nothing_left.check().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {

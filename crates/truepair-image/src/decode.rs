@@ -47,6 +47,15 @@ pub enum Problem {
 /// The picture is turned as its EXIF orientation says. CMYK becomes RGB, 16 bits become 8, and
 /// transparent pixels are laid on white.
 ///
+/// ```
+/// use truepair_image::{Problem, decode};
+///
+/// let picture = decode(&std::fs::read("fixtures/pictures/rgb.jpg")?)?;
+/// assert_eq!((picture.width(), picture.height()), (48, 32));
+/// assert_eq!(decode(b"<html>"), Err(Problem::Unknown));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// If the bytes are no such picture, are damaged, or announce more than [`MAX_PIXELS`] pixels.
 ///

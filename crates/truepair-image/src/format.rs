@@ -1,6 +1,14 @@
 //! Which format a picture has, by its first bytes, since endings lie.
 
 /// A format of pictures that [`decode`](crate::decode) reads.
+///
+/// ```
+/// use truepair_image::PictureFormat;
+///
+/// let found = PictureFormat::of(b"GIF89a...");
+/// assert_eq!(found.map(PictureFormat::media_type), Some("image/gif"));
+/// assert_eq!(PictureFormat::of(b"a caption"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureFormat {
     /// JPEG.

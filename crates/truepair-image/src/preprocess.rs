@@ -12,6 +12,15 @@ use crate::resize::{Filter, resize};
 
 /// How a picture becomes a square of planes.
 ///
+/// ```
+/// use truepair_image::{Preprocessing, Rgb};
+///
+/// // One white pixel becomes two planes' worth of normalized ones.
+/// let settings = Preprocessing { size: 2, mean: [0.5; 3], std: [0.5; 3], ..Preprocessing::default() };
+/// let planes = settings.planes(&Rgb::new(1, 1, vec![255; 3]));
+/// assert_eq!(planes, [1.0; 3 * 2 * 2]);
+/// ```
+///
 /// # Shapes
 /// Output: `[3, size, size]`, planes red, green, blue, of `(x / 255 − mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,19 @@ use crate::decode::decode;
 use crate::preprocess::Preprocessing;
 
 /// Decodes a picture into planes `[3, size * size]`: a row of three regions, one a color.
+///
+/// ```
+/// use truepair_core::dataset::PictureReader;
+/// use truepair_image::{PixelReader, Preprocessing};
+///
+/// let preprocessing = Preprocessing { size: 8, ..Preprocessing::default() };
+/// let reader = PixelReader { preprocessing, augmentation: None };
+/// assert_eq!(reader.shape(), [3, 64]);
+/// let mut row = vec![0.0; 3 * 64];
+/// reader.read(&std::fs::read("fixtures/pictures/rgb.png").unwrap(), &mut row)?;
+/// assert!(row.iter().all(|x| x.is_finite()));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelReader {
     /// From the decoded picture to the planes.

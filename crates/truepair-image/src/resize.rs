@@ -49,6 +49,14 @@ const BITS: u32 = 22;
 /// ```
 /// with the weights of one output pixel summing to 1 and rounded to 22 fractional bits.
 ///
+/// ```
+/// use truepair_image::{Filter, Rgb, resize};
+///
+/// let gray = Rgb::new(4, 2, vec![90; 3 * 4 * 2]);
+/// let small = resize(&gray, 2, 1, Filter::Bicubic);
+/// assert_eq!(small.values(), [90; 3 * 2]);
+/// ```
+///
 /// # Panics
 /// If `width` or `height` is 0.
 ///

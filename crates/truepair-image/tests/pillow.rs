@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use truepair_image::{Filter, Preprocessing, Problem, Rgb, decode, resize};
 
 fn fixture(name: &str) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pictures");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/pictures");
     std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 

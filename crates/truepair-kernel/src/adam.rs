@@ -14,6 +14,26 @@ const BLOCK: usize = 1 << 15;
 /// m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²
 /// w ← shrink · w − rate · m / (√(v · inverse_second) + ε)
 /// ```
+///
+/// ```
+/// use truepair_kernel::AdamStep;
+///
+/// // The first step of Adam moves every weight by the rate, whatever the gradient's size.
+/// let (beta1, beta2, rate) = (0.9, 0.999, 0.01);
+/// let step = AdamStep {
+///     beta1,
+///     beta2,
+///     epsilon: 1e-8,
+///     scale: 1.0,
+///     rate: rate / (1.0 - beta1),
+///     inverse_second: 1.0 / (1.0 - beta2),
+///     shrink: 1.0,
+///     coupled: 0.0,
+/// };
+/// let (mut weights, mut first, mut second) = ([1.0, 1.0], [0.0; 2], [0.0; 2]);
+/// step.apply(&mut weights, &[100.0, -0.001], &mut first, &mut second);
+/// assert!((weights[0] - 0.99).abs() < 1e-4 && (weights[1] - 1.01).abs() < 1e-4);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AdamStep {
     /// β₁, how much of the first moment stays.

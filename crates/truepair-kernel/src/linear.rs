@@ -4,9 +4,28 @@ use rayon::prelude::*;
 
 use super::vector::{add, collect, wide};
 use super::{Array, Gradients, Operation, Output};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, Threads, View};
 
 /// `x Wᵀ + b`.
+///
+/// ```
+/// use truepair_kernel::product::Precision;
+/// use truepair_kernel::{Array, Gradients, Linear, Operation};
+///
+/// let inputs = [
+///     Array { values: &[1.0, 2.0], shape: &[1, 2] },
+///     Array { values: &[3.0, 4.0], shape: &[1, 2] },
+///     Array { values: &[0.5], shape: &[1] },
+/// ];
+/// let layer = Linear(Precision::F32);
+/// let (out, saved) = layer.forward(&inputs);
+/// assert_eq!(out.values, [3.0 + 8.0 + 0.5]);
+///
+/// // Only the weight wants its gradient, which is `x`.
+/// let mut gradients = Gradients::zero([None, Some(2), None]);
+/// layer.backward(&inputs, &saved, &[1.0], &mut gradients);
+/// assert_eq!(gradients.get(1), Some(&mut [1.0, 2.0][..]));
+/// ```
 ///
 /// # Shapes
 /// - inputs: `x` `[n, in]`, weight `W` `[out, in]`, bias `b` `[out]`; output: `[n, out]`
@@ -23,7 +42,10 @@ impl Operation for Linear {
         let mut out = collect(n * d_out, |first, out| cycle(bias, first, out));
         let x = View::rows(inputs[0].values, d_in);
         let weight = View::rows(inputs[1].values, d_in).t();
-        multiply(self.0, Threads::All, x, weight, &mut out, d_out, Write::Add);
+        x.times(weight)
+            .with(self.0)
+            .on(Threads::All)
+            .add(&mut out, d_out);
         (Output::new(out, [n, d_out]), ())
     }
 
@@ -34,27 +56,20 @@ impl Operation for Linear {
         let (x, weight) = (inputs[0].values, inputs[1].values);
         if let Some(out) = gradients.get(0) {
             let weight = View::rows(weight, d_in);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream,
-                weight,
-                out,
-                d_in,
-                Write::Replace,
-            );
+            upstream
+                .times(weight)
+                .with(self.0)
+                .on(Threads::All)
+                .write(out, d_in);
         }
         if let Some(out) = gradients.get(1) {
             let x = View::rows(x, d_in);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream.t(),
-                x,
-                out,
-                d_in,
-                Write::Replace,
-            );
+            upstream
+                .t()
+                .times(x)
+                .with(self.0)
+                .on(Threads::All)
+                .write(out, d_in);
         }
         if let Some(out) = gradients.get(2) {
             add_rows(out, gradient);

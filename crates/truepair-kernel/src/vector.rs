@@ -50,9 +50,10 @@ pub(crate) fn collect(n: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<
 
 /// A vector of `n` zeros, written by all threads where that pays.
 pub(crate) fn zeros(n: usize) -> Vec<f32> {
-    match n < PARALLEL_ZEROS {
-        true => vec![0.0; n],
-        false => collect(n, |_, _| {}),
+    if n < PARALLEL_ZEROS {
+        vec![0.0; n]
+    } else {
+        collect(n, |_, _| {})
     }
 }
 
@@ -93,6 +94,12 @@ pub(crate) fn tanh(x: f32) -> f32 {
 }
 
 /// `Σ aᵢ bᵢ`
+///
+/// ```
+/// use truepair_kernel::vector::dot;
+///
+/// assert_eq!(dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
+/// ```
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 32;

@@ -102,6 +102,23 @@ fn in_order(path: &Path, query: &str, mut entries: Vec<Entry>) -> Result<Vec<Str
 
 /// Writes the items that one query found, best first, as lines of a run.
 ///
+/// ```
+/// use truepair_core::ranking::Found;
+/// use truepair_core::relevance::Ids;
+/// use truepair_read::ranking::{read_trec_run, write_trec_run};
+///
+/// let gallery = Ids::new(vec!["c7".into(), "c9".into()])?;
+/// let found = [Found { item: 1, score: 0.9 }, Found { item: 0, score: 0.5 }];
+/// let mut run = Vec::new();
+/// write_trec_run(&mut run, "beach.jpg", &found, &gallery, "mine")?;
+/// assert!(run.starts_with(b"beach.jpg Q0 c9 1 0.9 mine\n"));
+/// # let home = tempfile::tempdir()?;
+/// # let path = home.path().join("i2t.run");
+/// std::fs::write(&path, run)?;
+/// assert_eq!(read_trec_run(&path)?.queries().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// If `out` cannot take the bytes.
 ///

@@ -504,22 +504,3 @@ fn the_content_hash_follows_the_content() {
     folder.write("train_caps.txt", b"a dog\na bat\n");
     assert_ne!(folder.open().unwrap().content_hash().unwrap(), hash);
 }
-
-#[test]
-fn the_embedded_sample_opens() {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../truepair/samples/emoji");
-    for split in ["train", "dev", "test"] {
-        let options = ReadOptions {
-            split: split.into(),
-            ..Default::default()
-        };
-        let data = open(&sample, &options).unwrap();
-        assert_eq!(data.n_captions(), 5 * data.n_images());
-        assert_eq!(data.labels.as_ref().unwrap().len(), data.n_images());
-        data.images.check_finite(&mut ()).unwrap();
-        let pictures = data.image_files.iter().flatten().count();
-        assert_eq!(pictures, if split == "train" { data.n_images() } else { 0 });
-    }
-    let sources = fs::read_to_string(sample.join("SOURCES.txt")).unwrap();
-    assert!(sources.contains("Microsoft Corporation") && sources.contains("UNICODE LICENSE V3"));
-}

@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::backbone::BackboneConfig;
 use crate::labeled::LabelMethodConfig;
-use crate::similarity::SimilarityConfig;
 use crate::strategy::StrategyConfig;
+use truepair_model::backbone::BackboneConfig;
+use truepair_model::similarity::SimilarityConfig;
 
 /// The whole page: strategies, similarities and backbones with their default settings.
 pub fn methods_page() -> String {
     let mut page = String::from(
-        "# Methods\n\nGenerated from the registries of `truepair-train`; a test compares. Every \
-         method's equations, source and numbered deviations stand in its file's doc card.\n",
+        "# Methods\n\nGenerated from the registries of `truepair-model` and `truepair-train`; a test \
+         compares. Every method's equations, source and numbered deviations stand in its file's doc card.\n",
     );
     let strategies = StrategyConfig::all();
     let rows = strategies
@@ -86,39 +86,6 @@ fn settings(config: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::Recipe;
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    fn root() -> &'static Path {
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-    }
-
-    #[test]
-    fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
-        let mut seen = BTreeSet::new();
-        let folders = ["configs", "configs/embeddings", "configs/regions"];
-        let files = (folders.iter())
-            .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file());
-        for path in files {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let recipe = Recipe::from_toml(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            seen.extend(recipe.strategy.map(|strategy| strategy.name()));
-            seen.extend(
-                recipe
-                    .matcher
-                    .similarity
-                    .map(|similarity| similarity.name()),
-            );
-        }
-        let strategies = StrategyConfig::all().into_iter().map(|(name, ..)| name);
-        let similarities = SimilarityConfig::all().into_iter().map(|(name, ..)| name);
-        for name in strategies.chain(similarities) {
-            assert!(seen.contains(name), "no file under configs/ uses `{name}`");
-        }
-    }
 
     #[test]
     fn every_default_builds_and_survives_toml() {

@@ -24,19 +24,27 @@ pub(crate) fn unpack(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use truepair_read::dataset::{ReadOptions, open};
 
     #[test]
     fn the_sample_comes_with_its_licenses_and_three_splits() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("sample");
         unpack(&folder).unwrap();
-        for name in [
-            "SOURCES.txt",
-            "train_ims.npy",
-            "dev_caps.txt",
-            "test_ids.txt",
-        ] {
-            assert!(folder.join(name).is_file(), "{name}");
+        for split in ["train", "dev", "test"] {
+            let options = ReadOptions {
+                split: split.into(),
+                ..Default::default()
+            };
+            let data = open(&folder, &options).unwrap();
+            assert_eq!(data.n_captions(), 5 * data.n_images());
+            assert_eq!(data.labels.as_ref().unwrap().len(), data.n_images());
+            data.images.check_finite(&mut ()).unwrap();
+            let pictures = data.image_files.iter().flatten().count();
+            assert_eq!(pictures, if split == "train" { data.n_images() } else { 0 });
         }
+        let sources = fs::read_to_string(folder.join("SOURCES.txt")).unwrap();
+        assert!(sources.contains("Microsoft Corporation"), "{sources}");
+        assert!(sources.contains("UNICODE LICENSE V3"), "{sources}");
     }
 }

@@ -12,7 +12,8 @@ use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
-use truepair_train::{Trained, Uncertainty};
+use truepair_model::encode::Uncertainty;
+use truepair_train::Trained;
 
 use crate::render::table;
 

@@ -62,6 +62,36 @@ impl CrossFit {
 
 /// Trains the matchers of a cut; `E` is the error that training may return. The closed form is
 /// [`LinearLearner`](crate::linear::LinearLearner).
+///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+/// # use truepair_core::pair::Pair;
+/// # use truepair_core::rng::normal;
+/// # let stream = &mut truepair_core::rng::Seed(1).stream("toy", &[]);
+/// # let images: Vec<f32> = (0..200 * 8).map(|_| normal(stream) as f32).collect();
+/// # let captions = images.iter().map(|x| 0.3 * normal(stream) as f32 - x).collect();
+/// # let pair = |n| Pair { image: n, caption: if n < 40 { (n + 1) % 40 } else { n } };
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows(images, 8),
+/// #     image_ids: (0..200).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
+/// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(captions, 8) }),
+/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(),
+/// # };
+/// use truepair_core::Error;
+/// use truepair_core::audit::{AuditOptions, CrossFit, Learner, Links, cross_fit};
+/// use truepair_core::linear::LinearLearner;
+/// use truepair_core::rng::Seed;
+///
+/// // `data` holds 200 pairs of which the first 40 are rotated; its two spaces have nothing in common.
+/// let learner = LinearLearner::new(&data, &Default::default(), &Default::default(), Seed(0))?;
+/// let learners: [&dyn Learner<Error>; 1] = [&learner];
+/// let (links, schedule) = (Links::of(&data)?, CrossFit::default());
+/// let (options, watch) = (AuditOptions::default(), &mut ());
+/// let findings = cross_fit(&data.pairs, &links, &learners, &schedule, &options, Seed(0), watch)?;
+/// assert!(findings.noise_rate.low < 0.2 && 0.2 < findings.noise_rate.high);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Learner<E: From<Error>> {
     /// One matcher per fold, each trained on the pairs of the other folds, in the folds' order.
     ///

@@ -41,6 +41,16 @@ pub struct Findings {
 }
 
 /// What the audit concludes about the data set as a whole.
+///
+/// ```
+/// use truepair_core::audit::Outcome;
+///
+/// let outcome = Outcome::Refused { reason: "the scores rank no better than chance".into() };
+/// let json = serde_json::to_string(&outcome)?;
+/// assert_eq!(json, r#"{"kind":"refused","reason":"the scores rank no better than chance"}"#);
+/// assert!(!outcome.is_found(), "nothing may be dropped");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Outcome {

@@ -12,6 +12,15 @@ use crate::rng::{Seed, Stream, below, normal, sample, shuffle};
 const NEAREST: usize = 10;
 
 /// A share of the pairs to change in one way.
+///
+/// ```
+/// use truepair_core::audit::{Injection, InjectionKind};
+///
+/// let injection: Injection = "near:0.1".parse()?;
+/// assert_eq!((injection.kind, injection.share), (InjectionKind::Near, 0.1));
+/// assert!("near:1.5".parse::<Injection>().is_err());
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Injection {
     /// In which way.
@@ -199,6 +208,7 @@ fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Account;
     use crate::pair::Pair;
 
     #[test]
@@ -248,6 +258,7 @@ mod tests {
             pairs,
             labels: None,
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

@@ -95,6 +95,14 @@ pub const MIN_GROUPS: usize = 10;
 const BLOCK_PAIRS: usize = 1024;
 
 /// The settings of an audit; the defaults suit everything from a thousand to millions of pairs.
+///
+/// ```
+/// use truepair_core::audit::AuditOptions;
+///
+/// assert!(AuditOptions::default().check().is_ok());
+/// let too_few = AuditOptions { n_bootstrap: 3, ..AuditOptions::default() };
+/// assert!(too_few.check().unwrap_err().to_string().starts_with("n_bootstrap = 3"));
+/// ```
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditOptions {

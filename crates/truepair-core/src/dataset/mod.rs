@@ -4,11 +4,13 @@
 //! `truepair-read` knows the formats of the field. Feature files stay on disk until their rows are
 //! needed, and pictures stay undecoded.
 
+mod account;
 mod features;
 mod picture;
 
 use std::path::PathBuf;
 
+pub use account::{Account, AccountEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader};
 pub use picture::{Picture, PictureColumn};
 
@@ -18,6 +20,28 @@ use crate::pair::Pair;
 use crate::watch::Watch;
 
 /// One split of paired data.
+///
+/// ```
+/// use truepair_core::dataset::{Dataset, Features};
+/// use truepair_core::pair::Pair;
+///
+/// // Two images with one caption each, as a reader would give them.
+/// let data = Dataset {
+///     name: "toy".into(),
+///     format: "memory",
+///     split: "train".into(),
+///     images: Features::from_rows(vec![1.0, 0.0, 0.0, 1.0], 2),
+///     image_ids: vec!["a".into(), "b".into()],
+///     image_files: Vec::new(),
+///     captions: Some(vec!["a dog".into(), "a boat".into()]),
+///     caption_features: None,
+///     pairs: vec![Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }],
+///     labels: None,
+///     files: Vec::new(),
+/// };
+/// let cleaned = data.with_pairs_kept(&[true, false]);
+/// assert_eq!((cleaned.n_images(), cleaned.pairs.len()), (2, 1));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// What the user would call it: the folder's or file's name.
@@ -42,6 +66,8 @@ pub struct Dataset {
     pub labels: Option<Vec<i64>>,
     /// Every file that was read, for hashing and for writing the cleaned list.
     pub files: Vec<PathBuf>,
+    /// What the reader used, passed over and chose.
+    pub account: Account,
 }
 
 /// Features and the name that the data gives them.
@@ -255,6 +281,7 @@ impl Dataset {
             format: self.format,
             split: self.split.clone(),
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

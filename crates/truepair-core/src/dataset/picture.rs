@@ -7,6 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The bytes of one picture, not yet read.
+///
+/// ```
+/// use truepair_core::dataset::Picture;
+///
+/// let lost = Picture::Missing { name: "photos/17.jpg".into() };
+/// assert_eq!(lost.to_string(), "photos/17.jpg");
+/// assert_eq!(lost.read(), Err("there is no such file".into()));
+/// ```
 #[derive(Debug, Clone)]
 pub enum Picture {
     /// A file.

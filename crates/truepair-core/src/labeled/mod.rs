@@ -17,7 +17,7 @@ pub use audit::{
 };
 pub use retrieval::{ClassRetrieval, DirectionMap, class_retrieval, mean_average_precision};
 
-use crate::dataset::Features;
+use crate::dataset::{Account, Features};
 use crate::error::{Error, Result};
 use crate::watch::Watch;
 
@@ -36,9 +36,26 @@ pub struct LabeledData {
     pub splits: Vec<LabeledSet>,
     /// Every file that was read, for hashing.
     pub files: Vec<PathBuf>,
+    /// What the reader used, passed over and chose.
+    pub account: Account,
 }
 
 /// One split: `n` items in `m` modalities.
+///
+/// ```
+/// use truepair_core::dataset::Features;
+/// use truepair_core::labeled::{LabeledSet, Modality};
+///
+/// let modality = |name: &str, labels: [u32; 2]| Modality {
+///     name: name.into(),
+///     features: Features::from_rows(vec![0.0, 1.0], 1),
+///     labels: labels.to_vec(),
+/// };
+/// let modalities = vec![modality("img", [0, 1]), modality("txt", [0, 0])];
+/// let set = LabeledSet { split: "train".into(), n_classes: 2, modalities };
+/// assert!(!set.labels_are_shared(), "image and text of item 1 are labeled apart");
+/// assert_eq!(set.select(&[1]).modalities[0].labels, [1]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct LabeledSet {
     /// For instance `train`.

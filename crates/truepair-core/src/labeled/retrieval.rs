@@ -81,6 +81,18 @@ pub fn class_retrieval(
 /// Every query is measured by [`AveragePrecision`]. Ties go against the model: at equal scores, items
 /// of other classes come first.
 ///
+/// ```
+/// use truepair_core::labeled::mean_average_precision;
+/// use truepair_core::scores::Matrix;
+///
+/// let queries = Matrix::new(vec![1.0, 0.0], 2);
+/// let gallery = Matrix::new(vec![0.9, 0.1, 0.8, 0.2, 0.0, 1.0], 2);
+/// // Items of class 1 stand at ranks 1 and 3.
+/// let map = mean_average_precision((&queries, &[1]), (&gallery, &[1, 0, 1]))?;
+/// assert!((map - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If a score is not a number.
 ///

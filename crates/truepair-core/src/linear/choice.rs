@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::pair::Pair;
 use crate::rng::{Seed, below, sample};
 use crate::scores::Matrix;
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply, multiply_transposed};
+use truepair_kernel::product::{Precision, Threads, View, multiply_transposed};
 
 /// At most this many images of a part are ranked, and this many of their pairs.
 const IMAGES: usize = 512;
@@ -268,15 +268,10 @@ impl Turned<'_> {
                     View::rows(&map, width),
                 );
                 let (precision, threads) = (Precision::F32, Threads::One);
-                multiply(
-                    precision,
-                    threads,
-                    left,
-                    right,
-                    &mut out,
-                    width,
-                    Write::Replace,
-                );
+                left.times(right)
+                    .with(precision)
+                    .on(threads)
+                    .write(&mut out, width);
             }
             out
         };

@@ -11,7 +11,7 @@ use crate::pair::Pair;
 use crate::rng::Seed;
 use crate::scores::{InnerProduct, Matrix};
 use crate::watch::Watch;
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Threads, View};
 
 /// Rows that are projected at a time.
 const SHARD: usize = 4096;
@@ -43,6 +43,32 @@ pub struct Projection {
 /// Under the probabilistic reading of canonical correlation an item's place in the joint space is
 /// Gaussian: with `u = Uᵀ (Cxx + λx I)^-½ (x − x̄)` its mean is `√ρ u` and its variance `1 − ρ`. An
 /// item is uncertain where `e(x)` is short compared with that: the map says little about it.
+///
+/// ```
+/// use truepair_core::dataset::Features;
+/// use truepair_core::linear::{LinearConfig, LinearMatcher, Pooling, SideVectors};
+/// use truepair_core::pair::Pair;
+/// use truepair_core::rng::{Seed, normal};
+/// use truepair_core::scores::Scorer;
+///
+/// // Captions are images turned by a quarter: two spaces, one structure.
+/// let stream = &mut Seed(1).stream("toy", &[]);
+/// let images: Vec<f32> = (0..300 * 4).map(|_| normal(stream) as f32).collect();
+/// let turned = images.chunks(2).flat_map(|xy| [-xy[1], xy[0]]).collect();
+/// let (images, captions) = (Features::from_rows(images, 4), Features::from_rows(turned, 4));
+/// let sides = [SideVectors::new(&images, Pooling::Mean)?, SideVectors::new(&captions, Pooling::Mean)?];
+/// let pairs: Vec<Pair> = (0..200).map(|n| Pair { image: n, caption: n }).collect();
+///
+/// let config = LinearConfig { ridge: vec![0.1], width: vec![4], power: vec![1.0] };
+/// let matcher = LinearMatcher::fit(sides, &pairs, None, &config, Seed(0), &mut ())?;
+/// // Pairs that it never saw.
+/// let rows: Vec<u32> = (200..300).collect();
+/// let scorer = matcher.scorer(sides, &rows, &rows)?;
+/// let mut row = vec![0.0; 100];
+/// scorer.tile(&[7], &(0..100).collect::<Vec<u32>>(), &mut row)?;
+/// assert!(row.iter().enumerate().all(|(caption, score)| caption == 7 || *score < row[7]));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 ///
 /// # Source
 /// Hotelling, 1936; ridges: Vinod, 1976; powers of the correlations as scales for retrieval: Gong et
@@ -187,15 +213,10 @@ impl Projection {
         let (d, width) = (self.shift.len(), self.width());
         let rows = vectors.par_chunks_exact_mut(d).with_min_len(64);
         rows.for_each(|row| (row.iter_mut().zip(&self.shift)).for_each(|(x, shift)| *x -= shift));
-        multiply(
-            Precision::F32,
-            Threads::All,
-            View::rows(vectors, d),
-            View::rows(&self.map, width),
-            out,
-            width,
-            Write::Replace,
-        );
+        View::rows(vectors, d)
+            .times(View::rows(&self.map, width))
+            .on(Threads::All)
+            .write(out, width);
     }
 }
 
@@ -225,10 +246,7 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_numpy() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../fixtures/golden/linear.json"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/linear.json");
         let golden: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let numbers = |key: &str| -> Vec<f64> {

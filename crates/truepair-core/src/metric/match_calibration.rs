@@ -67,6 +67,20 @@ impl Bins {
 /// Compares the scorer's match probabilities `σ(score)` with relevance. One tile of scores is in memory
 /// at a time.
 ///
+/// ```
+/// use truepair_core::metric::match_calibration;
+/// use truepair_core::pair::Pair;
+/// use truepair_core::relevance::Relevance;
+/// use truepair_core::scores::{Matrix, ScoreMatrix};
+///
+/// // Log odds of ±20: sure, and right.
+/// let scores = ScoreMatrix(Matrix::new(vec![20.0, -20.0, -20.0, 20.0], 2));
+/// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }];
+/// let found = match_calibration(&scores, &Relevance::from_pairs(2, 2, &pairs), &mut ())?;
+/// assert!(found.all_pairs.ece < 1e-6);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Source
 /// Naeini et al., AAAI 2015 (expected calibration error).
 ///

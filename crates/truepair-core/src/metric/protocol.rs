@@ -9,6 +9,18 @@ use crate::error::{Error, Result};
 use crate::relevance::Relevance;
 
 /// Everything that two evaluations must share for their numbers to appear in one table.
+///
+/// ```
+/// use truepair_core::metric::Protocol;
+/// use truepair_core::pair::Pair;
+/// use truepair_core::relevance::Relevance;
+///
+/// let relevance = Relevance::from_pairs(1, 1, &[Pair { image: 0, caption: 0 }]);
+/// let alone = Protocol::new("f30k", "test", &relevance);
+/// let ensemble = Protocol { ensemble: 2, ..alone.clone() };
+/// let refused = alone.check_like(&ensemble).unwrap_err();
+/// assert!(refused.to_string().contains("ensemble: 1, not 2"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {

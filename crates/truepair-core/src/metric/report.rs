@@ -11,6 +11,22 @@ use crate::error::Result;
 use crate::scores::Direction;
 
 /// The result of one evaluation; the mean over folds where the protocol has several.
+///
+/// ```
+/// use truepair_core::metric::{Protocol, evaluate};
+/// use truepair_core::pair::Pair;
+/// use truepair_core::relevance::Relevance;
+/// use truepair_core::scores::{Direction, Matrix, ScoreMatrix};
+///
+/// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }];
+/// let relevance = Relevance::from_pairs(2, 2, &pairs);
+/// let protocol = Protocol::new("toy", "test", &relevance);
+/// let scores = ScoreMatrix(Matrix::new(vec![0.9, 0.1, 0.8, 0.2], 2));
+/// let report = evaluate(&scores, &relevance, protocol, &mut ())?;
+/// assert_eq!(report.figure("recall@1", Some(Direction::ImageToText)), Some(0.5));
+/// assert_eq!(report.figure("rsum", None), Some(0.5 + 1.0 + 1.0 + 1.0 + 1.0 + 1.0));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "StoredReport")]
 pub struct Report {

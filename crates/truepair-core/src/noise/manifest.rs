@@ -13,6 +13,28 @@ use crate::relevance::Relevance;
 use crate::rng::Seed;
 
 /// Truth about injected noise. Nothing in the training crate names this type.
+///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features};
+/// # use truepair_core::pair::Pair;
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows((0..100).map(|n| n as f32).collect(), 1),
+/// #     image_ids: (0..100).map(|n| n.to_string()).collect(), image_files: Vec::new(),
+/// #     captions: Some((0..100).map(|n| format!("caption {n}")).collect()), caption_features: None,
+/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// # };
+/// use truepair_core::noise::{Manifest, NoiseSpec, corrupt};
+/// use truepair_core::rng::Seed;
+///
+/// let (_, manifest) = corrupt(&data, &NoiseSpec::None, Seed(1))?;
+/// assert_eq!((manifest.protocol.as_str(), manifest.realized), ("none", 0.0));
+/// # let home = tempfile::tempdir()?;
+/// # let path = home.path().join("manifest.json");
+/// manifest.write(&path)?;
+/// assert_eq!(Manifest::read(&path)?, manifest);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// `none`, `file`, or the name of the noise model: `caption`, `image`.

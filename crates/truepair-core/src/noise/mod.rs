@@ -33,6 +33,14 @@ use crate::rng::{Seed, Stream};
 pub const NOISES: &[&dyn NoiseModel] = &[&ShuffleCaptions, &ShuffleImages];
 
 /// A way to give pairs a wrong image at random.
+///
+/// ```
+/// use truepair_core::noise::NOISES;
+///
+/// let names: Vec<&str> = NOISES.iter().map(|model| model.name()).collect();
+/// assert_eq!(names, ["caption", "image"]);
+/// assert!(NOISES.iter().all(|model| model.summary().ends_with('.')));
+/// ```
 pub trait NoiseModel: Sync {
     /// Name in `NAME:RATE` and in the manifest.
     fn name(&self) -> &'static str;
@@ -46,6 +54,28 @@ pub trait NoiseModel: Sync {
 ///
 /// Only the images of the pairs change; images, captions and their order stay. The shuffle draws
 /// from the stream `noise`, so the same seed gives the same noise whatever else is drawn.
+///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features};
+/// # use truepair_core::pair::Pair;
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows((0..100).map(|n| n as f32).collect(), 1),
+/// #     image_ids: (0..100).map(|n| n.to_string()).collect(), image_files: Vec::new(),
+/// #     captions: Some((0..100).map(|n| format!("caption {n}")).collect()), caption_features: None,
+/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// # };
+/// use truepair_core::noise::corrupt;
+/// use truepair_core::rng::Seed;
+///
+/// // `data` holds a hundred images with a caption each.
+/// let (noisy, manifest) = corrupt(&data, &"caption:0.3".parse()?, Seed(1))?;
+/// assert_eq!((manifest.requested, noisy.pairs.len()), (Some(0.3), 100));
+/// for (pair, mismatched) in noisy.pairs.iter().zip(&manifest.mismatched) {
+///     assert_eq!(pair.image != pair.caption, *mismatched);
+/// }
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the data has no pair, the noise model or its rate does not exist, or the noise file cannot be

@@ -10,6 +10,16 @@ use super::{NOISES, NoiseModel};
 use crate::error::{Error, Result};
 
 /// Which noise to plant; written and read as one word.
+///
+/// ```
+/// use truepair_core::noise::NoiseSpec;
+///
+/// let spec: NoiseSpec = "image:0.2".parse()?;
+/// assert_eq!(spec, NoiseSpec::Rate { model: "image".into(), rate: 0.2 });
+/// assert_eq!(spec.to_string(), "image:0.2");
+/// assert!("capton:0.2".parse::<NoiseSpec>().is_err());
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum NoiseSpec {

@@ -18,6 +18,18 @@ pub struct List {
 }
 
 /// Lists of both directions; they may end at any length.
+///
+/// ```
+/// use truepair_core::ranking::{List, RankedLists};
+/// use truepair_core::scores::Direction;
+///
+/// // Another program ranked two of three captions for one image.
+/// let list = List { query: 0, items: vec![2, 0] };
+/// let lists = RankedLists::new(1, 3, vec![list], Vec::new())?;
+/// assert_eq!(lists.list(Direction::ImageToText, 0), Some(&[2, 0][..]));
+/// assert_eq!(lists.list(Direction::TextToImage, 1), None);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RankedLists {
     n_images: usize,

@@ -103,6 +103,16 @@ pub fn sorted_by_labels<T: Send>(
 /// The first `k` items of the given queries, best first; among equal scores, items that `relevant`
 /// accepts for the query come last, and otherwise those with higher indices.
 ///
+/// ```
+/// use truepair_core::ranking::top_items;
+/// use truepair_core::scores::{Direction, Matrix, ScoreMatrix};
+///
+/// let scores = ScoreMatrix(Matrix::new(vec![0.1, 0.9, 0.5], 3));
+/// let found = top_items(&scores, Direction::ImageToText, &[0], 2, &mut (), |_, _| false)?;
+/// assert_eq!(found[0].iter().map(|one| one.item).collect::<Vec<_>>(), [1, 2]);
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
+///
 /// # Errors
 /// If a score is NaN or infinite, or the scorer fails.
 ///

@@ -11,6 +11,20 @@ use crate::scores::Direction;
 /// What a file says about one direction: which items belong to which queries, by name.
 ///
 /// A name is stored once however often it occurs, so rankings of millions of entries fit in memory.
+///
+/// ```
+/// use truepair_core::relevance::{Ids, Judgments, UnknownIds};
+/// use truepair_core::scores::Direction;
+///
+/// let mut judgments = Judgments::new("i2t.json");
+/// judgments.add("beach.jpg", ["c7", "c9"])?;
+/// let images = Ids::new(vec!["beach.jpg".into()])?;
+/// let captions = Ids::new(vec!["c7".into()])?;
+/// // The gallery has no `c9`: counted as relevant and never found.
+/// let found = judgments.resolve(Direction::ImageToText, &images, &captions, UnknownIds::Count)?;
+/// assert_eq!((found.pairs.len(), found.absent), (1, vec![1]));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgments {
     file: PathBuf,

@@ -162,6 +162,18 @@ impl std::fmt::Display for MatchRule {
 }
 
 /// Relevance that follows from the labels of images and captions.
+///
+/// ```
+/// use truepair_core::relevance::{Codes, LabelRelevance, MatchRule};
+/// use truepair_core::scores::Direction;
+///
+/// let (images, captions) = (Codes::classes(&[0, 1], None)?, Codes::classes(&[1, 1, -1], None)?);
+/// let relevance = LabelRelevance::new(images, captions, MatchRule::Same)?;
+/// assert_eq!(relevance.level(Direction::ImageToText, 1, 0), Some(0));
+/// assert_eq!(relevance.level(Direction::ImageToText, 0, 0), None);
+/// assert!(!relevance.is_query(Direction::TextToImage, 2), "a caption without a class asks nothing");
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelRelevance {
     images: Codes,

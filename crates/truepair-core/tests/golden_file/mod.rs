@@ -3,31 +3,35 @@
 // Each test program uses some of this.
 #![allow(dead_code, unreachable_pub)]
 
-mod entry;
+use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
 use truepair_core::scores::Matrix;
 
-use entry::Entry;
-
-pub fn read(name: &str) -> Vec<u8> {
-    Entry::open(name).bytes
-}
-
-/// One file of tensors with its entry of the index.
-pub struct Golden(Entry);
-
-impl std::ops::Deref for Golden {
-    type Target = Entry;
-
-    fn deref(&self) -> &Entry {
-        &self.0
-    }
+/// One file with its entry of the index, which is null for a file that no index names.
+pub struct Golden {
+    pub bytes: Vec<u8>,
+    entry: Value,
 }
 
 impl Golden {
+    /// Reads `name` from the folder that `TRUEPAIR_GOLDEN` names. A file that the index of that
+    /// folder does not know is one that only this crate has, and is read from its fixtures.
     pub fn open(name: &str) -> Self {
-        Self(Entry::open(name))
+        let own = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden"));
+        let asked = std::env::var_os("TRUEPAIR_GOLDEN").map(PathBuf::from);
+        let known = (asked.into_iter().chain([own.clone()]))
+            .find_map(|folder| entry(&folder, name).map(|entry| (folder, entry)));
+        let (folder, entry) = known.unwrap_or((own, Value::Null));
+        let bytes = bytes(&folder.join(name));
+        Self { bytes, entry }
+    }
+
+    /// A setting of the entry that is a list of numbers.
+    pub fn numbers(&self, key: &str) -> Vec<f64> {
+        serde_json::from_value(self.entry["config"][key].clone())
+            .unwrap_or_else(|error| panic!("setting {key:?}: {error}"))
     }
 
     pub fn tensors(&self) -> SafeTensors<'_> {
@@ -64,6 +68,16 @@ impl Golden {
         let dim = *self.tensors().tensor(name).unwrap().shape().last().unwrap();
         Matrix::new(self.floats(name), dim)
     }
+}
+
+fn entry(folder: &Path, name: &str) -> Option<Value> {
+    let index: Value = serde_json::from_slice(&bytes(&folder.join("index.json"))).unwrap();
+    let entries = index["entries"].as_array().unwrap();
+    entries.iter().find(|entry| entry["file"] == name).cloned()
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// # Panics

@@ -235,7 +235,7 @@ mod tests {
     use serde_json::Value;
 
     fn fixture(name: &str) -> PathBuf {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/encoders");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/encoders");
         root.join(name)
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx::{self, Amx, SplitRows};
-use super::{Side, Threads, View, Write, f32_product};
+use super::{Side, Threads, View, Write};
 
 /// Bytes of prepared rows that a [`RowCache`] keeps: 128 MiB.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -25,6 +25,17 @@ const MAX_KEPT_SETS: usize = 128;
 ///
 /// Elsewhere the values stay as they are, and the product is `f32` arithmetic whose rounding may
 /// depend on the shape.
+///
+/// ```
+/// use truepair_kernel::product::{RowFactor, Side};
+///
+/// // Rows 1 and 0 of one factor against every row of the other.
+/// let left = RowFactor::new(Side::Left, &[1.0, 2.0, 3.0, 4.0], 2, &[1, 0]);
+/// let right = RowFactor::of_all(Side::Right, &[1.0, 1.0], 2);
+/// let mut out = [0.0; 2];
+/// left.multiply(&right, &mut out);
+/// assert_eq!(out, [7.0, 3.0]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RowFactor<'a>(Form<'a>);
 
@@ -202,7 +213,7 @@ impl PlainRows<'_> {
         let stride = right.columns;
         assert_eq!(out.len(), left.rows * stride, "product of another size");
         if !out.is_empty() {
-            f32_product(Threads::All, left, right, out, stride, Write::Replace);
+            (left.times(right).on(Threads::All)).put_f32(Write::Replace, out, stride);
         }
     }
 }
@@ -222,7 +233,7 @@ fn gather<'a>(values: &'a [f32], width: usize, rows: &[u32]) -> Cow<'a, [f32]> {
 fn check(values: &[f32], width: usize) {
     assert!(
         width > 0 && values.len().is_multiple_of(width),
-        "{} values are no rows of {width}",
+        "{} values do not make rows of {width}",
         values.len()
     );
 }
@@ -346,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "are no rows of")]
+    #[should_panic(expected = "do not make rows of")]
     fn rows_must_be_whole() {
         RowFactor::of_all(Side::Left, &matrix(2, 0.7), 5);
     }

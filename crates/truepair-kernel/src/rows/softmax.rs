@@ -6,6 +6,14 @@ use crate::{Array, Gradients, Operation, Output};
 
 /// `e^xᵢ / Σⱼ e^xⱼ` along the last axis.
 ///
+/// ```
+/// use truepair_kernel::{Array, Operation, SoftmaxRows};
+///
+/// let x = Array { values: &[0.0, 3f32.ln()], shape: &[1, 2] };
+/// let y = SoftmaxRows.output(&[x]);
+/// assert!((y.values[0] - 0.25).abs() < 1e-6 && (y.values[1] - 0.75).abs() < 1e-6);
+/// ```
+///
 /// # Shapes
 /// - input and output: `[.., d]`
 #[derive(Debug, Clone, Copy)]

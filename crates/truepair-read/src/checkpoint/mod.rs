@@ -99,6 +99,17 @@ pub enum Scalar {
 ///
 /// Memory: the tensors, and one storage at a time on top of them.
 ///
+/// ```
+/// use std::path::Path;
+/// use truepair_read::checkpoint::{Scalar, read};
+///
+/// // A file of `torch.save`, as a training script left it.
+/// let found = read(Path::new("fixtures/checkpoints/zip_research.pth.tar"))?;
+/// assert!(found.tensors.contains_key("model.0.fc.weight"));
+/// assert!(matches!(found.settings.get("epoch"), Some(Scalar::Int(_))));
+/// # Ok::<(), truepair_read::checkpoint::Error>(())
+/// ```
+///
 /// # Errors
 /// If the file cannot be read, is of none of the formats, is cut short or damaged, two tensors get
 /// the same name, or a tensor reaches beyond its storage.

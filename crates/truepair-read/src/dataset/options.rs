@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// How a data set is read; the defaults suit a folder that needs no explanation.
+///
+/// ```
+/// use truepair_read::dataset::ReadOptions;
+///
+/// // A table whose captions stand in columns that no rule would guess.
+/// let options = ReadOptions {
+///     caption_columns: Some(vec!["title".into(), "alt".into()]),
+///     ..ReadOptions::default()
+/// };
+/// assert_eq!(options.split, "train");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {
@@ -31,6 +42,8 @@ pub struct ReadOptions {
     /// Side of the squares that pictures are decoded to for a network that reads pixels; `None` =
     /// images are features.
     pub pixels: Option<u16>,
+    /// Whether reading fails where something is passed over; the error lists the account.
+    pub strict: bool,
 }
 
 impl Default for ReadOptions {
@@ -47,6 +60,7 @@ impl Default for ReadOptions {
             on_empty: OnEmpty::Error,
             pictures: Pictures::Unused,
             pixels: None,
+            strict: false,
         }
     }
 }

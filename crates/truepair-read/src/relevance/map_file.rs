@@ -10,6 +10,18 @@ use truepair_core::relevance::Judgments;
 
 /// Reads `{"query": ["item", ...], ...}`; ids may be texts or integers.
 ///
+/// ```
+/// use truepair_read::relevance::read_map;
+///
+/// # let home = tempfile::tempdir()?;
+/// # let path = home.path().join("i2t.json");
+/// std::fs::write(&path, r#"{"beach.jpg": [7, "c9"]}"#)?;
+/// let judgments = read_map(&path)?;
+/// let (query, items) = judgments.queries().next().expect("one query");
+/// assert_eq!((query, items.collect::<Vec<_>>()), ("beach.jpg", vec!["7", "c9"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// If the file cannot be read or is no such map (line and column are named), or a query lists an
 /// item twice.

@@ -6,8 +6,8 @@ use truepair_core::Error as CoreError;
 use super::method::LabelMethodConfig;
 use super::network::NetworkConfig;
 use crate::error::Result;
-use crate::kernel::Precision;
-use crate::optimizer::{AdamConfig, OptimizerConfig, Schedule};
+use truepair_model::kernel::Precision;
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig, Schedule};
 
 /// Settings of training on labelled data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,41 +122,6 @@ impl LabelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_configuration_file_reads_and_is_sound() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/labels");
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let text = std::fs::read_to_string(&path).unwrap();
-            let config: LabelConfig =
-                toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            config.check().unwrap();
-        }
-    }
-
-    /// The four losses stand beside each other at one temperature, with everything else equal.
-    #[test]
-    fn recipes_to_compare_losses_differ_in_the_loss_alone() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/labels");
-        let read = |name: &str| -> toml::Table {
-            let text = std::fs::read_to_string(format!("{folder}/{name}.toml")).unwrap();
-            let mut table: toml::Table = toml::from_str(&text).unwrap();
-            let method = table["method"].as_table_mut().unwrap();
-            method.remove("kind").unwrap();
-            method.remove("beta").unwrap();
-            table
-        };
-        let published = ["ce-published", "ce+mc-published", "rc-published"];
-        for (names, with) in [
-            (["ce", "ce+mc", "rc"], "rc+mc"),
-            (published, "mrl-published"),
-        ] {
-            for name in names {
-                assert_eq!(read(name), read(with), "{name}");
-            }
-        }
-    }
 
     #[test]
     fn defaults_survive_toml_and_ranges_are_checked() {

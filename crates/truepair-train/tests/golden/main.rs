@@ -7,6 +7,7 @@ mod adamp;
 mod basics;
 mod cases;
 mod correspondence;
+mod entry;
 mod imram;
 mod labeled;
 mod negative_learning;

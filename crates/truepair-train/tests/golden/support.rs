@@ -4,16 +4,13 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::Init;
-use truepair_train::parameters::{self, Parameters, Values};
+use truepair_model::backbone::{Backbone, BackboneConfig, InputShape};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::Init;
+use truepair_model::parameters::{self, Parameters, Values};
 
-#[path = "../../../truepair-core/tests/golden_file/entry.rs"]
-mod entry;
-
-use entry::Entry;
-pub(crate) use entry::{in_name, stated};
+use crate::entry::Entry;
+pub(crate) use crate::entry::{in_name, stated};
 
 /// One file of tensors with its entry of the index.
 pub(crate) struct Golden(Entry);

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{Finished, listing, refused, truepair, words};
 
+/// A fixture of the library `truepair-encode`.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures")
+        .join("../truepair-encode/fixtures")
         .join(name)
 }
 

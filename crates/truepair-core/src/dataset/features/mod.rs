@@ -31,6 +31,16 @@ const BLOCK: usize = 16_384;
 /// Feature vectors `[n, d]` or `[n, regions, d]`.
 ///
 /// Cloning is cheap: clones share their numbers.
+///
+/// ```
+/// use truepair_core::dataset::Features;
+///
+/// let features = Features::from_rows(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2);
+/// let turned = features.select(&[2, 0]);
+/// assert_eq!(turned.gather(&[0, 1])?, [5.0, 6.0, 1.0, 2.0]);
+/// assert!(features.copy_row(3, &mut [0.0; 2]).is_err());
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Features {
     parts: Arc<[Part]>,

@@ -8,6 +8,33 @@ use crate::error::{Error, Place, Result};
 use crate::rng::Stream;
 
 /// Turns the bytes of a picture into numbers.
+///
+/// ```
+/// use truepair_core::dataset::PictureReader;
+/// use truepair_core::rng::Stream;
+///
+/// /// Reads a picture's first byte as its brightness.
+/// #[derive(Debug)]
+/// struct FirstByte;
+///
+/// impl PictureReader for FirstByte {
+///     fn shape(&self) -> [usize; 2] {
+///         [1, 1]
+///     }
+///     fn read(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), String> {
+///         out[0] = f32::from(*bytes.first().ok_or("an empty file")?) / 255.0;
+///         Ok(())
+///     }
+///     fn read_varied(&self, bytes: &[u8], _: &mut Stream, out: &mut [f32]) -> Result<(), String> {
+///         self.read(bytes, out)
+///     }
+/// }
+///
+/// let mut out = [0.0];
+/// FirstByte.read(&[255], &mut out)?;
+/// assert_eq!(out, [1.0]);
+/// # Ok::<(), String>(())
+/// ```
 pub trait PictureReader: std::fmt::Debug + Send + Sync {
     /// Regions per picture, and numbers per region.
     fn shape(&self) -> [usize; 2];

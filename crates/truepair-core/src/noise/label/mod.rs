@@ -25,6 +25,17 @@ use crate::rng::{Seed, Stream, sample};
 pub const LABEL_NOISES: &[&dyn LabelNoiseModel] = &[&Symmetric, &Asymmetric];
 
 /// A way to give a chosen item another label.
+///
+/// ```
+/// use truepair_core::noise::{Asymmetric, LabelNoiseModel};
+/// use truepair_core::rng::Seed;
+///
+/// // Labels confused with one other class, whatever the draw.
+/// let stream = &mut Seed(1).stream("label-noise", &[]);
+/// let other = Asymmetric.relabel(2, 5, stream);
+/// assert!(other != 2 && other < 5);
+/// assert_eq!(Asymmetric.relabel(2, 5, stream), other);
+/// ```
 pub trait LabelNoiseModel: Sync {
     /// Name in `NAME:RATE` and in the manifest.
     fn name(&self) -> &'static str;

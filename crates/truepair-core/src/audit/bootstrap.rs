@@ -11,11 +11,11 @@ pub(super) const MAX_CLUSTERS: usize = 20_000;
 
 /// How many draws to make, and from which seed.
 #[derive(Debug, Clone, Copy)]
-pub struct Bootstrap {
+pub(crate) struct Bootstrap {
     /// Number of draws.
-    pub n_draws: usize,
+    pub(crate) n_draws: usize,
     /// The source of the draws' randomness.
-    pub seed: Seed,
+    pub(crate) seed: Seed,
 }
 
 impl Bootstrap {

@@ -9,7 +9,7 @@
 //!    does the same to random re-pairings.
 //! 2. [`average_repeats`] combines repeated judgments of the same pairs, if there are any.
 //! 3. [`conclude`] tells readable pairs from others, calibrates either against re-pairings that are as
-//!    readable, bounds the noise rate ([`estimate_rate`]) and gives every pair its posterior
+//!    readable, bounds the noise rate and gives every pair its posterior
 //!    ([`DecreasingDensity`]) in [`Findings`].
 //! 4. [`decide`] turns posteriors into kept and dropped pairs.
 //!
@@ -61,7 +61,7 @@ mod temperature;
 mod trials;
 
 pub use believe::conclude_from_beliefs;
-pub use bootstrap::Bootstrap;
+pub(crate) use bootstrap::Bootstrap;
 pub use calibration::auc;
 pub use conclude::{Evidence, conclude};
 pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
@@ -78,7 +78,7 @@ pub use nearby::{
     Planting,
 };
 pub(crate) use noise_rate::clopper_pearson;
-pub use noise_rate::{RateFit, RateInput, estimate_rate};
+use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::judge_fold;
 pub use repeats::average_repeats;

@@ -55,31 +55,31 @@ const INTERVAL: f64 = 1.96;
 
 /// The noise rate with the curve it can be compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RateFit {
+pub(super) struct RateFit {
     /// Point and interval.
-    pub rate: NoiseRate,
+    pub(super) rate: NoiseRate,
     /// The upper bound as a point: the rate if every pair that may be mismatched is.
-    pub ceiling: f64,
+    pub(super) ceiling: f64,
     /// Whether p-values of the readable pairs still fall above 0.3: matched pairs of poor rank.
-    pub is_sloped: bool,
+    pub(super) is_sloped: bool,
     /// Storey's `(lambda, pi(lambda))` of the readable pairs for lambda = 0, 0.05, ..., 0.95; may
     /// exceed 1.
-    pub curve: Vec<(f64, f64)>,
+    pub(super) curve: Vec<(f64, f64)>,
     /// Where the point was read.
-    pub lambda: f64,
+    pub(super) lambda: f64,
 }
 
 /// What the rate is read from: one entry per pair.
 #[derive(Debug, Clone, Copy)]
-pub struct RateInput<'a> {
+pub(super) struct RateInput<'a> {
     /// p-values `[n]` in (0, 1], uniform for mismatched pairs.
-    pub p: &'a [f64],
+    pub(super) p: &'a [f64],
     /// The image of each, `[n]`: pairs of one image are dependent.
-    pub image: &'a [u32],
+    pub(super) image: &'a [u32],
     /// Whether the matcher reads both items of the pair, `[n]`.
-    pub readable: &'a [bool],
+    pub(super) readable: &'a [bool],
     /// p-values by the matchers of each cut alone, `[cuts, n]`; may be empty.
-    pub by_cut: &'a [Vec<f64>],
+    pub(super) by_cut: &'a [Vec<f64>],
 }
 
 impl RateInput<'_> {
@@ -96,7 +96,7 @@ impl RateInput<'_> {
 ///
 /// # Panics
 /// If the lists differ in length.
-pub fn estimate_rate(input: &RateInput<'_>, bootstrap: Bootstrap) -> RateFit {
+pub(super) fn estimate_rate(input: &RateInput<'_>, bootstrap: Bootstrap) -> RateFit {
     let n = input.p.len();
     assert_eq!(n, input.image.len(), "one image per p-value");
     assert_eq!(n, input.readable.len(), "one flag per p-value");

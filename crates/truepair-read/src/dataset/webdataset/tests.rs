@@ -469,19 +469,48 @@ fn what_is_not_kept_is_left_out_of_shards_and_lists() {
         r#"{"shard":"s.tar.gz","key":"0","captions":["b"]}"#
     );
     assert_eq!(lines[2], r#"{"shard":"s.tar.gz","key":"2"}"#);
+}
 
-    let error = write_kept(&data, &keep, &root).unwrap_err().to_string();
+#[test]
+fn lists_of_keys_that_do_not_fit_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let bytes = archive(&[
+        ("0.jpg", b"A"),
+        ("0.txt", b"a"),
+        ("1.jpg", b"B"),
+        ("1.txt", b"b"),
+    ]);
+    std::fs::write(home.path().join("s.tar"), bytes).unwrap();
+    let data = read(home.path()).unwrap();
+    let error = write_kept(&data, &[true, false], home.path()).unwrap_err();
     assert!(
-        error.contains("is the folder of the data itself"),
+        error
+            .to_string()
+            .contains("is the folder of the data itself"),
         "{error}"
     );
-    let list = format!("{list}{{\"shard\": \"s.tar.gz\", \"key\": \"9\"}}\n");
-    std::fs::write(home.path().join("out-own/kept_keys.jsonl"), list).unwrap();
-    let error = read(&home.path().join("out-own")).unwrap_err().to_string();
-    assert!(
-        error.contains("kept_keys.jsonl: s.tar.gz has no sample '9'"),
-        "{error}"
-    );
+    for (line, problem) in [
+        (
+            r#"{"shard": "s.tar", "key": "9"}"#,
+            "s.tar has no sample '9'",
+        ),
+        (
+            r#"{"shard": "t.tar", "key": "0"}"#,
+            "there is no shard t.tar",
+        ),
+        (
+            r#"{"shard": "s.tar", "kye": "0"}"#,
+            "kept_keys.jsonl:1: no kept sample",
+        ),
+        (
+            "{\"shard\": \"s.tar\", \"key\": \"0\"}\n{\"shard\": \"s.tar\", \"key\": \"0\"}",
+            "kept_keys.jsonl:2: sample '0' of s.tar stands already above",
+        ),
+    ] {
+        std::fs::write(home.path().join("kept_keys.jsonl"), line).unwrap();
+        let error = read(home.path()).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }
 
 /// Bytes that were changed anywhere give data or an error, and never more than the file holds.

@@ -44,4 +44,4 @@ pub use run::{
     Criterion, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe,
 };
 pub use trained::{Erased, Trained, Uncertainty};
-pub use trainer::train;
+pub use trainer::{Splits, train, train_by};

@@ -47,6 +47,53 @@ pub fn train(
     seed: Seed,
     session: &mut Session<'_>,
 ) -> Result<Trained> {
+    let strategy = config.strategy.build(config.training.epochs)?;
+    run(strategy, Splits { train, dev }, config, seed, session)
+}
+
+/// The splits that a run reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Splits<'a> {
+    /// What is trained on.
+    pub train: &'a Dataset,
+    /// What chooses the epoch; without it, held-out pairs of `train` do.
+    pub dev: Option<&'a Dataset>,
+}
+
+/// As [`train`](fn@train), by a strategy of your own instead of the one that `config` names.
+///
+/// A run directory holds a config from which the run can be repeated. A strategy without a row in the
+/// table of strategies has no name to stand there, so such a run is not kept.
+///
+/// # Errors
+/// As [`train`](fn@train), and if the session has a directory.
+pub fn train_by(
+    strategy: Box<dyn Strategy>,
+    splits: Splits<'_>,
+    config: &Config,
+    seed: Seed,
+    session: &mut Session<'_>,
+) -> Result<Trained> {
+    if let Some(dir) = session.dir {
+        return Err(CoreError::argument(
+            format!(
+                "{}: a run directory names its strategy, and this one has no name",
+                dir.display()
+            ),
+            "give the strategy a row in the table of strategies, or train without a directory",
+        )
+        .into());
+    }
+    run(strategy, splits, config, seed, session)
+}
+
+fn run(
+    strategy: Box<dyn Strategy>,
+    Splits { train, dev }: Splits<'_>,
+    config: &Config,
+    seed: Seed,
+    session: &mut Session<'_>,
+) -> Result<Trained> {
     let device = session.accelerator.device()?.autodiff();
     let texts = Texts::of(&config.matcher, train, seed)?;
     if let Some(dev) = dev {
@@ -73,6 +120,7 @@ pub fn train(
     let mut run = Run::open(session, config, seed, texts.as_ref(), train)?;
     let word_vectors = word_vectors(config, texts.as_ref(), session, &run)?;
     let inputs = Inputs {
+        strategy,
         reader: &reader,
         texts,
         word_vectors,
@@ -117,8 +165,9 @@ fn word_vectors(
     Ok(Some(vectors))
 }
 
-/// What a trainer reads pairs with.
+/// The method, and what pairs are read with.
 struct Inputs<'a> {
+    strategy: Box<dyn Strategy>,
     reader: &'a Reader<'a>,
     texts: Option<Texts>,
     word_vectors: Option<WordVectors>,
@@ -173,11 +222,11 @@ impl<'a> Trainer<'a> {
         device: &Device,
     ) -> Result<Self> {
         let Inputs {
+            strategy,
             reader,
             texts,
             word_vectors,
         } = inputs;
-        let strategy = config.strategy.build(config.training.epochs)?;
         let shapes = input_shapes(data, texts.as_ref())?;
         let mut trainer = Self {
             data,

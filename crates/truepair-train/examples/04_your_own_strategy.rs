@@ -65,10 +65,8 @@ fn main() -> Result<()> {
         kept: 0.6,
         objective: InfoNce::default(),
     });
-    let splits = Splits {
-        train: &noisy,
-        dev: None,
-    };
+    let (train, dev) = (&noisy, None);
+    let splits = Splits { train, dev };
     let (stop, watch) = (AtomicBool::new(false), &mut ());
     let mut session = Session::unkept(Accelerator::Cpu, &stop, watch, || 0.0);
     let trained = train_by(strategy, splits, &config, Seed(0), &mut session)?;

@@ -37,6 +37,37 @@ use teacher::Teacher;
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
 ///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+/// # use truepair_core::pair::Pair;
+/// # use truepair_core::rng::{normal, Seed};
+/// # let stream = &mut Seed(1).stream("toy", &[]);
+/// # let images: Vec<f32> = (0..64 * 4).map(|_| normal(stream) as f32).collect();
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows(images.clone(), 4),
+/// #     image_ids: (0..64).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
+/// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(images, 4) }),
+/// #     pairs: (0..64).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// # };
+/// use std::sync::atomic::AtomicBool;
+/// use truepair_train::{Accelerator, Recipe, Session, train};
+///
+/// // `data` holds 64 pairs of vectors. The closed form fits them in one step.
+/// let recipe = r#"
+///     [matcher.image]
+///     kind = "projection"
+///     [matcher.caption]
+///     kind = "projection"
+/// "#;
+/// let config = Recipe::from_toml(recipe).unwrap().resolve(&data)?;
+/// let (stop, watch) = (AtomicBool::new(false), &mut ());
+/// let mut session = Session::unkept(Accelerator::Cpu, &stop, watch, || 0.0);
+/// let trained = train(&data, None, &config, Seed(0), &mut session)?;
+/// assert_eq!((trained.n_peers(), trained.ledgers[0].len()), (1, 64));
+/// # Ok::<(), truepair_train::Error>(())
+/// ```
+///
 /// # Errors
 /// If the data cannot be read, a loss is not finite, the session is stopped, or the run directory
 /// cannot be written or does not fit the config.

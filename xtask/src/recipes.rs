@@ -25,8 +25,8 @@ fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
     let mut seen = BTreeSet::new();
     let folders = ["configs", "configs/embeddings", "configs/regions"];
     for (path, text) in folders.into_iter().flat_map(files) {
-        let recipe = Recipe::from_toml(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let recipe =
+            Recipe::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         seen.extend(recipe.strategy.map(|strategy| strategy.name()));
         let similarity = recipe.matcher.similarity;
         seen.extend(similarity.map(|similarity| similarity.name()));

@@ -222,7 +222,8 @@ fn golden_recall_of_two_networks() {
 
 #[test]
 fn golden_tokens() {
-    let golden: serde_json::Value = serde_json::from_slice(&Golden::open("u13_tokens.json").bytes).unwrap();
+    let golden: serde_json::Value =
+        serde_json::from_slice(&Golden::open("u13_tokens.json").bytes).unwrap();
     let mut wrong = Vec::new();
     for part in ["coco", "stress"] {
         for entry in golden[part].as_array().unwrap() {

@@ -191,7 +191,8 @@ fn library_rules(name: &Path) -> Vec<Rule> {
         return Vec::new();
     }
     let core = name.starts_with("crates/truepair-core");
-    let train = name.starts_with("crates/truepair-train");
+    let trains = ["crates/truepair-model", "crates/truepair-train"];
+    let train = trains.iter().any(|own| name.starts_with(own));
     let mut rules: Vec<Rule> = vec![(PROGRAM_ONLY, "a library leaves this to the program")];
     if core {
         rules.push((
@@ -200,7 +201,10 @@ fn library_rules(name: &Path) -> Vec<Rule> {
         ));
     }
     if !core && !train {
-        rules.push((&["burn::"], "one crate knows the tensor framework"));
+        rules.push((
+            &["burn::"],
+            "two crates know the tensor framework: models and their training",
+        ));
     }
     if !core {
         rules.push((

@@ -14,7 +14,7 @@ use truepair_core::Result;
 use truepair_core::dataset::Features;
 use truepair_core::linear::{LinearConfig, LinearMatcher, Pooling, SideVectors};
 use truepair_core::pair::Pair;
-use truepair_core::ranking::top_items;
+use truepair_core::ranking::{Queries, top_items};
 use truepair_core::rng::{Seed, normal};
 use truepair_core::scores::{Direction, InnerProduct};
 use truepair_core::text::{LatentSemantics, LatentSemanticsConfig};
@@ -58,16 +58,10 @@ fn main() -> Result<()> {
         let side = SideVectors::new(&vector, Pooling::Mean)?;
         let embedding = matcher.caption.embed(&side, &[0])?;
         let scorer = InnerProduct::new(index.clone(), embedding)?;
-        let queries = [0];
+        let (direction, items) = (Direction::TextToImage, &[0]);
+        let queries = Queries { direction, items };
         // Equal scores are ordered by index; nothing here is known to be relevant.
-        let found = top_items(
-            &scorer,
-            Direction::TextToImage,
-            &queries,
-            3,
-            &mut (),
-            |_, _| false,
-        )?;
+        let found = top_items(&scorer, queries, 3, &mut (), |_, _| false)?;
         println!("{query}:");
         for one in &found[0] {
             let seen = &captions[one.item as usize];

@@ -56,6 +56,7 @@ pub mod error;
 pub mod labeled;
 pub mod ledger;
 pub mod linear;
+mod lists;
 pub mod metric;
 pub mod mixture;
 pub mod noise;

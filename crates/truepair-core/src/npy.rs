@@ -278,7 +278,6 @@ pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec
         }
     };
     let (n, k) = (header.shape[0], header.shape.get(1).copied().unwrap_or(1));
-    let signed = matches!(header.number, Number::Int(_));
     let mut values = Vec::with_capacity(n * k);
     for row in 0..n {
         for column in 0..k {
@@ -288,7 +287,7 @@ pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec
                 row * k + column
             };
             let at = header.start + at * width;
-            let value = int(&bytes[at..at + width], header.big_endian, signed);
+            let value = int(&bytes[at..at + width], header);
             values.push(value.ok_or_else(|| {
                 Error::data(
                     path,
@@ -302,16 +301,16 @@ pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec
     Ok((values, header.shape.clone()))
 }
 
-fn int(bytes: &[u8], big_endian: bool, signed: bool) -> Option<i64> {
+fn int(bytes: &[u8], header: &Header) -> Option<i64> {
     let digit = |i: usize| {
-        if big_endian {
+        if header.big_endian {
             bytes[bytes.len() - 1 - i]
         } else {
             bytes[i]
         }
     };
     let unsigned = (0..bytes.len()).fold(0u64, |sum, i| sum | u64::from(digit(i)) << (8 * i));
-    if signed {
+    if matches!(header.number, Number::Int(_)) {
         let unused = 64 - 8 * bytes.len() as u32;
         Some((unsigned << unused) as i64 >> unused)
     } else {

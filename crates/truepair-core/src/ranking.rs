@@ -25,7 +25,7 @@ mod thresholds;
 
 pub use listed::{List, RankedLists};
 pub use placed::{Level, Placed, PlacedQueries, Placements};
-pub use sorted::{Answers, Found, sorted_by_labels, top_items};
+pub use sorted::{Answers, Found, Queries, sorted_by_labels, top_items};
 
 use serde::{Deserialize, Serialize};
 

@@ -12,6 +12,7 @@ pub use judgments::{Direct, Judgments, UnknownIds, UnknownItems};
 pub(crate) use labels::{ABSENT, IRRELEVANT};
 pub use labels::{Codes, LabelRelevance, MatchRule, Unlabeled};
 
+use crate::lists::Lists;
 use crate::pair::Pair;
 use crate::scores::Direction;
 
@@ -93,7 +94,7 @@ impl Relevance {
 
     /// Number of distinct relevant pairs, as images see them.
     pub fn n_pairs(&self) -> usize {
-        self.captions_of_image.items.len()
+        self.captions_of_image.n_items()
     }
 
     /// Number of queries of a direction, with or without a relevant item.
@@ -142,10 +143,8 @@ impl Relevance {
     /// Fewest and most captions that an image has; (0, 0) without images.
     pub fn captions_per_image(&self) -> (u32, u32) {
         let counts = || {
-            self.captions_of_image
-                .starts
-                .windows(2)
-                .map(|ends| ends[1] - ends[0])
+            let lists = (0..self.captions_of_image.len() as u32).map(|list| self.captions_of(list));
+            lists.map(|captions| captions.len() as u32)
         };
         (counts().min().unwrap_or(0), counts().max().unwrap_or(0))
     }
@@ -178,68 +177,6 @@ impl Relevance {
             }
         }
         self
-    }
-}
-
-/// Lists of indices end to end; list `n` is `items[starts[n]..starts[n + 1]]`, sorted, distinct.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Lists {
-    starts: Vec<u32>,
-    items: Vec<u32>,
-}
-
-impl Lists {
-    fn new(n: usize, entries: impl Iterator<Item = (u32, u32)>) -> Self {
-        let mut entries: Vec<(u32, u32)> = entries.collect();
-        entries.sort_unstable();
-        entries.dedup();
-        let mut starts = vec![0u32; n + 1];
-        for &(key, _) in &entries {
-            assert!((key as usize) < n, "pair names item {key} of {n}");
-            starts[key as usize + 1] += 1;
-        }
-        for list in 0..n {
-            starts[list + 1] += starts[list];
-        }
-        Self {
-            starts,
-            items: entries.into_iter().map(|(_, item)| item).collect(),
-        }
-    }
-
-    /// # Panics
-    /// If a list names an item that does not exist.
-    fn check_items(&self, n_items: usize) {
-        let last = self.items.iter().max();
-        assert!(
-            last.is_none_or(|&last| (last as usize) < n_items),
-            "pair names item {} of {n_items}",
-            last.copied().unwrap_or(0)
-        );
-    }
-
-    /// The lists `kept`, with only the items in `items`, renumbered.
-    fn part(&self, kept: &[u32], items: &[u32]) -> Lists {
-        let largest = items.iter().chain(&self.items).max().copied().unwrap_or(0);
-        let mut new_item = vec![u32::MAX; largest as usize + 1];
-        for (new, &old) in items.iter().enumerate() {
-            new_item[old as usize] = new as u32;
-        }
-        let entries = kept.iter().enumerate().flat_map(|(new, &old)| {
-            let items = self.get(old).iter().map(|&item| new_item[item as usize]);
-            let items = items.filter(|&item| item != u32::MAX);
-            items.map(move |item| (new as u32, item))
-        });
-        Lists::new(kept.len(), entries)
-    }
-
-    fn len(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    fn get(&self, list: u32) -> &[u32] {
-        let list = list as usize;
-        &self.items[self.starts[list] as usize..self.starts[list + 1] as usize]
     }
 }
 

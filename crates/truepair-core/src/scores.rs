@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::pair::Pair;
 use truepair_kernel::product::{RowCache, Side};
 
 pub use truepair_kernel::product::multiply_transposed;
@@ -327,6 +328,28 @@ impl Scorer for MeanScorer<'_> {
     }
 }
 
+/// The scores of single pairs, in the order given; an image's captions are scored together.
+///
+/// # Errors
+/// If the scorer fails.
+///
+/// # Panics
+/// If a pair is not of the scorer's items.
+pub fn score_pairs(scorer: &dyn Scorer, pairs: &[Pair]) -> Result<Vec<f32>> {
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
+    order.sort_by_key(|&at| pairs[at].image);
+    let mut scores = vec![0.0; pairs.len()];
+    for of_image in order.chunk_by(|&a, &b| pairs[a].image == pairs[b].image) {
+        let captions: Vec<u32> = of_image.iter().map(|&at| pairs[at].caption).collect();
+        let mut found = vec![0.0; captions.len()];
+        scorer.tile(&[pairs[of_image[0]].image], &captions, &mut found)?;
+        for (&at, score) in of_image.iter().zip(found) {
+            scores[at] = score;
+        }
+    }
+    Ok(scores)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,5 +391,14 @@ mod tests {
     #[test]
     fn widths_must_agree() {
         assert!(InnerProduct::new(matrix(3, 4, 0.1), matrix(3, 5, 0.1)).is_err());
+    }
+
+    #[test]
+    fn single_pairs_are_scored_in_their_own_order() {
+        let scores = ScoreMatrix(Matrix::new(vec![0.0, 0.1, 0.2, 1.0, 1.1, 1.2], 3));
+        let pair = |image, caption| Pair { image, caption };
+        let pairs = [pair(1, 2), pair(0, 0), pair(1, 0), pair(0, 0)];
+        assert_eq!(score_pairs(&scores, &pairs).unwrap(), [1.2, 0.0, 1.0, 0.0]);
+        assert!(score_pairs(&scores, &[]).unwrap().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::audit::{Findings, Kinds, NoiseRate};
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::labeled::{LabeledSet, Modality};
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{ColumnSpec, Ledger};
 use truepair_core::metric::{Protocol, Report, evaluate};
 use truepair_core::noise::{LabelManifest, Manifest, corrupt, corrupt_labels};
 use truepair_core::pair::Pair;
@@ -45,15 +45,23 @@ fn ledgers() {
     assert!(error.contains("ledger-1.bin"), "{error}");
     assert!(error.contains("ledger version 1"), "{error}");
 
-    let ledger = Ledger {
-        loss: vec![0.5, 1.25],
-        clean_posterior: vec![1.0, 0.25],
-        soft_label: vec![1.0, 0.5],
-        uncertainty: vec![0.0, 0.125],
-        memories: vec![vec![0.0, 2.0]],
+    let filled = |columns: &[ColumnSpec]| {
+        let mut ledger = Ledger::with_columns(2, columns);
+        ledger.loss = vec![0.5, 1.25];
+        ledger.clean_posterior[1] = 0.25;
+        ledger.soft_label[1] = 0.5;
+        ledger.uncertainty[1] = 0.125;
+        ledger.floats_mut(columns[0])[1] = 2.0;
+        ledger
     };
-    assert_stored("ledger-2.bin", &ledger.to_bytes());
-    assert_eq!(Ledger::read(path("ledger-2.bin")).unwrap(), ledger);
+    let unnamed = filled(&[ColumnSpec::floats("memory_0")]);
+    assert_eq!(Ledger::read(path("ledger-2.bin")).unwrap(), unnamed);
+
+    let columns = [ColumnSpec::floats("average"), ColumnSpec::ids("image")];
+    let mut ledger = filled(&columns);
+    ledger.ids_mut(columns[1])[0] = 7;
+    assert_stored("ledger-3.bin", &ledger.to_bytes());
+    assert_eq!(Ledger::read(path("ledger-3.bin")).unwrap(), ledger);
 }
 
 fn four_pairs() -> Dataset {
@@ -73,6 +81,7 @@ fn four_pairs() -> Dataset {
         pairs: (0..4).map(pair).collect(),
         labels: None,
         files: Vec::new(),
+        account: Default::default(),
     }
 }
 

@@ -41,7 +41,7 @@ impl AdditiveAttention {
         let [_, _, d] = inputs[0].dims();
         assert_eq!(inputs[0].dims(), [n, r, d]);
         assert_eq!((inputs[2].dims(), inputs[3].dims()), ([n, h], [1, h]));
-        assert_eq!(self.lengths.len(), n, "one length an item");
+        assert_eq!(self.lengths.len(), n, "one length per item");
         (self.lengths.iter().enumerate())
             .map(|(item, &m)| {
                 assert!(m <= r, "{m} of {r} vectors");

@@ -77,22 +77,28 @@ pub struct Attention {
     pub smooth: f32,
 }
 
+/// Where the numerators of a tile go.
+pub(crate) struct Numerators<'a> {
+    /// What [`Attention::numerators_backward`] needs, one number per context and item.
+    pub(crate) norms: &'a mut [f32],
+    /// The numerators, a row for each context.
+    pub(crate) out: &'a mut [f32],
+    /// Their sums over contexts.
+    pub(crate) sums: &'a mut [f32],
+}
+
 impl Attention {
     /// Numerators `exp(λ a − shift)` of the softmax of every column, where a column's shift is 0
-    /// or its largest `λ a`, and their sums over contexts.
-    ///
-    /// `norms` receives what [`numerators_backward`](Self::numerators_backward) needs, one number
-    /// a context and item. Inline it into [`wide`](super::vector::wide).
+    /// or its largest `λ a`, and their sums over contexts. Inline it into [`wide`](super::vector::wide).
     #[inline(always)]
     pub(crate) fn numerators(
         self,
         tile: Tile<'_>,
         raw: &[f32],
-        norms: &mut [f32],
-        out: &mut [f32],
-        sums: &mut [f32],
+        target: Numerators<'_>,
         room: &mut Room,
     ) {
+        let Numerators { norms, out, sums } = target;
         let (columns, items) = (tile.columns(), tile.items());
         let shifted = !self.norm.is_bounded() || self.smooth > UNSHIFTED;
         let sums = &mut sums[..columns];
@@ -205,13 +211,6 @@ impl Attention {
         room: &mut Room,
     ) {
         let (smooth, slope) = (self.smooth, self.norm.slope());
-        let Room {
-            terms,
-            factors,
-            items,
-        } = room;
-        let segments = || tile.segments();
-        let values = || raw.iter().zip(gradient.iter());
         match self.norm {
             RawNorm::Clipped | RawNorm::Plain => {
                 for (g, x) in gradient.iter_mut().zip(raw) {
@@ -219,8 +218,15 @@ impl Attention {
                 }
             }
             RawNorm::Softmax => {
+                let Room {
+                    terms,
+                    factors,
+                    items,
+                } = room;
+                let segments = || tile.segments();
                 segment::spread(norms, segments(), factors);
-                let shares = terms.iter_mut().zip(&*factors).zip(values());
+                let values = raw.iter().zip(gradient.iter());
+                let shares = terms.iter_mut().zip(&*factors).zip(values);
                 shares.for_each(|((t, norm), (x, g))| *t = exp(x - norm) * g);
                 segment::sums(terms, segments(), items);
                 segment::spread(items, segments(), terms);
@@ -230,31 +236,51 @@ impl Attention {
                 }
             }
             RawNorm::ClippedL2 | RawNorm::L2 | RawNorm::ClippedL1 | RawNorm::L1 => {
-                let products = terms.iter_mut().zip(values());
-                products.for_each(|(t, (x, g))| *t = leaky(*x, slope) * g);
-                self.inverses(norms, items);
-                segment::spread(items, segments(), factors);
-                segment::sums(terms, segments(), items);
-                let euclidean = matches!(self.norm, RawNorm::ClippedL2 | RawNorm::L2);
-                for (along, norm) in items.iter_mut().zip(norms) {
-                    let norm = if euclidean { *norm } else { 1.0 };
-                    *along = if norm > 0.0 { *along / norm } else { 0.0 };
-                }
-                segment::spread(items, segments(), terms);
-                let columns = terms.iter().zip(&*factors);
-                let rows = gradient.iter_mut().zip(raw).zip(columns);
-                if euclidean {
-                    rows.for_each(|((g, x), (along, inverse))| {
-                        let across = *g - leaky(*x, slope) * along * inverse;
-                        *g = smooth * inverse * across * kink(*x, slope);
-                    });
-                } else {
-                    rows.for_each(|((g, x), (along, inverse))| {
-                        let across = *g - sign(*x) * along * inverse;
-                        *g = smooth * inverse * across * kink(*x, slope);
-                    });
-                }
+                self.lengths_backward(tile, raw, norms, gradient, room);
             }
+        }
+    }
+
+    /// [`logits_backward`](Self::logits_backward) through a division by a length or a sum.
+    #[inline(always)]
+    fn lengths_backward(
+        self,
+        tile: Tile<'_>,
+        raw: &[f32],
+        norms: &[f32],
+        gradient: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (smooth, slope) = (self.smooth, self.norm.slope());
+        let Room {
+            terms,
+            factors,
+            items,
+        } = room;
+        let segments = || tile.segments();
+        let products = terms.iter_mut().zip(raw.iter().zip(gradient.iter()));
+        products.for_each(|(t, (x, g))| *t = leaky(*x, slope) * g);
+        self.inverses(norms, items);
+        segment::spread(items, segments(), factors);
+        segment::sums(terms, segments(), items);
+        let euclidean = matches!(self.norm, RawNorm::ClippedL2 | RawNorm::L2);
+        for (along, norm) in items.iter_mut().zip(norms) {
+            let norm = if euclidean { *norm } else { 1.0 };
+            *along = if norm > 0.0 { *along / norm } else { 0.0 };
+        }
+        segment::spread(items, segments(), terms);
+        let columns = terms.iter().zip(&*factors);
+        let rows = gradient.iter_mut().zip(raw).zip(columns);
+        if euclidean {
+            rows.for_each(|((g, x), (along, inverse))| {
+                let across = *g - leaky(*x, slope) * along * inverse;
+                *g = smooth * inverse * across * kink(*x, slope);
+            });
+        } else {
+            rows.for_each(|((g, x), (along, inverse))| {
+                let across = *g - sign(*x) * along * inverse;
+                *g = smooth * inverse * across * kink(*x, slope);
+            });
         }
     }
 }

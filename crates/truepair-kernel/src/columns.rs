@@ -1,4 +1,4 @@
-//! One number a query: what is left of a context once its direction is not needed.
+//! One number per query: what is left of a context once its direction is not needed.
 
 use super::Pool;
 use super::attention::Tile;
@@ -6,7 +6,7 @@ use super::attention::Tile;
 /// The cosine divides by at least this.
 const GUARD: f32 = 1e-8;
 
-/// Rows of one number a query. Every method is to be inlined into
+/// Rows of one number per query. Every method is to be inlined into
 /// [`wide`](super::vector::wide).
 #[derive(Debug)]
 pub(crate) struct Columns {
@@ -22,7 +22,7 @@ pub(crate) struct Columns {
     slopes: Vec<f32>,
     /// Factors of `raw`, of `G e` and of 1 in the gradient by `e`.
     factors: [Vec<f32>; 3],
-    /// Room for one number an item.
+    /// Room for one number per item.
     items: Vec<f32>,
 }
 
@@ -62,7 +62,7 @@ impl Columns {
         }
     }
 
-    /// One score an item.
+    /// One score per item.
     #[inline(always)]
     pub(crate) fn scores(&mut self, tile: Tile<'_>, pool: Pool, out: &mut [f32]) {
         let (n, room) = (tile.columns(), &mut self.slopes);
@@ -84,7 +84,7 @@ impl Columns {
         let n = tile.columns();
         let (cosines, slopes) = (&self.cosines[..], &mut self.slopes);
         let items = &mut self.items;
-        pool.backward(|| tile.segments(), n, cosines, upstream, items, slopes);
+        pool.backward(|| tile.segments(), &cosines[..n], upstream, items, slopes);
         let (sums, dots, squares) = (&self.sums[..n], &self.dots[..n], &self.squares[..n]);
         let (cosines, slopes) = (&cosines[..n], &slopes[..n]);
         let [direct, twist, offset] = &mut self.factors;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::vector::{add, zeros};
 use super::{Array, Gradients, Operation, Output};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View};
 
 /// Sizes of a convolution with square windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +47,7 @@ impl Operation for Convolution {
                 let columns = plan.columns(image, columns);
                 let columns = View::rows(columns, plan.area());
                 let area = plan.area();
-                multiply(
-                    self.precision,
-                    Threads::One,
-                    weight,
-                    columns,
-                    out,
-                    area,
-                    Write::Replace,
-                );
+                weight.times(columns).with(self.precision).write(out, area);
             });
         let shape = vec![plan.n, plan.filters, plan.rows, plan.width];
         (Output::new(out, shape), ())
@@ -74,16 +66,11 @@ impl Operation for Convolution {
                     for (image, upstream) in pairs.zip(upstream.chunks_exact(filters * area)) {
                         let columns = View::rows(plan.columns(image, &mut columns), area).t();
                         let upstream = View::rows(upstream, area);
-                        let (one, taps) = (Threads::One, plan.taps);
-                        multiply(
-                            self.precision,
-                            one,
-                            upstream,
-                            columns,
-                            &mut part,
-                            taps,
-                            Write::Add,
-                        );
+                        let taps = plan.taps;
+                        upstream
+                            .times(columns)
+                            .with(self.precision)
+                            .add(&mut part, taps);
                     }
                     part
                 })
@@ -97,16 +84,10 @@ impl Operation for Convolution {
                 .for_each_init(Vec::new, |columns, (out, upstream)| {
                     columns.resize(plan.taps * area, 0.0);
                     let upstream = View::rows(upstream, area);
-                    let replace = Write::Replace;
-                    multiply(
-                        self.precision,
-                        Threads::One,
-                        weight,
-                        upstream,
-                        columns,
-                        area,
-                        replace,
-                    );
+                    weight
+                        .times(upstream)
+                        .with(self.precision)
+                        .write(columns, area);
                     plan.scatter(columns, out);
                 });
         }

@@ -1,6 +1,6 @@
 //! Inner products of all rows of two matrices.
 
-use super::product::{Precision, Threads, View, Write, multiply};
+use super::product::{Precision, Threads, View};
 use super::vector::zeros;
 use super::{Array, Gradients, Operation, Output};
 
@@ -21,7 +21,10 @@ impl Operation for InnerProducts {
             View::rows(inputs[0].values, d),
             View::rows(inputs[1].values, d),
         );
-        multiply(self.0, Threads::All, a, b.t(), &mut out, m, Write::Replace);
+        a.times(b.t())
+            .with(self.0)
+            .on(Threads::All)
+            .write(&mut out, m);
         (Output::new(out, [n, m]), ())
     }
 
@@ -30,19 +33,20 @@ impl Operation for InnerProducts {
         let upstream = View::rows(gradient, m);
         if let Some(out) = gradients.get(0) {
             let b = View::rows(inputs[1].values, d);
-            multiply(self.0, Threads::All, upstream, b, out, d, Write::Replace);
+            upstream
+                .times(b)
+                .with(self.0)
+                .on(Threads::All)
+                .write(out, d);
         }
         if let Some(out) = gradients.get(1) {
             let a = View::rows(inputs[0].values, d);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream.t(),
-                a,
-                out,
-                d,
-                Write::Replace,
-            );
+            upstream
+                .t()
+                .times(a)
+                .with(self.0)
+                .on(Threads::All)
+                .write(out, d);
         }
     }
 }

@@ -7,16 +7,17 @@
 //!
 //! # A tour
 //!
-//! [`product::multiply`] is the one place that multiplies; views say how a matrix lies in a buffer:
+//! [`product::View`] says how a matrix lies in a buffer; [`times`](product::View::times) is the one
+//! place that multiplies:
 //!
 //! ```
-//! use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
+//! use truepair_kernel::product::View;
 //!
 //! let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
 //! let mut c = [0.0; 4];
 //! // A Bᵀ, factors as they are, on the calling thread; rows of the result start 2 apart.
 //! let (left, right) = (View::rows(&a, 2), View::rows(&b, 2).t());
-//! multiply(Precision::F32, Threads::One, left, right, &mut c, 2, Write::Replace);
+//! left.times(right).write(&mut c, 2);
 //! assert_eq!(c, [17.0, 23.0, 39.0, 53.0]);
 //! ```
 //!
@@ -116,3 +117,8 @@ pub use scan::{Scan, ScanSettings};
 pub use sort_pool::SortPool;
 
 pub(crate) use ragged::Ragged;
+
+/// The example of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

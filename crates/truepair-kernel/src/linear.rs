@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::vector::{add, collect, wide};
 use super::{Array, Gradients, Operation, Output};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, Threads, View};
 
 /// `x Wᵀ + b`.
 ///
@@ -42,7 +42,10 @@ impl Operation for Linear {
         let mut out = collect(n * d_out, |first, out| cycle(bias, first, out));
         let x = View::rows(inputs[0].values, d_in);
         let weight = View::rows(inputs[1].values, d_in).t();
-        multiply(self.0, Threads::All, x, weight, &mut out, d_out, Write::Add);
+        x.times(weight)
+            .with(self.0)
+            .on(Threads::All)
+            .add(&mut out, d_out);
         (Output::new(out, [n, d_out]), ())
     }
 
@@ -53,27 +56,20 @@ impl Operation for Linear {
         let (x, weight) = (inputs[0].values, inputs[1].values);
         if let Some(out) = gradients.get(0) {
             let weight = View::rows(weight, d_in);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream,
-                weight,
-                out,
-                d_in,
-                Write::Replace,
-            );
+            upstream
+                .times(weight)
+                .with(self.0)
+                .on(Threads::All)
+                .write(out, d_in);
         }
         if let Some(out) = gradients.get(1) {
             let x = View::rows(x, d_in);
-            multiply(
-                self.0,
-                Threads::All,
-                upstream.t(),
-                x,
-                out,
-                d_in,
-                Write::Replace,
-            );
+            upstream
+                .t()
+                .times(x)
+                .with(self.0)
+                .on(Threads::All)
+                .write(out, d_in);
         }
         if let Some(out) = gradients.get(2) {
             add_rows(out, gradient);

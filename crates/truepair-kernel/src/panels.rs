@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View, Write};
 
 /// Columns of a panel: one register tile of the widest vectors, so that a product neither copies
 /// nor strides over its right factor.
@@ -108,15 +108,9 @@ impl Panels {
         let panels = self.values.chunks(self.inner * self.width);
         for (panel, first) in panels.zip((0..self.columns).step_by(self.width)) {
             let width = panel.len() / self.inner;
-            multiply(
-                self.precision,
-                Threads::One,
-                left,
-                View::rows(panel, width),
-                &mut out[first..],
-                out_stride,
-                write,
-            );
+            left.times(View::rows(panel, width))
+                .with(self.precision)
+                .put(write, &mut out[first..], out_stride);
         }
     }
 }

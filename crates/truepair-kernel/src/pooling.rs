@@ -1,4 +1,4 @@
-//! From one relevance a query to one score an item.
+//! From one relevance per query to one score per item.
 
 use super::segment;
 use super::vector::exp;
@@ -65,14 +65,13 @@ impl Pool {
     pub(crate) fn backward<S: Iterator<Item = (usize, usize)>>(
         self,
         segments: impl Fn() -> S,
-        n: usize,
         relevances: &[f32],
         upstream: &[f32],
         room: &mut [f32],
         out: &mut [f32],
     ) {
         if self.pooling == Pooling::LogSumExp {
-            self.exponentials(&relevances[..n], out);
+            self.exponentials(relevances, out);
             segment::sums(out, segments(), room);
         }
         for ((sum, gradient), (start, n)) in room.iter().zip(upstream).zip(segments()) {

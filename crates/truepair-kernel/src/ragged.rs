@@ -23,7 +23,7 @@ impl<'a> Ragged<'a> {
     /// If the shapes do not fit.
     pub(crate) fn new(values: Array<'a>, mask: Array<'_>) -> Self {
         let [n, m, width] = values.dims();
-        assert_eq!(mask.shape, [n, m], "a mask has one number a vector");
+        assert_eq!(mask.shape, [n, m], "a mask has one number per vector");
         if mask.values.iter().all(|keep| *keep != 0.0) {
             return Self {
                 values: Cow::Borrowed(values.values),

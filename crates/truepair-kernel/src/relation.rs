@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::items::{row_ranges, split};
 use super::{Array, Gradients, Operation, Output};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View};
 
 /// `(Θ Φᵀ / m) G` of every item, `m` its number of rows.
 ///
@@ -125,29 +125,13 @@ impl Rows<'_> {
     fn similarities(self, left: View<'_>, right: View<'_>) -> Vec<f32> {
         let m = left.n_rows();
         let mut out = vec![0.0; m * m];
-        multiply(
-            self.precision,
-            Threads::One,
-            left,
-            right,
-            &mut out,
-            m,
-            Write::Replace,
-        );
+        left.times(right).with(self.precision).write(&mut out, m);
         let share = 1.0 / m.max(1) as f32;
         out.iter_mut().for_each(|x| *x *= share);
         out
     }
 
     fn product(self, left: View<'_>, right: View<'_>, out: &mut [f32]) {
-        multiply(
-            self.precision,
-            Threads::One,
-            left,
-            right,
-            out,
-            self.d,
-            Write::Replace,
-        );
+        left.times(right).with(self.precision).write(out, self.d);
     }
 }

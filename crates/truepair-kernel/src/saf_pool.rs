@@ -44,7 +44,7 @@ pub struct Pooled {
 impl SafPool {
     fn pairs(&self, nodes: Array<'_>, attention: Array<'_>) -> Pairs {
         let [n, total, _] = nodes.dims();
-        assert_eq!(attention.shape, [n, total], "one attention a node");
+        assert_eq!(attention.shape, [n, total], "one attention per node");
         Pairs::new(n, &self.lengths, total)
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::attention::Tile;
 use super::vector::{dot, wide};
 use super::{Array, Ragged};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::View;
 
 /// Chunks that a range of items is worked in; a fixed number, so that no result depends on how many
 /// threads there are.
@@ -102,8 +102,7 @@ impl<'a> Sides<'a> {
         let (m, width) = (self.contexts.range(item).len(), self.width());
         let by_gram = View::rows(&by_gram[..m * m], m);
         let rows = View::rows(self.contexts.items(item..item + 1), width);
-        let (one, add) = (Threads::One, Write::Add);
-        multiply(Precision::F32, one, by_gram, rows, out, width, add);
+        by_gram.times(rows).add(out, width);
     }
 }
 
@@ -127,7 +126,7 @@ impl Place<'_> {
         self.queries().start * width..self.queries().end * width
     }
 
-    /// Rows of contexts with one number a query.
+    /// Rows of contexts with one number per query.
     pub(crate) fn view<'v>(&self, values: &'v [f32]) -> View<'v> {
         let tile = self.tile;
         View::strided(values, tile.contexts, tile.columns(), tile.stride)
@@ -172,8 +171,7 @@ fn gram(vectors: &[f32], width: usize) -> Vec<f32> {
     let rows = View::rows(vectors, width);
     let m = vectors.len() / width;
     let mut out = vec![0.0; m * m];
-    let (one, replace) = (Threads::One, Write::Replace);
-    multiply(Precision::F32, one, rows, rows.t(), &mut out, m, replace);
+    rows.times(rows.t()).write(&mut out, m);
     out
 }
 

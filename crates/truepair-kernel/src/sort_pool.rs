@@ -92,8 +92,13 @@ fn pool(inputs: &[Array<'_>], [_, m, d]: [usize; 3], i: usize, out: &mut [f32], 
     let features = &inputs[0].values[i * m * d..][..m * d];
     let valid = valid_rows(&inputs[1].values[i * m..][..m]);
     let weights = &inputs[2].values[i * m..][..m];
-    let network = network(valid.len());
-    wide(|| pool_item(features, &valid, weights, &network, out, order));
+    let item = Item {
+        features,
+        valid: &valid,
+        weights,
+        network: &network(valid.len()),
+    };
+    wide(|| item.pool(out, order));
 }
 
 fn valid_rows(mask: &[f32]) -> Vec<u16> {
@@ -103,37 +108,49 @@ fn valid_rows(mask: &[f32]) -> Vec<u16> {
         .collect()
 }
 
-/// Sorts a strip of dimensions at a time and sums it up; `order` is empty when it is not wanted.
-#[inline(always)]
-fn pool_item(
-    features: &[f32],
-    valid: &[u16],
-    weights: &[f32],
-    network: &[(usize, usize)],
-    out: &mut [f32],
-    order: &mut [u16],
-) {
-    let d = out.len();
-    let mut strip = vec![([0f32; LANES], [0u32; LANES]); valid.len()];
-    for start in (0..d).step_by(LANES) {
-        let width = LANES.min(d - start);
-        for ((values, rows), &row) in strip.iter_mut().zip(valid) {
-            values[..width].copy_from_slice(&features[usize::from(row) * d + start..][..width]);
-            rows.fill(u32::from(row));
-        }
-        for &(above, below) in network {
-            let (head, tail) = strip.split_at_mut(below);
-            exchange(&mut head[above], &mut tail[0]);
-        }
-        let out = &mut out[start..start + width];
-        for ((values, _), weight) in strip.iter().zip(weights) {
-            for (out, value) in out.iter_mut().zip(values) {
-                *out += weight * value;
+/// What is sorted and summed up for one item.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    features: &'a [f32],
+    /// Rows that the mask keeps.
+    valid: &'a [u16],
+    weights: &'a [f32],
+    /// The comparisons that sort so many rows.
+    network: &'a [(usize, usize)],
+}
+
+impl Item<'_> {
+    /// Sorts a strip of dimensions at a time and sums it up; `order` is empty when it is not wanted.
+    #[inline(always)]
+    fn pool(self, out: &mut [f32], order: &mut [u16]) {
+        let Self {
+            features,
+            valid,
+            weights,
+            network,
+        } = self;
+        let d = out.len();
+        let mut strip = vec![([0f32; LANES], [0u32; LANES]); valid.len()];
+        for start in (0..d).step_by(LANES) {
+            let width = LANES.min(d - start);
+            for ((values, rows), &row) in strip.iter_mut().zip(valid) {
+                values[..width].copy_from_slice(&features[usize::from(row) * d + start..][..width]);
+                rows.fill(u32::from(row));
             }
-        }
-        for ((_, rows), order) in strip.iter().zip(order.chunks_exact_mut(d)) {
-            for (order, row) in order[start..start + width].iter_mut().zip(rows) {
-                *order = *row as u16;
+            for &(above, below) in network {
+                let (head, tail) = strip.split_at_mut(below);
+                exchange(&mut head[above], &mut tail[0]);
+            }
+            let out = &mut out[start..start + width];
+            for ((values, _), weight) in strip.iter().zip(weights) {
+                for (out, value) in out.iter_mut().zip(values) {
+                    *out += weight * value;
+                }
+            }
+            for ((_, rows), order) in strip.iter().zip(order.chunks_exact_mut(d)) {
+                for (order, row) in order[start..start + width].iter_mut().zip(rows) {
+                    *order = *row as u16;
+                }
             }
         }
     }

@@ -50,9 +50,10 @@ pub(crate) fn collect(n: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<
 
 /// A vector of `n` zeros, written by all threads where that pays.
 pub(crate) fn zeros(n: usize) -> Vec<f32> {
-    match n < PARALLEL_ZEROS {
-        true => vec![0.0; n],
-        false => collect(n, |_, _| {}),
+    if n < PARALLEL_ZEROS {
+        vec![0.0; n]
+    } else {
+        collect(n, |_, _| {})
     }
 }
 

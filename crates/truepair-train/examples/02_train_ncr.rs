@@ -18,7 +18,8 @@ use truepair_core::noise::corrupt;
 use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, normal};
-use truepair_train::{Accelerator, Recipe, Result, Session, Trained, train};
+use truepair_model::Accelerator;
+use truepair_train::{Recipe, Result, Session, Trained, train};
 
 fn main() -> Result<()> {
     // Read your own with `truepair_read::dataset::open`. The noise is planted so that the effect can be
@@ -107,6 +108,7 @@ fn toy(n: usize, seed: u64) -> Dataset {
             .collect(),
         labels: None,
         files: Vec::new(),
+        account: Default::default(),
     }
 }
 

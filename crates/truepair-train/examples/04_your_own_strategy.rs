@@ -18,9 +18,10 @@ use truepair_core::dataset::{Dataset, Features, NamedFeatures};
 use truepair_core::noise::corrupt;
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, normal};
-use truepair_train::objective::InfoNce;
+use truepair_model::Accelerator;
+use truepair_model::objective::InfoNce;
 use truepair_train::strategy::{BatchView, Epoch, Judgement, Plan, Planning, Strategy};
-use truepair_train::{Accelerator, Recipe, Result, Session, Splits, train_by};
+use truepair_train::{Recipe, Result, Session, Splits, train_by};
 
 /// After the warm-up trains on this share of the pairs, those of the smallest losses.
 #[derive(Debug)]
@@ -110,6 +111,7 @@ fn toy(n: usize) -> Dataset {
         pairs: (0..n as u32).map(pair).collect(),
         labels: None,
         files: Vec::new(),
+        account: Default::default(),
     }
 }
 

@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::backbone::BackboneConfig;
 use crate::labeled::LabelMethodConfig;
-use crate::similarity::SimilarityConfig;
 use crate::strategy::StrategyConfig;
+use truepair_model::backbone::BackboneConfig;
+use truepair_model::similarity::SimilarityConfig;
 
 /// The whole page: strategies, similarities and backbones with their default settings.
 pub fn methods_page() -> String {
     let mut page = String::from(
-        "# Methods\n\nGenerated from the registries of `truepair-train`; a test compares. Every \
-         method's equations, source and numbered deviations stand in its file's doc card.\n",
+        "# Methods\n\nGenerated from the registries of `truepair-model` and `truepair-train`; a test \
+         compares. Every method's equations, source and numbered deviations stand in its file's doc card.\n",
     );
     let strategies = StrategyConfig::all();
     let rows = strategies

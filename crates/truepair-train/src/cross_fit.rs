@@ -16,15 +16,15 @@ use truepair_core::scores::Scorer;
 use truepair_core::text::unfamiliar_captions;
 use truepair_core::watch::Watch;
 
-use crate::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
 use crate::config::{AuditMatcher, AuditSettings, Config};
 use crate::error::{Error, Result};
-use crate::objective::ObjectiveConfig;
 use crate::run::{EpochRecord, Session, StepProgress, TrainWatch};
-use crate::similarity::Compares;
 use crate::strategy::{AuditRequest, PlainConfig, RclConfig, StrategyConfig};
 use crate::trained::Trained;
 use crate::trainer::train;
+use truepair_model::backbone::{BackboneConfig, BagOfWordsConfig, MlpConfig};
+use truepair_model::objective::ObjectiveConfig;
+use truepair_model::similarity::Compares;
 
 /// Settings of a cross-fitted audit, its networks trained by any strategy.
 ///
@@ -161,7 +161,7 @@ impl Watch for Stoppable<'_> {
 /// What of a session the folds' own sessions share.
 #[derive(Clone, Copy)]
 struct Surroundings<'a> {
-    accelerator: crate::accelerator::Accelerator,
+    accelerator: truepair_model::Accelerator,
     stop: &'a AtomicBool,
     now: fn() -> f64,
 }
@@ -196,7 +196,11 @@ impl Learner<Error> for NetworkLearner<'_> {
         cut: &Cut<'_>,
         watch: &mut dyn Watch,
     ) -> Result<Vec<Box<dyn HeldOut<Error> + '_>>> {
-        let config = resolve(self.dataset, self.config, cut.weights.is_some())?;
+        let round = match cut.weights {
+            Some(_) => Round::Refit,
+            None => Round::First,
+        };
+        let config = resolve(self.dataset, self.config, round)?;
         let n_epochs =
             config.strategy.build(config.training.epochs)?.n_warm_up() + config.training.epochs;
         let n_workers = rayon::current_num_threads().clamp(1, cut.n_folds);
@@ -275,14 +279,23 @@ impl NetworkLearner<'_> {
     }
 }
 
+/// Which of the audit's two rounds trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// On all other pairs.
+    First,
+    /// On those that the first round keeps.
+    Refit,
+}
+
 /// Backbones that the recipe leaves open are the fast ones: an audit's matchers only have to rank.
 /// Pixels, and strategies whose embeddings are more than vectors, keep the heads that read them. What
 /// the first round keeps trains by the plain objective.
-fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Config> {
+fn resolve(dataset: &Dataset, config: &CrossFitConfig, round: Round) -> Result<Config> {
     let mut recipe = config.recipe.clone();
     let strategy = recipe.strategy.as_ref();
-    let reads_vectors =
-        refit || strategy.is_none_or(|own| own.similarity().compares() == Compares::Vectors);
+    let reads_vectors = round == Round::Refit
+        || strategy.is_none_or(|own| own.similarity().compares() == Compares::Vectors);
     let matcher = &mut recipe.matcher;
     if matcher.image.is_none() && reads_vectors && !dataset.images.are_pictures() {
         matcher.image = Some(BackboneConfig::Mlp(MlpConfig::default()));
@@ -290,7 +303,7 @@ fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Co
     if matcher.caption.is_none() && reads_vectors && dataset.caption_features.is_none() {
         matcher.caption = Some(BackboneConfig::BagOfWords(BagOfWordsConfig::default()));
     }
-    if refit {
+    if round == Round::Refit {
         let objective = ObjectiveConfig::default();
         recipe.strategy = Some(StrategyConfig::Plain(PlainConfig {
             objective,

@@ -11,9 +11,10 @@ use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Protocol, evaluate};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, ProjectionConfig, ResidualConfig};
+use truepair_model::Accelerator;
+use truepair_model::backbone::{BackboneConfig, ProjectionConfig, ResidualConfig};
 use truepair_train::strategy::{NcrConfig, PlainConfig, StrategyConfig, TruepairConfig};
-use truepair_train::{Accelerator, Config, Recipe, Result, Trained, load, train};
+use truepair_train::{Config, Recipe, Result, Trained, load, train};
 
 fn recipe(backbone: BackboneConfig, strategy: StrategyConfig) -> Recipe {
     let mut recipe = Recipe {

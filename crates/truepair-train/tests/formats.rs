@@ -10,9 +10,9 @@ use std::sync::atomic::AtomicBool;
 
 use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
-use truepair_core::scores::Scorer;
-use truepair_train::backbone::{BackboneConfig, MlpConfig};
-use truepair_train::{Accelerator, Recipe, ledgers, load, load_last, recipe, train};
+use truepair_model::Accelerator;
+use truepair_model::backbone::{BackboneConfig, MlpConfig};
+use truepair_train::{Recipe, ledgers, load, load_last, recipe, train};
 
 use support::session;
 
@@ -41,8 +41,8 @@ fn write_run(dir: &Path) {
     recipe.training.epochs = 1;
     recipe.training.batch = 4;
     let config = recipe.resolve(&data()).unwrap();
-    let stop = AtomicBool::new(false);
-    let mut session = session(Some(dir), &stop, &mut ());
+    let (stop, watch) = (AtomicBool::new(false), &mut ());
+    let mut session = session(Some(dir), &stop, watch);
     train(&data(), Some(&data()), &config, Seed(0), &mut session).unwrap();
 }
 
@@ -132,9 +132,17 @@ fn former_weights_and_checkpoints_are_refused_by_name() {
         found,
         &["weights.safetensors", "weights version 1, expected 2"],
     );
-    let home = with_former("checkpoint.bin", "checkpoint-1.bin");
-    let found = load_last(home.path(), Accelerator::Cpu);
-    refused(found, &["checkpoint.bin", "version 1, expected 2"]);
+    for version in [1, 2] {
+        let home = with_former("checkpoint.bin", &format!("checkpoint-{version}.bin"));
+        let found = load_last(home.path(), Accelerator::Cpu);
+        refused(
+            found,
+            &[
+                "checkpoint.bin",
+                &format!("a checkpoint of format {version}"),
+            ],
+        );
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn a_score_depends_on_its_two_items_alone() {
 
 #[test]
 fn a_trained_run_ranks_by_other_distances() {
-    use truepair_train::similarity::GaussianMeasure as M;
+    use truepair_model::similarity::GaussianMeasure as M;
     let test = synthetic::pairs(200, 0, 5);
     for measure in [
         M::Mean,
@@ -195,7 +195,7 @@ fn frozen_parameters_stay_and_the_others_move() {
         let mut recipe = recipe(&toml);
         recipe.training.epochs = 1;
         let run = quietly(&recipe).unwrap();
-        truepair_train::parameters::export(&run.peers[0])
+        truepair_model::parameters::export(&run.peers[0])
     };
     let (still, moved) = (weights(1), weights(0));
     assert_ne!(still["image.first.weight"], moved["image.first.weight"]);

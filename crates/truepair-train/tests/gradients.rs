@@ -7,12 +7,12 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};
-use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
-use truepair_train::encoding::{Encoding, Gaussian, Input};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Init, Mode};
-use truepair_train::parameters;
-use truepair_train::similarity::{Similarity, SimilarityConfig, Space};
+use truepair_model::backbone::{Backbone, BackboneConfig, InputShape};
+use truepair_model::encoding::{Encoding, Gaussian, Input};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::parameters;
+use truepair_model::similarity::{Similarity, SimilarityConfig, Space};
 
 const ITEMS: usize = 3;
 const LENGTH: usize = 4;

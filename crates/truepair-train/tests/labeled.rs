@@ -8,10 +8,12 @@ use truepair_core::labeled::{LabelOutcome, LabeledSet, Modality};
 use truepair_core::noise::corrupt_labels;
 use truepair_core::rng::{Seed, below, normal};
 use truepair_core::watch::Watch;
-use truepair_train::kernel::Precision;
+use truepair_model::Accelerator;
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Linear};
+use truepair_model::parameters;
+use truepair_train::Error;
 use truepair_train::labeled::*;
-use truepair_train::layer::{Init, Linear};
-use truepair_train::{Accelerator, Error, parameters};
 
 fn device() -> Device {
     Device::flex().autodiff()

@@ -4,10 +4,10 @@ mod support;
 
 use std::sync::atomic::AtomicBool;
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, below, normal};
-use truepair_train::similarity::ItemSide;
+use truepair_model::similarity::ItemSide;
 use truepair_train::{Erased, Recipe, Trained, train};
 
 const KINDS: usize = 12;
@@ -53,6 +53,7 @@ fn things(n: usize, shown: [bool; 2]) -> Dataset {
             .collect(),
         labels: None,
         files: Vec::new(),
+        account: Account::default(),
     }
 }
 

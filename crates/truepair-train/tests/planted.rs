@@ -1,5 +1,5 @@
-//! The product's promise as a test: with two fifths of the pairs mismatched, every robust strategy
-//! retrieves better than plain training, and the audit finds the planted pairs.
+//! The product's promise as a test: with two fifths of the pairs mismatched, every strategy of the registry
+//! keeps its stated gap to plain training, and the audit finds the planted pairs.
 
 mod support;
 mod synthetic;
@@ -11,8 +11,8 @@ use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Protocol, evaluate};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
-use truepair_train::objective::{ObjectiveConfig, Triplet};
-use truepair_train::strategy::{NcrConfig, PlainConfig, RclConfig, StrategyConfig};
+use truepair_model::objective::{ObjectiveConfig, Triplet};
+use truepair_train::strategy::{PlainConfig, StrategyConfig};
 use truepair_train::{AuditMatcher, CrossFitConfig, Recipe, Session, cross_fit, train};
 
 use support::session;
@@ -45,24 +45,62 @@ fn run<T>(job: impl FnOnce(&mut Session<'_>) -> truepair_train::Result<T>) -> T 
     job(&mut session(None, &stop, &mut ())).unwrap()
 }
 
+/// What each strategy's rSum has at least over plain training with hardest negatives, on these pairs; below
+/// 0 where a method is not made for mismatched pairs. Measured gaps, less a margin for other processors.
+const GAPS: &[(&str, f64)] = &[
+    ("adaptive", 0.2),
+    ("bicro", 0.2),
+    ("car", 0.2),
+    ("car+hnsf", 0.2),
+    ("crcl", 0.2),
+    ("dcl", 0.2),
+    ("decl", 0.2),
+    ("gsc", 0.2),
+    ("hib", -1.0),
+    ("hnsf", 0.2),
+    ("l2rm", 0.2),
+    ("ncr", 0.2),
+    ("nlnc", 0.2),
+    ("pcme", -1.0),
+    ("pcme++", -1.0),
+    ("plain", -0.2),
+    ("pvse", -1.0),
+    ("rcl", 0.2),
+    ("srem", 0.2),
+    ("tal", 0.2),
+    ("truepair", 0.2),
+];
+
 #[test]
-fn robust_strategies_beat_plain_training_on_mismatched_pairs() {
+fn every_strategy_keeps_its_gap_to_plain_training_on_mismatched_pairs() {
     let objective = ObjectiveConfig::Triplet(Triplet::default());
     let plain = rsum(StrategyConfig::Plain(PlainConfig {
         objective,
         ..PlainConfig::default()
     }));
-    let robust = [
-        ("ncr", StrategyConfig::Ncr(NcrConfig::default())),
-        ("rcl", StrategyConfig::Rcl(RclConfig::default())),
-    ];
-    for (name, strategy) in robust {
-        let robust = rsum(strategy);
-        assert!(
-            robust > plain + 0.2,
-            "{name}: {robust} against plain {plain}"
-        );
-    }
+    let strategies = StrategyConfig::all();
+    let names: Vec<&str> = strategies.iter().map(|(name, ..)| *name).collect();
+    let stated: Vec<&str> = GAPS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names, stated,
+        "a strategy without a stated gap, or a gap without one"
+    );
+    let found: Vec<f64> = strategies
+        .into_iter()
+        .map(|(.., one)| rsum(one) - plain)
+        .collect();
+    let table: Vec<String> = (GAPS.iter().zip(&found))
+        .map(|((name, gap), found)| format!("{name}: {found:+.3}, stated {gap:+}"))
+        .collect();
+    let kept = GAPS
+        .iter()
+        .zip(&found)
+        .all(|((_, gap), found)| found >= gap);
+    assert!(
+        kept,
+        "rSum of plain training {plain:.3}\n{}",
+        table.join("\n")
+    );
 }
 
 fn audited(dataset: &Dataset, matcher: AuditMatcher) -> truepair_core::audit::Findings {

@@ -6,17 +6,17 @@ mod support;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::metric::{Protocol, evaluate};
 use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, below, normal};
 use truepair_core::watch::Watch;
-use truepair_train::kernel::Precision;
-use truepair_train::layer::Mode;
-use truepair_train::matcher::{Matcher, Wanted};
-use truepair_train::parameters::{Parameters, export};
-use truepair_train::reader::{Reader, input_shapes};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::Mode;
+use truepair_model::matcher::{Matcher, Wanted};
+use truepair_model::parameters::{Parameters, export};
+use truepair_model::reader::{Reader, input_shapes};
 use truepair_train::{Config, Recipe, Trained, train};
 
 use support::session;
@@ -64,6 +64,7 @@ fn pictures(n: usize, seed: u64) -> Dataset {
             .collect(),
         labels: None,
         files: Vec::new(),
+        account: Account::default(),
     }
 }
 
@@ -179,8 +180,8 @@ fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
     let reader = Reader::new(&data, trained.texts.as_ref(), 128, &Device::flex()).unwrap();
     let rows: Vec<u32> = (0..60).collect();
     let (images, captions) = (
-        reader.images(&rows).unwrap(),
-        reader.captions(&rows).unwrap(),
+        reader.images.read(&rows).unwrap(),
+        reader.captions.read(&rows).unwrap(),
     );
     let forward = matcher.forward(&images, &captions, &Wanted::default(), &mut Mode::Evaluate);
     let loss = forward.auxiliary?.into_data();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
-use truepair_train::similarity::{SafConfig, SimilarityConfig};
+use truepair_model::similarity::{SafConfig, SimilarityConfig};
 use truepair_train::strategy::{NcrConfig, PlainConfig, StrategyConfig};
 use truepair_train::{
     Config, EpochRecord, Error, Recipe, Session, StepProgress, TrainWatch, Trained, load, train,
@@ -140,7 +140,7 @@ fn a_run_directory_gives_the_same_scores_back() {
     }));
     let folder = tempfile::tempdir().unwrap();
     let trained = run(folder.path(), &config, 3, false, None).unwrap();
-    let loaded = load(folder.path(), truepair_train::Accelerator::Cpu).unwrap();
+    let loaded = load(folder.path(), truepair_model::Accelerator::Cpu).unwrap();
     assert_eq!(loaded.n_peers(), 2);
     let test = synthetic::pairs(40, 0, 9);
     let rows: Vec<u32> = (0..40).collect();

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::audit::{Links, UncertaintyKind, auc};
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{ColumnSpec, Ledger};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
-use truepair_train::encoding::Structure;
+use truepair_model::encoding::Structure;
 use truepair_train::strategy::{
     BatchView, Beliefs, Epoch, Opinion, Planning, Strategy, StrategyConfig,
 };
@@ -126,12 +126,12 @@ fn ask(config: &StrategyConfig, epoch: usize, order: &[usize], transposed: bool)
 /// Ledgers as after a survey in which pair 3 and its like lose most.
 fn beliefs_of(strategy: &dyn Strategy, n_peers: usize) -> Vec<Ledger> {
     let n = 5 * B;
-    let mut ledger = Ledger::with_memories(n, strategy.memories().len());
+    let mut ledger = Ledger::with_columns(n, strategy.columns());
     for pair in 0..n {
         let wrong = pair % B == 3;
         ledger.loss[pair] = if wrong { 2.0 } else { 0.2 } + 0.01 * pair as f32;
-        for memory in &mut ledger.memories {
-            memory[pair] = if wrong { 0.1 } else { 0.8 } + 0.001 * pair as f32;
+        for column in ledger.own_floats_mut() {
+            column[pair] = if wrong { 0.1 } else { 0.8 } + 0.001 * pair as f32;
         }
     }
     vec![ledger; n_peers]
@@ -251,8 +251,8 @@ fn losses_are_finite_and_beliefs_are_probabilities() {
 }
 
 /// Ledgers in which nothing can be told apart, or everything is one kind.
-fn degenerate(n: usize, n_memories: usize) -> Vec<(&'static str, Ledger)> {
-    let fresh = || Ledger::with_memories(n, n_memories);
+fn degenerate(n: usize, columns: &[ColumnSpec]) -> Vec<(&'static str, Ledger)> {
+    let fresh = || Ledger::with_columns(n, columns);
     let mut equal = fresh();
     equal.loss.fill(0.5);
     let mut no_clean = fresh();
@@ -260,7 +260,7 @@ fn degenerate(n: usize, n_memories: usize) -> Vec<(&'static str, Ledger)> {
     no_clean.clean_posterior.fill(0.0);
     no_clean.soft_label.fill(0.0);
     let mut ones = fresh();
-    ones.memories.iter_mut().for_each(|memory| memory.fill(1.0));
+    ones.own_floats_mut().for_each(|column| column.fill(1.0));
     vec![
         ("fresh", fresh()),
         ("equal losses", equal),
@@ -274,7 +274,7 @@ fn degenerate_epochs_leave_a_plan_that_can_train() {
     for (name, _, config) in StrategyConfig::all() {
         for epoch in epochs(&config) {
             let probe = config.build(N_MAIN).unwrap();
-            for (case, ledger) in degenerate(40, probe.memories().len()) {
+            for (case, ledger) in degenerate(40, probe.columns()) {
                 let mut strategy = config.build(N_MAIN).unwrap();
                 let mut ledgers = vec![ledger; strategy.n_peers()];
                 let pairs: Vec<Pair> = (0..40)

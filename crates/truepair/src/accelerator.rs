@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use anyhow::Result;
-use truepair_train::Accelerator;
+use truepair_model::Accelerator;
 
 static CHOSEN: OnceLock<Accelerator> = OnceLock::new();
 

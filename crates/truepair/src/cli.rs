@@ -2,7 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
-use truepair_train::Accelerator;
+use truepair_model::Accelerator;
 
 use crate::command;
 

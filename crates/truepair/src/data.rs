@@ -17,6 +17,7 @@ use crate::progress::Bars;
 /// If the data cannot be read, or a feature is NaN or infinite; the message names the row.
 pub(crate) fn open(path: &Path, options: &ReadOptions, bars: &mut Bars) -> Result<Dataset> {
     let dataset = dataset::open(path, options)?;
+    bars.tell(&dataset.account);
     if let Some(side) = options.pixels {
         return decoded(dataset, side, bars);
     }

@@ -1,6 +1,9 @@
 //! Progress bars: the libraries report through `Watch`, a terminal shows it, a pipe shows nothing.
 
+use std::collections::HashSet;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use truepair_core::dataset::Account;
 use truepair_core::watch::Watch;
 use truepair_train::labeled::{LabelEpoch, LabelWatch};
 use truepair_train::{EpochRecord, StepProgress, TrainWatch};
@@ -11,6 +14,8 @@ use crate::render;
 pub(crate) struct Bars {
     stage: String,
     bar: ProgressBar,
+    /// What was told of the data, which is told once.
+    told: HashSet<String>,
 }
 
 impl Bars {
@@ -18,6 +23,17 @@ impl Bars {
         Self {
             stage: String::new(),
             bar: ProgressBar::hidden(),
+            told: HashSet::new(),
+        }
+    }
+
+    /// Says in one line what a reader passed over or chose.
+    pub(crate) fn tell(&mut self, account: &Account) {
+        if let Some(line) = account.summary()
+            && self.told.insert(line.clone())
+        {
+            self.bar.finish_and_clear();
+            render::note(&format!("note: {line}"));
         }
     }
 

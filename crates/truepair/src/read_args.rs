@@ -49,6 +49,10 @@ pub(crate) struct ReadArgs {
     /// What to do with empty captions.
     #[arg(long, value_name = "WHAT", default_value = "error")]
     pub(crate) on_empty: EmptyCaptions,
+
+    /// Refuse data of which something would be passed over; the message is the whole account.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 impl ReadArgs {
@@ -73,6 +77,7 @@ impl ReadArgs {
                 (None, None) => Pictures::Unused,
             },
             pixels: self.pixels,
+            strict: self.strict,
         }
     }
 }

@@ -2,13 +2,13 @@
 //! ranked like re-pairings.
 
 use super::block_judge::{BlockJudge, Legibility, own_scores};
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::nearby::{
     self, NearbyFeatures, NearbyStatistics, Neighborhood, Plan, PlantedStatistics, Planting,
 };
 use super::sweep::Gallery;
 use super::trials::Block;
-use super::{BLOCK_PAIRS, Fold};
+use super::{BLOCK_PAIRS, Fold, FoldStatistics, PairStatistics};
 use crate::error::Result;
 use crate::rng::Seed;
 use crate::scores::Direction;
@@ -24,41 +24,33 @@ pub(super) struct Around<'a> {
 }
 
 impl Around<'_> {
-    pub(super) fn look(
-        &self,
-        rows: &[PairStatistics],
-        null: &[NullStatistic],
-        n_repairings: usize,
-    ) -> Result<NearbyStatistics> {
-        let (fold, pairs) = (self.fold, self.fold.pairs);
+    /// Describes the pairs of the fold and some of its re-pairings, and judges the planted pairs.
+    pub(super) fn look(&self, statistics: &FoldStatistics) -> Result<NearbyStatistics> {
+        let (fold, pairs, rows) = (self.fold, self.fold.pairs, &statistics.pairs);
         let (images, _) = candidates(fold, Direction::TextToImage);
         let planted: Vec<(u32, Planting)> = (0..)
-            .zip(&self.plan.planted)
+            .zip(self.plan.planted.iter().copied())
             .filter(|(_, planting)| images.binary_search(&planting.image).is_ok())
-            .map(|(place, planting)| (place, *planting))
+            .collect();
+        let partner = |place: u32| {
+            let first = place as usize * statistics.n_repairings;
+            statistics.null[first].partner
+        };
+        let repaired: Vec<u32> = (0..)
+            .zip(rows)
+            .filter(|(_, row)| self.plan.repaired.binary_search(&row.pair).is_ok())
+            .map(|(place, _)| place)
+            .filter(|&place| partner(place) != u32::MAX)
             .collect();
         let trial = |image: u32, partner: u32| nearby::Trial {
             image,
             caption: pairs[partner as usize].caption,
         };
-        let given = rows
-            .iter()
-            .map(|row| trial(pairs[row.pair as usize].image, row.pair));
-        let of_planted = planted
-            .iter()
-            .map(|(_, planting)| trial(planting.image, planting.partner));
-        let repaired: Vec<u32> = (0..)
-            .zip(rows)
-            .filter(|(place, row)| {
-                let partner = null[*place as usize * n_repairings].partner;
-                self.plan.repaired.binary_search(&row.pair).is_ok() && partner != u32::MAX
-            })
-            .map(|(place, _)| place)
-            .collect();
-        let of_repaired = repaired.iter().map(|&place| {
-            let image = pairs[rows[place as usize].pair as usize].image;
-            trial(image, null[place as usize * n_repairings].partner)
-        });
+        let image = |row: &PairStatistics| pairs[row.pair as usize].image;
+        let given = rows.iter().map(|row| trial(image(row), row.pair));
+        let of_planted = planted.iter().map(|(_, one)| trial(one.image, one.partner));
+        let of_repaired =
+            (repaired.iter()).map(|&place| trial(image(&rows[place as usize]), partner(place)));
         let trials: Vec<nearby::Trial> = given.chain(of_planted).chain(of_repaired).collect();
         let neighborhood = Neighborhood {
             scorer: fold.scorer,
@@ -87,10 +79,8 @@ impl Around<'_> {
         let (fold, [captions, images]) = (self.fold, self.galleries);
         let mut tile = Vec::new();
         let mut found = Vec::with_capacity(planted.len());
-        for (planted, features) in planted
-            .chunks(BLOCK_PAIRS)
-            .zip(features.chunks(BLOCK_PAIRS))
-        {
+        let blocks = planted.chunks(BLOCK_PAIRS);
+        for (planted, features) in blocks.zip(features.chunks(BLOCK_PAIRS)) {
             let plantings: Vec<Planting> = planted.iter().map(|(_, planting)| *planting).collect();
             let block = Block::of_planted(fold.pairs, &plantings);
             let judged = BlockJudge {
@@ -102,19 +92,15 @@ impl Around<'_> {
             };
             let i2t = judged.sweep(fold.scorer, Direction::ImageToText, captions, &mut tile)?;
             let t2i = judged.sweep(fold.scorer, Direction::TextToImage, images, &mut tile)?;
-            found.extend(planted.iter().zip(features).enumerate().map(
-                |(at, ((place, planting), features))| {
-                    let null = judged.null(at, &i2t, &t2i);
-                    PlantedStatistics {
-                        place: *place,
-                        planting: *planting,
-                        surprisal: null.surprisal,
-                        log_rank: null.log_rank,
-                        legibility: null.legibility,
-                        features: *features,
-                    }
-                },
-            ));
+            let each = planted.iter().zip(features).enumerate();
+            found.extend(
+                each.map(|(at, (&(place, planting), &features))| PlantedStatistics {
+                    place,
+                    planting,
+                    null: judged.null(at, &i2t, &t2i),
+                    features,
+                }),
+            );
         }
         Ok(found)
     }

@@ -3,17 +3,14 @@
 //! Such beliefs are not held out: what a network memorized it believes. They are reported as they
 //! are, with a note that says so; ranks and suggestions come from the method's own scores.
 
-use rayon::prelude::*;
-
 use super::ambiguity::pronounce;
-use super::conclude::{DETECTABLE_RATE, Evidence, conclude, histogram, rows_by_pair};
+use super::bootstrap::{Bootstrap, MAX_CLUSTERS, quantile};
+use super::conclude::{Evidence, conclude, histogram, rows_by_pair};
+use super::outcome::DETECTABLE_RATE;
 use super::{AuditOptions, Findings, FoldStatistics, Links, NoiseRate, Outcome};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
 use crate::rng::{Seed, below};
-
-/// Beyond this many images, images are pooled before resampling.
-const MAX_CLUSTERS: usize = 20_000;
 
 const NOT_HELD_OUT: &str = "These are the beliefs of matchers about pairs they were trained on: not \
      calibrated, and too good where wrong pairs were memorized. Ranks and p-values are optimistic \
@@ -45,10 +42,15 @@ pub fn conclude_from_beliefs(
         verdict.posterior = posterior[verdict.pair as usize];
     }
     findings.ambiguity = pronounce(&mut findings.verdicts, &rows, |_| false);
-    findings.noise_rate = rate(pairs, &posterior, options.n_bootstrap, seed);
-    findings.outcome = match findings.noise_rate.low < DETECTABLE_RATE {
-        true => Outcome::NoEvidence,
-        false => Outcome::MismatchedPairs,
+    let bootstrap = Bootstrap {
+        n_draws: options.n_bootstrap,
+        seed,
+    };
+    findings.noise_rate = rate(pairs, &posterior, bootstrap);
+    findings.outcome = if findings.noise_rate.low < DETECTABLE_RATE {
+        Outcome::NoEvidence
+    } else {
+        Outcome::MismatchedPairs
     };
     findings.illegible = 0;
     findings.fit.posterior_histogram = histogram(&posterior);
@@ -73,7 +75,7 @@ fn check(clean: &[f64], n_pairs: usize) -> Result<()> {
 }
 
 /// Mean posterior with a 95 % percentile interval over images.
-fn rate(pairs: &[Pair], posterior: &[f64], n_bootstrap: usize, seed: Seed) -> NoiseRate {
+fn rate(pairs: &[Pair], posterior: &[f64], bootstrap: Bootstrap) -> NoiseRate {
     let n_images = 1 + pairs.iter().map(|pair| pair.image).max().unwrap_or(0) as usize;
     let mut clusters = vec![(0.0, 0.0); n_images.min(MAX_CLUSTERS)];
     for (pair, posterior) in pairs.iter().zip(posterior) {
@@ -84,20 +86,15 @@ fn rate(pairs: &[Pair], posterior: &[f64], n_bootstrap: usize, seed: Seed) -> No
     let mean = |(sum, count): (f64, f64)| if count > 0.0 { sum / count } else { 0.0 };
     let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
     let estimate = mean(clusters.iter().copied().fold((0.0, 0.0), add));
-    let mut draws: Vec<f64> = (0..n_bootstrap as u64)
-        .into_par_iter()
-        .map(|draw| {
-            let mut rng = seed.stream("belief bootstrap", &[draw]);
-            let drawn = (0..clusters.len())
-                .map(|_| clusters[below(&mut rng, clusters.len() as u64) as usize]);
-            mean(drawn.fold((0.0, 0.0), add))
-        })
-        .collect();
-    draws.sort_unstable_by(f64::total_cmp);
-    let quantile = |q: f64| draws[(q * (draws.len() - 1) as f64).round() as usize];
+    let n = clusters.len();
+    let draws = bootstrap.draw("belief bootstrap", |stream| {
+        let drawn = (0..n).map(|_| clusters[below(stream, n as u64) as usize]);
+        mean(drawn.fold((0.0, 0.0), add))
+    });
+    let end = |q: f64| quantile(draws.clone(), q).unwrap_or(estimate);
     NoiseRate {
         estimate,
-        low: quantile(0.025).min(estimate),
-        high: quantile(0.975).max(estimate),
+        low: end(0.025).min(estimate),
+        high: end(0.975).max(estimate),
     }
 }

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
 use super::trials::{Block, Trial};
-use super::{CountedRows, Fold, Links, crowd};
+use super::{Fold, Links, NullStatistic, PairStatistics, crowd};
 use crate::error::{Error, Result};
+use crate::lists::{Lists, place};
 use crate::rng::Seed;
 use crate::scores::{Direction, Scorer};
 
@@ -49,9 +50,8 @@ impl Legibility {
     }
 
     fn of(&self, image: u32, caption: u32) -> [f64; 2] {
-        let value = |(items, values): &(Vec<u32>, Vec<f64>), item: u32| {
-            values[items.binary_search(&item).expect("an item of the fold")]
-        };
+        let value =
+            |(items, values): &(Vec<u32>, Vec<f64>), item: u32| values[place(items, item) as usize];
         [value(&self.0[0], image), value(&self.0[1], caption)]
     }
 }
@@ -95,7 +95,7 @@ impl BlockJudge<'_> {
             let first = swept.len();
             let sweep = |query: usize, row: &mut [f32]| {
                 let query = first + query;
-                self.sweep_query(direction, gallery, query, trials.row(query as u32), row)
+                self.sweep_query(direction, gallery, query, trials.get(query as u32), row)
             };
             tile.resize(asked.len() * width, 0.0);
             match direction {
@@ -124,7 +124,7 @@ impl BlockJudge<'_> {
         }
         let mut standings = vec![Standing::default(); self.block.trials.len()];
         for (query, row) in swept.iter().enumerate() {
-            for (&trial, &standing) in trials.row(query as u32).iter().zip(&row.standings) {
+            for (&trial, &standing) in trials.get(query as u32).iter().zip(&row.standings) {
                 standings[trial as usize] = standing;
             }
         }
@@ -134,7 +134,7 @@ impl BlockJudge<'_> {
         })
     }
 
-    fn trials_by_query(&self, direction: Direction, n_queries: usize) -> CountedRows {
+    fn trials_by_query(&self, direction: Direction, n_queries: usize) -> Lists {
         let entries = self
             .block
             .trials
@@ -147,7 +147,7 @@ impl BlockJudge<'_> {
                     Direction::TextToImage => (trial.caption, index),
                 })
             });
-        CountedRows::new(n_queries, entries)
+        Lists::new(n_queries, entries)
     }
 
     fn sweep_query(

@@ -1,43 +1,28 @@
 //! From fold statistics to findings: calibration, noise rate, posteriors, verdicts.
 
 use super::ambiguity::pronounce;
+use super::bootstrap::Bootstrap;
 use super::legibility::{Readable, Statistic, calibrate_pooled};
-use super::near::{self, Ranked};
+use super::near::{self, NearEvidence, Ranked};
+use super::outcome::{DETECTABLE_RATE, OPEN_RATE, notes, outcome};
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
-    Judgment, Kinds, Links, Outcome, PairStatistics, RateFit, RateInput, Reading, Verdict,
-    count_duplicates, estimate_rate, posteriors,
+    Judgment, Kinds, Links, NoiseRate, Outcome, PairStatistics, RateFit, RateInput, Reading,
+    Verdict, count_duplicates, estimate_rate, posteriors,
 };
 use crate::error::{Error, Result};
+use crate::lists::distinct;
 use crate::pair::Pair;
 use crate::rng::Seed;
 
 /// Bins of the histograms in [`Fit`].
 const HISTOGRAM_BINS: usize = 50;
 
-/// Rates below this cannot be told from matched pairs that the matcher itself ranks badly; such
-/// pairs alone read as 0.1 to 0.3 percent on clean captions of photographs.
-pub(super) const DETECTABLE_RATE: f64 = 0.005;
-
 /// A lower end of the share of near misses below this cannot be told from matched pairs among look-alikes.
 const DETECTABLE_NEAR: f64 = 0.005;
 
-/// Share of near misses that is not proven, yet too large to speak of no evidence.
-const OPEN_NEAR: f64 = 0.05;
-
-/// Where the scores leave more than this open, it cannot be told whether pairs are mismatched.
-const OPEN_RATE: f64 = 0.02;
-
 /// Probability of a mismatch above which a pair is in doubt.
 const UNDOUBTED: f64 = 0.1;
-
-const NOT_LOOKED_FOR: &str = "Near misses (right scene, wrong detail) were not looked for: they rank as \
-     well as matched pairs, so their probabilities are understated.";
-const NEAR_MISSES: &str = "Near misses are found as far as they are like the planted ones: a caption with \
-     an image that looks like its own, or with that of a caption that reads like it. A wrong color, number \
-     or name that neighbors do not show is not seen.";
-const NOT_TOLD_APART: &str = "Near misses cannot be told from matched pairs here, because captions of \
-     images that look alike fit one another about as well: no share of them can be excluded.";
 
 /// What conclusions are drawn from.
 #[derive(Debug, Clone, Copy)]
@@ -77,123 +62,64 @@ pub fn conclude(
     options.check()?;
     let folds = evidence.folds;
     let rows = rows_by_pair(pairs.len(), folds)?;
-    let judged: Vec<usize> = (0..pairs.len())
-        .filter(|&n| !rows[n].log_rank.is_nan())
-        .collect();
-    // Copies of an image are as dependent as its captions are.
-    let image: Vec<u32> = (pairs.iter())
-        .map(|pair| links.image_group()[pair.image as usize])
-        .collect();
-    let is_unread = |n: usize| {
-        let caption = pairs[n].caption as usize;
-        evidence.unread_captions.get(caption) == Some(&true)
+    let bootstrap = Bootstrap {
+        n_draws: options.n_bootstrap,
+        seed,
     };
-    let mut readable = Readable::of(folds, &image);
-    let left_out: Vec<usize> = judged.iter().copied().filter(|&n| is_unread(n)).collect();
-    readable.leave_out(&left_out, OPEN_RATE * judged.len() as f64);
-    let rate = rate(evidence, &judged, &image, &readable, options, seed);
-    let p_pooled = calibrate_pooled(folds, pairs.len(), Statistic::Surprisal);
-    let ranked = Ranked {
-        p_far: &p_pooled,
-        image: &image,
-        judged: &judged,
-    };
-    let near_evidence = near::learn(folds, ranked, links.image_group(), &readable, seed);
-    let surprisal_p = readable.calibrate(folds, Statistic::Surprisal);
-    let learned_p = (near_evidence.as_ref())
-        .and_then(|evidence| evidence.p_far.clone())
-        .filter(|p| is_level(judged.iter().map(|&n| p[n]), rate.rate.low));
-    let p = learned_p.unwrap_or_else(|| surprisal_p.clone());
-    let (read, unread): (Vec<usize>, Vec<usize>) =
-        judged.iter().partition(|&&n| readable.of_pair[n]);
-    let readable_p: Vec<f64> = read.iter().map(|&n| p[n]).collect();
-    let readable_images: Vec<u32> = read.iter().map(|&n| image[n]).collect();
+    let compared = Compared::of(pairs, links, evidence, &rows);
+    let rate = compared.rate(evidence, bootstrap);
+    let p_far = calibrate_pooled(folds, pairs.len(), Statistic::Surprisal);
+    let near = near::learn(
+        folds,
+        compared.ranked(&p_far),
+        links.image_group(),
+        &compared.readable,
+        seed,
+    );
+    let surprisal_p = compared.readable.calibrate(folds, Statistic::Surprisal);
+    let p = compared
+        .learned_p(near.as_ref(), &rate)
+        .unwrap_or(&surprisal_p);
 
-    // Ranks among random items, whatever else was learned.
-    let ranked_p: Vec<f64> = read.iter().map(|&n| surprisal_p[n]).collect();
-    let competence = Competence::measure(&ranked_p, n_distinct(&readable_images));
-    let density = DecreasingDensity::fit(&readable_p);
-    // A pair that could not be compared keeps the probability it had before looking.
-    let base = rate.rate.estimate;
-    let mut posterior = vec![base; pairs.len()];
-    let mut illegible = vec![false; pairs.len()];
-    for (&n, value) in read.iter().zip(posteriors(&readable_p, &density, base)) {
-        posterior[n] = value;
-    }
-    let unread_p: Vec<f64> = unread.iter().map(|&n| p[n]).collect();
-    let unread_density = DecreasingDensity::fit(&unread_p);
-    for (&n, value) in unread
-        .iter()
-        .zip(posteriors(&unread_p, &unread_density, base))
-    {
-        illegible[n] = tells_little(value, base) || is_unread(n);
-        posterior[n] = if illegible[n] { base } else { value };
-    }
-    let n_illegible = illegible.iter().filter(|&&illegible| illegible).count();
-    let mut near = vec![0.0; pairs.len()];
-    let mut noise_rate = rate.rate;
-    let kinds = near_evidence.map(|evidence| {
-        let found = evidence.rate(ranked, &rate, readable.is_uneven, options.n_bootstrap, seed);
-        let is_found = found.is_told_apart && found.near.low >= DETECTABLE_NEAR;
-        if is_found {
-            let beside = evidence.posterior(ranked, found.near.estimate);
-            for n in judged.iter().copied().filter(|&n| !illegible[n]) {
-                near[n] = (1.0 - posterior[n]) * beside[n];
-                posterior[n] += near[n];
-            }
-            noise_rate = found.near.plus(found.far);
-        }
-        Kinds {
-            far: if is_found { found.far } else { rate.rate },
-            near: found.near,
-            is_told_apart: found.is_told_apart,
-            is_found,
-        }
-    });
-    let reading = Reading {
-        readable: read.len() as f64 / judged.len().max(1) as f64,
-        is_uneven: readable.is_uneven,
-        is_sloped: rate.is_sloped,
-    };
-    let outcome = outcome(&competence, &rate, reading, kinds, judged.len());
-    if let (Outcome::CannotBeTold { .. }, Some(kinds)) = (&outcome, kinds) {
-        noise_rate.high = noise_rate.high.max(kinds.near.high);
-    }
+    let competence = compared.competence(&surprisal_p);
+    let (mut beliefs, density) = Beliefs::of(&compared, p, rate.rate.estimate);
+    let n_illegible = beliefs.unknown.iter().filter(|unknown| **unknown).count();
+    let kinds = near
+        .as_ref()
+        .map(|near| beliefs.take_near(&compared, near, &rate, bootstrap));
+    let reading = compared.reading(&rate);
+    let outcome = outcome(&competence, &rate, reading, kinds, compared.judged.len());
     let (verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
         Outcome::CannotBeTold { .. } => {
-            // Nothing is called mismatched where it cannot be told whether anything is: at most as
-            // likely as not, in the same order.
-            for values in [&mut posterior, &mut near] {
-                values.iter_mut().for_each(|p| *p /= 1.0 + *p);
-            }
-            let is_unknown = illegible.iter().zip(&posterior);
-            let is_unknown: Vec<bool> = is_unknown
-                .map(|(illegible, p)| *illegible || *p > UNDOUBTED)
-                .collect();
-            verdicts(pairs, &rows, &p, [&posterior, &near], &is_unknown)
+            beliefs.leave_open();
+            verdicts(pairs, &rows, p, &beliefs)
         }
-        _ => verdicts(pairs, &rows, &p, [&posterior, &near], &illegible),
+        _ => verdicts(pairs, &rows, p, &beliefs),
     };
-    let fit = fit(&readable_p, &posterior, &rate, &density);
     Ok(Findings {
+        fit: fit(
+            &taken(p, &compared.read),
+            &beliefs.posterior,
+            &rate,
+            &density,
+        ),
+        noise_rate: noise_rate(&rate, kinds, &outcome),
         outcome,
-        noise_rate,
         competence,
         reading,
         kinds,
         verdicts,
-        fit,
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
         illegible: n_illegible as u64,
         ambiguity,
         truth: None,
         self_check: None,
-        notes: notes(kinds, pairs.len() - judged.len(), n_illegible),
+        notes: notes(kinds, pairs.len() - compared.judged.len(), n_illegible),
     })
 }
 
-/// One row a pair, in the pairs' order.
+/// One row per pair, in the pairs' order.
 pub(super) fn rows_by_pair(
     n_pairs: usize,
     folds: &[FoldStatistics],
@@ -202,7 +128,7 @@ pub(super) fn rows_by_pair(
     for row in folds.iter().flat_map(|fold| &fold.pairs) {
         let slot = rows
             .get_mut(row.pair as usize)
-            .ok_or_else(|| unlike(row.pair, "no pair"))?;
+            .ok_or_else(|| unlike(row.pair, "not a pair of the data set"))?;
         if slot.replace(*row).is_some() {
             return Err(unlike(row.pair, "judged by two folds"));
         }
@@ -219,32 +145,114 @@ fn unlike(pair: u32, problem: &str) -> Error {
     )
 }
 
-/// Point and bounds of the noise rate.
-fn rate(
-    evidence: &Evidence<'_>,
-    judged: &[usize],
-    image: &[u32],
-    readable: &Readable,
-    options: &AuditOptions,
-    seed: Seed,
-) -> RateFit {
-    let of_judged = |p: &[f64]| judged.iter().map(|&n| p[n]).collect::<Vec<f64>>();
-    let by_cut: Vec<Vec<f64>> = (evidence.by_cut.iter())
-        .map(|folds| of_judged(&calibrate_pooled(folds, image.len(), Statistic::LogRank)))
-        .collect();
-    let image: Vec<u32> = judged.iter().map(|&n| image[n]).collect();
-    let is_readable: Vec<bool> = judged.iter().map(|&n| readable.of_pair[n]).collect();
-    let input = RateInput {
-        p: &of_judged(&readable.calibrate(evidence.folds, Statistic::LogRank)),
-        image: &image,
-        readable: &is_readable,
-        by_cut: &by_cut,
-    };
-    let mut fit = estimate_rate(&input, options.n_bootstrap, seed);
-    if fit.rate.low < DETECTABLE_RATE {
-        fit.rate.low = 0.0;
+/// Which pairs could be compared and read, and what makes them dependent.
+struct Compared {
+    /// Pairs that could be compared.
+    judged: Vec<usize>,
+    /// The image of every pair. Copies of an image are as dependent as its captions are.
+    image: Vec<u32>,
+    /// Of every pair, whether its caption holds nothing that its matcher can have learned.
+    is_unread: Vec<bool>,
+    readable: Readable,
+    /// The judged pairs that are readable, and those that are not.
+    read: Vec<usize>,
+    unread: Vec<usize>,
+}
+
+impl Compared {
+    fn of(pairs: &[Pair], links: &Links, evidence: &Evidence<'_>, rows: &[PairStatistics]) -> Self {
+        let judged: Vec<usize> = (0..pairs.len())
+            .filter(|&n| !rows[n].log_rank.is_nan())
+            .collect();
+        let image: Vec<u32> = (pairs.iter())
+            .map(|pair| links.image_group()[pair.image as usize])
+            .collect();
+        let is_unread: Vec<bool> = (pairs.iter())
+            .map(|pair| evidence.unread_captions.get(pair.caption as usize) == Some(&true))
+            .collect();
+        let mut readable = Readable::of(evidence.folds, &image);
+        let left_out: Vec<usize> = judged.iter().copied().filter(|&n| is_unread[n]).collect();
+        readable.leave_out(&left_out, OPEN_RATE * judged.len() as f64);
+        let (read, unread) = judged.iter().partition(|&&n| readable.of_pair[n]);
+        Self {
+            judged,
+            image,
+            is_unread,
+            readable,
+            read,
+            unread,
+        }
     }
-    fit
+
+    /// The pairs with these places among re-pairings.
+    fn ranked<'a>(&'a self, p_far: &'a [f64]) -> Ranked<'a> {
+        Ranked {
+            p_far,
+            image: &self.image,
+            judged: &self.judged,
+        }
+    }
+
+    /// Point and bounds of the noise rate.
+    fn rate(&self, evidence: &Evidence<'_>, bootstrap: Bootstrap) -> RateFit {
+        let by_cut: Vec<Vec<f64>> = (evidence.by_cut.iter())
+            .map(|folds| calibrate_pooled(folds, self.image.len(), Statistic::LogRank))
+            .map(|p| taken(&p, &self.judged))
+            .collect();
+        let p = (self.readable).calibrate(evidence.folds, Statistic::LogRank);
+        let input = RateInput {
+            p: &taken(&p, &self.judged),
+            image: &taken(&self.image, &self.judged),
+            readable: &taken(&self.readable.of_pair, &self.judged),
+            by_cut: &by_cut,
+        };
+        let mut fit = estimate_rate(&input, bootstrap);
+        if fit.rate.low < DETECTABLE_RATE {
+            fit.rate.low = 0.0;
+        }
+        fit
+    }
+
+    /// By ranks among random items, whatever else was learned.
+    fn competence(&self, p: &[f64]) -> Competence {
+        let images = self.read.iter().map(|&n| self.image[n]);
+        Competence::measure(&taken(p, &self.read), distinct(images).len())
+    }
+
+    fn reading(&self, rate: &RateFit) -> Reading {
+        Reading {
+            readable: self.read.len() as f64 / self.judged.len().max(1) as f64,
+            is_uneven: self.readable.is_uneven,
+            is_sloped: rate.is_sloped,
+        }
+    }
+
+    /// The p-values learned from re-pairings, where they leave room for the rate.
+    fn learned_p<'a>(
+        &self,
+        near: Option<&'a NearEvidence<'_>>,
+        rate: &RateFit,
+    ) -> Option<&'a Vec<f64>> {
+        near.and_then(|near| near.p_far.as_ref())
+            .filter(|p| is_level(self.judged.iter().map(|&n| p[n]), rate.rate.low))
+    }
+}
+
+fn taken<T: Copy>(values: &[T], at: &[usize]) -> Vec<T> {
+    at.iter().map(|&n| values[n]).collect()
+}
+
+/// The rate of all mismatches: near misses too where they were found, and where it cannot be told as
+/// many as there may be.
+fn noise_rate(rate: &RateFit, kinds: Option<Kinds>, outcome: &Outcome) -> NoiseRate {
+    match kinds {
+        Some(kinds) if kinds.is_found => kinds.near.plus(kinds.far),
+        Some(kinds) if matches!(outcome, Outcome::CannotBeTold { .. }) => NoiseRate {
+            high: rate.rate.high.max(kinds.near.high),
+            ..rate.rate
+        },
+        _ => rate.rate,
+    }
 }
 
 /// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` asks for. Learned evidence
@@ -253,6 +261,84 @@ fn is_level(p: impl ExactSizeIterator<Item = f64>, rate: f64) -> bool {
     let n = p.len() as f64;
     let n_above = p.filter(|p| *p > 0.5).count() as f64;
     n_above >= 0.5 * 0.5 * rate * n
+}
+
+/// What is believed of every pair.
+struct Beliefs {
+    /// Probability that it is mismatched.
+    posterior: Vec<f64>,
+    /// Of it, the probability that it is a near miss.
+    near: Vec<f64>,
+    /// Whether it cannot be told.
+    unknown: Vec<bool>,
+}
+
+impl Beliefs {
+    /// With the density of the readable pairs' p-values, [0, 1]. Other pairs have a density of their own;
+    /// those that it tells little about keep the probability `base` that they had before looking, as do
+    /// pairs that could not be compared.
+    fn of(compared: &Compared, p: &[f64], base: f64) -> (Self, DecreasingDensity) {
+        let n_pairs = p.len();
+        let mut beliefs = Self {
+            posterior: vec![base; n_pairs],
+            near: vec![0.0; n_pairs],
+            unknown: vec![false; n_pairs],
+        };
+        let read_p = taken(p, &compared.read);
+        let density = DecreasingDensity::fit(&read_p);
+        let found = posteriors(&read_p, &density, base);
+        for (&n, value) in compared.read.iter().zip(found) {
+            beliefs.posterior[n] = value;
+        }
+        let unread_p = taken(p, &compared.unread);
+        let found = posteriors(&unread_p, &DecreasingDensity::fit(&unread_p), base);
+        for (&n, value) in compared.unread.iter().zip(found) {
+            beliefs.unknown[n] = tells_little(value, base) || compared.is_unread[n];
+            beliefs.posterior[n] = if beliefs.unknown[n] { base } else { value };
+        }
+        (beliefs, density)
+    }
+
+    /// Adds the probability of a near miss, where there certainly are some.
+    fn take_near(
+        &mut self,
+        compared: &Compared,
+        near: &NearEvidence<'_>,
+        rate: &RateFit,
+        bootstrap: Bootstrap,
+    ) -> Kinds {
+        let found = near.rate(rate, bootstrap);
+        let is_found = found.is_told_apart && found.near.low >= DETECTABLE_NEAR;
+        if is_found {
+            let beside = near.posterior(found.near.estimate);
+            for n in compared
+                .judged
+                .iter()
+                .copied()
+                .filter(|&n| !self.unknown[n])
+            {
+                self.near[n] = (1.0 - self.posterior[n]) * beside[n];
+                self.posterior[n] += self.near[n];
+            }
+        }
+        Kinds {
+            far: if is_found { found.far } else { rate.rate },
+            near: found.near,
+            is_told_apart: found.is_told_apart,
+            is_found,
+        }
+    }
+
+    /// Calls nothing mismatched, where it cannot be told whether anything is: at most as likely as not,
+    /// in the same order.
+    fn leave_open(&mut self) {
+        for p in self.posterior.iter_mut().chain(&mut self.near) {
+            *p /= 1.0 + *p;
+        }
+        for (unknown, p) in self.unknown.iter_mut().zip(&self.posterior) {
+            *unknown |= *p > UNDOUBTED;
+        }
+    }
 }
 
 /// Whether the odds of a posterior are within a factor of 2 of those before looking.
@@ -264,80 +350,11 @@ fn tells_little(posterior: f64, base: f64) -> bool {
     (0.5..=2.0).contains(&ratio)
 }
 
-fn outcome(
-    competence: &Competence,
-    rate: &RateFit,
-    reading: Reading,
-    kinds: Option<Kinds>,
-    n_judged: usize,
-) -> Outcome {
-    if !competence.is_sufficient() {
-        return Outcome::Refused {
-            reason: format!(
-                "the matcher does not rank held-out pairs better than chance ({:.1} % of the pairs \
-                 are among the best 5 % of their comparisons): it has learned too little, or \
-                 nearly every pair is mismatched",
-                100.0 * competence.share_below_5_percent
-            ),
-        };
-    }
-    if kinds.is_some_and(|kinds| kinds.is_found)
-        || rate.rate.low >= DETECTABLE_RATE.max(1.0 / n_judged as f64)
-    {
-        return Outcome::MismatchedPairs;
-    }
-    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-    let stronger = "embed images and captions with a stronger encoder";
-    let (reason, help) = if reading.is_uneven && rate.ceiling >= OPEN_RATE {
-        let reason = format!(
-            "{} of the pairs rank worse than the rest: they are mismatched, or the matcher does not \
-             read their image or caption; up to {} of all pairs may be mismatched",
-            percent(1.0 - reading.readable),
-            percent(rate.rate.high)
-        );
-        (reason, "look at a sample of the pairs called unknown")
-    } else if reading.is_sloped && rate.ceiling >= OPEN_RATE {
-        let reason = format!(
-            "many pairs rank neither as matched nor as mismatched ones do; up to {} of all pairs may \
-             be mismatched",
-            percent(rate.rate.high)
-        );
-        (
-            reason,
-            "look at a sample of the pairs with the highest probabilities",
-        )
-    } else if kinds.is_some_and(|kinds| !kinds.is_told_apart) {
-        let reason = format!(
-            "at most {} of the pairs belong to something else altogether, but near misses cannot be \
-             told from matched pairs: captions of images that look alike fit one another about as well",
-            percent(rate.rate.high)
-        );
-        (reason, "look at pairs beside images that look like theirs")
-    } else if let Some(near) = kinds.map(|kinds| kinds.near)
-        && near.estimate >= OPEN_NEAR
-    {
-        let reason = format!(
-            "{} of the pairs look like near misses, but so may matched pairs among images that look \
-             alike; up to {} of all pairs may be near misses",
-            percent(near.estimate),
-            percent(near.high)
-        );
-        (reason, "look at pairs beside images that look like theirs")
-    } else {
-        return Outcome::NoEvidence;
-    };
-    Outcome::CannotBeTold {
-        reason,
-        help: format!("{stronger}, or {help}"),
-    }
-}
-
 fn verdicts(
     pairs: &[Pair],
     rows: &[PairStatistics],
     p: &[f64],
-    [posterior, near]: [&[f64]; 2],
-    is_unknown: &[bool],
+    beliefs: &Beliefs,
 ) -> (Vec<Verdict>, Ambiguity) {
     let verdict = |row: &PairStatistics| {
         let n = row.pair as usize;
@@ -348,8 +365,8 @@ fn verdicts(
             p_i2t: row.p_i2t,
             p_t2i: row.p_t2i,
             p: p[n],
-            posterior: posterior[n],
-            near: near[n],
+            posterior: beliefs.posterior[n],
+            near: beliefs.near[n],
             rank_i2t: row.rank_i2t,
             rank_t2i: row.rank_t2i,
             better_caption: row.better_caption,
@@ -360,7 +377,7 @@ fn verdicts(
         }
     };
     let mut verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
-    let ambiguity = pronounce(&mut verdicts, rows, |n| is_unknown[n]);
+    let ambiguity = pronounce(&mut verdicts, rows, |n| beliefs.unknown[n]);
     (verdicts, ambiguity)
 }
 
@@ -381,35 +398,6 @@ pub(super) fn histogram(values: &[f64]) -> Vec<u64> {
         counts[((value * HISTOGRAM_BINS as f64) as usize).min(HISTOGRAM_BINS - 1)] += 1;
     }
     counts
-}
-
-fn notes(kinds: Option<Kinds>, n_not_compared: usize, n_illegible: usize) -> Vec<String> {
-    let of_near = match kinds {
-        None => NOT_LOOKED_FOR,
-        Some(kinds) if kinds.is_told_apart => NEAR_MISSES,
-        Some(_) => NOT_TOLD_APART,
-    };
-    let mut notes = vec![of_near.to_owned()];
-    if n_illegible > 0 {
-        notes.push(format!(
-            "{n_illegible} pairs cannot be told apart, because the matcher reads their caption or \
-             image too poorly; their probability stays near the noise rate."
-        ));
-    }
-    if n_not_compared > 0 {
-        notes.push(format!(
-            "{n_not_compared} pairs have nothing to be compared with, because every other caption \
-             or image repeats theirs; they carry the noise rate as their probability."
-        ));
-    }
-    notes
-}
-
-fn n_distinct(images: &[u32]) -> usize {
-    let mut images = images.to_vec();
-    images.sort_unstable();
-    images.dedup();
-    images.len()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{
     conclude, crowd, judge_fold,
 };
 use crate::error::{Error, Result};
+use crate::lists::distinct;
 use crate::pair::Pair;
 use crate::rng::Seed;
 use crate::scores::{Scorer, TileShape};
@@ -75,7 +76,7 @@ impl CrossFit {
 /// #     images: Features::from_rows(images, 8),
 /// #     image_ids: (0..200).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
 /// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(captions, 8) }),
-/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::Error;
 /// use truepair_core::audit::{AuditOptions, CrossFit, Learner, Links, cross_fit};
@@ -190,31 +191,20 @@ pub fn cross_fit<E: From<Error>>(
         plan: None,
         seed,
     };
-    let mut weights = None;
-    if schedule.refit {
-        let quick = AuditOptions {
-            null_size: options.null_size.min(FIRST_NULL),
-            crowd: options.crowd.min(FIRST_CROWD),
-            n_bootstrap: options.n_bootstrap.min(FIRST_BOOTSTRAP),
-            ..options.clone()
-        };
-        let cut = cut(&cuts, 0, schedule, None, seed);
-        let first = judge.cut(learners[0], &cut, &quick, watch)?;
-        let evidence = Evidence {
-            unread_captions: learners[0].unread_captions(),
-            ..Evidence::of(&first)
-        };
-        let findings = conclude(pairs, links, &evidence, &quick, seed)?;
-        // Without a mismatch to leave out, matchers train on all pairs.
-        if findings.outcome.is_found() {
-            weights = Some(self::weights(&findings));
-        }
-    }
+    let cut = |index: usize, weights| {
+        let place = (index, cuts.len());
+        cut(&cuts[index], place, schedule.folds, weights, seed)
+    };
+    let weights = if schedule.refit {
+        judge.first_round(learners[0], &cut(0, None), options, watch)?
+    } else {
+        None
+    };
     judge.plan = plan.as_ref();
     let mut rounds = Vec::new();
     for learner in learners {
         for index in 0..cuts.len() {
-            let cut = cut(&cuts, index, schedule, weights.as_deref(), seed);
+            let cut = cut(index, weights.as_deref());
             rounds.push(judge.cut(*learner, &cut, options, watch)?);
         }
     }
@@ -227,20 +217,21 @@ pub fn cross_fit<E: From<Error>>(
     Ok(conclude(pairs, links, &evidence, options, seed)?)
 }
 
+/// The cut at a place among so many.
 fn cut<'a>(
-    cuts: &'a [Vec<u32>],
-    index: usize,
-    schedule: &CrossFit,
+    fold_of_pair: &'a [u32],
+    (index, n_cuts): (usize, usize),
+    n_folds: usize,
     weights: Option<&'a [f32]>,
     seed: Seed,
 ) -> Cut<'a> {
     let name = if weights.is_some() { "refit" } else { "fit" };
     Cut {
-        fold_of_pair: &cuts[index],
-        n_folds: schedule.folds,
+        fold_of_pair,
+        n_folds,
         weights,
         seed: seed.child(name, index as u64),
-        stage: format!("{name}, cut {} of {}", index + 1, cuts.len()),
+        stage: format!("{name}, cut {} of {n_cuts}", index + 1),
     }
 }
 
@@ -269,6 +260,30 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// How much every pair counts in training by a quick look at one cut; `None` where no mismatch was
+    /// found that could be left out, so that matchers train on all pairs.
+    fn first_round<E: From<Error>>(
+        &self,
+        learner: &dyn Learner<E>,
+        cut: &Cut<'_>,
+        options: &AuditOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Vec<f32>>, E> {
+        let quick = AuditOptions {
+            null_size: options.null_size.min(FIRST_NULL),
+            crowd: options.crowd.min(FIRST_CROWD),
+            n_bootstrap: options.n_bootstrap.min(FIRST_BOOTSTRAP),
+            ..options.clone()
+        };
+        let first = self.cut(learner, cut, &quick, watch)?;
+        let evidence = Evidence {
+            unread_captions: learner.unread_captions(),
+            ..Evidence::of(&first)
+        };
+        let findings = conclude(self.pairs, self.links, &evidence, &quick, self.seed)?;
+        Ok(findings.outcome.is_found().then(|| weights(&findings)))
+    }
+
     /// Trains the matchers of a cut and judges every fold by its own.
     fn cut<E: From<Error>>(
         &self,
@@ -325,13 +340,6 @@ impl Judge<'_> {
         }
         Ok(statistics)
     }
-}
-
-fn distinct(items: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut items: Vec<u32> = items.collect();
-    items.sort_unstable();
-    items.dedup();
-    items
 }
 
 /// A scorer of some items of the data that is asked by the data's own indices.

@@ -10,6 +10,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::lists::distinct;
 use crate::pair::Pair;
 use crate::rng::{Seed, sample};
 use crate::scores::{Direction, Scorer};
@@ -24,9 +25,7 @@ const COLUMNS_A_TASK: usize = 64;
 /// that are paired, the same for every fold.
 pub(super) fn draw(pairs: &[Pair], size: usize, seed: Seed) -> [Vec<u32>; 2] {
     let side = |of: fn(&Pair) -> u32, side: u64| {
-        let mut items: Vec<u32> = pairs.iter().map(of).collect();
-        items.sort_unstable();
-        items.dedup();
+        let items = distinct(pairs.iter().map(of));
         let chosen = sample(&mut seed.stream("crowd", &[side]), items.len(), size);
         let mut chosen: Vec<u32> = chosen.into_iter().map(|at| items[at as usize]).collect();
         chosen.sort_unstable();

@@ -207,6 +207,7 @@ fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Account;
     use crate::pair::Pair;
 
     #[test]
@@ -256,6 +257,7 @@ mod tests {
             pairs,
             labels: None,
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

@@ -70,27 +70,18 @@ impl Readable {
             .each_ref()
             .map(|cells| cells.readable_prefix(folds, image));
         let reads = |cells: [usize; 2]| {
-            let sides = prefixes.iter().zip(cells);
-            sides
-                .into_iter()
-                .all(|(prefix, cell)| prefix.is_none_or(|prefix| cell < prefix))
+            let mut sides = prefixes.iter().zip(cells);
+            sides.all(|(prefix, cell)| prefix.is_none_or(|prefix| cell < prefix))
         };
         let [images, captions] = &sides;
-        let of_pair = images.of_pair.iter().zip(&captions.of_pair);
-        let of_null = images
-            .of_null
-            .iter()
-            .zip(&captions.of_null)
-            .map(|(images, captions)| {
-                images
-                    .iter()
-                    .zip(captions)
-                    .map(|(i, c)| reads([*i, *c]))
-                    .collect()
-            });
+        let read = |images: &[usize], captions: &[usize]| -> Vec<bool> {
+            let cells = images.iter().zip(captions);
+            cells.map(|(i, c)| reads([*i, *c])).collect()
+        };
+        let nulls = images.of_null.iter().zip(&captions.of_null);
         Self {
-            of_pair: of_pair.map(|(i, c)| reads([*i, *c])).collect(),
-            nulls: of_null.collect(),
+            of_pair: read(&images.of_pair, &captions.of_pair),
+            nulls: nulls.map(|(i, c)| read(i, c)).collect(),
             is_uneven: prefixes.iter().any(Option::is_some),
         }
     }
@@ -109,14 +100,12 @@ impl Readable {
     /// The rank of every pair's statistic among its own fold's re-pairings that are as readable, as a
     /// p-value `[n_pairs]`.
     pub(super) fn calibrate(&self, folds: &[FoldStatistics], statistic: Statistic) -> Vec<f64> {
-        calibrate(
-            folds,
-            self.of_pair.len(),
-            2,
-            statistic,
-            |pair| usize::from(self.of_pair[pair]),
-            |fold, at| usize::from(self.of_null(fold, at)),
-        )
+        let groups = Groups {
+            n: 2,
+            of_pair: &|pair| usize::from(self.of_pair[pair]),
+            of_null: &|fold, at| usize::from(self.of_null(fold, at)),
+        };
+        calibrate(folds, self.of_pair.len(), statistic, &groups)
     }
 }
 
@@ -126,7 +115,20 @@ pub(super) fn calibrate_pooled(
     n_pairs: usize,
     statistic: Statistic,
 ) -> Vec<f64> {
-    calibrate(folds, n_pairs, 1, statistic, |_| 0, |_, _| 0)
+    let groups = Groups {
+        n: 1,
+        of_pair: &|_| 0,
+        of_null: &|_, _| 0,
+    };
+    calibrate(folds, n_pairs, statistic, &groups)
+}
+
+/// Groups of pairs that are held against the re-pairings of the same group.
+struct Groups<'a> {
+    n: usize,
+    of_pair: &'a (dyn Fn(usize) -> usize + Sync),
+    /// By the fold of a re-pairing and its place there.
+    of_null: &'a (dyn Fn(usize, usize) -> usize + Sync),
 }
 
 /// The rank of every pair's statistic among its own fold's re-pairings of its group, as a p-value
@@ -134,17 +136,15 @@ pub(super) fn calibrate_pooled(
 fn calibrate(
     folds: &[FoldStatistics],
     n_pairs: usize,
-    n_groups: usize,
     statistic: Statistic,
-    of_pair: impl Fn(usize) -> usize,
-    of_null: impl Fn(usize, usize) -> usize,
+    groups: &Groups<'_>,
 ) -> Vec<f64> {
     let mut p = vec![1.0; n_pairs];
     for (f, fold) in folds.iter().enumerate() {
-        let mut nulls = vec![Vec::new(); n_groups];
+        let mut nulls = vec![Vec::new(); groups.n];
         for (at, null) in fold.null.iter().enumerate() {
             if !null.log_rank.is_nan() {
-                nulls[of_null(f, at)].push(statistic.of_null(null));
+                nulls[(groups.of_null)(f, at)].push(statistic.of_null(null));
             }
         }
         nulls
@@ -152,7 +152,7 @@ fn calibrate(
             .for_each(|null| null.par_sort_unstable_by(f64::total_cmp));
         for row in fold.pairs.iter().filter(|row| !row.log_rank.is_nan()) {
             // A group without re-pairings is held against another's.
-            let group = of_pair(row.pair as usize);
+            let group = (groups.of_pair)(row.pair as usize);
             let null = Some(&nulls[group])
                 .filter(|null| !null.is_empty())
                 .or(nulls.iter().max_by_key(|null| null.len()))
@@ -204,14 +204,12 @@ impl Cells {
 
     /// How many cells are readable, where the pairs are read unevenly.
     fn readable_prefix(&self, folds: &[FoldStatistics], image: &[u32]) -> Option<usize> {
-        let p = calibrate(
-            folds,
-            self.of_pair.len(),
-            self.n_cells,
-            Statistic::LogRank,
-            |pair| self.of_pair[pair],
-            |fold, at| self.of_null[fold][at],
-        );
+        let groups = Groups {
+            n: self.n_cells,
+            of_pair: &|pair| self.of_pair[pair],
+            of_null: &|fold, at| self.of_null[fold][at],
+        };
+        let p = calibrate(folds, self.of_pair.len(), Statistic::LogRank, &groups);
         let mut in_cells: Vec<(u32, usize, bool)> = (folds.iter().flat_map(|fold| &fold.pairs))
             .filter(|row| !row.log_rank.is_nan())
             .map(|row| row.pair as usize)

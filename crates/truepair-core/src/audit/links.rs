@@ -1,8 +1,9 @@
 //! Which captions count as assigned to which images, with duplicates taken as one.
 
-use super::{CountedRows, group_captions, group_images};
+use super::{group_captions, group_images};
 use crate::dataset::{Dataset, Features};
 use crate::error::{Error, Result};
+use crate::lists::Lists;
 use crate::pair::Pair;
 
 /// The given correspondences of a data set seen through its duplicate groups.
@@ -10,8 +11,8 @@ use crate::pair::Pair;
 pub struct Links {
     caption_group: Vec<u32>,
     image_group: Vec<u32>,
-    captions_of_image: CountedRows,
-    images_of_caption: CountedRows,
+    captions_of_image: Lists,
+    images_of_caption: Lists,
 }
 
 impl Links {
@@ -71,12 +72,12 @@ impl Links {
                 caption_group[pair.caption as usize],
             )
         };
-        let captions_of_image = CountedRows::new(image_group.len(), pairs.iter().map(linked));
+        let captions_of_image = Lists::new(image_group.len(), pairs.iter().map(linked));
         let swapped = pairs
             .iter()
             .map(linked)
             .map(|(image, caption)| (caption, image));
-        let images_of_caption = CountedRows::new(caption_group.len(), swapped);
+        let images_of_caption = Lists::new(caption_group.len(), swapped);
         Ok(Self {
             caption_group,
             image_group,
@@ -119,13 +120,13 @@ impl Links {
 
     /// Groups of the captions assigned to `image` or to a duplicate of it.
     pub(super) fn captions_of(&self, image: u32) -> &[u32] {
-        self.captions_of_image.row(self.image_group[image as usize])
+        self.captions_of_image.get(self.image_group[image as usize])
     }
 
     /// Groups of the images that `caption` or a duplicate of it is assigned to.
     pub(super) fn images_of(&self, caption: u32) -> &[u32] {
         self.images_of_caption
-            .row(self.caption_group[caption as usize])
+            .get(self.caption_group[caption as usize])
     }
 
     /// Whether some given pair joins a duplicate of `image` with a duplicate of `caption`.

@@ -25,12 +25,12 @@
 //! are the widest of a bootstrap over images, exact binomial ends at the number of independent pairs
 //! that the images leave, and what the matchers of several cuts disagree by.
 
-use rayon::prelude::*;
 use statrs::function::beta::beta_reg;
 
 use super::NoiseRate;
+use super::bootstrap::{self, Bootstrap, MAX_CLUSTERS};
 use super::poor_ranks::{BINS, PoorRanks, bin, first_bin_above};
-use crate::rng::{Seed, Stream, below};
+use crate::rng::{Stream, below};
 
 /// Where Storey's estimate may be read.
 const LAMBDAS: [f64; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
@@ -48,10 +48,6 @@ const SLOPED: f64 = 2.326;
 /// Where the upper bound is read when the p-values are not level, the lower one where it is less there,
 /// and all where no p-value tells of another.
 const MIDDLE: f64 = 0.5;
-
-/// Beyond this many images, images are pooled before resampling, which leaves the variance of the
-/// estimate as it is and bounds the cost.
-const MAX_CLUSTERS: usize = 20_000;
 
 /// Standard errors on either side of a 95 % interval.
 const INTERVAL: f64 = 1.96;
@@ -72,7 +68,7 @@ pub struct RateFit {
     pub lambda: f64,
 }
 
-/// What the rate is read from: one entry a pair.
+/// What the rate is read from: one entry per pair.
 #[derive(Debug, Clone, Copy)]
 pub struct RateInput<'a> {
     /// p-values `[n]` in (0, 1], uniform for mismatched pairs.
@@ -86,10 +82,11 @@ pub struct RateInput<'a> {
 }
 
 impl RateInput<'_> {
-    fn p_readable<'b>(&'b self, p: &'b [f64]) -> impl Iterator<Item = (f64, u32)> + 'b {
-        (p.iter().zip(self.image).zip(self.readable))
+    /// The image and the p-value, out of `p`, of every pair that can be read.
+    fn readable<'b>(&'b self, p: &'b [f64]) -> impl Iterator<Item = (u32, f64)> + 'b {
+        (self.image.iter().zip(p).zip(self.readable))
             .filter(|(_, readable)| **readable)
-            .map(|((p, image), _)| (*p, *image))
+            .map(|((image, p), _)| (*image, *p))
     }
 }
 
@@ -98,62 +95,27 @@ impl RateInput<'_> {
 ///
 /// # Panics
 /// If the lists differ in length.
-pub fn estimate_rate(input: &RateInput<'_>, n_bootstrap: usize, seed: Seed) -> RateFit {
+pub fn estimate_rate(input: &RateInput<'_>, bootstrap: Bootstrap) -> RateFit {
     let n = input.p.len();
     assert_eq!(n, input.image.len(), "one image per p-value");
     assert_eq!(n, input.readable.len(), "one flag per p-value");
-    let all_readable = input.readable.iter().all(|readable| *readable);
-    let clusters = Clusters::new(input);
-    let mut readable: Vec<(u32, f64)> = (input.p_readable(input.p))
-        .map(|(p, image)| (image, p))
-        .collect();
-    readable.sort_by_key(|(image, _)| *image);
+    let readable = by_image(input.readable(input.p));
     let is_sloped = fall(&readable, TESTED_ABOVE) > SLOPED;
     let lambda = best_lambda(&readable);
     let bounds = Bounds {
         lambda,
         model: is_sloped.then(PoorRanks::new),
-        all_pairs: is_sloped || !all_readable,
+        all_pairs: is_sloped || input.readable.contains(&false),
     };
+    let clusters = Clusters::new(input);
     let [point, floor, ceiling] = bounds.read(&clusters.counts());
-    let draws: Vec<[f64; 3]> = (0..n_bootstrap as u64)
-        .into_par_iter()
-        .map(|draw| bounds.read(&clusters.resample(&mut seed.stream("bootstrap", &[draw]))))
-        .collect();
-    let quantile = |bound: usize, q: f64, otherwise: f64| {
-        let mut values: Vec<f64> = draws.iter().map(|draw| draw[bound]).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let at = (q * values.len().saturating_sub(1) as f64).round() as usize;
-        values.get(at).copied().unwrap_or(otherwise)
-    };
-    let share = readable.len() as f64 / n.max(1) as f64;
-    let exact = exact_ends(&readable, lambda);
-    let upper_exact = if bounds.all_pairs {
-        let mut pairs: Vec<(u32, f64)> = input
-            .image
-            .iter()
-            .zip(input.p)
-            .map(|(i, p)| (*i, *p))
-            .collect();
-        pairs.sort_by_key(|(image, _)| *image);
-        exact_ends(&pairs, MIDDLE)[1]
+    let [low, high] = if readable.is_empty() {
+        [0.0, 1.0]
     } else {
-        exact[1]
-    };
-    // A mixture's floor lies below Storey's estimate, and so do its exact ends.
-    let exact_low = (exact[0] * share - (point * share - floor).max(0.0)).max(0.0);
-    let between = between_cuts(input, lambda);
-    let widen = |bound: f64, end: f64| (INTERVAL * between).hypot(bound - end);
-    let low = floor - widen(floor, quantile(1, 0.025, 0.0).min(exact_low).min(floor));
-    let high = ceiling
-        + widen(
-            ceiling,
-            quantile(2, 0.975, 1.0).max(upper_exact).max(ceiling),
-        );
-    let (low, high) = if readable.is_empty() {
-        (0.0, 1.0)
-    } else {
-        (low, high)
+        let draws = bootstrap.draw("bootstrap", |stream| {
+            bounds.read(&clusters.resample(stream))
+        });
+        ends(input, &bounds, [point, floor, ceiling], &readable, &draws)
     };
     RateFit {
         rate: NoiseRate {
@@ -166,6 +128,46 @@ pub fn estimate_rate(input: &RateInput<'_>, n_bootstrap: usize, seed: Seed) -> R
         curve: storey_curve(&readable),
         lambda,
     }
+}
+
+/// Lower end of the lower bound and upper end of the upper one. `draws` are bootstrapped bounds, and
+/// `readable` the pairs `(image, p)` that can be read, sorted by image.
+fn ends(
+    input: &RateInput<'_>,
+    bounds: &Bounds,
+    [point, floor, ceiling]: [f64; 3],
+    readable: &[(u32, f64)],
+    draws: &[[f64; 3]],
+) -> [f64; 2] {
+    let quantile = |bound: usize, q: f64| {
+        let values = draws.iter().map(|draw| draw[bound]).collect();
+        bootstrap::quantile(values, q)
+    };
+    let share = readable.len() as f64 / input.p.len().max(1) as f64;
+    let exact = exact_ends(readable, bounds.lambda);
+    let exact_high = if bounds.all_pairs {
+        let pairs = input.image.iter().copied().zip(input.p.iter().copied());
+        exact_ends(&by_image(pairs), MIDDLE)[1]
+    } else {
+        exact[1]
+    };
+    // A mixture's floor lies below Storey's estimate, and so do its exact ends.
+    let exact_low = (exact[0] * share - (point * share - floor).max(0.0)).max(0.0);
+    let between = between_cuts(input, bounds.lambda);
+    let widen = |bound: f64, end: f64| (INTERVAL * between).hypot(bound - end);
+    let low = quantile(1, 0.025).unwrap_or(0.0).min(exact_low).min(floor);
+    let high = quantile(2, 0.975)
+        .unwrap_or(1.0)
+        .max(exact_high)
+        .max(ceiling);
+    [floor - widen(floor, low), ceiling + widen(ceiling, high)]
+}
+
+/// Pairs sorted by image.
+fn by_image(pairs: impl Iterator<Item = (u32, f64)>) -> Vec<(u32, f64)> {
+    let mut pairs: Vec<(u32, f64)> = pairs.collect();
+    pairs.sort_by_key(|(image, _)| *image);
+    pairs
 }
 
 /// By how many standard errors there are more p-values in the lower half of what is above `lambda`
@@ -287,7 +289,7 @@ fn root(function: impl Fn(f64) -> f64, value: f64) -> f64 {
 fn between_cuts(input: &RateInput<'_>, lambda: f64) -> f64 {
     let points: Vec<f64> = (input.by_cut.iter())
         .map(|p| {
-            let (n_above, n) = input.p_readable(p).fold((0.0, 0.0), |(above, n), (p, _)| {
+            let (n_above, n) = input.readable(p).fold((0.0, 0.0), |(above, n), (_, p)| {
                 (above + f64::from(u8::from(p > lambda)), n + 1.0)
             });
             n_above / f64::max(n, 1.0) / (1.0 - lambda)
@@ -414,7 +416,7 @@ impl Clusters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::unit;
+    use crate::rng::{Seed, unit};
 
     /// Pairs of `n / 5` images; matched ones have p = (u v)^8 with a tail to 1.
     fn planted(n: usize, rate: f64, draw: u64) -> (Vec<f64>, Vec<u32>) {
@@ -434,14 +436,15 @@ mod tests {
         (p, images)
     }
 
-    fn estimate(p: &[f64], image: &[u32], readable: &[bool], n_bootstrap: usize) -> RateFit {
+    fn estimate(p: &[f64], image: &[u32], readable: &[bool], n_draws: usize) -> RateFit {
         let input = RateInput {
             p,
             image,
             readable,
             by_cut: &[],
         };
-        estimate_rate(&input, n_bootstrap, Seed(1))
+        let seed = Seed(1);
+        estimate_rate(&input, Bootstrap { n_draws, seed })
     }
 
     fn pooled(p: &[f64], images: &[u32]) -> RateFit {
@@ -515,7 +518,11 @@ mod tests {
             readable: &readable,
             by_cut: &cuts,
         };
-        let wide = estimate_rate(&input, 100, Seed(1)).rate;
+        let bootstrap = Bootstrap {
+            n_draws: 100,
+            seed: Seed(1),
+        };
+        let wide = estimate_rate(&input, bootstrap).rate;
         let narrow = pooled(&p, &images).rate;
         assert_eq!(wide.estimate, narrow.estimate);
         assert!(wide.high > narrow.high + 0.01 && wide.low < narrow.low - 0.01);

@@ -24,12 +24,13 @@
 
 use super::around::Around;
 use super::block_judge::{BlockJudge, Legibility, own_scores};
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::sweep::Gallery;
 use super::temperature;
 use super::trials::{Block, blocks};
 use super::{AuditOptions, BLOCK_PAIRS, Fold, FoldStatistics, MIN_GROUPS, MIN_PAIRS};
 use crate::error::{Error, Result};
+use crate::lists::distinct;
 use crate::pair::Pair;
 use crate::rng::{Seed, sample};
 use crate::scores::Direction;
@@ -57,20 +58,12 @@ pub fn judge_fold(
     watch: &mut dyn Watch,
 ) -> Result<FoldStatistics> {
     check(fold)?;
-    let galleries = |size: usize| {
-        let directions = [Direction::ImageToText, Direction::TextToImage];
-        directions.map(|direction| gallery(fold, direction, size, seed))
-    };
-    let [captions, images] = galleries(options.null_size);
+    let [captions, images] = galleries(fold, options.null_size, seed);
     let legibility = Legibility::measure(fold, options.crowd, seed)?;
-    let sharpness = sharpness(
-        fold,
-        galleries(options.null_size.min(SHARPNESS_ITEMS)),
-        seed,
-    )?;
+    let sharpness = sharpness(fold, options.null_size, seed)?;
     let blocks = blocks(fold.pairs, fold.judged, fold.cells, BLOCK_PAIRS, seed);
     let mut tile = Vec::new();
-    let mut rows: Vec<(PairStatistics, Vec<NullStatistic>)> = Vec::new();
+    let mut rows = Vec::new();
     for members in blocks {
         watch::check(watch)?;
         let block = Block::new(fold.pairs, members, fold.links, options.n_repairings, seed);
@@ -88,42 +81,39 @@ pub fn judge_fold(
     }
     rows.sort_unstable_by_key(|(pair, _)| pair.pair);
     let (pairs, null): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-    let null = null.concat();
-    let nearby = match fold.plan {
-        Some(plan) => {
-            let around = Around {
-                fold,
-                plan,
-                galleries: [&captions, &images],
-                sharpness,
-                legibility: &legibility,
-                seed,
-            };
-            watch::check(watch)?;
-            Some(around.look(&pairs, &null, options.n_repairings)?)
-        }
-        None => None,
-    };
-    Ok(FoldStatistics {
-        nearby,
+    let mut statistics = FoldStatistics {
         pairs,
-        null,
+        null: null.concat(),
         n_repairings: options.n_repairings,
         n_null_captions: captions.items.len(),
         n_null_images: images.items.len(),
         sharpness,
-    })
+        nearby: None,
+    };
+    if let Some(plan) = fold.plan {
+        watch::check(watch)?;
+        let around = Around {
+            fold,
+            plan,
+            galleries: [&captions, &images],
+            sharpness,
+            legibility: &legibility,
+            seed,
+        };
+        statistics.nearby = Some(around.look(&statistics)?);
+    }
+    Ok(statistics)
 }
 
 /// Fitted to some of the judged pairs.
-fn sharpness(fold: &Fold<'_>, galleries: [Gallery; 2], seed: Seed) -> Result<f64> {
+fn sharpness(fold: &Fold<'_>, null_size: usize, seed: Seed) -> Result<f64> {
     let stream = &mut seed.stream("sharpness", &[]);
     let chosen = sample(stream, fold.judged.len(), SHARPNESS_PAIRS);
     let pairs: Vec<Pair> = (chosen.iter())
         .map(|&at| fold.pairs[fold.judged[at as usize] as usize])
         .collect();
-    let [captions, images] = &galleries;
-    temperature::fit(fold.scorer, &pairs, fold.links, [captions, images])
+    let [captions, images] = galleries(fold, null_size.min(SHARPNESS_ITEMS), seed);
+    temperature::fit(fold.scorer, &pairs, fold.links, [&captions, &images])
 }
 
 fn check(fold: &Fold<'_>) -> Result<()> {
@@ -142,14 +132,11 @@ fn check(fold: &Fold<'_>) -> Result<()> {
         ("images", Direction::TextToImage),
     ] {
         let (side, group) = candidates(fold, direction);
-        let mut groups: Vec<u32> = side.iter().map(|&item| group[item as usize]).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        if groups.len() < MIN_GROUPS {
+        let n_groups = distinct(side.iter().map(|&item| group[item as usize])).len();
+        if n_groups < MIN_GROUPS {
             return Err(Error::argument(
                 format!(
-                    "{} distinct {what} among {n} pairs, expected at least {MIN_GROUPS}",
-                    groups.len()
+                    "{n_groups} distinct {what} among {n} pairs, expected at least {MIN_GROUPS}"
                 ),
                 "a pair is judged by comparison with others that differ; check that the column or \
                  array with the data was read",
@@ -157,6 +144,12 @@ fn check(fold: &Fold<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The null captions and the null images.
+fn galleries(fold: &Fold<'_>, null_size: usize, seed: Seed) -> [Gallery; 2] {
+    let directions = [Direction::ImageToText, Direction::TextToImage];
+    directions.map(|direction| gallery(fold, direction, null_size, seed))
 }
 
 fn gallery(fold: &Fold<'_>, direction: Direction, null_size: usize, seed: Seed) -> Gallery {

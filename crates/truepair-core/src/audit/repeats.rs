@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 
 /// Averages the statistics of several repeats of cross-fitting over all their folds.
 ///
-/// The statistics, the legibility and the uncertainties are averaged for the pairs as given and, separately, for the same
-/// re-pairings, so the average is calibrated by its own measured null. The folds may differ
+/// The statistics, the legibility and the uncertainties are averaged for the pairs as given and,
+/// separately, for the same re-pairings, so the average is calibrated by its own measured null. The folds may differ
 /// between repeats when [`Fold::cells`](super::Fold::cells) kept every re-pairing inside a fold of
 /// every repeat. The result is laid out in the folds of the first repeat; p-values become
 /// geometric means and ranks are rounded from them.
@@ -97,11 +97,7 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
             variances.extend(other_row.variance);
             log_i2t += other_row.p_i2t.ln();
             log_t2i += other_row.p_t2i.ln();
-            for (sum, other) in null.iter_mut().zip(other_null) {
-                sum.log_rank += other.log_rank;
-                sum.surprisal += other.surprisal;
-                add(&mut sum.legibility, other.legibility);
-            }
+            (null.iter_mut().zip(other_null)).for_each(|(sum, other)| add_null(sum, other));
         }
         row.log_rank *= share;
         row.surprisal *= share;
@@ -137,9 +133,7 @@ fn average_nearby(
         for sum in &mut nearby.planted {
             let unlike = || unlike(sum.planting.partner);
             let found = other.planted(sum.place).ok_or_else(unlike)?;
-            sum.surprisal += found.surprisal;
-            sum.log_rank += found.log_rank;
-            add(&mut sum.legibility, found.legibility);
+            add_null(&mut sum.null, &found.null);
             add(&mut sum.features, found.features);
         }
         for (place, sum) in &mut nearby.repaired {
@@ -156,12 +150,18 @@ fn average_nearby(
     nearby.given.iter_mut().for_each(|sum| divide(sum));
     nearby.repaired.iter_mut().for_each(|(_, sum)| divide(sum));
     for sum in &mut nearby.planted {
-        sum.surprisal /= n;
-        sum.log_rank /= n;
-        divide(&mut sum.legibility);
+        sum.null.surprisal /= n;
+        sum.null.log_rank /= n;
+        divide(&mut sum.null.legibility);
         divide(&mut sum.features);
     }
     Ok(())
+}
+
+fn add_null(sum: &mut NullStatistic, other: &NullStatistic) {
+    sum.log_rank += other.log_rank;
+    sum.surprisal += other.surprisal;
+    add(&mut sum.legibility, other.legibility);
 }
 
 fn add<const N: usize>(sums: &mut [f64; N], values: [f64; N]) {

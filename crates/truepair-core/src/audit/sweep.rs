@@ -3,15 +3,15 @@
 //! The loops over a row are free of branches, so that they compile to vector instructions; items
 //! that must not count are taken out around them.
 
-use super::CountedRows;
 use super::softmax::Softmax;
+use crate::lists::Lists;
 
 /// Items that a query is compared with.
 #[derive(Debug)]
 pub(super) struct Gallery {
     /// Indices of the null captions or null images, ascending.
     pub(super) items: Vec<u32>,
-    positions: CountedRows,
+    positions: Lists,
 }
 
 impl Gallery {
@@ -21,12 +21,12 @@ impl Gallery {
             .iter()
             .zip(0..)
             .map(|(&item, at)| (group[item as usize], at));
-        let positions = CountedRows::new(group.len(), entries);
+        let positions = Lists::new(group.len(), entries);
         Self { items, positions }
     }
 
     fn at(&self, group: u32) -> &[u32] {
-        self.positions.row(group)
+        self.positions.get(group)
     }
 
     /// Sets the scores `row` `[items]` of the items of these groups to negative infinity.

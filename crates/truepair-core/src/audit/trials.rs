@@ -3,8 +3,9 @@
 //! A block is re-paired within itself, so one small tile holds the scores of its given pairs and of
 //! all their re-pairings, and one sweep over the null judges both.
 
+use crate::lists::{distinct, place};
 use crate::pair::Pair;
-use crate::rng::{Seed, below, shuffle};
+use crate::rng::{Seed, Stream, below, shuffle};
 
 use super::Links;
 use super::nearby::Planting;
@@ -80,10 +81,6 @@ impl Block {
     ) -> Self {
         let images = distinct(members.iter().map(|&pair| pairs[pair as usize].image));
         let captions = distinct(members.iter().map(|&pair| pairs[pair as usize].caption));
-        let place = |list: &[u32], item: u32| {
-            list.binary_search(&item)
-                .expect("the lists were made from these pairs") as u32
-        };
         let trial = |pair: u32, partner: u32| Trial {
             image: place(&images, pairs[pair as usize].image),
             caption: place(&captions, pairs[partner as usize].caption),
@@ -109,18 +106,12 @@ impl Block {
             trials,
         }
     }
-}
 
-impl Block {
     /// Lays out planted pairs, one trial each; `pairs` holds the partners.
     pub(super) fn of_planted(pairs: &[Pair], planted: &[Planting]) -> Self {
         let caption = |planting: &Planting| pairs[planting.partner as usize].caption;
         let images = distinct(planted.iter().map(|planting| planting.image));
         let captions = distinct(planted.iter().map(caption));
-        let place = |list: &[u32], item: u32| {
-            list.binary_search(&item)
-                .expect("the lists were made from these") as u32
-        };
         let trials = planted.iter().map(|planting| {
             Some(Trial {
                 image: place(&images, planting.image),
@@ -144,7 +135,7 @@ fn derange(
     pairs: &[Pair],
     members: &[u32],
     links: &Links,
-    stream: &mut crate::rng::Stream,
+    stream: &mut Stream,
 ) -> Vec<Option<u32>> {
     let clash = |pair: u32, partner: u32| {
         links.joins(pairs[pair as usize].image, pairs[partner as usize].caption)
@@ -166,13 +157,6 @@ fn derange(
     checked
         .map(|(&pair, partner)| (!clash(pair, partner)).then_some(partner))
         .collect()
-}
-
-fn distinct(items: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut items: Vec<u32> = items.collect();
-    items.sort_unstable();
-    items.dedup();
-    items
 }
 
 #[cfg(test)]
@@ -235,6 +219,6 @@ mod tests {
                     .all(|&pair| cells[pair as usize] == cells[block[0] as usize])
             );
         }
-        assert_eq!(distinct(blocks.concat().into_iter()), judged);
+        assert_eq!(distinct(blocks.concat()), judged);
     }
 }

@@ -4,11 +4,13 @@
 //! crate `truepair-read` knows the formats of the field. Feature files stay on disk until their rows
 //! are asked for, and pictures undecoded.
 
+mod account;
 mod features;
 mod picture;
 
 use std::path::PathBuf;
 
+pub use account::{Account, AccountEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader};
 pub use picture::{Picture, PictureColumn};
 
@@ -36,6 +38,7 @@ use crate::watch::Watch;
 ///     pairs: vec![Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }],
 ///     labels: None,
 ///     files: Vec::new(),
+///     account: Default::default(),
 /// };
 /// let cleaned = data.with_pairs_kept(&[true, false]);
 /// assert_eq!((cleaned.n_images(), cleaned.pairs.len()), (2, 1));
@@ -64,6 +67,8 @@ pub struct Dataset {
     pub labels: Option<Vec<i64>>,
     /// Every file that was read, for hashing and for writing the cleaned list.
     pub files: Vec<PathBuf>,
+    /// What the reader used, passed over and chose.
+    pub account: Account,
 }
 
 /// Features with the name under which the data carries them.
@@ -274,6 +279,7 @@ impl Dataset {
             format: self.format,
             split: self.split.clone(),
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

@@ -17,7 +17,7 @@ pub use audit::{
 };
 pub use retrieval::{ClassRetrieval, DirectionMap, class_retrieval, mean_average_precision};
 
-use crate::dataset::Features;
+use crate::dataset::{Account, Features};
 use crate::error::{Error, Result};
 use crate::watch::Watch;
 
@@ -36,6 +36,8 @@ pub struct LabeledData {
     pub splits: Vec<LabeledSet>,
     /// Every file that was read, for hashing.
     pub files: Vec<PathBuf>,
+    /// What the reader used, passed over and chose.
+    pub account: Account,
 }
 
 /// One split: `n` items in `m` modalities.

@@ -6,6 +6,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::metric::{AveragePrecision, Divisor};
+use crate::ranking::Level;
 use crate::scores::{Matrix, multiply_transposed};
 
 /// Queries whose scores are held at a time.
@@ -76,10 +78,7 @@ pub fn class_retrieval(
 
 /// Mean average precision of queries `[n, d]` with labels `[n]` against a gallery, by inner product.
 ///
-/// ```text
-/// AP = Σ over ranks r of relevant items of (relevant among the first r) / r, divided by their number
-/// ```
-/// Ties go against the model: at equal scores, items of other classes come first.
+/// Each query's is [`AveragePrecision`]. Ties go against the model: at equal scores, items of other classes come first.
 ///
 /// ```
 /// use truepair_core::labeled::mean_average_precision;
@@ -141,14 +140,17 @@ fn average_precision(scores: &[f32], label: u32, gallery: &[u32]) -> f64 {
         .map(|(&score, &other)| (score, other == label))
         .collect();
     order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let (mut hits, mut sum) = (0usize, 0.0);
-    for (rank, (_, relevant)) in order.iter().enumerate() {
-        if *relevant {
-            hits += 1;
-            sum += hits as f64 / (rank + 1) as f64;
-        }
+    let ranks = (1..).zip(&order).filter(|(_, (_, relevant))| *relevant);
+    let ranks: Vec<u32> = ranks.map(|(rank, _)| rank).collect();
+    if ranks.is_empty() {
+        return 0.0;
     }
-    if hits == 0 { 0.0 } else { sum / hits as f64 }
+    let level = Level {
+        ranks: &ranks,
+        n_relevant: ranks.len() as u32,
+        n_absent: 0,
+    };
+    AveragePrecision::within(level, u32::MAX, Divisor::Relevant)
 }
 
 #[cfg(test)]

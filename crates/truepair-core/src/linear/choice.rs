@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::pair::Pair;
 use crate::rng::{Seed, below, sample};
 use crate::scores::Matrix;
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply, multiply_transposed};
+use truepair_kernel::product::{Precision, Threads, View, multiply_transposed};
 
 /// Images of a part that are ranked at most, and pairs of theirs.
 const IMAGES: usize = 512;
@@ -267,15 +267,10 @@ impl Turned<'_> {
                     View::rows(&map, width),
                 );
                 let (precision, threads) = (Precision::F32, Threads::One);
-                multiply(
-                    precision,
-                    threads,
-                    left,
-                    right,
-                    &mut out,
-                    width,
-                    Write::Replace,
-                );
+                left.times(right)
+                    .with(precision)
+                    .on(threads)
+                    .write(&mut out, width);
             }
             out
         };

@@ -11,7 +11,7 @@ use crate::pair::Pair;
 use crate::rng::Seed;
 use crate::scores::{InnerProduct, Matrix};
 use crate::watch::Watch;
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Threads, View};
 
 /// Rows that are projected at a time.
 const SHARD: usize = 4096;
@@ -214,15 +214,10 @@ impl Projection {
         let (d, width) = (self.shift.len(), self.width());
         let rows = vectors.par_chunks_exact_mut(d).with_min_len(64);
         rows.for_each(|row| (row.iter_mut().zip(&self.shift)).for_each(|(x, shift)| *x -= shift));
-        multiply(
-            Precision::F32,
-            Threads::All,
-            View::rows(vectors, d),
-            View::rows(&self.map, width),
-            out,
-            width,
-            Write::Replace,
-        );
+        View::rows(vectors, d)
+            .times(View::rows(&self.map, width))
+            .on(Threads::All)
+            .write(out, width);
     }
 }
 

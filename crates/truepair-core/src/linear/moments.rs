@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::pair::Pair;
 use crate::scores::Matrix;
 use crate::watch::{self, Watch};
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Precision, Threads, View};
 
 /// Images that are multiplied together. Their products are sums of this many terms in single
 /// precision, which are then added in double precision.
@@ -262,15 +262,11 @@ impl Work {
     fn add_product(&mut self, out: &mut [f64], a: View<'_>, b: View<'_>, columns: usize) {
         self.0.resize(out.len(), 0.0);
         let (precision, threads) = (Precision::F32, Threads::All);
-        multiply(
-            precision,
-            threads,
-            a.t(),
-            b,
-            &mut self.0,
-            columns,
-            Write::Replace,
-        );
+        a.t()
+            .times(b)
+            .with(precision)
+            .on(threads)
+            .write(&mut self.0, columns);
         (out.iter_mut().zip(&self.0)).for_each(|(sum, x)| *sum += f64::from(*x));
     }
 
@@ -283,15 +279,11 @@ impl Work {
             let left = View::strided(&a[start..], n, rows, d);
             let right = View::strided(&b[start..], n, columns, d);
             let (precision, threads) = (Precision::F32, Threads::All);
-            multiply(
-                precision,
-                threads,
-                left.t(),
-                right,
-                &mut self.0,
-                columns,
-                Write::Replace,
-            );
+            left.t()
+                .times(right)
+                .with(precision)
+                .on(threads)
+                .write(&mut self.0, columns);
             for (row, products) in self.0.chunks_exact(columns).enumerate() {
                 let out = &mut out[(start + row) * d + start..][..columns];
                 (out.iter_mut().zip(products)).for_each(|(sum, x)| *sum += f64::from(*x));

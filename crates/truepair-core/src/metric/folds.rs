@@ -1,6 +1,7 @@
 //! A split in equal parts of consecutive images with their captions, each ranked by itself.
 
 use crate::error::{Error, Result};
+use crate::lists::distinct;
 use crate::relevance::Relevance;
 use crate::scores::Scorer;
 
@@ -37,9 +38,7 @@ pub(super) fn folds(pairs: &Relevance, folds: u32) -> Result<Vec<(Vec<u32>, Vec<
     let fold = |fold: usize| {
         let images: Vec<u32> = (fold * size..(fold + 1) * size).map(|i| i as u32).collect();
         let captions = images.iter().flat_map(|&image| pairs.captions_of(image));
-        let mut captions: Vec<u32> = captions.copied().collect();
-        captions.sort_unstable();
-        captions.dedup();
+        let captions = distinct(captions.copied());
         (images, captions)
     };
     Ok((0..folds).map(fold).collect())

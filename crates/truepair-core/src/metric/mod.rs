@@ -6,6 +6,7 @@
 
 mod average_precision;
 mod bootstrap;
+mod cutoff;
 mod figure;
 mod folds;
 mod match_calibration;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Correlation;
 use super::uncertainty::mid_ranks;
 use crate::error::{Error, Result};
+use crate::lists::distinct;
 use crate::rng::{Seed, below};
 
 /// Draws of the bootstrap.
@@ -114,9 +115,7 @@ fn check(shares: &[f64], uncertainties: &[Vec<f32>], units: &[u32]) -> Result<()
 
 /// Units from 0 on without gaps.
 fn numbered(units: &[u32]) -> Vec<usize> {
-    let mut known: Vec<u32> = units.to_vec();
-    known.sort_unstable();
-    known.dedup();
+    let known = distinct(units.iter().copied());
     let number = |unit| known.partition_point(|&other| other < unit);
     units.iter().map(|&unit| number(unit)).collect()
 }

@@ -58,7 +58,7 @@ pub struct Correlation {
     pub high: f64,
 }
 
-/// Cuts queries by the uncertainty of their item, one number an image and a caption. `ranks` are by
+/// Cuts queries by the uncertainty of their item, one number per image and per caption. `ranks` are by
 /// `relevance`; `pairs` says which captions belong to which images.
 ///
 /// The interval of the correlation is a percentile bootstrap over images, each with its captions,
@@ -66,6 +66,7 @@ pub struct Correlation {
 ///
 /// # Source
 /// Tenths: Chun et al., CVPR 2021 and ICLR 2024, which print Recall@1 by tenths of uncertainty.
+///
 /// # Errors
 /// If there is not one uncertainty for each item, or one is not finite.
 ///
@@ -75,8 +76,7 @@ pub fn by_uncertainty(
     ranks: &Ranks,
     relevance: &Relevance,
     pairs: &Relevance,
-    images: &[f32],
-    captions: &[f32],
+    [images, captions]: [&[f32]; 2],
     seed: Seed,
 ) -> Result<ByUncertainty> {
     let given = (images.len(), captions.len());
@@ -279,8 +279,7 @@ mod tests {
             &ranks(image_ranks, vec![2; n as usize]),
             &relevance(n as u32),
             &relevance(n as u32),
-            &uncertainty,
-            &uncertainty,
+            [&uncertainty, &uncertainty],
             Seed(1),
         )
         .unwrap();
@@ -337,15 +336,15 @@ mod tests {
             &ranks(vec![1, 2, 1], vec![1, 1, 1]),
             &pairs,
             &pairs,
-            &[0.1, 0.2, 0.3],
-            &[0.1; 3],
+            [&[0.1, 0.2, 0.3], &[0.1; 3]],
             Seed(1),
         )
         .unwrap();
         assert_eq!(few.image_to_text.tenths.len(), 3);
         let ranks = ranks(vec![1; 3], vec![1; 3]);
         for images in [vec![0.1; 2], vec![f32::NAN; 3]] {
-            assert!(by_uncertainty(&ranks, &pairs, &pairs, &images, &[0.1; 3], Seed(1)).is_err());
+            let both = [&images[..], &[0.1; 3]];
+            assert!(by_uncertainty(&ranks, &pairs, &pairs, both, Seed(1)).is_err());
         }
     }
 }

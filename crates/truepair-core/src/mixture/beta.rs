@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gaussian::normalize;
+use super::two_components::{TwoComponents, normalize, swap};
 use crate::error::Result;
 
 /// A component whose values are all equal would have no variance, and its density no bound.
@@ -89,9 +89,13 @@ pub fn beta_clean_posterior(losses: &[f32], config: &BetaConfig) -> Result<BetaP
         });
     };
     let mixture = BetaMixture::fit(&values, config);
-    let posterior = (values.iter())
-        .map(|&value| mixture.guarded(value, config) as f32)
-        .collect();
+    let clean = if config.monotone {
+        BetaMixture::first_or_certain
+    } else {
+        BetaMixture::first
+    };
+    let clipped = (values.iter()).map(|value| value.clamp(config.clip, 1.0 - config.clip));
+    let posterior = clipped.map(|value| clean(&mixture, value) as f32).collect();
     Ok(BetaPosterior {
         posterior,
         mixture: Some(mixture),
@@ -170,28 +174,15 @@ impl BetaMixture {
 
     /// Probability that a loss in (0, 1) comes from the component with the smaller mean.
     pub fn posterior(&self, value: f64) -> f64 {
-        let [first, second] = self.log_joint()(Value::new(value, 0.0));
-        1.0 / (1.0 + (second - first).exp())
-    }
-
-    fn guarded(&self, value: f64, config: &BetaConfig) -> f64 {
-        let value = value.clamp(config.clip, 1.0 - config.clip);
-        let [low, high] = self.means();
-        if config.monotone && value < low {
-            1.0
-        } else if config.monotone && value > high {
-            0.0
-        } else {
-            self.posterior(value)
-        }
+        self.first(value)
     }
 
     /// Of every value the share of the first component.
     fn responsibilities(&self, values: &[Value], floor: f64) -> Vec<f64> {
-        let log_joint = self.log_joint();
+        let log_densities = self.log_densities();
         (values.iter())
             .map(|&value| {
-                let [first, second] = log_joint(value).map(|log| log.exp().max(floor));
+                let [first, second] = log_densities(value).map(|log| log.exp().max(floor));
                 first / (first + second)
             })
             .collect()
@@ -218,7 +209,7 @@ impl BetaMixture {
     }
 
     /// Logarithms of both weighted densities.
-    fn log_joint(&self) -> impl Fn(Value) -> [f64; 2] {
+    fn log_densities(&self) -> impl Fn(Value) -> [f64; 2] {
         let (alphas, betas) = (self.alphas, self.betas);
         let scale = [0, 1].map(|k| {
             let (a, b) = (alphas[k], betas[k]);
@@ -230,13 +221,18 @@ impl BetaMixture {
             })
         }
     }
+}
 
-    fn ascending(self) -> Self {
-        let [first, second] = self.means();
-        if first <= second {
-            return self;
-        }
-        let swap = |[a, b]: [f64; 2]| [b, a];
+impl TwoComponents for BetaMixture {
+    fn means(&self) -> [f64; 2] {
+        self.means()
+    }
+
+    fn log_joint(&self, value: f64) -> [f64; 2] {
+        self.log_densities()(Value::new(value, 0.0))
+    }
+
+    fn swapped(self) -> Self {
         Self {
             alphas: swap(self.alphas),
             betas: swap(self.betas),
@@ -262,8 +258,8 @@ fn ln_gamma(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::two_components::tests::two_groups;
     use super::*;
-    use crate::rng::{Seed, normal, unit};
 
     #[test]
     fn the_gamma_function_has_its_known_values() {
@@ -307,15 +303,6 @@ mod tests {
         let fitted = a * b / ((a + b).powi(2) * (a + b + 1.0));
         assert!((fitted - variance).abs() < 1e-9);
         assert!((mixture.weights[0] - count / 5.0).abs() < 1e-9);
-    }
-
-    fn two_groups(n: usize, noisy: f64) -> Vec<f32> {
-        let mut rng = Seed(1).stream("test", &[]);
-        let draw = |_| match unit(&mut rng) < noisy {
-            true => 0.7 + 0.1 * normal(&mut rng) as f32,
-            false => 0.1 + 0.03 * normal(&mut rng) as f32,
-        };
-        (0..n).map(draw).collect()
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use super::two_components::{TwoComponents, normalize, swap};
+use crate::error::Result;
 
 /// Settings of the fit and of its guards.
 ///
@@ -104,48 +105,21 @@ pub fn clean_posterior(losses: &[f32], config: &GaussianConfig) -> Result<CleanP
     let unimodal = mixture.is_unimodal();
     let posterior = match (unimodal, config.on_unimodal) {
         (true, UnimodalRule::AllClean) => vec![1.0; values.len()],
-        _ => values
-            .iter()
-            .map(|&value| mixture.guarded(value, config.monotone) as f32)
-            .collect(),
+        _ => {
+            let clean = if config.monotone {
+                Mixture::first_or_certain
+            } else {
+                Mixture::first
+            };
+            let values = values.iter();
+            values.map(|&value| clean(&mixture, value) as f32).collect()
+        }
     };
     Ok(CleanPosterior {
         posterior,
         mixture: Some(mixture),
         unimodal,
     })
-}
-
-/// Scales losses to [0, 1] by their smallest and largest; `None` when all are equal.
-///
-/// # Errors
-/// If there is no loss, or a loss is NaN or infinite (the pair is named).
-pub fn normalize(losses: &[f32]) -> Result<Option<Vec<f64>>> {
-    if let Some(pair) = losses.iter().position(|loss| !loss.is_finite()) {
-        return Err(Error::argument(
-            format!("the loss of pair {pair} is {}", losses[pair]),
-            "look for NaN in the features, or lower the learning rate",
-        ));
-    }
-    if losses.is_empty() {
-        return Err(Error::argument(
-            "no losses to divide",
-            "give at least one pair",
-        ));
-    }
-    let low = losses.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = losses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if low == high {
-        return Ok(None);
-    }
-    // The difference of two finite numbers can overflow in f32, never in f64.
-    let (low, range) = (f64::from(low), f64::from(high) - f64::from(low));
-    Ok(Some(
-        losses
-            .iter()
-            .map(|&loss| (f64::from(loss) - low) / range)
-            .collect(),
-    ))
 }
 
 /// A mixture of two Gaussians in one dimension, the component with the smaller mean first.
@@ -217,16 +191,6 @@ impl Mixture {
         self.means[1] - self.means[0] <= self.variances[0].sqrt() + self.variances[1].sqrt()
     }
 
-    fn guarded(&self, value: f64, monotone: bool) -> f64 {
-        if monotone && value < self.means[0] {
-            1.0
-        } else if monotone && value > self.means[1] {
-            0.0
-        } else {
-            self.posterior(value)
-        }
-    }
-
     /// The mixture that fits responsibilities `first(x)` of the first component best.
     fn maximize(values: &[f64], floor: f64, first: impl Fn(f64) -> f64) -> Self {
         // An empty component divides by this instead of by zero, as scikit-learn does.
@@ -261,19 +225,6 @@ impl Mixture {
         }
     }
 
-    fn log_joint(&self, value: f64) -> [f64; 2] {
-        [0, 1].map(|k| {
-            let variance = self.variances[k];
-            let distance = (value - self.means[k]).powi(2) / variance;
-            self.weights[k].ln() - 0.5 * ((std::f64::consts::TAU * variance).ln() + distance)
-        })
-    }
-
-    fn first(&self, value: f64) -> f64 {
-        let [first, second] = self.log_joint(value);
-        1.0 / (1.0 + (second - first).exp())
-    }
-
     fn mean_log_likelihood(&self, values: &[f64]) -> f64 {
         let sum: f64 = values
             .iter()
@@ -284,12 +235,22 @@ impl Mixture {
             .sum();
         sum / values.len() as f64
     }
+}
 
-    fn ascending(self) -> Self {
-        if self.means[0] <= self.means[1] {
-            return self;
-        }
-        let swap = |[a, b]: [f64; 2]| [b, a];
+impl TwoComponents for Mixture {
+    fn means(&self) -> [f64; 2] {
+        self.means
+    }
+
+    fn log_joint(&self, value: f64) -> [f64; 2] {
+        [0, 1].map(|k| {
+            let variance = self.variances[k];
+            let distance = (value - self.means[k]).powi(2) / variance;
+            self.weights[k].ln() - 0.5 * ((std::f64::consts::TAU * variance).ln() + distance)
+        })
+    }
+
+    fn swapped(self) -> Self {
         Self {
             means: swap(self.means),
             variances: swap(self.variances),
@@ -322,17 +283,9 @@ fn two_means_boundary(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::two_components::tests::two_groups;
     use super::*;
     use crate::rng::{Seed, normal, unit};
-
-    fn two_groups(n: usize, noisy: f64) -> Vec<f32> {
-        let mut rng = Seed(1).stream("test", &[]);
-        let draw = |_| match unit(&mut rng) < noisy {
-            true => 0.7 + 0.1 * normal(&mut rng) as f32,
-            false => 0.1 + 0.03 * normal(&mut rng) as f32,
-        };
-        (0..n).map(draw).collect()
-    }
 
     /// Smallest squared distance over all ways to cut the sorted values, from the definition.
     fn oracle_boundary(values: &[f64]) -> f64 {

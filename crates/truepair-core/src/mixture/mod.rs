@@ -6,9 +6,9 @@
 mod beta;
 mod division;
 mod gaussian;
+mod two_components;
 
 pub use beta::{BetaConfig, BetaMixture, BetaPosterior, beta_clean_posterior};
 pub use division::{Division, Fallback, divide};
-pub use gaussian::{
-    CleanPosterior, GaussianConfig, Mixture, UnimodalRule, clean_posterior, normalize,
-};
+pub use gaussian::{CleanPosterior, GaussianConfig, Mixture, UnimodalRule, clean_posterior};
+pub use two_components::normalize;

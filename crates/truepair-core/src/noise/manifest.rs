@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::NoiseSpec;
+use super::{NoiseSpec, stored};
 use crate::dataset::Dataset;
 use crate::digest::Digest;
-use crate::durable;
-use crate::error::{Error, Place, Result};
+use crate::error::Result;
 use crate::pair::Pair;
 use crate::relevance::Relevance;
 use crate::rng::Seed;
@@ -23,7 +22,7 @@ use crate::rng::Seed;
 /// #     images: Features::from_rows((0..100).map(|n| n as f32).collect(), 1),
 /// #     image_ids: (0..100).map(|n| n.to_string()).collect(), image_files: Vec::new(),
 /// #     captions: Some((0..100).map(|n| format!("caption {n}")).collect()), caption_features: None,
-/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::noise::{Manifest, NoiseSpec, corrupt};
 /// use truepair_core::rng::Seed;
@@ -97,28 +96,15 @@ impl Manifest {
     /// # Errors
     /// If the folder cannot be written or the disk is full.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let json = serde_json::to_vec(self).expect("plain numbers, texts and lists are JSON");
-        durable::write(path, &json)
+        stored::write(self, path.as_ref())
     }
 
     /// Reads a manifest.
     ///
     /// # Errors
-    /// If the file cannot be read or is no manifest (line and cause are named).
+    /// If the file cannot be read or is not a manifest (line and cause are named).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let place = match error.line() {
-                0 => Place::Whole,
-                line => Place::Line(line as u64),
-            };
-            Error::data(
-                &path,
-                place,
-                format!("no noise manifest: {error}"),
-                "plant the noise again to write a new one",
-            )
-        })
+        stored::read(path.as_ref(), "not a noise manifest")
     }
 }
 
@@ -154,7 +140,7 @@ mod tests {
         for content in ["", "{}", "{\"protocol\": 3"] {
             std::fs::write(&path, content).unwrap();
             let error = Manifest::read(&path).unwrap_err().to_string();
-            assert!(error.contains("manifest.json") && error.contains("no noise manifest"));
+            assert!(error.contains("manifest.json") && error.contains("not a noise manifest"));
         }
     }
 

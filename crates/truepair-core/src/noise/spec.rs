@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::word::Words;
+use super::word::{Words, as_word};
 use super::{NOISES, NoiseModel};
 use crate::error::{Error, Result};
 
@@ -66,19 +66,7 @@ impl std::fmt::Display for NoiseSpec {
     }
 }
 
-impl TryFrom<String> for NoiseSpec {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<NoiseSpec> for String {
-    fn from(spec: NoiseSpec) -> String {
-        spec.to_string()
-    }
-}
+as_word!(NoiseSpec);
 
 pub(super) const WORDS: Words<dyn NoiseModel> = Words {
     kind: "noise",

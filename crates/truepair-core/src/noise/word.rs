@@ -14,6 +14,26 @@ pub(super) struct Words<M: ?Sized + 'static> {
     pub(super) others: &'static str,
 }
 
+/// Lets serde read and write a type as the word that it is parsed from and shown as.
+macro_rules! as_word {
+    ($spec:ty) => {
+        impl TryFrom<String> for $spec {
+            type Error = crate::error::Error;
+
+            fn try_from(text: String) -> crate::error::Result<Self> {
+                text.parse()
+            }
+        }
+
+        impl From<$spec> for String {
+            fn from(spec: $spec) -> String {
+                spec.to_string()
+            }
+        }
+    };
+}
+pub(super) use as_word;
+
 impl<M: ?Sized + 'static> Words<M> {
     /// The name and the rate in `word`; `None` when it is a path. A word that looks like a rate but
     /// names no known model is refused here, not taken for a file.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::dense::{Eigen, symmetric};
 use crate::error::Result;
 use crate::rng::{Stream, normal};
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::{Precision, Threads, View};
 
 /// Random directions beyond those that are wanted.
 const OVERSAMPLED: usize = 10;
@@ -89,15 +89,11 @@ fn gram(matrix: &[f32], width: usize) -> Vec<f64> {
     let mut out = vec![0.0; width * width];
     let view = View::rows(matrix, width);
     let (precision, threads) = (Precision::F32, Threads::All);
-    multiply(
-        precision,
-        threads,
-        view.t(),
-        view,
-        &mut out,
-        width,
-        Write::Replace,
-    );
+    view.t()
+        .times(view)
+        .with(precision)
+        .on(threads)
+        .write(&mut out, width);
     out.into_iter().map(f64::from).collect()
 }
 
@@ -112,6 +108,9 @@ fn rotated(matrix: &[f32], width: usize, vectors: &[f64], values: &[f64]) -> Vec
     let mut out = vec![0.0; n * k];
     let (left, right) = (View::rows(matrix, width), View::rows(&rotation, k));
     let (precision, threads) = (Precision::F32, Threads::All);
-    multiply(precision, threads, left, right, &mut out, k, Write::Replace);
+    left.times(right)
+        .with(precision)
+        .on(threads)
+        .write(&mut out, k);
     out
 }

@@ -1,6 +1,6 @@
 //! Attention of one item's queries over one item's contexts, with plain rows.
 
-use super::{Attention, Room, Tile};
+use super::{Attention, Numerators, Room, Tile};
 use crate::segment::padded;
 use crate::vector::wide;
 
@@ -51,7 +51,12 @@ impl Attention {
         wide(
             #[inline(always)]
             || {
-                self.numerators(tile, &raw, &mut norms, &mut out, &mut sums, &mut room);
+                let target = Numerators {
+                    norms: &mut norms,
+                    out: &mut out,
+                    sums: &mut sums,
+                };
+                self.numerators(tile, &raw, target, &mut room);
                 for row in out.chunks_exact_mut(stride) {
                     let columns = row.iter_mut().zip(&sums).take(block.queries);
                     columns.for_each(|(x, sum)| *x /= sum);

@@ -130,7 +130,12 @@ fn items_of_a_tile_are_attended_on_their_own() {
         let (mut norms, mut sums) = (vec![0.0; contexts * tile.items()], vec![0.0; columns]);
         let mut weights = vec![0f32; raw.len()];
         let mut room = Room::new(stride, tile.items());
-        attention.numerators(tile, &raw, &mut norms, &mut weights, &mut sums, &mut room);
+        let target = Numerators {
+            norms: &mut norms,
+            out: &mut weights,
+            sums: &mut sums,
+        };
+        attention.numerators(tile, &raw, target, &mut room);
         for row in weights.chunks_exact_mut(stride) {
             row.iter_mut().zip(&sums).for_each(|(w, sum)| *w /= sum);
         }

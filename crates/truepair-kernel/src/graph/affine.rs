@@ -1,6 +1,6 @@
 //! `x W + b` on rows that lie in a cache, with its gradients.
 
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View, Write};
 use crate::vector::{add, wide};
 
 /// A square layer. It keeps its weight in both orientations, because products are fastest when
@@ -66,7 +66,7 @@ impl Affine {
     fn product(&self, rows: &[f32], weight: &[f32], out: &mut [f32], write: Write) {
         let s = self.width();
         let (rows, weight) = (View::rows(rows, s), View::rows(weight, s));
-        multiply(self.precision, Threads::One, rows, weight, out, s, write);
+        rows.times(weight).with(self.precision).put(write, out, s);
     }
 }
 
@@ -99,15 +99,7 @@ impl AffineGradient {
             },
         );
         let (x, upstream) = (View::rows(x, s).t(), View::rows(upstream, s));
-        multiply(
-            precision,
-            Threads::One,
-            x,
-            upstream,
-            &mut self.weight,
-            s,
-            Write::Add,
-        );
+        x.times(upstream).with(precision).add(&mut self.weight, s);
     }
 
     /// Adds what other rows contributed.

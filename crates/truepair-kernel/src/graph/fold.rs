@@ -1,7 +1,7 @@
 //! The weights of one step in the form that the products use, and the gradients back.
 
 use super::affine::{Affine, AffineGradient, transposed};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View};
 use crate::vector::dot;
 
 /// A step's weights as checkpoints hold them: `[s, s]` from columns to rows, biases `[s]`. The key
@@ -110,5 +110,5 @@ impl FoldedGradient {
 }
 
 fn product(precision: Precision, left: View<'_>, right: View<'_>, out: &mut [f32], s: usize) {
-    multiply(precision, Threads::One, left, right, out, s, Write::Add);
+    left.times(right).with(precision).add(out, s);
 }

@@ -5,8 +5,17 @@ use std::ops::Range;
 use super::edges::{softmax_columns, softmax_columns_backward, stride, transposed};
 use super::fold::{Folded, FoldedGradient};
 use super::tile::Tile;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, Threads, View, Write};
 use crate::vector::wide;
+
+/// What a step reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before<'a> {
+    pub(super) tile: &'a Tile,
+    pub(super) weights: &'a Folded,
+    /// The tile's nodes before the step, `[nodes, s]`.
+    pub(super) x: &'a [f32],
+}
 
 /// What the step computed of the tile that it ran on last; all but the edges `[nodes, s]`.
 #[derive(Debug, Default)]
@@ -33,8 +42,9 @@ pub(super) struct Scratch {
 }
 
 impl Full {
-    /// Runs the step on the nodes `x` of `tile`.
-    pub(super) fn forward(&mut self, tile: &Tile, weights: &Folded, x: &[f32]) {
+    /// Runs the step.
+    pub(super) fn forward(&mut self, before: Before<'_>) {
+        let Before { tile, weights, x } = before;
         let s = weights.width();
         for rows in [&mut self.queries, &mut self.mixed, &mut self.nodes] {
             rows.resize(x.len(), 0.0);
@@ -67,13 +77,12 @@ impl Full {
     /// adds to the gradients of the weights.
     pub(super) fn backward(
         &self,
-        tile: &Tile,
-        weights: &Folded,
-        x: &[f32],
+        before: Before<'_>,
         gradient: &mut [f32],
         scratch: &mut Scratch,
         sums: &mut FoldedGradient,
     ) {
+        let Before { tile, weights, x } = before;
         let (s, precision) = (weights.width(), weights.precision);
         scratch.fit(tile, s);
         relu_backward(&self.nodes, gradient);
@@ -159,7 +168,10 @@ pub(super) fn relu_backward(output: &[f32], gradient: &mut [f32]) {
 /// A product of one pair. It is too small to profit from rounding its factors.
 fn product(left: View<'_>, right: View<'_>, out: &mut [f32], out_stride: usize, write: Write) {
     let (precision, threads) = (Precision::F32, Threads::One);
-    multiply(precision, threads, left, right, out, out_stride, write);
+    left.times(right)
+        .with(precision)
+        .on(threads)
+        .put(write, out, out_stride);
 }
 
 /// Of every pair, where its nodes lie in `[nodes, s]`, where its edges lie, and its nodes' number.

@@ -1,8 +1,8 @@
 //! The last step, which computes the first node of every pair and no other.
 
 use super::edges::{softmax, softmax_backward};
-use super::fold::{Folded, FoldedGradient};
-use super::full::relu_backward;
+use super::fold::FoldedGradient;
+use super::full::{Before, relu_backward};
 use super::tile::Tile;
 use crate::product::Write;
 use crate::vector::{add, add_scaled, dot, wide};
@@ -23,8 +23,9 @@ pub(super) struct Last {
 }
 
 impl Last {
-    /// Runs the step on the nodes `x` of `tile`.
-    pub(super) fn forward(&mut self, tile: &Tile, weights: &Folded, x: &[f32]) {
+    /// Runs the step.
+    pub(super) fn forward(&mut self, before: Before<'_>) {
+        let Before { tile, weights, x } = before;
         let s = weights.width();
         self.first.clear();
         for pair in tile.members() {
@@ -62,13 +63,12 @@ impl Last {
     /// after it, and adds to the gradients of the weights.
     pub(super) fn backward(
         &self,
-        tile: &Tile,
-        weights: &Folded,
-        x: &[f32],
+        before: Before<'_>,
         mut upstream: Vec<f32>,
         gradient: &mut [f32],
         sums: &mut FoldedGradient,
     ) {
+        let Before { tile, weights, x } = before;
         let (s, precision) = (weights.width(), weights.precision);
         relu_backward(&self.nodes, &mut upstream);
         sums.reason.gather(precision, &self.mixed, &upstream);

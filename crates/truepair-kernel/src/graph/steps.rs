@@ -1,7 +1,7 @@
 //! All steps on one tile after another.
 
 use super::fold::{Folded, FoldedGradient};
-use super::full::{Full, Scratch};
+use super::full::{Before, Full, Scratch};
 use super::last::Last;
 use super::tile::Tile;
 
@@ -29,10 +29,13 @@ impl<'a> Steps<'a> {
     pub(super) fn forward(&mut self, tile: &Tile, x: &[f32]) -> &[f32] {
         for at in 0..self.full.len() {
             let (before, step) = self.full.split_at_mut(at);
-            step[0].forward(tile, &self.weights[at], after(before, x));
+            let weights = &self.weights[at];
+            let x = after(before, x);
+            step[0].forward(Before { tile, weights, x });
         }
-        let last = &self.weights[self.full.len()];
-        self.last.forward(tile, last, after(&self.full, x));
+        let weights = &self.weights[self.full.len()];
+        let x = after(&self.full, x);
+        self.last.forward(Before { tile, weights, x });
         &self.last.nodes
     }
 
@@ -46,13 +49,21 @@ impl<'a> Steps<'a> {
         gradient: &mut [f32],
         sums: &mut [FoldedGradient],
     ) {
-        let at = self.full.len();
-        let (weights, before) = (&self.weights[at], after(&self.full, x));
-        (self.last).backward(tile, weights, before, upstream, gradient, &mut sums[at]);
-        for (at, step) in self.full.iter().enumerate().rev() {
-            let (weights, before) = (&self.weights[at], after(&self.full[..at], x));
-            let scratch = &mut self.scratch;
-            step.backward(tile, weights, before, gradient, scratch, &mut sums[at]);
+        let Self {
+            weights,
+            full,
+            last,
+            scratch,
+        } = self;
+        let before = |at: usize| Before {
+            tile,
+            weights: &weights[at],
+            x: after(&full[..at], x),
+        };
+        let at = full.len();
+        last.backward(before(at), upstream, gradient, &mut sums[at]);
+        for (at, step) in full.iter().enumerate().rev() {
+            step.backward(before(at), gradient, scratch, &mut sums[at]);
         }
     }
 }

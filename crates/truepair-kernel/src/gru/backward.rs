@@ -4,7 +4,7 @@ use super::forward::Tape;
 use super::packing::{Group, Item, Order};
 use super::{States, Weights};
 use crate::panels::Panels;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, Threads, View, Write};
 use crate::vector::wide;
 
 /// Gradients by what a group's steps added up; rows are the group's.
@@ -74,21 +74,16 @@ pub(super) fn run(
         sums: vec![0.0; 4 * d],
     };
     let mut by_state = vec![0.0; group.items.len() * d];
-    let nothing = vec![0.0; d];
+    let pass = Pass {
+        group,
+        tape,
+        upstream,
+        nothing: &vec![0.0; d],
+    };
     for step in (0..group.n_steps()).rev() {
         wide(
             #[inline(always)]
-            || {
-                retreat(
-                    group,
-                    step,
-                    tape,
-                    upstream,
-                    &nothing,
-                    &mut by_state,
-                    &mut slopes,
-                )
-            },
+            || pass.retreat(step, &mut by_state, &mut slopes),
         );
         if step > 0 {
             let rows = group.rows(step);
@@ -103,41 +98,42 @@ pub(super) fn run(
     slopes
 }
 
-/// One step: takes the gradient by the state after it out of `by_state` and leaves there the part
-/// of the gradient by the state before it that does not go through the products. `nothing`, `[d]`,
-/// is the gradient of a state that the output does not hold.
-#[inline(always)]
-fn retreat(
-    group: &Group,
-    step: usize,
-    tape: &Tape,
-    upstream: Upstream<'_>,
-    nothing: &[f32],
-    by_state: &mut [f32],
-    slopes: &mut Slopes,
-) {
-    let d = nothing.len();
-    let running = group.items.iter().zip(by_state.chunks_exact_mut(d));
-    for (row, (item, by_state)) in group.rows(step).zip(running) {
-        retreat_row(
-            &tape.gates[row * 3 * d..][..3 * d],
-            &tape.recurrent[row * d..][..d],
-            &tape.before[row * d..][..d],
-            (
-                upstream.row(*item, step, d).unwrap_or(nothing),
-                upstream.share,
-            ),
-            by_state,
-            &mut slopes.gates[row * 3 * d..][..3 * d],
-            &mut slopes.recurrent[row * d..][..d],
-            &mut slopes.sums,
-        );
+/// What the steps back over a group read.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    group: &'a Group,
+    tape: &'a Tape,
+    upstream: Upstream<'a>,
+    /// The gradient of a state that the output does not hold, `[d]`.
+    nothing: &'a [f32],
+}
+
+impl Pass<'_> {
+    /// One step: takes the gradient by the state after it out of `by_state` and leaves there the
+    /// part of the gradient by the state before it that does not go through the products.
+    #[inline(always)]
+    fn retreat(self, step: usize, by_state: &mut [f32], slopes: &mut Slopes) {
+        let (d, tape) = (self.nothing.len(), self.tape);
+        let running = self.group.items.iter().zip(by_state.chunks_exact_mut(d));
+        for (row, (item, by_state)) in self.group.rows(step).zip(running) {
+            let upstream = self.upstream.row(*item, step, d).unwrap_or(self.nothing);
+            retreat_row(
+                &tape.gates[row * 3 * d..][..3 * d],
+                &tape.recurrent[row * d..][..d],
+                &tape.before[row * d..][..d],
+                (upstream, self.upstream.share),
+                by_state,
+                &mut slopes.gates[row * 3 * d..][..3 * d],
+                &mut slopes.recurrent[row * d..][..d],
+                &mut slopes.sums,
+            );
+        }
     }
 }
 
 #[expect(
     clippy::too_many_arguments,
-    reason = "one slice a buffer keeps the loop free of checks"
+    reason = "one slice per buffer keeps the loop free of checks"
 )]
 #[inline(always)]
 fn retreat_row(
@@ -181,15 +177,10 @@ fn retreat_row(
 pub(super) fn by_words(slopes: &Slopes, weights: &Weights<'_>, precision: Precision) -> Vec<f32> {
     let (d, w) = (weights.d, weights.w);
     let mut out = vec![0.0; slopes.recurrent.len() / d * w];
-    multiply(
-        precision,
-        Threads::One,
-        View::rows(&slopes.gates, 3 * d),
-        View::rows(weights.weight_ih, w),
-        &mut out,
-        w,
-        Write::Replace,
-    );
+    View::rows(&slopes.gates, 3 * d)
+        .times(View::rows(weights.weight_ih, w))
+        .with(precision)
+        .write(&mut out, w);
     out
 }
 
@@ -203,15 +194,11 @@ pub(super) fn add_by_weight_ih(
 ) {
     let d = slopes.sums.len() / 4;
     let gates = View::rows(&slopes.gates, 3 * d).t();
-    multiply(
-        precision,
-        Threads::All,
-        gates,
-        View::rows(packed, w),
-        out,
-        w,
-        Write::Add,
-    );
+    gates
+        .times(View::rows(packed, w))
+        .with(precision)
+        .on(Threads::All)
+        .add(out, w);
 }
 
 /// Adds the group's part of the gradient by the recurrent weights, `[3d, d]`. The first step has
@@ -231,6 +218,9 @@ pub(super) fn add_by_weight_hh(
     let recurrent = View::rows(&slopes.recurrent[first * d..], d).t();
     let (by_gates, by_fresh) = out.split_at_mut(2 * d * d);
     for (left, out) in [(gates, by_gates), (recurrent, by_fresh)] {
-        multiply(precision, Threads::All, left, before, out, d, Write::Add);
+        left.times(before)
+            .with(precision)
+            .on(Threads::All)
+            .add(out, d);
     }
 }

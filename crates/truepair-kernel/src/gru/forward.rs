@@ -3,7 +3,7 @@
 use super::Weights;
 use super::packing::{Group, Order};
 use crate::panels::Panels;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View, Write};
 use crate::vector::{sigmoid, tanh, wide};
 
 /// What a group's steps leave behind; rows are the group's.
@@ -23,9 +23,10 @@ impl Tape {
     /// The state of the item with this rank after `step`.
     pub(super) fn state(&self, group: &Group, rank: usize, step: usize) -> &[f32] {
         let d = self.last.len() / group.items.len();
-        match rank < group.n_running(step + 1) {
-            true => &self.before[(group.rows(step + 1).start + rank) * d..][..d],
-            false => &self.last[rank * d..][..d],
+        if rank < group.n_running(step + 1) {
+            &self.before[(group.rows(step + 1).start + rank) * d..][..d]
+        } else {
+            &self.last[rank * d..][..d]
         }
     }
 }
@@ -78,15 +79,10 @@ pub(super) fn run(
         before: vec![0.0; n_rows * d],
         last: vec![0.0; group.items.len() * d],
     };
-    multiply(
-        precision,
-        Threads::One,
-        View::rows(packed, weights.w),
-        View::rows(weights.weight_ih, weights.w).t(),
-        &mut tape.gates,
-        3 * d,
-        Write::Replace,
-    );
+    View::rows(packed, weights.w)
+        .times(View::rows(weights.weight_ih, weights.w).t())
+        .with(precision)
+        .write(&mut tape.gates, 3 * d);
     let biases = Biases::new(weights);
     for step in 0..group.n_steps() {
         let rows = group.rows(step);
@@ -137,9 +133,10 @@ fn advance(group: &Group, step: usize, tape: &mut Tape, biases: &Biases<'_>) {
     let recurrent = tape.recurrent[rows.start * d..].chunks_exact_mut(d);
     let before = before[rows.start * d..].chunks_exact(d);
     for (rank, ((gates, recurrent), before)) in gates.zip(recurrent).zip(before).enumerate() {
-        let after = match rank < n_next {
-            true => &mut next[rank * d..][..d],
-            false => &mut tape.last[rank * d..][..d],
+        let after = if rank < n_next {
+            &mut next[rank * d..][..d]
+        } else {
+            &mut tape.last[rank * d..][..d]
         };
         advance_row(gates, recurrent, before, after, biases);
     }

@@ -57,7 +57,7 @@ impl<'a> Weights<'a> {
         (inputs[1..].chunks_exact(4).zip(orders))
             .map(|(inputs, order)| {
                 let [gates, d] = inputs[1].dims();
-                assert_eq!(gates, 3 * d, "a square of recurrent weights a gate");
+                assert_eq!(gates, 3 * d, "a square of recurrent weights per gate");
                 assert_eq!(inputs[0].dims(), [3 * d, w]);
                 assert_eq!((inputs[2].dims(), inputs[3].dims()), ([3 * d], [3 * d]));
                 Self {
@@ -99,7 +99,7 @@ pub struct Gru {
     precision: Precision,
 }
 
-/// One tape a group of every direction.
+/// One tape per group of every direction.
 type Tapes = Vec<Vec<forward::Tape>>;
 
 impl Operation for Gru {
@@ -148,11 +148,12 @@ impl Operation for Gru {
                 let share = 1.0 / (inputs.len() / 4) as f32;
                 let slopes = self.slopes(weights, tapes, gradient, share);
                 self.add_by_weights(inputs[0].values, weights, tapes, &slopes, parts);
-                match wants_words {
-                    true => (slopes.par_iter())
+                if wants_words {
+                    (slopes.par_iter())
                         .map(|slopes| backward::by_words(slopes, weights, self.precision))
-                        .collect(),
-                    false => Vec::new(),
+                        .collect()
+                } else {
+                    Vec::new()
                 }
             })
             .collect();

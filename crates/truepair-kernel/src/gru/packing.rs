@@ -114,9 +114,10 @@ impl Group {
 
     /// Items still running at a step; 0 after the last one.
     pub(super) fn n_running(&self, step: usize) -> usize {
-        match step < self.n_steps() {
-            true => self.rows(step).len(),
-            false => 0,
+        if step < self.n_steps() {
+            self.rows(step).len()
+        } else {
+            0
         }
     }
 

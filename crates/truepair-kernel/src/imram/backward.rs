@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Pass;
 use super::step::Step;
 use super::work::{MEAN, Work, transpose};
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{View, Write};
 use crate::sides::{Place, chunks, split};
 use crate::vector::{add, wide};
 
@@ -174,8 +174,8 @@ impl Work<'_> {
             },
         );
         let (scaled, e) = (place.view(lifted), place.view(e).t());
-        let (out, m, one) = (&mut self.by_gram, tile.contexts, Threads::One);
-        multiply(Precision::F32, one, scaled, e, out, m, Write::Add);
+        let (out, m) = (&mut self.by_gram, tile.contexts);
+        scaled.times(e).add(out, m);
     }
 
     /// From the gradient by the next queries, in `by_queries`, to everything that the update reads;

@@ -4,7 +4,7 @@ use super::backward::Sums;
 use super::work::transpose;
 use super::{ImramSettings, Pass, Sides};
 use crate::Array;
-use crate::product::{Threads, View, Write, multiply};
+use crate::product::{Threads, View};
 
 /// Both layers, stacked: rows `0..d` are the output's, rows `d..2d` the gate's.
 #[derive(Debug)]
@@ -66,7 +66,11 @@ impl Projected {
         let through = |vectors: &[f32], weight: &[f32], mut out: Vec<f32>| {
             let (vectors, weight) = (View::rows(vectors, d), View::rows(weight, d).t());
             let (precision, all) = (settings.precision, Threads::All);
-            multiply(precision, all, vectors, weight, &mut out, 2 * d, Write::Add);
+            vectors
+                .times(weight)
+                .with(precision)
+                .on(all)
+                .add(&mut out, 2 * d);
             out
         };
         let biases = gates.bias.repeat(sides.queries.total());
@@ -91,7 +95,7 @@ impl Projected {
         if pass.settings.steps > 1 {
             let product = |left: View<'_>, right: View<'_>, out: &mut [f32]| {
                 let (precision, all) = (pass.settings.precision, Threads::All);
-                multiply(precision, all, left, right, out, d, Write::Add);
+                left.times(right).with(precision).on(all).add(out, d);
             };
             let by_projected = View::rows(by_contexts_projected, 2 * d);
             let contexts = View::rows(sides.contexts.values(), d);

@@ -60,7 +60,7 @@ pub struct ImramSettings {
 
 /// What the backward pass takes over from the forward pass: everything that is not of a pair.
 #[derive(Debug)]
-pub struct Saved {
+pub struct ImramSaved {
     constants: Constants,
     gates: Gates,
     projected: Projected,
@@ -77,7 +77,7 @@ struct Pass<'a> {
 }
 
 impl Imram {
-    fn pass<'a>(&'a self, sides: &'a Sides<'a>, saved: &'a Saved) -> Pass<'a> {
+    fn pass<'a>(&'a self, sides: &'a Sides<'a>, saved: &'a ImramSaved) -> Pass<'a> {
         Pass {
             sides,
             constants: &saved.constants,
@@ -89,12 +89,12 @@ impl Imram {
 }
 
 impl Operation for Imram {
-    type Saved = Saved;
+    type Saved = ImramSaved;
 
-    fn forward(&self, inputs: &[Array<'_>]) -> (Output, Saved) {
+    fn forward(&self, inputs: &[Array<'_>]) -> (Output, ImramSaved) {
         let sides = Sides::new(inputs, BLOCK);
         let gates = Gates::new(&inputs[4..8]);
-        let saved = Saved {
+        let saved = ImramSaved {
             constants: Constants::new(&sides),
             projected: Projected::new(&sides, &gates, &self.0),
             gates,
@@ -117,7 +117,7 @@ impl Operation for Imram {
     fn backward(
         &self,
         inputs: &[Array<'_>],
-        saved: &Saved,
+        saved: &ImramSaved,
         gradient: &[f32],
         gradients: &mut Gradients,
     ) {

@@ -19,7 +19,7 @@ pub(super) struct Step {
     pub(super) lifted: Vec<f32>,
     /// Attention weights.
     pub(super) weights: Vec<f32>,
-    /// What normalized raw values, one number a context and item.
+    /// What normalized raw values, one number per context and item.
     pub(super) norms: Vec<f32>,
     pub(super) columns: Columns,
     /// `o` and `g`, `[b, 2 d]`; going backward the gradient by what the two functions were given.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Pass;
 use super::step::Step;
-use crate::attention::Room;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::attention::{Numerators, Room};
+use crate::product::{View, Write};
 use crate::segment::padded;
 use crate::sides::Place;
 use crate::vector::wide;
@@ -30,7 +30,7 @@ pub(super) struct Work<'a> {
     pub(super) projected: Vec<f32>,
     /// Products of queries and contexts, `[b, m]`.
     pub(super) turned: Vec<f32>,
-    /// Scores of one step, or room for one number a query.
+    /// Scores of one step, or room for one number per query.
     pub(super) row: Vec<f32>,
     /// Gradient by the raw inner products of a step, `[m, stride]`.
     pub(super) by_raw: Vec<f32>,
@@ -100,7 +100,7 @@ impl<'a> Pass<'a> {
         write: Write,
     ) {
         let precision = self.settings.precision;
-        multiply(precision, Threads::One, left, right, out, stride, write);
+        left.times(right).with(precision).put(write, out, stride);
     }
 }
 
@@ -158,9 +158,10 @@ impl<'a> Work<'a> {
 
     /// The blocks of queries; none for an item without contexts.
     pub(super) fn blocks(&self, item: usize) -> &'a [Range<usize>] {
-        match self.pass.sides.contexts.range(item).is_empty() {
-            true => &[],
-            false => self.pass.sides.blocks(),
+        if self.pass.sides.contexts.range(item).is_empty() {
+            &[]
+        } else {
+            self.pass.sides.blocks()
         }
     }
 
@@ -197,21 +198,18 @@ impl<'a> Work<'a> {
         wide(
             #[inline(always)]
             || {
-                attention.numerators(tile, &now.raw, &mut now.norms, e, &mut columns.sums, room);
+                let target = Numerators {
+                    norms: &mut now.norms,
+                    out: e,
+                    sums: &mut columns.sums,
+                };
+                attention.numerators(tile, &now.raw, target, room);
                 columns.dots(tile, e, first);
             },
         );
         let gram = View::rows(pass.constants.gram(place.item), tile.contexts);
-        let (one, replace, out) = (Threads::One, Write::Replace, &mut now.lifted);
-        multiply(
-            Precision::F32,
-            one,
-            gram,
-            place.view(e),
-            out,
-            tile.stride,
-            replace,
-        );
+        let out = &mut now.lifted;
+        gram.times(place.view(e)).write(out, tile.stride);
         let lengths = &pass.constants.lengths()[place.queries()];
         wide(
             #[inline(always)]

@@ -6,7 +6,7 @@
 
 mod block;
 
-use super::product::{Precision, Threads, View, Write, multiply};
+use super::product::{Threads, View};
 use super::vector::zeros;
 use super::{Array, Gradients, Operation, Output};
 use block::{Block, Sums};
@@ -99,15 +99,7 @@ impl Draws<'_> {
         out.resize(rows * width, 0.0);
         let x = &self.x[first * self.j * self.d..][..rows * self.d];
         let (left, right) = (View::rows(x, self.d), View::rows(self.y, self.d));
-        multiply(
-            Precision::F32,
-            Threads::All,
-            left,
-            right.t(),
-            out,
-            width,
-            Write::Replace,
-        );
+        left.times(right.t()).on(Threads::All).write(out, width);
         let x_squares = block::squares(x, self.d);
         self.block.distances(out, &x_squares, &self.y_squares);
     }
@@ -146,28 +138,12 @@ impl Operation for MatchOdds {
             if let Some(out) = &mut by_x {
                 let out = &mut out[first * j * d..][..count * j * d];
                 let y = View::rows(draws.y, d);
-                multiply(
-                    Precision::F32,
-                    Threads::All,
-                    slopes,
-                    y,
-                    out,
-                    d,
-                    Write::Replace,
-                );
+                slopes.times(y).on(Threads::All).write(out, d);
                 block::subtract_from_scaled(out, &rows, x, d);
             }
             if let Some(out) = &mut by_y {
                 let x = View::rows(x, d);
-                multiply(
-                    Precision::F32,
-                    Threads::All,
-                    slopes.t(),
-                    x,
-                    out,
-                    d,
-                    Write::Add,
-                );
+                slopes.t().times(x).on(Threads::All).add(out, d);
             }
         }
         if let Some(out) = &mut by_y {

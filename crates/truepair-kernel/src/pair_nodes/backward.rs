@@ -10,20 +10,10 @@ use rayon::prelude::*;
 use super::forward::{Scratch, attend, global_squares, widest};
 use super::input;
 use super::layout::{Pairs, TILE, Tile, transpose, transpose_into};
-use super::rows;
+use super::rows::{self, Compared, Nodes};
 use crate::Gradients;
 use crate::product::{View, Write};
 use crate::vector::wide;
-
-/// What the backward pass knows of the nodes.
-pub(super) struct Nodes<'a> {
-    /// `[n, total, s]`
-    pub(super) values: &'a [f32],
-    /// Lengths before scaling, `[n, total]`.
-    pub(super) lengths: &'a [f32],
-    /// `[n, total, s]`
-    pub(super) gradient: &'a [f32],
-}
 
 /// Adds the gradients of all inputs that want one.
 pub(super) fn run(pairs: &Pairs<'_>, nodes: &Nodes<'_>, gradients: &mut Gradients) {
@@ -226,7 +216,13 @@ impl<'a> Part<'a> {
         let (weight, sum) = (View::rows(pairs.local.weight, d), &mut self.sums.local);
         pairs.product(upstream.t(), View::rows(squares, d), sum, d, Write::Add);
         pairs.product(upstream, weight, squares, d, Write::Replace);
-        wide(|| rows::squares_backward(contexts, tile.words, d, lengths, squares, by_words));
+        let compared = Compared {
+            contexts,
+            lengths,
+            words: tile.words,
+            d,
+        };
+        wide(|| rows::squares_backward(compared, squares, by_words));
         self.attention(image, tile, by_words);
     }
 
@@ -309,8 +305,11 @@ impl Nodes<'_> {
     ) {
         let (total, s) = (pairs.n_nodes(), pairs.width());
         let rows = image * total * s..(image + 1) * total * s;
-        let (values, gradient) = (&self.values[rows.clone()], &self.gradient[rows]);
-        let lengths = &self.lengths[image * total..][..total];
-        wide(|| rows::read_nodes(values, lengths, gradient, places, projected, by_bias));
+        let own = Nodes {
+            values: &self.values[rows.clone()],
+            lengths: &self.lengths[image * total..][..total],
+            gradient: &self.gradient[rows],
+        };
+        wide(|| rows::read_nodes(own, places, projected, by_bias));
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::layout::{Pairs, TILE, Tile};
-use super::rows;
+use super::rows::{self, NodesMut};
 use crate::product::{View, Write};
 use crate::vector::wide;
 
@@ -50,8 +50,9 @@ pub(super) fn run(pairs: &Pairs<'_>) -> (Vec<f32>, Vec<f32>) {
                     let out = nodes
                         .chunks_exact_mut(total * s)
                         .zip(lengths.chunks_exact_mut(total));
-                    for (image, (nodes, lengths)) in images.clone().zip(out) {
-                        local_nodes(pairs, image, tile, &mut scratch, nodes, lengths);
+                    for (image, (values, lengths)) in images.clone().zip(out) {
+                        let out = NodesMut { values, lengths };
+                        local_nodes(pairs, image, tile, &mut scratch, out);
                     }
                 }
                 let out = nodes
@@ -75,8 +76,7 @@ fn local_nodes(
     image: usize,
     tile: &Tile<'_>,
     scratch: &mut Scratch,
-    nodes: &mut [f32],
-    lengths: &mut [f32],
+    out: NodesMut<'_>,
 ) {
     attend(pairs, image, tile, scratch);
     let d = pairs.dim();
@@ -91,7 +91,8 @@ fn local_nodes(
         pairs.width(),
         Write::Replace,
     );
-    wide(|| rows::write_nodes(projected, pairs.local.bias, &tile.nodes, nodes, lengths));
+    let NodesMut { values, lengths } = out;
+    wide(|| rows::write_nodes(projected, pairs.local.bias, &tile.nodes, values, lengths));
 }
 
 /// Fills raw inner products, attention weights and contexts of one image's tile.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::input;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::{Precision, View, Write};
 use crate::{Array, Attention, Block, Ragged};
 
 /// Words of a tile: enough rows for products at full speed, and few enough that a tile's vectors
@@ -75,7 +75,7 @@ impl<'a> Pairs<'a> {
         self.local.bias.len()
     }
 
-    /// Nodes an image.
+    /// Nodes of an image.
     pub(super) fn n_nodes(&self) -> usize {
         self.captions.total() + self.captions.len()
     }
@@ -176,7 +176,9 @@ impl<'a> Pairs<'a> {
         width: usize,
         write: Write,
     ) {
-        multiply(self.precision, Threads::One, left, right, out, width, write);
+        left.times(right)
+            .with(self.precision)
+            .put(write, out, width);
     }
 }
 

@@ -72,7 +72,7 @@ impl Operation for PairNodes {
         gradients: &mut Gradients,
     ) {
         let pairs = Pairs::new(self, inputs);
-        let nodes = backward::Nodes {
+        let nodes = rows::Nodes {
             values: inputs[input::NODES].values,
             lengths: saved,
             gradient,

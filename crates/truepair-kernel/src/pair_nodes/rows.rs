@@ -45,17 +45,28 @@ pub(super) fn contexts_and_squares(
     }
 }
 
+/// Contexts of a tile and what they are compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    /// `l2` of the contexts, `[words, d]`.
+    pub(super) contexts: &'a [f32],
+    /// Lengths of the contexts before that.
+    pub(super) lengths: &'a [f32],
+    /// `[words, d]`
+    pub(super) words: &'a [f32],
+    pub(super) d: usize,
+}
+
 /// Turns the gradient by the squares into the gradient by the contexts before their scaling, and
-/// adds the gradient by the words. `contexts` are scaled, `lengths` theirs before.
+/// adds the gradient by the words.
 #[inline(always)]
-pub(super) fn squares_backward(
-    contexts: &[f32],
-    words: &[f32],
-    d: usize,
-    lengths: &[f32],
-    gradient: &mut [f32],
-    by_words: &mut [f32],
-) {
+pub(super) fn squares_backward(compared: Compared<'_>, gradient: &mut [f32], by_words: &mut [f32]) {
+    let Compared {
+        contexts,
+        lengths,
+        words,
+        d,
+    } = compared;
     let rows = contexts.chunks_exact(d).zip(words.chunks_exact(d));
     let out = gradient
         .chunks_exact_mut(d)
@@ -114,8 +125,16 @@ pub(super) fn wholes_backward(
     }
 }
 
-/// Writes `l2(projected + bias)` of every row to its node, and the length to `lengths`. The rows
-/// are left with the bias.
+/// Nodes and their lengths before scaling.
+pub(super) struct NodesMut<'a> {
+    /// `[nodes, s]`
+    pub(super) values: &'a mut [f32],
+    /// `[nodes]`
+    pub(super) lengths: &'a mut [f32],
+}
+
+/// Writes `l2(projected + bias)` of every row to its node, and the length beside it. The rows are
+/// left with the bias.
 #[inline(always)]
 pub(super) fn write_nodes(
     projected: &mut [f32],
@@ -137,21 +156,35 @@ pub(super) fn write_nodes(
     }
 }
 
+/// What the backward pass knows of some nodes.
+#[derive(Clone, Copy)]
+pub(super) struct Nodes<'a> {
+    /// `[nodes, s]`
+    pub(super) values: &'a [f32],
+    /// Lengths before scaling, `[nodes]`.
+    pub(super) lengths: &'a [f32],
+    /// `[nodes, s]`
+    pub(super) gradient: &'a [f32],
+}
+
 /// Writes the gradient by the projected rows of the nodes at `places`, and adds that by the bias.
 #[inline(always)]
 pub(super) fn read_nodes(
-    nodes: &[f32],
-    lengths: &[f32],
-    gradient: &[f32],
+    nodes: Nodes<'_>,
     places: &[usize],
     projected: &mut [f32],
     by_bias: &mut [f32],
 ) {
+    let Nodes {
+        values,
+        lengths,
+        gradient,
+    } = nodes;
     let s = by_bias.len();
     for (row, &place) in projected.chunks_exact_mut(s).zip(places) {
         let at = place * s..(place + 1) * s;
         row.copy_from_slice(&gradient[at.clone()]);
-        unit_backward(&nodes[at], lengths[place], row);
+        unit_backward(&values[at], lengths[place], row);
         for (sum, g) in by_bias.iter_mut().zip(row) {
             *sum += *g;
         }

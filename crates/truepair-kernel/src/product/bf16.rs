@@ -16,7 +16,7 @@ use std::thread::LocalKey;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
-use super::{Threads, View, Write, f32_product};
+use super::{Product, View, Write};
 use crate::vector::wide;
 
 thread_local! {
@@ -25,18 +25,12 @@ thread_local! {
 }
 
 /// `out = left · right`, or `out += left · right`, with rounded factors; sizes as
-/// [`multiply`](super::multiply) has checked them, neither rows nor columns of `out` 0.
-pub(super) fn product(
-    threads: Threads,
-    left: View<'_>,
-    right: View<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    write: Write,
-) {
+/// [`Product::put`] has checked them, neither rows nor columns of `out` 0.
+pub(super) fn put(product: Product<'_>, write: Write, out: &mut [f32], stride: usize) {
+    let Product { left, right, .. } = product;
     if left.columns == 0 {
         if write == Write::Replace {
-            for row in out.chunks_mut(out_stride).take(left.rows) {
+            for row in out.chunks_mut(stride).take(left.rows) {
                 row[..right.columns].fill(0.0);
             }
         }
@@ -44,22 +38,15 @@ pub(super) fn product(
     }
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if let Some(proof) = amx::Amx::get() {
-        return amx::product(proof, threads, left, right, out, out_stride, write);
+        return amx::put(proof, product, write, out, stride);
     }
-    product_without_tiles(threads, left, right, out, out_stride, write);
+    put_without_tiles(product, write, out, stride);
 }
 
-fn product_without_tiles(
-    threads: Threads,
-    left: View<'_>,
-    right: View<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    write: Write,
-) {
-    with_rounded(left, &LEFT, |left| {
-        with_rounded(right, &RIGHT, |right| {
-            f32_product(threads, left, right, out, out_stride, write);
+fn put_without_tiles(product: Product<'_>, write: Write, out: &mut [f32], stride: usize) {
+    with_rounded(product.left, &LEFT, |left| {
+        with_rounded(product.right, &RIGHT, |right| {
+            (left.times(right).on(product.threads)).put_f32(write, out, stride);
         });
     });
 }
@@ -106,12 +93,13 @@ fn round(value: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Threads;
     use super::*;
 
-    type Product = fn(Threads, View<'_>, View<'_>, &mut [f32], usize, Write);
+    type Put = fn(Product<'_>, Write, &mut [f32], usize);
 
     /// This file's product, on tiles where there are some, and the one without them.
-    const PRODUCTS: [Product; 2] = [product, product_without_tiles];
+    const PRODUCTS: [Put; 2] = [put, put_without_tiles];
 
     /// Values of magnitudes from 2⁻⁷ to 1, in rows with a gap of 3 after each, or in columns.
     struct Matrix {
@@ -180,10 +168,10 @@ mod tests {
     fn check(left: View<'_>, right: View<'_>, every: usize) {
         let (m, n) = (left.rows, right.columns);
         let reference = reference(left, right, every);
-        for multiply in PRODUCTS {
+        for put in PRODUCTS {
             for (write, start) in [(Write::Replace, f32::NAN), (Write::Add, 0.75)] {
                 let mut out = vec![start; m * (n + 5)];
-                multiply(Threads::One, left, right, &mut out, n + 5, write);
+                put(left.times(right), write, &mut out, n + 5);
                 let rows = out.chunks_exact(n + 5);
                 assert!(
                     rows.clone()
@@ -209,7 +197,7 @@ mod tests {
     fn products_equal_the_definition_in_all_shapes_and_memory_orders() {
         const SIZES: [usize; 9] = [1, 2, 15, 16, 17, 33, 64, 100, 257];
         // Larger in two sizes at once are the products of many blocks below.
-        let is_small = |sizes: [usize; 3]| sizes.iter().filter(|size| **size > 64).count() < 2;
+        let is_small = |sizes: [usize; 3]| sizes.iter().filter(|size| **size > 33).count() < 2;
         for m in SIZES {
             for k in SIZES {
                 let left = [false, true].map(|transposed| Matrix::new(m, k, transposed));
@@ -230,27 +218,32 @@ mod tests {
         // Blocks are 16 rows at least.
         let check = |left: Matrix, right: Matrix| check(left.view(), right.view(), 13);
         for (m, k, n) in [
-            (600, 1100, 40),
-            (40, 1100, 600),
-            (530, 70, 1300),
+            (520, 1040, 35),
+            (35, 1040, 520),
+            (530, 70, 1100),
             (3, 5000, 2),
         ] {
             check(Matrix::new(m, k, false), Matrix::new(k, n, true));
         }
-        check(Matrix::new(70, 40, true), Matrix::new(40, 17_000, false));
-        check(Matrix::new(520, 20, true), Matrix::new(20, 17_000, false));
+        check(Matrix::new(70, 40, true), Matrix::new(40, 8_200, false));
+        check(Matrix::new(520, 3, true), Matrix::new(3, 16_500, false));
     }
 
     #[test]
     fn the_number_of_threads_changes_nothing() {
-        for (m, k, n) in [(300, 1300, 200), (150, 700, 900)] {
+        for (m, k, n) in [(130, 1300, 130), (150, 530, 300)] {
             let (left, right) = (Matrix::new(m, k, true), Matrix::new(k, n, false));
-            for multiply in PRODUCTS {
+            for put in PRODUCTS {
                 let run = |threads, pool: usize| {
                     let mut out = vec![0.5; m * n];
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(pool).build();
                     pool.unwrap().install(|| {
-                        multiply(threads, left.view(), right.view(), &mut out, n, Write::Add);
+                        put(
+                            left.view().times(right.view()).on(threads),
+                            Write::Add,
+                            &mut out,
+                            n,
+                        );
                     });
                     out
                 };
@@ -263,16 +256,14 @@ mod tests {
     #[test]
     fn products_inside_parallel_work_do_not_share_buffers() {
         use rayon::iter::{IntoParallelIterator, ParallelIterator};
-        let (left, right) = (Matrix::new(200, 300, false), Matrix::new(300, 400, false));
+        let (left, right) = (Matrix::new(130, 150, false), Matrix::new(150, 140, false));
         let run = |threads| {
-            let mut out = vec![0.0; 200 * 400];
-            product(
-                threads,
-                left.view(),
-                right.view(),
-                &mut out,
-                400,
+            let mut out = vec![0.0; 130 * 140];
+            put(
+                left.view().times(right.view()).on(threads),
                 Write::Replace,
+                &mut out,
+                140,
             );
             out
         };
@@ -285,9 +276,9 @@ mod tests {
     fn an_empty_inner_size_gives_zeros() {
         let view = View::strided(&[], 2, 0, 0);
         let mut out = [1.0; 7];
-        product(Threads::One, view, view.t(), &mut out, 4, Write::Add);
+        put(view.times(view.t()), Write::Add, &mut out, 4);
         assert_eq!(out, [1.0; 7]);
-        product(Threads::One, view, view.t(), &mut out, 4, Write::Replace);
+        put(view.times(view.t()), Write::Replace, &mut out, 4);
         assert_eq!(out, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
@@ -297,10 +288,10 @@ mod tests {
         left[3 * 50 + 49] = f32::NAN;
         left[5 * 50 + 7] = f32::INFINITY;
         left[39 * 50 + 1] = f32::NEG_INFINITY;
-        for multiply in PRODUCTS {
+        for put in PRODUCTS {
             let mut out = vec![0.0; 40 * 45];
             let (left, right) = (View::rows(&left, 50), View::rows(&right, 45));
-            multiply(Threads::One, left, right, &mut out, 45, Write::Replace);
+            put(left.times(right), Write::Replace, &mut out, 45);
             for (i, row) in out.chunks_exact(45).enumerate() {
                 assert!(row.iter().all(|&sum| match i {
                     3 => sum.is_nan(),
@@ -311,14 +302,7 @@ mod tests {
             }
             // The transposed product: the same in columns.
             let mut out = vec![0.0; 45 * 40];
-            multiply(
-                Threads::One,
-                right.t(),
-                left.t(),
-                &mut out,
-                40,
-                Write::Replace,
-            );
+            put(right.t().times(left.t()), Write::Replace, &mut out, 40);
             let column = |j: usize| out.iter().skip(j).step_by(40);
             assert!(
                 column(3).all(|sum| sum.is_nan()) && column(5).all(|&sum| sum == f32::INFINITY)
@@ -348,18 +332,16 @@ mod tests {
             values.iter().map(|&x| round(x)).collect::<Vec<_>>(),
             expected
         );
-        for multiply in PRODUCTS {
+        for put in PRODUCTS {
             let mut out = vec![0.0; values.len()];
             let (column, one) = (View::rows(&values, 1), View::rows(&[1.0], 1));
-            multiply(Threads::One, column, one, &mut out, 1, Write::Replace);
+            put(column.times(one), Write::Replace, &mut out, 1);
             assert_eq!(out, expected);
-            multiply(
-                Threads::One,
-                one,
-                column.t(),
+            put(
+                one.times(column.t()),
+                Write::Replace,
                 &mut out,
                 values.len(),
-                Write::Replace,
             );
             assert_eq!(out, expected);
         }

@@ -1,6 +1,6 @@
 //! Matrix products of `f32` buffers: the one place that multiplies.
 //!
-//! [`multiply`] is for buffers of any layout, with factors as they are or rounded to 16 bits.
+//! [`View::times`] is for buffers of any layout, with factors as they are or rounded to 16 bits.
 //! [`RowFactor`] is for scores, every row of one factor against every row of the other: on
 //! processors with matrix tiles it has the precision of `f32` at about half its time.
 
@@ -104,6 +104,20 @@ impl<'a> View<'a> {
         self.columns
     }
 
+    /// `self · right`, to be written somewhere.
+    ///
+    /// # Panics
+    /// If the inner sizes differ.
+    pub fn times(self, right: View<'a>) -> Product<'a> {
+        assert_eq!(self.columns, right.rows, "inner sizes of a product");
+        Product {
+            left: self,
+            right,
+            precision: Precision::F32,
+            threads: Threads::One,
+        }
+    }
+
     /// The transposed matrix; nothing moves.
     pub fn t(self) -> Self {
         Self {
@@ -116,69 +130,94 @@ impl<'a> View<'a> {
     }
 }
 
-/// `out = left · right`, or `out += left · right`. `out` has dense columns; its rows start
-/// `out_stride` apart.
+/// A product of two matrices on its way into a buffer: of factors as they are, by the calling thread,
+/// unless it is told otherwise.
 ///
-/// # Panics
-/// If the inner sizes differ or `out` is too short.
-pub fn multiply(
+/// What it is written to has dense columns; rows start `stride` apart.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Product<'a> {
+    left: View<'a>,
+    right: View<'a>,
     precision: Precision,
     threads: Threads,
-    left: View<'_>,
-    right: View<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    write: Write,
-) {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    assert_eq!(k, right.rows, "inner sizes of a product");
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert!(n <= out_stride && (m - 1) * out_stride + n <= out.len());
-    match precision {
-        Precision::F32 => f32_product(threads, left, right, out, out_stride, write),
-        Precision::Bf16 => bf16::product(threads, left, right, out, out_stride, write),
-    }
 }
 
-fn f32_product(
-    threads: Threads,
-    left: View<'_>,
-    right: View<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    write: Write,
-) {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    let parallelism = match threads {
-        Threads::One => gemm::Parallelism::None,
-        Threads::All => gemm::Parallelism::Rayon(0),
-    };
-    // SAFETY: `View` checks that every index that its sizes and strides reach lies in its buffer,
-    // and `multiply` checks the same of `out`; `out` is borrowed mutably, so nothing aliases it.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            out_stride as isize,
-            write == Write::Add,
-            left.values.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.values.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+impl<'a> Product<'a> {
+    /// The same with factors in this format.
+    pub fn with(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The same on these threads.
+    pub fn on(self, threads: Threads) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// `out = left · right`
+    ///
+    /// # Panics
+    /// If `out` is too short.
+    pub fn write(self, out: &mut [f32], stride: usize) {
+        self.put(Write::Replace, out, stride);
+    }
+
+    /// `out += left · right`
+    ///
+    /// # Panics
+    /// If `out` is too short.
+    pub fn add(self, out: &mut [f32], stride: usize) {
+        self.put(Write::Add, out, stride);
+    }
+
+    /// One or the other.
+    ///
+    /// # Panics
+    /// If `out` is too short.
+    pub fn put(self, write: Write, out: &mut [f32], stride: usize) {
+        let (m, n) = (self.left.rows, self.right.columns);
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(n <= stride && (m - 1) * stride + n <= out.len());
+        match self.precision {
+            Precision::F32 => self.put_f32(write, out, stride),
+            Precision::Bf16 => bf16::put(self, write, out, stride),
+        }
+    }
+
+    fn put_f32(self, write: Write, out: &mut [f32], stride: usize) {
+        let Self { left, right, .. } = self;
+        let parallelism = match self.threads {
+            Threads::One => gemm::Parallelism::None,
+            Threads::All => gemm::Parallelism::Rayon(0),
+        };
+        // SAFETY: `View` checks that every index that its sizes and strides reach lies in its buffer,
+        // `View::times` that the inner sizes agree, and `put` the same of `out`; `out` is borrowed
+        // mutably, so nothing aliases it.
+        unsafe {
+            gemm::gemm(
+                left.rows,
+                right.columns,
+                left.columns,
+                out.as_mut_ptr(),
+                1,
+                stride as isize,
+                write == Write::Add,
+                left.values.as_ptr(),
+                left.column_stride as isize,
+                left.row_stride as isize,
+                right.values.as_ptr(),
+                right.column_stride as isize,
+                right.row_stride as isize,
+                1.0f32,
+                1.0f32,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -200,15 +239,7 @@ mod tests {
             let mut out = vec![2.0; m * (n + 2)];
             let left = View::rows(&a, m).t();
             let right = View::strided(&b, n, k, k + 3).t();
-            multiply(
-                Precision::F32,
-                Threads::One,
-                left,
-                right,
-                &mut out,
-                n + 2,
-                write,
-            );
+            left.times(right).put(write, &mut out, n + 2);
             for i in 0..m {
                 for j in 0..n {
                     let sum: f32 = (0..k).map(|l| a[l * m + i] * b[j * (k + 3) + l]).sum();

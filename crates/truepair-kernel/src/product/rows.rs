@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx::{self, Amx, SplitRows};
-use super::{Side, Threads, View, Write, f32_product};
+use super::{Side, Threads, View, Write};
 
 /// Bytes of prepared rows that a [`RowCache`] keeps: 128 MiB.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -213,7 +213,7 @@ impl PlainRows<'_> {
         let stride = right.columns;
         assert_eq!(out.len(), left.rows * stride, "product of another size");
         if !out.is_empty() {
-            f32_product(Threads::All, left, right, out, stride, Write::Replace);
+            (left.times(right).on(Threads::All)).put_f32(Write::Replace, out, stride);
         }
     }
 }
@@ -233,7 +233,7 @@ fn gather<'a>(values: &'a [f32], width: usize, rows: &[u32]) -> Cow<'a, [f32]> {
 fn check(values: &[f32], width: usize) {
     assert!(
         width > 0 && values.len().is_multiple_of(width),
-        "{} values are no rows of {width}",
+        "{} values do not make rows of {width}",
         values.len()
     );
 }
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "are no rows of")]
+    #[should_panic(expected = "do not make rows of")]
     fn rows_must_be_whole() {
         RowFactor::of_all(Side::Left, &matrix(2, 0.7), 5);
     }

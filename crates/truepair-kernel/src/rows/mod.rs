@@ -39,9 +39,10 @@ fn each_row<const N: usize>(rows: &impl Row<N>, sources: [&[f32]; N], out: &mut 
             },
         );
     };
-    match out.len() <= 2 * TASK {
-        true => out.chunks_mut(per_task).enumerate().for_each(task),
-        false => out.par_chunks_mut(per_task).enumerate().for_each(task),
+    if out.len() <= 2 * TASK {
+        out.chunks_mut(per_task).enumerate().for_each(task)
+    } else {
+        out.par_chunks_mut(per_task).enumerate().for_each(task)
     }
 }
 

@@ -42,9 +42,10 @@ impl Row<2> for UnitRows {
         let square = dot(x, x);
         let norm = square.max(LEAST_SQUARE).sqrt();
         let scale = 1.0 / (norm + EPSILON);
-        let along = match square > LEAST_SQUARE {
-            true => dot(g, x) * scale * scale / norm,
-            false => 0.0,
+        let along = if square > LEAST_SQUARE {
+            dot(g, x) * scale * scale / norm
+        } else {
+            0.0
         };
         for ((out, g), x) in out.iter_mut().zip(g).zip(x) {
             *out = g * scale - x * along;

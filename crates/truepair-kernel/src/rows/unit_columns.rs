@@ -89,9 +89,10 @@ fn scale_back(x: &[f32], gradient: &[f32], out: &mut [f32], d: usize) {
     for (square, along) in scales.iter_mut().zip(&mut along) {
         let norm = square.max(LEAST_SQUARE).sqrt();
         let scale = 1.0 / (norm + EPSILON);
-        *along = match *square > LEAST_SQUARE {
-            true => *along * scale * scale / norm,
-            false => 0.0,
+        *along = if *square > LEAST_SQUARE {
+            *along * scale * scale / norm
+        } else {
+            0.0
         };
         *square = scale;
     }

@@ -4,16 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::ScanSettings;
-use super::item::Work;
-use crate::product::{Threads, View, Write, multiply};
-use crate::segment::padded;
-use crate::sides::{Constants, Sides, chunks, ranges, split};
-
-/// Rows of raw inner products start this far apart.
-pub(super) fn stride(sides: &Sides<'_>) -> usize {
-    padded(sides.queries.total())
-}
+use super::item::{Pass, Work, stride};
+use crate::product::{Threads, View};
+use crate::sides::{Sides, chunks, ranges, split};
 
 /// Contiguous ranges of context items with at most `limit` raw inner products each, or one item.
 pub(super) fn bands(sides: &Sides<'_>, limit: usize) -> Vec<Range<usize>> {
@@ -31,9 +24,7 @@ pub(super) fn memory(sides: &Sides<'_>, bands: &[Range<usize>]) -> Vec<f32> {
 /// A range of context items against all query items.
 #[derive(Debug)]
 pub(super) struct Band<'a> {
-    pub(super) sides: &'a Sides<'a>,
-    pub(super) constants: &'a Constants,
-    pub(super) settings: &'a ScanSettings,
+    pub(super) pass: Pass<'a>,
     pub(super) items: Range<usize>,
 }
 
@@ -57,7 +48,7 @@ impl Band<'_> {
 
     /// Raw inner products into `raw` and scores `[n, k]` into the band's rows of `scores`.
     pub(super) fn scores(&self, raw: &mut [f32], scores: &mut [f32]) {
-        let n_queries = self.sides.queries.len();
+        let n_queries = self.pass.sides.queries.len();
         let band = &mut scores[self.items.start * n_queries..self.items.end * n_queries];
         self.raw(raw);
         let raw = &*raw;
@@ -67,7 +58,7 @@ impl Band<'_> {
             .into_par_iter()
             .zip(scores)
             .for_each(|(items, scores)| {
-                let mut work = Work::new(self, &items);
+                let mut work = Work::new(self.pass, &items);
                 let first = items.start;
                 for item in items {
                     let own = &raw[self.numbers_of(&(self.items.start..item))..];
@@ -79,17 +70,20 @@ impl Band<'_> {
 
     /// Raw inner products of the band.
     pub(super) fn raw(&self, raw: &mut [f32]) {
-        let width = self.sides.width();
-        let contexts = View::rows(self.sides.contexts.items(self.items.clone()), width);
-        let queries = View::rows(self.sides.queries.values(), width).t();
-        let (precision, stride) = (self.settings.precision, stride(self.sides));
-        let (all, replace) = (Threads::All, Write::Replace);
-        multiply(precision, all, contexts, queries, raw, stride, replace);
+        let width = self.pass.sides.width();
+        let contexts = View::rows(self.pass.sides.contexts.items(self.items.clone()), width);
+        let queries = View::rows(self.pass.sides.queries.values(), width).t();
+        let (precision, stride) = (self.pass.settings.precision, stride(self.pass.sides));
+        contexts
+            .times(queries)
+            .with(precision)
+            .on(Threads::All)
+            .write(raw, stride);
     }
 
     /// Gradients from the gradient by all scores.
     pub(super) fn backward(&self, raw: &[f32], upstream: &[f32], targets: Targets<'_>) {
-        let (sides, width) = (self.sides, self.sides.width());
+        let (sides, width) = (self.pass.sides, self.pass.sides.width());
         let mut by_contexts =
             (targets.contexts).map(|all| &mut all[sides.rows(&(0..self.items.start)) * width..]);
         let chunks = chunks(&self.items);
@@ -113,9 +107,12 @@ impl Band<'_> {
         }
         let by_raw = self.view(targets.raw);
         let product = |left: View<'_>, right: &[f32], out: &mut [f32]| {
-            let (precision, all) = (self.settings.precision, Threads::All);
+            let precision = self.pass.settings.precision;
             let right = View::rows(right, width);
-            multiply(precision, all, left, right, out, width, Write::Add);
+            left.times(right)
+                .with(precision)
+                .on(Threads::All)
+                .add(out, width);
         };
         if let Some(out) = by_contexts {
             product(by_raw, sides.queries.values(), out);
@@ -133,13 +130,13 @@ impl Band<'_> {
         by_raw: &mut [f32],
         mut by_contexts: Option<&mut [f32]>,
     ) -> Vec<f32> {
-        let (n_queries, width) = (self.sides.queries.len(), self.sides.width());
-        let mut work = Work::new(self, &items);
+        let (n_queries, width) = (self.pass.sides.queries.len(), self.pass.sides.width());
+        let mut work = Work::new(self.pass, &items);
         for item in items.clone() {
             let before = items.start..item;
             let at = self.numbers_of(&before);
             let out = (by_contexts.as_deref_mut())
-                .map(|out| &mut out[self.sides.rows(&before) * width..]);
+                .map(|out| &mut out[self.pass.sides.rows(&before) * width..]);
             let own = &upstream[item * n_queries..][..n_queries];
             work.backward(item, &raw[at..], own, &mut by_raw[at..], out);
         }
@@ -148,11 +145,14 @@ impl Band<'_> {
 
     /// The band's numbers without the padding of rows.
     fn view<'v>(&self, values: &'v [f32]) -> View<'v> {
-        let (rows, columns) = (self.sides.rows(&self.items), self.sides.queries.total());
-        View::strided(values, rows, columns, stride(self.sides))
+        let (rows, columns) = (
+            self.pass.sides.rows(&self.items),
+            self.pass.sides.queries.total(),
+        );
+        View::strided(values, rows, columns, stride(self.pass.sides))
     }
 
     fn numbers_of(&self, items: &Range<usize>) -> usize {
-        self.sides.rows(items) * stride(self.sides)
+        self.pass.sides.rows(items) * stride(self.pass.sides)
     }
 }

@@ -2,18 +2,31 @@
 
 use std::ops::Range;
 
-use super::bands::{Band, stride};
-use crate::attention::Room;
+use super::ScanSettings;
+use crate::attention::{Numerators, Room};
 use crate::columns::Columns;
-use crate::product::{Precision, Threads, View, Write, multiply};
+use crate::product::View;
 use crate::segment::padded;
-use crate::sides::Place;
+use crate::sides::{Constants, Place, Sides};
 use crate::vector::wide;
+
+/// What is the same for all items.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub(super) sides: &'a Sides<'a>,
+    pub(super) constants: &'a Constants,
+    pub(super) settings: &'a ScanSettings,
+}
+
+/// Rows of raw inner products start this far apart.
+pub(super) fn stride(sides: &Sides<'_>) -> usize {
+    padded(sides.queries.total())
+}
 
 /// Memory for one item and one block of queries at a time. Rows are contexts, columns are queries.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    band: &'a Band<'a>,
+    pass: Pass<'a>,
     /// Numerators `e` of the attention weights, `[m, stride]`.
     numerators: Vec<f32>,
     /// `G e`, `[m, stride]`; going backward also `2 κ e`.
@@ -31,12 +44,12 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Memory for the largest of `items`.
-    pub(super) fn new(band: &'a Band<'a>, items: &Range<usize>) -> Self {
-        let sides = band.sides;
+    pub(super) fn new(pass: Pass<'a>, items: &Range<usize>) -> Self {
+        let sides = pass.sides;
         let (m, stride) = (sides.most_contexts(items), padded(sides.widest_block()));
         let n_items = sides.longest_block();
         Self {
-            band,
+            pass,
             numerators: vec![0.0; m * stride],
             lifted: vec![0.0; m * stride],
             norms: vec![0.0; m * n_items],
@@ -55,8 +68,8 @@ impl<'a> Work<'a> {
 
     /// Scores of `item` against every item of queries, from its raw inner products.
     pub(super) fn scores(&mut self, item: usize, raw: &[f32], out: &mut [f32]) {
-        let pool = self.band.settings.pool;
-        for block in self.band.sides.blocks() {
+        let pool = self.pass.settings.pool;
+        for block in self.pass.sides.blocks() {
             let place = self.place(item, block);
             let out = &mut out[block.clone()];
             if place.tile.contexts == 0 {
@@ -81,11 +94,11 @@ impl<'a> Work<'a> {
         by_raw: &mut [f32],
         by_contexts: Option<&mut [f32]>,
     ) {
-        if self.band.sides.contexts.range(item).is_empty() {
+        if self.pass.sides.contexts.range(item).is_empty() {
             return;
         }
         self.by_gram.fill(0.0);
-        for block in self.band.sides.blocks() {
+        for block in self.pass.sides.blocks() {
             let place = self.place(item, block);
             let (raw, by_raw) = (&raw[place.first..], &mut by_raw[place.first..]);
             self.attend(place, raw);
@@ -98,28 +111,33 @@ impl<'a> Work<'a> {
             }
         }
         if let Some(out) = by_contexts {
-            self.band.sides.through_gram(item, &self.by_gram, out);
+            self.pass.sides.through_gram(item, &self.by_gram, out);
         }
     }
 
     /// Fills numerators, `G e`, norms and columns up to the cosines.
     fn attend(&mut self, place: Place<'_>, raw: &[f32]) {
         let tile = place.tile;
-        let attention = self.band.settings.attention;
+        let attention = self.pass.settings.attention;
         let (columns, e) = (&mut self.columns, &mut self.numerators);
         let (norms, room) = (&mut self.norms, &mut self.room);
         wide(
             #[inline(always)]
             || {
-                attention.numerators(tile, raw, norms, e, &mut columns.sums, room);
+                let target = Numerators {
+                    norms,
+                    out: e,
+                    sums: &mut columns.sums,
+                };
+                attention.numerators(tile, raw, target, room);
                 columns.dots(tile, e, raw);
             },
         );
-        let gram = View::rows(self.band.constants.gram(place.item), tile.contexts);
-        let (one, replace, out) = (Threads::One, Write::Replace, &mut self.lifted);
+        let gram = View::rows(self.pass.constants.gram(place.item), tile.contexts);
+        let out = &mut self.lifted;
         let view = place.view(e);
-        multiply(Precision::F32, one, gram, view, out, tile.stride, replace);
-        let lengths = &self.band.constants.lengths()[place.queries()];
+        gram.times(view).write(out, tile.stride);
+        let lengths = &self.pass.constants.lengths()[place.queries()];
         wide(
             #[inline(always)]
             || columns.cosines(tile, e, out, lengths),
@@ -136,8 +154,8 @@ impl<'a> Work<'a> {
         by_raw: &mut [f32],
     ) {
         let tile = place.tile;
-        let (settings, columns) = (self.band.settings, &mut self.columns);
-        let lengths = &self.band.constants.lengths()[place.queries()];
+        let (settings, columns) = (self.pass.settings, &mut self.columns);
+        let lengths = &self.pass.constants.lengths()[place.queries()];
         let pull = &mut self.pull[place.queries()];
         columns.slopes(tile, settings.pool, upstream, lengths, pull);
         columns.by_logits(tile, raw, &self.numerators, &mut self.lifted, by_raw);
@@ -151,11 +169,11 @@ impl<'a> Work<'a> {
         let scaled = place.view(&self.lifted);
         let e = place.view(&self.numerators).t();
         let (out, m) = (&mut self.by_gram, place.tile.contexts);
-        multiply(Precision::F32, Threads::One, scaled, e, out, m, Write::Add);
+        scaled.times(e).add(out, m);
     }
 
     fn place(&self, item: usize, block: &Range<usize>) -> Place<'a> {
-        let sides = self.band.sides;
+        let sides = self.pass.sides;
         sides.place(item, block, stride(sides), self.stride)
     }
 }

@@ -20,6 +20,7 @@ use super::sides::{Constants, Sides, add_pull};
 use super::{Array, Attention, Gradients, Operation, Output, Pool};
 use crate::product::Precision;
 use bands::{Band, Targets, bands, memory};
+use item::Pass;
 
 /// Raw inner products held at a time, 128 MiB: a batch of 256 images of 36 regions against 256
 /// captions of 14 words. More of them are worked in bands of contexts, and going backward again.
@@ -55,20 +56,20 @@ pub struct ScanSettings {
 
 /// What the backward pass takes over from the forward pass.
 #[derive(Debug)]
-pub struct Saved {
+pub struct ScanSaved {
     constants: Constants,
     /// Raw inner products of all pairs when one band holds them.
     raw: Option<Vec<f32>>,
 }
 
 impl Operation for Scan {
-    type Saved = Saved;
+    type Saved = ScanSaved;
 
-    fn forward(&self, inputs: &[Array<'_>]) -> (Output, Saved) {
+    fn forward(&self, inputs: &[Array<'_>]) -> (Output, ScanSaved) {
         let sides = Sides::new(inputs, BLOCK);
         let constants = Constants::new(&sides);
         let (scores, raw) = self.scores(&sides, &constants);
-        (scores, Saved { constants, raw })
+        (scores, ScanSaved { constants, raw })
     }
 
     fn output(&self, inputs: &[Array<'_>]) -> Output {
@@ -79,7 +80,7 @@ impl Operation for Scan {
     fn backward(
         &self,
         inputs: &[Array<'_>],
-        saved: &Saved,
+        saved: &ScanSaved,
         gradient: &[f32],
         gradients: &mut Gradients,
     ) {
@@ -159,10 +160,13 @@ impl Scan {
         constants: &'a Constants,
         items: &Range<usize>,
     ) -> Band<'a> {
-        Band {
+        let pass = Pass {
             sides,
             constants,
             settings: &self.settings,
+        };
+        Band {
+            pass,
             items: items.clone(),
         }
     }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use truepair_core::dataset::Picture;
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features, Picture};
 use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
@@ -22,6 +21,13 @@ pub(super) struct Captioned {
     pub(super) label: i64,
 }
 
+/// The pictures of a split, and what became of everything that was met on the way to them.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) pictures: Vec<Captioned>,
+    pub(super) account: Account,
+}
+
 /// A data set of all pictures that have a caption.
 ///
 /// # Errors
@@ -30,12 +36,17 @@ pub(super) fn into_dataset(
     format: &'static str,
     path: &Path,
     split: String,
-    pictures: Vec<Captioned>,
+    gathered: Gathered,
     options: &ReadOptions,
 ) -> Result<Dataset> {
     let (mut rows, mut ids, mut files) = (Vec::new(), Vec::new(), Vec::new());
     let (mut captions, mut pairs, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    for one in pictures.into_iter().filter(|one| !one.captions.is_empty()) {
+    let mut account = gathered.account;
+    for one in gathered.pictures {
+        if one.captions.is_empty() {
+            account.pass("picture", "it has no caption", &one.id);
+            continue;
+        }
         let image = rows.len() as u32;
         for caption in one.captions {
             let caption_row = captions.len() as u32;
@@ -54,13 +65,18 @@ pub(super) fn into_dataset(
         labels.push(one.label);
     }
     if rows.is_empty() {
+        let found = account
+            .summary()
+            .map_or_else(String::new, |met| format!("; {met}"));
         return Err(Error::data(
             path,
             Place::Whole,
-            format!("split '{split}' has no picture with a caption"),
+            format!("split '{split}' has no picture with a caption{found}"),
             "choose another split, or check that captions bear the names of their pictures",
         ));
     }
+    account.used("picture", rows.len());
+    account.used("caption", captions.len());
     let dataset = Dataset {
         name: name_of(path),
         format,
@@ -76,6 +92,7 @@ pub(super) fn into_dataset(
         pairs,
         labels: labels.iter().any(|label| *label >= 0).then_some(labels),
         files: Vec::new(),
+        account,
     };
     settle_empty_captions(dataset, options.on_empty, path, |_| Place::Whole)
 }

@@ -36,6 +36,8 @@ pub(super) fn settle_empty_captions(
                 .filter(|&n| !is_empty(&texts[n]))
                 .map(|n| n as u32)
                 .collect();
+            let empty = texts.len() - kept.len();
+            (dataset.account).pass_count("caption", "it is empty and asked to be dropped", empty);
             dataset.select_captions(&kept);
             Ok(dataset)
         }

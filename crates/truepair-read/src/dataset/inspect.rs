@@ -6,10 +6,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::error::Result;
 
-use super::{Format, OnEmpty, ReadOptions, recognize};
+use super::{Format, OnEmpty, ReadOptions, recognize, refuse_passing_over};
 
 /// What [`inspect`] found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,8 +59,8 @@ pub struct SplitInspection {
     pub labels: Option<Labels>,
     /// Images whose picture was found.
     pub pictures: usize,
-    /// What else the reader should know.
-    pub notes: Vec<String>,
+    /// What was used, passed over and chosen.
+    pub account: Account,
 }
 
 /// Smallest and largest number of captions that one image has.
@@ -136,6 +136,9 @@ fn inspect_split(
     options: &ReadOptions,
 ) -> Result<SplitInspection> {
     let data = format.read(path, options)?;
+    if options.strict {
+        refuse_passing_over(path, &data.account)?;
+    }
     let images = Rows::look(&data.images)?;
     let captions = match &data.caption_features {
         Some(named) => Rows::look(&named.features)?,
@@ -160,7 +163,7 @@ fn inspect_split(
         non_finite_captions: captions.non_finite,
         labels: data.labels.as_deref().map(labels),
         pictures: data.image_files.iter().flatten().count(),
-        notes: format.notes(path, &data.split)?,
+        account: data.account,
     })
 }
 

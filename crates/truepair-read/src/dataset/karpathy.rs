@@ -11,6 +11,7 @@ use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
 
 use super::listing::{ListedCaption, ListedImage, Listing};
+use super::unread_keys::{AllUnread, UnreadKeys};
 use super::write::link_into;
 use super::{Format, ReadOptions, resolve_split};
 
@@ -23,6 +24,8 @@ pub(super) struct Karpathy;
 #[derive(Deserialize)]
 struct File {
     images: Vec<Image>,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 #[derive(Deserialize)]
@@ -33,11 +36,15 @@ struct Image {
     filepath: Option<String>,
     split: String,
     sentences: Vec<Sentence>,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 #[derive(Deserialize)]
 struct Sentence {
     raw: String,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 impl Format for Karpathy {
@@ -65,19 +72,6 @@ impl Format for Karpathy {
         Ok(splits(&read_json(path)?))
     }
 
-    fn notes(&self, path: &Path, split: &str) -> Result<Vec<String>> {
-        let file: File = read_json(path)?;
-        let images = file
-            .images
-            .iter()
-            .filter(|image| canonical(&image.split) == split);
-        let dropped: usize = images
-            .map(|image| image.sentences.len().saturating_sub(CAPTIONS_PER_IMAGE))
-            .sum();
-        let note = format!("{dropped} captions after the fifth of their image are not used");
-        Ok(if dropped == 0 { Vec::new() } else { vec![note] })
-    }
-
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         let file: File = read_json(path)?;
         let split = resolve_split(path, options, &splits(&file))?;
@@ -85,9 +79,12 @@ impl Format for Karpathy {
             n_records: file.images.len(),
             ..Listing::default()
         };
+        let mut unread = AllUnread::default();
+        unread.add("", file.unread);
         let mut first_at: HashMap<String, usize> = HashMap::new();
         for (index, image) in file.images.into_iter().enumerate() {
             let place = Place::Record(index as u64 + 1);
+            unread.add("images", image.unread);
             if let Some(first) = first_at.insert(image.filename.clone(), index) {
                 return Err(Error::data(
                     path,
@@ -101,14 +98,25 @@ impl Format for Karpathy {
                 ));
             }
             let in_split = canonical(&image.split) == split;
+            let kind = if in_split {
+                "row"
+            } else {
+                "row of other splits"
+            };
+            listing.account.used(kind, 1);
             if in_split {
+                let more = image.sentences.len().saturating_sub(CAPTIONS_PER_IMAGE);
+                let why = "they stand after the fifth of their image";
+                listing.account.pass_count("caption", why, more);
                 let sentences = image.sentences.into_iter().take(CAPTIONS_PER_IMAGE);
-                let captions = sentences.map(|sentence| ListedCaption {
-                    image: index as u32,
-                    text: one_line(&sentence.raw),
-                    place,
-                });
-                listing.captions.extend(captions);
+                for sentence in sentences {
+                    unread.add("images[].sentences", sentence.unread);
+                    listing.captions.push(ListedCaption {
+                        image: index as u32,
+                        text: one_line(&sentence.raw),
+                        place,
+                    });
+                }
             }
             let folder = image
                 .filepath
@@ -122,6 +130,7 @@ impl Format for Karpathy {
                 in_split,
             });
         }
+        unread.note(&mut listing.account);
         listing.into_dataset(self.name(), path, split, options)
     }
 
@@ -290,8 +299,11 @@ mod tests {
                 caption: 9
             }
         );
-        let notes = Karpathy.notes(&path, "train").unwrap();
-        assert!(notes[0].starts_with("2 captions"), "{notes:?}");
+        let passed = train.account.summary().unwrap();
+        assert!(
+            passed.contains("2 captions: they stand after the fifth"),
+            "{passed}"
+        );
         assert_eq!(
             Karpathy.splits(&path, &ReadOptions::default()).unwrap(),
             ["dev", "train"]

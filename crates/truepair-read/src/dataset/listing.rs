@@ -1,10 +1,10 @@
 //! Images and captions that a table or a JSON file lists, joined with their features.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures, Picture};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures, Picture};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
 
@@ -24,6 +24,7 @@ pub(super) struct Listing {
     pub(super) n_records: usize,
     /// The pictures' bytes, by record, when the file itself holds them.
     pub(super) column: Option<Arc<ParquetPictures>>,
+    pub(super) account: Account,
 }
 
 #[derive(Debug)]
@@ -66,6 +67,7 @@ impl Listing {
             Pictures::Beside => self.pictures(path, None)?,
             Pictures::In(folder) => self.pictures(path, Some(folder))?,
         };
+        let mut account = self.account_with(&given);
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
         for (old, image) in self
@@ -78,6 +80,8 @@ impl Listing {
             ids.push(image.id);
             pictures.push(image.file);
         }
+        account.used("image", ids.len());
+        account.used("caption", self.captions.len());
         let pair = |(n, caption): (usize, &ListedCaption)| Pair {
             image: new_index[&caption.image],
             caption: n as u32,
@@ -106,8 +110,28 @@ impl Listing {
             pairs,
             labels: None,
             files,
+            account,
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| places[n])
+    }
+
+    /// The account of the list together with that of its features.
+    fn account_with(&self, given: &GivenFeatures) -> Account {
+        let mut account = self.account.clone();
+        account.merge(given.account.clone());
+        if let Some(rows) = &given.rows {
+            let known = self.images.iter().filter_map(|image| find(rows, image));
+            let known: HashSet<u32> = known.collect();
+            let mut unknown: Vec<(u32, &String)> = (rows.iter())
+                .filter(|(_, row)| !known.contains(row))
+                .map(|(id, row)| (*row, id))
+                .collect();
+            unknown.sort_unstable();
+            for (_, id) in unknown {
+                account.pass("row of features", "no image has its id", id);
+            }
+        }
+        account
     }
 
     /// The pictures of the split as features, and their rows.
@@ -136,6 +160,7 @@ impl Listing {
             rows: None,
             captions: None,
             files: vec![path.to_path_buf()],
+            account: Account::default(),
         };
         Ok((given, rows))
     }

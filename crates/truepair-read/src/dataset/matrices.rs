@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy;
 use truepair_core::pair::Pair;
@@ -24,6 +24,7 @@ pub(super) struct Matrices {
     /// Whether the image ids are paths of pictures, seen from the folder of the data.
     pub(super) ids_are_files: bool,
     pub(super) files: Vec<PathBuf>,
+    pub(super) account: Account,
 }
 
 impl Matrices {
@@ -93,6 +94,7 @@ impl Matrices {
             pairs,
             labels: None,
             files: self.files,
+            account: self.account,
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
     }
@@ -131,7 +133,8 @@ fn pairs_file_in(path: &Path) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn is_pairs_file(path: &Path) -> bool {
+/// Whether the file is called as one that says which rows belong together.
+pub(super) fn is_pairs_file(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| PAIRS_FILES.iter().any(|pairs| *pairs == name))
 }

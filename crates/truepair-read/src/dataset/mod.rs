@@ -15,6 +15,7 @@ mod inspect;
 mod karpathy;
 mod kept_pictures;
 mod kept_table;
+mod leftovers;
 mod listing;
 mod matrices;
 mod options;
@@ -25,12 +26,13 @@ mod precomp;
 mod records;
 mod table;
 mod tar;
+mod unread_keys;
 mod webdataset;
 mod write;
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::Dataset;
+use truepair_core::dataset::{Account, Dataset};
 use truepair_core::error::{Error, Place, Result};
 
 pub use embeddings::open_embeddings;
@@ -83,7 +85,9 @@ pub trait Format: Sync {
     /// If `path` cannot be read.
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>>;
     /// Reads one split. Feature values are not looked at; see
-    /// [`Features::check_finite`](truepair_core::dataset::Features::check_finite).
+    /// [`Features::check_finite`](truepair_core::dataset::Features::check_finite). Whatever is met
+    /// and not used stands in the [`Account`](truepair_core::dataset::Account) with its reason;
+    /// [`ReadOptions::strict`] is the caller's business.
     ///
     /// # Errors
     /// If a file is missing or is not what it should be; the message names file and place.
@@ -91,13 +95,6 @@ pub trait Format: Sync {
     /// Names of the caption embeddings that lie beside the captions of one split, sorted.
     fn caption_feature_names(&self, _path: &Path, _split: &str) -> Vec<String> {
         Vec::new()
-    }
-    /// What [`inspect`] should tell about one split beyond its counts.
-    ///
-    /// # Errors
-    /// If `path` cannot be read.
-    fn notes(&self, _path: &Path, _split: &str) -> Result<Vec<String>> {
-        Ok(Vec::new())
     }
     /// Writes the kept pairs (`keep` `[n_pairs]`) into the folder `out`, as this format writes
     /// pairs, and returns the files written. Call it through [`write_kept`].
@@ -124,7 +121,28 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
             "choose another split, or check that its files are complete",
         ));
     }
+    if options.strict {
+        refuse_passing_over(path, &dataset.account)?;
+    }
     Ok(dataset)
+}
+
+/// # Errors
+/// If something was passed over; the message is the whole account.
+pub(crate) fn refuse_passing_over(path: &Path, account: &Account) -> Result<()> {
+    if account.passed_over().is_empty() {
+        return Ok(());
+    }
+    Err(Error::data(
+        path,
+        Place::Whole,
+        format!(
+            "strict reading, but not all is used: {}",
+            account.lines().join("; ")
+        ),
+        "remove what is passed over or say how it is to be read; without strict reading it is \
+         passed over",
+    ))
 }
 
 /// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into the folder `out` in the format that

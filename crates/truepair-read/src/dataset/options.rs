@@ -42,6 +42,8 @@ pub struct ReadOptions {
     /// Side of the squares that pictures are decoded to for a network that reads pixels; `None` =
     /// images are features.
     pub pixels: Option<u16>,
+    /// Whether reading fails where something is passed over; the error lists the account.
+    pub strict: bool,
 }
 
 impl Default for ReadOptions {
@@ -58,6 +60,7 @@ impl Default for ReadOptions {
             on_empty: OnEmpty::Error,
             pictures: Pictures::Unused,
             pixels: None,
+            strict: false,
         }
     }
 }

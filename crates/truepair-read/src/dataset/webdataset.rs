@@ -7,9 +7,9 @@ use serde_json::Value;
 use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Result};
 
-use super::captioned_pictures::{self, Captioned, captions_of};
-use super::folder::entries;
+use super::captioned_pictures::{self, Captioned, Gathered, captions_of};
 use super::karpathy::one_line;
+use super::leftovers::entries;
 use super::picture_folders::of_member;
 use super::pictures::is_picture;
 use super::{Format, ReadOptions, resolve_split, tar};
@@ -45,23 +45,13 @@ impl Format for WebDataset {
         Ok(vec!["all".into()])
     }
 
-    fn notes(&self, path: &Path, _split: &str) -> Result<Vec<String>> {
-        let mut notes = Vec::new();
-        for shard in shards(path)? {
-            if tar::index(&shard)?.cut_short {
-                notes.push(format!("{} ends inside a member", shard.display()));
-            }
-        }
-        Ok(notes)
-    }
-
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         let split = resolve_split(path, options, &self.splits(path, options)?)?;
-        let mut pictures = Vec::new();
+        let mut gathered = Gathered::default();
         for shard in shards(path)? {
-            samples(&shard, &mut pictures)?;
+            samples(&shard, &mut gathered)?;
         }
-        captioned_pictures::into_dataset(self.name(), path, split, pictures, options)
+        captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
@@ -82,10 +72,14 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Adds the samples of one shard; those without a picture are left out.
-fn samples(shard: &Path, found: &mut Vec<Captioned>) -> Result<()> {
+fn samples(shard: &Path, found: &mut Gathered) -> Result<()> {
     let archive: Arc<Path> = shard.into();
-    let members = tar::index(shard)?.members;
+    let tar::Index { members, cut_short } = tar::index(shard)?;
     let shard_name = shard.file_name().unwrap_or_default().to_string_lossy();
+    if cut_short {
+        let why = "what follows in the shard is cut off";
+        found.account.pass("last member", why, &shard_name);
+    }
     for sample in members.chunk_by(|a, b| key(&a.name) == key(&b.name)) {
         let Some(picture) = sample.iter().find(|m| is_picture(Path::new(&m.name))) else {
             continue;
@@ -98,10 +92,14 @@ fn samples(shard: &Path, found: &mut Vec<Captioned>) -> Result<()> {
                 "txt" => captions = captions_of(&String::from_utf8_lossy(&bytes()?)),
                 "json" if captions.is_empty() => captions = json_captions(&bytes()?),
                 "cls" => label = class(shard, member, &bytes()?)?,
-                _ => {}
+                _ if is_picture(Path::new(&member.name)) => {}
+                _ => {
+                    let why = "its ending is not known";
+                    found.account.pass("member", why, &member.name);
+                }
             }
         }
-        found.push(Captioned {
+        found.pictures.push(Captioned {
             id: format!("{shard_name}#{}", picture.name),
             picture: of_member(archive.clone(), picture),
             captions,
@@ -184,8 +182,8 @@ mod tests {
         assert_eq!(texts, ["one", "two", "three", "four"]);
         assert_eq!(data.labels.as_deref(), Some(&[4, -1, -1][..]));
         assert_eq!(data.images.picture(2).unwrap().read().unwrap(), b"D");
-        let notes = WebDataset.notes(&root, "all").unwrap();
-        assert!(notes[0].contains("00002.tar"), "{notes:?}");
+        let passed = data.account.summary().unwrap();
+        assert!(passed.contains("(00002.tar)"), "{passed}");
 
         let out = home.path().join("out");
         write_kept(&data, &[true, false, true, true], &out).unwrap();

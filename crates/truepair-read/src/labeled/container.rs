@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::Features;
+use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy::{self, Number};
 
@@ -15,6 +15,7 @@ pub struct Arrays {
     entries: Vec<Entry>,
     class_names: Option<Vec<String>>,
     files: Vec<PathBuf>,
+    account: Account,
 }
 
 struct Entry {
@@ -92,15 +93,33 @@ impl Arrays {
         for name in archive.names() {
             let member = archive.member(&name)?;
             match member.header.number {
+                Number::Unicode(_) | Number::Ascii(_) if name == "classes" => {
+                    self.class_names = Some(member.texts()?);
+                }
                 Number::Unicode(_) | Number::Ascii(_) => {
-                    if name == "classes" {
-                        self.class_names = Some(member.texts()?);
-                    }
+                    let why = "it holds texts and is not called classes";
+                    self.account.pass("array", why, &name);
                 }
                 _ => self.add(&name, Source::Member(member)),
             }
         }
         Ok(())
+    }
+
+    /// Where the reader of a file notes what it passes over.
+    pub(super) fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    /// Why the array cannot be used, where that is so.
+    ///
+    /// # Panics
+    /// If there is no array called `name`.
+    pub(super) fn refusal(&self, name: &str) -> Option<&str> {
+        match self.source(name) {
+            Source::Refused { problem, .. } => Some(problem),
+            _ => None,
+        }
     }
 
     pub(super) fn set_class_names(&mut self, names: Vec<String>) {

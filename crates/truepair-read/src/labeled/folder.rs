@@ -7,6 +7,9 @@ use truepair_core::error::{Error, Place, Result};
 use super::LabeledFormat;
 use super::container::{Arrays, Source};
 
+/// The names of the classes.
+const CLASSES: &str = "classes.json";
+
 /// A folder with one `.npy` file for every array.
 pub(super) struct Folder;
 
@@ -42,9 +45,14 @@ impl LabeledFormat for Folder {
             if let (true, Some(stem)) = (is_npy, file.file_stem()) {
                 let name = stem.to_string_lossy().into_owned();
                 arrays.add(&name, Source::Npy(file));
+            } else if !file.ends_with(CLASSES) {
+                let name = file.file_name().unwrap_or_default().display();
+                arrays
+                    .account()
+                    .pass("file", "its ending is not .npy", name);
             }
         }
-        let names = path.join("classes.json");
+        let names = path.join(CLASSES);
         if names.exists() {
             arrays.set_class_names(read_names(&names)?);
         }

@@ -59,9 +59,16 @@ pub(super) fn read(path: &Path, orientation: Orientation) -> Result<Arrays> {
     for group in root.groups().map_err(damaged)? {
         // MATLAB keeps what its cell arrays refer to in `#refs#`.
         if group.starts_with('#') {
+            let why = "MATLAB keeps there what its cell arrays refer to";
+            arrays.account().pass("group", why, &group);
             continue;
         }
-        let datasets = root.group(&group).and_then(|inner| inner.datasets());
+        let inner = root.group(&group).map_err(damaged)?;
+        for deeper in inner.groups().map_err(damaged)? {
+            let name = format!("{group}/{deeper}");
+            (arrays.account()).pass("group", "it lies deeper than two levels", name);
+        }
+        let datasets = inner.datasets();
         for name in datasets.map_err(damaged)? {
             let name = format!("{group}/{name}");
             let dataset = file.dataset(&name).map_err(damaged)?;
@@ -108,7 +115,9 @@ fn add(
             | DType::U64
     );
     if !numbers {
-        if !matches!(kind, DType::String | DType::VariableLengthString) {
+        if matches!(kind, DType::String | DType::VariableLengthString) {
+            arrays.account().pass("array", "it holds texts", name);
+        } else {
             let problem = describe(&kind);
             arrays.add(name, Source::Refused { path, problem });
         }

@@ -15,9 +15,11 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::labeled::LabeledData;
 
+use crate::dataset::refuse_passing_over;
 pub use container::Arrays;
 
 /// Every layout of labelled data, in the order in which they are tried.
@@ -60,6 +62,8 @@ pub struct LabeledOptions {
     pub modalities: Vec<String>,
     /// How many classes there are; read from the data when `None`.
     pub classes: Option<usize>,
+    /// Whether reading fails where something is passed over; the error lists the account.
+    pub strict: bool,
 }
 
 /// Reads all splits of the labelled data at `path`.
@@ -70,30 +74,38 @@ pub struct LabeledOptions {
 pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledData> {
     let path = path.as_ref();
     std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
-    let only = only_container(path)?;
+    let mut account = Account::default();
+    let only = only_container(path, &mut account)?;
     let path = only.as_deref().unwrap_or(path);
     let format = recognize(path, options)?;
     let mut arrays = format.arrays(path)?;
     let splits = names::collect(path, &mut arrays, &options.modalities)?;
     let class_names = arrays.class_names().map(<[String]>::to_vec);
     let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
+    let files = arrays.files();
+    account.merge(names::account(&mut arrays, &splits));
+    if options.strict {
+        refuse_passing_over(path, &account)?;
+    }
     Ok(LabeledData {
         name: crate::dataset::name_of(path),
         format: format.name(),
         first_label: classes.first,
         class_names,
         splits: classes::number(splits, classes)?,
-        files: arrays.files(),
+        files,
+        account,
     })
 }
 
-/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file.
-fn only_container(path: &Path) -> Result<Option<PathBuf>> {
+/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file; the other files are
+/// noted in `account`.
+fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
         return Ok(None);
     }
     let failed = |source| Error::io(path, "list", source);
-    let mut containers = Vec::new();
+    let (mut containers, mut others) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
         if file.extension().is_some_and(|ending| ending == "npy") {
@@ -101,12 +113,19 @@ fn only_container(path: &Path) -> Result<Option<PathBuf>> {
         }
         if file.is_file() && LABELED_FORMATS.iter().any(|format| format.sniff(&file)) {
             containers.push(file);
+        } else {
+            others.push(file);
         }
     }
-    match containers.len() {
-        1 => Ok(containers.pop()),
-        _ => Ok(None),
+    if containers.len() != 1 {
+        return Ok(None);
     }
+    others.sort();
+    for file in others {
+        let name = file.file_name().unwrap_or_default().display();
+        account.pass("file", "it is no file of arrays by its ending", name);
+    }
+    Ok(containers.pop())
 }
 
 fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn LabeledFormat> {

@@ -5,9 +5,10 @@
 //! reads them all: one word is the split, one may say that these are labels, the rest is the
 //! modality.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use truepair_core::dataset::Features;
+use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
 
 use super::container::{Arrays, RawLabels};
@@ -35,6 +36,8 @@ pub(super) struct RawModality {
     pub(super) name: String,
     pub(super) features: Features,
     pub(super) labels: RawLabels,
+    /// Names of the arrays that hold the two.
+    pub(super) arrays: [String; 2],
 }
 
 /// What one name says.
@@ -89,7 +92,7 @@ fn singular(name: &str) -> &str {
 pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Result<Vec<RawSplit>> {
     let mut roles: Vec<Role> = arrays.names().iter().map(|name| Role::of(name)).collect();
     // Captions have rows of their own, five an image; they are no modality of the items.
-    roles.retain(|role| !role.modality.starts_with("cap"));
+    roles.retain(|role| !is_of_captions(&role.array));
     let named = roles.iter().any(|role| role.split.is_some());
     roles.retain(|role| role.split.is_some() == named);
     let modalities = modalities(path, &roles, asked)?;
@@ -112,6 +115,30 @@ pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Res
         Ok(split)
     };
     splits.iter().map(read).collect()
+}
+
+/// Notes which arrays `splits` were read from, and why the others were not read.
+pub(super) fn account(arrays: &mut Arrays, splits: &[RawSplit]) -> Account {
+    let modalities = splits.iter().flat_map(|split| &split.modalities);
+    let used: HashSet<&String> = modalities.flat_map(|one| &one.arrays).collect();
+    let mut account = std::mem::take(arrays.account());
+    account.used("array", used.len());
+    for name in arrays.names().iter().filter(|name| !used.contains(name)) {
+        let why = match arrays.refusal(name) {
+            Some(problem) => problem,
+            None if is_of_captions(name) => {
+                "captions have rows of their own and are no modality of the items"
+            }
+            None => "its name stands for no split, modality or labels that are wanted",
+        };
+        account.pass("array", why, name);
+    }
+    account
+}
+
+/// Whether the name says that its array holds captions.
+fn is_of_captions(array: &str) -> bool {
+    Role::of(array).modality.starts_with("cap")
 }
 
 /// The modalities to read, images first.
@@ -191,6 +218,7 @@ fn read(
         name: modality.to_owned(),
         features: arrays.features(&features.array)?,
         labels: arrays.labels(&labels.array)?,
+        arrays: [features.array.clone(), labels.array.clone()],
     })
 }
 

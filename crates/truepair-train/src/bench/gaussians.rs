@@ -8,13 +8,17 @@ use truepair_core::rng::Seed;
 
 use super::matching::{SIZES, Size, encoder_products, inputs};
 use super::{Setup, Step, Workload, random};
-use crate::backbone::{Backbone, BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
-use crate::encoding::{Encoding, Gaussian, Input, unit_length};
 use crate::error::Result;
-use crate::layer::{Init, Linear, Mode};
-use crate::objective::{Over, SoftContrastive};
-use crate::optimizer::{AdamConfig, OptimizerConfig};
-use crate::similarity::{Logistic, MatchProbabilityConfig, Similarity, SimilarityConfig, Space};
+use truepair_model::backbone::{
+    Backbone, BackboneConfig, GruConfig, InputShape, RegionLinearConfig,
+};
+use truepair_model::encoding::{Encoding, Gaussian, Input, unit_length};
+use truepair_model::layer::{Init, Linear, Mode};
+use truepair_model::objective::{Over, SoftContrastive};
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig};
+use truepair_model::similarity::{
+    Logistic, MatchProbabilityConfig, Similarity, SimilarityConfig, Space,
+};
 
 const DRAWS: usize = 7;
 
@@ -89,7 +93,7 @@ fn similarity(init: &mut Init) -> Result<Similarity> {
         samples: DRAWS,
         ..MatchProbabilityConfig::default()
     };
-    SimilarityConfig::MatchProbability(config).build(space, init)
+    Ok(SimilarityConfig::MatchProbability(config).build(space, init)?)
 }
 
 #[derive(Module, Debug)]

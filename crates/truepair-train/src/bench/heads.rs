@@ -5,12 +5,12 @@ use burn::tensor::Tensor;
 use truepair_core::rng::Seed;
 
 use super::{Setup, Step, Workload, random};
-use crate::encoding::unit_length;
 use crate::error::Result;
-use crate::kernel::{gelu, inner_products};
-use crate::layer::{Init, Linear};
-use crate::objective::InfoNce;
-use crate::optimizer::{AdamConfig, OptimizerConfig};
+use truepair_model::encoding::unit_length;
+use truepair_model::kernel::{gelu, inner_products};
+use truepair_model::layer::{Init, Linear};
+use truepair_model::objective::InfoNce;
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig};
 
 const PAIRS: usize = 1024;
 const DIM: usize = 512;

@@ -10,8 +10,8 @@ use crate::labeled::{
     InputScale, LabelMethodConfig, LabelNetworks, LabelView, MrlConfig, NetworkConfig, SelfTerm,
     one_hot,
 };
-use crate::layer::{Init, Mode};
-use crate::optimizer::{AdamConfig, OptimizerConfig};
+use truepair_model::layer::{Init, Mode};
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig};
 
 const PAIRS: usize = 100;
 const WIDTH: usize = 4096;

@@ -5,15 +5,15 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::rng::{Seed, below};
 
 use super::{Setup, Step, Workload, random};
-use crate::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
-use crate::encoding::Input;
 use crate::error::Result;
-use crate::kernel::Pooling;
-use crate::layer::Mode;
-use crate::matcher::{Matcher, MatcherConfig};
-use crate::objective::Triplet;
-use crate::optimizer::{AdamConfig, OptimizerConfig};
-use crate::similarity::{ScanConfig, SgrConfig, SimilarityConfig};
+use truepair_model::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
+use truepair_model::encoding::Input;
+use truepair_model::kernel::Pooling;
+use truepair_model::layer::Mode;
+use truepair_model::matcher::{Matcher, MatcherConfig};
+use truepair_model::objective::Triplet;
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig};
+use truepair_model::similarity::{ScanConfig, SgrConfig, SimilarityConfig};
 
 #[derive(Clone, Copy)]
 pub(super) struct Size {

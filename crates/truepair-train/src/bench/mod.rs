@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::rng::{Seed, normal};
 
 use crate::error::Result;
-use crate::kernel::Precision;
+use truepair_model::kernel::Precision;
 
 /// One step that is repeated while a clock runs.
 pub type Step = Box<dyn FnMut()>;

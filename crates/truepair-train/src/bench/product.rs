@@ -1,6 +1,6 @@
 //! The machine's own rate: one large product with every thread.
 
-use truepair_kernel::product::{Threads, View, Write, multiply};
+use truepair_kernel::product::{Threads, View};
 
 use super::{Setup, Step, Workload};
 use crate::error::Result;
@@ -19,14 +19,9 @@ fn step(setup: &Setup) -> Result<Step> {
     let precision = setup.precision;
     Ok(Box::new(move || {
         let (left, right) = (View::rows(&left, k), View::rows(&right, k).t());
-        multiply(
-            precision,
-            Threads::All,
-            left,
-            right,
-            &mut out,
-            n,
-            Write::Replace,
-        );
+        left.times(right)
+            .with(precision)
+            .on(Threads::All)
+            .write(&mut out, n);
     }))
 }

@@ -13,7 +13,7 @@ use truepair_core::scores::{InnerProduct, Matrix};
 
 use super::{Setup, Step, Workload, random};
 use crate::error::Result;
-use crate::numbers::floats;
+use truepair_model::numbers::floats;
 
 const DIM: usize = 512;
 const CAPTIONS: usize = 5;

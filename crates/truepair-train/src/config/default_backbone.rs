@@ -4,12 +4,12 @@
 use truepair_core::Error;
 use truepair_core::dataset::Dataset;
 
-use crate::backbone::{
+use crate::error::Result;
+use truepair_model::backbone::{
     BackboneConfig, GruConfig, GruPcmeConfig, GruPieConfig, MlpConfig, PcmeConfig, PieConfig,
     RegionLinearConfig, ResnetConfig, ResnetPcmeConfig, Stem,
 };
-use crate::error::Result;
-use crate::similarity::{Compares, SimilarityConfig};
+use truepair_model::similarity::{Compares, SimilarityConfig};
 
 /// The image side's default.
 pub(super) fn image_backbone(dataset: &Dataset, similarity: &SimilarityConfig) -> BackboneConfig {

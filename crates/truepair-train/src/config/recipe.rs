@@ -7,13 +7,13 @@ use truepair_core::linear::LinearConfig;
 use truepair_core::text::LatentSemanticsConfig;
 
 use super::training::TrainingConfig;
-use crate::backbone::BackboneConfig;
 use crate::error::Result;
-use crate::matcher::describer::DescriberConfig;
-use crate::matcher::sps::SpsConfig;
-use crate::optimizer::groups::GroupConfig;
-use crate::optimizer::{OptimizerConfig, Schedule};
-use crate::similarity::SimilarityConfig;
+use truepair_model::backbone::BackboneConfig;
+use truepair_model::matcher::describer::DescriberConfig;
+use truepair_model::matcher::sps::SpsConfig;
+use truepair_model::optimizer::groups::GroupConfig;
+use truepair_model::optimizer::{OptimizerConfig, Schedule};
+use truepair_model::similarity::SimilarityConfig;
 
 /// A run's settings as typed. Backbones that are left out are chosen by the data.
 ///

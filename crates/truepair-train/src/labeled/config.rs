@@ -6,8 +6,8 @@ use truepair_core::Error as CoreError;
 use super::method::LabelMethodConfig;
 use super::network::NetworkConfig;
 use crate::error::Result;
-use crate::kernel::Precision;
-use crate::optimizer::{AdamConfig, OptimizerConfig, Schedule};
+use truepair_model::kernel::Precision;
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig, Schedule};
 
 /// Settings of training on labelled data.
 ///

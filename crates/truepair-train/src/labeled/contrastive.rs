@@ -71,8 +71,8 @@ pub fn multimodal_contrastive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
     use burn::tensor::Device;
+    use truepair_model::numbers::floats;
 
     /// The equations pair by pair, in double precision, of modalities `[b][d]`.
     fn expected(modalities: &[Vec<Vec<f64>>], tau: f64, self_term: SelfTerm) -> Vec<f64> {

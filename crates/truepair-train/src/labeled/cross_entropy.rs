@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use super::view::{ItemLoss, LabelView, column};
+use super::view::{ItemLoss, LabelMethod, LabelView, column};
 use super::{SelfTerm, multimodal_contrastive};
 
 /// Settings of `cross-entropy`.
@@ -32,7 +32,7 @@ impl Default for CrossEntropyConfig {
     }
 }
 
-impl CrossEntropyConfig {
+impl LabelMethod for CrossEntropyConfig {
     /// `−β Σₐ log softmax(cₖ · zₐ / τ)` at the label `+ (1 − β) multimodal contrast`.
     ///
     /// # Source
@@ -43,7 +43,7 @@ impl CrossEntropyConfig {
     /// 1. β is 1 unless it is set: cross-entropy alone. The released program's β is that of MRL, so
     ///    its contrast counts there, too.
     /// 2. Temperatures are those of `mrl` unless they are set; they are 1 in the paper.
-    pub(super) fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
+    fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
         let b = view.embeddings[0].dims()[0];
         let mut loss = Tensor::zeros([b], &view.embeddings[0].device());
         for (embedding, target) in view.embeddings.iter().zip(view.targets) {
@@ -60,5 +60,16 @@ impl CrossEntropyConfig {
             self.self_term,
         );
         ItemLoss(loss * self.beta + contrast * (1.0 - self.beta))
+    }
+
+    fn scales(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("temperature", self.temperature),
+            ("contrastive_temperature", self.contrastive_temperature),
+        ]
+    }
+
+    fn beta(&self) -> Option<f64> {
+        Some(self.beta)
     }
 }

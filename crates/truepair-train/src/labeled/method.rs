@@ -4,20 +4,55 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error as CoreError;
 
-use super::view::{ItemLoss, LabelView};
+use super::view::{ItemLoss, LabelMethod, LabelView};
 use super::{CrossEntropyConfig, LabelNetworks, MrlConfig, RonoConfig};
 use crate::error::Result;
 
-/// A method with its settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum LabelMethodConfig {
-    /// Robust clustering and multimodal contrast.
-    Mrl(MrlConfig),
-    /// Cross-entropy, alone or with contrast.
-    CrossEntropy(CrossEntropyConfig),
-    /// Discriminative centers, a bounded classifier loss and contrast.
-    Rono(RonoConfig),
+/// What scores the classes: a column of the table below.
+#[derive(PartialEq)]
+enum Classes {
+    /// The class centers, which are brought back to length 1 after every step.
+    Centers,
+    /// A shared classifier beside the centers.
+    Head,
+}
+
+/// Rows name the config and what scores the classes.
+macro_rules! label_methods {
+    ($($variant:ident($config:ty) = $name:literal classes by $classes:ident, $summary:literal;)*) => {
+        /// A method with its settings.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum LabelMethodConfig {
+            $(#[doc = $summary] #[serde(rename = $name)] $variant($config),)*
+        }
+
+        impl LabelMethodConfig {
+            /// Every method: name, one sentence, default settings.
+            pub fn all() -> Vec<(&'static str, &'static str, Self)> {
+                vec![$(($name, $summary, Self::$variant(<$config>::default())),)*]
+            }
+
+            /// The word by which a user names it.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            fn classes(&self) -> Classes {
+                match self { $(Self::$variant(_) => Classes::$classes,)* }
+            }
+
+            fn method(&self) -> &dyn LabelMethod {
+                match self { $(Self::$variant(config) => config,)* }
+            }
+        }
+    };
+}
+
+label_methods! {
+    Mrl(MrlConfig) = "mrl" classes by Centers, "Robust clustering around shared class centers, and contrast between modalities.";
+    CrossEntropy(CrossEntropyConfig) = "cross-entropy" classes by Centers, "Cross-entropy on shared class centers: no defense against wrong labels.";
+    Rono(RonoConfig) = "rono" classes by Head, "Discriminative centers, a bounded loss of a shared classifier, and contrast.";
 }
 
 impl Default for LabelMethodConfig {
@@ -27,61 +62,27 @@ impl Default for LabelMethodConfig {
 }
 
 impl LabelMethodConfig {
-    /// Every method: name, one sentence, default settings.
-    pub fn all() -> Vec<(&'static str, &'static str, Self)> {
-        vec![
-            (
-                "mrl",
-                "Robust clustering around shared class centers, and contrast between modalities.",
-                Self::Mrl(MrlConfig::default()),
-            ),
-            (
-                "cross-entropy",
-                "Cross-entropy on shared class centers: no defense against wrong labels.",
-                Self::CrossEntropy(CrossEntropyConfig::default()),
-            ),
-            (
-                "rono",
-                "Discriminative centers, a bounded loss of a shared classifier, and contrast.",
-                Self::Rono(RonoConfig::default()),
-            ),
-        ]
-    }
-
-    /// The word by which a user names it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Mrl(_) => "mrl",
-            Self::CrossEntropy(_) => "cross-entropy",
-            Self::Rono(_) => "rono",
-        }
-    }
-
     /// One loss an item, `[b]`.
     pub fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
-        match self {
-            Self::Mrl(config) => config.item_loss(view),
-            Self::CrossEntropy(config) => config.item_loss(view),
-            Self::Rono(config) => config.item_loss(view),
-        }
+        self.method().item_loss(view)
     }
 
     /// Scores of embeddings `[b, d]` for every class, `[b, k]`, larger = more likely.
     pub fn class_scores(&self, networks: &LabelNetworks, embedding: Tensor<2>) -> Tensor<2> {
-        match (self, &networks.head) {
-            (Self::Rono(_), Some(head)) => head.forward(embedding),
+        match &networks.head {
+            Some(head) if self.has_head() => head.forward(embedding),
             _ => embedding.matmul(networks.centers.val()),
         }
     }
 
     /// Whether centers are brought back to length 1 after every step.
     pub(super) fn keeps_unit_centers(&self) -> bool {
-        !matches!(self, Self::Rono(_))
+        self.classes() == Classes::Centers
     }
 
     /// Whether there is a shared classifier beside the centers.
     pub fn has_head(&self) -> bool {
-        matches!(self, Self::Rono(_))
+        self.classes() == Classes::Head
     }
 
     /// Checks the settings' ranges.
@@ -89,30 +90,11 @@ impl LabelMethodConfig {
     /// # Errors
     /// If a temperature or scale is not positive or a share is outside [0, 1].
     pub fn check(&self) -> Result<()> {
-        let positive: Vec<(&str, f64)> = match self {
-            Self::Mrl(config) => vec![
-                ("temperature", config.temperature),
-                ("contrastive_temperature", config.contrastive_temperature),
-            ],
-            Self::CrossEntropy(config) => vec![
-                ("temperature", config.temperature),
-                ("contrastive_temperature", config.contrastive_temperature),
-            ],
-            Self::Rono(config) => vec![
-                ("scale", config.scale),
-                ("contrastive_temperature", config.contrastive_temperature),
-            ],
-        };
-        let bad = positive
-            .iter()
-            .find(|(_, value)| *value <= 0.0 || value.is_nan());
-        let beta = match self {
-            Self::Mrl(config) => Some(("beta", config.beta)),
-            Self::CrossEntropy(config) => Some(("beta", config.beta)),
-            Self::Rono(_) => None,
-        };
-        let beta = beta.filter(|(_, share)| !(0.0..=1.0).contains(share));
-        match bad.copied().or(beta) {
+        let method = self.method();
+        let mut scales = method.scales().into_iter();
+        let bad = scales.find(|(_, value)| *value <= 0.0 || value.is_nan());
+        let beta = method.beta().filter(|share| !(0.0..=1.0).contains(share));
+        match bad.or(beta.map(|share| ("beta", share))) {
             None => Ok(()),
             Some((name, value)) => Err(CoreError::argument(
                 format!("method `{}` cannot have {name} = {value}", self.name()),

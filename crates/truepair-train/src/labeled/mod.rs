@@ -19,7 +19,6 @@ mod trained;
 mod trainer;
 mod view;
 
-pub use crate::backbone::InputScale;
 pub use config::{LabelConfig, LabelSelect, LabelTrainingConfig};
 pub use contrastive::{SelfTerm, multimodal_contrastive};
 pub use cross_entropy::CrossEntropyConfig;
@@ -32,4 +31,5 @@ pub use rono::RonoConfig;
 pub use session::{LabelEpoch, LabelSession, LabelWatch};
 pub use trained::LabelTrained;
 pub use trainer::train_labels;
+pub use truepair_model::backbone::InputScale;
 pub use view::{ItemLoss, LabelView, one_hot};

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::view::{ItemLoss, LabelView};
+use super::view::{ItemLoss, LabelMethod, LabelView};
 use super::{SelfTerm, multimodal_contrastive, robust_clustering};
 
 /// Settings of `mrl`.
@@ -31,7 +31,7 @@ impl Default for MrlConfig {
     }
 }
 
-impl MrlConfig {
+impl LabelMethod for MrlConfig {
     /// `β Σₐ robust clustering + (1 − β) multimodal contrast`; the centers are columns of length 1.
     ///
     /// # Source
@@ -45,7 +45,7 @@ impl MrlConfig {
     ///    otherwise; that is `cross-entropy` with `beta` below 1.
     /// 3. Temperatures are 0.2 unless they are set; they are 1 in the paper. With 1 the softmax of unit
     ///    vectors is nearly flat, and with many classes learning takes many more epochs.
-    pub(super) fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
+    fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
         let b = view.embeddings[0].dims()[0];
         let mut clustering = Tensor::zeros([b], &view.embeddings[0].device());
         for (embedding, target) in view.embeddings.iter().zip(view.targets) {
@@ -58,5 +58,16 @@ impl MrlConfig {
             self.self_term,
         );
         ItemLoss(clustering * self.beta + contrast * (1.0 - self.beta))
+    }
+
+    fn scales(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("temperature", self.temperature),
+            ("contrastive_temperature", self.contrastive_temperature),
+        ]
+    }
+
+    fn beta(&self) -> Option<f64> {
+        Some(self.beta)
     }
 }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use truepair_core::rng::{Seed, normal};
 use truepair_core::scores::Matrix;
 
-use crate::backbone::InputScale;
-use crate::encoding::unit_length;
-use crate::layer::{Init, Linear, Mode};
-use crate::numbers::floats;
+use truepair_model::backbone::InputScale;
+use truepair_model::encoding::unit_length;
+use truepair_model::layer::{Init, Linear, Mode};
+use truepair_model::numbers::floats;
 
 /// Sizes of the networks, the same for every modality.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,8 +228,8 @@ fn orthogonal_columns(values: Vec<f32>, d: usize, k: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Precision;
     use burn::tensor::Device;
+    use truepair_model::kernel::Precision;
 
     fn built(k: usize) -> LabelNetworks {
         let device = Device::flex().autodiff();

@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 
-use super::view::{ItemLoss, LabelView, column};
+use super::view::{ItemLoss, LabelMethod, LabelView, column};
 use super::{SelfTerm, multimodal_contrastive};
-use crate::encoding::unit_length_along;
+use truepair_model::encoding::unit_length_along;
 
 /// Settings of `rono`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Default for RonoConfig {
     }
 }
 
-impl RonoConfig {
+impl LabelMethod for RonoConfig {
     /// The sum of three losses, with centers `cₖ` of length 1, their mean `c̄` and `K` classes:
     ///
     /// ```text
@@ -54,7 +54,7 @@ impl RonoConfig {
     /// 1. Modalities are vectors here, images and point clouds there, and the sum over them is
     ///    reconstructed.
     /// 2. One optimizer moves everything; the released code has one for each part, with equal rates.
-    pub(super) fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
+    fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss {
         let head = view.head.expect("`rono` is built with a classifier");
         let [_, k] = view.centers.dims();
         let centers = unit_length_along(view.centers.clone(), 0);
@@ -80,5 +80,12 @@ impl RonoConfig {
             loss = loss + column(terms);
         }
         ItemLoss(loss)
+    }
+
+    fn scales(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("scale", self.scale),
+            ("contrastive_temperature", self.contrastive_temperature),
+        ]
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 use truepair_core::watch::Watch;
 
-use crate::accelerator::Accelerator;
+use truepair_model::Accelerator;
 
 /// The surroundings of one run.
 pub struct LabelSession<'a> {

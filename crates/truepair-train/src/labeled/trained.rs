@@ -13,10 +13,10 @@ use super::network::LabelNetworks;
 use super::session::LabelEpoch;
 use super::view::tensor;
 use crate::error::Result;
-use crate::layer::Mode;
-use crate::numbers::floats;
-use crate::parameters;
 use crate::run::{Tensors, file};
+use truepair_model::layer::Mode;
+use truepair_model::numbers::floats;
+use truepair_model::parameters;
 
 /// Items that are embedded at a time.
 const BLOCK: usize = 1024;

@@ -14,13 +14,13 @@ use super::network::LabelNetworks;
 use super::session::{LabelEpoch, LabelSession};
 use super::trained::LabelTrained;
 use super::view::{LabelView, one_hot, tensor};
-use crate::accelerator::Accelerator;
 use crate::error::{Divergence, Error, Result};
-use crate::layer::{Init, Mode};
-use crate::numbers::floats;
-use crate::optimizer::Adam;
-use crate::parameters::{self, Parameters};
 use crate::trainer::batches::Batches;
+use truepair_model::Accelerator;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::numbers::floats;
+use truepair_model::optimizer::Adam;
+use truepair_model::parameters::{self, Parameters};
 
 /// Trains networks on `train`; which epoch is kept is the config's `training.select`.
 ///

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use truepair_core::scores::Matrix;
 
-use crate::layer::Linear;
+use truepair_model::layer::Linear;
 
 /// A batch as a method sees it: `b` items in `m` modalities.
 #[derive(Debug)]
@@ -23,6 +23,20 @@ pub struct LabelView<'a> {
 /// One loss an item, `[b]`; only the trainer takes the mean.
 #[derive(Debug, Clone)]
 pub struct ItemLoss(pub Tensor<1>);
+
+/// A method for labeled data, by its settings.
+pub(super) trait LabelMethod {
+    /// One loss an item, `[b]`.
+    fn item_loss(&self, view: &LabelView<'_>) -> ItemLoss;
+
+    /// Temperatures and scales by name, all above 0.
+    fn scales(&self) -> Vec<(&'static str, f64)>;
+
+    /// The share of the method's own loss, in [0, 1], where the rest is contrast.
+    fn beta(&self) -> Option<f64> {
+        None
+    }
+}
 
 /// 1 at each label, `[b, k]`.
 ///

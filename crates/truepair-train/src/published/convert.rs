@@ -13,12 +13,12 @@ use truepair_read::checkpoint::{self, Tensor};
 use super::settings::{Assumption, Settings};
 use super::state::State;
 use super::{Model, Names};
-use crate::backbone::InputShape;
 use crate::config::{Config, Recipe};
 use crate::error::Result;
-use crate::kernel::Precision;
-use crate::parameters::{self, Parameters};
 use crate::run;
+use truepair_model::backbone::InputShape;
+use truepair_model::kernel::Precision;
+use truepair_model::parameters::{self, Parameters};
 
 /// Width of the published region features, for a checkpoint without the layer that reads them.
 const WIDTH: usize = 2048;

@@ -4,9 +4,11 @@ use super::names::{DENSE, Names, recurrent, renamed, within};
 use super::settings::Settings;
 use super::state::State;
 use super::{Found, Model, alone};
-use crate::backbone::{BackboneConfig, GruConfig, GruDirections, GruOutput, RegionLinearConfig};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
+use truepair_model::backbone::{
+    BackboneConfig, GruConfig, GruDirections, GruOutput, RegionLinearConfig,
+};
+use truepair_model::matcher::MatcherConfig;
 
 /// A model of one network that has no weights beside the two encoders.
 pub(super) const fn model(

@@ -6,10 +6,10 @@ use super::scan;
 use super::settings::Settings;
 use super::state::State;
 use super::{Found, Model, REGIONS, alone};
-use crate::backbone::{BackboneConfig, GruOutput};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::similarity::{ImramConfig, ImramMode, SimilarityConfig};
+use truepair_model::backbone::{BackboneConfig, GruOutput};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::similarity::{ImramConfig, ImramMode, SimilarityConfig};
 
 pub(super) const MODEL: Model = Model {
     name: "imram",

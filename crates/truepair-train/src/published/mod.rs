@@ -41,10 +41,10 @@ pub use names::Names;
 pub use settings::Assumption;
 
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
 use crate::strategy::StrategyConfig;
 use settings::Settings;
 use state::State;
+use truepair_model::matcher::MatcherConfig;
 
 /// Every model that can be converted.
 pub static MODELS: &[Model] = &[

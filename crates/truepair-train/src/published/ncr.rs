@@ -2,8 +2,8 @@
 
 use super::Model;
 use super::sgraf::{PARTS, found, names, saf, sgr};
-use crate::similarity::SimilarityConfig;
 use crate::strategy::StrategyConfig;
+use truepair_model::similarity::SimilarityConfig;
 
 pub(super) const MODEL: Model = Model {
     name: "ncr",

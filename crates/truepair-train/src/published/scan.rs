@@ -4,11 +4,11 @@ use super::encoders;
 use super::settings::Settings;
 use super::state::State;
 use super::{Found, Model, REGIONS};
-use crate::backbone::{BackboneConfig, GruOutput};
 use crate::error::Result;
-use crate::kernel::RawNorm;
-use crate::matcher::MatcherConfig;
-use crate::similarity::{ScanConfig, SimilarityConfig};
+use truepair_model::backbone::{BackboneConfig, GruOutput};
+use truepair_model::kernel::RawNorm;
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::similarity::{ScanConfig, SimilarityConfig};
 
 pub(super) const MODEL: Model = encoders::model(
     "scan",

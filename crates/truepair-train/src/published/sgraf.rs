@@ -5,11 +5,11 @@ use super::names::Names;
 use super::settings::Settings;
 use super::state::State;
 use super::{Found, Model, REGIONS, alone};
-use crate::backbone::{BackboneConfig, GruConfig, GruDirections, GruOutput};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::similarity::SimilarityConfig;
-use crate::similarity::sgraf::{SafConfig, SgrConfig, published};
+use truepair_model::backbone::{BackboneConfig, GruConfig, GruDirections, GruOutput};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::similarity::SimilarityConfig;
+use truepair_model::similarity::sgraf::{SafConfig, SgrConfig, published};
 
 const SOURCE: &str = "Paranioar/SGRAF@50d0c6f";
 

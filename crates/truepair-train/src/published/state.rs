@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use truepair_read::checkpoint::{Tensor, TensorValues};
 
-use crate::parameters::{Parameters, Values};
+use truepair_model::parameters::{Parameters, Values};
 
 use super::names::Names;
 

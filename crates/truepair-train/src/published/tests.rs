@@ -13,8 +13,8 @@ use super::names::renamed;
 use super::settings::Settings;
 use super::state::State;
 use super::{Draft, MODELS, Model, model, vsepp};
-use crate::backbone::{BackboneConfig, MlpConfig};
 use crate::error::Result;
+use truepair_model::backbone::{BackboneConfig, MlpConfig};
 
 const DIM: usize = 4;
 const WIDTH: usize = 6;

@@ -5,10 +5,10 @@ use super::names::{DENSE, NORM, Names, recurrent, renamed, within};
 use super::settings::Settings;
 use super::state::State;
 use super::{Found, Model, REGIONS, alone};
-use crate::backbone::{BackboneConfig, GruDirections, GruGpoConfig, RegionGpoConfig};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::similarity::SimilarityConfig;
+use truepair_model::backbone::{BackboneConfig, GruDirections, GruGpoConfig, RegionGpoConfig};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::similarity::SimilarityConfig;
 
 pub(super) const MODEL: Model = Model {
     name: "vse_infinity",

@@ -4,10 +4,10 @@ use super::encoders;
 use super::settings::Settings;
 use super::state::State;
 use super::{Found, Model};
-use crate::backbone::{BackboneConfig, GruOutput};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::similarity::SimilarityConfig;
+use truepair_model::backbone::{BackboneConfig, GruOutput};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::similarity::SimilarityConfig;
 
 pub(super) const MODEL: Model = encoders::model(
     "vsepp",

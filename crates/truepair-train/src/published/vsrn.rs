@@ -8,10 +8,10 @@ use super::settings::Settings;
 use super::state::State;
 use super::vsepp::measure;
 use super::{Found, Model, REGIONS, alone, encoders};
-use crate::backbone::{BackboneConfig, GruDirections, GruOutput, RegionGraphConfig};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::matcher::describer::DescriberConfig;
+use truepair_model::backbone::{BackboneConfig, GruDirections, GruOutput, RegionGraphConfig};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::matcher::describer::DescriberConfig;
 
 pub(super) const MODEL: Model = Model {
     name: "vsrn",

@@ -15,11 +15,11 @@ use super::identity::Identity;
 use super::json::json;
 use super::tensors::{self, Tensors};
 use crate::error::Result;
-use crate::optimizer::Moments;
-use crate::parameters::{Parameters, Values};
+use truepair_model::optimizer::Moments;
+use truepair_model::parameters::{Parameters, Values};
 
 const MAGIC: &[u8; 8] = b"TPCHECKP";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The state after an epoch.
 pub(crate) struct Snapshot {
@@ -49,8 +49,8 @@ struct Head {
     best_epoch: usize,
     best_value: f64,
     steps: Vec<u64>,
-    /// Memories of a ledger.
-    memories: usize,
+    /// Length of each peer's ledger in bytes.
+    ledgers: Vec<u64>,
     strategy: Vec<f64>,
     /// Bytes of the events file at the commit.
     events: u64,
@@ -63,21 +63,24 @@ pub(super) fn write(
     snapshot: &Snapshot,
     events: u64,
 ) -> Result<()> {
+    let peers = snapshot.peers.iter();
+    let ledgers: Vec<Vec<u8>> = peers.map(|peer| peer.ledger.to_bytes()).collect();
     let head = Head {
         identity: identity.clone(),
         next_epoch: snapshot.next_epoch,
         best_epoch: snapshot.best_epoch,
         best_value: snapshot.best_value,
         steps: snapshot.peers.iter().map(|peer| peer.steps).collect(),
-        memories: (snapshot.peers.first()).map_or(0, |peer| peer.ledger.memories.len()),
+        ledgers: ledgers.iter().map(|ledger| ledger.len() as u64).collect(),
         strategy: snapshot.strategy.clone(),
         events,
     };
-    Ok(durable::write(path, &bytes(&head, snapshot))?)
+    Ok(durable::write(path, &bytes(&head, &ledgers, snapshot))?)
 }
 
-/// Magic, version, length of the head, head as JSON, safetensors, SHA-256 of everything before.
-fn bytes(head: &Head, snapshot: &Snapshot) -> Vec<u8> {
+/// Magic, version, length of the head, head as JSON, ledgers as in their own files, safetensors, SHA-256 of
+/// everything before.
+fn bytes(head: &Head, ledgers: &[Vec<u8>], snapshot: &Snapshot) -> Vec<u8> {
     let mut tensors = Tensors::default();
     for (at, peer) in snapshot.peers.iter().enumerate() {
         for (name, values) in &peer.weights {
@@ -99,18 +102,13 @@ fn bytes(head: &Head, snapshot: &Snapshot) -> Vec<u8> {
             tensors.push(format!("{at}/first/{name}"), &shape, &moments.first);
             tensors.push(format!("{at}/second/{name}"), &shape, &moments.second);
         }
-        for (name, column) in ledger_columns(&peer.ledger) {
-            tensors.push(format!("{at}/ledger/{name}"), &[column.len()], column);
-        }
-        for (memory, column) in peer.ledger.memories.iter().enumerate() {
-            tensors.push(format!("{at}/memory/{memory}"), &[column.len()], column);
-        }
     }
     let head = json(head);
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend((head.len() as u64).to_le_bytes());
     bytes.extend(head.as_bytes());
+    bytes.extend(ledgers.iter().flatten());
     bytes.extend(tensors.bytes(HashMap::new()));
     let digest = Sha256::digest(&bytes);
     bytes.extend_from_slice(digest.as_slice());
@@ -148,20 +146,28 @@ pub(super) fn read(path: &Path) -> Result<Committed> {
     }
     let version = u32::from_le_bytes(body[8..12].try_into().expect("four bytes"));
     if version != VERSION {
-        return Err(damaged(format!("version {version}, expected {VERSION}")).into());
+        return Err(CoreError::data(
+            path,
+            Place::Whole,
+            format!("a checkpoint of format {version}, but this program reads format {VERSION}"),
+            "go on with the version of the program that wrote it, or train again",
+        )
+        .into());
     }
     let n = u64::from_le_bytes(body[12..20].try_into().expect("eight bytes")) as usize;
     let split = fixed.checked_add(n).filter(|&end| end <= body.len());
     let end = split.ok_or_else(|| damaged("its head is longer than the file".into()))?;
     let head: Head =
         serde_json::from_slice(&body[fixed..end]).map_err(|error| damaged(error.to_string()))?;
-    let mut tensors: HashMap<String, Values> = tensors::read(&body[end..])
-        .map_err(damaged)?
-        .into_iter()
-        .collect();
+    let (ledgers, rest) = ledgers(&head, &body[end..], path)?;
+    if ledgers.len() != head.steps.len() {
+        return Err(damaged("a peer's ledger is cut short or missing".into()).into());
+    }
+    let mut tensors: HashMap<String, Values> =
+        tensors::read(rest).map_err(damaged)?.into_iter().collect();
     let mut peers = Vec::new();
-    for (at, &steps) in head.steps.iter().enumerate() {
-        peers.push(PeerSnapshot::take(at, steps, head.memories, &mut tensors).map_err(damaged)?);
+    for (at, (&steps, ledger)) in head.steps.iter().zip(ledgers).enumerate() {
+        peers.push(PeerSnapshot::take(at, steps, ledger, &mut tensors).map_err(damaged)?);
     }
     let snapshot = Snapshot {
         next_epoch: head.next_epoch,
@@ -177,11 +183,25 @@ pub(super) fn read(path: &Path) -> Result<Committed> {
     })
 }
 
+/// The ledgers that lie after the head, and what lies after them; those that are cut short are left out.
+fn ledgers<'a>(head: &Head, mut rest: &'a [u8], path: &Path) -> Result<(Vec<Ledger>, &'a [u8])> {
+    let mut ledgers = Vec::new();
+    for &length in &head.ledgers {
+        let length = usize::try_from(length).ok();
+        let Some((ledger, after)) = length.and_then(|length| rest.split_at_checked(length)) else {
+            break;
+        };
+        ledgers.push(Ledger::from_bytes(ledger, path)?);
+        rest = after;
+    }
+    Ok((ledgers, rest))
+}
+
 impl PeerSnapshot {
     fn take(
         at: usize,
         steps: u64,
-        n_memories: usize,
+        ledger: Ledger,
         tensors: &mut HashMap<String, Values>,
     ) -> std::result::Result<Self, String> {
         let teacher: Parameters = {
@@ -207,13 +227,6 @@ impl PeerSnapshot {
             let second = take(format!("{at}/second/{name}"))?.values;
             moments.insert(name.clone(), Moments { first, second });
         }
-        let mut ledger = Ledger::new(0);
-        for (name, column) in ledger_columns_mut(&mut ledger) {
-            *column = take(format!("{at}/ledger/{name}"))?.values;
-        }
-        for memory in 0..n_memories {
-            (ledger.memories).push(take(format!("{at}/memory/{memory}"))?.values);
-        }
         Ok(Self {
             weights,
             teacher: (!teacher.is_empty()).then_some(teacher),
@@ -222,22 +235,4 @@ impl PeerSnapshot {
             ledger,
         })
     }
-}
-
-fn ledger_columns(ledger: &Ledger) -> [(&'static str, &[f32]); 4] {
-    [
-        ("loss", &ledger.loss),
-        ("clean_posterior", &ledger.clean_posterior),
-        ("soft_label", &ledger.soft_label),
-        ("uncertainty", &ledger.uncertainty),
-    ]
-}
-
-fn ledger_columns_mut(ledger: &mut Ledger) -> [(&'static str, &mut Vec<f32>); 4] {
-    [
-        ("loss", &mut ledger.loss),
-        ("clean_posterior", &mut ledger.clean_posterior),
-        ("soft_label", &mut ledger.soft_label),
-        ("uncertainty", &mut ledger.uncertainty),
-    ]
 }

@@ -41,11 +41,11 @@ use self::events::Events;
 use self::identity::Identity;
 use self::json::json;
 use self::read::read_history;
-use crate::backbone::InputShape;
 use crate::config::Config;
 use crate::error::Result;
-use crate::parameters::Parameters;
-use crate::reader::Texts;
+use truepair_model::backbone::InputShape;
+use truepair_model::parameters::Parameters;
+use truepair_model::reader::Texts;
 
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
 pub use read::{ledgers, load, load_last, recipe};

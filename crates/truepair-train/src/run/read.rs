@@ -11,12 +11,12 @@ use truepair_core::rng::Seed;
 
 use super::session::EpochRecord;
 use super::{checkpoint, file, texts, weights};
-use crate::accelerator::Accelerator;
 use crate::config::{Config, Recipe};
 use crate::error::Result;
-use crate::matcher::Matcher;
-use crate::parameters;
 use crate::trained::Trained;
+use truepair_model::Accelerator;
+use truepair_model::matcher::Matcher;
+use truepair_model::parameters;
 
 /// Reads a finished or stopped run's kept weights.
 ///
@@ -63,7 +63,7 @@ pub fn load_last(dir: &Path, accelerator: Accelerator) -> Result<Trained> {
     trained.best_epoch = last.next_epoch.saturating_sub(1);
     trained.peers = (trained.peers.into_iter().zip(last.peers))
         .map(|(peer, saved)| parameters::import(peer, saved.weights))
-        .collect::<Result<_>>()?;
+        .collect::<Result<_, CoreError>>()?;
     Ok(trained)
 }
 

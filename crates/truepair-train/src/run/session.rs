@@ -8,7 +8,7 @@ use truepair_core::ledger::Ledger;
 use truepair_core::metric::Report;
 use truepair_core::watch::Watch;
 
-use crate::accelerator::Accelerator;
+use truepair_model::Accelerator;
 
 /// The surroundings of one run. The library reads neither clock nor signals itself.
 pub struct Session<'a> {

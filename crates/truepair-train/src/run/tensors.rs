@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::parameters::Values;
+use truepair_model::parameters::Values;
 
 /// Named tensors on their way into a safetensors file.
 #[derive(Default)]

@@ -6,8 +6,8 @@ use truepair_core::text::{LatentSemantics, Vocabulary};
 
 use super::file;
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::reader::Texts;
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::reader::Texts;
 
 /// Writes what a run directory keeps.
 pub(super) fn write(texts: &Texts, dir: &Path) -> Result<()> {

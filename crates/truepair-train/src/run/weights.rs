@@ -13,9 +13,9 @@ use truepair_core::error::Place;
 use super::file;
 use super::json::json;
 use super::tensors::{self, Tensors};
-use crate::backbone::InputShape;
 use crate::error::Result;
-use crate::parameters::Parameters;
+use truepair_model::backbone::InputShape;
+use truepair_model::parameters::Parameters;
 
 const VERSION: u32 = 2;
 const KEY: &str = "truepair";

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::ColumnSpec;
 
 use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, epoch_at};
 use super::division_config::DivisionConfig;
@@ -12,7 +13,7 @@ use super::nlnc::{check_weight, keep_above};
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, triplet};
+use truepair_model::objective::{Margins, NegativeTriplet, Negatives, PairLoss, per_pair, triplet};
 
 /// Settings of `adaptive`.
 ///
@@ -207,7 +208,7 @@ impl WeighedTerms {
             (Gate::Confidence, _) if used => labels.to_vec(),
             (Gate::Confidence, _) => vec![0.0; labels.len()],
             (Gate::None, CLEAN) => vec![1.0; labels.len()],
-            (Gate::None, _) => keep_above(labels, self.config.threshold, used),
+            (Gate::None, _) => keep_above(labels, used.then_some(self.config.threshold)),
         }
     }
 
@@ -243,8 +244,8 @@ fn weigh(ratios: &mut GradientRatio, view: &BatchView<'_>, terms: &Terms<'_>) ->
 }
 
 impl DividedLoss for WeighedTerms {
-    fn memories(&self) -> &'static [&'static str] {
-        &EarlyTargets::MEMORIES
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &EarlyTargets::COLUMNS
     }
 
     fn noisy_from(&self, division: &CoDivision) -> usize {
@@ -312,10 +313,10 @@ mod tests {
     use super::super::car::CarConfig;
     use super::super::nlnc::NlncConfig;
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::tracked;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{LAST, check_plain_when_certain, judge};
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::tracked;
 
     fn fixed() -> AdaptiveConfig {
         AdaptiveConfig {

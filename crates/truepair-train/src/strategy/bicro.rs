@@ -2,6 +2,7 @@
 //! image as its caption is like that pair's caption, the pair matches.
 
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::ColumnSpec;
 use truepair_core::mixture::BetaConfig;
 
 use super::beta_division;
@@ -12,8 +13,8 @@ use super::{
     Strategy, Survey,
 };
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{Margins, Negatives, PairLoss, per_pair, triplet};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{Margins, Negatives, PairLoss, per_pair, triplet};
 
 /// Settings of `bicro`.
 ///
@@ -94,7 +95,7 @@ impl Default for BicroConfig {
 }
 
 /// The ledger's column that is 1 for pairs that the other peer holds clean.
-const HELD_CLEAN: usize = 0;
+const HELD_CLEAN: ColumnSpec = ColumnSpec::floats("held_clean");
 
 #[derive(Debug)]
 struct Bicro {
@@ -214,8 +215,8 @@ impl Strategy for Bicro {
         self.config.warm_up
     }
 
-    fn memories(&self) -> &'static [&'static str] {
-        &["held_clean"]
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[HELD_CLEAN]
     }
 
     fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
@@ -236,9 +237,10 @@ impl Strategy for Bicro {
                 note = Some(format!("division for peer {peer}: {why}"));
             }
             let ledger = &mut ledgers[peer];
-            ledger.memories[HELD_CLEAN].fill(0.0);
+            let held = ledger.floats_mut(HELD_CLEAN);
+            held.fill(0.0);
             for &pair in &divided.clean {
-                ledger.memories[HELD_CLEAN][pair as usize] = 1.0;
+                held[pair as usize] = 1.0;
             }
             // Pairs that no batch of the epoch visits would keep the label of an earlier division.
             for &pair in &divided.noisy {
@@ -270,7 +272,7 @@ impl Strategy for Bicro {
             return self.warm_up(view).into();
         }
         let held_clean: Vec<bool> = view
-            .recall(&view.ledgers[view.peer].memories[HELD_CLEAN])
+            .recall(view.ledgers[view.peer].floats(HELD_CLEAN))
             .iter()
             .map(|&held| held > 0.5)
             .collect();
@@ -294,7 +296,7 @@ impl Strategy for Bicro {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{run, scores};
+    use truepair_model::objective::check::{run, scores};
 
     #[test]
     fn pairs_like_an_anchor_on_both_sides_to_the_same_degree_are_consistent() {

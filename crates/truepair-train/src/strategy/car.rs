@@ -5,14 +5,15 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
+use truepair_core::ledger::ColumnSpec;
 
 use super::co_division::{CoDivision, CoTeaching, DividedLoss, soft_triplet};
 use super::division_config::DivisionConfig;
-use super::early_targets::{EarlyTargets, implied_label};
+use super::early_targets::{EarlyTargets, MASS, MATCH_MASS, implied_label};
 use super::nlnc::check_weight;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{PairLoss, early_learning, per_entry};
+use truepair_model::objective::{PairLoss, early_learning, per_entry};
 
 /// Settings of `car`.
 ///
@@ -133,8 +134,9 @@ impl ScalarConsistency {
         match self.label {
             CarLabel::Predicted => division.config.predict(&view.opinions[peer].scores),
             CarLabel::Accumulated => {
-                let memories = &view.ledgers[peer].memories;
-                let (matched, mass) = (view.recall(&memories[0]), view.recall(&memories[1]));
+                let ledger = &view.ledgers[peer];
+                let matched = view.recall(ledger.floats(MATCH_MASS));
+                let mass = view.recall(ledger.floats(MASS));
                 let pairs = matched.iter().zip(&mass);
                 pairs
                     .map(|(&matched, &mass)| implied_label(matched, mass))
@@ -145,8 +147,8 @@ impl ScalarConsistency {
 }
 
 impl DividedLoss for ScalarConsistency {
-    fn memories(&self) -> &'static [&'static str] {
-        &EarlyTargets::MEMORIES
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &EarlyTargets::COLUMNS
     }
 
     fn watch_warm_up(&self, _division: &CoDivision, view: &BatchView<'_>) -> Beliefs {
@@ -215,10 +217,10 @@ fn agreement(scores: &Tensor<2>, teacher: &[f32], temperature: f64) -> Tensor<1>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{check_gradient, run, scores};
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{FIRST, LAST, check_plain_when_certain, judge};
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{check_gradient, run, scores};
 
     fn weighted(form: CarForm, weight: f64) -> StrategyConfig {
         StrategyConfig::Car(CarConfig {
@@ -248,9 +250,9 @@ mod tests {
             floats(plain.loss.0.inner()),
             "the term is off in the warm-up"
         );
-        let memories = watched.beliefs.memories;
-        assert_eq!((memories[0].0, memories[1].0), (0, 1));
-        assert!(memories[1].1.iter().all(|mass| (mass - 0.3).abs() < 1e-6));
+        let columns = watched.beliefs.columns;
+        assert_eq!((columns[0].0, columns[1].0), (MATCH_MASS, MASS));
+        assert!(columns[1].1.iter().all(|mass| (mass - 0.3).abs() < 1e-6));
         let difference = |weight| -> f32 {
             let judged = judge(&weighted(CarForm::Scalar, weight), LAST, 0, 1.0);
             floats(judged.loss.0.inner()).iter().sum()

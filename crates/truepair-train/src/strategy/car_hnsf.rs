@@ -1,17 +1,18 @@
 //! Hardest-negative soft labels with a memory, and the early-learning term.
 
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::ColumnSpec;
 
 use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, soft_triplet};
 use super::division_config::{DivisionConfig, rectify};
-use super::early_targets::{EarlyTargets, Targets};
+use super::early_targets::{EarlyTargets, MASS, MATCH_MASS, Targets};
 use super::hnsf::HardestLabel;
 use super::nlnc::{check_weight, keep_above, push};
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{NegativeTriplet, PairLoss, per_pair};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{NegativeTriplet, PairLoss, per_pair};
 
 /// Settings of `car+hnsf`.
 ///
@@ -90,7 +91,7 @@ struct RememberedFilter {
 }
 
 /// The ledger's column with the accumulated predictions.
-const LABEL_MASS: usize = 2;
+const LABEL_MASS: ColumnSpec = ColumnSpec::floats("label_mass");
 
 impl RememberedFilter {
     /// The accumulated predictions after this visit, and their bias-corrected mean ȳ, `[b]` each.
@@ -101,7 +102,7 @@ impl RememberedFilter {
         targets: &Targets,
     ) -> (Vec<f32>, Vec<f32>) {
         let beta = self.config.targets.beta as f32;
-        let held = view.recall(&view.ledgers[view.peer].memories[LABEL_MASS]);
+        let held = view.recall(view.ledgers[view.peer].floats(LABEL_MASS));
         let sums: Vec<f32> = (held.iter().zip(predicted))
             .map(|(held, p)| beta * held + (1.0 - beta) * p)
             .collect();
@@ -113,8 +114,8 @@ impl RememberedFilter {
 }
 
 impl DividedLoss for RememberedFilter {
-    fn memories(&self) -> &'static [&'static str] {
-        &["match_mass", "mass", "label_mass"]
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[MATCH_MASS, MASS, LABEL_MASS]
     }
 
     fn noisy_from(&self, division: &CoDivision) -> usize {
@@ -130,7 +131,7 @@ impl DividedLoss for RememberedFilter {
         let predicted = self.config.label.predict(&scores, division.config.margin);
         let (sums, _) = self.visit(view, &predicted, &targets);
         targets.remember(Beliefs {
-            memories: vec![(LABEL_MASS, sums)],
+            columns: vec![(LABEL_MASS, sums)],
             ..Beliefs::default()
         })
     }
@@ -155,7 +156,8 @@ impl DividedLoss for RememberedFilter {
         let mut loss = soft_triplet(view, &rectified).0;
         let labels = rectified.labels;
         if view.group != CLEAN {
-            let kept = keep_above(&labels, config.threshold, division.uses_noisy(epoch));
+            let uses_noisy = division.uses_noisy(epoch);
+            let kept = keep_above(&labels, uses_noisy.then_some(config.threshold));
             let weight = config.negative_weight * division.noisy_per_clean(view.peer);
             let pushed = push(&labels, weight, 1.0);
             loss = loss * per_pair(&kept, view.scores)
@@ -166,7 +168,7 @@ impl DividedLoss for RememberedFilter {
             loss: PairLoss(loss + regularizer * config.weight),
             beliefs: targets.remember(Beliefs {
                 soft_label: Some(labels),
-                memories: vec![(LABEL_MASS, sums)],
+                columns: vec![(LABEL_MASS, sums)],
                 ..Beliefs::default()
             }),
         }
@@ -176,10 +178,10 @@ impl DividedLoss for RememberedFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{scores, tracked};
-    use crate::objective::{Margins, Negatives, triplet};
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{FIRST, LAST, check_plain_when_certain, judge};
+    use truepair_model::objective::check::{scores, tracked};
+    use truepair_model::objective::{Margins, Negatives, triplet};
 
     #[test]
     fn without_the_regularizer_certain_pairs_have_the_plain_triplet() {
@@ -203,9 +205,9 @@ mod tests {
                 .all(|(a, b)| (a - b).abs() < 1e-5)
         );
         let warm_up = Epoch { index: 0, ..FIRST };
-        let watched = judge(&config, warm_up, 0, 1.0).beliefs.memories;
-        let columns: Vec<usize> = watched.iter().map(|(column, _)| *column).collect();
-        assert_eq!(columns, [2, 0, 1]);
+        let watched = judge(&config, warm_up, 0, 1.0).beliefs.columns;
+        let columns: Vec<ColumnSpec> = watched.iter().map(|(column, _)| *column).collect();
+        assert_eq!(columns, [LABEL_MASS, MATCH_MASS, MASS]);
         assert!(
             watched[0]
                 .1

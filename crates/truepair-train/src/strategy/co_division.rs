@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{ColumnSpec, Ledger};
 use truepair_core::mixture;
 
 use super::division_config::{DivisionConfig, Rectification, rectify};
@@ -14,7 +14,7 @@ use super::{
     BatchView, Beliefs, Consult, Epoch, Judgement, Needs, Plan, Planning, Strategy, Survey,
 };
 use crate::error::Result;
-use crate::objective::{Margins, Negatives, PairLoss, triplet};
+use truepair_model::objective::{Margins, Negatives, PairLoss, triplet};
 
 /// The group of pairs held clean; the other group is that of pairs held noisy.
 pub(super) const CLEAN: usize = 0;
@@ -163,8 +163,8 @@ pub(super) fn epoch_at(share: f64, n_main: usize) -> usize {
 
 /// What a method makes of the batches of a division.
 pub(super) trait DividedLoss: Debug + Send {
-    /// See [`Strategy::memories`].
-    fn memories(&self) -> &'static [&'static str] {
+    /// See [`Strategy::columns`].
+    fn columns(&self) -> &'static [ColumnSpec] {
         &[]
     }
 
@@ -215,8 +215,8 @@ impl<L: DividedLoss> Strategy for CoTeaching<L> {
         self.division.config.warm_up
     }
 
-    fn memories(&self) -> &'static [&'static str] {
-        self.loss.memories()
+    fn columns(&self) -> &'static [ColumnSpec] {
+        self.loss.columns()
     }
 
     fn teacher_decay(&self) -> Option<f64> {
@@ -273,10 +273,10 @@ pub(super) fn soft_triplet(view: &BatchView<'_>, rectified: &Rectified) -> PairL
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{scores, tracked};
     use crate::strategy::{Opinion, StrategyConfig};
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{scores, tracked};
 
     /// Main epoch 0 of 4.
     pub(crate) const FIRST: Epoch = Epoch {
@@ -313,7 +313,7 @@ pub(super) mod tests {
     ) -> Judgement {
         let mut strategy = config.build(4).unwrap();
         let pairs: Vec<u32> = (0..scores.len().isqrt() as u32).collect();
-        let mut ledger = Ledger::with_memories(pairs.len(), strategy.memories().len());
+        let mut ledger = Ledger::with_columns(pairs.len(), strategy.columns());
         ledger.clean_posterior.fill(posterior);
         let opinion = Opinion {
             scores: scores.to_vec(),
@@ -341,7 +341,7 @@ pub(super) mod tests {
     /// pairs noisy.
     pub(crate) fn noisy_losses_after_division(config: &StrategyConfig, n_noisy: usize) -> Vec<f32> {
         let mut strategy = config.build(4).unwrap();
-        let mut ledger = Ledger::with_memories(40, strategy.memories().len());
+        let mut ledger = Ledger::with_columns(40, strategy.columns());
         for (pair, loss) in ledger.loss.iter_mut().enumerate() {
             *loss = if pair < n_noisy { 2.0 } else { 0.2 } + 0.001 * pair as f32;
         }

@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::{BatchView, Beliefs, Epoch, Judgement, Square, Strategy};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{ActiveComplementary, positive};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{ActiveComplementary, positive};
 
 /// Settings of `crcl`.
 ///

@@ -6,8 +6,8 @@ use truepair_core::mixture::{self, BetaConfig};
 
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy, beta_division};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{
+use truepair_model::numbers::floats;
+use truepair_model::objective::{
     Complementary, InfoNce, PairLoss, off_diagonal, per_entry, per_pair, positive,
 };
 
@@ -159,7 +159,7 @@ impl Strategy for Dcl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{check_gradient, check_permutation, run, scores};
+    use truepair_model::objective::check::{check_gradient, check_permutation, run, scores};
 
     fn config() -> DclConfig {
         DclConfig {
@@ -226,6 +226,6 @@ mod tests {
     }
 
     fn run_posterior(s: &[f32]) -> Vec<f32> {
-        DclConfig::default().posterior(&crate::objective::tests::tracked(s))
+        DclConfig::default().posterior(&truepair_model::objective::check::tracked(s))
     }
 }

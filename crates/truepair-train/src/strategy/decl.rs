@@ -10,7 +10,7 @@ use super::{
     BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Planning, Square, Strategy, Survey,
 };
 use crate::error::Result;
-use crate::objective::{Evidential, PairLoss, dynamic_hinge, per_pair, positive};
+use truepair_model::objective::{Evidential, PairLoss, dynamic_hinge, per_pair, positive};
 
 /// Settings of `decl`.
 ///
@@ -253,8 +253,8 @@ impl Strategy for Decl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{check_gradient, run, scores, tracked};
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{check_gradient, run, scores, tracked};
 
     #[test]
     fn labels_of_1_give_the_plain_objective() {

@@ -10,7 +10,7 @@ use truepair_core::mixture::GaussianConfig;
 
 use super::setting::check_share;
 use crate::error::Result;
-use crate::objective::{Margins, positive};
+use truepair_model::objective::{Margins, positive};
 
 /// Settings of a division by a mixture on losses, and of the soft margins that follow from it; the
 /// card of [`NcrConfig`](super::NcrConfig) has the equations.

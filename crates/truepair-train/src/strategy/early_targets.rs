@@ -3,11 +3,12 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
+use truepair_core::ledger::ColumnSpec;
 
 use super::{BatchView, Beliefs};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{accumulate, beats_hardest, early_learning, per_pair, positive};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{accumulate, beats_hardest, early_learning, per_pair, positive};
 
 /// Settings of the running targets.
 ///
@@ -37,6 +38,11 @@ impl Default for EarlyTargets {
     }
 }
 
+/// tm: what was predicted of a pair as a match, [0, 1].
+pub(super) const MATCH_MASS: ColumnSpec = ColumnSpec::floats("match_mass");
+/// cm: how much was predicted of a pair at all, [0, 1].
+pub(super) const MASS: ColumnSpec = ColumnSpec::floats("mass");
+
 /// A batch's targets after its visit, `[b]` each.
 #[derive(Debug)]
 pub(super) struct Targets {
@@ -47,8 +53,8 @@ pub(super) struct Targets {
 }
 
 impl EarlyTargets {
-    /// The ledger's columns that hold targets, tm before cm.
-    pub(super) const MEMORIES: [&str; 2] = ["match_mass", "mass"];
+    /// The ledger's columns that hold targets: tm and cm.
+    pub(super) const COLUMNS: [ColumnSpec; 2] = [MATCH_MASS, MASS];
 
     pub(super) fn check(&self, table: &str) -> Result<()> {
         positive(&format!("{table}.temperature"), self.temperature)?;
@@ -56,11 +62,14 @@ impl EarlyTargets {
     }
 
     /// Takes the batch's present scores into its targets. The training peer's ledger holds tm and cm
-    /// as its first two memories.
+    /// in [`COLUMNS`](Self::COLUMNS).
     pub(super) fn visit(&self, view: &BatchView<'_>) -> Targets {
-        let memories = &view.ledgers[view.peer].memories;
+        let ledger = &view.ledgers[view.peer];
         let p = floats(beats_hardest(view.scores, self.temperature).detach());
-        let (mut matched, mut mass) = (view.recall(&memories[0]), view.recall(&memories[1]));
+        let (mut matched, mut mass) = (
+            view.recall(ledger.floats(MATCH_MASS)),
+            view.recall(ledger.floats(MASS)),
+        );
         for ((matched, mass), &p) in matched.iter_mut().zip(&mut mass).zip(&p) {
             let mut target = [*matched, (*mass - *matched).max(0.0)];
             accumulate(&mut target, &[p, 1.0 - p], self.beta);
@@ -107,8 +116,8 @@ impl Targets {
     /// For the ledger: both columns, and `more`.
     pub(super) fn remember(self, more: Beliefs) -> Beliefs {
         let mut beliefs = more;
-        beliefs.memories.push((0, self.matched));
-        beliefs.memories.push((1, self.mass));
+        beliefs.columns.push((MATCH_MASS, self.matched));
+        beliefs.columns.push((MASS, self.mass));
         beliefs
     }
 
@@ -130,8 +139,8 @@ pub(super) fn implied_label(matched: f32, mass: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::PairLoss;
-    use crate::objective::tests::{check_gradient, run, scores};
+    use truepair_model::objective::PairLoss;
+    use truepair_model::objective::check::{check_gradient, run, scores};
 
     fn targets(matched: f32, mass: f32) -> Targets {
         Targets {

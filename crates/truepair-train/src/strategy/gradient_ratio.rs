@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::co_division::CLEAN;
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::positive;
+use truepair_model::numbers::floats;
+use truepair_model::objective::positive;
 
 /// Settings of gradient-ratio weights.
 ///
@@ -147,7 +147,7 @@ pub(super) fn gradient_norm(scores: &Tensor<2>, term: impl FnOnce(&Tensor<2>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::tracked;
+    use truepair_model::objective::check::tracked;
 
     const AT: (usize, usize, usize) = (1, CLEAN, 0);
 

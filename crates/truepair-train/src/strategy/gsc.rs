@@ -3,15 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{ColumnSpec, Ledger};
 use truepair_core::mixture::{self, GaussianConfig};
 
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Needs, Plan, Planning, Square, Strategy};
-use crate::encoding::Structure;
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{
+use truepair_model::encoding::Structure;
+use truepair_model::numbers::floats;
+use truepair_model::objective::{
     InfoNce, PairLoss, StructureDirection, neighborhood_agreement, per_pair, positive, structural,
 };
 
@@ -71,9 +71,9 @@ impl Default for GscConfig {
 }
 
 /// The ledger's columns of this method.
-const COLLECTED_PREDICTION: usize = 0;
-const COLLECTED_AGREEMENT: usize = 1;
-const PREDICTION: usize = 2;
+const COLLECTED_PREDICTION: ColumnSpec = ColumnSpec::floats("collected_prediction");
+const COLLECTED_AGREEMENT: ColumnSpec = ColumnSpec::floats("collected_agreement");
+const PREDICTION: ColumnSpec = ColumnSpec::floats("smoothed_prediction");
 
 #[derive(Debug)]
 struct Gsc {
@@ -167,14 +167,13 @@ impl GscConfig {
 impl Gsc {
     /// Takes in what the last epoch collected; says whether it taught anything of neighborhoods.
     fn revise(&self, ledger: &mut Ledger) -> Result<bool> {
-        let collected = &ledger.memories;
-        let before = [&collected[PREDICTION][..], &ledger.clean_posterior];
+        let before = [ledger.floats(PREDICTION), &ledger.clean_posterior];
         let purified = self.config.purify(
-            &collected[COLLECTED_PREDICTION],
-            &collected[COLLECTED_AGREEMENT],
+            ledger.floats(COLLECTED_PREDICTION),
+            ledger.floats(COLLECTED_AGREEMENT),
             before,
         )?;
-        ledger.memories[PREDICTION] = purified.prediction;
+        *ledger.floats_mut(PREDICTION) = purified.prediction;
         ledger.clean_posterior = purified.agreement;
         ledger.soft_label = purified.label;
         Ok(!purified.indistinguishable)
@@ -186,19 +185,15 @@ impl Strategy for Gsc {
         self.config.peers
     }
 
-    fn memories(&self) -> &'static [&'static str] {
-        &[
-            "collected_prediction",
-            "collected_agreement",
-            "smoothed_prediction",
-        ]
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[COLLECTED_PREDICTION, COLLECTED_AGREEMENT, PREDICTION]
     }
 
     fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
         let mut plan = planning.everything(self.config.peers);
         for ledger in planning.ledgers {
             if planning.epoch.index == 0 {
-                ledger.memories[PREDICTION].fill(1.0);
+                ledger.floats_mut(PREDICTION).fill(1.0);
             } else if !self.revise(ledger)? {
                 plan.note = Some("all neighborhoods agree equally; none is held mismatched".into());
             }
@@ -232,7 +227,7 @@ impl Strategy for Gsc {
         Judgement {
             loss: self.config.pair_loss(view.scores, structure, &labels),
             beliefs: Beliefs {
-                memories: vec![
+                columns: vec![
                     (COLLECTED_PREDICTION, prediction),
                     (COLLECTED_AGREEMENT, agreement),
                 ],
@@ -245,8 +240,8 @@ impl Strategy for Gsc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{check_gradient, run, scores, tracked};
     use truepair_core::rng::Seed;
+    use truepair_model::objective::check::{check_gradient, run, scores, tracked};
 
     fn structure() -> Structure {
         let mut captions = scores(5);
@@ -293,7 +288,7 @@ mod tests {
             config: GscConfig::default(),
         };
         let n = 100;
-        let mut ledgers = vec![Ledger::with_memories(n, gsc.memories().len())];
+        let mut ledgers = vec![Ledger::with_columns(n, gsc.columns())];
         let mut plan = |index: usize, ledgers: &mut Vec<Ledger>| {
             let epoch = Epoch {
                 index,
@@ -312,15 +307,15 @@ mod tests {
         plan(0, &mut ledgers);
         for pair in 0..n {
             let wrong = pair % 5 == 0;
-            ledgers[0].memories[COLLECTED_PREDICTION][pair] = 0.9;
+            ledgers[0].floats_mut(COLLECTED_PREDICTION)[pair] = 0.9;
             let agreement = if wrong { 0.2 } else { 0.8 } + 1e-4 * pair as f32;
-            ledgers[0].memories[COLLECTED_AGREEMENT][pair] = agreement;
+            ledgers[0].floats_mut(COLLECTED_AGREEMENT)[pair] = agreement;
         }
         assert!(plan(1, &mut ledgers).note.is_none());
         let label = &ledgers[0].soft_label;
         assert!((label[0] - 0.3).abs() < 1e-3, "{}", label[0]);
         assert!((label[1] - 0.93).abs() < 1e-3, "{}", label[1]);
-        ledgers[0].memories[COLLECTED_AGREEMENT].fill(0.5);
+        ledgers[0].floats_mut(COLLECTED_AGREEMENT).fill(0.5);
         assert!(plan(2, &mut ledgers).note.is_some());
     }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::pcme::{divergence, weights};
 use super::{BatchView, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::matcher::regularizer::{DivergenceForm, Regularizers};
-use crate::objective::SoftContrastive;
+use truepair_model::matcher::regularizer::{DivergenceForm, Regularizers};
+use truepair_model::objective::SoftContrastive;
 
 /// Settings of `hib`.
 ///

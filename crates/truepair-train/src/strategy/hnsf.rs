@@ -10,7 +10,7 @@ use super::division_config::{DivisionConfig, scaled};
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{PairLoss, per_pair};
+use truepair_model::objective::{PairLoss, per_pair};
 
 /// Settings of `hnsf`.
 ///
@@ -198,10 +198,10 @@ impl DividedLoss for HardestFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::scores;
     use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{LAST, check_plain_when_certain, judge};
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::scores;
 
     #[test]
     fn pairs_that_are_clean_for_certain_have_the_plain_triplet() {

@@ -7,8 +7,8 @@ use truepair_core::mixture::BetaConfig;
 use super::division_config::DivisionConfig;
 use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy, Survey, beta_division};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{
+use truepair_model::numbers::floats;
+use truepair_model::objective::{
     Margins, Negatives, PairLoss, PartialTransport, positive, symmetric_cross_entropy,
     symmetric_divergence, triplet,
 };
@@ -162,9 +162,9 @@ impl Strategy for L2rm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{run, scores};
     use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
+    use truepair_model::objective::check::{run, scores};
 
     fn l2rm() -> L2rm {
         let config = L2rmConfig::default();

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::rng::{Stream, shuffle, unit};
 
-use crate::encoding::Input;
 use crate::error::Result;
+use truepair_model::encoding::Input;
 
 /// Settings of mixing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -143,9 +143,9 @@ impl Mixture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
     use burn::tensor::Device;
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
 
     fn images(b: usize, r: usize) -> Input {
         let values: Vec<f32> = (0..b * r).map(|at| at as f32).collect();

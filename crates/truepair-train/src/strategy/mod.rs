@@ -40,7 +40,7 @@ mod variants;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::audit::Findings;
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{ColumnSpec, Ledger};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Stream;
 
@@ -73,12 +73,12 @@ pub use staged::StagedConfig;
 pub use tal::TalConfig;
 pub use truepair::{TruepairConfig, Weighting};
 
-use crate::encoding::{Input, Structure};
 use crate::error::Result;
-use crate::matcher::MatcherConfig;
-use crate::matcher::regularizer::Regularizers;
-use crate::objective::PairLoss;
-use crate::similarity::SimilarityConfig;
+use truepair_model::encoding::{Input, Structure};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::matcher::regularizer::Regularizers;
+use truepair_model::objective::PairLoss;
+use truepair_model::similarity::SimilarityConfig;
 
 /// Where a run stands.
 ///
@@ -246,8 +246,8 @@ pub struct Beliefs {
     pub soft_label: Option<Vec<f32>>,
     /// How little evidence there is, [0, 1].
     pub uncertainty: Option<Vec<f32>>,
-    /// Columns of [`Strategy::memories`] by index.
-    pub memories: Vec<(usize, Vec<f32>)>,
+    /// The strategy's [own columns](Strategy::columns) of floats.
+    pub columns: Vec<(ColumnSpec, Vec<f32>)>,
 }
 
 /// What a strategy says of a batch.
@@ -333,7 +333,7 @@ pub struct Candidate {
 /// A method: beliefs per pair and the loss that follows from them.
 ///
 /// ```
-/// use truepair_train::objective::InfoNce;
+/// use truepair_model::objective::InfoNce;
 /// use truepair_train::strategy::{BatchView, Epoch, Judgement, Strategy};
 ///
 /// /// Two networks that start apart and know nothing of each other.
@@ -364,8 +364,8 @@ pub trait Strategy: std::fmt::Debug + Send {
         0
     }
 
-    /// What its own columns in the ledger hold, one name each.
-    fn memories(&self) -> &'static [&'static str] {
+    /// Its own columns in the ledger.
+    fn columns(&self) -> &'static [ColumnSpec] {
         &[]
     }
 

@@ -73,12 +73,12 @@ impl DividedLoss for RectifiedTriplet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{run, scores};
-    use crate::objective::{Margins, Negatives, triplet};
     use crate::strategy::co_division::tests::{FIRST, check_plain_when_certain};
     use crate::strategy::{MarginAxis, Planning, StrategyConfig};
     use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
+    use truepair_model::objective::check::{run, scores};
+    use truepair_model::objective::{Margins, Negatives, triplet};
 
     #[test]
     fn pairs_that_are_clean_for_certain_have_the_plain_triplet() {

@@ -6,8 +6,8 @@ use truepair_core::Error;
 
 use super::{BatchView, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::matcher::regularizer::{Divergence, DivergenceForm, Regularizers};
-use crate::objective::{Over, SoftContrastive};
+use truepair_model::matcher::regularizer::{Divergence, DivergenceForm, Regularizers};
+use truepair_model::objective::{Over, SoftContrastive};
 
 /// Settings of `pcme`.
 ///

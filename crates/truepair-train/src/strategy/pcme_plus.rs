@@ -6,10 +6,10 @@ use truepair_core::rng::Stream;
 use super::mixing::{MixingConfig, Mixture};
 use super::pcme::{divergence, weights};
 use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy};
-use crate::encoding::Input;
 use crate::error::Result;
-use crate::matcher::regularizer::{DivergenceForm, Regularizers};
-use crate::objective::{Over, SoftContrastive};
+use truepair_model::encoding::Input;
+use truepair_model::matcher::regularizer::{DivergenceForm, Regularizers};
+use truepair_model::objective::{Over, SoftContrastive};
 
 /// Settings of `pcme++`. Captions of an image that is in a batch twice count as matches of both.
 ///

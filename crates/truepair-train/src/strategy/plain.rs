@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BatchView, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{Negatives, ObjectiveConfig};
+use truepair_model::objective::{Negatives, ObjectiveConfig};
 
 /// Settings of `plain`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::pcme::weights;
 use super::{BatchView, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::matcher::regularizer::Regularizers;
-use crate::objective::{Negatives, Triplet, positive};
+use truepair_model::matcher::regularizer::Regularizers;
+use truepair_model::objective::{Negatives, Triplet, positive};
 
 /// Settings of `pvse`.
 ///

@@ -8,7 +8,7 @@ use truepair_core::rng::{Stream, sample};
 
 use super::{BatchView, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::objective::{ComplementForm, Complementary, positive};
+use truepair_model::objective::{ComplementForm, Complementary, positive};
 
 /// Settings of `rcl`.
 ///

@@ -3,13 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
+use truepair_core::ledger::ColumnSpec;
 use truepair_core::mixture::{self, GaussianConfig};
 
 use super::{
     BatchView, Beliefs, Epoch, Judgement, Measured, Plan, Planning, Square, Strategy, Survey,
 };
 use crate::error::Result;
-use crate::objective::{
+use truepair_model::objective::{
     BiasedComplementary, PairLoss, per_pair, positive, swapped_certainty, weighted_hinge,
 };
 
@@ -87,7 +88,7 @@ impl Default for SremConfig {
 }
 
 /// The ledger's column of energies.
-const ENERGY: usize = 0;
+const ENERGY: ColumnSpec = ColumnSpec::floats("energy");
 
 #[derive(Debug)]
 struct Srem {
@@ -150,8 +151,8 @@ impl Strategy for Srem {
         self.config.warm_up
     }
 
-    fn memories(&self) -> &'static [&'static str] {
-        &["energy"]
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[ENERGY]
     }
 
     fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
@@ -160,7 +161,7 @@ impl Strategy for Srem {
             Measured {
                 loss,
                 beliefs: Beliefs {
-                    memories: vec![(ENERGY, energy)],
+                    columns: vec![(ENERGY, energy)],
                     ..Beliefs::default()
                 },
             }
@@ -172,7 +173,7 @@ impl Strategy for Srem {
         let (config, ledger) = (&self.config, &mut planning.ledgers[0]);
         let mut posterior = mixture::clean_posterior(&ledger.loss, &config.mixture)?.posterior;
         if config.energy {
-            let known = mixture::clean_posterior(&ledger.memories[ENERGY], &config.mixture)?;
+            let known = mixture::clean_posterior(ledger.floats(ENERGY), &config.mixture)?;
             for (clean, low_energy) in posterior.iter_mut().zip(known.posterior) {
                 *clean = clean.min(low_energy);
             }
@@ -207,11 +208,11 @@ impl Strategy for Srem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{run, scores, tracked};
-    use crate::objective::{Complementary, InfoNce, Margins, Negatives, triplet};
     use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{run, scores, tracked};
+    use truepair_model::objective::{Complementary, InfoNce, Margins, Negatives, triplet};
 
     #[test]
     fn loss_and_energy_are_the_two_sides_of_cross_entropy() {
@@ -241,7 +242,7 @@ mod tests {
             };
             run(&s, |x| term.pair_loss(x)).0
         };
-        let (tensor, ledgers) = (tracked(&s), [Ledger::with_memories(5, 1)]);
+        let (tensor, ledgers) = (tracked(&s), [Ledger::with_columns(5, &[ENERGY])]);
         let mut view = BatchView {
             peer: 0,
             group: 0,
@@ -273,7 +274,7 @@ mod tests {
             temperature: 0.4,
             ..SremConfig::default()
         };
-        let (s, ledgers) = (scores(4), [Ledger::with_memories(4, 1)]);
+        let (s, ledgers) = (scores(4), [Ledger::with_columns(4, &[ENERGY])]);
         let tensor = tracked(&s);
         let mut view = BatchView {
             peer: 0,

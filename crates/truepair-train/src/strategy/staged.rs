@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use truepair_core::ledger::ColumnSpec;
 
 use super::batch::Square;
 use super::co_division::epoch_at;
@@ -11,8 +12,8 @@ use super::rcl::negative_mask;
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
 use crate::error::Result;
-use crate::numbers::floats;
-use crate::objective::{
+use truepair_model::numbers::floats;
+use truepair_model::objective::{
     ComplementForm, Complementary, Margins, Negatives, PairLoss, per_pair, positive, triplet,
 };
 
@@ -65,6 +66,11 @@ impl Default for StagedConfig {
     }
 }
 
+/// The share of the scores that was the pair's own, times [`MASS`].
+const GIVEN_MASS: ColumnSpec = ColumnSpec::floats("given_mass");
+/// How much of the running mean is filled, [0, 1].
+const MASS: ColumnSpec = ColumnSpec::floats("mass");
+
 #[derive(Debug)]
 pub(super) struct StagedNegatives {
     config: StagedConfig,
@@ -109,13 +115,13 @@ impl Strategy for StagedNegatives {
         self.ncr.warm_up
     }
 
-    fn memories(&self) -> &'static [&'static str] {
-        &["given_mass", "mass"]
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[GIVEN_MASS, MASS]
     }
 
     fn pair_loss(&mut self, epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let (b, beta) = (view.pairs.len(), self.config.beta as f32);
-        let memories = &view.ledgers[view.peer].memories;
+        let ledger = &view.ledgers[view.peer];
         let scores = floats(view.scores.clone().detach());
         let given = Square::new(&scores).mean_given(self.config.temperature);
         let visit = |column: &[f32], now: &[f32]| -> Vec<f32> {
@@ -126,8 +132,8 @@ impl Strategy for StagedNegatives {
                 .collect()
         };
         let (sum, mass) = (
-            visit(&memories[0], &given),
-            visit(&memories[1], &vec![1.0; b]),
+            visit(ledger.floats(GIVEN_MASS), &given),
+            visit(ledger.floats(MASS), &vec![1.0; b]),
         );
         let mean: Vec<f32> = (sum.iter().zip(&mass))
             .map(|(sum, mass)| (sum / mass.max(f32::MIN_POSITIVE)).clamp(0.0, 1.0))
@@ -153,7 +159,7 @@ impl Strategy for StagedNegatives {
             loss: PairLoss(loss),
             beliefs: Beliefs {
                 soft_label: Some(mean),
-                memories: vec![(0, sum), (1, mass)],
+                columns: vec![(GIVEN_MASS, sum), (MASS, mass)],
                 ..Beliefs::default()
             },
         }
@@ -181,7 +187,8 @@ mod tests {
     #[test]
     fn the_last_stage_asserts_likely_pairs_and_the_middle_one_skips_unlikely_ones() {
         let losses = |config, epoch| floats(judge(&config, epoch, 0, 1.0).loss.0.inner());
-        let x = crate::objective::tests::tracked(&crate::objective::tests::scores(6));
+        let x =
+            truepair_model::objective::check::tracked(&truepair_model::objective::check::scores(6));
         let plain = triplet(&x, &Margins::Fixed(0.2), Negatives::Hardest);
         assert_eq!(losses(staged(0.0), LAST), floats(plain.0.inner()));
         let warm_up = Epoch { index: 0, ..FIRST };

@@ -9,7 +9,7 @@ use truepair_core::rng::{self, Stream};
 
 use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy, Survey};
 use crate::error::Result;
-use crate::objective::{PairLoss, Tal, per_entry, per_pair, positive};
+use truepair_model::objective::{PairLoss, Tal, per_entry, per_pair, positive};
 
 /// Settings of `tal`.
 ///
@@ -202,10 +202,10 @@ fn consensus(verdicts: &[Vec<bool>], rng: &mut Stream) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numbers::floats;
-    use crate::objective::tests::{run, scores, tracked};
     use truepair_core::ledger::Ledger;
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::{run, scores, tracked};
 
     #[test]
     fn a_coin_decides_only_where_peers_differ() {

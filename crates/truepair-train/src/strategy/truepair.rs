@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::audit::{Findings, Outcome};
-use truepair_core::ledger::Ledger;
+use truepair_core::ledger::{ColumnSpec, Ledger, NO_ID};
 use truepair_core::pair::Pair;
 
 use super::{
     AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy,
 };
 use crate::error::Result;
-use crate::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
+use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 
 /// Settings of `truepair`.
 ///
@@ -88,8 +88,10 @@ impl Default for TruepairConfig {
 
 /// The ledger's columns: the caption's best image in two parts, because a single precision number
 /// counts only to 2²⁴, and its share of the softmax, 0 where none was searched.
-const MEMORIES: &[&str] = &["image / 65536", "image mod 65536", "share"];
-const PART: u32 = 1 << 16;
+/// The image that a dropped caption is given.
+const IMAGE: ColumnSpec = ColumnSpec::ids("image");
+/// How likely that image is, [0, 1].
+const SHARE: ColumnSpec = ColumnSpec::floats("share");
 
 #[derive(Debug)]
 struct Truepair {
@@ -186,8 +188,8 @@ impl Strategy for Truepair {
         self.config.warm_up
     }
 
-    fn memories(&self) -> &'static [&'static str] {
-        MEMORIES
+    fn columns(&self) -> &'static [ColumnSpec] {
+        &[IMAGE, SHARE]
     }
 
     fn wants_audit(&self, epoch: Epoch) -> Option<AuditRequest> {
@@ -248,9 +250,8 @@ impl Strategy for Truepair {
         for ledger in ledgers {
             for found in candidates {
                 let row = found.pair as usize;
-                ledger.memories[0][row] = (found.image / PART) as f32;
-                ledger.memories[1][row] = (found.image % PART) as f32;
-                ledger.memories[2][row] = found.share;
+                ledger.ids_mut(IMAGE)[row] = found.image;
+                ledger.floats_mut(SHARE)[row] = found.share;
             }
         }
     }
@@ -270,14 +271,14 @@ impl Strategy for Truepair {
         let mut rematched = Vec::new();
         self.shares.clear();
         if !epoch.is_warm_up() {
-            let [high, low, shares] = &ledgers[0].memories[..] else {
-                unreachable!("the ledger has this strategy's memories")
-            };
+            let (images, shares) = (ledgers[0].ids(IMAGE), ledgers[0].floats(SHARE));
             for (row, pair) in pairs.iter().enumerate() {
-                if f64::from(shares[row]) > self.config.rematch_above {
+                if images[row] != NO_ID && f64::from(shares[row]) > self.config.rematch_above {
                     group.push((pairs.len() + rematched.len()) as u32);
-                    let image = high[row] as u32 * PART + low[row] as u32;
-                    rematched.push(Pair { image, ..*pair });
+                    rematched.push(Pair {
+                        image: images[row],
+                        ..*pair
+                    });
                     self.shares.push(shares[row]);
                 }
             }
@@ -348,10 +349,20 @@ mod tests {
         n_main: 4,
     };
 
+    fn planned(strategy: &mut Truepair, epoch: Epoch, ledgers: &mut [Ledger]) -> Plan {
+        let planning = Planning {
+            epoch,
+            ledgers,
+            pairs: &pairs(6),
+            rng: &mut Seed(0).stream("test", &[]),
+        };
+        strategy.plan(planning).unwrap()
+    }
+
     #[test]
     fn dropped_captions_are_searched_and_come_back_with_their_image() {
         let mut strategy = truepair(TruepairConfig::default());
-        let mut ledgers = vec![Ledger::with_memories(6, 3)];
+        let mut ledgers = vec![Ledger::with_columns(6, &[IMAGE, SHARE])];
         ledgers[0].clean_posterior[2] = 0.1;
         ledgers[0].clean_posterior[4] = 0.4;
         let search = strategy.wants_search(MAIN, &ledgers).unwrap();
@@ -362,15 +373,7 @@ mod tests {
             share,
         });
         strategy.take_candidates(&found, &mut ledgers);
-        let mut rng = Seed(0).stream("test", &[]);
-        let plan = strategy
-            .plan(Planning {
-                epoch: MAIN,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5, 6]);
         assert_eq!(
             plan.rematched,
@@ -380,42 +383,20 @@ mod tests {
             }]
         );
         let warm_up = Epoch { index: 3, ..MAIN };
-        let plan = strategy
-            .plan(Planning {
-                epoch: warm_up,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, warm_up, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5]);
     }
 
     #[test]
     fn without_a_mismatch_nothing_is_searched_and_every_pair_is_used() {
         let mut strategy = truepair(TruepairConfig::default());
-        let mut ledgers = vec![Ledger::with_memories(6, 3)];
+        let mut ledgers = vec![Ledger::with_columns(6, &[IMAGE, SHARE])];
         assert_eq!(strategy.wants_search(MAIN, &ledgers), None);
-        let mut rng = Seed(0).stream("test", &[]);
-        let plan = strategy
-            .plan(Planning {
-                epoch: MAIN,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         // Even when everything is held mismatched, something is trained on, and the log says so.
         ledgers[0].clean_posterior.fill(0.0);
-        let plan = strategy
-            .plan(Planning {
-                epoch: MAIN,
-                ledgers: &mut ledgers,
-                pairs: &pairs(6),
-                rng: &mut rng,
-            })
-            .unwrap();
+        let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         assert!(plan.note.unwrap().contains("all are used"));
     }

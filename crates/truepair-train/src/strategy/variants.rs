@@ -2,8 +2,8 @@
 
 use super::co_division::tests::{FIRST, LAST, judge_scores};
 use super::*;
-use crate::numbers::floats;
-use crate::objective::{NegativeForm, NegativeTriplet, tests as batches};
+use truepair_model::numbers::floats;
+use truepair_model::objective::{NegativeForm, NegativeTriplet, check as batches};
 
 fn variants() -> Vec<StrategyConfig> {
     let one_peer = NcrConfig {
@@ -116,7 +116,7 @@ fn losses_are_finite_and_beliefs_are_probabilities() {
                     assert_eq!(losses.len().pow(2), scores.len());
                     assert!(losses.iter().all(|x| x.is_finite()), "{}", case());
                     let beliefs = &judged.beliefs;
-                    let columns = beliefs.memories.iter().map(|(_, column)| column);
+                    let columns = beliefs.columns.iter().map(|(_, column)| column);
                     let mut values = columns.chain(&beliefs.soft_label).flatten();
                     assert!(values.all(|x| (0.0..=1.0).contains(x)), "{}", case());
                     let labeled = epoch.is_warm_up() || beliefs.soft_label.is_some();

@@ -7,15 +7,15 @@ use truepair_core::rng::{Seed, Stream, shuffle, unit};
 use truepair_core::watch::Watch;
 
 use super::Trained;
-use super::encode::plain;
-use crate::backbone::Backbone;
-use crate::encoding::Input;
 use crate::error::Result;
-use crate::layer::Mode;
-use crate::matcher::Matcher;
-use crate::numbers::floats;
-use crate::reader::{Reader, check_widths};
-use crate::similarity::ItemSide;
+use truepair_model::backbone::Backbone;
+use truepair_model::encode::plain;
+use truepair_model::encoding::Input;
+use truepair_model::layer::Mode;
+use truepair_model::matcher::Matcher;
+use truepair_model::numbers::floats;
+use truepair_model::reader::{Reader, check_widths};
+use truepair_model::similarity::ItemSide;
 
 /// What is erased of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,16 +97,16 @@ impl Trained {
         let max_tokens = self.config.training.max_tokens;
         let reader = Reader::new(dataset, self.texts.as_ref(), max_tokens, &self.device)?;
         let n = match side {
-            ItemSide::Image => reader.n_images(),
-            ItemSide::Caption => reader.n_captions(),
+            ItemSide::Image => reader.images.len(),
+            ItemSide::Caption => reader.captions.len(),
         };
         let rows: Vec<u32> = (0..n as u32).collect();
         let peers: Vec<Matcher> = self.peers.iter().map(Module::valid).collect();
         let mut found = Vec::with_capacity(n);
-        for rows in rows.chunks(reader.image_shard()) {
+        for rows in rows.chunks(reader.images.shard()) {
             let input = match side {
-                ItemSide::Image => reader.images(rows)?,
-                ItemSide::Caption => reader.captions(rows)?,
+                ItemSide::Image => reader.images.read(rows)?,
+                ItemSide::Caption => reader.captions.read(rows)?,
             };
             let eraser = Eraser { share, seed, rows };
             let input = eraser.erase(plain(input), erased);

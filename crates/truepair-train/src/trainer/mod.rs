@@ -18,21 +18,21 @@ use truepair_core::ledger::Ledger;
 use truepair_core::pair::Pair;
 use truepair_core::rng::{self, Seed};
 
-use crate::backbone::InputShape;
 use crate::config::{Config, Keep, Sampling};
-use crate::encoding::Input;
 use crate::error::{Error, Result};
-use crate::matcher::Matcher;
-use crate::optimizer::{Adam, groups};
-use crate::parameters::{self, Parameters};
-use crate::pretrained::WordVectors;
-use crate::reader::{Reader, Texts, check_widths, input_shapes};
 use crate::run::{Criterion, EpochRecord, Run, Session, Snapshot};
 use crate::strategy::{Epoch, Strategy};
 use crate::trained::Trained;
 use mean::Mean;
-use selection::Selection;
+use selection::{Ensemble, Selection};
 use teacher::Teacher;
+use truepair_model::backbone::InputShape;
+use truepair_model::encoding::Input;
+use truepair_model::matcher::Matcher;
+use truepair_model::optimizer::{Adam, groups};
+use truepair_model::parameters::{self, Parameters};
+use truepair_model::pretrained::WordVectors;
+use truepair_model::reader::{Reader, Texts, check_widths, input_shapes};
 
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
@@ -48,10 +48,11 @@ use teacher::Teacher;
 /// #     images: Features::from_rows(images.clone(), 4),
 /// #     image_ids: (0..64).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
 /// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(images, 4) }),
-/// #     pairs: (0..64).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..64).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use std::sync::atomic::AtomicBool;
-/// use truepair_train::{Accelerator, Recipe, Session, train};
+/// use truepair_model::Accelerator;
+/// use truepair_train::{Recipe, Session, train};
 ///
 /// // `data` holds 64 pairs of vectors. The closed form fits them in one step.
 /// let recipe = r#"
@@ -134,7 +135,7 @@ fn run(
     let kept = selection.training_split(train);
     let max_tokens = config.training.max_tokens;
     let reader = Reader::new(&kept, texts.as_ref(), max_tokens, &device)?;
-    if let Some(warning) = reader.warning(max_tokens) {
+    if let Some(warning) = reader.captions.warning(max_tokens) {
         session.watch.warn(&warning);
     }
     if kept.pairs.len() < 2 {
@@ -278,7 +279,6 @@ impl<'a> Trainer<'a> {
             best: None,
             plain_device: device.clone().without_autodiff(),
         };
-        let n_memories = trainer.strategy.memories().len();
         for peer in 0..trainer.strategy.n_peers() as u64 {
             let matcher = trainer.fresh(seed.child("peer", peer), device)?;
             trainer.peers.push(Peer {
@@ -286,7 +286,7 @@ impl<'a> Trainer<'a> {
                     .map(|decay| Teacher::new(decay, &matcher)),
                 matcher,
                 optimizer: config.optimizer.build(),
-                ledger: Ledger::with_memories(data.pairs.len(), n_memories),
+                ledger: Ledger::with_columns(data.pairs.len(), trainer.strategy.columns()),
             });
         }
         Ok(trainer)
@@ -358,13 +358,13 @@ impl<'a> Trainer<'a> {
         session: &mut Session<'_>,
     ) -> Result<EpochRecord> {
         let matchers: Vec<Matcher> = self.peers.iter().map(|peer| peer.matcher.clone()).collect();
-        let judged = self.selection.judge(
-            &matchers,
-            self.texts.as_ref(),
-            &self.plain_device,
-            &self.config.training,
-            &mut *session.watch,
-        )?;
+        let ensemble = Ensemble {
+            peers: &matchers,
+            texts: self.texts.as_ref(),
+            device: &self.plain_device,
+            limits: &self.config.training,
+        };
+        let judged = self.selection.judge(&ensemble, &mut *session.watch)?;
         let value = judged.criterion.as_ref().map(Criterion::merit);
         let begins = (self.best.as_ref()).is_some_and(|best| best.warm_up && !epoch.is_warm_up());
         let best = match (self.config.training.keep, value, &self.best) {
@@ -492,7 +492,7 @@ impl<'a> Trainer<'a> {
         for (peer, weights) in self.peers.into_iter().zip(best.weights) {
             peers.push(parameters::import(peer.matcher.valid(), weights)?);
             ledgers.push(match self.selection.trained() {
-                Some(trained) => spread(&peer.ledger, trained),
+                Some(trained) => peer.ledger.spread(trained),
                 None => peer.ledger,
             });
         }
@@ -561,21 +561,8 @@ fn sample(data: &Dataset, reader: &Reader<'_>, seed: Seed) -> Result<(Input, Inp
     let pairs = rows.iter().map(|&row| data.pairs[row as usize]);
     let (images, captions): (Vec<u32>, Vec<u32>) =
         pairs.map(|pair| (pair.image, pair.caption)).unzip();
-    Ok((reader.images(&images)?, reader.captions(&captions)?))
-}
-
-/// The ledger of all given pairs from that of the pairs trained on; the others keep the beliefs
-/// from before any evidence.
-fn spread(ledger: &Ledger, trained: &[bool]) -> Ledger {
-    let mut whole = Ledger::with_memories(trained.len(), ledger.memories.len());
-    for (row, pair) in (0..trained.len()).filter(|&pair| trained[pair]).enumerate() {
-        whole.loss[pair] = ledger.loss[row];
-        whole.clean_posterior[pair] = ledger.clean_posterior[row];
-        whole.soft_label[pair] = ledger.soft_label[row];
-        whole.uncertainty[pair] = ledger.uncertainty[row];
-        for (whole, memory) in whole.memories.iter_mut().zip(&ledger.memories) {
-            whole[pair] = memory[row];
-        }
-    }
-    whole
+    Ok((
+        reader.images.read(&images)?,
+        reader.captions.read(&captions)?,
+    ))
 }

@@ -12,14 +12,14 @@ use super::Trainer;
 use super::batches::Batches;
 use super::step::{believe, evaluate, write};
 use super::teacher::Teacher;
-use crate::backbone::BackboneConfig;
 use crate::cross_fit::{CrossFitConfig, cross_fit};
 use crate::error::Result;
-use crate::matcher::Matcher;
-use crate::reader::Reader;
 use crate::run::Session;
 use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Planning, Search};
-use crate::trained::encode;
+use truepair_model::backbone::BackboneConfig;
+use truepair_model::encode;
+use truepair_model::matcher::Matcher;
+use truepair_model::reader::Reader;
 
 impl Trainer<'_> {
     pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {

@@ -1,8 +1,9 @@
 //! A mean teacher: a running average of a network's weights, which forgets late errors slowly.
 
-use crate::error::Result;
-use crate::matcher::Matcher;
-use crate::parameters::{self, Parameters};
+use truepair_core::Result;
+
+use truepair_model::matcher::Matcher;
+use truepair_model::parameters::{self, Parameters};
 
 /// `w̄ ← δ w̄ + (1 − δ) w` after every step, with `δ = min(1 − 1/(t + 1), decay)` at step `t`, so that
 /// the first weights are soon forgotten.

@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use truepair_train::optimizer::{AdamPConfig, OptimizerConfig};
+use truepair_model::optimizer::{AdamPConfig, OptimizerConfig};
 
 use crate::support::{Golden, assert_close, device, vector};
 

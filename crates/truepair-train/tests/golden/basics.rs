@@ -2,16 +2,16 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
-use truepair_train::encoding::{Encoding, Input};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Init, Linear, Mode};
-use truepair_train::objective::{
+use truepair_model::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
+use truepair_model::encoding::{Encoding, Input};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Linear, Mode};
+use truepair_model::objective::{
     ComplementForm, Complementary, Margins, Negatives, PairLoss, Triplet, triplet,
 };
-use truepair_train::optimizer::{AdamConfig, OptimizerConfig, clip_scale, global_norm};
-use truepair_train::parameters::{self, Parameters, Values};
-use truepair_train::similarity::{SimilarityConfig, Space};
+use truepair_model::optimizer::{AdamConfig, OptimizerConfig, clip_scale, global_norm};
+use truepair_model::parameters::{self, Parameters, Values};
+use truepair_model::similarity::{SimilarityConfig, Space};
 use truepair_train::strategy::{MarginAxis, NcrConfig, SoftMargin};
 
 use crate::support::{

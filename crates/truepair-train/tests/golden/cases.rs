@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
-use truepair_train::parameters::{self, Parameters, Values};
+use truepair_model::parameters::{self, Parameters, Values};
 use truepair_train::published::Names;
 
 use crate::support::{Golden, assert_close, vector};

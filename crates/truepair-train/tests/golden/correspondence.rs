@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
-use truepair_train::objective::Tal;
+use truepair_model::objective::Tal;
 use truepair_train::strategy::{
     BatchView, CrclConfig, DeclConfig, Epoch, Judgement, LabelMemory, Strategy, StrategyConfig,
 };

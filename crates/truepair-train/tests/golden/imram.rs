@@ -3,16 +3,16 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
-use truepair_train::encoding::Input;
-use truepair_train::kernel::Precision;
-use truepair_train::layer::Mode;
-use truepair_train::matcher::{Matcher, MatcherConfig};
-use truepair_train::objective::{Negatives, Triplet};
-use truepair_train::parameters;
+use truepair_model::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
+use truepair_model::encoding::Input;
+use truepair_model::kernel::Precision;
+use truepair_model::layer::Mode;
+use truepair_model::matcher::{Matcher, MatcherConfig};
+use truepair_model::objective::{Negatives, Triplet};
+use truepair_model::parameters;
+use truepair_model::similarity::{ImramConfig, ImramMode, SimilarityConfig};
 use truepair_train::published::Names;
 use truepair_train::published::imram::names;
-use truepair_train::similarity::{ImramConfig, ImramMode, SimilarityConfig};
 
 use crate::cases::weights;
 use crate::scan::mask;

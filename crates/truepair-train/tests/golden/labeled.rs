@@ -2,13 +2,13 @@
 
 use burn::tensor::{Gradients, Tensor};
 use truepair_core::rng::Seed;
-use truepair_train::kernel::Precision;
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::parameters;
 use truepair_train::labeled::{
     CrossEntropyConfig, InputScale, LabelMethodConfig, LabelNetworks, LabelView, MrlConfig,
     NetworkConfig, SelfTerm, multimodal_contrastive, one_hot, robust_clustering,
 };
-use truepair_train::layer::{Init, Mode};
-use truepair_train::parameters;
 
 use crate::support::{Golden, assert_close, device, in_name, vector};
 

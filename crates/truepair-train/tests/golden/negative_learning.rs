@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::TensorData;
 use burn::tensor::activation::{log_softmax, softmax};
-use truepair_train::objective::{accumulate, early_learning, negative_log};
+use truepair_model::objective::{accumulate, early_learning, negative_log};
 
 use crate::support::{Golden, assert_close, device, vector};
 

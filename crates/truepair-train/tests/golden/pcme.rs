@@ -2,19 +2,19 @@
 
 use burn::tensor::{Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{
+use truepair_model::backbone::{
     BackboneConfig, Deviation, GruPcmeConfig, InputScale, InputShape, PcmeConfig,
 };
-use truepair_train::encoding::{Encoding, Gaussian, Input};
-use truepair_train::kernel::{Distance, Precision};
-use truepair_train::layer::{BackwardState, Init, Mode};
-use truepair_train::matcher::regularizer::{Divergence, DivergenceForm, Regularizers};
-use truepair_train::objective::{Over, SoftContrastive};
-use truepair_train::parameters::{self, Parameters, Values};
-use truepair_train::published::Names;
-use truepair_train::similarity::{
+use truepair_model::encoding::{Encoding, Gaussian, Input};
+use truepair_model::kernel::{Distance, Precision};
+use truepair_model::layer::{BackwardState, Init, Mode};
+use truepair_model::matcher::regularizer::{Divergence, DivergenceForm, Regularizers};
+use truepair_model::objective::{Over, SoftContrastive};
+use truepair_model::parameters::{self, Parameters, Values};
+use truepair_model::similarity::{
     Logistic, MatchProbabilityConfig, Similarity, SimilarityConfig, Space,
 };
+use truepair_train::published::Names;
 
 use crate::cases::{check_case, weights};
 use crate::pvse::{captions, pie_names, sentence_names};

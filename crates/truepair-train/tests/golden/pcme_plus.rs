@@ -1,13 +1,13 @@
 //! The loss of PCME++.
 
 use truepair_core::rng::Seed;
-use truepair_train::encoding::{Encoding, Gaussian};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Init, Mode};
-use truepair_train::matcher::regularizer::DivergenceForm;
-use truepair_train::objective::{Over, SoftContrastive};
-use truepair_train::parameters;
-use truepair_train::similarity::{
+use truepair_model::encoding::{Encoding, Gaussian};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::matcher::regularizer::DivergenceForm;
+use truepair_model::objective::{Over, SoftContrastive};
+use truepair_model::parameters;
+use truepair_model::similarity::{
     ClosedDistance, ClosedFormConfig, Similarity, SimilarityConfig, Space,
 };
 

@@ -8,12 +8,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use truepair_core::text::Vocabulary;
-use truepair_train::backbone::Backbone;
-use truepair_train::encoding::Input;
-use truepair_train::layer::Mode;
+use truepair_model::Accelerator;
+use truepair_model::backbone::Backbone;
+use truepair_model::encoding::Input;
+use truepair_model::layer::Mode;
+use truepair_model::similarity::SimilarityConfig;
 use truepair_train::published::{Draft, model};
-use truepair_train::similarity::SimilarityConfig;
-use truepair_train::{Accelerator, Trained, load};
+use truepair_train::{Trained, load};
 
 use crate::support::{Golden, assert_close, vector};
 
@@ -70,7 +71,7 @@ pub(crate) fn converted(
     let read = trained
         .texts
         .as_ref()
-        .and_then(truepair_train::Texts::vocabulary);
+        .and_then(truepair_model::reader::Texts::vocabulary);
     assert_eq!(read, Some(&converted.vocabulary));
     assert!(trained.history.is_empty());
     trained

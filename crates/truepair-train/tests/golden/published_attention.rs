@@ -1,11 +1,11 @@
 //! Checkpoints of models that score pairs by attention: converted, loaded, and compared with the
 //! reference's scores.
 
+use truepair_model::backbone::{BackboneConfig, GruDirections, InputShape};
+use truepair_model::kernel::{Pooling, RawNorm};
+use truepair_model::layer::Mode;
+use truepair_model::similarity::{Direction, ImramMode, ScanConfig, SimilarityConfig};
 use truepair_train::Trained;
-use truepair_train::backbone::{BackboneConfig, GruDirections, InputShape};
-use truepair_train::kernel::{Pooling, RawNorm};
-use truepair_train::layer::Mode;
-use truepair_train::similarity::{Direction, ImramMode, ScanConfig, SimilarityConfig};
 use truepair_train::strategy::StrategyConfig;
 
 use crate::published::{File, add, captions, converted, images, n_words};

@@ -1,15 +1,15 @@
 //! PVSE: the head of several embeddings, the caption encoder and the loss.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use truepair_train::backbone::{BackboneConfig, GruPieConfig, InputShape};
-use truepair_train::encoding::{Encoding, Input};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{BackwardState, Init, Mode, PieNet};
-use truepair_train::matcher::regularizer::{Regularizers, diversity};
-use truepair_train::objective::{Negatives, Triplet};
-use truepair_train::parameters::{self, Parameters};
+use truepair_model::backbone::{BackboneConfig, GruPieConfig, InputShape};
+use truepair_model::encoding::{Encoding, Input};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{BackwardState, Init, Mode, PieNet};
+use truepair_model::matcher::regularizer::{Regularizers, diversity};
+use truepair_model::objective::{Negatives, Triplet};
+use truepair_model::parameters::{self, Parameters};
+use truepair_model::similarity::{SimilarityConfig, Space};
 use truepair_train::published::Names;
-use truepair_train::similarity::{SimilarityConfig, Space};
 
 use crate::cases::{check_case, weights};
 use crate::support::{Golden, assert_close, device, loaded, vector};

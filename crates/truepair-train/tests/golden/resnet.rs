@@ -2,11 +2,11 @@
 
 use burn::tensor::Tensor;
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, InputShape, ResnetConfig, Stem};
-use truepair_train::encoding::Input;
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Init, Mode};
-use truepair_train::parameters;
+use truepair_model::backbone::{BackboneConfig, InputShape, ResnetConfig, Stem};
+use truepair_model::encoding::Input;
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::parameters;
 use truepair_train::published::Names;
 
 use crate::cases::{check_case, check_running, weights};

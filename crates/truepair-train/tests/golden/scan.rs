@@ -2,15 +2,15 @@
 
 use burn::tensor::{Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
-use truepair_train::encoding::Encoding;
-use truepair_train::kernel::{Pooling, Precision, RawNorm};
-use truepair_train::layer::{Init, Mode};
-use truepair_train::matcher::MatcherConfig;
-use truepair_train::objective::{Negatives, Triplet};
-use truepair_train::parameters;
+use truepair_model::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
+use truepair_model::encoding::Encoding;
+use truepair_model::kernel::{Pooling, Precision, RawNorm};
+use truepair_model::layer::{Init, Mode};
+use truepair_model::matcher::MatcherConfig;
+use truepair_model::objective::{Negatives, Triplet};
+use truepair_model::parameters;
+use truepair_model::similarity::{Direction, ScanConfig, SimilarityConfig, Space};
 use truepair_train::published::encoders;
-use truepair_train::similarity::{Direction, ScanConfig, SimilarityConfig, Space};
 
 use crate::support::{Golden, assert_close, device, vector};
 

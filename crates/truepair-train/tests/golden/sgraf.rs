@@ -3,16 +3,16 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
-use truepair_train::encoding::{Encoding, Input};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Init, Mode};
-use truepair_train::matcher::{Matcher, MatcherConfig};
-use truepair_train::objective::{Negatives, Triplet};
-use truepair_train::parameters::{self, Parameters};
-use truepair_train::similarity::sgraf::published::{self, Renamed};
-use truepair_train::similarity::sgraf::{TextGlobal, VisualGlobal};
-use truepair_train::similarity::{SafConfig, SgrConfig, SimilarityConfig, Space};
+use truepair_model::backbone::{BackboneConfig, GruConfig, InputShape, RegionLinearConfig};
+use truepair_model::encoding::{Encoding, Input};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::matcher::{Matcher, MatcherConfig};
+use truepair_model::objective::{Negatives, Triplet};
+use truepair_model::parameters::{self, Parameters};
+use truepair_model::similarity::sgraf::published::{self, Renamed};
+use truepair_model::similarity::sgraf::{TextGlobal, VisualGlobal};
+use truepair_model::similarity::{SafConfig, SgrConfig, SimilarityConfig, Space};
 
 use crate::support::{Golden, assert_close, device, vector};
 

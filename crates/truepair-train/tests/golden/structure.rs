@@ -2,8 +2,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 use truepair_core::mixture::GaussianConfig;
-use truepair_train::encoding::Structure;
-use truepair_train::objective::{
+use truepair_model::encoding::Structure;
+use truepair_model::objective::{
     PairLoss, PartialTransport, StructureDirection, asymmetry, modality_gap,
     neighborhood_agreement, structural, symmetric_cross_entropy, symmetric_divergence,
 };

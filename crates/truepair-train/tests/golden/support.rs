@@ -4,10 +4,10 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{Backbone, BackboneConfig, InputShape};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::Init;
-use truepair_train::parameters::{self, Parameters, Values};
+use truepair_model::backbone::{Backbone, BackboneConfig, InputShape};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::Init;
+use truepair_model::parameters::{self, Parameters, Values};
 
 use crate::entry::Entry;
 pub(crate) use crate::entry::{in_name, stated};

@@ -2,12 +2,12 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, GruGpoConfig, InputShape, RegionGpoConfig};
-use truepair_train::encoding::Input;
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Gpo, Init, Mode};
-use truepair_train::objective::{Margins, Negatives, triplet};
-use truepair_train::parameters;
+use truepair_model::backbone::{BackboneConfig, GruGpoConfig, InputShape, RegionGpoConfig};
+use truepair_model::encoding::Input;
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Gpo, Init, Mode};
+use truepair_model::objective::{Margins, Negatives, triplet};
+use truepair_model::parameters;
 use truepair_train::published::vse_infinity::{caption_names, image_names, pool_names};
 
 use crate::cases::{check_case, check_running, weights};

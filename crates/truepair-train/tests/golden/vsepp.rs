@@ -1,11 +1,11 @@
 //! The two encoders of VSE++.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use truepair_train::backbone::{
+use truepair_model::backbone::{
     Backbone, BackboneConfig, GruConfig, GruDirections, GruOutput, InputShape, RegionLinearConfig,
 };
-use truepair_train::encoding::Input;
-use truepair_train::layer::Mode;
+use truepair_model::encoding::Input;
+use truepair_model::layer::Mode;
 use truepair_train::published::{Names, encoders};
 
 use crate::cases::{check_case, weights};

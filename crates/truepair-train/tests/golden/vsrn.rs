@@ -2,12 +2,12 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use truepair_core::rng::Seed;
-use truepair_train::backbone::{BackboneConfig, InputShape, RegionGraphConfig};
-use truepair_train::encoding::{Input, Regions};
-use truepair_train::kernel::Precision;
-use truepair_train::layer::{Init, Mode};
-use truepair_train::matcher::describer::DescriberConfig;
-use truepair_train::parameters;
+use truepair_model::backbone::{BackboneConfig, InputShape, RegionGraphConfig};
+use truepair_model::encoding::{Input, Regions};
+use truepair_model::kernel::Precision;
+use truepair_model::layer::{Init, Mode};
+use truepair_model::matcher::describer::DescriberConfig;
+use truepair_model::parameters;
 use truepair_train::published::vsrn::{describer_names, image_names};
 
 use crate::cases::{check_case, check_running, weights};

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use truepair_train::{Accelerator, Session, TrainWatch};
+use truepair_model::Accelerator;
+use truepair_train::{Session, TrainWatch};
 
 /// A new run on the CPU, kept in `dir` if there is one, without a clock.
 pub(crate) fn session<'a>(

@@ -1,6 +1,6 @@
 //! Two views of a hidden vector: pairs that a matcher can learn, with known mismatches.
 
-use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures};
 use truepair_core::pair::Pair;
 use truepair_core::rng::{Seed, normal, shuffle};
 
@@ -49,5 +49,6 @@ pub(crate) fn pairs(n: usize, mismatched: usize, seed: u64) -> Dataset {
         pairs: pairs.collect(),
         labels: None,
         files: Vec::new(),
+        account: Account::default(),
     }
 }

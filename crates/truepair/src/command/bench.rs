@@ -5,8 +5,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use truepair_model::kernel::Precision;
 use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
-use truepair_train::kernel::Precision;
 
 use crate::accelerator;
 use crate::exit::Exit;

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::metric::{METRICS, Metric};
 use truepair_core::noise::NoiseSpec;
+use truepair_model::Accelerator;
+use truepair_model::similarity::SimilarityConfig;
 use truepair_read::dataset::ReadOptions;
-use truepair_train::Accelerator;
-use truepair_train::similarity::SimilarityConfig;
 
 use crate::compare::{
     self, CellTask, Grid, Method, MethodComparison, RUNS, Seeds, chosen, published_blocks,

@@ -12,8 +12,8 @@ use truepair_core::metric::{
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
 use truepair_core::scores::Direction;
+use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
-use truepair_train::similarity::GaussianMeasure;
 
 use crate::accelerator;
 use crate::evaluation::outcome::{Evaluation, Stored};
@@ -246,7 +246,9 @@ fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bar
                 split: args.split.clone(),
                 ..ReadOptions::default()
             };
-            Some(dataset::open(path, &options)?)
+            let dataset = dataset::open(path, &options)?;
+            bars.tell(&dataset.account);
+            Some(dataset)
         }
     };
     let (own, judging) = (&args.foreign, &args.judging);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use truepair_core::dataset::{Account, UsedEntry};
 use truepair_read::dataset::{self, Inspection, SplitInspection};
 
 use anyhow::{Result, bail};
@@ -85,8 +86,21 @@ fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
         rows.push(("  pictures", count(split.pictures, "picture")));
     }
     rows.extend(oddities(split));
-    rows.extend(split.notes.iter().map(|note| ("  note", note.clone())));
+    rows.extend(account(&split.account));
     rows
+}
+
+/// What became of everything that was met.
+fn account(account: &Account) -> Vec<(&'static str, String)> {
+    let passed = account.passed_over().iter();
+    let passed = passed.map(|entry| ("  passed over", entry.to_string()));
+    let choices = account.choices().into_iter();
+    let used = account.all_used().iter().map(UsedEntry::to_string);
+    let used: Vec<String> = used.collect();
+    let used = (!used.is_empty()).then(|| ("  used", used.join(", ")));
+    (used.into_iter().chain(passed))
+        .chain(choices.map(|choice| ("  chose", choice)))
+        .collect()
 }
 
 /// What a reader should look at before trusting the data; empty where nothing stands out.

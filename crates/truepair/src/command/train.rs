@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
+use truepair_model::matcher::NamedMatcher;
 use truepair_read::dataset::ReadOptions;
-use truepair_train::{NamedMatcher, Recipe};
+use truepair_train::Recipe;
 
 use crate::config::ConfigArgs;
 use crate::data;

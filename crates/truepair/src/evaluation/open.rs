@@ -136,6 +136,7 @@ impl ForeignArgs {
             ..ReadOptions::default()
         };
         let dataset = dataset::open_embeddings(images, captions, &options)?;
+        bars.tell(&dataset.account);
         crate::data::check_finite(&dataset, bars)?;
         Ok((frozen(&dataset)?, Some(dataset.pairs)))
     }

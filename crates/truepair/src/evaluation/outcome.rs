@@ -8,7 +8,7 @@ use truepair_core::metric::{
     Comparison, ComparisonRow, Figure, FigureDifference, Interval, METRICS, Measured, Protocol,
 };
 use truepair_core::scores::Direction;
-use truepair_train::similarity::GaussianMeasure;
+use truepair_model::similarity::GaussianMeasure;
 
 use crate::occlusion::Occlusion;
 use crate::render::{RetrievalRecord, direction_text, from_print, in_print, percent};

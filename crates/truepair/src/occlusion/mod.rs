@@ -12,7 +12,7 @@ use truepair_core::metric::{OcclusionCurve, occlusion_curve};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
-use truepair_train::similarity::ItemSide;
+use truepair_model::similarity::ItemSide;
 use truepair_train::{Erased, Trained};
 
 use crate::render::table;

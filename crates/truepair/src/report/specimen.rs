@@ -6,7 +6,7 @@ use truepair_core::audit::{
     Ambiguity, Competence, DuplicateCounts, Findings, Fit, Judgment, NoiseRate, Outcome, Reading,
     ReliabilityBin, SelfCheck, Truth, UncertaintyKind, Verdict,
 };
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::pair::Pair;
 
 /// Captions that a careless page would run, close a tag with, or be torn apart by.
@@ -149,6 +149,7 @@ fn dataset() -> Dataset {
             .collect(),
         labels: None,
         files: Vec::new(),
+        account: Account::default(),
     }
 }
 

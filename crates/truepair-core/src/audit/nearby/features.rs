@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use super::nearest::nearest;
 use super::{NearbyFeatures, Neighborhood, Trial};
-use crate::audit::{CountedRows, Links};
+use crate::audit::Links;
 use crate::error::Result;
-use crate::rng::sample;
+use crate::lists::{Lists, distinct, place};
+use crate::rng::{Stream, sample};
 use crate::scores::{Matrix, Scorer};
 
 /// Near images of an image.
@@ -41,18 +42,15 @@ pub(in crate::audit) fn describe(
     trials: &[Trial],
 ) -> Result<Vec<NearbyFeatures>> {
     let fold = FoldItems::new(neighborhood)?;
-    let place = |items: &[u32], item: u32| items.binary_search(&item).expect("an item of the fold");
-    let entries = trials
-        .iter()
-        .zip(0..)
-        .map(|(trial, at)| (place(&fold.images, trial.image) as u32, at));
-    let of_image = CountedRows::new(fold.images.len(), entries);
+    let entries =
+        (trials.iter().zip(0..)).map(|(trial, at)| (place(&fold.images.items, trial.image), at));
+    let of_image = Lists::new(fold.images.items.len(), entries);
     let mut features = vec![[0.0; super::N_FEATURES]; trials.len()];
-    let images: Vec<u32> = (0..fold.images.len() as u32).collect();
+    let images: Vec<u32> = (0..fold.images.items.len() as u32).collect();
     for block in images.chunks(BLOCK) {
         let scored = block.iter().map(|&image| {
-            let captions = of_image.row(image).iter();
-            let captions = captions.map(|&at| place(&fold.captions, trials[at as usize].caption));
+            let captions = (of_image.get(image).iter())
+                .map(|&at| place(&fold.captions.items, trials[at as usize].caption) as usize);
             fold.score(neighborhood.scorer, image as usize, captions.collect())
         });
         let scored: Vec<Scored> = scored.collect::<Result<_>>()?;
@@ -61,7 +59,7 @@ pub(in crate::audit) fn describe(
             .map(|scored| fold.describe(neighborhood.links, scored))
             .collect();
         for (&image, described) in block.iter().zip(described) {
-            for (&at, found) in of_image.row(image).iter().zip(described) {
+            for (&at, found) in of_image.get(image).iter().zip(described) {
                 features[at as usize] = found;
             }
         }
@@ -69,15 +67,42 @@ pub(in crate::audit) fn describe(
     Ok(features)
 }
 
+/// The distinct images or captions of a fold, ascending, as vectors.
+struct Side {
+    items: Vec<u32>,
+    vectors: Matrix,
+}
+
+impl Side {
+    /// For every item those `k` of a random sample of the side that are most alike, by their places in
+    /// the side, the most alike first; copies, which share a `group`, are left out.
+    fn neighbors(&self, k: usize, group: &[u32], stream: &mut Stream) -> Vec<Vec<(u32, f32)>> {
+        let mut pool = sample(stream, self.items.len(), POOL);
+        pool.sort_unstable();
+        let rows = pool.iter().flat_map(|&at| self.vectors.row(at as usize));
+        let vectors = Matrix::new(rows.copied().collect(), self.vectors.dim());
+        let group = |at: usize| group[self.items[at] as usize];
+        let mut found = nearest(&self.vectors, &vectors, k, |item, at| {
+            group(item) != group(pool[at] as usize)
+        });
+        for (at, _) in found.iter_mut().flatten() {
+            *at = pool[*at as usize];
+        }
+        found
+    }
+
+    fn likeness(&self, a: usize, b: usize) -> f32 {
+        dot(self.vectors.row(a), self.vectors.row(b))
+    }
+}
+
 /// The items of a fold with their neighbors; images and captions by their places in the lists.
 struct FoldItems {
-    images: Vec<u32>,
-    captions: Vec<u32>,
-    image_vectors: Matrix,
-    caption_vectors: Matrix,
+    images: Side,
+    captions: Side,
     /// Captions of every image in the fold, and images of every caption.
-    captions_of: CountedRows,
-    images_of: CountedRows,
+    captions_of: Lists,
+    images_of: Lists,
     near_images: Vec<Vec<u32>>,
     near_captions: Vec<Vec<(u32, f32)>>,
 }
@@ -96,119 +121,68 @@ struct Scored {
 
 impl FoldItems {
     fn new(neighborhood: &Neighborhood<'_>) -> Result<Self> {
+        let (likeness, links) = (neighborhood.likeness, neighborhood.links);
         let pairs = || {
-            neighborhood
-                .judged
-                .iter()
-                .map(|&n| neighborhood.pairs[n as usize])
+            let judged = neighborhood.judged.iter();
+            judged.map(|&n| neighborhood.pairs[n as usize])
         };
-        let distinct = |mut items: Vec<u32>| {
-            items.sort_unstable();
-            items.dedup();
-            items
-        };
-        let images = distinct(pairs().map(|pair| pair.image).collect());
-        let captions = distinct(pairs().map(|pair| pair.caption).collect());
-        let place =
-            |items: &[u32], item: u32| items.binary_search(&item).expect("just listed") as u32;
+        let images = distinct(pairs().map(|pair| pair.image));
+        let captions = distinct(pairs().map(|pair| pair.caption));
         let places =
             || pairs().map(|pair| (place(&images, pair.image), place(&captions, pair.caption)));
-        let image_vectors = neighborhood.likeness.images(&images)?;
-        let caption_vectors = neighborhood.likeness.captions(&captions)?;
-        let pool = |side: u64, n: usize| {
-            let mut chosen = sample(&mut neighborhood.seed.stream("neighbors", &[side]), n, POOL);
-            chosen.sort_unstable();
-            chosen
+        let captions_of = Lists::new(images.len(), places());
+        let images_of = Lists::new(captions.len(), places().map(|(a, b)| (b, a)));
+        let images = Side {
+            vectors: likeness.images(&images)?,
+            items: images,
         };
-        let taken = |vectors: &Matrix, pool: &[u32]| {
-            let rows = pool
-                .iter()
-                .flat_map(|&at| vectors.row(at as usize))
-                .copied();
-            Matrix::new(rows.collect(), vectors.dim())
+        let captions = Side {
+            vectors: likeness.captions(&captions)?,
+            items: captions,
         };
-        let (image_group, caption_group) = (
-            neighborhood.links.image_group(),
-            neighborhood.links.caption_group(),
-        );
-        let image_pool = pool(0, images.len());
-        let near_images = nearest(
-            &image_vectors,
-            &taken(&image_vectors, &image_pool),
-            NEAR_IMAGES,
-            |image, at| {
-                let group = |at: usize| image_group[images[at] as usize];
-                group(image) != group(image_pool[at] as usize)
-            },
-        );
-        let caption_pool = pool(1, captions.len());
-        let near_captions = nearest(
-            &caption_vectors,
-            &taken(&caption_vectors, &caption_pool),
-            NEAR_CAPTIONS + SPARE,
-            |caption, at| {
-                let group = |at: usize| caption_group[captions[at] as usize];
-                group(caption) != group(caption_pool[at] as usize)
-            },
-        );
-        let real = |found: Vec<(u32, f32)>, pool: &[u32]| -> Vec<(u32, f32)> {
-            found
-                .into_iter()
-                .map(|(at, like)| (pool[at as usize], like))
-                .collect()
-        };
+        let stream = |side: u64| neighborhood.seed.stream("neighbors", &[side]);
+        let near_images = images.neighbors(NEAR_IMAGES, links.image_group(), &mut stream(0));
+        let near_captions =
+            captions.neighbors(NEAR_CAPTIONS + SPARE, links.caption_group(), &mut stream(1));
+        let places_alone = |found: Vec<(u32, f32)>| found.into_iter().map(|(at, _)| at).collect();
         Ok(Self {
-            captions_of: CountedRows::new(images.len(), places()),
-            images_of: CountedRows::new(
-                captions.len(),
-                places().map(|(image, caption)| (caption, image)),
-            ),
-            near_images: (near_images.into_iter())
-                .map(|found| {
-                    real(found, &image_pool)
-                        .into_iter()
-                        .map(|(at, _)| at)
-                        .collect()
-                })
-                .collect(),
-            near_captions: near_captions
-                .into_iter()
-                .map(|found| real(found, &caption_pool))
-                .collect(),
             images,
             captions,
-            image_vectors,
-            caption_vectors,
+            captions_of,
+            images_of,
+            near_images: near_images.into_iter().map(places_alone).collect(),
+            near_captions,
         })
     }
 
     /// Scores what is around an image and these captions.
     fn score(&self, scorer: &dyn Scorer, image: usize, captions: Vec<usize>) -> Result<Scored> {
-        let own = self.captions_of.row(image as u32);
+        let own = self.captions_of.get(image as u32);
         let near = &self.near_images[image];
         let mut local: Vec<usize> = Vec::with_capacity(LOCAL_CAPTIONS);
         for &near in near {
-            for &caption in self.captions_of.row(near) {
-                let caption = caption as usize;
-                if local.len() < LOCAL_CAPTIONS
-                    && !own.contains(&(caption as u32))
-                    && !local.contains(&caption)
-                {
-                    local.push(caption);
+            for &caption in self.captions_of.get(near) {
+                let is_known = own.contains(&caption) || local.contains(&(caption as usize));
+                if local.len() < LOCAL_CAPTIONS && !is_known {
+                    local.push(caption as usize);
                 }
             }
         }
-        let local_items: Vec<u32> = local.iter().map(|&at| self.captions[at]).collect();
+        let items = |side: &Side, places: &[usize]| -> Vec<u32> {
+            places.iter().map(|&at| side.items[at]).collect()
+        };
         let mut local_scores = vec![0.0; local.len()];
         if !local.is_empty() {
-            scorer.tile(&[self.images[image]], &local_items, &mut local_scores)?;
+            let image = self.images.items[image];
+            scorer.tile(&[image], &items(&self.captions, &local), &mut local_scores)?;
         }
-        let mut image_items = vec![self.images[image]];
-        image_items.extend(near.iter().map(|&at| self.images[at as usize]));
-        let caption_items: Vec<u32> = captions.iter().map(|&at| self.captions[at]).collect();
-        let mut scores = vec![0.0; image_items.len() * caption_items.len()];
+        let rows: Vec<usize> = std::iter::once(image)
+            .chain(near.iter().map(|&at| at as usize))
+            .collect();
+        let mut scores = vec![0.0; rows.len() * captions.len()];
         if !captions.is_empty() {
-            scorer.tile(&image_items, &caption_items, &mut scores)?;
+            let captions = items(&self.captions, &captions);
+            scorer.tile(&items(&self.images, &rows), &captions, &mut scores)?;
         }
         Ok(Scored {
             image,
@@ -219,110 +193,98 @@ impl FoldItems {
         })
     }
 
-    /// The surroundings of an image with its captions.
+    /// The surroundings of an image with each of its captions.
     fn describe(&self, links: &Links, scored: &Scored) -> Vec<NearbyFeatures> {
-        let Scored {
-            image,
-            captions,
-            local,
-            local_scores,
-            scores,
-        } = scored;
-        let image = *image;
-        let caption_group = |at: usize| links.caption_group()[self.captions[at] as usize];
-        let (own, near) = (self.captions_of.row(image as u32), &self.near_images[image]);
-        let described = captions.iter().enumerate().map(|(column, &caption)| {
-            let group = caption_group(caption);
-            let score = scores[column];
-            let of_caption = self.images_of.row(caption as u32);
-            let is_other = |at: &&usize| caption_group(**at) != group;
+        let columns = 0..scored.captions.len();
+        columns
+            .map(|column| self.describe_caption(links, scored, column))
+            .collect()
+    }
 
-            let others = local.iter().zip(local_scores);
-            let others = others.filter(|(at, _)| caption_group(**at) != group);
-            let rank_local = log_rank(others.map(|(_, score)| *score), score);
+    /// The surroundings of an image with the caption in one column of its scores.
+    fn describe_caption(&self, links: &Links, scored: &Scored, column: usize) -> NearbyFeatures {
+        let (caption, score) = (scored.captions[column], scored.scores[column]);
+        let group = |at: usize| links.caption_group()[self.captions.items[at] as usize];
+        let is_other = |at: usize| group(at) != group(caption);
+        let local = || {
+            let local = scored.local.iter().copied().zip(&scored.local_scores);
+            local.filter(|(at, _)| is_other(*at))
+        };
+        let rank_local = log_rank(local().map(|(_, score)| *score), score);
+        let (rank_near, margin) = self.among_near_images(scored, column);
+        let likeness = |other: usize| self.captions.likeness(caption, other);
+        let there = descending(local().map(|(at, _)| likeness(at)));
+        let own = self.captions_of.get(scored.image as u32).iter();
+        let siblings = own.map(|&at| at as usize).filter(|at| is_other(*at));
+        let siblings = descending(siblings.map(likeness));
+        let (median, largest, rank) = match siblings.first() {
+            Some(&largest) => {
+                let n = siblings.len();
+                let median = (siblings[n / 2] + siblings[(n - 1) / 2]) / 2.0;
+                (median, largest, log_rank(there.iter().copied(), median))
+            }
+            None => (0.0, 0.0, -NO_RANK),
+        };
+        let [weighted, best] = self.among_near_captions(scored.image, caption);
+        [
+            f64::from(score),
+            -rank_local,
+            -rank_near,
+            f64::from(margin),
+            f64::from(median),
+            f64::from(largest),
+            -rank,
+            weighted,
+            best,
+            mean(&there),
+            mean(&there[..there.len().min(5)]),
+        ]
+    }
 
-            let near_scores = (near.iter().enumerate())
-                .filter(|(_, near)| !of_caption.contains(near))
-                .map(|(row, _)| scores[(row + 1) * captions.len() + column]);
-            let rank_near = log_rank(near_scores.clone(), score);
-            let best_near = near_scores.fold(f32::NEG_INFINITY, f32::max);
-            let margin = if best_near.is_finite() {
-                score - best_near
-            } else {
-                0.0
-            };
+    /// The rank of an image's score with a caption among those of near images, and by how much it
+    /// exceeds the best of these.
+    fn among_near_images(&self, scored: &Scored, column: usize) -> (f64, f32) {
+        let (n, score) = (scored.captions.len(), scored.scores[column]);
+        let of_caption = self.images_of.get(scored.captions[column] as u32);
+        let near_scores = (self.near_images[scored.image].iter().enumerate())
+            .filter(|(_, near)| !of_caption.contains(near))
+            .map(|(row, _)| scored.scores[(row + 1) * n + column]);
+        let rank = log_rank(near_scores.clone(), score);
+        let best = near_scores.fold(f32::NEG_INFINITY, f32::max);
+        let margin = if best.is_finite() { score - best } else { 0.0 };
+        (rank, margin)
+    }
 
-            let likeness = |other: usize| {
-                dot(
-                    self.caption_vectors.row(caption),
-                    self.caption_vectors.row(other),
-                )
-            };
-            let mut siblings: Vec<f32> = (own.iter())
-                .map(|&at| at as usize)
-                .filter(|at| caption_group(*at) != group)
-                .map(likeness)
-                .collect();
-            siblings.sort_unstable_by(f32::total_cmp);
-            let mut there: Vec<f32> = local
-                .iter()
-                .filter(is_other)
-                .map(|&at| likeness(at))
-                .collect();
-            let (median, largest, rank) = match siblings.last() {
-                Some(&largest) => {
-                    let n = siblings.len();
-                    let median = (siblings[(n - 1) / 2] + siblings[n / 2]) / 2.0;
-                    (median, largest, log_rank(there.iter().copied(), median))
-                }
-                None => (0.0, 0.0, -NO_RANK),
-            };
-            there.sort_unstable_by(|a, b| b.total_cmp(a));
-
-            let nearest = self.near_captions[caption].iter().filter(|(other, _)| {
-                !own.contains(other)
-                    && !of_caption
-                        .iter()
-                        .any(|&image| self.captions_of.row(image).contains(other))
-            });
-            let nearest: Vec<(f32, f32)> = nearest
-                .take(NEAR_CAPTIONS)
-                .map(|&(other, like)| {
-                    let theirs = self.images_of.row(other)[0] as usize;
-                    (
-                        like,
-                        dot(
-                            self.image_vectors.row(image),
-                            self.image_vectors.row(theirs),
-                        ),
-                    )
-                })
-                .collect();
-            let most = nearest.first().map_or(0.0, |(like, _)| f64::from(*like));
-            let (sum, weights) =
-                nearest
-                    .iter()
-                    .fold((0.0, 0.0), |(sum, weights), (like, theirs)| {
-                        let weight = (SHARPNESS * (f64::from(*like) - most)).exp();
-                        (sum + weight * f64::from(*theirs), weights + weight)
-                    });
-            let mut theirs: Vec<f32> = nearest.iter().map(|(_, theirs)| *theirs).collect();
-            theirs.sort_unstable_by(|a, b| b.total_cmp(a));
-            [
-                f64::from(score),
-                -rank_local,
-                -rank_near,
-                f64::from(margin),
-                f64::from(median),
-                f64::from(largest),
-                -rank,
-                if weights > 0.0 { sum / weights } else { 0.0 },
-                mean(&theirs[..theirs.len().min(5)]),
-                mean(&there),
-                mean(&there[..there.len().min(5)]),
-            ]
-        });
-        described.collect()
+    /// Likeness of an image to the images of the captions nearest to a caption: the mean, nearer
+    /// captions counting more, and the mean of the five best.
+    fn among_near_captions(&self, image: usize, caption: usize) -> [f64; 2] {
+        let own = self.captions_of.get(image as u32);
+        let of_caption = self.images_of.get(caption as u32);
+        let is_sibling = |other: &u32| {
+            let mut images = of_caption.iter();
+            images.any(|&image| self.captions_of.get(image).contains(other))
+        };
+        let nearest = (self.near_captions[caption].iter())
+            .filter(|(other, _)| !own.contains(other) && !is_sibling(other));
+        let nearest: Vec<(f32, f32)> = nearest
+            .take(NEAR_CAPTIONS)
+            .map(|&(other, like)| {
+                let theirs = self.images_of.get(other)[0] as usize;
+                (like, self.images.likeness(image, theirs))
+            })
+            .collect();
+        let most = nearest.first().map_or(0.0, |(like, _)| f64::from(*like));
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (like, theirs) in &nearest {
+            let weight = (SHARPNESS * (f64::from(*like) - most)).exp();
+            sum += weight * f64::from(*theirs);
+            weights += weight;
+        }
+        let theirs = descending(nearest.iter().map(|(_, theirs)| *theirs));
+        [
+            if weights > 0.0 { sum / weights } else { 0.0 },
+            mean(&theirs[..theirs.len().min(5)]),
+        ]
     }
 }
 
@@ -332,6 +294,12 @@ fn log_rank(others: impl Iterator<Item = f32>, value: f32) -> f64 {
         (n + 1.0, above + f64::from(u8::from(other >= value)))
     });
     f64::ln(above / n)
+}
+
+fn descending(values: impl Iterator<Item = f32>) -> Vec<f32> {
+    let mut values: Vec<f32> = values.collect();
+    values.sort_unstable_by(|a, b| b.total_cmp(a));
+    values
 }
 
 fn mean(values: &[f32]) -> f64 {

@@ -15,7 +15,7 @@ use crate::pair::Pair;
 use crate::rng::Seed;
 use crate::scores::{Matrix, Scorer};
 
-use super::Links;
+use super::{Links, NullStatistic};
 
 pub(super) use features::describe;
 pub(super) use nearest::nearest;
@@ -114,12 +114,8 @@ pub struct PlantedStatistics {
     pub place: u32,
     /// The planted pair.
     pub planting: Planting,
-    /// As in [`PairStatistics::surprisal`](super::PairStatistics::surprisal).
-    pub surprisal: f64,
-    /// As in [`PairStatistics::log_rank`](super::PairStatistics::log_rank).
-    pub log_rank: f64,
-    /// As in [`PairStatistics::legibility`](super::PairStatistics::legibility).
-    pub legibility: [f64; 2],
+    /// How it ranks: as re-pairings do, it is known to be mismatched.
+    pub null: NullStatistic,
     /// Its surroundings.
     pub features: NearbyFeatures,
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::scores::Matrix;
-use truepair_kernel::product::{Precision, Threads, View, Write, multiply};
+use truepair_kernel::product::View;
 
 /// Queries whose products are held at once.
 const BLOCK: usize = 256;
@@ -21,15 +21,9 @@ pub(in crate::audit) fn nearest(
     let found = blocks.into_par_iter().map(|start| {
         let end = (start + BLOCK).min(queries.len());
         let mut products = vec![0.0; (end - start) * width];
-        multiply(
-            Precision::F32,
-            Threads::One,
-            View::rows(&queries.values()[start * dim..end * dim], dim),
-            View::rows(pool.values(), dim).t(),
-            &mut products,
-            width,
-            Write::Replace,
-        );
+        View::rows(&queries.values()[start * dim..end * dim], dim)
+            .times(View::rows(pool.values(), dim).t())
+            .write(&mut products, width);
         let rows = products.chunks_exact(width.max(1)).zip(start..);
         rows.map(|(row, query)| best(row, k, |at| is_allowed(query, at)))
             .collect::<Vec<_>>()

@@ -5,7 +5,8 @@ use super::nearest::nearest;
 use super::{Likeness, Plan, Planted, Planting};
 use crate::error::Result;
 use crate::pair::Pair;
-use crate::rng::{Seed, below, sample, shuffle};
+use crate::rng::{Seed, Stream, below, sample, shuffle};
+use crate::scores::Matrix;
 
 /// Planted pairs of either kind, and re-pairings, over all folds at most.
 const PLANTED: usize = 3_000;
@@ -79,65 +80,77 @@ struct Members<'a> {
 
 impl Members<'_> {
     fn plant(&self, kind: Planted) -> Result<Vec<Planting>> {
-        let stream = &mut self
-            .seed
-            .stream("plant", &[u64::from(kind == Planted::ByCaption)]);
-        let mut shuffled = self.members.to_vec();
-        shuffle(stream, &mut shuffled);
-        let movers = &shuffled[..self.n_wanted.min(shuffled.len())];
-        let mut pool: Vec<u32> = sample(stream, self.members.len(), POOL)
-            .into_iter()
-            .map(|at| self.members[at as usize])
-            .collect();
-        let pair = |pair: u32| self.pairs[pair as usize];
-        let vectors = |of: &[u32]| match kind {
-            Planted::ByImage => self
-                .likeness
-                .images(&of.iter().map(|&n| pair(n).image).collect::<Vec<u32>>()),
-            Planted::ByCaption => self
-                .likeness
-                .captions(&of.iter().map(|&n| pair(n).caption).collect::<Vec<u32>>()),
-        };
-        if kind == Planted::ByImage {
-            // One pair an image stands for it.
-            pool.sort_by_key(|&n| pair(n).image);
-            pool.dedup_by_key(|n| pair(*n).image);
-        }
+        let by_caption = u64::from(kind == Planted::ByCaption);
+        let stream = &mut self.seed.stream("plant", &[by_caption]);
+        let mut movers = self.members.to_vec();
+        shuffle(stream, &mut movers);
+        movers.truncate(self.n_wanted);
+        let pool = self.pool(kind, stream);
         let most = self.nearest[self.nearest.len() - 1];
-        // The captions of one image are often the nearest of one another, so more are looked at.
-        let looked_at = if kind == Planted::ByImage {
-            most
-        } else {
-            4 * most
+        let looked_at = match kind {
+            Planted::ByImage => most,
+            // The captions of one image are often the nearest of one another, so more are looked at.
+            Planted::ByCaption => 4 * most,
         };
         let found = nearest(
-            &vectors(movers)?,
-            &vectors(&pool)?,
+            &self.vectors(kind, &movers)?,
+            &self.vectors(kind, &pool)?,
             looked_at,
             |mover, at| {
-                !self
-                    .links
-                    .joins(pair(pool[at]).image, pair(movers[mover]).caption)
+                let (host, mover) = (self.pair(pool[at]), self.pair(movers[mover]));
+                !self.links.joins(host.image, mover.caption)
             },
         );
         let mut planted = Vec::with_capacity(movers.len());
-        for (&mover, found) in movers.iter().zip(&found) {
+        for (&partner, found) in movers.iter().zip(&found) {
             let mut hosts: Vec<u32> = Vec::with_capacity(found.len());
             for (at, _) in found {
-                let image = pair(pool[*at as usize]).image;
+                let image = self.pair(pool[*at as usize]).image;
                 if !hosts.contains(&image) {
                     hosts.push(image);
                 }
             }
             let among = self.nearest[below(stream, 3) as usize].min(hosts.len());
             if among > 0 {
+                let image = hosts[below(stream, among as u64) as usize];
                 planted.push(Planting {
-                    image: hosts[below(stream, among as u64) as usize],
-                    partner: mover,
+                    image,
+                    partner,
                     kind,
                 });
             }
         }
         Ok(planted)
+    }
+
+    fn pair(&self, pair: u32) -> Pair {
+        self.pairs[pair as usize]
+    }
+
+    /// Pairs whose images may be hosts.
+    fn pool(&self, kind: Planted, stream: &mut Stream) -> Vec<u32> {
+        let chosen = sample(stream, self.members.len(), POOL).into_iter();
+        let mut pool: Vec<u32> = chosen.map(|at| self.members[at as usize]).collect();
+        if kind == Planted::ByImage {
+            // One pair per image stands for it.
+            pool.sort_by_key(|&n| self.pair(n).image);
+            pool.dedup_by_key(|n| self.pair(*n).image);
+        }
+        pool
+    }
+
+    /// The vectors by which hosts are found.
+    fn vectors(&self, kind: Planted, of: &[u32]) -> Result<Matrix> {
+        let pairs = of.iter().map(|&n| self.pair(n));
+        match kind {
+            Planted::ByImage => {
+                let images: Vec<u32> = pairs.map(|pair| pair.image).collect();
+                self.likeness.images(&images)
+            }
+            Planted::ByCaption => {
+                let captions: Vec<u32> = pairs.map(|pair| pair.caption).collect();
+                self.likeness.captions(&captions)
+            }
+        }
     }
 }

@@ -134,7 +134,7 @@ impl Features {
     pub fn dtype(&self) -> String {
         match &self.parts[0].numbers {
             Numbers::Memory(_) => Number::F32.to_string(),
-            Numbers::Encoded { number, .. } => number.to_string(),
+            Numbers::Encoded { header, .. } => header.number.to_string(),
             Numbers::Pictures(_) => "pictures".into(),
         }
     }

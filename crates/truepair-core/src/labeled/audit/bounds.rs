@@ -134,8 +134,8 @@ fn rejected(data: &Data<'_>, fit: &Fit, beliefs: &[f64], witness: usize) -> f64 
 }
 
 /// What is concluded from the bounds of all witnesses, `names` being theirs.
-pub(super) fn outcome(bounds: &[Bounds], names: &[String], found: bool) -> LabelOutcome {
-    let (tolerance, otherwise) = if found {
+pub(super) fn outcome(bounds: &[Bounds], names: &[String], fit: &Fit) -> LabelOutcome {
+    let (tolerance, otherwise) = if fit.beats_no_noise {
         (TOLERANCE, LabelOutcome::WrongLabels)
     } else {
         (OPEN_RATE, LabelOutcome::NoEvidence)

@@ -27,13 +27,12 @@ pub use findings::{
     LabelFindings, LabelJudgment, LabelOutcome, LabelVerdict, ModalityFindings, NoiseShape,
 };
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::bounds::Bounds;
 use self::data::Data;
 use self::model::{Fit, Shape};
-use crate::audit::NoiseRate;
+use crate::audit::{Bootstrap, NoiseRate};
 use crate::error::{Error, Result};
 use crate::rng::{Seed, below};
 use crate::scores::Matrix;
@@ -43,6 +42,10 @@ const MIN_ITEMS: usize = 100;
 
 /// EM steps of a bootstrap draw, which starts from the fit of the data itself.
 const BOOTSTRAP_STEPS: usize = 8;
+
+const TRADED_UNSEEN: &str = "The interval holds the share of wrong labels if most labels of every class \
+     are right and the labels of a class's surest items are no better than the rest. Two classes that \
+     traded all their labels cannot be seen.";
 
 /// What may be chosen about a label audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +87,8 @@ pub fn audit_labels(
 ) -> Result<LabelFindings> {
     check(evidence, options)?;
     let shared = (evidence.labels.iter()).all(|labels| *labels == evidence.labels[0]);
-    let witnesses = if shared { 1 } else { evidence.labels.len() };
-    let data = Data::new(evidence.scores, &evidence.labels[..witnesses]);
+    let n_witnesses = if shared { 1 } else { evidence.labels.len() };
+    let data = Data::new(evidence.scores, &evidence.labels[..n_witnesses]);
     let fit = Fit::best(&data);
     let (agreement, chance) = competence(&data, &fit);
     let mut findings = LabelFindings {
@@ -96,35 +99,31 @@ pub fn audit_labels(
         weights: fit.pool.weights.clone(),
         modalities: Vec::new(),
         truth: Vec::new(),
-        notes: notes(shared, fit.shape),
+        notes: notes(n_witnesses, fit.shape),
     };
     if agreement < chance {
-        findings.outcome = LabelOutcome::Refused {
-            reason: format!(
-                "the classifiers agree with {:.1} % of the held-out labels, and {:.1} % would be \
-                 chance",
-                100.0 * agreement,
-                100.0 * chance
-            ),
-        };
+        let [agreement, chance] = [agreement, chance].map(|share| 100.0 * share);
+        let reason = format!(
+            "the classifiers agree with {agreement:.1} % of the held-out labels, and {chance:.1} % \
+             would be chance"
+        );
+        findings.outcome = LabelOutcome::Refused { reason };
         return Ok(findings);
     }
-    let intervals = intervals(&data, &fit, options.n_bootstrap, seed);
+    let bootstrap = Bootstrap {
+        n_draws: options.n_bootstrap,
+        seed,
+    };
     let beliefs = fit.beliefs(&data);
-    let bounds: Vec<Bounds> = (intervals.iter().enumerate())
-        .map(|(witness, rate)| Bounds::of(&data, &fit, &beliefs, witness, *rate))
+    let bounds: Vec<Bounds> = (intervals(&data, &fit, bootstrap).into_iter().enumerate())
+        .map(|(witness, rate)| Bounds::of(&data, &fit, &beliefs, witness, rate))
         .collect();
-    findings.outcome = bounds::outcome(&bounds, &evidence.names[..witnesses], fit.beats_no_noise);
-    findings.notes.push(
-        "The interval holds the share of wrong labels if most labels of every class are right and the \
-         labels of a class's surest items are no better than the rest. Two classes that traded all \
-         their labels cannot be seen."
-            .to_owned(),
-    );
-    for (at, name) in evidence.names.iter().enumerate() {
+    findings.outcome = bounds::outcome(&bounds, &evidence.names[..n_witnesses], &fit);
+    findings.notes.push(TRADED_UNSEEN.to_owned());
+    let modalities = evidence.names.iter().zip(evidence.labels).enumerate();
+    let of_modality = modalities.map(|(at, (name, labels))| {
         let witness = if shared { 0 } else { at };
-        let labels = &evidence.labels[at];
-        findings.modalities.push(ModalityFindings {
+        ModalityFindings {
             name: name.clone(),
             noise_rate: bounds[witness].rate,
             shape: match fit.shape {
@@ -135,8 +134,9 @@ pub fn audit_labels(
             confident_rate: confident::wrong_rate(&data, &fit, witness),
             anchor_rate: bounds[witness].anchors.rate,
             verdicts: verdicts(labels, &beliefs, data.k),
-        });
-    }
+        }
+    });
+    findings.modalities = of_modality.collect();
     Ok(findings)
 }
 
@@ -228,28 +228,24 @@ fn competence(data: &Data<'_>, fit: &Fit) -> (f64, f64) {
     )
 }
 
-fn intervals(data: &Data<'_>, fit: &Fit, n_draws: usize, seed: Seed) -> Vec<NoiseRate> {
-    let draws: Vec<Vec<f64>> = (0..n_draws as u64)
-        .into_par_iter()
-        .map(|draw| {
-            let mut rng = seed.stream("label-bootstrap", &[draw]);
-            let mut weights = vec![0.0; data.n];
-            for _ in 0..data.n {
-                weights[below(&mut rng, data.n as u64) as usize] += 1.0;
-            }
-            let mut fit = fit.clone();
-            for _ in 0..BOOTSTRAP_STEPS {
-                fit.step(data, &weights);
-            }
-            fit.rates
-        })
-        .collect();
+fn intervals(data: &Data<'_>, fit: &Fit, bootstrap: Bootstrap) -> Vec<NoiseRate> {
+    let draws: Vec<Vec<f64>> = bootstrap.draw("label-bootstrap", |stream| {
+        let mut weights = vec![0.0; data.n];
+        for _ in 0..data.n {
+            weights[below(stream, data.n as u64) as usize] += 1.0;
+        }
+        let mut fit = fit.clone();
+        for _ in 0..BOOTSTRAP_STEPS {
+            fit.step(data, &weights);
+        }
+        fit.rates
+    });
     (fit.rates.iter().enumerate())
         .map(|(witness, &estimate)| {
             let rates = || draws.iter().map(|rates| rates[witness]);
-            let mean = rates().sum::<f64>() / n_draws as f64;
+            let mean = rates().sum::<f64>() / draws.len() as f64;
             let variance = rates().map(|rate| (rate - mean).powi(2)).sum::<f64>();
-            let reach = 1.96 * (variance / (n_draws - 1) as f64).sqrt();
+            let reach = 1.96 * (variance / (draws.len() - 1) as f64).sqrt();
             NoiseRate {
                 estimate,
                 low: (estimate - reach).max(0.0),
@@ -284,15 +280,14 @@ fn largest(values: &[f64]) -> (u32, f64) {
     best
 }
 
-fn notes(shared: bool, shape: Shape) -> Vec<String> {
-    let mut notes = vec![match shared {
-        true => "All modalities of an item have the same label, so it counts as one witness.",
-        false => {
-            "Modalities have labels of their own, which are taken to be given independently: where \
-             one was copied from another, both look better than they are."
-        }
-    }
-    .to_owned()];
+fn notes(n_witnesses: usize, shape: Shape) -> Vec<String> {
+    let labels = if n_witnesses == 1 {
+        "All modalities of an item have the same label, so it counts as one witness."
+    } else {
+        "Modalities have labels of their own, which are taken to be given independently: where one was \
+         copied from another, both look better than they are."
+    };
+    let mut notes = vec![labels.to_owned()];
     if shape == Shape::ByClass {
         notes.push(
             "Classes are confused unevenly; a class that the classifiers cannot tell from another \

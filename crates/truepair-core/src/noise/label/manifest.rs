@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::LabelNoiseSpec;
 use crate::digest::Digest;
-use crate::durable;
-use crate::error::{Error, Place, Result};
+use crate::error::Result;
 use crate::labeled::LabeledSet;
+use crate::noise::stored;
 use crate::rng::Seed;
 
 /// Truth about planted label noise; nothing in the training crate names this type.
@@ -83,24 +83,15 @@ impl LabelManifest {
     /// # Errors
     /// If the folder cannot be written or the disk is full.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let json = serde_json::to_vec(self).expect("plain numbers, texts and lists are JSON");
-        durable::write(path, &json)
+        stored::write(self, path.as_ref())
     }
 
     /// Reads a manifest.
     ///
     /// # Errors
-    /// If the file cannot be read or is no manifest.
+    /// If the file cannot be read or is not a manifest.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Error::data(
-                &path,
-                Place::Line(error.line().max(1) as u64),
-                format!("no manifest of label noise: {error}"),
-                "plant the noise again to write a new one",
-            )
-        })
+        stored::read(path.as_ref(), "not a manifest of label noise")
     }
 }
 
@@ -129,6 +120,6 @@ mod tests {
         assert_eq!((manifest.seed, manifest.requested), (Some(9), Some(0.5)));
         std::fs::write(&path, "{}").unwrap();
         let error = LabelManifest::read(&path).unwrap_err().to_string();
-        assert!(error.contains("no manifest of label noise"), "{error}");
+        assert!(error.contains("not a manifest of label noise"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LABEL_NOISES, LabelNoiseModel};
 use crate::error::{Error, Result};
-use crate::noise::word::Words;
+use crate::noise::word::{Words, as_word};
 
 /// Which label noise to plant; written and read as one word.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -70,19 +70,7 @@ impl std::fmt::Display for LabelNoiseSpec {
     }
 }
 
-impl TryFrom<String> for LabelNoiseSpec {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<LabelNoiseSpec> for String {
-    fn from(spec: LabelNoiseSpec) -> String {
-        spec.to_string()
-    }
-}
+as_word!(LabelNoiseSpec);
 
 pub(super) const WORDS: Words<dyn LabelNoiseModel> = Words {
     kind: "label noise",

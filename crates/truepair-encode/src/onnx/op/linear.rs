@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use truepair_kernel::product::{self, Precision, Threads, View, Write};
+use truepair_kernel::product::View;
 
 use super::super::tensor::Tensor;
 use super::super::wire::Fault;
@@ -14,8 +14,7 @@ use super::{Inputs, Settings, one};
 pub(super) fn multiply(left: View<'_>, right: View<'_>, out: &mut [f32]) {
     let n = right.n_columns();
     assert_eq!(out.len(), left.n_rows() * n, "space for a product");
-    let (precision, one) = (Precision::F32, Threads::One);
-    product::multiply(precision, one, left, right, out, n, Write::Replace);
+    left.times(right).write(out, n);
 }
 
 /// `A B` of the last two axes, the others broadcast.

@@ -18,12 +18,12 @@ use std::thread::LocalKey;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::{Side, Threads, View, Write};
+use super::{Product, Side, Threads, View, Write};
 use factor::Factor;
 use output::Output;
 pub(super) use split::{SplitRows, product as split_product};
 pub(super) use tile::Amx;
-use tile::{LANES, SIDE, STEP, Session, Tile};
+use tile::{LANES, SIDE, STEP, Session, Strips, Tile};
 
 /// Inner indices that are summed in the tiles in one go.
 const INNER: usize = 512;
@@ -40,19 +40,12 @@ thread_local! {
     static SLICE: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
 }
 
-/// `out = left · right`, or `out += left · right`, as [`multiply`](super::multiply) has
-/// checked it; the inner size must not be 0.
-pub(super) fn product(
-    amx: Amx,
-    threads: Threads,
-    left: View<'_>,
-    right: View<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    write: Write,
-) {
+/// `out = left · right`, or `out += left · right`, as [`Product::put`] has checked it; the inner size
+/// must not be 0.
+pub(super) fn put(amx: Amx, product: Product<'_>, write: Write, out: &mut [f32], stride: usize) {
+    let Product { left, right, .. } = product;
     let (m, n, k) = (left.rows, right.columns, left.columns);
-    let output = Output::new(out, m, n, out_stride);
+    let output = Output::new(out, m, n, stride);
     let left = Factor::new(Side::Left, left);
     let right = Factor::new(Side::Right, right.t());
     let left_stays = m < n && m <= RESIDENT_ROWS;
@@ -64,11 +57,11 @@ pub(super) fn product(
     let threads = if m * n * k < PARALLEL_WORK {
         Threads::One
     } else {
-        threads
+        product.threads
     };
     for inner in blocks(k, INNER, STEP) {
         let steps = inner.len().div_ceil(STEP);
-        let add = write == Write::Add || inner.start > 0;
+        let write = if inner.start > 0 { Write::Add } else { write };
         let streamed = streamed.part(0..streamed.lanes(), inner.clone());
         let limit = RESIDENT_TILES / (2 * steps) * SIDE;
         for lanes in blocks(resident.lanes(), limit, SIDE) {
@@ -81,7 +74,7 @@ pub(super) fn product(
                     lanes,
                     steps,
                     output,
-                    add,
+                    write,
                 }
                 .run(threads, streamed);
             });
@@ -96,7 +89,7 @@ struct Pass<'a> {
     lanes: Range<usize>,
     steps: usize,
     output: Output<'a>,
-    add: bool,
+    write: Write,
 }
 
 impl Pass<'_> {
@@ -140,13 +133,16 @@ impl Pass<'_> {
                 let right = strip_pair(right, column - columns.start);
                 let rows = row..rows.end.min(row + SIDE);
                 let columns = column..columns.end.min(column + SIDE);
+                let strips = Strips {
+                    left,
+                    right,
+                    steps: self.steps,
+                };
                 // SAFETY: the strips have the length that they were sliced to, and `update` passes
                 // 32 × 32 sums.
-                let multiply = |sums, stride| unsafe {
-                    session.multiply(left, right, self.steps, sums, stride, self.add);
-                };
+                let multiply = |sums| unsafe { session.multiply(strips, sums, self.write) };
                 // SAFETY: resident block and slice have each part of the output to themselves.
-                unsafe { self.output.update(rows, columns, self.add, multiply) };
+                unsafe { self.output.update(rows, columns, self.write, multiply) };
             }
         }
     }

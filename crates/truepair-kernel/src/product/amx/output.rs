@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::slice;
 
-use super::tile::SIDE;
+use super::Write;
+use super::tile::{SIDE, Sums};
 
 /// Rows of dense columns, `[rows, columns]`.
 #[derive(Clone, Copy)]
@@ -34,8 +35,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Calls `multiply(sums, stride)` for 32 × 32 sums that replace the part at `rows` and
-    /// `columns`, as far as that reaches; they start with what the part holds if `add`.
+    /// Calls `multiply` with 32 × 32 sums that replace the part at `rows` and `columns`, as far as that
+    /// reaches; they start with what the part holds where it is added to.
     ///
     /// # Safety
     /// No other thread uses this part meanwhile.
@@ -43,24 +44,30 @@ impl<'a> Output<'a> {
         &self,
         rows: Range<usize>,
         columns: Range<usize>,
-        add: bool,
-        multiply: impl Fn(*mut f32, usize),
+        write: Write,
+        multiply: impl Fn(Sums),
     ) {
         assert!(rows.end <= self.rows && columns.end <= self.columns);
         // SAFETY: the part lies in the buffer that `new` has checked, as asserted.
         let row = |row: usize| unsafe { self.start.add(row * self.stride + columns.start) };
         if rows.len() == SIDE && columns.len() == SIDE {
-            return multiply(row(rows.start), self.stride);
+            return multiply(Sums {
+                start: row(rows.start),
+                stride: self.stride,
+            });
         }
         let mut sums = [[0.0; SIDE]; SIDE];
-        if add {
+        if write == Write::Add {
             for (sums, index) in sums.iter_mut().zip(rows.clone()) {
                 // SAFETY: the row of the part has so many columns, and no other thread uses it.
                 let part = unsafe { slice::from_raw_parts(row(index), columns.len()) };
                 sums[..columns.len()].copy_from_slice(part);
             }
         }
-        multiply(sums.as_flattened_mut().as_mut_ptr(), SIDE);
+        multiply(Sums {
+            start: sums.as_flattened_mut().as_mut_ptr(),
+            stride: SIDE,
+        });
         for (sums, index) in sums.iter().zip(rows) {
             // SAFETY: as above.
             let part = unsafe { slice::from_raw_parts_mut(row(index), columns.len()) };

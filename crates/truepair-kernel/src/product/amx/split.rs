@@ -14,8 +14,8 @@ use rayon::prelude::*;
 
 use super::output::Output;
 use super::pack::{PARTS, pack_split};
-use super::tile::{Amx, LANES, SIDE, STEP, Session, Tile};
-use super::{PARALLEL_WORK, Side, blocks};
+use super::tile::{Amx, LANES, SIDE, STEP, Session, Strips, Tile};
+use super::{PARALLEL_WORK, Side, Write, blocks};
 
 /// Steps that are summed in the tiles in one go: 1,024 inner indices.
 const STEPS: usize = 32;
@@ -127,9 +127,10 @@ fn unusual_exponent(row: &[f32]) -> i32 {
         0 => largest.ilog2() as i32 - 149,
         biased => biased as i32 - 127,
     };
-    match USUAL_EXPONENTS.contains(&exponent) {
-        true => 0,
-        false => exponent,
+    if USUAL_EXPONENTS.contains(&exponent) {
+        0
+    } else {
+        exponent
     }
 }
 
@@ -191,14 +192,20 @@ impl Pass<'_> {
                     let right = self.right.strip_pair(column, steps.start);
                     let part_rows = row..rows.end.min(row + SIDE);
                     let part_columns = column..columns.end.min(column + SIDE);
-                    let add = steps.start > 0;
+                    let strips = Strips {
+                        left,
+                        right,
+                        steps: steps.len(),
+                    };
+                    let write = match steps.start {
+                        0 => Write::Replace,
+                        _ => Write::Add,
+                    };
                     // SAFETY: strips have three tiles for each of all steps, and `update` passes
                     // 32 × 32 sums.
-                    let multiply = |sums, stride| unsafe {
-                        session.multiply_split(left, right, steps.len(), sums, stride, add);
-                    };
+                    let multiply = |sums| unsafe { session.multiply_split(strips, sums, write) };
                     // SAFETY: each task has its part of the output to itself.
-                    unsafe { self.output.update(part_rows, part_columns, add, multiply) };
+                    unsafe { self.output.update(part_rows, part_columns, write, multiply) };
                 }
             }
         }

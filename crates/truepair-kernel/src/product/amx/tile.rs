@@ -5,6 +5,8 @@ use std::arch::x86_64::{__cpuid_count, __get_cpuid_max, __m512i};
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
+use super::Write;
+
 /// Rows of the left factor, or columns of the right one, in a tile; also rows and columns of a tile
 /// of sums.
 pub(super) const LANES: usize = 16;
@@ -117,8 +119,7 @@ const fn first_eight<T: Copy>(a: T, b: T) -> [T; 16] {
 /// every step, of `$parts` tiles in each strip, and stores the sums. One block, because the compiler
 /// does not keep tiles from one to the next.
 macro_rules! sum_tiles {
-    ($left:ident, $right:ident, $steps:ident, $sums:ident, $stride:ident, $add:ident, $parts:literal,
-     $($line:literal),* $(,)?) => {
+    ($strips:ident, $sums:ident, $write:ident, $parts:literal, $($line:literal),* $(,)?) => {
         asm!(
             "test {add:e}, {add:e}",
             "jz 2f",
@@ -146,21 +147,40 @@ macro_rules! sum_tiles {
             "tilestored [{lower} + {stride} + 64], tmm3",
             parts = const $parts,
             tile = const size_of::<Tile>(),
-            add = in(reg) u32::from($add),
-            upper = in(reg) $sums,
-            lower = in(reg) $sums.add(LANES * $stride),
-            stride = in(reg) $stride * size_of::<f32>(),
+            add = in(reg) u32::from($write == Write::Add),
+            upper = in(reg) $sums.start,
+            lower = in(reg) $sums.start.add(LANES * $sums.stride),
+            stride = in(reg) $sums.stride * size_of::<f32>(),
             row = in(reg) size_of::<__m512i>(),
-            left0 = inout(reg) $left[0] => _,
-            left1 = inout(reg) $left[1] => _,
-            right0 = inout(reg) $right[0] => _,
-            right1 = inout(reg) $right[1] => _,
-            steps = inout(reg) $steps => _,
+            left0 = inout(reg) $strips.left[0] => _,
+            left1 = inout(reg) $strips.left[1] => _,
+            right0 = inout(reg) $strips.right[0] => _,
+            right1 = inout(reg) $strips.right[1] => _,
+            steps = inout(reg) $strips.steps => _,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack)
         )
     };
+}
+
+/// Two strips of tiles of either factor.
+#[derive(Clone, Copy)]
+pub(super) struct Strips {
+    /// The first tiles of two strips of 16 rows.
+    pub(super) left: [*const Tile; 2],
+    /// The first tiles of two strips of 16 columns.
+    pub(super) right: [*const Tile; 2],
+    /// How far the strips reach: inner indices in units of a tile.
+    pub(super) steps: usize,
+}
+
+/// Where 32 rows of 32 sums lie.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    pub(super) start: *mut f32,
+    /// Values from the start of a row to that of the next.
+    pub(super) stride: usize,
 }
 
 /// The tiles of the calling thread, all of full size, until this is dropped. Not to be nested.
@@ -188,33 +208,19 @@ impl Session {
         }
     }
 
-    /// Two by two tiles of sums, `sums = left · right`, or `sums += left · right` if `add`.
-    ///
-    /// `left` are the first tiles of two strips of 16 rows, `right` those of two strips of 16
-    /// columns; each strip is `steps` tiles. The rows of `sums` start `stride` values apart.
+    /// Two by two tiles of sums, `sums = left · right` or `sums += left · right`.
     ///
     /// # Safety
-    /// Each strip has `steps > 0` tiles. `sums` points to 32 rows of 32 values that nothing else
+    /// Each strip has `steps > 0` tiles. `sums` are 32 rows of 32 values that nothing else
     /// reads or writes meanwhile.
-    pub(super) unsafe fn multiply(
-        &self,
-        left: [*const Tile; 2],
-        right: [*const Tile; 2],
-        steps: usize,
-        sums: *mut f32,
-        stride: usize,
-        add: bool,
-    ) {
+    pub(super) unsafe fn multiply(&self, strips: Strips, sums: Sums, write: Write) {
         // SAFETY: `self` proves the configuration. Whole tiles are read of each strip and 32 rows
         // of 128 bytes read and written of `sums`, which the caller vouches for.
         unsafe {
             sum_tiles!(
-                left,
-                right,
-                steps,
+                strips,
                 sums,
-                stride,
-                add,
+                write,
                 1,
                 "tileloadd tmm4, [{left0} + {row}]",
                 "tileloadd tmm6, [{right0} + {row}]",
@@ -233,27 +239,16 @@ impl Session {
     /// out: `middle · low`, `low · middle` and `low · low`.
     ///
     /// # Safety
-    /// Each strip has `3 · steps > 0` tiles. `sums` points to 32 rows of 32 values that nothing else
+    /// Each strip has `3 · steps > 0` tiles. `sums` are 32 rows of 32 values that nothing else
     /// reads or writes meanwhile.
-    pub(super) unsafe fn multiply_split(
-        &self,
-        left: [*const Tile; 2],
-        right: [*const Tile; 2],
-        steps: usize,
-        sums: *mut f32,
-        stride: usize,
-        add: bool,
-    ) {
-        // SAFETY: as in `multiply`, with three tiles a step. Each of the six products differs from
+    pub(super) unsafe fn multiply_split(&self, strips: Strips, sums: Sums, write: Write) {
+        // SAFETY: as in `multiply`, with three tiles per step. Each of the six products differs from
         // the one before in the part of one factor only, so that few tiles are loaded twice.
         unsafe {
             sum_tiles!(
-                left,
-                right,
-                steps,
+                strips,
                 sums,
-                stride,
-                add,
+                write,
                 3,
                 // high · low
                 "tileloadd tmm4, [{left0} + {row}]",

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
-use truepair_encode::job::{self, Skipped};
+use truepair_encode::job;
 use truepair_encode::{TextEncoder, layout};
 
 pub(crate) use args::EmbedArgs;
+use output::SkippedImage;
 use plan::EmbedPlan;
 
 use crate::exit::Exit;
@@ -44,6 +45,8 @@ struct SplitResult {
 
 pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     let plan = EmbedPlan::resolve(args)?;
+    let mut bars = Bars::new();
+    (plan.splits.iter()).for_each(|dataset| bars.tell(&dataset.account));
     let out = plan.out.as_path();
     if let Some(done) = output::finished(out, &plan.description)? {
         render::note("this job is already done");
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let parts = output::open_parts(out, &plan.description)?;
-    let (splits, skipped) = embed(&plan, &parts)?;
+    let (splits, skipped) = embed(&plan, &parts, &mut bars)?;
     output::write_skipped(out, &skipped)?;
     let result = EmbedResult {
         command: "embed",
@@ -69,15 +72,19 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Embeds every split; returns what came of each, and the images that were skipped with their split.
-fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<(String, Skipped)>)> {
-    let (job, mut bars) = (plan.job(), Bars::new());
+/// Embeds every split; returns what came of each, and the images that were skipped.
+fn embed(
+    plan: &EmbedPlan,
+    parts: &Path,
+    bars: &mut Bars,
+) -> Result<(Vec<SplitResult>, Vec<SkippedImage>)> {
+    let job = plan.job();
     let (mut results, mut all_skipped) = (Vec::new(), Vec::new());
     for dataset in &plan.splits {
         let folder = parts.join(&dataset.split);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("{}: cannot create", folder.display()))?;
-        let outcome = job.run(dataset, &folder, interrupt::stop_flag(), &mut bars)?;
+        let outcome = job.run(dataset, &folder, interrupt::stop_flag(), bars)?;
         let job::Outcome::Done(embedded) = outcome else {
             bail!(
                 "stopped: run the same command again to continue with {}",
@@ -92,7 +99,10 @@ fn embed(plan: &EmbedPlan, parts: &Path) -> Result<(Vec<SplitResult>, Vec<(Strin
             skipped: embedded.skipped.len(),
         });
         let skipped = embedded.skipped.into_iter();
-        all_skipped.extend(skipped.map(|one| (dataset.split.clone(), one)));
+        all_skipped.extend(skipped.map(|image| SkippedImage {
+            split: dataset.split.clone(),
+            image,
+        }));
     }
     Ok((results, all_skipped))
 }

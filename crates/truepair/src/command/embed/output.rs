@@ -66,20 +66,26 @@ fn check_same(out: &Path, stored: &Value, description: &Value) -> Result<()> {
     )
 }
 
+/// An image without an embedding, and its split.
+pub(super) struct SkippedImage {
+    pub(super) split: String,
+    pub(super) image: Skipped,
+}
+
 /// Lists the images without an embedding, and says so.
-pub(super) fn write_skipped(out: &Path, skipped: &[(String, Skipped)]) -> Result<()> {
+pub(super) fn write_skipped(out: &Path, skipped: &[SkippedImage]) -> Result<()> {
     if skipped.is_empty() {
         return Ok(());
     }
     let mut text = String::from("split\timage\tplace\tproblem\n");
-    for (split, one) in skipped {
-        let cells = [split, &one.id, &one.place, &one.problem];
+    for SkippedImage { split, image } in skipped {
+        let cells = [split, &image.id, &image.place, &image.problem];
         let cells = cells.map(|cell| cell.replace(['\t', '\n', '\r'], " "));
         text.push_str(&cells.join("\t"));
         text.push('\n');
     }
     durable::write(out.join(SKIPPED), text.as_bytes())?;
-    let (first, n) = (&skipped[0].1, skipped.len());
+    let (first, n) = (&skipped[0].image, skipped.len());
     render::note(&format!(
         "warning: {} skipped, the first {}: {} (see {})",
         render::count(n, "picture"),

@@ -44,6 +44,10 @@ pub(super) struct LabelSourceArgs {
     /// How many classes there are; as many as the training labels span by default.
     #[arg(long, value_name = "K", help_heading = "Reading")]
     classes: Option<usize>,
+
+    /// Refuse data of which something would be passed over; the message is the whole account.
+    #[arg(long, help_heading = "Reading")]
+    strict: bool,
 }
 
 /// The data and the split that is worked on, noise planted.
@@ -71,8 +75,10 @@ impl LabelSourceArgs {
             format: self.format.clone(),
             modalities: self.modalities.clone(),
             classes: self.classes,
+            strict: self.strict,
         };
         let data = labeled::open(&self.data, &options)?;
+        bars.tell(&data.account);
         data.check_finite(bars)?;
         let given = match (data.splits.as_slice(), split) {
             ([only], "train") => only,

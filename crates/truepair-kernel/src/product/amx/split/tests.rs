@@ -1,7 +1,7 @@
 //! Against `f64` and beside ordinary `f32` arithmetic. On processors without tiles nothing runs here.
 
 use super::*;
-use crate::product::{Threads, View, Write, f32_product};
+use crate::product::{View, Write};
 use crate::tests::Draws;
 
 struct Rows {
@@ -71,7 +71,7 @@ fn plain(left: &Rows, right: &Rows) -> Vec<f32> {
         View::rows(&left.values, left.width),
         View::rows(&right.values, right.width),
     );
-    f32_product(Threads::One, a, b.t(), &mut out, right.n(), Write::Replace);
+    (a.times(b.t())).put_f32(Write::Replace, &mut out, right.n());
     out
 }
 
@@ -122,9 +122,7 @@ fn check_errors(amx: Amx, left: &Rows, right: &Rows, what: &str) {
 
 #[test]
 fn errors_are_those_of_f32() {
-    let Some(amx) = Amx::or_skip() else {
-        return;
-    };
+    let Some(amx) = Amx::or_skip() else { return };
     for width in [1, 2, 16, 31, 32, 33, 100, 512, 1024, 2500] {
         let (left, right) = (
             Rows::unit(70, width, "left"),
@@ -138,9 +136,7 @@ fn errors_are_those_of_f32() {
 
 #[test]
 fn rows_of_any_magnitude_keep_their_precision() {
-    let Some(amx) = Amx::or_skip() else {
-        return;
-    };
+    let Some(amx) = Amx::or_skip() else { return };
     let magnitudes = |exponents: Range<i32>| {
         let n = exponents.len();
         move |row: usize| 10f64.powi(exponents.start + (row * 7 % n) as i32)
@@ -179,9 +175,7 @@ fn rows_of_any_magnitude_keep_their_precision() {
 
 #[test]
 fn products_beyond_f32_are_infinite_and_those_below_vanish() {
-    let Some(amx) = Amx::or_skip() else {
-        return;
-    };
+    let Some(amx) = Amx::or_skip() else { return };
     let rows = |values: &[f32]| Rows {
         values: values.to_vec(),
         width: 1,
@@ -203,9 +197,7 @@ fn products_beyond_f32_are_infinite_and_those_below_vanish() {
 
 #[test]
 fn a_product_depends_on_its_two_rows_alone() {
-    let Some(amx) = Amx::or_skip() else {
-        return;
-    };
+    let Some(amx) = Amx::or_skip() else { return };
     for width in [3, 64, 1100] {
         // Every eleventh row is packed divided by a power of two.
         let scale = |row: usize| if row % 11 == 5 { 1e20 } else { 1.0 };
@@ -241,9 +233,7 @@ fn a_product_depends_on_its_two_rows_alone() {
 
 #[test]
 fn infinities_and_nan_reach_every_product_of_their_row_and_no_other() {
-    let Some(amx) = Amx::or_skip() else {
-        return;
-    };
+    let Some(amx) = Amx::or_skip() else { return };
     let (mut left, right) = (Rows::unit(40, 70, "left"), Rows::unit(50, 70, "right"));
     let expected = split(amx, &left, &right);
     let bad = [(3, f32::NAN), (17, f32::INFINITY), (39, f32::NEG_INFINITY)];

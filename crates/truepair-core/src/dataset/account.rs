@@ -1,0 +1,288 @@
+//! What a reader met and what became of it, so that nothing is left out without a word.
+//!
+//! Whatever a source holds, its files, members, rows, columns or keys, is used or passed over with a
+//! reason; where a reader had to choose, it says what it chose. A reader fills an [`Account`] as it
+//! goes; [`Dataset::account`](super::Dataset::account) carries it to whoever opened the data.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+
+/// Names that stand for all of their entry.
+const NAMED: usize = 5;
+/// Letters of a name that are shown.
+const NAME_LETTERS: usize = 80;
+/// Entries that fit into one line for people.
+const IN_ONE_LINE: usize = 3;
+
+/// What was used, what was passed over, and what was chosen where the source left a choice.
+///
+/// Kinds are English nouns in the singular: `file`, `member`, `row`, `column`, `key`, `shard`,
+/// `row of other splits`.
+///
+/// ```
+/// use truepair_core::dataset::Account;
+///
+/// let mut account = Account::default();
+/// account.used("member", 12);
+/// for name in ["a.xyz", "b.xyz"] {
+///     account.pass("member", "its ending is not known", name);
+/// }
+/// account.chose("captions are read from column 'title'");
+/// assert_eq!(
+///     account.summary().unwrap(),
+///     "passed over 2 members: its ending is not known (a.xyz, b.xyz); \
+///      chose: captions are read from column 'title'"
+/// );
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    used: Vec<UsedEntry>,
+    passed_over: Vec<AccountEntry>,
+    chosen: Vec<String>,
+    chosen_for: Vec<AccountEntry>,
+}
+
+/// How many things of one kind were used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsedEntry {
+    /// A noun in the singular, for instance `row`.
+    pub kind: &'static str,
+    /// How many.
+    pub count: usize,
+}
+
+/// Things of one kind that were treated alike, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccountEntry {
+    /// A noun in the singular, for instance `member`.
+    pub kind: &'static str,
+    /// Why they were passed over, or what was chosen for them.
+    pub reason: String,
+    /// How many.
+    pub count: usize,
+    /// The first few, where they have names.
+    pub names: Vec<String>,
+}
+
+impl Account {
+    /// `n` more things of this kind were used.
+    pub fn used(&mut self, kind: &'static str, n: usize) {
+        if n == 0 {
+            return;
+        }
+        match self.used.iter_mut().find(|entry| entry.kind == kind) {
+            Some(entry) => entry.count += n,
+            None => self.used.push(UsedEntry { kind, count: n }),
+        }
+    }
+
+    /// The thing called `name` is passed over, because of `reason`, which follows a colon.
+    pub fn pass(&mut self, kind: &'static str, reason: &str, name: impl Display) {
+        entry(&mut self.passed_over, kind, reason).add(1, std::iter::once(name));
+    }
+
+    /// `n` things without names are passed over.
+    pub fn pass_count(&mut self, kind: &'static str, reason: &str, n: usize) {
+        if n > 0 {
+            entry(&mut self.passed_over, kind, reason).add(n, std::iter::empty::<&str>());
+        }
+    }
+
+    /// The source left a choice, or what was looked for first was not there: a sentence, without a
+    /// full stop, that says what was chosen.
+    pub fn chose(&mut self, sentence: impl Into<String>) {
+        let sentence = sentence.into();
+        if !self.chosen.contains(&sentence) {
+            self.chosen.push(sentence);
+        }
+    }
+
+    /// The same choice was made for many things, of which this is one: `how` says what was chosen.
+    pub fn chose_for(&mut self, kind: &'static str, how: &str, name: impl Display) {
+        entry(&mut self.chosen_for, kind, how).add(1, std::iter::once(name));
+    }
+
+    /// Adds what another part of the same source was found to hold.
+    pub fn merge(&mut self, other: Account) {
+        for UsedEntry { kind, count } in other.used {
+            self.used(kind, count);
+        }
+        for part in other.passed_over {
+            entry(&mut self.passed_over, part.kind, &part.reason).add(part.count, part.names);
+        }
+        for sentence in other.chosen {
+            self.chose(sentence);
+        }
+        for part in other.chosen_for {
+            entry(&mut self.chosen_for, part.kind, &part.reason).add(part.count, part.names);
+        }
+    }
+
+    /// What was used, in the order in which it was met.
+    pub fn all_used(&self) -> &[UsedEntry] {
+        &self.used
+    }
+
+    /// What was passed over, in the order in which it was met.
+    pub fn passed_over(&self) -> &[AccountEntry] {
+        &self.passed_over
+    }
+
+    /// What was chosen, one sentence each.
+    pub fn choices(&self) -> Vec<String> {
+        let of_many = self.chosen_for.iter().map(AccountEntry::to_string);
+        self.chosen.iter().cloned().chain(of_many).collect()
+    }
+
+    /// One line on what was passed over and chosen; `None` where there is nothing to say.
+    pub fn summary(&self) -> Option<String> {
+        let passed = self.passed_over.iter().map(AccountEntry::to_string);
+        let parts = [
+            shortened("passed over", passed.collect()),
+            shortened("chose:", self.choices()),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// The whole account, one line each for what was used, passed over and chosen.
+    pub fn lines(&self) -> Vec<String> {
+        let used: Vec<String> = self.used.iter().map(UsedEntry::to_string).collect();
+        let used = (!used.is_empty()).then(|| format!("used {}", used.join(", ")));
+        let passed = self.passed_over.iter();
+        let passed = passed.map(|entry| format!("passed over {entry}"));
+        let chosen = self.choices().into_iter();
+        let chosen = chosen.map(|choice| format!("chose: {choice}"));
+        used.into_iter().chain(passed).chain(chosen).collect()
+    }
+}
+
+impl AccountEntry {
+    fn add(&mut self, n: usize, names: impl IntoIterator<Item = impl Display>) {
+        self.count += n;
+        let room = NAMED - self.names.len();
+        for name in names.into_iter().take(room) {
+            self.names.push(shown(&name.to_string()));
+        }
+    }
+}
+
+/// `3 members`.
+impl Display for UsedEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&counted(self.count, self.kind))
+    }
+}
+
+/// `3 members: its ending is not known (a.xyz, b.xyz, c.xyz)`.
+impl Display for AccountEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", counted(self.count, self.kind), self.reason)?;
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let more = if self.names.len() < self.count {
+            ", …"
+        } else {
+            ""
+        };
+        write!(f, " ({}{more})", self.names.join(", "))
+    }
+}
+
+fn entry<'a>(
+    entries: &'a mut Vec<AccountEntry>,
+    kind: &'static str,
+    reason: &str,
+) -> &'a mut AccountEntry {
+    let is_same = |entry: &AccountEntry| entry.kind == kind && entry.reason == reason;
+    let at = entries.iter().position(is_same).unwrap_or_else(|| {
+        entries.push(AccountEntry {
+            kind,
+            reason: reason.to_owned(),
+            count: 0,
+            names: Vec::new(),
+        });
+        entries.len() - 1
+    });
+    &mut entries[at]
+}
+
+/// A name as it stands in a line: not longer than a line.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(NAME_LETTERS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+/// `1 row`, `2 rows`, `2 rows of other splits`, `2 entries`.
+fn counted(n: usize, kind: &str) -> String {
+    if n == 1 {
+        return format!("1 {kind}");
+    }
+    let (noun, rest) = match kind.find(" of ") {
+        Some(at) => kind.split_at(at),
+        None => (kind, ""),
+    };
+    match noun.strip_suffix('y').filter(|stem| !stem.ends_with('e')) {
+        Some(stem) => format!("{n} {stem}ies{rest}"),
+        None => format!("{n} {noun}s{rest}"),
+    }
+}
+
+fn shortened(what: &str, entries: Vec<String>) -> Option<String> {
+    let more = entries.len().saturating_sub(IN_ONE_LINE);
+    let shown = &entries[..entries.len() - more];
+    let more = if more > 0 {
+        format!(", and {more} more")
+    } else {
+        String::new()
+    };
+    (!shown.is_empty()).then(|| format!("{what} {}{more}", shown.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_few_are_named_and_all_are_counted() {
+        let mut account = Account::default();
+        (0..7).for_each(|n| account.pass("key", "it is of no use", n));
+        account.pass_count("row", "its status is failed", 3);
+        account.pass_count("row", "its status is lost", 0);
+        account.pass("file", "it is hidden", "x".repeat(90));
+        let line = account.summary().unwrap();
+        let first = "passed over 7 keys: it is of no use (0, 1, 2, 3, 4, …); 3 rows: its status is \
+                     failed; 1 file: it is hidden (xxx";
+        assert!(line.starts_with(first) && line.ends_with("x…)"), "{line}");
+        account.pass("member", "it is a link", "a");
+        let line = account.summary().unwrap();
+        assert!(line.ends_with(", and 1 more"), "{line}");
+        assert_eq!(account.lines().len(), 4);
+    }
+
+    #[test]
+    fn accounts_of_parts_add_up() {
+        let mut whole = Account::default();
+        for shard in ["a", "b"] {
+            let mut part = Account::default();
+            part.used("member", 2);
+            part.used("row of other splits", 2);
+            part.pass("entry", "it is a link", shard);
+            part.chose("the first of two matrices");
+            part.chose_for("picture", "found by its file name", shard);
+            whole.merge(part);
+        }
+        let lines = [
+            "used 4 members, 4 rows of other splits",
+            "passed over 2 entries: it is a link (a, b)",
+            "chose: the first of two matrices",
+            "chose: 2 pictures: found by its file name (a, b)",
+        ];
+        assert_eq!(whole.lines(), lines);
+        assert_eq!(Account::default().summary(), None);
+    }
+}

@@ -1,7 +1,0 @@
-//! What somebody else trained, before the first step: networks and word vectors.
-
-mod weights;
-mod word_vectors;
-
-pub(crate) use weights::load;
-pub(crate) use word_vectors::WordVectors;

@@ -13,6 +13,8 @@ mod figures;
 mod invariants;
 #[cfg(test)]
 mod recipes;
+#[cfg(test)]
+mod snippets;
 mod source;
 mod tidy;
 

@@ -8,16 +8,15 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// What an invariant cites: a file and a test in it.
+/// What an invariant cites: a file, and the tests in it that are named after it.
 fn cited(invariant: &str) -> Vec<(&str, &str)> {
-    let mut found = Vec::new();
-    // Files stand at the beginning of a line, followed by a colon and their tests.
-    for part in invariant.split("\n   `").skip(1) {
-        let Some((file, tests)) = part.split_once("`:") else {
-            continue;
-        };
-        let tests = quoted(tests).filter(|test| test.contains('_') || !test.contains('.'));
-        found.extend(tests.map(|test| (file, test)));
+    let (mut file, mut found) = (None, Vec::new());
+    for word in quoted(invariant) {
+        if word.ends_with(".rs") && word.contains('/') {
+            file = Some(word);
+        } else if let Some(file) = file {
+            found.push((file, word));
+        }
     }
     found
 }

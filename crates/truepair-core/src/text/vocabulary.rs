@@ -258,7 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vocab.json");
         let cases = [
-            ("[", "no vocabulary"),
+            ("[", "not a vocabulary"),
             (r#"{"word2idx": {}, "idx2word": {}, "idx": 1}"#, "idx is 1"),
             (
                 r#"{"word2idx": {"a": 0}, "idx2word": {"1": "a"}, "idx": 1}"#,

@@ -5,6 +5,8 @@
     reason = "a program for developers"
 )]
 
+#[cfg(test)]
+mod book;
 mod circles;
 mod codegen;
 mod doubled;

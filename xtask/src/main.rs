@@ -10,7 +10,11 @@ mod codegen;
 mod doubled;
 mod figures;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod recipes;
+#[cfg(test)]
+mod snippets;
 mod source;
 mod tidy;
 

@@ -101,3 +101,9 @@ fn toy_embeddings() -> (Matrix, Matrix, Vec<String>) {
         (0..500).map(|n| format!("caption {n}")).collect(),
     )
 }
+
+/// `cargo test` runs the example.
+#[test]
+fn it_runs() -> Result<()> {
+    main()
+}

@@ -27,6 +27,17 @@ use truepair_model::objective::ObjectiveConfig;
 use truepair_model::similarity::Compares;
 
 /// Settings of a cross-fitted audit, its networks trained by any strategy.
+///
+/// ```
+/// use truepair_train::{AuditMatcher, CrossFitConfig};
+///
+/// // What is written replaces that much of the audit's own recipe.
+/// let config: CrossFitConfig =
+///     toml::from_str("folds = 5\nmatcher = \"network\"\n[recipe.training]\nepochs = 4\n").unwrap();
+/// assert_eq!((config.folds, config.matcher), (5, Some(AuditMatcher::Network)));
+/// assert_eq!(config.recipe.training.epochs, 4);
+/// assert_eq!(config.recipe.strategy, CrossFitConfig::default().recipe.strategy);
+/// ```
 pub type CrossFitConfig = AuditSettings<StrategyConfig>;
 
 impl Default for CrossFitConfig {

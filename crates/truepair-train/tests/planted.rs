@@ -45,30 +45,30 @@ fn run<T>(job: impl FnOnce(&mut Session<'_>) -> truepair_train::Result<T>) -> T 
     job(&mut session(None, &stop, &mut ())).unwrap()
 }
 
-/// What each strategy's rSum has at least over plain training with hardest negatives, on these pairs; below
-/// 0 where a method is not made for mismatched pairs. Measured gaps, less a margin for other processors.
+/// What each strategy's rSum (at most 6) has at least over training with hardest negatives alone, which gets 3.5
+/// here: about half of what was measured. `plain` is here with its default objective, all negatives.
 const GAPS: &[(&str, f64)] = &[
-    ("adaptive", 0.2),
-    ("bicro", 0.2),
-    ("car", 0.2),
-    ("car+hnsf", 0.2),
-    ("crcl", 0.2),
-    ("dcl", 0.2),
+    ("adaptive", 0.6),
+    ("bicro", 0.4),
+    ("car", 0.6),
+    ("car+hnsf", 0.6),
+    ("crcl", 0.6),
+    ("dcl", 0.5),
     ("decl", 0.2),
-    ("gsc", 0.2),
-    ("hib", -1.0),
-    ("hnsf", 0.2),
-    ("l2rm", 0.2),
-    ("ncr", 0.2),
-    ("nlnc", 0.2),
-    ("pcme", -1.0),
-    ("pcme++", -1.0),
-    ("plain", -0.2),
-    ("pvse", -1.0),
-    ("rcl", 0.2),
+    ("gsc", 0.6),
+    ("hib", 0.4),
+    ("hnsf", 0.5),
+    ("l2rm", 0.1),
+    ("ncr", 0.4),
+    ("nlnc", 0.5),
+    ("pcme", 0.5),
+    ("pcme++", 0.2),
+    ("plain", 0.2),
+    ("pvse", 0.2),
+    ("rcl", 0.6),
     ("srem", 0.2),
-    ("tal", 0.2),
-    ("truepair", 0.2),
+    ("tal", 0.6),
+    ("truepair", 0.8),
 ];
 
 #[test]

@@ -76,7 +76,7 @@ impl CrossFit {
 /// #     images: Features::from_rows(images, 8),
 /// #     image_ids: (0..200).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
 /// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(captions, 8) }),
-/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::Error;
 /// use truepair_core::audit::{AuditOptions, CrossFit, Learner, Links, cross_fit};

@@ -38,6 +38,7 @@ use crate::watch::Watch;
 ///     pairs: vec![Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }],
 ///     labels: None,
 ///     files: Vec::new(),
+///     account: Default::default(),
 /// };
 /// let cleaned = data.with_pairs_kept(&[true, false]);
 /// assert_eq!((cleaned.n_images(), cleaned.pairs.len()), (2, 1));

@@ -44,10 +44,14 @@ pub enum Picture {
     },
 }
 
-/// Pictures whose bytes are in a column of a table.
+/// Pictures whose bytes are in a column of a table, or in another file that is read in order.
 pub trait PictureColumn: fmt::Debug + Send + Sync {
     /// The file.
     fn path(&self) -> &Path;
+    /// What the file calls a record.
+    fn name(&self, record: u32) -> String {
+        format!("record {}", record + 1)
+    }
     /// The bytes of a record, from 0.
     ///
     /// # Errors
@@ -94,7 +98,7 @@ impl fmt::Display for Picture {
             }
             Picture::Member { archive, name, .. } => write!(f, "{}#{name}", archive.display()),
             Picture::Value { column, record } => {
-                write!(f, "{}: record {}", column.path().display(), record + 1)
+                write!(f, "{}: {}", column.path().display(), column.name(*record))
             }
         }
     }

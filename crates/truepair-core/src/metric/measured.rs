@@ -78,6 +78,19 @@ pub struct Unmeasured {
     pub n_queries: u64,
 }
 
+/// What is evaluated: a ranking, who counts as right in it, and by which metrics.
+#[derive(Clone, Copy)]
+pub struct Evaluation<'a> {
+    /// What ranks the items.
+    pub source: Source<'a>,
+    /// Who counts as right.
+    pub relevant: Relevant<'a>,
+    /// Which captions belong to which images; see [`measure`].
+    pub pairs: &'a Relevance,
+    /// What every query is measured by, where it applies; [`METRICS`], or metrics of your own.
+    pub metrics: &'a [&'static dyn Metric],
+}
+
 /// Ranks a split, or each of its folds, and measures every query by every metric that applies.
 ///
 /// `pairs` says which captions belong to which images: folds are runs of consecutive images with
@@ -94,41 +107,64 @@ pub fn measure(
     protocol: Protocol,
     watch: &mut dyn Watch,
 ) -> Result<Measured> {
-    let n_levels = match relevant {
-        Relevant::Lists(_) => 1,
-        Relevant::Labels(labels) => labels.n_levels(),
-    };
-    let metrics = METRICS.iter().filter(|metric| metric.applies(n_levels));
-    let metrics: Vec<&'static dyn Metric> = metrics.copied().collect();
-    let known = Protocol::new(&*protocol.data, &*protocol.split, pairs);
-    let mut measured = Measured {
-        protocol: Protocol {
-            n_images: known.n_images,
-            n_captions: known.n_captions,
-            captions_per_image: known.captions_per_image,
-            ..protocol
-        },
+    let metrics = METRICS;
+    let evaluation = Evaluation {
+        source,
+        relevant,
+        pairs,
         metrics,
-        image_to_text: Asked::default(),
-        text_to_image: Asked::default(),
     };
-    let folds = folds(pairs, measured.protocol.folds)?;
-    let n_folds = folds.len();
-    for (fold, (images, captions)) in folds.into_iter().enumerate() {
-        let answers = match n_folds {
-            1 => measured.ask(source, relevant, watch)?,
-            _ => {
-                watch.advance("rank folds", fold as u64, n_folds as u64);
-                measured.ask_part(source, relevant, &images, &captions)?
-            }
+    evaluation.measure(protocol, watch)
+}
+
+impl Evaluation<'_> {
+    /// Ranks a split, or each of its folds, and measures every query.
+    ///
+    /// # Errors
+    /// As [`measure`].
+    pub fn measure(self, protocol: Protocol, watch: &mut dyn Watch) -> Result<Measured> {
+        let Self {
+            source,
+            relevant,
+            pairs,
+            metrics,
+        } = self;
+        let n_levels = match relevant {
+            Relevant::Lists(_) => 1,
+            Relevant::Labels(labels) => labels.n_levels(),
         };
-        let names = match n_folds {
-            1 => [None, None],
-            _ => [Some(&images[..]), Some(&captions[..])],
+        let metrics = metrics.iter().filter(|metric| metric.applies(n_levels));
+        let metrics: Vec<&'static dyn Metric> = metrics.copied().collect();
+        let known = Protocol::new(&*protocol.data, &*protocol.split, pairs);
+        let mut measured = Measured {
+            protocol: Protocol {
+                n_images: known.n_images,
+                n_captions: known.n_captions,
+                captions_per_image: known.captions_per_image,
+                ..protocol
+            },
+            metrics,
+            image_to_text: Asked::default(),
+            text_to_image: Asked::default(),
         };
-        measured.take(fold as u32, answers, names, pairs);
+        let folds = folds(pairs, measured.protocol.folds)?;
+        let n_folds = folds.len();
+        for (fold, (images, captions)) in folds.into_iter().enumerate() {
+            let answers = match n_folds {
+                1 => measured.ask(source, relevant, watch)?,
+                _ => {
+                    watch.advance("rank folds", fold as u64, n_folds as u64);
+                    measured.ask_part(source, relevant, &images, &captions)?
+                }
+            };
+            let names = match n_folds {
+                1 => [None, None],
+                _ => [Some(&images[..]), Some(&captions[..])],
+            };
+            measured.take(fold as u32, answers, names, pairs);
+        }
+        Ok(measured)
     }
-    Ok(measured)
 }
 
 /// Ranks a split, or each of its folds, by scores, with the split's own pairs as relevant; see

@@ -33,7 +33,9 @@ mod uncertainty;
 pub use average_precision::{AveragePrecision, Divisor};
 pub use bootstrap::{FigureDifference, Interval};
 pub use figure::{Figure, QueryCounts};
-pub use measured::{Asked, Measured, QueryRow, Relevant, Source, Unmeasured, evaluate, measure};
+pub use measured::{
+    Asked, Evaluation, Measured, QueryRow, Relevant, Source, Unmeasured, evaluate, measure,
+};
 pub use ndcg::Ndcg;
 
 pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};

@@ -63,7 +63,7 @@ pub trait NoiseModel: Sync {
 /// #     images: Features::from_rows((0..100).map(|n| n as f32).collect(), 1),
 /// #     image_ids: (0..100).map(|n| n.to_string()).collect(), image_files: Vec::new(),
 /// #     captions: Some((0..100).map(|n| format!("caption {n}")).collect()), caption_features: None,
-/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::noise::corrupt;
 /// use truepair_core::rng::Seed;

@@ -104,11 +104,12 @@ pub fn sorted_by_labels<T: Send>(
 /// accepts for the query come last, and otherwise those with higher indices.
 ///
 /// ```
-/// use truepair_core::ranking::top_items;
+/// use truepair_core::ranking::{Queries, top_items};
 /// use truepair_core::scores::{Direction, Matrix, ScoreMatrix};
 ///
 /// let scores = ScoreMatrix(Matrix::new(vec![0.1, 0.9, 0.5], 3));
-/// let found = top_items(&scores, Direction::ImageToText, &[0], 2, &mut (), |_, _| false)?;
+/// let queries = Queries { direction: Direction::ImageToText, items: &[0] };
+/// let found = top_items(&scores, queries, 2, &mut (), |_, _| false)?;
 /// assert_eq!(found[0].iter().map(|one| one.item).collect::<Vec<_>>(), [1, 2]);
 /// # Ok::<(), truepair_core::Error>(())
 /// ```

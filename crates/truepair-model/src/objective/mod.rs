@@ -52,6 +52,19 @@ pub use weighted_hinge::{swapped_certainty, weighted_hinge};
 pub struct PairLoss(pub Tensor<1>);
 
 /// An objective that needs nothing but scores.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use truepair_model::objective::{Negatives, ObjectiveConfig, Triplet};
+///
+/// // Two pairs, the second of which a wrong caption and a wrong image come near.
+/// let scores = Tensor::<2>::from_data([[0.9, 0.1], [0.1, 0.2]], &Device::flex());
+/// let triplet = Triplet { margin: 0.2, negatives: Negatives::Hardest };
+/// let losses = ObjectiveConfig::Triplet(triplet).pair_loss(&scores).0;
+/// let losses: Vec<f32> = losses.into_data().try_into_vec().unwrap();
+/// // max(0, 0.2 - 0.2 + 0.1) in both directions.
+/// assert!(losses[0] == 0.0 && (losses[1] - 0.2).abs() < 1e-6);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ObjectiveConfig {

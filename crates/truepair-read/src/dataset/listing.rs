@@ -67,7 +67,7 @@ impl Listing {
             Pictures::Beside => self.pictures(path, None)?,
             Pictures::In(folder) => self.pictures(path, Some(folder))?,
         };
-        let mut account = self.account_with(&given);
+        let account = self.account_with(&given);
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
         for (old, image) in self
@@ -80,8 +80,6 @@ impl Listing {
             ids.push(image.id);
             pictures.push(image.file);
         }
-        account.used("image", ids.len());
-        account.used("caption", self.captions.len());
         let pair = |(n, caption): (usize, &ListedCaption)| Pair {
             image: new_index[&caption.image],
             caption: n as u32,
@@ -119,6 +117,10 @@ impl Listing {
     fn account_with(&self, given: &GivenFeatures) -> Account {
         let mut account = self.account.clone();
         account.merge(given.account.clone());
+        let own = self.images.iter().filter(|image| image.in_split).count();
+        account.used("image", own);
+        account.used("image of other splits", self.images.len() - own);
+        account.used("caption", self.captions.len());
         if let Some(rows) = &given.rows {
             let known = self.images.iter().filter_map(|image| find(rows, image));
             let known: HashSet<u32> = known.collect();

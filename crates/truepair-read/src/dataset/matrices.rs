@@ -41,14 +41,7 @@ impl Matrices {
         options: &ReadOptions,
     ) -> Result<Dataset> {
         let (n_images, n_captions) = (self.images.len(), self.captions.len());
-        if self.captions.regions() != 1 {
-            return Err(Error::data(
-                self.files.get(1).unwrap_or(&self.files[0]),
-                Place::Whole,
-                "caption embeddings have three axes, expected [n_captions, d]",
-                "pool the tokens of a caption into one vector",
-            ));
-        }
+        self.check_captions()?;
         let pairs = match options.pairs.clone().or_else(|| pairs_file_in(path)) {
             Some(file) => {
                 let pairs = read_pairs(&file, n_images, n_captions)?;
@@ -97,6 +90,18 @@ impl Matrices {
             account: self.account,
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
+    }
+
+    fn check_captions(&self) -> Result<()> {
+        if self.captions.regions() == 1 {
+            return Ok(());
+        }
+        Err(Error::data(
+            self.files.get(1).unwrap_or(&self.files[0]),
+            Place::Whole,
+            "caption embeddings have three axes, expected [n_captions, d]",
+            "pool the tokens of a caption into one vector",
+        ))
     }
 }
 

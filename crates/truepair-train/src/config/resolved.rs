@@ -15,9 +15,45 @@ use truepair_model::optimizer::groups::GroupConfig;
 use truepair_model::optimizer::{OptimizerConfig, Schedule};
 
 /// A run's settings as typed, with any strategy.
+///
+/// ```
+/// use truepair_train::Recipe;
+///
+/// let recipe = Recipe::from_toml("[strategy]\nkind = \"ncr\"\n[training]\nepochs = 5\n")?;
+/// assert_eq!(recipe.strategy.map(|strategy| strategy.name()), Some("ncr"));
+/// assert_eq!(recipe.training.epochs, 5);
+/// let refused = Recipe::from_toml("[training]\nepoch = 5\n").unwrap_err();
+/// assert!(refused.to_string().contains("epochs"), "the known keys are listed");
+/// # Ok::<(), toml::de::Error>(())
+/// ```
 pub type Recipe = RecipeOf<StrategyConfig>;
 
 /// A run's settings, complete.
+///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+/// # use truepair_core::pair::Pair;
+/// # use truepair_core::rng::{normal, Seed};
+/// # let stream = &mut Seed(1).stream("toy", &[]);
+/// # let images: Vec<f32> = (0..64 * 4).map(|_| normal(stream) as f32).collect();
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows(images.clone(), 4),
+/// #     image_ids: (0..64).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
+/// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(images, 4) }),
+/// #     pairs: (0..64).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
+/// # };
+/// use truepair_train::Recipe;
+///
+/// // `data` brings vectors on both sides: the backbones follow from that.
+/// let config = Recipe::default().resolve(&data)?;
+/// assert_eq!((config.strategy.name(), config.matcher.similarity.name()), ("plain", "cosine"));
+/// assert_eq!((config.matcher.image.name(), config.matcher.caption.name()), ("mlp", "mlp"));
+/// // What a run directory keeps reads back as the same config.
+/// let again = Recipe::from_toml(&config.to_toml()).unwrap().resolve(&data)?;
+/// assert_eq!(again, config);
+/// # Ok::<(), truepair_train::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

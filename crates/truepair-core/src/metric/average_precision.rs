@@ -1,6 +1,6 @@
 //! Mean average precision in the forms that papers call mAP.
 
-use super::{Metric, Unit};
+use super::Metric;
 use crate::ranking::{Level, Placed};
 
 /// Average precision: the sum of the precisions at the ranks of relevant items, divided.
@@ -71,14 +71,6 @@ impl Metric for AveragePrecision {
             Extent::All => "map",
             Extent::Relevant => "map@r",
         }
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! What all metrics of the first K items have in common, so that each says only what it counts.
 
-use super::{Metric, Unit};
+use super::Metric;
 use crate::ranking::Placed;
 
 /// The ranks at which published tables cut.
@@ -53,14 +53,6 @@ pub(super) trait AtCutoff: Sync {
 impl<M: AtCutoff> Metric for M {
     fn name(&self) -> &'static str {
         self.cutoff().of(M::NAMES)
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

@@ -89,7 +89,7 @@ pub const METRICS: &[&dyn Metric] = &[
 /// use truepair_core::metric::METRICS;
 /// use truepair_core::ranking::{Level, Placed};
 ///
-/// // A query whose two relevant items stand at ranks 1 and 4 of ten.
+/// // A query whose two relevant items have ranks 1 and 4 of ten.
 /// let levels = [Level { ranks: &[1, 4], n_relevant: 2, n_absent: 0 }];
 /// let placed = Placed { levels: &levels, depth: 10, n_gallery: 10 };
 /// let worth = |name: &str| {
@@ -103,10 +103,14 @@ pub const METRICS: &[&dyn Metric] = &[
 pub trait Metric: Sync {
     /// Name on the command line, in reports and in configurations.
     fn name(&self) -> &'static str;
-    /// What the number counts.
-    fn unit(&self) -> Unit;
-    /// Whether a larger number is better.
-    fn higher_is_better(&self) -> bool;
+    /// What the number counts: a share, unless the metric says otherwise.
+    fn unit(&self) -> Unit {
+        Unit::Fraction
+    }
+    /// Whether a larger number is better, as it is unless the metric says otherwise.
+    fn higher_is_better(&self) -> bool {
+        true
+    }
     /// One sentence for the table of metrics.
     fn summary(&self) -> &'static str;
     /// The value of one query.

@@ -41,8 +41,11 @@ pub mod checkpoint;
 pub mod dataset;
 pub mod labeled;
 mod lines;
+mod loose_json;
 pub mod ranking;
 pub mod relevance;
+mod spelling;
+mod text_file;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -1,11 +1,11 @@
 //! Text files of one entry a line.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use truepair_core::error::{Error, Place, Result};
+
+use crate::text_file::{TextFile, without_end};
 
 /// The lines of a UTF-8 file without their ends; a byte order mark is dropped.
 ///
@@ -28,26 +28,19 @@ pub(super) struct Line {
 /// # Errors
 /// If the file cannot be opened; those of [`read_lines`] come with the lines.
 pub(super) fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
-    let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut file = TextFile::open(path)?;
     let mut bytes = Vec::new();
-    let mut number = 0;
     Ok(std::iter::from_fn(move || {
         bytes.clear();
-        number += 1;
-        match reader.read_until(b'\n', &mut bytes) {
-            Err(source) => Some(Err(Error::io(path, "read", source))),
-            Ok(0) => None,
-            Ok(_) => Some(line(path, number, &bytes)),
+        match file.read_line(&mut bytes) {
+            Err(cause) => Some(Err(cause)),
+            Ok(false) => None,
+            Ok(true) => Some(line(path, file.n_lines(), without_end(&bytes))),
         }
     }))
 }
 
-fn line(path: &Path, number: u64, bytes: &[u8]) -> Result<Line> {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let mark: &[u8] = if number == 1 { b"\xef\xbb\xbf" } else { b"" };
-    let line = line.strip_prefix(mark).unwrap_or(line);
+fn line(path: &Path, number: u64, line: &[u8]) -> Result<Line> {
     let text = std::str::from_utf8(line).map_err(|cause| {
         Error::data(
             path,

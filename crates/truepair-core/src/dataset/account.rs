@@ -217,7 +217,7 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// `1 row`, `2 rows`, `2 rows of other splits`, `2 entries`.
+/// `1 row`, `2 rows`, `2 rows of other splits`, `2 entries`, `2 arrays`.
 fn counted(n: usize, kind: &str) -> String {
     if n == 1 {
         return format!("1 {kind}");
@@ -226,7 +226,8 @@ fn counted(n: usize, kind: &str) -> String {
         Some(at) => kind.split_at(at),
         None => (kind, ""),
     };
-    match noun.strip_suffix('y').filter(|stem| !stem.ends_with('e')) {
+    let after_vowel = |stem: &&str| stem.ends_with(['a', 'e', 'o', 'u']);
+    match noun.strip_suffix('y').filter(|stem| !after_vowel(stem)) {
         Some(stem) => format!("{n} {stem}ies{rest}"),
         None => format!("{n} {noun}s{rest}"),
     }
@@ -269,7 +270,7 @@ mod tests {
         let mut whole = Account::default();
         for shard in ["a", "b"] {
             let mut part = Account::default();
-            part.used("member", 2);
+            part.used("array", 2);
             part.used("row of other splits", 2);
             part.pass("entry", "it is a link", shard);
             part.chose("the first of two matrices");
@@ -277,7 +278,7 @@ mod tests {
             whole.merge(part);
         }
         let lines = [
-            "used 4 members, 4 rows of other splits",
+            "used 4 arrays, 4 rows of other splits",
             "passed over 2 entries: it is a link (a, b)",
             "chose: the first of two matrices",
             "chose: 2 pictures: found by its file name (a, b)",

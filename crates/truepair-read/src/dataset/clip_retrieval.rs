@@ -198,7 +198,7 @@ impl Metadata {
             for (column, cell) in wanted.iter().zip(cells) {
                 let text = match cell {
                     Cell::One(text) => text,
-                    Cell::Missing | Cell::Many(_) => String::new(),
+                    Cell::Missing | Cell::Many(_) | Cell::Keys(_) => String::new(),
                 };
                 match *column {
                     "caption" => self.texts.push(text),

@@ -8,6 +8,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::ReadOptions;
 use super::embeddings::{CAPTION_NAMES, IMAGE_NAMES, account_for_arrays};
+use super::records::unpacked;
 use crate::archive::Archive;
 use crate::lines::{read_lines, refuse_duplicates};
 
@@ -43,7 +44,8 @@ impl GivenFeatures {
 }
 
 fn find_beside(listing: &Path) -> Result<PathBuf> {
-    let stem = listing.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = unpacked(listing).file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
     let names = [".npy", "_ims.npy", ".npz", ".safetensors"].map(|end| format!("{stem}{end}"));
     let found = names
         .iter()

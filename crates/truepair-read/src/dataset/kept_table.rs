@@ -5,6 +5,7 @@
 //! noise was planted, and for parquet, the list has one record per pair and two columns. Pictures that
 //! stand in the table are [`kept_pictures`]' to write.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +20,14 @@ use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
 
+use super::delimited::Delimited;
+use super::json_lines;
 use super::kept_pictures;
-use super::records::{self, Kind, json_object, json_text};
+use super::records::{Kind, unpacked};
 use super::write::write_features;
 use crate::lines::lines;
+use crate::spelling::normal;
+use crate::text_file::{pack, packing_named_by};
 
 /// Writes the kept pairs of `dataset` into a file of the same name in `out`, and the features of
 /// their images beside it.
@@ -34,12 +39,14 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
         return Ok(vec![path]);
     }
     let kept = Kept::new(dataset, keep)?;
-    let list = match Kind::of(source) {
-        Some(Kind::Parquet) => kept.parquet(&path)?,
-        Some(Kind::JsonLines) => kept.json_lines(source)?,
-        _ => kept.csv(source)?,
+    let list = match Kind::require(source)? {
+        Kind::Parquet => kept.parquet(&path)?,
+        Kind::JsonLines => kept.json_lines(source)?,
+        Kind::Csv | Kind::Tsv => kept.separated(&kept.table(source)?)?,
     };
-    durable::write(&path, &list.bytes)?;
+    let packing = packing_named_by(&path);
+    let bytes = pack(packing, list.bytes).map_err(|cause| Error::io(&path, "pack", cause))?;
+    durable::write(&path, &bytes)?;
     if dataset.images.are_pictures() {
         return Ok(vec![path]);
     }
@@ -52,7 +59,8 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
     let mut seen = HashSet::new();
     let first = list.images.into_iter().filter(|image| seen.insert(*image));
     let rows: Vec<u32> = first.map(|image| index_of[image]).collect();
-    let features = write_features(&path.with_extension("npy"), &dataset.images, &rows)?;
+    let beside = unpacked(&path).with_extension("npy");
+    let features = write_features(&beside, &dataset.images, &rows)?;
     Ok(vec![path, features])
 }
 
@@ -84,8 +92,8 @@ pub(super) fn two_columns(
 
 /// The pairs as the texts that stand in the file.
 struct Kept<'a> {
-    /// The ids of the images, each found by a text that need not live as long.
-    ids: HashMap<&'a str, &'a str>,
+    /// The ids of the images, each found however its letters are written.
+    ids: HashMap<Cow<'a, str>, &'a str>,
     given: HashSet<(&'a str, &'a str)>,
     /// The kept pairs, each with a number of its own.
     kept: HashMap<(&'a str, &'a str), usize>,
@@ -112,7 +120,7 @@ impl<'a> Kept<'a> {
             ids: dataset
                 .image_ids
                 .iter()
-                .map(|id| (id.as_str(), id.as_str()))
+                .map(|id| (normal(id), id.as_str()))
                 .collect(),
             given: dataset.pairs.iter().map(|pair| texts_of(*pair)).collect(),
             kept: list.iter().copied().zip(0..).collect(),
@@ -120,62 +128,51 @@ impl<'a> Kept<'a> {
         })
     }
 
-    fn csv(&self, source: &Path) -> Result<List<'a>> {
-        let separator = records::separator(source)?;
-        let new_writer = || {
-            csv::WriterBuilder::new()
-                .delimiter(separator)
-                .from_writer(Vec::new())
+    /// The table as it was read: whether its first line is a record is seen from the images.
+    fn table(&self, source: &Path) -> Result<Delimited> {
+        let usual = match Kind::of(source) {
+            Some(Kind::Tsv) => b'\t',
+            _ => b',',
         };
-        let failed = |cause: csv::Error| records::csv_error(source, 0, cause);
-        let mut writer = new_writer();
-        let mut reader = records::csv_reader(source)?;
-        writer
-            .write_byte_record(reader.byte_headers().map_err(failed)?)
-            .map_err(failed)?;
+        let table = Delimited::open(source, usual, &|_| true)?;
+        let cells: Vec<&str> = table.first_line.iter().map(String::as_str).collect();
+        match self.image_of(&cells) {
+            Some(_) => Ok(table.without_header()),
+            None => Ok(table),
+        }
+    }
+
+    fn separated(&self, table: &Delimited) -> Result<List<'a>> {
+        let mut bytes = table.head.clone();
         let (mut found, mut images) = (HashSet::new(), Vec::new());
-        for record in reader.byte_records() {
-            let record = record.map_err(failed)?;
-            let text = |cell| std::str::from_utf8(cell).unwrap_or_default();
-            let texts: Vec<&str> = record.iter().map(text).collect();
+        table.for_each_raw(|record| {
+            let texts: Vec<&str> = record.texts.iter().map(String::as_str).collect();
             let Some(image) = self.image_of(&texts) else {
-                continue;
+                return Ok(());
             };
             let kept = texts
                 .iter()
                 .filter_map(|text| self.kept.get(&(image, *text)));
             let kept: Vec<usize> = kept.copied().collect();
             if kept.is_empty() {
-                continue;
+                return Ok(());
             }
             found.extend(kept);
-            let cell = |text: &&str| {
-                if self.is_removed(image, text) {
-                    ""
-                } else {
-                    *text
-                }
-                .to_owned()
-            };
-            writer
-                .write_record(texts.iter().map(cell))
-                .map_err(failed)?;
+            let removed = texts.iter().enumerate();
+            let removed = removed.filter(|(_, text)| self.is_removed(image, text));
+            let removed: Vec<usize> = removed.map(|(at, _)| at).collect();
+            bytes.extend(table.written_again(&record, &removed));
             images.push(image);
-        }
+            Ok(())
+        })?;
         if found.len() < self.kept.len() {
-            writer = new_writer();
-            writer.write_record(["image", "caption"]).map_err(failed)?;
+            bytes = table.line_of(&["image", "caption"]);
             for (image, caption) in &self.list {
-                writer.write_record([image, caption]).map_err(failed)?;
+                bytes.extend(table.line_of(&[image, caption]));
             }
             images = self.images();
         }
-        let bytes = writer.into_inner();
-        let failed = |cause: csv::IntoInnerError<_>| Error::io(source, "list", cause.into_error());
-        Ok(List {
-            bytes: bytes.map_err(failed)?,
-            images,
-        })
+        Ok(List { bytes, images })
     }
 
     fn json_lines(&self, source: &Path) -> Result<List<'a>> {
@@ -186,8 +183,8 @@ impl<'a> Kept<'a> {
             if line.text.trim().is_empty() {
                 continue;
             }
-            let mut object = json_object(source, line.number, &line.text)?;
-            let ids: Vec<String> = object.values().cloned().map(json_text).collect();
+            let mut object = json_lines::object(source, line.number, &line.text)?.fields;
+            let ids: Vec<String> = object.values().cloned().map(json_lines::text).collect();
             let mut texts: Vec<&str> = object.values().flat_map(captions_in).collect();
             texts.extend(ids.iter().map(String::as_str));
             let Some(image) = self.image_of(&texts) else {
@@ -253,7 +250,7 @@ impl<'a> Kept<'a> {
         let is_image = |id: &&str| texts.iter().any(|text| self.given.contains(&(*id, *text)));
         texts
             .iter()
-            .filter_map(|text| self.ids.get(text).copied())
+            .filter_map(|text| self.ids.get(normal(text).as_ref()).copied())
             .find(is_image)
     }
 

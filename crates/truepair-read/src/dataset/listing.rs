@@ -1,6 +1,6 @@
 //! Images and captions that a table or a JSON file lists, joined with their features.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
 
 use super::empty_captions::settle_empty_captions;
+use super::feature_keys::find_rows;
 use super::given_features::GivenFeatures;
 use super::picture_column::ParquetPictures;
 use super::picture_folders::PictureFolders;
@@ -58,16 +59,17 @@ impl Listing {
         split: String,
         options: &ReadOptions,
     ) -> Result<Dataset> {
+        let mut account = self.account.clone();
         let (given, rows) = match &options.pictures {
             Pictures::Unused => {
                 let given = GivenFeatures::open(options, path)?;
-                let rows = self.feature_rows(&given, &split)?;
+                let rows = self.feature_rows(&given, &split, &mut account)?;
                 (given, rows)
             }
             Pictures::Beside => self.pictures(path, None)?,
             Pictures::In(folder) => self.pictures(path, Some(folder))?,
         };
-        let account = self.account_with(&given);
+        account.merge(given.account.clone());
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
         for (old, image) in self
@@ -113,32 +115,9 @@ impl Listing {
         settle_empty_captions(dataset, options.on_empty, path, |n| places[n])
     }
 
-    /// The account of the list together with that of its features.
-    fn account_with(&self, given: &GivenFeatures) -> Account {
-        let mut account = self.account.clone();
-        account.merge(given.account.clone());
-        let own = self.images.iter().filter(|image| image.in_split).count();
-        account.used("image", own);
-        account.used("image of other splits", self.images.len() - own);
-        account.used("caption", self.captions.len());
-        if let Some(rows) = &given.rows {
-            let known = self.images.iter().filter_map(|image| find(rows, image));
-            let known: HashSet<u32> = known.collect();
-            let mut unknown: Vec<(u32, &String)> = (rows.iter())
-                .filter(|(_, row)| !known.contains(row))
-                .map(|(id, row)| (*row, id))
-                .collect();
-            unknown.sort_unstable();
-            for (_, id) in unknown {
-                account.pass("row of features", "no image has its id", id);
-            }
-        }
-        account
-    }
-
     /// The pictures of the split as features, and their rows.
     fn pictures(&self, path: &Path, folder: Option<&Path>) -> Result<(GivenFeatures, Vec<u32>)> {
-        let mut folders = PictureFolders::of(path, folder);
+        let mut folders = PictureFolders::of(path, folder, &self.images);
         let in_split = self.images.iter().filter(|image| image.in_split);
         let pictures = in_split.map(|image| match &self.column {
             Some(column) => Ok(Picture::Value {
@@ -148,6 +127,12 @@ impl Listing {
             None => folders.find(&image.file),
         });
         let pictures = pictures.collect::<Result<Vec<Picture>>>()?;
+        for picture in &pictures {
+            if let Picture::Missing { name } = picture {
+                let why = "there is no such file";
+                folders.account.pass("picture", why, name.display());
+            }
+        }
         if pictures.is_empty() {
             return Err(Error::data(
                 path,
@@ -162,22 +147,29 @@ impl Listing {
             rows: None,
             captions: None,
             files: vec![path.to_path_buf()],
-            account: Account::default(),
+            account: folders.account,
         };
         Ok((given, rows))
     }
 
     /// The row of the features of each image of the split.
-    fn feature_rows(&self, given: &GivenFeatures, split: &str) -> Result<Vec<u32>> {
+    fn feature_rows(
+        &self,
+        given: &GivenFeatures,
+        split: &str,
+        account: &mut Account,
+    ) -> Result<Vec<u32>> {
         let in_split = || {
             self.images
                 .iter()
                 .enumerate()
                 .filter(|(_, image)| image.in_split)
         };
-        if let Some(rows) = &given.rows {
-            let row = |(_, image): (usize, &ListedImage)| {
-                find(rows, image).ok_or_else(|| {
+        if let Some(keys) = &given.rows {
+            let found = find_rows(keys, &self.images, &given.files[0])?;
+            account.merge(found.account);
+            let row = |(index, image): (usize, &ListedImage)| {
+                found.rows[index].ok_or_else(|| {
                     Error::data(
                         &given.files[0],
                         Place::Whole,
@@ -209,17 +201,6 @@ impl Listing {
             ))
         }
     }
-}
-
-/// Features may stand under the image's id, its path, its file name, or that without the ending.
-fn find(rows: &HashMap<String, u32>, image: &ListedImage) -> Option<u32> {
-    let path = Path::new(&image.file);
-    let parts = [path.file_name(), path.file_stem()].into_iter().flatten();
-    let names = [image.id.as_str(), image.file.as_str()];
-    let mut names = names
-        .into_iter()
-        .chain(parts.filter_map(|part| part.to_str()));
-    names.find_map(|name| rows.get(name).copied())
 }
 
 fn caption_features(

@@ -7,11 +7,14 @@ mod captioned_pictures;
 mod clip_retrieval;
 mod coco;
 mod cub;
+mod delimited;
 mod embeddings;
 mod empty_captions;
+mod feature_keys;
 mod folder;
 mod given_features;
 mod inspect;
+mod json_lines;
 mod karpathy;
 mod kept_pictures;
 mod kept_table;
@@ -25,6 +28,7 @@ mod pictures;
 mod precomp;
 mod records;
 mod table;
+mod table_columns;
 mod tar;
 mod unread_keys;
 mod webdataset;
@@ -294,6 +298,11 @@ pub(crate) fn name_of(path: &Path) -> String {
     // `.` and `..` have no name of their own.
     let full = path.canonicalize();
     let path = full.as_deref().unwrap_or(path);
+    let path = if path.is_dir() {
+        path
+    } else {
+        records::unpacked(path)
+    };
     let name = if path.is_dir() {
         path.file_name()
     } else {

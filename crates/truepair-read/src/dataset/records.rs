@@ -3,16 +3,18 @@
 //! Only the asked columns are read, and no table is ever held whole.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parquet::basic::Repetition;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::Type;
-use serde_json::Value;
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
-use crate::lines::{Line, lines};
+use super::delimited::{Delimited, Header, Look};
+use super::json_lines;
+use crate::text_file::open_regular;
 
 /// What one record holds in one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(super) enum Cell {
     One(String),
     /// A list of texts.
     Many(Vec<String>),
+    /// An object, or a list of objects, with these keys and no `path`: it holds no text by itself.
+    Keys(Vec<String>),
 }
 
 /// The kinds of tables, by the endings of their files.
@@ -50,9 +54,9 @@ impl std::fmt::Display for Kind {
 }
 
 impl Kind {
-    /// The kind that the ending of `path` names.
+    /// The kind that the ending of `path` names; `.gz` or `.zst` may follow.
     pub(super) fn of(path: &Path) -> Option<Kind> {
-        let ending = path.extension()?.to_ascii_lowercase();
+        let ending = unpacked(path).extension()?.to_ascii_lowercase();
         match ending.to_str()? {
             "csv" => Some(Kind::Csv),
             "tsv" => Some(Kind::Tsv),
@@ -62,7 +66,7 @@ impl Kind {
         }
     }
 
-    fn require(path: &Path) -> Result<Kind> {
+    pub(super) fn require(path: &Path) -> Result<Kind> {
         Kind::of(path).ok_or_else(|| {
             Error::data(
                 path,
@@ -74,210 +78,170 @@ impl Kind {
     }
 }
 
-/// Names of the columns: the header, the keys of the first object, or the schema.
-///
-/// # Errors
-/// If the file cannot be read or has no columns.
-pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
-    let columns = match Kind::require(path)? {
-        Kind::Csv | Kind::Tsv => csv_columns(path)?,
-        Kind::JsonLines => json_columns(path)?,
-        Kind::Parquet => {
-            let reader = parquet_reader(path)?;
-            let schema = reader.metadata().file_metadata().schema();
-            schema
-                .get_fields()
-                .iter()
-                .map(|field| field.name().to_owned())
-                .collect()
-        }
-    };
-    if columns.is_empty() {
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            "there is no column",
-            "begin the table with the names of its columns",
-        ));
-    }
-    Ok(columns)
+/// The path without the ending that says how the file is packed.
+pub(super) fn unpacked(path: &Path) -> &Path {
+    let packed = path.extension().map(|ending| ending.to_ascii_lowercase());
+    let is_packed = packed.is_some_and(|ending| ending == "gz" || ending == "zst");
+    let stem = path.to_str().filter(|_| is_packed);
+    let stem = stem.and_then(|path| path.rsplit_once('.'));
+    stem.map_or(path, |(stem, _)| Path::new(stem))
 }
 
-/// Calls `visit` with the place of every record and its cells in the order of `wanted`, whose
-/// columns must exist.
+/// An opened table.
+pub(super) struct Source {
+    path: PathBuf,
+    kind: Kind,
+    columns: Vec<String>,
+    /// Where the table is one of separated fields.
+    pub(super) delimited: Option<Delimited>,
+}
+
+impl Source {
+    /// Opens the table at `path`; `is_name` says whether a cell of its first line is the name of a
+    /// column, for tables that may not name them.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has no columns.
+    pub(super) fn open(path: &Path, is_name: &dyn Fn(&str) -> bool) -> Result<Self> {
+        let kind = Kind::require(path)?;
+        let delimited = match kind {
+            Kind::Csv => Some(Delimited::open(path, b',', is_name)?),
+            Kind::Tsv => Some(Delimited::open(path, b'\t', is_name)?),
+            Kind::JsonLines | Kind::Parquet => None,
+        };
+        let columns = match (&delimited, kind) {
+            (Some(table), _) => table.columns.clone(),
+            (None, Kind::JsonLines) => json_lines::columns(path)?,
+            (None, _) => parquet_columns(path)?,
+        };
+        if columns.is_empty() {
+            return Err(Error::data(
+                path,
+                Place::Whole,
+                "there is no column",
+                "begin the table with the names of its columns",
+            ));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            kind,
+            columns,
+            delimited,
+        })
+    }
+
+    /// Names of the columns: the header, the keys of the first objects, or the schema.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Whether the first line is a record, and columns are called by their numbers.
+    pub(super) fn header(&self) -> Header {
+        (self.delimited.as_ref()).map_or(Header::Given, |table| table.header)
+    }
+
+    /// The cells of the first line of a table of separated fields.
+    pub(super) fn first_line(&self) -> Option<&[String]> {
+        (self.delimited.as_ref()).map(|table| table.first_line.as_slice())
+    }
+
+    /// What most cells of a column of separated fields look like.
+    pub(super) fn look(&self, column: usize) -> Option<Look> {
+        self.delimited.as_ref()?.look(column)
+    }
+
+    /// The same table with its first line read as a record.
+    pub(super) fn without_header(mut self) -> Self {
+        self.delimited = self.delimited.map(Delimited::without_header);
+        if let Some(table) = &self.delimited {
+            self.columns.clone_from(&table.columns);
+        }
+        self
+    }
+
+    /// Calls `visit` with the place of every record and its cells in the order of `wanted`, whose
+    /// columns must exist; returns what is to be said of the records.
+    ///
+    /// # Errors
+    /// If a wanted column stands twice, a record cannot be read, which is then named, and those of
+    /// `visit`.
+    pub(super) fn for_each(
+        &self,
+        wanted: &[&str],
+        visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+    ) -> Result<Account> {
+        let at = wanted
+            .iter()
+            .filter_map(|name| self.position(name).transpose());
+        let at = at.collect::<Result<Vec<usize>>>()?;
+        match (&self.delimited, self.kind) {
+            (Some(table), _) => {
+                let mut account = table.account.clone();
+                account.merge(table.for_each(&at, visit)?);
+                Ok(account)
+            }
+            (None, Kind::JsonLines) => {
+                json_lines::for_each(&self.path, &self.columns, wanted, visit)
+            }
+            (None, _) => for_each_parquet(&self.path, wanted, visit),
+        }
+    }
+
+    /// Where a column stands.
+    ///
+    /// # Errors
+    /// If it stands twice.
+    fn position(&self, name: &str) -> Result<Option<usize>> {
+        let mut places = (self.columns.iter().enumerate())
+            .filter(|(_, column)| *column == name)
+            .map(|(at, _)| at);
+        let (first, second) = (places.next(), places.next());
+        match (first, second) {
+            (Some(first), Some(second)) => Err(Error::data(
+                &self.path,
+                Place::Whole,
+                format!(
+                    "column '{name}' stands twice, as column {} and as column {}",
+                    first + 1,
+                    second + 1
+                ),
+                "give every column a name of its own",
+            )),
+            (first, _) => Ok(first),
+        }
+    }
+}
+
+/// Names of the columns of the table at `path`.
 ///
 /// # Errors
-/// If a record cannot be read, which is then named, and those of `visit`.
+/// Those of [`Source::open`].
+pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
+    Ok(Source::open(path, &|_| true)?.columns)
+}
+
+/// Calls `visit` with every record of the table at `path`; see [`Source::for_each`].
+///
+/// # Errors
+/// Those of [`Source::open`] and [`Source::for_each`].
 pub(super) fn for_each(
     path: &Path,
     wanted: &[&str],
     visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
-    match Kind::require(path)? {
-        Kind::Csv | Kind::Tsv => for_each_csv(path, wanted, visit),
-        Kind::JsonLines => for_each_json(path, wanted, visit),
-        Kind::Parquet => for_each_parquet(path, wanted, visit),
-    }
+    Source::open(path, &|_| true)?
+        .for_each(wanted, visit)
+        .map(|_| ())
 }
 
-/// The separator of a CSV file: the one that its header has most of; tabs in `.tsv`.
-pub(super) fn separator(path: &Path) -> Result<u8> {
-    if Kind::of(path) == Some(Kind::Tsv) {
-        return Ok(b'\t');
-    }
-    let header = lines(path)?
-        .next()
-        .transpose()?
-        .map(|line| line.text)
-        .unwrap_or_default();
-    let count = |separator: u8| header.bytes().filter(|byte| *byte == separator).count();
-    // The comma is last, so that it wins a draw.
-    Ok(*b";\t,"
-        .iter()
-        .max_by_key(|separator| count(**separator))
-        .expect("three separators"))
-}
-
-pub(super) fn csv_reader(path: &Path) -> Result<csv::Reader<File>> {
-    let separator = separator(path)?;
-    let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
-    Ok(csv::ReaderBuilder::new()
-        .delimiter(separator)
-        .buffer_capacity(1 << 16)
-        .from_reader(file))
-}
-
-fn csv_columns(path: &Path) -> Result<Vec<String>> {
-    let mut reader = csv_reader(path)?;
-    let header = reader
-        .byte_headers()
-        .map_err(|cause| csv_error(path, 0, cause))?;
-    let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    let mut names: Vec<String> = header.iter().map(name).collect();
-    if let Some(first) = names.first_mut() {
-        *first = first.trim_start_matches('\u{feff}').to_owned();
-    }
-    Ok(names)
-}
-
-fn for_each_csv(
-    path: &Path,
-    wanted: &[&str],
-    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
-    let names = csv_columns(path)?;
-    let at: Vec<usize> = wanted
-        .iter()
-        .filter_map(|wanted| names.iter().position(|name| name == wanted))
-        .collect();
-    let mut reader = csv_reader(path)?;
-    let mut record = csv::ByteRecord::new();
-    for number in 1.. {
-        if !reader
-            .read_byte_record(&mut record)
-            .map_err(|cause| csv_error(path, number, cause))?
-        {
-            break;
-        }
-        let cell = |&column: &usize| match std::str::from_utf8(&record[column]) {
-            Ok(text) => Ok(Cell::One(text.to_owned())),
-            Err(_) => Err(Error::data(
-                path,
-                Place::Record(number),
-                format!("column '{}' is not valid UTF-8", names[column]),
-                "save the file as UTF-8",
-            )),
-        };
-        let cells = at.iter().map(cell).collect::<Result<Vec<Cell>>>()?;
-        visit(Place::Record(number), cells)?;
-    }
-    Ok(())
-}
-
-pub(super) fn csv_error(path: &Path, record: u64, cause: csv::Error) -> Error {
-    match cause.into_kind() {
-        csv::ErrorKind::Io(source) => Error::io(path, "read", source),
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => Error::data(
-            path,
-            Place::Record(record),
-            format!("{len} fields, the header has {expected_len}"),
-            "look for a missing separator or an unclosed quotation mark there or shortly before",
-        ),
-        other => Error::data(
-            path,
-            Place::Record(record),
-            format!("cannot be read: {other:?}"),
-            "write the table again",
-        ),
-    }
-}
-
-pub(super) fn json_object(
-    path: &Path,
-    number: u64,
-    line: &str,
-) -> Result<serde_json::Map<String, Value>> {
-    serde_json::from_str(line).map_err(|cause| {
-        Error::data(
-            path,
-            Place::Line(number),
-            format!("not a JSON object: {cause}"),
-            "write one object a line",
-        )
-    })
-}
-
-fn json_columns(path: &Path) -> Result<Vec<String>> {
-    for line in lines(path)? {
-        let Line { number, text } = line?;
-        if !text.trim().is_empty() {
-            let object = json_object(path, number, &text)?;
-            return Ok(object.into_iter().map(|(key, _)| key).collect());
-        }
-    }
-    Ok(Vec::new())
-}
-
-fn for_each_json(
-    path: &Path,
-    wanted: &[&str],
-    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
-    for line in lines(path)? {
-        let Line { number, text } = line?;
-        if !text.trim().is_empty() {
-            let mut object = json_object(path, number, &text)?;
-            let cells = wanted.iter().map(|key| json_cell(object.remove(*key)));
-            visit(Place::Line(number), cells.collect())?;
-        }
-    }
-    Ok(())
-}
-
-fn json_cell(value: Option<Value>) -> Cell {
-    match value {
-        None | Some(Value::Null) => Cell::Missing,
-        Some(Value::Array(items)) => Cell::Many(items.into_iter().map(json_text).collect()),
-        Some(other) => Cell::One(json_text(other)),
-    }
-}
-
-/// A value as text; of an object its path, as Hugging Face data sets write an image.
-pub(super) fn json_text(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        Value::Object(mut fields) => match fields.remove("path") {
-            Some(Value::String(path)) => path,
-            _ => String::new(),
-        },
-        other => other.to_string(),
-    }
+fn parquet_columns(path: &Path) -> Result<Vec<String>> {
+    let reader = parquet_reader(path)?;
+    let fields = reader.metadata().file_metadata().schema().get_fields();
+    Ok(fields.iter().map(|field| field.name().to_owned()).collect())
 }
 
 pub(super) fn parquet_reader(path: &Path) -> Result<SerializedFileReader<File>> {
-    let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
+    let file = open_regular(path)?;
     SerializedFileReader::new(file).map_err(|cause| {
         Error::data(
             path,
@@ -292,13 +256,14 @@ fn for_each_parquet(
     path: &Path,
     wanted: &[&str],
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Account> {
+    let mut account = Account::default();
     let failed = |record: u64, cause: parquet::errors::ParquetError| {
         Error::data(
             path,
             Place::Record(record),
             format!("cannot be read: {cause}"),
-            "write the table again",
+            remedy_of(&cause),
         )
     };
     let reader = parquet_reader(path)?;
@@ -318,15 +283,32 @@ fn for_each_parquet(
         .get_row_iter(Some(projection))
         .map_err(|cause| failed(0, cause))?;
     for (row, number) in rows.zip(1..) {
-        let mut columns = row.map_err(|cause| failed(number, cause))?.into_columns();
+        let columns = row.map_err(|cause| failed(number, cause))?.into_columns();
+        let place = Place::Record(number);
         let cells = wanted.iter().map(|name| {
-            let at = columns.iter().position(|(column, _)| column == name);
-            at.map_or(Cell::Missing, |at| parquet_cell(columns.swap_remove(at).1))
+            let found = columns.iter().find(|(column, _)| column == name);
+            found.map_or(Cell::Missing, |(_, field)| {
+                parquet_cell(field, &mut |_| {
+                    let how = "it is no UTF-8, and U+FFFD stands for what is not";
+                    account.chose_for("text", how, format!("record {number}"));
+                })
+            })
         });
         let cells = cells.collect();
-        visit(Place::Record(number), cells)?;
+        visit(place, cells)?;
     }
-    Ok(())
+    Ok(account)
+}
+
+/// What to do about a parquet file that the library refuses.
+fn remedy_of(cause: &parquet::errors::ParquetError) -> String {
+    match cause.to_string().to_lowercase() {
+        cause if cause.contains("disabled feature") || cause.contains("codec") => {
+            "write it with another compression: pq.write_table(table, path, compression='zstd')"
+                .into()
+        }
+        _ => "write the table again".into(),
+    }
 }
 
 /// A column as asked from the reader: of a struct with a `path`, as Hugging Face data sets store
@@ -357,28 +339,42 @@ fn without_bytes(
         .map(Into::into)
 }
 
-fn parquet_cell(field: Field) -> Cell {
+/// A value as a cell; `lossy` is called for a text that is no UTF-8.
+fn parquet_cell(field: &Field, lossy: &mut dyn FnMut(&[u8])) -> Cell {
     match field {
         Field::Null => Cell::Missing,
-        Field::Str(text) => Cell::One(text),
-        Field::Bytes(bytes) => Cell::One(String::from_utf8_lossy(bytes.data()).into_owned()),
+        Field::Str(text) => Cell::One(text.clone()),
+        Field::Bytes(bytes) => {
+            let text = String::from_utf8_lossy(bytes.data());
+            if let std::borrow::Cow::Owned(_) = text {
+                lossy(bytes.data());
+            }
+            Cell::One(text.into_owned())
+        }
         Field::ListInternal(list) => {
-            let texts = list
-                .elements()
-                .iter()
-                .map(|item| match parquet_cell(item.clone()) {
-                    Cell::One(text) => text,
-                    Cell::Missing | Cell::Many(_) => String::new(),
-                });
-            Cell::Many(texts.collect())
+            let mut texts = Vec::with_capacity(list.len());
+            for item in list.elements() {
+                match parquet_cell(item, lossy) {
+                    Cell::One(text) => texts.push(text),
+                    Cell::Missing => {}
+                    Cell::Many(_) => return Cell::Keys(Vec::new()),
+                    Cell::Keys(keys) => return Cell::Keys(keys),
+                }
+            }
+            Cell::Many(texts)
         }
         Field::Group(row) => {
-            let path = row
-                .into_columns()
-                .into_iter()
-                .find(|(name, _)| name == "path");
-            path.map_or(Cell::Missing, |(_, field)| parquet_cell(field))
+            let path = row.get_column_iter().find(|(name, _)| *name == "path");
+            match path {
+                Some((_, path)) => parquet_cell(path, lossy),
+                None => Cell::Keys(
+                    row.get_column_iter()
+                        .map(|(name, _)| name.clone())
+                        .collect(),
+                ),
+            }
         }
+        Field::MapInternal(_) => Cell::Keys(Vec::new()),
         other => Cell::One(other.to_string()),
     }
 }

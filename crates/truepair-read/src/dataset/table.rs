@@ -3,40 +3,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Account, Dataset};
+use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
 
 use super::karpathy::canonical;
 use super::listing::{ListedCaption, ListedImage, Listing};
 use super::picture_column::ParquetPictures;
-use super::records::{self, Cell, Kind};
+use super::records::{Cell, Kind, Source};
+use super::table_columns::Columns;
 use super::{Format, Pictures, ReadOptions, kept_table, resolve_split};
-
-/// Names of image columns, best first; compared without case.
-const IMAGE_COLUMNS: &[&str] = &[
-    "image",
-    "image_path",
-    "filepath",
-    "file_path",
-    "file_name",
-    "filename",
-    "image_file",
-    "image_name",
-    "img",
-    "img_path",
-    "file",
-    "path",
-    "image_id",
-    "url",
-    "image_url",
-    "id",
-    "uid",
-    "key",
-];
-/// Names of caption columns, best first; a number or an `s` may follow, and all columns of the
-/// first name found are used.
-const CAPTION_COLUMNS: &[&str] = &["caption", "title", "text", "sentence", "description", "raw"];
-const SPLIT_COLUMNS: &[&str] = &["split", "subset", "partition"];
+use crate::spelling::normal;
 
 /// One CSV, TSV, JSONL or parquet file.
 pub(super) struct Table;
@@ -62,28 +38,20 @@ impl Format for Table {
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-        let columns = Columns::choose(path, options)?;
-        let Some(split) = &columns.split else {
-            return Ok(vec!["all".into()]);
-        };
-        let mut found = std::collections::BTreeSet::new();
-        records::for_each(path, &[split], |_, cells| {
-            found.insert(split_name(&cells[0]));
-            Ok(())
-        })?;
-        Ok(found.into_iter().collect())
+        let (source, columns) = Columns::open(path, options)?;
+        splits(&source, &columns)
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
-        let columns = Columns::choose(path, options)?;
-        let split = resolve_split(path, options, &self.splits(path, options)?)?;
+        let (source, columns) = Columns::open(path, options)?;
+        let split = resolve_split(path, options, &splits(&source, &columns)?)?;
         let mut rows = Rows::new(path, columns.id.is_some());
-        rows.listing.account = columns.account(path)?;
         if options.pictures != Pictures::Unused && Kind::of(path) == Some(Kind::Parquet) {
             rows.listing.column = ParquetPictures::open(path, &columns.image)?;
         }
         let n_captions = columns.captions.len();
-        records::for_each(path, &columns.wanted(), |place, mut cells| {
+        let of_records = source.for_each(&columns.wanted(), |place, mut cells| {
+            rows.refuse_keys(place, &columns, &cells)?;
             let captions = cells.drain(1..=n_captions).collect();
             let image = rows.image_name(cells.swap_remove(0));
             let mut rest = cells.into_iter();
@@ -99,6 +67,8 @@ impl Format for Table {
                 },
             )
         })?;
+        rows.listing.account.merge(columns.account);
+        rows.listing.account.merge(of_records);
         rows.listing.into_dataset(self.name(), path, split, options)
     }
 
@@ -107,105 +77,17 @@ impl Format for Table {
     }
 }
 
-/// Which column holds what.
-struct Columns {
-    image: String,
-    captions: Vec<String>,
-    split: Option<String>,
-    id: Option<String>,
-}
-
-impl Columns {
-    /// The columns that the caller named, or those whose names say what they hold.
-    fn choose(path: &Path, options: &ReadOptions) -> Result<Columns> {
-        let found = records::columns(path)?;
-        let missing = |what: String, remedy: &str| {
-            let problem = format!("{what}; the columns are: {}", found.join(", "));
-            Error::data(path, Place::Whole, problem, remedy)
-        };
-        let named = |name: &String| match found.contains(name) {
-            true => Ok(name.clone()),
-            false => Err(missing(
-                format!("there is no column '{name}'"),
-                "name one of them",
-            )),
-        };
-        let image = match &options.image_column {
-            Some(name) => named(name)?,
-            None => first_of(&found, IMAGE_COLUMNS)
-                .ok_or_else(|| missing("no column of images".into(), "name the image column"))?,
-        };
-        let captions = match &options.caption_columns {
-            Some(names) => names.iter().map(named).collect::<Result<Vec<_>>>()?,
-            None => caption_columns(&found, &image),
-        };
-        if captions.is_empty() {
-            return Err(missing(
-                "no column of captions".into(),
-                "name the caption columns",
-            ));
-        }
-        let id = options.id_column.as_ref().map(named).transpose()?;
-        Ok(Columns {
-            image,
-            captions,
-            split: first_of(&found, SPLIT_COLUMNS),
-            id,
-        })
-    }
-
-    /// Which columns are read, and which are not.
-    fn account(&self, path: &Path) -> Result<Account> {
-        let mut account = Account::default();
-        let wanted = self.wanted();
-        account.used("column", wanted.len());
-        let found = records::columns(path)?;
-        for column in found.iter().filter(|name| !wanted.contains(&name.as_str())) {
-            account.pass("column", "it is not asked for", column);
-        }
-        Ok(account)
-    }
-
-    /// The image, the captions, the split and the id, as far as they exist.
-    fn wanted(&self) -> Vec<&str> {
-        let captions = self.captions.iter();
-        let all = std::iter::once(&self.image)
-            .chain(captions)
-            .chain(&self.split)
-            .chain(&self.id);
-        all.map(String::as_str).collect()
-    }
-}
-
-fn first_of(found: &[String], names: &[&str]) -> Option<String> {
-    let column = |name: &&str| {
-        found
-            .iter()
-            .find(|column| column.eq_ignore_ascii_case(name))
+/// The splits that a table names.
+fn splits(source: &Source, columns: &Columns) -> Result<Vec<String>> {
+    let Some(split) = &columns.split else {
+        return Ok(vec!["all".into()]);
     };
-    names.iter().find_map(column).cloned()
-}
-
-fn caption_columns(found: &[String], image: &String) -> Vec<String> {
-    let is_of = |column: &str, name: &str| {
-        let column = column.to_ascii_lowercase();
-        let stem = column
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches(['_', ' ']);
-        stem == name || stem.strip_suffix('s') == Some(name)
-    };
-    let of = |name: &&str| -> Vec<String> {
-        found
-            .iter()
-            .filter(|c| *c != image && is_of(c, name))
-            .cloned()
-            .collect()
-    };
-    CAPTION_COLUMNS
-        .iter()
-        .map(of)
-        .find(|columns| !columns.is_empty())
-        .unwrap_or_default()
+    let mut found = std::collections::BTreeSet::new();
+    source.for_each(&[split], |_, cells| {
+        found.insert(split_name(&cells[0]));
+        Ok(())
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 /// What one record says.
@@ -219,7 +101,8 @@ struct Record {
 /// Records on their way into a listing.
 struct Rows<'a> {
     path: &'a Path,
-    /// Index and place of the record that named each image first.
+    /// Index and place of the record that named each image first, by the name in its normal
+    /// spelling.
     images: HashMap<String, (u32, Place)>,
     /// Whether two records must not name the same image.
     unique: bool,
@@ -249,6 +132,36 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Refuses objects where texts are needed: which of their keys holds the text is for the caller
+    /// to say.
+    fn refuse_keys(&self, place: Place, columns: &Columns, cells: &[Cell]) -> Result<()> {
+        let cells = columns.wanted().into_iter().zip(cells);
+        let mut nested = cells.filter_map(|(column, cell)| match cell {
+            Cell::Keys(keys) => Some((column, keys)),
+            _ => None,
+        });
+        let Some((column, keys)) = nested.next() else {
+            return Ok(());
+        };
+        let problem = match keys.is_empty() {
+            true => format!("column '{column}' holds lists inside lists, expected texts"),
+            false => format!(
+                "column '{column}' holds objects with the keys {}, expected texts",
+                keys.join(", ")
+            ),
+        };
+        let first = keys.first().map_or("raw", String::as_str);
+        Err(Error::data(
+            self.path,
+            place,
+            problem,
+            format!(
+                "name the key that holds the text, for instance {column}[].{first}, or write the \
+                 texts into a column of their own"
+            ),
+        ))
+    }
+
     fn push(&mut self, place: Place, record: Record) -> Result<()> {
         let Record {
             image: file,
@@ -266,7 +179,8 @@ impl<'a> Rows<'a> {
                 remedy,
             ));
         }
-        let image = match self.images.get(&id) {
+        let key = normal(&id);
+        let image = match self.images.get(key.as_ref()) {
             Some((_, first)) if self.unique => {
                 return Err(Error::data(
                     self.path,
@@ -278,10 +192,16 @@ impl<'a> Rows<'a> {
                     "give every record an id of its own, or remove one of the two",
                 ));
             }
-            Some((image, _)) => *image,
+            Some((image, _)) => {
+                if self.listing.images[*image as usize].id != id {
+                    let how = "its name is written in two ways, which Unicode takes as the same";
+                    self.listing.account.chose_for("image", how, &id);
+                }
+                *image
+            }
             None => {
                 let image = self.listing.images.len() as u32;
-                self.images.insert(id.clone(), (image, place));
+                self.images.insert(key.into_owned(), (image, place));
                 let record = self.listing.n_records as u32;
                 self.listing.images.push(ListedImage {
                     id,
@@ -314,7 +234,7 @@ impl<'a> Rows<'a> {
 /// columns as the image with the most captions; a record without any has one empty caption.
 fn texts(cells: Vec<Cell>) -> Vec<String> {
     let texts = cells.into_iter().flat_map(|cell| match cell {
-        Cell::Missing => Vec::new(),
+        Cell::Missing | Cell::Keys(_) => Vec::new(),
         Cell::One(text) => vec![text],
         Cell::Many(texts) => texts,
     });
@@ -330,14 +250,14 @@ fn text(cell: Cell) -> String {
     match cell {
         Cell::One(text) => text,
         Cell::Many(texts) => texts.into_iter().next().unwrap_or_default(),
-        Cell::Missing => String::new(),
+        Cell::Missing | Cell::Keys(_) => String::new(),
     }
 }
 
 fn split_name(cell: &Cell) -> String {
     match cell {
         Cell::One(text) => canonical(text.trim()).to_owned(),
-        Cell::Missing | Cell::Many(_) => String::new(),
+        Cell::Missing | Cell::Many(_) | Cell::Keys(_) => String::new(),
     }
 }
 

@@ -24,6 +24,9 @@ const DETECTABLE_NEAR: f64 = 0.005;
 /// Probability of a mismatch above which a pair is in doubt.
 const UNDOUBTED: f64 = 0.1;
 
+const BLANK: &str =
+    "cannot tell: the vector of this image or caption is zeros, or one number throughout";
+
 /// What conclusions are drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
@@ -112,10 +115,11 @@ pub fn conclude(
             noise_rate.high = noise_rate.high.max(kinds.near.high);
         }
     }
-    let (verdicts, ambiguity) = match outcome {
+    let (mut verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
         _ => verdicts(pairs, &rows, p, &beliefs),
     };
+    explain_blank(&mut verdicts, links);
     Ok(Findings {
         fit: fit(&read_p, &beliefs.posterior, &rate, &density),
         outcome,
@@ -165,7 +169,8 @@ struct Compared {
     judged: Vec<usize>,
     /// The image of every pair. Copies of an image are as dependent as its captions are.
     image: Vec<u32>,
-    /// Of every pair, whether its caption holds nothing that its matcher can have learned.
+    /// Of every pair, whether its caption holds nothing that its matcher can have learned, or the vector
+    /// of one of its items says nothing.
     is_unread: Vec<bool>,
     readable: Readable,
     /// The judged pairs that are readable, and those that are not.
@@ -182,7 +187,10 @@ impl Compared {
             .map(|pair| links.image_group()[pair.image as usize])
             .collect();
         let is_unread: Vec<bool> = (pairs.iter())
-            .map(|pair| evidence.unread_captions.get(pair.caption as usize) == Some(&true))
+            .map(|pair| {
+                evidence.unread_captions.get(pair.caption as usize) == Some(&true)
+                    || links.is_blank(*pair)
+            })
             .collect();
         let mut readable = Readable::of(evidence.folds, &image);
         let left_out: Vec<usize> = judged.iter().copied().filter(|&n| is_unread[n]).collect();
@@ -367,6 +375,19 @@ fn verdicts(
     let mut verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
     let ambiguity = pronounce(&mut verdicts, rows, |n| beliefs.unknown[n]);
     (verdicts, ambiguity)
+}
+
+/// Says of pairs with a vector that says nothing why they are unknown.
+pub(super) fn explain_blank(verdicts: &mut [Verdict], links: &Links) {
+    for verdict in verdicts {
+        let pair = Pair {
+            image: verdict.image,
+            caption: verdict.caption,
+        };
+        if links.is_blank(pair) {
+            verdict.reason = BLANK.to_owned();
+        }
+    }
 }
 
 fn fit(p: &[f64], posterior: &[f64], rate: &RateFit, density: &DecreasingDensity) -> Fit {

@@ -10,6 +10,8 @@ mod codegen;
 mod doubled;
 mod figures;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod recipes;
 mod source;
 mod tidy;

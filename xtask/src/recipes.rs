@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use truepair_model::similarity::SimilarityConfig;
 use truepair_train::Recipe;
 use truepair_train::labeled::LabelConfig;
-use truepair_model::similarity::SimilarityConfig;
 use truepair_train::strategy::StrategyConfig;
 
 /// The files of a folder with what they say.

@@ -1,5 +1,5 @@
-//! NumPy's `.npy`, the one array file that this crate reads and writes by itself: the header of
-//! feature rows, and the small arrays of indices and labels that ride along with them.
+//! NumPy's `.npy`, the one array file that this crate reads and writes by itself: the header of feature
+//! rows, and the small arrays of indices and labels that come with them.
 //!
 //! Numbers are never converted here: a [`Header`] says where they begin and how to read them, so
 //! that a feature file larger than memory can stay on disk. Pickled objects are refused, because
@@ -85,7 +85,7 @@ impl Header {
     /// numbers it promises are there.
     ///
     /// # Errors
-    /// If the magic is wrong, the file ends too early, or the type is no plain number or text.
+    /// If the magic is wrong, the file ends too early, or the type is neither a plain number nor text.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Header> {
         let bad = |problem: String, remedy: &str| Error::data(path, Place::Whole, problem, remedy);
         if !bytes.starts_with(MAGIC) {
@@ -198,7 +198,7 @@ fn parse_descr(path: &Path, descr: &str) -> Result<(Number, bool)> {
     if descr.starts_with('[') {
         return refuse(
             "it holds records with named fields, expected plain numbers".into(),
-            "save one field as an array of its own: np.save(path, a['name'])",
+            "save one field as a separate array: np.save(path, a['name'])",
         );
     }
     let code = descr
@@ -247,7 +247,7 @@ fn parse_descr(path: &Path, descr: &str) -> Result<(Number, bool)> {
 /// Reads an integer array `[n]` or `[n, k]`, flattened row by row, with its shape.
 ///
 /// # Errors
-/// If the file cannot be read, is no integer array, has more than two axes or a number that does
+/// If the file cannot be read, is not an integer array, or has more than two axes or a number that does
 /// not fit `i64`.
 pub fn read_ints(path: &Path) -> Result<(Vec<i64>, Vec<usize>)> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
@@ -258,7 +258,7 @@ pub fn read_ints(path: &Path) -> Result<(Vec<i64>, Vec<usize>)> {
 /// The integers of an array whose file is already in memory; see [`read_ints`].
 ///
 /// # Errors
-/// Those of [`read_ints`], but for reading.
+/// Those of [`read_ints`], except failing to read.
 ///
 /// # Panics
 /// If `header` promises more than `bytes` has; [`Header::parse`] has checked that.
@@ -278,7 +278,6 @@ pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec
         }
     };
     let (n, k) = (header.shape[0], header.shape.get(1).copied().unwrap_or(1));
-    let signed = matches!(header.number, Number::Int(_));
     let mut values = Vec::with_capacity(n * k);
     for row in 0..n {
         for column in 0..k {
@@ -288,7 +287,7 @@ pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec
                 row * k + column
             };
             let at = header.start + at * width;
-            let value = int(&bytes[at..at + width], header.big_endian, signed);
+            let value = int(&bytes[at..at + width], header);
             values.push(value.ok_or_else(|| {
                 Error::data(
                     path,
@@ -302,16 +301,16 @@ pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec
     Ok((values, header.shape.clone()))
 }
 
-fn int(bytes: &[u8], big_endian: bool, signed: bool) -> Option<i64> {
+fn int(bytes: &[u8], header: &Header) -> Option<i64> {
     let digit = |i: usize| {
-        if big_endian {
+        if header.big_endian {
             bytes[bytes.len() - 1 - i]
         } else {
             bytes[i]
         }
     };
     let unsigned = (0..bytes.len()).fold(0u64, |sum, i| sum | u64::from(digit(i)) << (8 * i));
-    if signed {
+    if matches!(header.number, Number::Int(_)) {
         let unused = 64 - 8 * bytes.len() as u32;
         Some((unsigned << unused) as i64 >> unused)
     } else {
@@ -319,10 +318,10 @@ fn int(bytes: &[u8], big_endian: bool, signed: bool) -> Option<i64> {
     }
 }
 
-/// The strings of a text array `[n]`; padding zeros are removed.
+/// The strings of a text array `[n]`, without their padding zeros.
 ///
 /// # Errors
-/// If the array is no list of texts or a text is no Unicode.
+/// If the array is not a list of texts or a text is not Unicode.
 ///
 /// # Panics
 /// If `header` promises more than `bytes` has; [`Header::parse`] has checked that.
@@ -446,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_number_is_refused_with_a_remedy() {
+    fn what_is_not_a_plain_number_is_refused_with_a_remedy() {
         let message = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
         assert!(message(b"PK\x03\x04").contains("numpy.save"));
         assert!(message(b"\x93NUMPY\x01\x00\xff\x00{").contains("cut short"));

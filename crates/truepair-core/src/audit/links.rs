@@ -1,4 +1,4 @@
-//! Which captions count as assigned to which images, with duplicates taken as one.
+//! Which captions count as assigned to which images, duplicates counting as one.
 
 use super::{group_captions, group_images};
 use crate::dataset::{Dataset, Features, RowContents};

@@ -1,4 +1,4 @@
-//! Judgments by name, as files hold them, on their way to a [`Relevance`].
+//! Judgments by name, as they are in files, on their way to a [`Relevance`].
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
 use crate::scores::Direction;
 
-/// What one file says about one direction: which items belong to which queries, by name.
+/// What a file says about one direction: which items belong to which queries, by name.
 ///
-/// A name is kept once however often it occurs, so rankings of millions of entries fit in memory.
+/// A name is stored once however often it occurs, so rankings of millions of entries fit in memory.
 ///
 /// ```
 /// use truepair_core::relevance::{Ids, Judgments, UnknownIds};
@@ -34,7 +34,7 @@ pub struct Judgments {
     queries: Vec<(u32, Vec<u32>)>,
 }
 
-/// What to do with names that the data does not have.
+/// What to do with names that are not in the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnknownIds {
     /// Stop and name them.
@@ -46,7 +46,7 @@ pub enum UnknownIds {
     Ignore,
 }
 
-/// How many names of a file the data does not have.
+/// How many names of a file are not in the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UnknownItems {
     /// Queries.
@@ -60,9 +60,9 @@ pub struct UnknownItems {
 pub struct Direct {
     /// Relevant pairs.
     pub pairs: Vec<Pair>,
-    /// Per query, relevant items that the data does not have.
+    /// For each query the number of relevant items that are not in the data.
     pub absent: Vec<u32>,
-    /// Names that the data does not have.
+    /// Names that are not in the data.
     pub unknown: UnknownItems,
 }
 
@@ -112,7 +112,7 @@ impl Judgments {
     /// If it lists an item twice; the item is named.
     ///
     /// # Panics
-    /// If a number is none of a name.
+    /// If a number does not belong to a name.
     pub fn add_interned(&mut self, query: &str, items: Vec<u32>) -> Result<()> {
         let mut sorted = items.clone();
         sorted.sort_unstable();
@@ -130,7 +130,7 @@ impl Judgments {
         Ok(())
     }
 
-    /// The number of a name, which a name keeps.
+    /// The number of a name; it never changes.
     pub fn intern(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.number.get(name) {
             return number;
@@ -188,8 +188,8 @@ impl Judgments {
         }
     }
 
-    /// Calls `look` for every query with its name and index, without an item; then, for queries that
-    /// are known, for each item with its index and name.
+    /// Calls `look` for every query with its name and index and no item; then, if the query is known,
+    /// for each of its items with index and name.
     fn look_up(
         &self,
         queries: &Ids,
@@ -210,7 +210,7 @@ impl Judgments {
         }
     }
 
-    /// Looks up names of which every one must be known.
+    /// Looks up names that must all be known.
     ///
     /// # Errors
     /// If one is not; the first one and their number are named.
@@ -252,7 +252,7 @@ impl Judgments {
         }
     }
 
-    /// The same judgments asked from the other side: every item becomes a query.
+    /// The same judgments seen from the other side: every item becomes a query.
     pub fn mirrored(&self) -> Judgments {
         let mut place = vec![usize::MAX; self.names.len()];
         let mut mirrored: Vec<(u32, Vec<u32>)> = Vec::new();
@@ -290,7 +290,7 @@ impl Relevance {
     /// Joins the judgments of both directions.
     ///
     /// # Panics
-    /// If they belong to other data than `n_images` and `n_captions` say.
+    /// If they belong to data other than `n_images` and `n_captions` say.
     pub fn from_judgments(image_to_text: Direct, text_to_image: Direct) -> Self {
         let (n_images, n_captions) = (image_to_text.absent.len(), text_to_image.absent.len());
         Relevance::directed(

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::error::{Error, Place, Result};
 
+use super::leftovers::{Fate, account_for_folder};
 use super::matrices::{self, Matrices};
 use super::records::{self, Cell};
 use super::{Format, ReadOptions, name_of, resolve_split};
@@ -102,7 +103,27 @@ fn read(path: &Path) -> Result<Matrices> {
     for (file, shard) in metadata.iter().zip(&shards_of_images) {
         table.read(file, shard.len())?;
     }
-    let Metadata { image_paths, texts } = table;
+    let Metadata {
+        image_paths,
+        texts,
+        mut account,
+    } = table;
+    account.used("shard", n_shards);
+    account_for_folder(&mut account, path, |name| {
+        match FOLDERS.contains(&name) || matrices::is_pairs_file(Path::new(name)) {
+            true => Fate::Used,
+            false => Fate::PassedOver("it is no folder of shards"),
+        }
+    })?;
+    for (folder, ending) in FOLDERS.iter().zip([".npy", ".npy", ".parquet"]) {
+        let folder = path.join(folder);
+        if folder.is_dir() {
+            account_for_folder(&mut account, &folder, |name| match name.ends_with(ending) {
+                true => Fate::Used,
+                false => Fate::PassedOver("it is no shard by its ending"),
+            })?;
+        }
+    }
     Ok(Matrices {
         images: Features::concat(&shards_of_images)?,
         captions: Features::concat(&open(&captions)?)?,
@@ -110,7 +131,7 @@ fn read(path: &Path) -> Result<Matrices> {
         image_ids: (!image_paths.is_empty()).then_some(image_paths),
         texts: (!texts.is_empty()).then_some(texts),
         files: [images, captions, metadata].concat(),
-        account: Account::default(),
+        account,
     })
 }
 
@@ -152,6 +173,7 @@ fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
 struct Metadata {
     image_paths: Vec<String>,
     texts: Vec<String>,
+    account: Account,
 }
 
 impl Metadata {
@@ -162,6 +184,14 @@ impl Metadata {
             .into_iter()
             .filter(|c| has(c))
             .collect();
+        self.account.used("column", wanted.len());
+        for column in columns
+            .iter()
+            .filter(|name| !wanted.contains(&name.as_str()))
+        {
+            self.account
+                .pass("column", "only image_path and caption are read", column);
+        }
         let mut found = 0;
         records::for_each(file, &wanted, |_, cells| {
             found += 1;

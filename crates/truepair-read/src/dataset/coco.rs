@@ -12,6 +12,7 @@ use super::karpathy::{
     kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
 };
 use super::listing::{ListedCaption, ListedImage, Listing};
+use super::unread_keys::{AllUnread, UnreadKeys};
 use super::{Format, ReadOptions, resolve_split};
 
 /// One JSON file with `images[]` and `annotations[]`.
@@ -21,18 +22,24 @@ pub(super) struct Coco;
 struct File {
     images: Vec<Image>,
     annotations: Vec<Annotation>,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 #[derive(Deserialize)]
 struct Image {
     id: i64,
     file_name: String,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 #[derive(Deserialize)]
 struct Annotation {
     image_id: i64,
     caption: String,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 impl Format for Coco {
@@ -82,6 +89,8 @@ impl Format for Coco {
             n_records: file.images.len(),
             ..Listing::default()
         };
+        let mut unread = AllUnread::default();
+        unread.add("", file.unread);
         for (n, annotation) in file.annotations.into_iter().enumerate() {
             let place = Place::Record(n as u64 + 1);
             let image = *index_of.get(&annotation.image_id).ok_or_else(|| {
@@ -98,14 +107,18 @@ impl Format for Coco {
             })?;
             let text = one_line(&annotation.caption);
             listing.captions.push(ListedCaption { image, text, place });
+            unread.add("annotations", annotation.unread);
         }
-        let image = |(index, image): (usize, Image)| ListedImage {
-            id: image.file_name.clone(),
-            file: image.file_name,
-            record: index as u32,
-            in_split: true,
-        };
-        listing.images = file.images.into_iter().enumerate().map(image).collect();
+        for (index, image) in file.images.into_iter().enumerate() {
+            unread.add("images", image.unread);
+            listing.images.push(ListedImage {
+                id: image.file_name.clone(),
+                file: image.file_name,
+                record: index as u32,
+                in_split: true,
+            });
+        }
+        unread.note(&mut listing.account);
         listing.into_dataset(self.name(), path, split, options)
     }
 

@@ -8,11 +8,22 @@ use truepair_core::dataset::Picture;
 use truepair_core::error::{Error, Place, Result};
 
 use super::captioned_pictures::{self, Captioned, Gathered, captions_of};
+use super::leftovers::{Fate, account_for_folder};
 use super::{Format, ReadOptions, resolve_split};
 use crate::lines::read_lines;
 
 /// Folders in which the captions lie, `CLASS/NAME.txt` inside.
 const CAPTIONS: [&str; 3] = ["text_c10", "text", "captions"];
+
+/// Everything else that is read.
+const FILES: [&str; 6] = [
+    "images",
+    "images.txt",
+    "image_class_labels.txt",
+    "trainvalclasses.txt",
+    "testclasses.txt",
+    "seen_test_images.txt",
+];
 
 /// The folder of CUB-200-2011 with the captions of Reed et al. in it.
 pub(super) struct Cub;
@@ -55,18 +66,26 @@ impl Format for Cub {
             )
         })?;
         let mut gathered = Gathered::default();
-        for image in images(path)? {
-            if image.split == split {
-                let text = texts.join(&image.file).with_extension("txt");
-                let bytes =
-                    std::fs::read(&text).map_err(|cause| Error::io(&text, "read", cause))?;
-                gathered.pictures.push(Captioned {
-                    picture: Picture::File(path.join("images").join(&image.file)),
-                    captions: captions_of(&String::from_utf8_lossy(&bytes)),
-                    id: image.file,
-                    label: image.class,
-                });
+        let captions = texts.file_name().unwrap_or_default().to_string_lossy();
+        account_for_folder(&mut gathered.account, path, |name| {
+            match FILES.contains(&name) || name == captions {
+                true => Fate::Used,
+                false => Fate::PassedOver("it is no file of this format"),
             }
+        })?;
+        for image in images(path)? {
+            if image.split != split {
+                gathered.account.used("picture of other splits", 1);
+                continue;
+            }
+            let text = texts.join(&image.file).with_extension("txt");
+            let bytes = std::fs::read(&text).map_err(|cause| Error::io(&text, "read", cause))?;
+            gathered.pictures.push(Captioned {
+                picture: Picture::File(path.join("images").join(&image.file)),
+                captions: captions_of(&String::from_utf8_lossy(&bytes)),
+                id: image.file,
+                label: image.class,
+            });
         }
         captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
     }

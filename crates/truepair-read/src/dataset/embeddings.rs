@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::error::{Error, Place, Result};
 
+use super::leftovers::{Fate, account_for_folder};
 use super::matrices::{self, Matrices};
 use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
@@ -64,7 +65,17 @@ impl Format for Embeddings {
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         resolve_split(path, options, &self.splits(path, options)?)?;
         let (images, captions) = Side::find_both(path).ok_or_else(|| no_sides(path))?;
-        let matrices = open_sides(&images, &captions, path)?;
+        let mut matrices = open_sides(&images, &captions, path)?;
+        if path.is_dir() {
+            let read = &matrices.files;
+            account_for_folder(&mut matrices.account, path, |name| {
+                let is_read = read.iter().any(|file| file.ends_with(name));
+                match is_read || matrices::is_pairs_file(Path::new(name)) {
+                    true => Fate::Used,
+                    false => Fate::PassedOver("it is no matrix, list or index of this format"),
+                }
+            })?;
+        }
         matrices.into_dataset(self.name(), name_of(path), path, options)
     }
 
@@ -126,7 +137,18 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
     if captions.file != images.file {
         files.push(captions.file.clone());
     }
+    let mut account = Account::default();
+    for file in &files {
+        if Archive::has_ending(file) {
+            let own = [images, captions]
+                .into_iter()
+                .filter(|side| side.file == *file);
+            let used: Vec<&str> = own.filter_map(|side| side.key.as_deref()).collect();
+            account_for_arrays(&mut account, &Archive::open(file)?.names(), &used);
+        }
+    }
     let (images, captions) = (images.open()?, captions.open()?);
+    account.used("row", images.len());
     let folder = if folder.is_dir() {
         folder
     } else {
@@ -158,8 +180,16 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
         texts,
         ids_are_files: false,
         files,
-        account: Account::default(),
+        account,
     })
+}
+
+/// Notes which arrays of a file are read.
+pub(super) fn account_for_arrays(account: &mut Account, names: &[String], used: &[&str]) {
+    account.used("array", used.len());
+    for name in names.iter().filter(|name| !used.contains(&name.as_str())) {
+        account.pass("array", "it is not needed, or not known by its name", name);
+    }
 }
 
 /// Where one matrix is.

@@ -1,14 +1,15 @@
 //! Folders of pictures with a text file beside each, or with one list of all captions.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::Dataset;
-use truepair_core::dataset::Picture;
+use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Result};
 
 use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
 use super::karpathy::canonical;
-use super::pictures::is_picture;
+use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
+use super::pictures::{PICTURE_ENDINGS, is_picture};
 use super::table::Table;
 use super::{Format, Pictures, ReadOptions, resolve_split};
 
@@ -70,7 +71,10 @@ impl Format for Folder {
                 pictures,
                 ..options.clone()
             };
-            return Table.read(&list, &options);
+            let mut dataset = Table.read(&list, &options)?;
+            let splits = Table.splits(&list, &options)?;
+            account_for_pictures(&mut dataset, path, &splits)?;
+            return Ok(dataset);
         }
         let split = resolve_split(path, options, &self.splits(path, options)?)?;
         let gathered = captioned(path, &split)?;
@@ -87,6 +91,28 @@ fn list_in(path: &Path) -> Option<PathBuf> {
     lists.find(|list| list.is_file())
 }
 
+/// Notes the pictures in `folder` that no record names, and its other files. Where the list has
+/// several splits, pictures may be those of another one, and nothing is said of them.
+fn account_for_pictures(dataset: &mut Dataset, folder: &Path, splits: &[String]) -> Result<()> {
+    let pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
+    let used: HashSet<&Path> = pictures.map(Picture::file).collect();
+    let files: HashSet<&Path> = dataset.files.iter().map(PathBuf::as_path).collect();
+    let mut account = dataset.account.clone();
+    walk(folder, folder, &mut account, &mut |account, file, name| {
+        if files.contains(file) || used.contains(file) {
+            return Ok(());
+        }
+        if !is_picture(file) {
+            account.pass("file", "it is neither the list nor a picture", name);
+        } else if splits.len() == 1 {
+            account.pass("picture", "no record names it", name);
+        }
+        Ok(())
+    })?;
+    dataset.account = account;
+    Ok(())
+}
+
 /// The folders in `path` that are named like splits.
 fn split_folders(path: &Path) -> Result<Vec<(String, PathBuf)>> {
     let named = entries(path)?.into_iter().filter(|entry| entry.is_dir());
@@ -100,41 +126,90 @@ fn split_folders(path: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 /// The pictures of a split, sorted by path.
 fn captioned(path: &Path, split: &str) -> Result<Gathered> {
-    let mut folders: Vec<PathBuf> = (split_folders(path)?.into_iter())
-        .filter(|(found, _)| found == split)
-        .map(|(_, folder)| folder)
-        .collect();
-    if folders.is_empty() {
-        folders.push(path.to_path_buf());
-    }
+    let folders = split_folders(path)?;
     let mut found = Gathered::default();
-    for folder in folders {
-        collect(path, &folder, &mut found)?;
+    if folders.is_empty() {
+        collect(path, path, &mut found)?;
+        return Ok(found);
+    }
+    account_for_folder(&mut found.account, path, |name| {
+        let mut named = folders.iter().filter(|(_, folder)| folder.ends_with(name));
+        match named.next() {
+            Some((found, _)) if found == split => Fate::Used,
+            Some(_) => Fate::OfOtherSplits,
+            None => Fate::PassedOver("it lies beside the folders of the splits"),
+        }
+    })?;
+    for (_, folder) in folders.iter().filter(|(found, _)| found == split) {
+        collect(path, folder, &mut found)?;
     }
     Ok(found)
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut Gathered) -> Result<()> {
+    let mut account = std::mem::take(&mut found.account);
+    walk(root, folder, &mut account, &mut |account, file, name| {
+        if is_picture(file) {
+            found.pictures.push(picture(root, file)?);
+        } else if !is_text_of_picture(file) {
+            let why = "it is neither a picture nor the text of one";
+            account.pass("file", why, name);
+        }
+        Ok(())
+    })?;
+    found.account = account;
+    Ok(())
+}
+
+/// Visits every file in `folder` and the folders in it, with its name seen from `root`; what is
+/// hidden and links to folders are passed over.
+fn walk(
+    root: &Path,
+    folder: &Path,
+    account: &mut Account,
+    visit: &mut dyn FnMut(&mut Account, &Path, &str) -> Result<()>,
+) -> Result<()> {
     for entry in entries(folder)? {
-        if entry.is_dir() {
-            collect(root, &entry, found)?;
-        } else if is_picture(&entry) {
-            let text = entry.with_extension("txt");
-            let captions = match std::fs::read(&text) {
-                Ok(bytes) => captions_of(&String::from_utf8_lossy(&bytes)),
-                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(cause) => return Err(Error::io(text, "read", cause)),
-            };
-            let id = entry.strip_prefix(root).unwrap_or(&entry);
-            found.pictures.push(Captioned {
-                id: id.to_string_lossy().into_owned(),
-                picture: Picture::File(entry.clone()),
-                captions,
-                label: -1,
-            });
+        let name = entry.strip_prefix(root).unwrap_or(&entry).to_string_lossy();
+        let own = entry.file_name().unwrap_or_default().to_string_lossy();
+        if is_hidden(&own) {
+            let why = "it is hidden or a system's own";
+            account.pass("file", why, name);
+        } else if entry.is_dir() && entry.is_symlink() {
+            let why = "it is a link, which may lead out of the data or around in it";
+            account.pass("folder", why, name);
+        } else if entry.is_dir() {
+            walk(root, &entry, account, visit)?;
+        } else {
+            visit(account, &entry, &name)?;
         }
     }
     Ok(())
+}
+
+fn picture(root: &Path, file: &Path) -> Result<Captioned> {
+    let text = file.with_extension("txt");
+    let captions = match std::fs::read(&text) {
+        Ok(bytes) => captions_of(&String::from_utf8_lossy(&bytes)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(cause) => return Err(Error::io(text, "read", cause)),
+    };
+    let id = file.strip_prefix(root).unwrap_or(file);
+    Ok(Captioned {
+        id: id.to_string_lossy().into_owned(),
+        picture: Picture::File(file.to_path_buf()),
+        captions,
+        label: -1,
+    })
+}
+
+/// Whether `0001.txt` lies beside a picture `0001.jpg` or the like.
+fn is_text_of_picture(file: &Path) -> bool {
+    let is_text = file.extension().is_some_and(|ending| ending == "txt");
+    let mut beside = PICTURE_ENDINGS.iter().flat_map(|ending| {
+        [ending.to_string(), ending.to_ascii_uppercase()].map(|ending| file.with_extension(ending))
+    });
+    is_text && beside.any(|picture| picture.is_file())
 }
 
 /// Some picture with a text beside it, at most `depth` folders deep.
@@ -147,16 +222,6 @@ fn first_captioned(folder: &Path, depth: usize) -> Option<PathBuf> {
         folders.find_map(|folder| first_captioned(folder, depth - 1))
     };
     found.cloned().or_else(deeper)
-}
-
-/// What lies in a folder, sorted.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |source| Error::io(folder, "list", source);
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
-    let mut paths = paths.collect::<Result<Vec<PathBuf>>>()?;
-    paths.sort();
-    Ok(paths)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::Features;
+use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
 
 use super::ReadOptions;
-use super::embeddings::{CAPTION_NAMES, IMAGE_NAMES};
+use super::embeddings::{CAPTION_NAMES, IMAGE_NAMES, account_for_arrays};
 use crate::archive::Archive;
 use crate::lines::{read_lines, refuse_duplicates};
 
@@ -21,6 +21,7 @@ pub(super) struct GivenFeatures {
     pub(super) captions: Option<Features>,
     /// The features' own file first.
     pub(super) files: Vec<PathBuf>,
+    pub(super) account: Account,
 }
 
 impl GivenFeatures {
@@ -78,6 +79,7 @@ fn from_npy(path: &Path) -> Result<GivenFeatures> {
         rows,
         captions: None,
         files,
+        account: Account::default(),
     })
 }
 
@@ -99,7 +101,15 @@ fn from_archive(path: &Path) -> Result<GivenFeatures> {
         return keyed_members(archive, names, files);
     };
     let images = archive.features(one)?;
-    let rows = match known(&["ids", "image_ids"]) {
+    let ids = known(&["ids", "image_ids"]);
+    let of_captions = known(CAPTION_NAMES);
+    let mut account = Account::default();
+    let used: Vec<&str> = [Some(one), ids, of_captions]
+        .into_iter()
+        .flatten()
+        .collect();
+    account_for_arrays(&mut account, &names, &used);
+    let rows = match ids {
         Some(ids) => {
             let ids = archive.member(ids)?.texts()?;
             refuse_duplicates(path, &ids, |n| Place::Row(n as u64))?;
@@ -107,14 +117,13 @@ fn from_archive(path: &Path) -> Result<GivenFeatures> {
         }
         None => None,
     };
-    let captions = known(CAPTION_NAMES)
-        .map(|name| archive.features(name))
-        .transpose()?;
+    let captions = of_captions.map(|name| archive.features(name)).transpose()?;
     Ok(GivenFeatures {
         images,
         rows,
         captions,
         files,
+        account,
     })
 }
 
@@ -142,6 +151,7 @@ fn keyed_members(
         rows: Some(rows),
         captions: None,
         files,
+        account: Account::default(),
     })
 }
 

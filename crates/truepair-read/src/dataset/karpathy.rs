@@ -11,6 +11,7 @@ use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
 
 use super::listing::{ListedCaption, ListedImage, Listing};
+use super::unread_keys::{AllUnread, UnreadKeys};
 use super::write::link_into;
 use super::{Format, ReadOptions, resolve_split};
 
@@ -23,6 +24,8 @@ pub(super) struct Karpathy;
 #[derive(Deserialize)]
 struct File {
     images: Vec<Image>,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 #[derive(Deserialize)]
@@ -33,11 +36,15 @@ struct Image {
     filepath: Option<String>,
     split: String,
     sentences: Vec<Sentence>,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 #[derive(Deserialize)]
 struct Sentence {
     raw: String,
+    #[serde(flatten)]
+    unread: UnreadKeys,
 }
 
 impl Format for Karpathy {
@@ -72,9 +79,12 @@ impl Format for Karpathy {
             n_records: file.images.len(),
             ..Listing::default()
         };
+        let mut unread = AllUnread::default();
+        unread.add("", file.unread);
         let mut first_at: HashMap<String, usize> = HashMap::new();
         for (index, image) in file.images.into_iter().enumerate() {
             let place = Place::Record(index as u64 + 1);
+            unread.add("images", image.unread);
             if let Some(first) = first_at.insert(image.filename.clone(), index) {
                 return Err(Error::data(
                     path,
@@ -93,12 +103,14 @@ impl Format for Karpathy {
                 let why = "they stand after the fifth of their image";
                 listing.account.pass_count("caption", why, more);
                 let sentences = image.sentences.into_iter().take(CAPTIONS_PER_IMAGE);
-                let captions = sentences.map(|sentence| ListedCaption {
-                    image: index as u32,
-                    text: one_line(&sentence.raw),
-                    place,
-                });
-                listing.captions.extend(captions);
+                for sentence in sentences {
+                    unread.add("images[].sentences", sentence.unread);
+                    listing.captions.push(ListedCaption {
+                        image: index as u32,
+                        text: one_line(&sentence.raw),
+                        place,
+                    });
+                }
             }
             let folder = image
                 .filepath
@@ -112,6 +124,7 @@ impl Format for Karpathy {
                 in_split,
             });
         }
+        unread.note(&mut listing.account);
         listing.into_dataset(self.name(), path, split, options)
     }
 

@@ -1,6 +1,6 @@
 //! Images and captions that a table or a JSON file lists, joined with their features.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,6 +67,7 @@ impl Listing {
             Pictures::Beside => self.pictures(path, None)?,
             Pictures::In(folder) => self.pictures(path, Some(folder))?,
         };
+        let account = self.account_with(&given);
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
         for (old, image) in self
@@ -107,9 +108,32 @@ impl Listing {
             pairs,
             labels: None,
             files,
-            account: self.account,
+            account,
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| places[n])
+    }
+
+    /// The account of the list together with that of its features.
+    fn account_with(&self, given: &GivenFeatures) -> Account {
+        let mut account = self.account.clone();
+        account.merge(given.account.clone());
+        let own = self.images.iter().filter(|image| image.in_split).count();
+        account.used("image", own);
+        account.used("image of other splits", self.images.len() - own);
+        account.used("caption", self.captions.len());
+        if let Some(rows) = &given.rows {
+            let known = self.images.iter().filter_map(|image| find(rows, image));
+            let known: HashSet<u32> = known.collect();
+            let mut unknown: Vec<(u32, &String)> = (rows.iter())
+                .filter(|(_, row)| !known.contains(row))
+                .map(|(id, row)| (*row, id))
+                .collect();
+            unknown.sort_unstable();
+            for (_, id) in unknown {
+                account.pass("row of features", "no image has its id", id);
+            }
+        }
+        account
     }
 
     /// The pictures of the split as features, and their rows.
@@ -138,6 +162,7 @@ impl Listing {
             rows: None,
             captions: None,
             files: vec![path.to_path_buf()],
+            account: Account::default(),
         };
         Ok((given, rows))
     }

@@ -41,14 +41,7 @@ impl Matrices {
         options: &ReadOptions,
     ) -> Result<Dataset> {
         let (n_images, n_captions) = (self.images.len(), self.captions.len());
-        if self.captions.regions() != 1 {
-            return Err(Error::data(
-                self.files.get(1).unwrap_or(&self.files[0]),
-                Place::Whole,
-                "caption embeddings have three axes, expected [n_captions, d]",
-                "pool the tokens of a caption into one vector",
-            ));
-        }
+        self.check_captions()?;
         let pairs = match options.pairs.clone().or_else(|| pairs_file_in(path)) {
             Some(file) => {
                 let pairs = read_pairs(&file, n_images, n_captions)?;
@@ -98,6 +91,18 @@ impl Matrices {
         };
         settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
     }
+
+    fn check_captions(&self) -> Result<()> {
+        if self.captions.regions() == 1 {
+            return Ok(());
+        }
+        Err(Error::data(
+            self.files.get(1).unwrap_or(&self.files[0]),
+            Place::Whole,
+            "caption embeddings have three axes, expected [n_captions, d]",
+            "pool the tokens of a caption into one vector",
+        ))
+    }
 }
 
 /// Writes the kept pairs as an index file beside links to `sources`, the files and folders of the
@@ -133,7 +138,8 @@ fn pairs_file_in(path: &Path) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn is_pairs_file(path: &Path) -> bool {
+/// Whether the file is called as one that says which rows belong together.
+pub(super) fn is_pairs_file(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| PAIRS_FILES.iter().any(|pairs| *pairs == name))
 }

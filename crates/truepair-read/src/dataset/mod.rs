@@ -15,6 +15,7 @@ mod inspect;
 mod karpathy;
 mod kept_pictures;
 mod kept_table;
+mod leftovers;
 mod listing;
 mod matrices;
 mod options;
@@ -25,12 +26,15 @@ mod precomp;
 mod records;
 mod table;
 mod tar;
+mod unread_keys;
 mod webdataset;
 mod write;
+mod write_options;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Account, Dataset};
+use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
 pub use embeddings::open_embeddings;
@@ -39,6 +43,7 @@ pub use inspect::{
 };
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+pub use write_options::{WriteForm, WriteOptions};
 
 /// Every format, in the order in which they are tried: a folder or file is read by the first one
 /// that recognizes it.
@@ -100,6 +105,21 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
+    /// As [`write_kept`](Self::write_kept), in the form that `options` ask for. A format that knows
+    /// one form only need not know of this. Call it through [`write_kept_as`].
+    ///
+    /// # Errors
+    /// Those of [`write_kept`](Self::write_kept), and if the format does not know the form.
+    fn write_as(
+        &self,
+        dataset: &Dataset,
+        keep: &[bool],
+        out: &Path,
+        options: &WriteOptions,
+    ) -> Result<Vec<PathBuf>> {
+        options.require_own(self.name())?;
+        self.write_kept(dataset, keep, out)
+    }
 }
 
 /// Reads one split of the data at `path`.
@@ -153,6 +173,22 @@ pub(crate) fn refuse_passing_over(path: &Path, account: &Account) -> Result<()> 
 /// # Panics
 /// If `keep` has another length than the pairs.
 pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    write_kept_as(dataset, keep, out, &WriteOptions::default())
+}
+
+/// As [`write_kept`], in the form that `options` ask for.
+///
+/// # Errors
+/// Those of [`write_kept`], and if the format of the data does not know the form.
+///
+/// # Panics
+/// If `keep` has another length than the pairs.
+pub fn write_kept_as(
+    dataset: &Dataset,
+    keep: &[bool],
+    out: impl AsRef<Path>,
+    options: &WriteOptions,
+) -> Result<Vec<PathBuf>> {
     let out = out.as_ref();
     if dataset.kept(keep).next().is_none() {
         return Err(Error::argument(
@@ -161,22 +197,23 @@ pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Re
         ));
     }
     std::fs::create_dir_all(out).map_err(|source| Error::io(out, "create", source))?;
-    let own = |file: &PathBuf| file.parent().and_then(|folder| folder.canonicalize().ok());
+    let own = |file: &Path| file.parent().and_then(|folder| folder.canonicalize().ok());
     let out_full = out
         .canonicalize()
         .map_err(|source| Error::io(out, "read", source))?;
-    if dataset
-        .files
-        .iter()
-        .filter_map(own)
-        .any(|folder| folder == out_full)
-    {
+    let pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
+    let archives: HashSet<&Path> = pictures
+        .filter(|picture| !matches!(picture, Picture::File(_)))
+        .map(Picture::file)
+        .collect();
+    let mut files = dataset.files.iter().map(PathBuf::as_path).chain(archives);
+    if files.any(|file| own(file).is_some_and(|folder| folder == out_full)) {
         return Err(Error::argument(
             format!("{} is the folder of the data itself", out.display()),
             "choose another folder: the data is never overwritten",
         ));
     }
-    by_name(dataset.format)?.write_kept(dataset, keep, out)
+    by_name(dataset.format)?.write_as(dataset, keep, out, options)
 }
 
 /// The splits that the data at `path` holds, sorted; `all` alone when it knows none.

@@ -25,7 +25,7 @@ const NEIGHBORS: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct PictureFolders {
     folders: Vec<PathBuf>,
-    archives: HashMap<PathBuf, Vec<tar::Member>>,
+    archives: HashMap<PathBuf, HashMap<String, tar::Member>>,
 }
 
 impl PictureFolders {
@@ -73,15 +73,19 @@ impl PictureFolders {
             });
         };
         if !self.archives.contains_key(&path) {
-            (self.archives).insert(path.clone(), tar::index(&path)?.members);
+            let found = tar::scan(&path, |_, _| Ok(()))?;
+            let members = found.entries.into_iter();
+            let members = members.map(|(member, ())| (member.name.clone(), member));
+            self.archives.insert(path.clone(), members.collect());
         }
-        let found = self.archives[&path].iter().find(|m| m.name == member);
-        Ok(match found {
-            Some(found) => of_member(Arc::from(path.as_path()), found),
-            None => Picture::Missing {
-                name: path.join(member),
+        Ok(
+            match self.archives[&path].get(member.trim_start_matches("./")) {
+                Some(found) => of_member(Arc::from(path.as_path()), found),
+                None => Picture::Missing {
+                    name: path.join(member),
+                },
             },
-        })
+        )
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
         for file in ["lists/a.jpg", "lists/pictures/b.jpg", "images/c.jpg"] {
             std::fs::write(root.join(file), b"x").unwrap();
         }
-        let bytes = tar::tests::archive(&[("k/d.jpg", b"dd")]);
+        let bytes = tar::archive(&[("k/d.jpg", b"dd")]);
         std::fs::write(root.join("lists/0.tar"), bytes).unwrap();
         let mut folders = PictureFolders::of(&root.join("lists/list.csv"), None);
         for name in ["a.jpg", "b.jpg", "other/c.jpg", "0.tar#k/d.jpg", "a.jpg"] {

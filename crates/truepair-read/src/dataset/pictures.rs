@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Endings of files that a report may show. Data from elsewhere must not be able to name any
 /// other file of the user's.
-const ENDINGS: &[&str] = &["png", "jpg", "jpeg", "webp", "gif", "bmp", "avif"];
+pub(super) const PICTURE_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "webp", "gif", "bmp", "avif"];
 
 /// Pictures in `folder` whose file name, with or without its ending, is the image's id or stem.
 pub(super) fn files_with_ids(folder: &Path, ids: &[String]) -> Vec<Option<PathBuf>> {
@@ -52,7 +52,7 @@ fn stem(name: &str) -> &str {
 /// Whether the file's ending is that of a picture.
 pub(super) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.iter().any(|known| *known == ending))
+    ending.is_some_and(|ending| PICTURE_ENDINGS.iter().any(|known| *known == ending))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use truepair_core::npy;
 use truepair_core::pair::Pair;
 
 use super::empty_captions::settle_empty_captions;
+use super::leftovers::{Fate, account_for_folder};
 use super::pictures::files_with_ids;
 use super::write::{link_into, write_features, write_lines};
 use super::{CaptionFeatures, Format, ReadOptions, name_of, resolve_split};
@@ -63,6 +64,9 @@ impl Format for Precomp {
         let caption_features =
             files.read_caption_features(&options.caption_features, lines.texts.len(), &mut read)?;
         let labels = files.read_labels(images.len(), &mut read)?;
+        let mut account = files.account(&read, options)?;
+        account.used("row", images.len());
+        account.used("caption", lines.texts.len());
         let dataset = Dataset {
             name: name_of(path),
             format: self.name(),
@@ -74,7 +78,7 @@ impl Format for Precomp {
             pairs: owners.pairs,
             labels,
             files: read,
-            account: Account::default(),
+            account,
             split: split.clone(),
         };
         settle_empty_captions(dataset, options.on_empty, &lines.path, |n| {
@@ -358,6 +362,35 @@ impl Files<'_> {
         }
         read.push(path);
         Ok(Some(NamedFeatures { name, features }))
+    }
+
+    /// What the folder holds and what is read of it; `read` are the files of this split.
+    fn account(&self, read: &[PathBuf], options: &ReadOptions) -> Result<Account> {
+        let mut account = Account::default();
+        let own = format!("{}caps_", self.prefix());
+        let others: Vec<String> = (splits(self.folder)?.iter())
+            .filter(|split| *split != self.split)
+            .map(|split| format!("{split}_"))
+            .collect();
+        account_for_folder(&mut account, self.folder, |name| {
+            if name == "images" || read.iter().any(|file| file.ends_with(name)) {
+                Fate::Used
+            } else if name.starts_with(&own) && name.ends_with(".npy") {
+                Fate::PassedOver("other caption embeddings are used, or none")
+            } else if others.iter().any(|prefix| name.starts_with(prefix)) {
+                Fate::OfOtherSplits
+            } else {
+                Fate::PassedOver("it is no file of this format or split")
+            }
+        })?;
+        let names = self.caption_feature_names();
+        if let (CaptionFeatures::Auto, [first, _, ..]) = (&options.caption_features, &names[..]) {
+            let all = names.join(", ");
+            account.chose(format!(
+                "caption embeddings '{first}', the first by name of {all}"
+            ));
+        }
+        Ok(account)
     }
 
     fn read_labels(&self, n_images: usize, read: &mut Vec<PathBuf>) -> Result<Option<Vec<i64>>> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::Dataset;
+use truepair_core::dataset::{Account, Dataset};
 use truepair_core::error::{Error, Place, Result};
 
 use super::karpathy::canonical;
@@ -78,6 +78,7 @@ impl Format for Table {
         let columns = Columns::choose(path, options)?;
         let split = resolve_split(path, options, &self.splits(path, options)?)?;
         let mut rows = Rows::new(path, columns.id.is_some());
+        rows.listing.account = columns.account(path)?;
         if options.pictures != Pictures::Unused && Kind::of(path) == Some(Kind::Parquet) {
             rows.listing.column = ParquetPictures::open(path, &columns.image)?;
         }
@@ -151,6 +152,18 @@ impl Columns {
             split: first_of(&found, SPLIT_COLUMNS),
             id,
         })
+    }
+
+    /// Which columns are read, and which are not.
+    fn account(&self, path: &Path) -> Result<Account> {
+        let mut account = Account::default();
+        let wanted = self.wanted();
+        account.used("column", wanted.len());
+        let found = records::columns(path)?;
+        for column in found.iter().filter(|name| !wanted.contains(&name.as_str())) {
+            account.pass("column", "it is not asked for", column);
+        }
+        Ok(account)
     }
 
     /// The image, the captions, the split and the id, as far as they exist.
@@ -280,6 +293,12 @@ impl<'a> Rows<'a> {
             }
         };
         self.listing.n_records += 1;
+        let kind = if in_split {
+            "row"
+        } else {
+            "row of other splits"
+        };
+        self.listing.account.used(kind, 1);
         if in_split {
             self.listing.images[image as usize].in_split = true;
             let captions = texts(captions).into_iter();

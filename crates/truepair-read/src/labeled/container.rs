@@ -1,6 +1,5 @@
 //! Named arrays out of one source, whatever file they lie in: as feature rows or as labels.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Features};
@@ -8,7 +7,6 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy::{self, Number};
 
 use super::matlab::Variable;
-use super::names;
 use crate::archive::Archive;
 
 /// The named arrays of one source.
@@ -113,24 +111,15 @@ impl Arrays {
         &mut self.account
     }
 
-    /// The account of the file, when the arrays called `used` were all that was wanted.
-    pub(super) fn close_account(mut self, used: &HashSet<String>) -> Account {
-        self.account.used("array", used.len());
-        for entry in self
-            .entries
-            .iter()
-            .filter(|entry| !used.contains(&entry.name))
-        {
-            let why = match &entry.source {
-                Source::Refused { problem, .. } => problem,
-                _ if names::is_of_captions(&entry.name) => {
-                    "captions have rows of their own and are no modality of the items"
-                }
-                _ => "its name stands for no split, modality or labels that are wanted",
-            };
-            self.account.pass("array", why, &entry.name);
+    /// Why the array cannot be used, where that is so.
+    ///
+    /// # Panics
+    /// If there is no array called `name`.
+    pub(super) fn refusal(&self, name: &str) -> Option<&str> {
+        match self.source(name) {
+            Source::Refused { problem, .. } => Some(problem),
+            _ => None,
         }
-        self.account
     }
 
     pub(super) fn set_class_names(&mut self, names: Vec<String>) {

@@ -15,6 +15,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::labeled::LabeledData;
 
@@ -73,7 +74,8 @@ pub struct LabeledOptions {
 pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledData> {
     let path = path.as_ref();
     std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
-    let only = only_container(path)?;
+    let mut account = Account::default();
+    let only = only_container(path, &mut account)?;
     let path = only.as_deref().unwrap_or(path);
     let format = recognize(path, options)?;
     let mut arrays = format.arrays(path)?;
@@ -81,10 +83,7 @@ pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledD
     let class_names = arrays.class_names().map(<[String]>::to_vec);
     let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
     let files = arrays.files();
-    let used = (splits.iter().flat_map(|split| &split.modalities))
-        .flat_map(|modality| modality.arrays.clone())
-        .collect();
-    let account = arrays.close_account(&used);
+    account.merge(names::account(&mut arrays, &splits));
     if options.strict {
         refuse_passing_over(path, &account)?;
     }
@@ -99,13 +98,14 @@ pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledD
     })
 }
 
-/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file.
-fn only_container(path: &Path) -> Result<Option<PathBuf>> {
+/// The one `.npz`, `.mat` or HDF5 file of a folder that holds no `.npy` file; the other files are
+/// noted in `account`.
+fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
         return Ok(None);
     }
     let failed = |source| Error::io(path, "list", source);
-    let mut containers = Vec::new();
+    let (mut containers, mut others) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
         if file.extension().is_some_and(|ending| ending == "npy") {
@@ -113,12 +113,19 @@ fn only_container(path: &Path) -> Result<Option<PathBuf>> {
         }
         if file.is_file() && LABELED_FORMATS.iter().any(|format| format.sniff(&file)) {
             containers.push(file);
+        } else {
+            others.push(file);
         }
     }
-    match containers.len() {
-        1 => Ok(containers.pop()),
-        _ => Ok(None),
+    if containers.len() != 1 {
+        return Ok(None);
     }
+    others.sort();
+    for file in others {
+        let name = file.file_name().unwrap_or_default().display();
+        account.pass("file", "it is no file of arrays by its ending", name);
+    }
+    Ok(containers.pop())
 }
 
 fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn LabeledFormat> {

@@ -5,9 +5,10 @@
 //! reads them all: one word is the split, one may say that these are labels, the rest is the
 //! modality.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use truepair_core::dataset::Features;
+use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
 
 use super::container::{Arrays, RawLabels};
@@ -116,8 +117,27 @@ pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Res
     splits.iter().map(read).collect()
 }
 
+/// Notes which arrays `splits` were read from, and why the others were not read.
+pub(super) fn account(arrays: &mut Arrays, splits: &[RawSplit]) -> Account {
+    let modalities = splits.iter().flat_map(|split| &split.modalities);
+    let used: HashSet<&String> = modalities.flat_map(|one| &one.arrays).collect();
+    let mut account = std::mem::take(arrays.account());
+    account.used("array", used.len());
+    for name in arrays.names().iter().filter(|name| !used.contains(name)) {
+        let why = match arrays.refusal(name) {
+            Some(problem) => problem,
+            None if is_of_captions(name) => {
+                "captions have rows of their own and are no modality of the items"
+            }
+            None => "its name stands for no split, modality or labels that are wanted",
+        };
+        account.pass("array", why, name);
+    }
+    account
+}
+
 /// Whether the name says that its array holds captions.
-pub(super) fn is_of_captions(array: &str) -> bool {
+fn is_of_captions(array: &str) -> bool {
     Role::of(array).modality.starts_with("cap")
 }
 

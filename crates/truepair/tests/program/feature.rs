@@ -424,7 +424,7 @@ fn a_run_is_not_overwritten_but_resumed() {
         assert_eq!(truepair(home.path(), args).json()["test"], done["test"]);
     }
     let other = train(home.path(), &["--resume", "--seed", "8"]);
-    assert!(other.err.contains("other seed"), "{}", other.err);
+    assert!(other.err.contains("another seed"), "{}", other.err);
 }
 
 #[test]

@@ -44,7 +44,7 @@ const BLOCK: usize = 16_384;
 #[derive(Debug, Clone)]
 pub struct Features {
     parts: Arc<[Part]>,
-    /// Stored row of each row; `None` = all stored rows in their order.
+    /// The stored row of each row; `None` = all stored rows in their order.
     selection: Option<Arc<[u32]>>,
     regions: usize,
     dim: usize,
@@ -79,7 +79,7 @@ impl Features {
         let row_len = regions * dim;
         assert!(
             row_len > 0 && values.len().is_multiple_of(row_len),
-            "{} values are no rows of {row_len}",
+            "{} values do not make rows of {row_len}",
             values.len()
         );
         let n = values.len() / row_len;
@@ -134,7 +134,7 @@ impl Features {
     pub fn dtype(&self) -> String {
         match &self.parts[0].numbers {
             Numbers::Memory(_) => Number::F32.to_string(),
-            Numbers::Encoded { number, .. } => number.to_string(),
+            Numbers::Encoded { header, .. } => header.number.to_string(),
             Numbers::Pictures(_) => "pictures".into(),
         }
     }
@@ -145,7 +145,7 @@ impl Features {
     /// If there is no such row, or it is a picture that cannot be decoded.
     ///
     /// # Panics
-    /// If `out` has another length than a row.
+    /// If `out` is not as long as a row.
     pub fn copy_row(&self, index: usize, out: &mut [f32]) -> Result<()> {
         assert_eq!(out.len(), self.row_len(), "space for one row");
         if index >= self.len() {
@@ -218,7 +218,7 @@ impl Features {
         Ok(Matrix::new(out, self.dim))
     }
 
-    /// The rows `indices` as features of their own, sharing the numbers.
+    /// The rows `indices` as separate features that share the numbers.
     ///
     /// # Panics
     /// If one of them does not exist.

@@ -7,7 +7,7 @@ use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::bytes::Bytes;
 use super::picture_rows::PictureRows;
-use crate::npy::Number;
+use crate::npy::{Header, Number};
 
 /// Consecutive rows that lie in one file or in memory.
 #[derive(Debug, Clone)]
@@ -25,13 +25,7 @@ pub(super) struct Part {
 #[derive(Debug, Clone)]
 pub(super) enum Numbers {
     Memory(Arc<[f32]>),
-    Encoded {
-        bytes: Bytes,
-        start: usize,
-        number: Number,
-        big_endian: bool,
-        fortran: bool,
-    },
+    Encoded { bytes: Bytes, header: Header },
     Pictures(PictureRows),
 }
 
@@ -43,42 +37,34 @@ impl Part {
             Numbers::Memory(values) => {
                 out.copy_from_slice(&values[row * row_len..(row + 1) * row_len]);
             }
-            Numbers::Encoded {
-                bytes,
-                start,
-                number,
-                big_endian,
-                fortran: false,
-            } => {
-                let width = row_len * number.width();
-                let start = start + row * width;
-                decode(&bytes[start..start + width], *number, *big_endian, out);
-            }
-            Numbers::Pictures(_) => unreachable!("pictures are decoded by their reader"),
-            Numbers::Encoded {
-                bytes,
-                start,
-                number,
-                big_endian,
-                fortran: true,
-            } => {
-                // The first axis varies fastest: neighbours in a row lie a whole column apart.
+            Numbers::Encoded { bytes, header } if header.fortran => {
+                // The first axis varies fastest: neighbors in a row lie a whole column apart.
+                let width = header.number.width();
                 for (at, out) in out.iter_mut().enumerate() {
                     let (region, column) = (at / dim, at % dim);
                     let element = row + self.n * (region + regions * column);
-                    let start = start + element * number.width();
-                    let cell = &bytes[start..start + number.width()];
-                    decode(cell, *number, *big_endian, std::slice::from_mut(out));
+                    let start = header.start + element * width;
+                    decode(
+                        &bytes[start..start + width],
+                        header,
+                        std::slice::from_mut(out),
+                    );
                 }
             }
+            Numbers::Encoded { bytes, header } => {
+                let width = row_len * header.number.width();
+                let start = header.start + row * width;
+                decode(&bytes[start..start + width], header, out);
+            }
+            Numbers::Pictures(_) => unreachable!("pictures are decoded by their reader"),
         }
     }
 }
 
 /// Converts numbers to `f32`; values too large for it become infinite, which the check for finite
 /// features then names.
-fn decode(bytes: &[u8], number: Number, big_endian: bool, out: &mut [f32]) {
-    match (number, big_endian) {
+fn decode(bytes: &[u8], header: &Header, out: &mut [f32]) {
+    match (header.number, header.big_endian) {
         (Number::F16, false) if cfg!(target_endian = "little") => {
             // Whole rows convert several numbers per instruction when they are aligned.
             match bytemuck::try_cast_slice::<u8, f16>(bytes) {

@@ -131,6 +131,14 @@ pub fn diagnose(subject: &Subject<'_>) -> Result<Vec<Diagnosis>> {
     Ok(found)
 }
 
+/// Items of the split that stand in those beside it.
+///
+/// # Errors
+/// If a row cannot be read.
+pub fn shared_items(subject: &Subject<'_>) -> Result<Vec<Diagnosis>> {
+    shared_items::SharedItems.look(subject)
+}
+
 /// Why an audit of such data cannot give verdicts, where most rows are out of step.
 pub fn refusal(found: &[Diagnosis]) -> Option<String> {
     let out_of_step = |one: &&Diagnosis| one.slip.as_ref().is_some_and(|slip| slip.is_most);

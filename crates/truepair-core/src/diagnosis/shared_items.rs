@@ -98,7 +98,7 @@ impl Equal {
         }
         let known = first_of(other.images.hashes());
         let of_image = (subject.images.hashes().iter().zip(0..))
-            .filter(|(_, image)| !subject.is_blank_image(*image))
+            .filter(|(_, image)| subject.image_tells(*image))
             .filter_map(|(hash, image)| Some((image, *known.get(hash)?)))
             .collect();
         Ok(Self {
@@ -326,9 +326,9 @@ fn alike(
     let n_own = own.len().min(COMPARED);
     let n_others = others.len().min(PRODUCTS / (n_own * own.dim()));
     let mut own_rows = drawn(own.len(), n_own, subject.seed.child("alike", 0));
-    own_rows.retain(|&image| !subject.is_blank_image(image) && !equal.contains_key(&image));
+    own_rows.retain(|&image| subject.image_tells(image) && !equal.contains_key(&image));
     let mut other_rows = drawn(others.len(), n_others, subject.seed.child("alike", 1));
-    other_rows.retain(|&image| !other.is_blank_image(image));
+    other_rows.retain(|&image| other.image_tells(image));
     if own_rows.is_empty() || other_rows.is_empty() {
         return Ok(None);
     }

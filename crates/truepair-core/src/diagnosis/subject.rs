@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use crate::audit::group_captions;
-use crate::dataset::{Dataset, RowContents};
+use crate::dataset::{Dataset, RowContent, RowContents};
 use crate::error::Result;
 use crate::rng::Seed;
 
 /// A split with what was learned of it in one pass.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Subject<'a> {
     /// The split.
     pub dataset: &'a Dataset,
@@ -67,15 +67,26 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether the row of an image says nothing.
-    pub(super) fn is_blank_image(&self, image: u32) -> bool {
-        !self.images.is_empty() && self.images.is_blank(image as usize)
+    /// Whether the row of an image says something: it is neither blank nor broken.
+    pub(super) fn image_tells(&self, image: u32) -> bool {
+        tells(&self.images, image)
     }
 
-    /// Whether the row of a caption says nothing.
-    pub(super) fn is_blank_caption(&self, caption: u32) -> bool {
-        !self.captions.is_empty() && self.captions.is_blank(caption as usize)
+    /// Whether the row of a caption says something: it is neither blank nor broken.
+    pub(super) fn caption_tells(&self, caption: u32) -> bool {
+        tells(&self.captions, caption)
     }
+
+    /// Whether some row holds a NaN or an infinite number.
+    pub(super) fn is_broken(&self) -> bool {
+        [&self.images, &self.captions]
+            .into_iter()
+            .any(|rows| (0..rows.len()).any(|row| rows.content(row) == RowContent::NotFinite))
+    }
+}
+
+fn tells(rows: &RowContents, row: u32) -> bool {
+    rows.is_empty() || rows.content(row as usize) == RowContent::Numbers
 }
 
 /// How often every group stands in a list, and where it stands first.

@@ -81,7 +81,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn new(
         dataset: &'a Dataset,
         sequence: &'a Sequence<'a>,
-        tried: &[Tried],
+        tried: &[&Tried],
         rows: Vec<u32>,
         seed: Seed,
     ) -> Result<Option<Self>> {

@@ -17,7 +17,7 @@ mod tried;
 mod whitening;
 
 use self::closed_form::Prepared;
-use self::compare::{AsGiven, Compare};
+use self::compare::AsGiven;
 use self::gallery::Gallery;
 use self::segment::{Segment, strongest};
 use self::sequence::Sequence;
@@ -81,7 +81,7 @@ impl Diagnose for SlippedRows {
         let Ok(images) = SideVectors::new(images, Pooling::Mean) else {
             return Ok(Vec::new());
         };
-        if too_small || subject.dataset.images.are_pictures() {
+        if too_small || subject.dataset.images.are_pictures() || subject.is_broken() {
             return Ok(Vec::new());
         }
         let tried = orders(&sequence);
@@ -159,21 +159,23 @@ fn by_closed_form(
     let most = NUMBERS / READINGS / row_len(subject);
     let rows = tried::rows(sequence.len(), FITTED.min(most.max(SAMPLED)));
     let (dataset, seed) = (subject.dataset, subject.seed);
-    let Some(prepared) = Prepared::new(dataset, sequence, tried, rows, seed)? else {
+    let far: Vec<Tried> = tried::far_shifts(tried).collect();
+    let all: Vec<&Tried> = tried.iter().chain(&far).collect();
+    let Some(prepared) = Prepared::new(dataset, sequence, &all, rows, seed)? else {
         return Ok(Vec::new());
     };
-    let mut found: Vec<Found<'_>> = Vec::new();
-    for one in tried {
-        let compare = prepared.fitted(Some(one));
-        let traced = trace(sequence, &compare, &[one], prepared.rows())?;
-        found.extend(runs([one].into_iter().zip(traced), tried.len()));
-    }
     // Where most rows are in step, what they teach finds those that are not.
-    let compare = prepared.fitted(None);
+    let in_step = prepared.fitted(None);
     let shifts: Vec<&Tried> = tried.iter().filter(|one| one.is_shift()).collect();
     let scanned = tried::rows(sequence.len(), SCANNED.min(NUMBERS / row_len(subject)));
-    let traced = trace(sequence, &compare as &dyn Compare, &shifts, &scanned)?;
-    found.extend(runs(shifts.into_iter().zip(traced), tried.len()));
+    let traced = trace(sequence, &in_step, &shifts, &scanned)?;
+    let is_read = traced.iter().any(|traced| own_share(traced) >= READABLE);
+    let mut found = runs(shifts.into_iter().zip(traced), all.len());
+    for one in all.iter().filter(|_| !is_read) {
+        let compare = prepared.fitted(Some(one));
+        let traced = trace(sequence, &compare, &[one], prepared.rows())?;
+        found.extend(runs([*one].into_iter().zip(traced), all.len()));
+    }
     let looked = Looked {
         sequence,
         scanned: scanned.len(),

@@ -32,9 +32,8 @@ impl<'a> Sequence<'a> {
             let first: &mut u32 = &mut first_row[position as usize];
             *first = (*first).min(row);
         }
-        let tells = (dataset.pairs.iter()).map(|pair| {
-            !subject.is_blank_image(pair.image) && !subject.is_blank_caption(pair.caption)
-        });
+        let tells = (dataset.pairs.iter())
+            .map(|pair| subject.image_tells(pair.image) && subject.caption_tells(pair.caption));
         Self {
             caption: dataset.pairs.iter().map(|pair| pair.caption).collect(),
             image_group: (rows.images.iter())

@@ -7,6 +7,9 @@ use crate::dataset::{RowOrder, TextSide};
 /// Rows by which captions may have slipped, either way.
 const SHIFTS: i64 = 8;
 
+/// Rows by which captions may have slipped where every slip needs a matcher of its own.
+const FAR_SHIFTS: i64 = 64;
+
 /// Distinct images up to which orders by text are tried: sorting more takes too long.
 const TEXT_ORDERED: usize = 1 << 20;
 
@@ -78,6 +81,14 @@ pub(super) fn orders(sequence: &Sequence<'_>) -> Vec<Tried> {
         .into_iter()
         .filter_map(|order| Tried::of(sequence, order));
     shifts.chain(others).collect()
+}
+
+/// Longer slips than those among `tried`.
+pub(super) fn far_shifts(tried: &[Tried]) -> impl Iterator<Item = Tried> {
+    let far = (SHIFTS + 1..=FAR_SHIFTS)
+        .flat_map(|by| [-by, by])
+        .map(Tried::shift);
+    far.filter(|far| tried.iter().all(|known| known.order != far.order))
 }
 
 /// All of `n` rows, or evenly spaced stretches of about `most` in all; ascending.

@@ -116,7 +116,7 @@ impl Format for Precomp {
         });
         let mut written = vec![
             write_lines(&target.path("caps.tsv"), captions)?,
-            write_lines(&target.path("ids.txt"), &ids_of_rows(dataset))?,
+            write_lines(&target.path("ids.txt"), ids_of_rows(dataset))?,
         ];
         for part in ["ims.npy", "labels.npy"].map(|part| source.path(part)) {
             if part.exists() {

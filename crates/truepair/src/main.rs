@@ -34,6 +34,7 @@ mod staged_folder;
 mod training;
 mod uncertainty;
 mod verdict_table;
+mod write_args;
 
 use std::process::ExitCode;
 

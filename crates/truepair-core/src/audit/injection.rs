@@ -198,6 +198,7 @@ fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Account;
     use crate::pair::Pair;
 
     #[test]

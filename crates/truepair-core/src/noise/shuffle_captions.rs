@@ -39,7 +39,7 @@ impl NoiseModel for ShuffleCaptions {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::dataset::Features;
+    use crate::dataset::{Account, Features};
     use crate::pair::Pair;
     use crate::rng::Seed;
 
@@ -66,6 +66,7 @@ pub(super) mod tests {
                 .collect(),
             labels: None,
             files: Vec::new(),
+            account: Account::default(),
         }
     }
 

@@ -16,6 +16,7 @@ use truepair_core::audit::{
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
+use truepair_read::dataset::WriteOptions;
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) inject: Vec<Injection>,
     /// Which pairs the cleaned list keeps.
     pub(crate) rule: Rule,
+    /// How the cleaned list is written.
+    pub(crate) write: WriteOptions,
     /// Settings of the training and of the statistics.
     pub(crate) config: CrossFitConfig,
     /// Where all randomness comes from.

@@ -35,6 +35,7 @@ mod staged_folder;
 mod training;
 mod uncertainty;
 mod verdict_table;
+mod write_args;
 
 use std::process::ExitCode;
 

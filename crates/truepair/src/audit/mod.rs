@@ -17,6 +17,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::diagnosis::{self, Diagnosis, Subject, diagnose};
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
+use truepair_read::dataset::WriteOptions;
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
@@ -38,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) inject: Vec<Injection>,
     /// Which pairs the cleaned list keeps.
     pub(crate) rule: Rule,
+    /// How the cleaned list is written.
+    pub(crate) write: WriteOptions,
     /// Settings of the training and of the statistics.
     pub(crate) config: CrossFitConfig,
     /// Where all randomness comes from.

@@ -10,7 +10,7 @@ use truepair_core::audit::{
 };
 use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
-use truepair_read::dataset::write_kept;
+use truepair_read::dataset::write_kept_as;
 
 use super::{Audited, Judge, Request};
 use crate::conclusion::Conclusion;
@@ -234,7 +234,12 @@ pub(crate) fn write(
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
     if decision.n_kept > 0 && !summary.conclusion.is_refused() {
-        write_kept(dataset, &decision.keep, folder.join("cleaned"))?;
+        write_kept_as(
+            dataset,
+            &decision.keep,
+            folder.join("cleaned"),
+            &request.write,
+        )?;
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {

@@ -21,6 +21,7 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
 use crate::run_folder::RunJob;
+use crate::write_args::WriteArgs;
 use crate::{data, drop_rule};
 
 const EXAMPLES: &str = "\
@@ -66,6 +67,9 @@ pub(crate) struct AuditArgs {
     /// of bad pairs).
     #[arg(long, value_name = "RULE", default_value = "errors", value_parser = drop_rule::parse)]
     drop_rule: Rule,
+
+    #[command(flatten)]
+    write: WriteArgs,
 
     #[command(flatten)]
     gate: GateArgs,
@@ -180,6 +184,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         noise: args.noise.clone(),
         inject: args.inject.clone(),
         rule: args.drop_rule,
+        write: args.write.into(),
         config: args.matcher.config()?,
         seed: Seed(args.seed),
     };
@@ -188,6 +193,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     if let Some(run) = &args.matcher.from_run {
         let job = RunJob::load(run)?;
         (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
+        read.strict |= args.read.strict;
         data.get_or_insert(job.data);
     }
     let data = data.context("name the data to audit")?;

@@ -169,7 +169,7 @@ impl Tape {
             self.at += there;
             return Ok(there);
         }
-        let mut buffer = vec![0; 1 << 16];
+        let mut buffer = [0; 1 << 14];
         let mut left = n;
         while left > 0 {
             let wanted = left.min(buffer.len() as u64) as usize;

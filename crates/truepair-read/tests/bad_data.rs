@@ -248,11 +248,17 @@ fn ids_may_stand_once_per_caption() {
 }
 
 #[test]
-fn images_stored_once_per_caption_keep_names_of_their_own() {
+fn images_stored_once_per_caption_are_one_image_unless_their_rows_differ() {
     let folder = Folder::good();
-    folder.write("train_ims.npy", &floats(&[4, 1], &[1.0, 1.0, 2.0, 2.0]));
     folder.write("train_caps.txt", b"a\nb\nc\nd\n");
     folder.write("train_ids.txt", b"x\nx\ny\ny\n");
+    folder.write("train_ims.npy", &floats(&[4, 1], &[1.0, 1.0, 2.0, 2.0]));
+    let data = folder.open().unwrap();
+    assert_eq!(
+        (data.image_ids.clone(), data.pairs.len()),
+        (vec!["x".into(), "y".into()], 4)
+    );
+    folder.write("train_ims.npy", &floats(&[4, 1], &[1.0, 1.5, 2.0, 2.0]));
     assert_eq!(
         folder.open().unwrap().image_ids,
         ["x#0", "x#1", "y#0", "y#1"]

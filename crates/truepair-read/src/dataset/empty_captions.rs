@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_empty_in_every_format() {
         let home = tempfile::tempdir().unwrap();
-        let table = home.path().join("pairs.csv");
+        let table = home.path().join("list.csv");
         std::fs::write(
             &table,
             "image,caption\na,a dog\nb,\u{200b}\u{a0}\nc,\nd,a boat\n",

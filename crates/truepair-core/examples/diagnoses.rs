@@ -2,7 +2,11 @@
 //!
 //! `cargo run --release -p truepair-core --example diagnoses -- 200 100` draws 200 sets with nothing to find
 //! and 100 of every accident; the tables are those of `docs/results.md`.
-#![allow(clippy::print_stdout, reason = "a program that prints a table")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints a table"
+)]
 
 use truepair_core::dataset::{Account, Dataset, Features, NamedFeatures};
 use truepair_core::diagnosis::{Diagnosis, Subject, diagnose};

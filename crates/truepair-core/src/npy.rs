@@ -1,13 +1,19 @@
-//! NumPy's `.npy`, the one array file that this crate reads and writes by itself: the header of feature
-//! rows, and the small arrays of indices and labels that come with them.
+//! NumPy's `.npy`, the one array file that this crate reads and writes by itself: the header of
+//! feature rows, and the small arrays of indices and labels that ride along with them.
 //!
 //! Numbers are never converted here: a [`Header`] says where they begin and how to read them, so
 //! that a feature file larger than memory can stay on disk. Pickled objects are refused, because
 //! reading them means running code from the file.
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
+mod descr;
+mod dictionary;
+mod values;
+
 use std::path::Path;
 
+use self::dictionary::Item;
+pub use self::values::{floats, ints, read_ints, texts};
 use crate::error::{Error, Place, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -32,7 +38,8 @@ pub struct Header {
 pub enum Number {
     /// IEEE half precision.
     F16,
-    /// The upper half of an `f32`; occurs in safetensors only.
+    /// The upper half of an `f32`; in `.npy` files numbers of two bytes without a name, as
+    /// `ml_dtypes` saves them.
     Bf16,
     /// Single precision.
     F32,
@@ -82,11 +89,23 @@ impl std::fmt::Display for Number {
 
 impl Header {
     /// Reads the header at the start of `bytes`, the whole content of `path`, and checks that the
-    /// numbers it promises are there.
+    /// numbers it promises are there, and nothing else.
     ///
     /// # Errors
-    /// If the magic is wrong, the file ends too early, or the type is neither a plain number nor text.
+    /// If the magic is wrong, the file ends too early or late, or the type is no plain number or
+    /// text.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Header> {
+        let header = Self::parse_start(path, bytes)?;
+        header.check_length(path, bytes)?;
+        Ok(header)
+    }
+
+    /// Reads the header at the start of `bytes`, the first bytes of `path`; whether the numbers are
+    /// there is for the caller to check.
+    ///
+    /// # Errors
+    /// If the magic is wrong, `bytes` end inside the header, or the type is no plain number or text.
+    pub fn parse_start(path: &Path, bytes: &[u8]) -> Result<Header> {
         let bad = |problem: String, remedy: &str| Error::data(path, Place::Whole, problem, remedy);
         if !bytes.starts_with(MAGIC) {
             return Err(bad(
@@ -123,9 +142,46 @@ impl Header {
         };
         let start = text_start + length;
         let text = String::from_utf8_lossy(bytes.get(text_start..start).ok_or_else(cut)?);
-        let header = parse_dictionary(path, &text, start)?;
-        header.check_length(path, bytes.len())?;
-        Ok(header)
+        Self::of_dictionary(path, &text, start)
+    }
+
+    /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, whoever wrote it.
+    fn of_dictionary(path: &Path, text: &str, start: usize) -> Result<Header> {
+        let unreadable = |what: &str| {
+            Error::data(
+                path,
+                Place::Whole,
+                format!("the header has {what}: {}", text.trim()),
+                "write it with numpy.save",
+            )
+        };
+        let items = dictionary::parse(text).ok_or_else(|| unreadable("no readable dictionary"))?;
+        let item = |key: &str| {
+            let found = items.iter().find(|(name, _)| name == key);
+            let missing = || unreadable(&format!("no readable '{key}'"));
+            found.map(|(_, item)| item).ok_or_else(missing)
+        };
+        let (number, big_endian) = descr::parse(path, item("descr")?)?;
+        let Item::Flag(fortran) = *item("fortran_order")? else {
+            return Err(unreadable("no readable 'fortran_order'"));
+        };
+        let Item::Axes(shape) = item("shape")? else {
+            return Err(unreadable("no readable 'shape'"));
+        };
+        Ok(Header {
+            number,
+            big_endian,
+            fortran,
+            shape: shape.clone(),
+            start,
+        })
+    }
+
+    /// Bytes from the start of the file to the end of the last number; `None` when that is no
+    /// number of this machine.
+    pub fn n_bytes(&self) -> Option<usize> {
+        let numbers = self.n_elements()?.checked_mul(self.number.width())?;
+        numbers.checked_add(self.start)
     }
 
     /// Number of elements; `None` when the product overflows.
@@ -135,13 +191,29 @@ impl Header {
             .try_fold(1usize, |product, axis| product.checked_mul(*axis))
     }
 
-    fn check_length(&self, path: &Path, n_bytes: usize) -> Result<()> {
-        let needed = self
-            .n_elements()
-            .and_then(|n| n.checked_mul(self.number.width()))
-            .and_then(|n| n.checked_add(self.start));
-        if needed.is_some_and(|needed| needed <= n_bytes) {
+    fn check_length(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let n_bytes = bytes.len();
+        let needed = self.n_bytes();
+        if needed == Some(n_bytes) {
             return Ok(());
+        }
+        if let Some(rest) = needed.and_then(|needed| bytes.get(needed..)) {
+            let (problem, remedy) = match rest.starts_with(MAGIC) {
+                true => (
+                    "several arrays stand in it one after another".to_owned(),
+                    "save every array into a file of its own",
+                ),
+                false => (
+                    format!(
+                        "{} bytes follow after shape {:?} of {}",
+                        rest.len(),
+                        self.shape,
+                        self.number
+                    ),
+                    "write it with numpy.save",
+                ),
+            };
+            return Err(Error::data(path, Place::Whole, problem, remedy));
         }
         let needed =
             needed.map_or_else(|| "more than 2^64".to_owned(), |needed| needed.to_string());
@@ -155,224 +227,6 @@ impl Header {
             "it was cut short: copy or write it again",
         ))
     }
-}
-
-/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
-fn parse_dictionary(path: &Path, text: &str, start: usize) -> Result<Header> {
-    let missing = |key: &str| {
-        Error::data(
-            path,
-            Place::Whole,
-            format!("the header has no readable '{key}': {}", text.trim()),
-            "write it with numpy.save",
-        )
-    };
-    let value = |key: &str| {
-        let (_, rest) = text.split_once(&format!("'{key}'"))?;
-        rest.trim_start().strip_prefix(':').map(str::trim_start)
-    };
-    let descr = value("descr").ok_or_else(|| missing("descr"))?;
-    let (number, big_endian) = parse_descr(path, descr)?;
-    let order = value("fortran_order").ok_or_else(|| missing("fortran_order"))?;
-    let shape = value("shape")
-        .and_then(|rest| rest.strip_prefix('(')?.split_once(')'))
-        .ok_or_else(|| missing("shape"))?
-        .0;
-    let shape = shape
-        .split(',')
-        .map(str::trim)
-        .filter(|axis| !axis.is_empty());
-    let shape: Result<Vec<usize>, _> = shape.map(str::parse).collect();
-    Ok(Header {
-        number,
-        big_endian,
-        fortran: order.starts_with("True"),
-        shape: shape.map_err(|_| missing("shape"))?,
-        start,
-    })
-}
-
-/// Reads a type such as `'<f4'`; the flag is whether the most significant byte comes first.
-fn parse_descr(path: &Path, descr: &str) -> Result<(Number, bool)> {
-    let refuse = |what: String, remedy: &str| Err(Error::data(path, Place::Whole, what, remedy));
-    if descr.starts_with('[') {
-        return refuse(
-            "it holds records with named fields, expected plain numbers".into(),
-            "save one field as a separate array: np.save(path, a['name'])",
-        );
-    }
-    let code = descr
-        .trim_start_matches('\'')
-        .split('\'')
-        .next()
-        .unwrap_or_default();
-    let (order, kind) = match code.strip_prefix(['<', '>', '|', '=']) {
-        Some(kind) => (code.as_bytes()[0], kind),
-        None => (b'=', code),
-    };
-    let width = kind
-        .get(1..)
-        .and_then(|width| width.parse().ok())
-        .unwrap_or(0);
-    let number = match (kind.as_bytes().first(), width) {
-        (Some(b'f'), 2) => Number::F16,
-        (Some(b'f'), 4) => Number::F32,
-        (Some(b'f'), 8) => Number::F64,
-        (Some(b'i'), 1 | 2 | 4 | 8) => Number::Int(width),
-        (Some(b'u'), 1 | 2 | 4 | 8) => Number::Uint(width),
-        (Some(b'b'), 1) => Number::Uint(1),
-        (Some(b'U'), _) => Number::Unicode(width),
-        (Some(b'S'), _) => Number::Ascii(width),
-        (Some(b'O'), _) => {
-            return refuse(
-                "it holds pickled Python objects, which are never loaded".into(),
-                "save plain numbers: np.save(path, np.stack(list(a)).astype('float32'))",
-            );
-        }
-        _ => {
-            return refuse(
-                format!("type '{code}' is not read; expected f2, f4, f8 or integers"),
-                "convert it: np.save(path, a.astype('float32'))",
-            );
-        }
-    };
-    let big_endian = match order {
-        b'>' => true,
-        b'<' | b'|' => false,
-        _ => cfg!(target_endian = "big"),
-    };
-    Ok((number, big_endian))
-}
-
-/// Reads an integer array `[n]` or `[n, k]`, flattened row by row, with its shape.
-///
-/// # Errors
-/// If the file cannot be read, is not an integer array, or has more than two axes or a number that does
-/// not fit `i64`.
-pub fn read_ints(path: &Path) -> Result<(Vec<i64>, Vec<usize>)> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
-    let header = Header::parse(path, &bytes)?;
-    ints(path, &header, &bytes)
-}
-
-/// The integers of an array whose file is already in memory; see [`read_ints`].
-///
-/// # Errors
-/// Those of [`read_ints`], except failing to read.
-///
-/// # Panics
-/// If `header` promises more than `bytes` has; [`Header::parse`] has checked that.
-pub fn ints(path: &Path, header: &Header, bytes: &[u8]) -> Result<(Vec<i64>, Vec<usize>)> {
-    let width = match header.number {
-        Number::Int(width) | Number::Uint(width) if (1..=2).contains(&header.shape.len()) => width,
-        other => {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                format!(
-                    "expected integers [n] or [n, k], found {other} {:?}",
-                    header.shape
-                ),
-                "convert it: np.save(path, a.astype('int64'))",
-            ));
-        }
-    };
-    let (n, k) = (header.shape[0], header.shape.get(1).copied().unwrap_or(1));
-    let mut values = Vec::with_capacity(n * k);
-    for row in 0..n {
-        for column in 0..k {
-            let at = if header.fortran {
-                column * n + row
-            } else {
-                row * k + column
-            };
-            let at = header.start + at * width;
-            let value = int(&bytes[at..at + width], header);
-            values.push(value.ok_or_else(|| {
-                Error::data(
-                    path,
-                    Place::Row(row as u64),
-                    "a number larger than 2^63",
-                    "use int64 numbers",
-                )
-            })?);
-        }
-    }
-    Ok((values, header.shape.clone()))
-}
-
-fn int(bytes: &[u8], header: &Header) -> Option<i64> {
-    let digit = |i: usize| {
-        if header.big_endian {
-            bytes[bytes.len() - 1 - i]
-        } else {
-            bytes[i]
-        }
-    };
-    let unsigned = (0..bytes.len()).fold(0u64, |sum, i| sum | u64::from(digit(i)) << (8 * i));
-    if matches!(header.number, Number::Int(_)) {
-        let unused = 64 - 8 * bytes.len() as u32;
-        Some((unsigned << unused) as i64 >> unused)
-    } else {
-        i64::try_from(unsigned).ok()
-    }
-}
-
-/// The strings of a text array `[n]`, without their padding zeros.
-///
-/// # Errors
-/// If the array is not a list of texts or a text is not Unicode.
-///
-/// # Panics
-/// If `header` promises more than `bytes` has; [`Header::parse`] has checked that.
-pub fn texts(path: &Path, header: &Header, bytes: &[u8]) -> Result<Vec<String>> {
-    let width = header.number.width();
-    let (Number::Unicode(_) | Number::Ascii(_), [n]) = (header.number, header.shape.as_slice())
-    else {
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            format!(
-                "expected a list of texts, found {} {:?}",
-                header.number, header.shape
-            ),
-            "save the ids as text: np.array(ids, dtype=str)",
-        ));
-    };
-    let text = |row: usize| {
-        let cell = &bytes[header.start + row * width..header.start + (row + 1) * width];
-        if matches!(header.number, Number::Ascii(_)) {
-            let end = cell
-                .iter()
-                .rposition(|byte| *byte != 0)
-                .map_or(0, |last| last + 1);
-            return String::from_utf8(cell[..end].to_vec()).ok();
-        }
-        let character = |code: &[u8]| {
-            let code: [u8; 4] = code.try_into().expect("chunks of four bytes");
-            if header.big_endian {
-                u32::from_be_bytes(code)
-            } else {
-                u32::from_le_bytes(code)
-            }
-        };
-        let codes = cell
-            .chunks_exact(4)
-            .map(character)
-            .take_while(|code| *code != 0);
-        codes.map(char::from_u32).collect()
-    };
-    let row_text = |row: usize| {
-        text(row).ok_or_else(|| {
-            Error::data(
-                path,
-                Place::Row(row as u64),
-                "the text is not valid Unicode",
-                "write the ids again",
-            )
-        })
-    };
-    (0..*n).map(row_text).collect()
 }
 
 /// The header that [`numpy.save`](https://numpy.org/doc/stable/reference/generated/numpy.save.html)
@@ -445,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_plain_number_is_refused_with_a_remedy() {
+    fn what_is_no_plain_number_is_refused_with_a_remedy() {
         let message = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
         assert!(message(b"PK\x03\x04").contains("numpy.save"));
         assert!(message(b"\x93NUMPY\x01\x00\xff\x00{").contains("cut short"));
@@ -456,6 +310,92 @@ mod tests {
         assert!(
             message(&array("'<f4'", false, "(4294967296, 4294967296, 9)", &[])).contains("2^64")
         );
+        assert!(message(&array("'|V1'", false, "(2,)", &[0; 2])).contains("8-bit floats"));
+        assert!(message(&array("'<U0'", false, "(9,)", &[])).contains("type '<U0' is not read"));
+        assert!(message(&array("'<f4'", false, "(2,)", &[0; 9])).contains("1 bytes follow"));
+        let two = [
+            array("'<f4'", false, "(1,)", &[0; 4]),
+            header_bytes("<f4", &[0]),
+        ]
+        .concat();
+        assert!(message(&two).contains("several arrays stand in it"));
+        assert!(
+            message(&array("'<f4'", false, "(-1, 2)", &[0; 8])).contains("no readable 'shape'")
+        );
+        assert!(message(b"\x93NUMPY\x01\x00\x02\x00{\n").contains("no readable dictionary"));
+    }
+
+    #[test]
+    fn other_names_of_types_and_nameless_ones_are_read() {
+        for (descr, number) in [
+            ("'float32'", Number::F32),
+            ("'=f8'", Number::F64),
+            ("'?'", Number::Uint(1)),
+            ("'|V2'", Number::Bf16),
+            ("'<V2'", Number::Bf16),
+            ("'int64'", Number::Int(8)),
+        ] {
+            let header = parse(&array(descr, false, "(2,)", &vec![0; 2 * number.width()])).unwrap();
+            assert_eq!(header.number, number, "{descr}");
+        }
+    }
+
+    #[test]
+    fn floats_without_a_fraction_are_whole_numbers_and_others_are_refused_by_row() {
+        let read = |descr: &str, shape: &str, numbers: &[u8]| {
+            let bytes = array(descr, false, shape, numbers);
+            ints(Path::new("a.npy"), &parse(&bytes).unwrap(), &bytes)
+        };
+        let doubles =
+            |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|x| x.to_le_bytes()).collect() };
+        let whole = read("'<f8'", "(3,)", &doubles(&[1.0, -2.0, 4e9])).unwrap();
+        assert_eq!(whole.0, [1, -2, 4_000_000_000]);
+        let halves = half::f16::from_f32(3.0).to_be_bytes();
+        assert_eq!(read("'>f2'", "(1,)", &halves).unwrap().0, [3]);
+        assert_eq!(read("'|b1'", "(2, 1)", &[0, 1]).unwrap().0, [0, 1]);
+        assert!(
+            read("'<i8'", "(0, 1099511627776)", &[])
+                .unwrap()
+                .0
+                .is_empty()
+        );
+        assert!(
+            read("'<i8'", "(1099511627776, 0)", &[])
+                .unwrap()
+                .0
+                .is_empty()
+        );
+        for (value, words) in [
+            (0.5, "0.5 is no"),
+            (f64::NAN, "NaN is no"),
+            (1e300, "000 is no"),
+        ] {
+            let error = read("'<f8'", "(2, 2)", &doubles(&[0.0, 1.0, 2.0, value]));
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("row 1: ") && error.contains(words),
+                "{error}"
+            );
+        }
+        let texts = ['c', 'a', 't', '\0']
+            .map(|letter| (letter as u32).to_le_bytes())
+            .concat();
+        let error = read("'<U4'", "(1,)", &texts).unwrap_err().to_string();
+        assert!(error.contains("row 0: the text 'cat'"), "{error}");
+        assert!(read("'<i8'", "()", &[0; 8]).is_err());
+        assert!(read("'<u8'", "(1,)", &[0xff; 8]).is_err());
+    }
+
+    #[test]
+    fn floats_of_any_shape_follow_the_rows() {
+        let read = |fortran, shape: &str, n: u8| {
+            let numbers: Vec<u8> = (0..n).collect();
+            let bytes = array("'|u1'", fortran, shape, &numbers);
+            floats(Path::new("a.npy"), &parse(&bytes).unwrap(), &bytes).unwrap()
+        };
+        assert_eq!(read(false, "()", 1), [0.0]);
+        assert_eq!(read(true, "(2, 2)", 4), [0.0, 2.0, 1.0, 3.0]);
+        assert_eq!(read(true, "(2, 1, 3)", 6), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
     }
 
     #[test]
@@ -484,5 +424,9 @@ mod tests {
             texts(Path::new("a.npy"), &header, &bytes).unwrap(),
             ["a", "éb"]
         );
+        let bytes = array("'<i2'", false, "(2, 1)", &[7, 0, 0xff, 0xff]);
+        let header = parse(&bytes).unwrap();
+        let numbers = texts(Path::new("a.npy"), &header, &bytes).unwrap();
+        assert_eq!(numbers, ["7", "-1"]);
     }
 }

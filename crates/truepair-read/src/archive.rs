@@ -6,10 +6,14 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata};
+use truepair_core::ErrorKind;
 use truepair_core::dataset::{Bytes, Features};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy::{self, Header, Number};
 use zip::ZipArchive;
+
+use crate::npy_features::{needs_scale, scale_of};
+use crate::text_file::open_regular;
 
 /// An opened file of named arrays.
 pub(crate) struct Archive {
@@ -45,6 +49,7 @@ impl Archive {
     /// # Errors
     /// If it cannot be mapped or is no such file.
     pub(crate) fn open(path: &Path) -> Result<Archive> {
+        drop(open_regular(path)?);
         let bytes = Bytes::map(path)?;
         let broken = |what: &str, cause: &dyn std::fmt::Display| {
             let remedy = "it was cut short or is of another kind: copy or write it again";
@@ -65,7 +70,16 @@ impl Archive {
             Index::Safetensors(metadata, 8 + length)
         } else {
             let zip = ZipArchive::new(Cursor::new(bytes.clone()));
-            Index::Npz(zip.map_err(|cause| broken(".npz", &cause))?)
+            let zip = zip.map_err(|cause| broken(".npz", &cause))?;
+            if zip.has_duplicate_names() {
+                return Err(Error::data(
+                    path,
+                    Place::Whole,
+                    "two arrays in it have one name",
+                    "write it again with numpy.savez",
+                ));
+            }
+            Index::Npz(zip)
         };
         Ok(Archive {
             path: path.to_path_buf(),
@@ -89,6 +103,29 @@ impl Archive {
         names
     }
 
+    /// Names of members that are no arrays by their names, sorted.
+    pub(crate) fn other_members(&self) -> Vec<String> {
+        let Index::Npz(zip) = &self.index else {
+            return Vec::new();
+        };
+        let names = zip.file_names().flatten();
+        let mut names: Vec<String> = names
+            .filter(|name| !name.ends_with(".npy"))
+            .map(|name| name.into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The array that holds the scale of the integers of array `name`.
+    pub(crate) fn scale_name(&self, name: &str) -> Option<String> {
+        let names = self.names();
+        let own = SCALES.iter().map(|scale| format!("{name}{scale}"));
+        let all = ["scale", "scales"].map(str::to_owned);
+        own.chain(all)
+            .find(|scale| names.contains(scale) && scale != name)
+    }
+
     /// The array `name`.
     ///
     /// # Errors
@@ -108,12 +145,33 @@ impl Archive {
         }
     }
 
-    /// The array `name` as features.
+    /// The array `name` as features; integers of one byte need a scale in an array of their own.
     ///
     /// # Errors
     /// Those of [`Archive::member`], and if it does not hold floating-point rows.
     pub(crate) fn features(&mut self, name: &str) -> Result<Features> {
-        self.member(name)?.features()
+        let member = self.member(name)?;
+        if !matches!(member.header.number, Number::Int(1) | Number::Uint(1)) {
+            return member.features();
+        }
+        let Some(scale) = self.scale_name(name) else {
+            let remedy = format!("put it into an array '{name}_scale'");
+            return Err(needs_scale(&member.path, member.header.number, &remedy));
+        };
+        let scale = self.member(&scale)?;
+        let scale = scale_of(&scale.path, &scale.header, &scale.bytes, &member.header)?;
+        Features::from_scaled(&member.path, member.bytes, &member.header, scale)
+    }
+}
+
+/// What follows the name of an array in that of its scale.
+const SCALES: &[&str] = &["_scale", "_scales", ".scale", ".scales"];
+
+/// What an error says, without the place.
+pub(crate) fn problem_of(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Data { problem, .. } => problem.clone(),
+        _ => error.to_string(),
     }
 }
 
@@ -124,6 +182,11 @@ impl Member {
     /// If it does not hold floating-point rows.
     pub(crate) fn features(&self) -> Result<Features> {
         Features::from_encoded(&self.path, self.bytes.clone(), &self.header)
+    }
+
+    /// Whether it holds texts.
+    pub(crate) fn is_of_texts(&self) -> bool {
+        matches!(self.header.number, Number::Unicode(_) | Number::Ascii(_))
     }
 
     /// The texts of a list of texts.
@@ -171,8 +234,18 @@ fn npz_member(
             bytes: whole.clone(),
         });
     }
+    // The header first: no more is unpacked than it declares.
     let mut content = Vec::new();
-    entry
+    (&mut entry)
+        .take(LONGEST_HEADER)
+        .read_to_end(&mut content)
+        .map_err(|cause| failed(&cause))?;
+    let header = Header::parse_start(&path, &content)?;
+    let declared = header.n_bytes().unwrap_or(usize::MAX);
+    // One byte more tells a file that has too many.
+    let rest = declared.saturating_sub(content.len()).saturating_add(1);
+    (&mut entry)
+        .take(rest as u64)
         .read_to_end(&mut content)
         .map_err(|cause| failed(&cause))?;
     let header = Header::parse(&path, &content)?;
@@ -182,6 +255,9 @@ fn npz_member(
         bytes: content.into(),
     })
 }
+
+/// Bytes in which the header of an array ends.
+const LONGEST_HEADER: u64 = 1 << 17;
 
 fn tensor_header(metadata: &Metadata, start: usize, path: &Path, name: &str) -> Result<Header> {
     let refuse = |problem: String, remedy: &str| Error::data(path, Place::Whole, problem, remedy);
@@ -202,8 +278,8 @@ fn tensor_header(metadata: &Metadata, start: usize, path: &Path, name: &str) -> 
         Dtype::U32 => Number::Uint(4),
         Dtype::U64 => Number::Uint(8),
         other => {
-            let remedy = "convert it to F16, BF16, F32 or F64";
-            return Err(refuse(format!("type {other:?} is not read"), remedy));
+            let remedy = "convert it to F16, BF16, F32 or F64, or to I8 with a scale";
+            return Err(refuse(format!("type {other} is not read"), remedy));
         }
     };
     let shape = info.shape.clone();

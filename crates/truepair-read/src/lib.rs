@@ -42,8 +42,10 @@ pub mod dataset;
 pub mod labeled;
 mod lines;
 mod loose_json;
+mod npy_features;
 pub mod ranking;
 pub mod relevance;
+mod shards;
 mod spelling;
 mod text_file;
 

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Features};
 use truepair_core::error::{Error, Place, Result};
 
-use super::leftovers::{Fate, account_for_folder};
+use super::cell::Cell;
+use super::leftovers::{Fate, account_for_folder, is_hidden};
 use super::matrices::{self, Matrices};
-use super::records::{self, Cell};
+use super::records;
 use super::{Format, ReadOptions, name_of, resolve_split};
+use crate::npy_features::open_npy;
+use crate::shards::{number_of, sets_among};
 
 const FOLDERS: [&str; 3] = ["img_emb", "text_emb", "metadata"];
 
@@ -92,13 +95,30 @@ fn read(path: &Path) -> Result<Matrices> {
             ));
         }
     }
-    let open = |files: &[PathBuf]| {
-        files
-            .iter()
-            .map(Features::open_npy)
-            .collect::<Result<Vec<_>>>()
+    for others in [&captions, &metadata] {
+        let numbers = images.iter().zip(others);
+        if let Some((image, other)) = numbers
+            .clone()
+            .find(|(one, other)| number_of(one) != number_of(other))
+        {
+            return Err(Error::data(
+                other,
+                Place::Whole,
+                format!(
+                    "it would belong to {}, which has another number",
+                    image.display()
+                ),
+                "number the shards of all folders alike",
+            ));
+        }
+    }
+    let mut of_files = Account::default();
+    let mut open = |files: &[PathBuf]| {
+        let opened = files.iter().map(|file| open_npy(file, &mut of_files));
+        opened.collect::<Result<Vec<_>>>()
     };
     let shards_of_images = open(&images)?;
+    let shards_of_captions = open(&captions)?;
     let mut table = Metadata::default();
     for (file, shard) in metadata.iter().zip(&shards_of_images) {
         table.read(file, shard.len())?;
@@ -108,6 +128,7 @@ fn read(path: &Path) -> Result<Matrices> {
         texts,
         mut account,
     } = table;
+    account.merge(of_files);
     account.used("shard", n_shards);
     account_for_folder(&mut account, path, |name| {
         match FOLDERS.contains(&name) || matrices::is_pairs_file(Path::new(name)) {
@@ -126,7 +147,7 @@ fn read(path: &Path) -> Result<Matrices> {
     }
     Ok(Matrices {
         images: Features::concat(&shards_of_images)?,
-        captions: Features::concat(&open(&captions)?)?,
+        captions: Features::concat(&shards_of_captions)?,
         ids_are_files: !image_paths.is_empty(),
         image_ids: (!image_paths.is_empty()).then_some(image_paths),
         texts: (!texts.is_empty()).then_some(texts),
@@ -141,10 +162,12 @@ fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
-        if file.extension().is_some_and(|found| found == ending) {
+        let is_own = file.extension().is_some_and(|found| found == ending);
+        if is_own && !is_hidden(&file.file_name().unwrap_or_default().to_string_lossy()) {
             files.push(file);
         }
     }
+    files.sort();
     if files.is_empty() {
         let remedy = "run the extraction again";
         return Err(Error::data(
@@ -154,19 +177,20 @@ fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
             remedy,
         ));
     }
-    files.sort_by_key(|file| {
-        let stem = file
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let number: Option<u64> = stem
-            .rsplit('_')
-            .next()
-            .and_then(|number| number.parse().ok());
-        (number, stem)
-    });
-    Ok(files)
+    let mut sets = sets_among(&files);
+    match (files.len(), sets.len()) {
+        (1, _) => Ok(files),
+        (n, 1) if sets[0].len() == n => sets.remove(0).in_order(),
+        _ => Err(Error::data(
+            folder,
+            Place::Whole,
+            format!(
+                "the names of its {} .{ending} files are not numbered alike",
+                files.len()
+            ),
+            "keep the shards of one extraction",
+        )),
+    }
 }
 
 #[derive(Default)]

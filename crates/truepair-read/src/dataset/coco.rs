@@ -11,7 +11,8 @@ use truepair_core::error::{Error, Place, Result};
 use super::karpathy::{
     kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
 };
-use super::listing::{ListedCaption, ListedImage, Listing};
+use super::listed::{ListedCaption, ListedImage};
+use super::listing::Listing;
 use super::unread_keys::{AllUnread, UnreadKeys};
 use super::{Format, ReadOptions, resolve_split};
 

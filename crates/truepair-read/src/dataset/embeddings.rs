@@ -2,38 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Account, Dataset, Features};
+use truepair_core::dataset::{Account, Dataset};
 use truepair_core::error::{Error, Place, Result};
 
 use super::leftovers::{Fate, account_for_folder};
 use super::matrices::{self, Matrices};
 use super::out_of_step::in_order;
+use super::sides::{CAPTION_NAMES, IMAGE_NAMES, Side, account_for_arrays, find_both};
 use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
-use crate::lines::read_lines;
-
-/// Names under which image embeddings are looked for, best first.
-pub(super) const IMAGE_NAMES: &[&str] = &[
-    "images",
-    "image",
-    "img_emb",
-    "image_emb",
-    "image_embeddings",
-    "image_embeds",
-    "image_features",
-];
-/// Names under which caption embeddings are looked for, best first.
-pub(super) const CAPTION_NAMES: &[&str] = &[
-    "captions",
-    "caption",
-    "texts",
-    "text",
-    "text_emb",
-    "txt_emb",
-    "text_embeddings",
-    "text_embeds",
-    "text_features",
-];
+use crate::lines::{read_lines, refuse_duplicates};
 
 /// Two matrices in a folder or in one file.
 pub(super) struct Embeddings;
@@ -55,8 +33,14 @@ impl Format for Embeddings {
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {
-        let (images, captions) = Side::find_both(path)?;
-        Some(format!("{} and {} are there", images.name, captions.name))
+        match find_both(path) {
+            Ok(found) => {
+                let [images, captions] = found?;
+                Some(format!("{} and {} are there", images.name, captions.name))
+            }
+            // Reading says what is wrong with it.
+            Err(_) => Some("matrices of images and captions are there".into()),
+        }
     }
 
     fn splits(&self, _path: &Path, _options: &ReadOptions) -> Result<Vec<String>> {
@@ -65,7 +49,7 @@ impl Format for Embeddings {
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         resolve_split(path, options, &self.splits(path, options)?)?;
-        let (images, captions) = Side::find_both(path).ok_or_else(|| no_sides(path))?;
+        let [images, captions] = find_both(path)?.ok_or_else(|| no_sides(path))?;
         let mut matrices = open_sides(&images, &captions, path)?;
         if path.is_dir() {
             let read = &matrices.files;
@@ -135,21 +119,21 @@ pub fn open_embeddings(
 
 /// Opens two matrices with the texts and ids that lie beside them in `folder`.
 fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices> {
-    let mut files = vec![images.file.clone()];
-    if captions.file != images.file {
-        files.push(captions.file.clone());
-    }
+    let mut files = images.files.clone();
+    let others = captions
+        .files
+        .iter()
+        .filter(|file| !images.files.contains(file));
+    files.extend(others.cloned());
     let mut account = Account::default();
-    for file in &files {
-        if Archive::has_ending(file) {
-            let own = [images, captions]
-                .into_iter()
-                .filter(|side| side.file == *file);
-            let used: Vec<&str> = own.filter_map(|side| side.key.as_deref()).collect();
-            account_for_arrays(&mut account, &Archive::open(file)?.names(), &used);
-        }
+    for file in files.iter().filter(|file| Archive::has_ending(file)) {
+        let own = [images, captions].into_iter();
+        let own = own.filter(|side| side.files.contains(file));
+        let used: Vec<&str> = own.filter_map(|side| side.key.as_deref()).collect();
+        account_for_arrays(&mut account, file, &used)?;
     }
-    let (images, captions) = (images.open()?, captions.open()?);
+    files.extend(images.scales().chain(captions.scales()));
+    let (images, captions) = (images.open(&mut account)?, captions.open(&mut account)?);
     account.used("row", images.len());
     let folder = if folder.is_dir() {
         folder
@@ -175,6 +159,9 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
     };
     let texts = beside("captions.txt", captions.len(), "caption embeddings")?;
     let image_ids = beside("ids.txt", images.len(), "image embeddings")?;
+    if let Some(ids) = &image_ids {
+        refuse_duplicates(&folder.join("ids.txt"), ids, |n| Place::Line(n as u64 + 1))?;
+    }
     Ok(Matrices {
         images,
         captions,
@@ -184,112 +171,6 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
         files,
         account,
     })
-}
-
-/// Notes which arrays of a file are read.
-pub(super) fn account_for_arrays(account: &mut Account, names: &[String], used: &[&str]) {
-    account.used("array", used.len());
-    for name in names.iter().filter(|name| !used.contains(&name.as_str())) {
-        account.pass("array", "it is not needed, or not known by its name", name);
-    }
-}
-
-/// Where one matrix is.
-struct Side {
-    file: PathBuf,
-    /// The array's name inside a file of several.
-    key: Option<String>,
-    /// How the user sees it.
-    name: String,
-}
-
-impl Side {
-    fn find_both(path: &Path) -> Option<(Side, Side)> {
-        if !path.is_dir() {
-            return Self::both_in_archive(path);
-        }
-        let in_folder =
-            Self::in_folder(path, IMAGE_NAMES).zip(Self::in_folder(path, CAPTION_NAMES));
-        in_folder.or_else(|| {
-            let mut files: Vec<PathBuf> = std::fs::read_dir(path)
-                .ok()?
-                .flatten()
-                .map(|entry| entry.path())
-                .collect();
-            files.sort();
-            files.iter().find_map(|file| Self::both_in_archive(file))
-        })
-    }
-
-    fn both_in_archive(file: &Path) -> Option<(Side, Side)> {
-        if !Archive::has_ending(file) {
-            return None;
-        }
-        let find = |names| Self::in_archive(file, names).ok().flatten();
-        find(IMAGE_NAMES).zip(find(CAPTION_NAMES))
-    }
-
-    fn in_folder(folder: &Path, names: &[&str]) -> Option<Side> {
-        let file = |name: &&str| {
-            let file = folder.join(format!("{name}.npy"));
-            file.is_file().then(|| Side {
-                file,
-                key: None,
-                name: format!("{name}.npy"),
-            })
-        };
-        names.iter().find_map(file)
-    }
-
-    fn in_archive(file: &Path, names: &[&str]) -> Result<Option<Side>> {
-        let found = Archive::open(file)?.names();
-        let key = names
-            .iter()
-            .find(|name| found.iter().any(|found| found == *name));
-        Ok(key.map(|key| Self::of_key(file, key)))
-    }
-
-    /// The matrix in a file that the user named for this side: the only array, or the one whose
-    /// name says it.
-    fn in_file(file: &Path, names: &[&str]) -> Result<Side> {
-        if !Archive::has_ending(file) {
-            return Ok(Side {
-                file: file.into(),
-                key: None,
-                name: name_of(file),
-            });
-        }
-        if let Some(side) = Self::in_archive(file, names)? {
-            return Ok(side);
-        }
-        match Archive::open(file)?.names().as_slice() {
-            [only] => Ok(Self::of_key(file, only)),
-            several => Err(Error::data(
-                file,
-                Place::Whole,
-                format!(
-                    "several arrays, none of a known name: {}",
-                    several.join(", ")
-                ),
-                format!("call the right one {}", names[0]),
-            )),
-        }
-    }
-
-    fn of_key(file: &Path, key: &str) -> Side {
-        Side {
-            file: file.into(),
-            key: Some(key.into()),
-            name: format!("array '{key}'"),
-        }
-    }
-
-    fn open(&self) -> Result<Features> {
-        match &self.key {
-            Some(key) => Archive::open(&self.file)?.features(key),
-            None => Features::open_npy(&self.file),
-        }
-    }
 }
 
 fn no_sides(path: &Path) -> Error {

@@ -10,7 +10,7 @@ use std::path::Path;
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
-use super::listing::ListedImage;
+use super::listed::ListedImage;
 use crate::spelling::normal;
 
 /// The row of every image, where it has one.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
-use super::records::Cell;
+use super::cell::Cell;
 use crate::lines::{Line, lines};
 use crate::loose_json;
 

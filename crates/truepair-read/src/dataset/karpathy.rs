@@ -10,7 +10,8 @@ use truepair_core::dataset::Dataset;
 use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
 
-use super::listing::{ListedCaption, ListedImage, Listing};
+use super::listed::{ListedCaption, ListedImage};
+use super::listing::Listing;
 use super::unread_keys::{AllUnread, UnreadKeys};
 use super::write::link_into;
 use super::{Format, ReadOptions, resolve_split};

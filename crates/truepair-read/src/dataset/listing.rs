@@ -11,6 +11,7 @@ use truepair_core::pair::Pair;
 use super::empty_captions::settle_empty_captions;
 use super::feature_keys::find_rows;
 use super::given_features::GivenFeatures;
+use super::listed::{ListedCaption, ListedImage};
 use super::picture_column::ParquetPictures;
 use super::picture_folders::PictureFolders;
 use super::pictures::files_named;
@@ -26,25 +27,6 @@ pub(super) struct Listing {
     /// The pictures' bytes, by record, when the file itself holds them.
     pub(super) column: Option<Arc<ParquetPictures>>,
     pub(super) account: Account,
-}
-
-#[derive(Debug)]
-pub(super) struct ListedImage {
-    /// The user's name of the image.
-    pub(super) id: String,
-    /// Where its picture may lie, and another name under which its features may stand.
-    pub(super) file: String,
-    /// Index of the record that names it first.
-    pub(super) record: u32,
-    pub(super) in_split: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct ListedCaption {
-    /// Index into [`Listing::images`].
-    pub(super) image: u32,
-    pub(super) text: String,
-    pub(super) place: Place,
 }
 
 impl Listing {

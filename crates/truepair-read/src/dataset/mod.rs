@@ -4,6 +4,7 @@
 //! which one was found and what it holds.
 
 mod captioned_pictures;
+mod cell;
 mod clip_retrieval;
 mod coco;
 mod cub;
@@ -19,6 +20,7 @@ mod karpathy;
 mod kept_pictures;
 mod kept_table;
 mod leftovers;
+mod listed;
 mod listing;
 mod matrices;
 mod options;
@@ -28,6 +30,7 @@ mod picture_folders;
 mod pictures;
 mod precomp;
 mod records;
+mod sides;
 mod stored_images;
 mod table;
 mod table_columns;

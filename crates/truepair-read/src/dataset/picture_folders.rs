@@ -13,7 +13,7 @@ use truepair_core::dataset::{Account, Picture};
 use truepair_core::error::{Error, Place, Result};
 
 use super::leftovers::is_hidden;
-use super::listing::ListedImage;
+use super::listed::ListedImage;
 use super::tar;
 use crate::spelling::normal;
 

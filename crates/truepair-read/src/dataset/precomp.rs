@@ -15,6 +15,7 @@ use super::stored_images::{ids_of_rows, one_row_an_image};
 use super::write::{link_into, write_features, write_lines};
 use super::{CaptionFeatures, Format, ReadOptions, name_of, resolve_split};
 use crate::lines::{read_lines, refuse_duplicates};
+use crate::npy_features::{open_npy, scale_beside};
 
 /// A folder of `{split}_ims.npy`, `{split}_caps.txt` and their companions.
 pub(super) struct Precomp;
@@ -59,13 +60,20 @@ impl Format for Precomp {
             split: &split,
         };
         let mut read = vec![files.path("ims.npy")];
-        let images = Features::open_npy(&read[0])?;
+        let mut of_numbers = Account::default();
+        let images = open_npy(&read[0], &mut of_numbers)?;
+        read.extend(scale_beside(&read[0]));
         let lines = files.read_captions(&mut read)?;
         let owners = files.owners(&images, &lines, &mut read)?;
-        let caption_features =
-            files.read_caption_features(&options.caption_features, lines.texts.len(), &mut read)?;
+        let caption_features = files.read_caption_features(
+            &options.caption_features,
+            lines.texts.len(),
+            &mut read,
+            &mut of_numbers,
+        )?;
         let labels = files.read_labels(images.len(), &mut read)?;
         let mut account = files.account(&read, options)?;
+        account.merge(of_numbers);
         account.used("row", images.len());
         account.used("caption", lines.texts.len());
         let dataset = Dataset {
@@ -118,7 +126,8 @@ impl Format for Precomp {
             write_lines(&target.path("caps.tsv"), captions)?,
             write_lines(&target.path("ids.txt"), ids_of_rows(dataset))?,
         ];
-        for part in ["ims.npy", "labels.npy"].map(|part| source.path(part)) {
+        let parts = ["ims.npy", "ims_scale.npy", "ims_scales.npy", "labels.npy"];
+        for part in parts.map(|part| source.path(part)) {
             if part.exists() {
                 written.push(link_into(&part, out)?);
             }
@@ -324,7 +333,10 @@ impl Files<'_> {
         let names = file_names(self.folder).unwrap_or_default();
         let of_file =
             |name: &String| Some(name.strip_prefix(&prefix)?.strip_suffix(".npy")?.to_owned());
-        names.iter().filter_map(of_file).collect()
+        let names = names.iter().filter_map(of_file);
+        // Scales of integers are no embeddings.
+        let is_scale = |name: &String| name.ends_with("_scale") || name.ends_with("_scales");
+        names.filter(|name| !is_scale(name)).collect()
     }
 
     fn read_caption_features(
@@ -332,6 +344,7 @@ impl Files<'_> {
         choice: &CaptionFeatures,
         n_captions: usize,
         read: &mut Vec<PathBuf>,
+        account: &mut Account,
     ) -> Result<Option<NamedFeatures>> {
         let names = self.caption_feature_names();
         let name = match choice {
@@ -352,7 +365,8 @@ impl Files<'_> {
             }
         };
         let path = self.path(&format!("caps_{name}.npy"));
-        let features = Features::open_npy(&path)?;
+        let features = open_npy(&path, account)?;
+        read.extend(scale_beside(&path));
         if features.len() != n_captions || features.regions() != 1 {
             let shape = (features.len(), features.regions(), features.dim());
             return Err(Error::data(

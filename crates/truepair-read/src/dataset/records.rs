@@ -12,22 +12,10 @@ use parquet::schema::types::Type;
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
+use super::cell::Cell;
 use super::delimited::{Delimited, Header, Look};
 use super::json_lines;
 use crate::text_file::open_regular;
-
-/// What one record holds in one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell {
-    /// Nothing: the key is absent, or its value null.
-    Missing,
-    /// One text; numbers as they are written.
-    One(String),
-    /// A list of texts.
-    Many(Vec<String>),
-    /// An object, or a list of objects, with these keys and no `path`: it holds no text by itself.
-    Keys(Vec<String>),
-}
 
 /// The kinds of tables, by the endings of their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
 
+use super::cell::Cell;
 use super::karpathy::canonical;
-use super::listing::{ListedCaption, ListedImage, Listing};
+use super::listed::{ListedCaption, ListedImage};
+use super::listing::Listing;
 use super::picture_column::ParquetPictures;
-use super::records::{Cell, Kind, Source};
+use super::records::{Kind, Source};
 use super::table_columns::Columns;
 use super::{Format, Pictures, ReadOptions, kept_table, resolve_split};
 use crate::spelling::normal;

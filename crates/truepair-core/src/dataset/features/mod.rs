@@ -7,6 +7,7 @@ mod bytes;
 mod part;
 mod picture_rows;
 mod pictured;
+mod scale;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::watch::Watch;
 
 pub use bytes::Bytes;
 pub use picture_rows::{BrokenPicture, PictureReader};
+pub use scale::Scale;
 
 /// Rows between two reports of progress.
 const BLOCK: usize = 16_384;
@@ -89,6 +91,7 @@ impl Features {
             first: 0,
             n,
             numbers,
+            scale: None,
         };
         Self {
             parts: [part].into(),
@@ -138,11 +141,12 @@ impl Features {
         self.regions * self.dim
     }
 
-    /// Type of the stored numbers: `f16`, `bf16`, `f32` or `f64`; `pictures` when they are decoded.
+    /// Type of the stored numbers: `f16`, `bf16`, `f32`, `f64`, or `i8` and `u8` with a scale;
+    /// `pictures` when they are decoded.
     pub fn dtype(&self) -> String {
         match &self.parts[0].numbers {
             Numbers::Memory(_) => Number::F32.to_string(),
-            Numbers::Encoded { header, .. } => header.number.to_string(),
+            Numbers::Encoded { number, .. } => number.to_string(),
             Numbers::Pictures(_) => "pictures".into(),
         }
     }

@@ -7,7 +7,8 @@ use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::bytes::Bytes;
 use super::picture_rows::PictureRows;
-use crate::npy::{Header, Number};
+use super::scale::Scale;
+use crate::npy::Number;
 
 /// Consecutive rows that lie in one file or in memory.
 #[derive(Debug, Clone)]
@@ -19,52 +20,75 @@ pub(super) struct Part {
     /// Number of rows.
     pub(super) n: usize,
     pub(super) numbers: Numbers,
+    /// What its integers are multiplied by.
+    pub(super) scale: Option<Scale>,
 }
 
 /// The numbers of a part as they are stored.
 #[derive(Debug, Clone)]
 pub(super) enum Numbers {
     Memory(Arc<[f32]>),
-    Encoded { bytes: Bytes, header: Header },
+    Encoded {
+        bytes: Bytes,
+        start: usize,
+        number: Number,
+        big_endian: bool,
+        fortran: bool,
+    },
     Pictures(PictureRows),
 }
 
 impl Part {
     /// Copies row `row` of the part as `f32` into `out`.
     pub(super) fn copy_row(&self, row: usize, regions: usize, dim: usize, out: &mut [f32]) {
+        self.copy_numbers(row, regions, dim, out);
+        if let Some(scale) = &self.scale {
+            scale.apply(row, out);
+        }
+    }
+
+    fn copy_numbers(&self, row: usize, regions: usize, dim: usize, out: &mut [f32]) {
         let row_len = regions * dim;
         match &self.numbers {
             Numbers::Memory(values) => {
                 out.copy_from_slice(&values[row * row_len..(row + 1) * row_len]);
             }
-            Numbers::Encoded { bytes, header } if header.fortran => {
-                // The first axis varies fastest: neighbors in a row lie a whole column apart.
-                let width = header.number.width();
+            Numbers::Encoded {
+                bytes,
+                start,
+                number,
+                big_endian,
+                fortran: false,
+            } => {
+                let width = row_len * number.width();
+                let start = start + row * width;
+                decode(&bytes[start..start + width], *number, *big_endian, out);
+            }
+            Numbers::Pictures(_) => unreachable!("pictures are decoded by their reader"),
+            Numbers::Encoded {
+                bytes,
+                start,
+                number,
+                big_endian,
+                fortran: true,
+            } => {
+                // The first axis varies fastest: neighbours in a row lie a whole column apart.
                 for (at, out) in out.iter_mut().enumerate() {
                     let (region, column) = (at / dim, at % dim);
                     let element = row + self.n * (region + regions * column);
-                    let start = header.start + element * width;
-                    decode(
-                        &bytes[start..start + width],
-                        header,
-                        std::slice::from_mut(out),
-                    );
+                    let start = start + element * number.width();
+                    let cell = &bytes[start..start + number.width()];
+                    decode(cell, *number, *big_endian, std::slice::from_mut(out));
                 }
             }
-            Numbers::Encoded { bytes, header } => {
-                let width = row_len * header.number.width();
-                let start = header.start + row * width;
-                decode(&bytes[start..start + width], header, out);
-            }
-            Numbers::Pictures(_) => unreachable!("pictures are decoded by their reader"),
         }
     }
 }
 
 /// Converts numbers to `f32`; values too large for it become infinite, which the check for finite
 /// features then names.
-fn decode(bytes: &[u8], header: &Header, out: &mut [f32]) {
-    match (header.number, header.big_endian) {
+fn decode(bytes: &[u8], number: Number, big_endian: bool, out: &mut [f32]) {
+    match (number, big_endian) {
         (Number::F16, false) if cfg!(target_endian = "little") => {
             // Whole rows convert several numbers per instruction when they are aligned.
             match bytemuck::try_cast_slice::<u8, f16>(bytes) {
@@ -80,6 +104,8 @@ fn decode(bytes: &[u8], header: &Header, out: &mut [f32]) {
         (Number::F32, true) => each(bytes, out, f32::from_be_bytes),
         (Number::F64, false) => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
         (Number::F64, true) => each(bytes, out, |b| f64::from_be_bytes(b) as f32),
+        (Number::Int(1), _) => each(bytes, out, |b: [u8; 1]| f32::from(b[0] as i8)),
+        (Number::Uint(1), _) => each(bytes, out, |b: [u8; 1]| f32::from(b[0])),
         (other, _) => unreachable!("features of {other} are refused when they are opened"),
     }
 }

@@ -27,6 +27,7 @@ impl Features {
                 pictures: pictures.into(),
                 reader: None,
             }),
+            scale: None,
         };
         Self {
             parts: [part].into(),

@@ -113,3 +113,49 @@ fn half_precision_overflow_is_caught_as_infinite() {
     let features = stored("<f8", false, &[1, 1], &1e300_f64.to_le_bytes());
     assert!(features.check_finite(&mut ()).is_err());
 }
+
+#[test]
+fn scaled_integers_are_rows_like_others() {
+    let path = std::path::Path::new("a.npy");
+    let bytes = [header_bytes("|i1", &[2, 2]), vec![1, 2, 3, 0xfc]].concat();
+    let header = Header::parse(path, &bytes).unwrap();
+    let open = |scale| Features::from_scaled(path, bytes.clone().into(), &header, scale);
+    let rows = open(Scale::Rows([1.0, 10.0].into())).unwrap();
+    assert_eq!(
+        rows.select(&[1, 0]).gather(&[0, 1]).unwrap(),
+        [30.0, -40.0, 1.0, 2.0]
+    );
+    let columns = open(Scale::Columns([1.0, 10.0].into())).unwrap();
+    let joined = Features::concat(&[rows, columns]).unwrap();
+    assert_eq!(joined.gather(&[1, 2]).unwrap(), [30.0, -40.0, 1.0, 20.0]);
+    assert_eq!(joined.dtype(), "i8");
+    for wrong in [
+        Scale::All(f32::NAN),
+        Scale::Rows([1.0].into()),
+        Scale::Columns([1.0; 3].into()),
+    ] {
+        let error = open(wrong).unwrap_err().to_string();
+        assert!(
+            error.contains("one number a row (2) or column (2)"),
+            "{error}"
+        );
+    }
+    let floats = [header_bytes("<f4", &[1, 1]), vec![0; 4]].concat();
+    let header = Header::parse(path, &floats).unwrap();
+    let error = Features::from_scaled(path, floats.into(), &header, Scale::All(1.0));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("f32 numbers with a scale")
+    );
+    let wide = Header {
+        number: Number::F32,
+        big_endian: false,
+        fortran: false,
+        shape: vec![0, 1 << 40],
+        start: 0,
+    };
+    let error = Features::from_encoded(path, vec![0; 4].into(), &wide).unwrap_err();
+    assert!(error.to_string().contains("at most 2^28"), "{error}");
+}

@@ -119,7 +119,10 @@ mod tests {
         let some = rows(100_000, 2048);
         assert_eq!((some.len(), some[0]), (2048, 0));
         assert!(*some.last().unwrap() >= 100_000 - 2 * CHUNK as u32);
-        assert!(some.chunks(CHUNK).all(|rows| (rows[0] as usize).is_multiple_of(CHUNK)));
+        assert!(
+            some.chunks(CHUNK)
+                .all(|rows| (rows[0] as usize).is_multiple_of(CHUNK))
+        );
         assert!(some.is_sorted());
     }
 }

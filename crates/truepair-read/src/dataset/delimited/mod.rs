@@ -15,7 +15,7 @@ use truepair_core::error::{Error, Place, Result};
 
 pub(super) use self::look::Look;
 use self::record::{Form, Layout, Quoting, Records, text_of};
-use super::records::Cell;
+use super::cell::Cell;
 
 /// What names the columns of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use truepair_core::dataset::Account;
 use truepair_core::error::Result;
 
-use super::super::records::{self, Cell};
+use super::super::cell::Cell;
+use super::super::records;
 use super::shards::Shard;
 
 /// Longest list of counts.

@@ -143,7 +143,8 @@ fn arrays_of_another_shape() {
         ("(2, 0)", ["shape [2, 0]", "rows must have numbers"]),
     ] {
         let folder = Folder::good();
-        folder.write("train_ims.npy", &array("'<f4'", shape, &[0; 16]));
+        let n_bytes = if shape.ends_with("0)") { 0 } else { 16 };
+        folder.write("train_ims.npy", &array("'<f4'", shape, &[0; 16][..n_bytes]));
         check(folder.open(), &parts);
     }
 }

@@ -248,13 +248,13 @@ mod tests {
     use super::super::{kept_table, open, write::write_features, write_kept};
     use super::*;
 
-    /// Three shards of two pairs; the numbers of the tenth shard sort after those of the second.
+    /// Eleven shards of two pairs; by its letters the tenth would come before the second.
     fn layout(root: &Path) {
         for folder in FOLDERS {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        for (shard, number) in [0u8, 2, 10].into_iter().enumerate() {
-            let first = 2.0 * shard as f32;
+        for number in 0..11u8 {
+            let first = 2.0 * f32::from(number);
             let features = Features::from_rows(vec![first, first + 1.0], 1);
             for side in ["img_emb", "text_emb"] {
                 let file = root.join(side).join(format!("{side}_{number}.npy"));
@@ -277,12 +277,14 @@ mod tests {
         layout(&root);
         let data = open(&root, &ReadOptions::default()).unwrap();
         assert_eq!(data.format, "clip_retrieval");
-        let rows = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let rows: Vec<f32> = (0..22u8).map(f32::from).collect();
         assert_eq!(data.images.to_matrix().unwrap().values(), rows);
         assert_eq!(data.image_ids[5], "b.jpg");
         assert_eq!(data.require_captions().unwrap()[4], "one");
         let out = folder.path().join("out");
-        write_kept(&data, &[true, false, true, true, false, true], &out).unwrap();
+        let mut keep = [false; 22];
+        [0, 2, 3, 5].iter().for_each(|&pair| keep[pair] = true);
+        write_kept(&data, &keep, &out).unwrap();
         let again = open(&out, &ReadOptions::default()).unwrap();
         assert_eq!((again.pairs.len(), again.pairs[1].image), (4, 2));
     }
@@ -306,7 +308,7 @@ mod tests {
         );
         std::fs::remove_file(&file).unwrap();
         assert!(
-            read().contains("metadata: 2 shards, but img_emb has 3"),
+            read().contains("shard 2 is missing; 10 are there"),
             "{}",
             read()
         );

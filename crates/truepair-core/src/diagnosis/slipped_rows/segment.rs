@@ -142,7 +142,7 @@ mod tests {
         );
         let found = strongest(&rows, 30).unwrap();
         assert_eq!((found.first, found.last), (200, 259));
-        assert_eq!((found.named, found.own), (53, 7));
+        assert_eq!((found.named, found.own), (54, 6));
         assert!(found.log_p < -50.0, "{}", found.log_p);
     }
 

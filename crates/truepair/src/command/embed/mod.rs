@@ -71,12 +71,15 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// An image that was skipped, behind its split.
+type OfSplit = (String, Skipped);
+
 /// Embeds every split; returns what came of each, and the images that were skipped with their split.
 fn embed(
     plan: &EmbedPlan,
     parts: &Path,
     bars: &mut Bars,
-) -> Result<(Vec<SplitResult>, Vec<(String, Skipped)>)> {
+) -> Result<(Vec<SplitResult>, Vec<OfSplit>)> {
     let job = plan.job();
     let (mut results, mut all_skipped) = (Vec::new(), Vec::new());
     for dataset in &plan.splits {

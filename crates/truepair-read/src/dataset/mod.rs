@@ -116,19 +116,22 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
-    /// As [`write_kept`](Self::write_kept), in the form that `options` ask for. A format that knows
-    /// one form only need not know of this. Call it through [`write_kept_as`].
+    /// The forms in which it writes cleaned lists.
+    fn forms(&self) -> &'static [WriteForm] {
+        &[WriteForm::Own]
+    }
+    /// As [`write_kept`](Self::write_kept), as `options` ask for in one of the [`forms`](Self::forms).
+    /// Call it through [`write_kept_as`].
     ///
     /// # Errors
-    /// Those of [`write_kept`](Self::write_kept), and if the format does not know the form.
+    /// Those of [`write_kept`](Self::write_kept).
     fn write_as(
         &self,
         dataset: &Dataset,
         keep: &[bool],
         out: &Path,
-        options: &WriteOptions,
+        _options: &WriteOptions,
     ) -> Result<Vec<PathBuf>> {
-        options.require_own(self.name())?;
         self.write_kept(dataset, keep, out)
     }
 }
@@ -201,6 +204,7 @@ pub fn write_kept_as(
     options: &WriteOptions,
 ) -> Result<Vec<PathBuf>> {
     let out = out.as_ref();
+    check_form(dataset, options)?;
     if dataset.kept(keep).next().is_none() {
         return Err(Error::argument(
             "no pair is kept",
@@ -225,6 +229,25 @@ pub fn write_kept_as(
         ));
     }
     by_name(dataset.format)?.write_as(dataset, keep, out, options)
+}
+
+/// Whether a cleaned list of `dataset` can be written as `options` ask for, to know it before the work.
+///
+/// # Errors
+/// If the format of the data does not know the form; the message lists those it knows.
+pub fn check_form(dataset: &Dataset, options: &WriteOptions) -> Result<()> {
+    let forms = by_name(dataset.format)?.forms();
+    if forms.contains(&options.form) {
+        return Ok(());
+    }
+    let known: Vec<String> = forms.iter().map(WriteForm::to_string).collect();
+    Err(Error::argument(
+        format!(
+            "cleaned lists of format '{}' are not written as {}",
+            dataset.format, options.form
+        ),
+        format!("choose one of {}", known.join(", ")),
+    ))
 }
 
 /// The splits that the data at `path` holds, sorted; `all` alone when it knows none.

@@ -1,7 +1,5 @@
 //! How a cleaned list is written where its format knows several ways.
 
-use truepair_core::error::{Error, Result};
-
 /// Choices for [`write_kept_as`](super::write_kept_as); the defaults are those of
 /// [`write_kept`](super::write_kept).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,22 +27,5 @@ impl std::fmt::Display for WriteForm {
             WriteForm::Shards => "shards",
             WriteForm::Keys => "keys",
         })
-    }
-}
-
-impl WriteOptions {
-    /// # Errors
-    /// If another form than its own is asked of `format`, which knows no other.
-    pub(super) fn require_own(&self, format: &str) -> Result<()> {
-        if self.form == WriteForm::Own {
-            return Ok(());
-        }
-        Err(Error::argument(
-            format!(
-                "cleaned lists of format '{format}' are not written as {}",
-                self.form
-            ),
-            "leave the form out, and its own one is written",
-        ))
     }
 }

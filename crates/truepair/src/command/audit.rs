@@ -10,6 +10,7 @@ use truepair_core::audit::{
 };
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
+use truepair_read::dataset::check_form;
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::gate::GateArgs;
@@ -200,6 +201,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     let dataset = data::open(&data, &read, &mut bars)?;
+    check_form(&dataset, &request.write)?;
     render::note(&data::describe(&dataset));
     let audited = audit::audit(dataset, &request, &mut bars)?;
     let mut summary = AuditSummary::new("audit", &audited, &request);

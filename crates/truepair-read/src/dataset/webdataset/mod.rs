@@ -31,7 +31,7 @@ use shards::{Shard, Shards};
 use super::captioned_pictures::{self, Captioned, Gathered};
 use super::picture_folders::of_member;
 use super::tar::{Member, Packing};
-use super::write_options::WriteOptions;
+use super::write_options::{WriteForm, WriteOptions};
 use super::{Format, ReadOptions, resolve_split};
 
 /// One tar archive, or folders of them.
@@ -98,6 +98,10 @@ impl Format for WebDataset {
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         kept::write(dataset, keep, out, &WriteOptions::default())
+    }
+
+    fn forms(&self) -> &'static [WriteForm] {
+        &[WriteForm::Own, WriteForm::Shards, WriteForm::Keys]
     }
 
     fn write_as(

@@ -50,6 +50,7 @@
 pub mod audit;
 pub mod dataset;
 mod dense;
+pub mod diagnosis;
 pub mod digest;
 pub mod durable;
 pub mod error;

@@ -29,6 +29,7 @@ mod report;
 mod run_folder;
 mod sample;
 mod session;
+mod shared;
 mod staged_file;
 mod staged_folder;
 mod training;

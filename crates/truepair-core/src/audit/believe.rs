@@ -5,7 +5,7 @@
 
 use super::ambiguity::pronounce;
 use super::bootstrap::{Bootstrap, MAX_CLUSTERS, quantile};
-use super::conclude::{Evidence, conclude, histogram, rows_by_pair};
+use super::conclude::{Evidence, blank_explained, conclude, histogram, rows_by_pair};
 use super::outcome::DETECTABLE_RATE;
 use super::{AuditOptions, Findings, FoldStatistics, Links, NoiseRate, Outcome};
 use crate::error::{Error, Result};
@@ -41,7 +41,10 @@ pub fn conclude_from_beliefs(
     for verdict in &mut findings.verdicts {
         verdict.posterior = posterior[verdict.pair as usize];
     }
-    findings.ambiguity = pronounce(&mut findings.verdicts, &rows, |_| false);
+    findings.ambiguity = pronounce(&mut findings.verdicts, &rows, |pair| {
+        links.is_blank(pairs[pair])
+    });
+    findings.verdicts = blank_explained(findings.verdicts, links);
     let bootstrap = Bootstrap {
         n_draws: options.n_bootstrap,
         seed,

@@ -25,6 +25,9 @@ const DETECTABLE_NEAR: f64 = 0.005;
 /// Probability of a mismatch above which a pair is in doubt.
 const UNDOUBTED: f64 = 0.1;
 
+const BLANK: &str =
+    "cannot tell: the vector of this image or caption is zeros, or one number throughout";
+
 /// The evidence that conclusions are drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
@@ -110,7 +113,7 @@ pub fn conclude(
         competence,
         reading,
         kinds,
-        verdicts,
+        verdicts: blank_explained(verdicts, links),
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
         illegible: n_illegible as u64,
         ambiguity,
@@ -152,7 +155,8 @@ struct Compared {
     judged: Vec<usize>,
     /// The image of every pair. Copies of an image are as dependent as its captions are.
     image: Vec<u32>,
-    /// Whether the caption of each pair holds nothing that its matcher can have learned.
+    /// Whether the caption of each pair holds nothing that its matcher can have learned, or the vector of
+    /// one of its items says nothing.
     is_unread: Vec<bool>,
     readable: Readable,
     /// The judged pairs that are readable, and those that are not.
@@ -169,7 +173,10 @@ impl Compared {
             .map(|pair| links.image_group()[pair.image as usize])
             .collect();
         let is_unread: Vec<bool> = (pairs.iter())
-            .map(|pair| evidence.unread_captions.get(pair.caption as usize) == Some(&true))
+            .map(|pair| {
+                evidence.unread_captions.get(pair.caption as usize) == Some(&true)
+                    || links.is_blank(*pair)
+            })
             .collect();
         let mut readable = Readable::of(evidence.folds, &image);
         let left_out: Vec<usize> = judged.iter().copied().filter(|&n| is_unread[n]).collect();
@@ -380,6 +387,17 @@ fn verdicts(
     let mut verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
     let ambiguity = pronounce(&mut verdicts, rows, |n| beliefs.unknown[n]);
     (verdicts, ambiguity)
+}
+
+/// Says of pairs with a vector that says nothing why they are unknown.
+pub(super) fn blank_explained(mut verdicts: Vec<Verdict>, links: &Links) -> Vec<Verdict> {
+    for verdict in &mut verdicts {
+        let (image, caption) = (verdict.image, verdict.caption);
+        if links.is_blank(Pair { image, caption }) {
+            verdict.reason = BLANK.to_owned();
+        }
+    }
+    verdicts
 }
 
 fn fit(p: &[f64], posterior: &[f64], rate: &RateFit, density: &DecreasingDensity) -> Fit {

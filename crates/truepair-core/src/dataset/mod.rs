@@ -7,12 +7,17 @@
 mod account;
 mod features;
 mod picture;
+mod row_content;
+mod row_order;
 
 use std::path::PathBuf;
 
 pub use account::{Account, AccountEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader};
 pub use picture::{Picture, PictureColumn};
+pub use row_content::{RowContent, RowContents};
+pub(crate) use row_order::ImageRows;
+pub use row_order::{Repaired, RowOrder, TextSide, is_row_order};
 
 use crate::digest::Digest;
 use crate::error::{Error, Place, Result};

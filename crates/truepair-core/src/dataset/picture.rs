@@ -69,6 +69,15 @@ impl Picture {
         }
     }
 
+    /// How many bytes it has, where that is known without reading them.
+    pub fn n_bytes(&self) -> Option<u64> {
+        match self {
+            Picture::File(path) => std::fs::metadata(path).ok().map(|of_file| of_file.len()),
+            Picture::Member { len, .. } => Some(*len),
+            Picture::Value { .. } | Picture::Missing { .. } => None,
+        }
+    }
+
     /// Reads the bytes.
     ///
     /// # Errors

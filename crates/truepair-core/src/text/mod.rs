@@ -11,8 +11,10 @@ mod sparse;
 mod terms;
 pub mod treebank;
 mod unfamiliar;
+mod visible;
 mod vocabulary;
 
 pub use latent_semantics::{LatentSemantics, LatentSemanticsConfig};
 pub use unfamiliar::unfamiliar_captions;
+pub use visible::{invisible, is_blank};
 pub use vocabulary::{END, Encoded, PAD, START, UNKNOWN, Vocabulary};

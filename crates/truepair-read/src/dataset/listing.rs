@@ -70,6 +70,10 @@ impl Listing {
             Pictures::In(folder) => self.pictures(path, Some(folder))?,
         };
         account.merge(given.account.clone());
+        let own = self.images.iter().filter(|image| image.in_split).count();
+        account.used("image", own);
+        account.used("image of other splits", self.images.len() - own);
+        account.used("caption", self.captions.len());
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
         for (old, image) in self

@@ -22,11 +22,13 @@ mod leftovers;
 mod listing;
 mod matrices;
 mod options;
+mod out_of_step;
 mod picture_column;
 mod picture_folders;
 mod pictures;
 mod precomp;
 mod records;
+mod stored_images;
 mod table;
 mod table_columns;
 mod tar;
@@ -40,6 +42,8 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
+
+use self::out_of_step::in_order;
 
 pub use embeddings::open_embeddings;
 pub use inspect::{
@@ -134,7 +138,7 @@ pub trait Format: Sync {
 pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let path = path.as_ref();
     let (format, _) = recognize(path, options)?;
-    let dataset = format.read(path, options)?;
+    let dataset = in_order(format.read(path, options)?, path, options)?;
     if dataset.pairs.is_empty() {
         return Err(Error::data(
             path,

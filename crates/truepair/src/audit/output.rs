@@ -8,6 +8,7 @@ use truepair_core::audit::{
     Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Reading,
     ReliabilityBin, Rule, SelfCheck,
 };
+use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 use truepair_read::dataset::write_kept;
 
@@ -51,6 +52,8 @@ pub(crate) struct AuditSummary {
     pub(crate) decision: Decided,
     pub(crate) competence: Competence,
     pub(crate) duplicates: DuplicateCounts,
+    /// What stands out in the data as given.
+    pub(crate) diagnoses: Vec<Diagnosis>,
     pub(crate) notes: Vec<String>,
     pub(crate) outputs: Vec<PathBuf>,
     pub(crate) seconds: f64,
@@ -137,6 +140,7 @@ impl AuditSummary {
             dataset,
             manifest,
             findings,
+            diagnoses,
             decision,
             duration,
         } = audited;
@@ -173,6 +177,7 @@ impl AuditSummary {
             },
             competence: findings.competence,
             duplicates: findings.duplicates,
+            diagnoses: diagnoses.clone(),
             notes: findings.notes.clone(),
             outputs: Vec::new(),
             seconds: duration.as_secs_f64(),
@@ -247,6 +252,7 @@ pub(crate) fn write(
         next_steps: next_steps(&stage, summary, &request.judge),
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
+        diagnoses: &audited.diagnoses,
     };
     report::write(
         &folder.join("report.html"),

@@ -208,6 +208,9 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
 /// The audit on one screen.
 pub(crate) fn text(summary: &AuditSummary, audited: &Audited) -> String {
     let mut out = fields(&rows(summary, audited));
+    for one in &summary.diagnoses {
+        let _ = writeln!(out, "stands out: {}", one.sentence());
+    }
     for note in &summary.notes {
         let _ = writeln!(out, "note: {note}");
     }

@@ -86,6 +86,8 @@ fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
         rows.push(("  pictures", count(split.pictures, "picture")));
     }
     rows.extend(oddities(split));
+    let found = split.diagnoses.iter();
+    rows.extend(found.map(|one| ("  stands out", one.sentence())));
     rows.extend(account(&split.account));
     rows
 }

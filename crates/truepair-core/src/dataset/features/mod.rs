@@ -110,6 +110,14 @@ impl Features {
             .map_or_else(|| self.n_stored(), |rows| rows.len())
     }
 
+    /// The row of the files that row `index` is, counted over all of them.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn stored_row(&self, index: usize) -> usize {
+        self.stored(index)
+    }
+
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -290,7 +298,8 @@ impl Features {
         Ok(None)
     }
 
-    fn n_stored(&self) -> usize {
+    /// Number of rows of the files, of which these may be a selection.
+    pub fn n_stored(&self) -> usize {
         self.parts.last().map_or(0, |last| last.first + last.n)
     }
 

@@ -97,7 +97,7 @@ impl Report {
 /// Two reports with the same protocol side by side.
 #[derive(Clone)]
 pub struct Comparison {
-    /// One row per number, in the order of [`METRICS`].
+    /// One row per number, in the order of [`METRICS`](super::METRICS).
     pub rows: Vec<ComparisonRow>,
 }
 

@@ -100,7 +100,7 @@ pub trait Format: Sync {
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>>;
     /// Reads one split. Feature values are not looked at; see
     /// [`Features::check_finite`](truepair_core::dataset::Features::check_finite). Whatever is met
-    /// and not used stands in the [`Account`](truepair_core::dataset::Account) with its reason;
+    /// and not used stands in the [`Account`] with its reason;
     /// [`ReadOptions::strict`] is the caller's business.
     ///
     /// # Errors

@@ -78,10 +78,12 @@ fn shard_folder(file: &Path) -> &Path {
 /// # Errors
 /// If a shard is missing or its metadata has another number of rows.
 fn read(path: &Path) -> Result<Matrices> {
-    let images = shards(&path.join("img_emb"), "npy")?;
-    let captions = shards(&path.join("text_emb"), "npy")?;
+    let mut of_files = Account::default();
+    let unsaid = &mut Account::default();
+    let images = shards(&path.join("img_emb"), "npy", &mut of_files)?;
+    let captions = shards(&path.join("text_emb"), "npy", unsaid)?;
     let metadata = match path.join("metadata") {
-        folder if folder.is_dir() => shards(&folder, "parquet")?,
+        folder if folder.is_dir() => shards(&folder, "parquet", unsaid)?,
         _ => Vec::new(),
     };
     let n_shards = images.len();
@@ -112,7 +114,6 @@ fn read(path: &Path) -> Result<Matrices> {
             ));
         }
     }
-    let mut of_files = Account::default();
     let mut open = |files: &[PathBuf]| {
         let opened = files.iter().map(|file| open_npy(file, &mut of_files));
         opened.collect::<Result<Vec<_>>>()
@@ -157,7 +158,7 @@ fn read(path: &Path) -> Result<Matrices> {
 }
 
 /// The files with this ending, by the number in their names.
-fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+fn shards(folder: &Path, ending: &str, account: &mut Account) -> Result<Vec<PathBuf>> {
     let failed = |source| Error::io(folder, "list", source);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -180,7 +181,7 @@ fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut sets = sets_among(&files);
     match (files.len(), sets.len()) {
         (1, _) => Ok(files),
-        (n, 1) if sets[0].len() == n => sets.remove(0).in_order(),
+        (n, 1) if sets[0].len() == n => sets.remove(0).by_number(account),
         _ => Err(Error::data(
             folder,
             Place::Whole,

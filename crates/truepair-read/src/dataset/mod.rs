@@ -52,6 +52,7 @@ pub use embeddings::open_embeddings;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
+pub(crate) use leftovers::is_hidden;
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 pub use write_options::{WriteForm, WriteOptions};

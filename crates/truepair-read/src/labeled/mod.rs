@@ -6,10 +6,13 @@ mod classes;
 mod container;
 mod folder;
 mod hdf5;
+mod hdf5_links;
 mod mat;
 mod matlab;
+mod matlab4;
 mod names;
 mod npz;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +22,7 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::labeled::LabeledData;
 
-use crate::dataset::refuse_passing_over;
+use crate::dataset::{is_hidden, refuse_passing_over};
 pub use container::Arrays;
 
 /// Every layout of labelled data, in the order in which they are tried.
@@ -84,6 +87,7 @@ pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledD
     let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
     let files = arrays.files();
     account.merge(names::account(&mut arrays, &splits));
+    classes::note_empty(&splits, classes, &mut account);
     if options.strict {
         refuse_passing_over(path, &account)?;
     }
@@ -105,9 +109,13 @@ fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>>
         return Ok(None);
     }
     let failed = |source| Error::io(path, "list", source);
-    let (mut containers, mut others) = (Vec::new(), Vec::new());
+    let (mut containers, mut others, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
+        if is_hidden(&file.file_name().unwrap_or_default().to_string_lossy()) {
+            hidden.push(file);
+            continue;
+        }
         if file.extension().is_some_and(|ending| ending == "npy") {
             return Ok(None);
         }
@@ -124,6 +132,11 @@ fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>>
     for file in others {
         let name = file.file_name().unwrap_or_default().display();
         account.pass("file", "it is no file of arrays by its ending", name);
+    }
+    hidden.sort();
+    for file in hidden {
+        let name = file.file_name().unwrap_or_default().display();
+        account.pass("file", "it is hidden or a system's own", name);
     }
     Ok(containers.pop())
 }

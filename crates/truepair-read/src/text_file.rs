@@ -160,6 +160,27 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     File::open(path).map_err(failed)
 }
 
+/// Reads the whole of a regular file.
+///
+/// # Errors
+/// If it is none, cannot be read, or is larger than `limit` bytes.
+pub(crate) fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    let failed = |source| Error::io(path, "read", source);
+    let length = file.metadata().map_err(failed)?.len();
+    if length > limit {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!("{length} bytes, at most {limit} are read"),
+            "check that it is the right file",
+        ));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    (file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
+    Ok(bytes)
+}
+
 /// The first bytes of `reader`, and the rest.
 fn sampled(mut reader: Box<dyn Read>) -> std::io::Result<(Vec<u8>, Box<dyn Read>)> {
     let mut start = Vec::with_capacity(SAMPLE);

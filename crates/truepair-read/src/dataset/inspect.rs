@@ -57,7 +57,7 @@ pub struct SplitInspection {
     pub non_finite_images: NonFinite,
     /// Rows of the used caption embeddings with a NaN or an infinite number.
     pub non_finite_captions: NonFinite,
-    /// Labelled images and distinct classes, when there are labels.
+    /// Labeled images and distinct classes, when there are labels.
     pub labels: Option<Labels>,
     /// Images whose picture was found.
     pub pictures: usize,
@@ -100,7 +100,7 @@ pub struct CaptionFeaturesFound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Labels {
     /// Images with a class.
-    pub labelled: usize,
+    pub labeled: usize,
     /// Distinct classes.
     pub classes: usize,
 }
@@ -241,7 +241,7 @@ fn labels(labels: &[i64]) -> Labels {
     let known: Vec<i64> = labels.iter().copied().filter(|label| *label >= 0).collect();
     let classes: HashSet<i64> = known.iter().copied().collect();
     Labels {
-        labelled: known.len(),
+        labeled: known.len(),
         classes: classes.len(),
     }
 }
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(
             train.labels,
             Some(Labels {
-                labelled: 2,
+                labeled: 2,
                 classes: 1
             })
         );

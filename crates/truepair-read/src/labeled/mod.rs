@@ -1,4 +1,4 @@
-//! Labelled data as users have it: every [`LabeledFormat`], read into one [`LabeledData`].
+//! Labeled data as users have it: every [`LabeledFormat`], read into one [`LabeledData`].
 //!
 //! Nothing here guesses a class: labels outside the classes are refused.
 
@@ -25,11 +25,11 @@ use truepair_core::labeled::LabeledData;
 use crate::dataset::{is_hidden, refuse_passing_over};
 pub use container::Arrays;
 
-/// Every layout of labelled data, in the order in which they are tried.
+/// Every layout of labeled data, in the order in which they are tried.
 pub const LABELED_FORMATS: &[&dyn LabeledFormat] =
     &[&folder::Folder, &npz::Npz, &mat::Mat, &hdf5::Hdf5];
 
-/// One way in which labelled data lies on disk.
+/// One way in which labeled data lies on disk.
 ///
 /// ```
 /// use std::path::Path;
@@ -56,7 +56,7 @@ pub trait LabeledFormat: Sync {
     fn arrays(&self, path: &Path) -> Result<Arrays>;
 }
 
-/// How labelled data is read.
+/// How labeled data is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabeledOptions {
     /// Name of the layout; recognized when `None`.
@@ -69,7 +69,7 @@ pub struct LabeledOptions {
     pub strict: bool,
 }
 
-/// Reads all splits of the labelled data at `path`.
+/// Reads all splits of the labeled data at `path`.
 ///
 /// # Errors
 /// If no layout recognizes `path`, a modality or its labels are missing, lengths differ, or a label
@@ -150,7 +150,7 @@ fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn Label
     if let Some(name) = &options.format {
         return formats.find(|format| format.name() == name).ok_or_else(|| {
             Error::argument(
-                format!("there is no layout of labelled data called '{name}'"),
+                format!("there is no layout of labeled data called '{name}'"),
                 format!("choose one of {}", names()),
             )
         });
@@ -159,7 +159,7 @@ fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn Label
         Error::data(
             path,
             Place::Whole,
-            format!("no known layout of labelled data; looked for {}", names()),
+            format!("no known layout of labeled data; looked for {}", names()),
             "give a folder with train_ims.npy and train_labels.npy, an .npz, a .mat or an HDF5 file",
         )
     })

@@ -9,7 +9,7 @@ use crate::error::Result;
 use truepair_model::kernel::Precision;
 use truepair_model::optimizer::{AdamConfig, OptimizerConfig, Schedule};
 
-/// Settings of training on labelled data.
+/// Settings of training on labeled data.
 ///
 /// ```
 /// use truepair_train::labeled::LabelConfig;

@@ -79,7 +79,7 @@ fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
     if let Some(labels) = &split.labels {
         rows.push((
             "  labels",
-            format!("{} labeled, {} classes", labels.labelled, labels.classes),
+            format!("{} labeled, {} classes", labels.labeled, labels.classes),
         ));
     }
     if split.pictures > 0 {

@@ -14,6 +14,7 @@ use truepair_read::dataset::{self, ReadOptions};
 use truepair_read::ranking::{read_list_map, read_trec_run};
 use truepair_read::relevance::{read_all_ids, read_ids, read_map};
 
+use super::judging::tell;
 use super::{JudgingArgs, Ranker, Subject};
 use crate::audit::frozen;
 use crate::progress::Bars;
@@ -159,7 +160,11 @@ impl ForeignArgs {
             Ok(Relevance::from_pairs(sizes.0, sizes.1, &direct.pairs))
         };
         match (&self.pairs, foreign) {
-            (Some(file), _) if is_json(file) => by_name(&read_map(file)?, UnknownIds::Refuse),
+            (Some(file), _) if is_json(file) => {
+                let named = read_map(file)?;
+                tell(&named);
+                by_name(&named, UnknownIds::Refuse)
+            }
             (Some(file), _) => {
                 let pairs = dataset::read_pairs(file, sizes.0, sizes.1)?;
                 Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
@@ -260,10 +265,13 @@ impl NamedLists {
                 read_trec_run(file)
             }
         };
-        Ok(Self {
+        let named = Self {
             image_to_text: read(image_to_text)?,
             text_to_image: read(text_to_image)?,
-        })
+        };
+        tell(&named.image_to_text);
+        tell(&named.text_to_image);
+        Ok(named)
     }
 
     fn resolve(&self, (images, captions): &(Ids, Ids)) -> Result<RankedLists> {

@@ -3,12 +3,14 @@
 //! [`Relevance`] lists relevant items; [`LabelRelevance`] decides by labels, where lists would be
 //! long. Both may leave queries without a relevant item; these are not measured.
 
+mod escaped;
 mod ids;
 mod judgments;
 mod labels;
 
+pub use escaped::{escaped, unescaped};
 pub use ids::Ids;
-pub use judgments::{Direct, Judgments, UnknownIds, UnknownItems};
+pub use judgments::{Direct, Judgments, Spelling, UnknownIds, UnknownItems};
 pub(crate) use labels::{ABSENT, IRRELEVANT};
 pub use labels::{Codes, LabelRelevance, MatchRule, Unlabeled};
 

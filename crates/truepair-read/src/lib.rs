@@ -48,6 +48,7 @@ pub mod relevance;
 mod shards;
 mod spelling;
 mod text_file;
+mod trec_line;
 
 /// The README's example compiles.
 #[cfg(doctest)]

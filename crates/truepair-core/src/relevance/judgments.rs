@@ -1,9 +1,10 @@
 //! Judgments by name, as they are in files, on their way to a [`Relevance`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{Ids, Relevance};
+use super::{Ids, Relevance, unescaped};
+use crate::dataset::Account;
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
 use crate::scores::Direction;
@@ -32,6 +33,21 @@ pub struct Judgments {
     number: HashMap<String, u32>,
     /// Numbers of each query's name and of its items' names, in the order of the file.
     queries: Vec<(u32, Vec<u32>)>,
+    /// Numbers of the queries' names.
+    asked: HashSet<u32>,
+    spelling: Spelling,
+    account: Account,
+}
+
+/// How a file spells names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// As they are.
+    #[default]
+    Plain,
+    /// Spaces may be [`escaped`](super::escaped); a name that the data has as it stands is that
+    /// name.
+    Escaped,
 }
 
 /// What to do with names that are not in the data.
@@ -74,7 +90,26 @@ impl Judgments {
             names: Vec::new(),
             number: HashMap::new(),
             queries: Vec::new(),
+            asked: HashSet::new(),
+            spelling: Spelling::Plain,
+            account: Account::default(),
         }
+    }
+
+    /// The same with names spelled as `spelling` says.
+    pub fn spelled(mut self, spelling: Spelling) -> Self {
+        self.spelling = spelling;
+        self
+    }
+
+    /// What the file was found to hold besides, and what was chosen where it left a choice.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Where a reader notes what it passes over or chooses.
+    pub fn account_mut(&mut self) -> &mut Account {
+        &mut self.account
     }
 
     /// The file, for messages.
@@ -92,7 +127,7 @@ impl Judgments {
     /// Adds a query with its items.
     ///
     /// # Errors
-    /// If it lists an item twice; the item is named.
+    /// If it lists an item twice, or the query was added before; the name is named.
     pub fn add<N: AsRef<str>>(
         &mut self,
         query: &str,
@@ -109,7 +144,7 @@ impl Judgments {
     /// item by item.
     ///
     /// # Errors
-    /// If it lists an item twice; the item is named.
+    /// If it lists an item twice, or the query was added before; the name is named.
     ///
     /// # Panics
     /// If a number does not belong to a name.
@@ -125,8 +160,16 @@ impl Judgments {
                 "list every item once",
             ));
         }
-        let query = self.intern(query);
-        self.queries.push((query, items));
+        let number = self.intern(query);
+        if !self.asked.insert(number) {
+            return Err(Error::data(
+                &self.file,
+                Place::Whole,
+                format!("query '{query}' stands twice"),
+                "write all items of a query in one place",
+            ));
+        }
+        self.queries.push((number, items));
         Ok(())
     }
 
@@ -172,7 +215,7 @@ impl Judgments {
                 }
                 _ => {}
             }
-        });
+        })?;
         match first {
             Some(first) if unknown == UnknownIds::Refuse => Err(Error::data(
                 &self.file,
@@ -195,11 +238,12 @@ impl Judgments {
         queries: &Ids,
         gallery: &Ids,
         mut look: impl FnMut(&str, Option<u32>, Option<u32>, Option<&str>),
-    ) {
-        let item_of: Vec<Option<u32>> = self.names.iter().map(|name| gallery.find(name)).collect();
+    ) -> Result<()> {
+        let items = self.names.iter().map(|name| self.find(gallery, name));
+        let item_of = items.collect::<Result<Vec<Option<u32>>>>()?;
         for (query, items) in &self.queries {
             let name = self.names[*query as usize].as_str();
-            let query = queries.find(name);
+            let query = self.find(queries, name)?;
             look(name, query, None, None);
             if query.is_some() {
                 for &item in items {
@@ -208,6 +252,35 @@ impl Judgments {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The index of a name as the file spells it.
+    ///
+    /// # Errors
+    /// If two names of the data could be meant.
+    fn find(&self, ids: &Ids, name: &str) -> Result<Option<u32>> {
+        let exact = ids.find(name);
+        if self.spelling == Spelling::Plain {
+            return Ok(exact);
+        }
+        let plain = unescaped(name);
+        let meant = plain.as_deref().and_then(|plain| ids.find(plain));
+        if let (Some(exact), Some(meant)) = (exact, meant)
+            && exact != meant
+        {
+            return Err(Error::data(
+                &self.file,
+                Place::Whole,
+                format!(
+                    "'{name}' could be the id '{}' or the id '{}'",
+                    ids.name(exact),
+                    ids.name(meant)
+                ),
+                "give the items ids that differ in more than escaped spaces",
+            ));
+        }
+        Ok(exact.or(meant))
     }
 
     /// Looks up names that must all be known.
@@ -240,7 +313,7 @@ impl Judgments {
                     });
                 }
             }
-        });
+        })?;
         match first {
             None => Ok(lists),
             Some(first) => Err(Error::data(
@@ -267,6 +340,7 @@ impl Judgments {
             }
         }
         Judgments {
+            asked: mirrored.iter().map(|(query, _)| *query).collect(),
             queries: mirrored,
             ..self.clone()
         }
@@ -348,6 +422,44 @@ mod tests {
                 caption: 0
             }
         );
+    }
+
+    #[test]
+    fn a_query_that_stands_twice_is_refused() {
+        let error = judgments().add("a", ["z"]).unwrap_err().to_string();
+        assert!(
+            error.contains("eccv.json: query 'a' stands twice"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn escaped_names_are_found_as_they_stand_or_unescaped() {
+        let mut judgments = Judgments::new("i2t.run").spelled(Spelling::Escaped);
+        judgments.add("img%201", ["a%20b", "50%25", "c"]).unwrap();
+        let resolve = |items: &[&str]| {
+            let queries = ids(&["img 1"]);
+            judgments.resolve(
+                Direction::ImageToText,
+                &queries,
+                &ids(items),
+                UnknownIds::Refuse,
+            )
+        };
+        let found = resolve(&["a b", "50%", "c"]).unwrap();
+        assert_eq!(
+            found
+                .pairs
+                .iter()
+                .map(|pair| pair.caption)
+                .collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert_eq!(resolve(&["c", "50%", "a%20b"]).unwrap().pairs[0].caption, 2);
+        let error = resolve(&["a b", "a%20b", "50%", "c"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the id 'a%20b' or the id 'a b'"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use truepair_read::dataset::{self, ReadOptions};
 use truepair_read::ranking::{read_list_map, read_trec_run};
 use truepair_read::relevance::{read_all_ids, read_ids, read_map};
 
+use super::judging::tell;
 use super::{JudgingArgs, Ranker, Subject};
 use crate::audit::frozen;
 use crate::progress::Bars;
@@ -182,7 +183,9 @@ impl ForeignArgs {
                 "--pairs {order} is about rows, and ranked lists have none (give a file of pairs)"
             ),
             (Some(Pairing::File(file)), _) if is_json(file) => {
-                by_name(&read_map(file)?, UnknownIds::Refuse)
+                let named = read_map(file)?;
+                tell(&named);
+                by_name(&named, UnknownIds::Refuse)
             }
             (Some(Pairing::File(file)), _) => {
                 let pairs = dataset::read_pairs(file, sizes.0, sizes.1)?;
@@ -276,10 +279,13 @@ impl NamedLists {
                 read_trec_run(file)
             }
         };
-        Ok(Self {
+        let named = Self {
             image_to_text: read(image_to_text)?,
             text_to_image: read(text_to_image)?,
-        })
+        };
+        tell(&named.image_to_text);
+        tell(&named.text_to_image);
+        Ok(named)
     }
 
     fn resolve(&self, (images, captions): &(Ids, Ids)) -> Result<RankedLists> {

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use truepair_read::dataset::{ReadOptions, WriteForm, WriteOptions, open, write_kept_as};
+use truepair_read::dataset::{
+    KeptFolder, ReadOptions, WriteForm, WriteOptions, open, write_kept_into,
+};
 
 /// Writes two shards as Python's `tarfile` does, in its three layouts.
 const WRITE: &str = r#"
@@ -64,7 +66,7 @@ fn shards_go_from_python_and_back() {
     let options = WriteOptions {
         form: WriteForm::Shards,
     };
-    write_kept_as(&set, &keep, &out, &options).unwrap();
+    write_kept_into(&set, &keep, &KeptFolder::of(&out), &options).unwrap();
     let shards = ["00000.tar", "00001.tar", "00002.tar"].map(|name| out.join(name));
     let read = python(READ, &shards.each_ref().map(|path| path.as_path())).unwrap();
     let captions: Vec<&str> = read

@@ -44,6 +44,7 @@ const IN_ONE_LINE: usize = 3;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
     used: Vec<UsedEntry>,
+    read_as: Vec<SourceEntry>,
     passed_over: Vec<AccountEntry>,
     chosen: Vec<String>,
     chosen_for: Vec<AccountEntry>,
@@ -56,6 +57,15 @@ pub struct UsedEntry {
     pub kind: &'static str,
     /// How many.
     pub count: usize,
+}
+
+/// Where things of one role were read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceEntry {
+    /// A noun in the plural, for instance `captions`.
+    pub role: &'static str,
+    /// A column, a key or a place inside one.
+    pub source: String,
 }
 
 /// Things of one kind that were treated alike, for one reason.
@@ -81,6 +91,22 @@ impl Account {
             Some(entry) => entry.count += n,
             None => self.used.push(UsedEntry { kind, count: n }),
         }
+    }
+
+    /// What plays this role, for instance `captions`, is read from `source`, a column or a key; the
+    /// cleaned list finds it there again.
+    pub fn read_as(&mut self, role: &'static str, source: impl Display) {
+        let source = source.to_string();
+        let entry = SourceEntry { role, source };
+        if !self.read_as.contains(&entry) {
+            self.read_as.push(entry);
+        }
+    }
+
+    /// Where what plays this role was read from.
+    pub fn sources(&self, role: &str) -> Vec<&str> {
+        let of_role = self.read_as.iter().filter(|entry| entry.role == role);
+        of_role.map(|entry| entry.source.as_str()).collect()
     }
 
     /// The thing called `name` is passed over, because of `reason`, which follows a colon.
@@ -113,6 +139,9 @@ impl Account {
     pub fn merge(&mut self, other: Account) {
         for UsedEntry { kind, count } in other.used {
             self.used(kind, count);
+        }
+        for SourceEntry { role, source } in other.read_as {
+            self.read_as(role, source);
         }
         for part in other.passed_over {
             entry(&mut self.passed_over, part.kind, &part.reason).add(part.count, part.names);
@@ -156,11 +185,24 @@ impl Account {
     pub fn lines(&self) -> Vec<String> {
         let used: Vec<String> = self.used.iter().map(UsedEntry::to_string).collect();
         let used = (!used.is_empty()).then(|| format!("used {}", used.join(", ")));
+        let mut roles: Vec<&str> = Vec::new();
+        for entry in &self.read_as {
+            if !roles.contains(&entry.role) {
+                roles.push(entry.role);
+            }
+        }
+        let read = roles
+            .into_iter()
+            .map(|role| format!("read {role} from {}", self.sources(role).join(", ")));
         let passed = self.passed_over.iter();
         let passed = passed.map(|entry| format!("passed over {entry}"));
         let chosen = self.choices().into_iter();
         let chosen = chosen.map(|choice| format!("chose: {choice}"));
-        used.into_iter().chain(passed).chain(chosen).collect()
+        used.into_iter()
+            .chain(read)
+            .chain(passed)
+            .chain(chosen)
+            .collect()
     }
 }
 
@@ -315,10 +357,13 @@ mod tests {
             part.pass("entry", "it is a link", shard);
             part.chose("the first of two matrices");
             part.chose_for("picture", "found by its file name", shard);
+            part.read_as("captions", "title");
+            part.read_as("captions", shard);
             whole.merge(part);
         }
         let lines = [
             "used 4 arrays, 4 rows of other splits",
+            "read captions from title, a, b",
             "passed over 2 entries: it is a link (a, b)",
             "chose: the first of two matrices",
             "chose: 2 pictures: found by its file name (a, b)",

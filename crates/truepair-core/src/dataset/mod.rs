@@ -12,7 +12,7 @@ mod row_order;
 
 use std::path::PathBuf;
 
-pub use account::{Account, AccountEntry, UsedEntry};
+pub use account::{Account, AccountEntry, SourceEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader, Scale};
 pub use picture::{Picture, PictureColumn};
 pub use row_content::{RowContent, RowContents};

@@ -223,7 +223,7 @@ impl Metadata {
             for (column, cell) in wanted.iter().zip(cells) {
                 let text = match cell {
                     Cell::One(text) => text,
-                    Cell::Missing | Cell::Many(_) | Cell::Keys(_) => String::new(),
+                    Cell::Missing | Cell::Many(_) => String::new(),
                 };
                 match *column {
                     "caption" => self.texts.push(text),
@@ -246,7 +246,7 @@ impl Metadata {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{kept_table, open, write::write_features, write_kept};
+    use super::super::{open, two_columns, write::write_features, write_kept};
     use super::*;
 
     /// Eleven shards of two pairs; by its letters the tenth would come before the second.
@@ -262,7 +262,7 @@ mod tests {
                 write_features(&file, &features, &[0, 1]).unwrap();
             }
             let rows = [("a.jpg", "one"), ("b.jpg", "two")];
-            let bytes = kept_table::two_columns(["image_path", "caption"], &rows).unwrap();
+            let bytes = two_columns::two_columns(["image_path", "caption"], &rows).unwrap();
             std::fs::write(
                 root.join(format!("metadata/metadata_{number}.parquet")),
                 bytes,
@@ -300,7 +300,7 @@ mod tests {
                 .to_string()
         };
         let file = folder.path().join("metadata/metadata_2.parquet");
-        let bytes = kept_table::two_columns(["image_path", "caption"], &[("a", "b")]).unwrap();
+        let bytes = two_columns::two_columns(["image_path", "caption"], &[("a", "b")]).unwrap();
         std::fs::write(&file, bytes).unwrap();
         assert!(
             read().contains("metadata_2.parquet: 1 rows for 2 embeddings"),

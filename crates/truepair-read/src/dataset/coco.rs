@@ -107,7 +107,12 @@ impl Format for Coco {
                 )
             })?;
             let text = one_line(&annotation.caption);
-            listing.captions.push(ListedCaption { image, text, place });
+            listing.captions.push(ListedCaption {
+                image,
+                text,
+                place,
+                record: n as u32,
+            });
             unread.add("annotations", annotation.unread);
         }
         for (index, image) in file.images.into_iter().enumerate() {

@@ -131,7 +131,10 @@ fn shards_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What lies beside a list under its name: one file, or shards of one set.
-fn find_beside(listing: &Path) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// If there is none, or several could be meant.
+pub(super) fn find_beside(listing: &Path) -> Result<Vec<PathBuf>> {
     let stem = unpacked(listing).file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy();
     let names = [".npy", "_ims.npy", ".npz", ".safetensors"].map(|end| format!("{stem}{end}"));

@@ -8,6 +8,7 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
+use super::selector::{NAME_A_KEY, Selector};
 use crate::lines::{Line, lines};
 use crate::loose_json;
 
@@ -82,7 +83,7 @@ pub(super) fn object(path: &Path, number: u64, line: &str) -> Result<Object> {
 pub(super) fn for_each(
     path: &Path,
     columns: &[String],
-    wanted: &[&str],
+    wanted: &[Selector],
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<Account> {
     let mut account = Account::default();
@@ -111,49 +112,31 @@ pub(super) fn for_each(
             );
             known.insert(key);
         }
-        let cells = wanted.iter().map(|key| cell(found.fields.remove(*key)));
-        visit(Place::Line(number), cells.collect())?;
+        let place = Place::Line(number);
+        let cells = cells(&mut found.fields, wanted)
+            .map_err(|problem| Error::data(path, place, problem, NAME_A_KEY))?;
+        visit(place, cells)?;
     }
     Ok(account)
 }
 
-fn cell(value: Option<Value>) -> Cell {
-    match value {
-        None | Some(Value::Null) => Cell::Missing,
-        Some(Value::Array(items)) => {
-            let nested = items.iter().find_map(keys_of_nested);
-            match nested {
-                Some(keys) => Cell::Keys(keys),
-                None => Cell::Many(items.into_iter().map(text).collect()),
-            }
-        }
-        Some(other) => match keys_of_nested(&other) {
-            Some(keys) => Cell::Keys(keys),
-            None => Cell::One(text(other)),
-        },
-    }
-}
-
-/// The keys of an object that says nothing by itself; of a list inside another one none.
-fn keys_of_nested(value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::Object(fields) if !fields.contains_key("path") => {
-            Some(fields.keys().cloned().collect())
-        }
-        Value::Array(_) => Some(Vec::new()),
-        _ => None,
-    }
-}
-
-/// A value as text; of an object its path, as Hugging Face data sets write an image.
-pub(super) fn text(value: Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text,
-        Value::Object(mut fields) => match fields.remove("path") {
-            Some(Value::String(path)) => path,
-            _ => String::new(),
-        },
-        other => other.to_string(),
-    }
+/// The cells of one object.
+///
+/// # Errors
+/// What stands there instead of texts.
+pub(super) fn cells(
+    object: &mut Map<String, Value>,
+    wanted: &[Selector],
+) -> Result<Vec<Cell>, String> {
+    let cell = |(n, place): (usize, &Selector)| {
+        // Several places may lie in one column; the last one takes its value.
+        let later = &wanted[n + 1..];
+        let again = later.iter().any(|later| later.column == place.column);
+        let value = match again {
+            true => object.get(&place.column).cloned(),
+            false => object.remove(&place.column),
+        };
+        place.cell(value.unwrap_or_default())
+    };
+    wanted.iter().enumerate().map(cell).collect()
 }

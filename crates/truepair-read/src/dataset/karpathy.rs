@@ -110,6 +110,7 @@ impl Format for Karpathy {
                         image: index as u32,
                         text: one_line(&sentence.raw),
                         place,
+                        record: index as u32,
                     });
                 }
             }

@@ -1,291 +1,275 @@
-//! The cleaned list of a table: the same records and columns without the removed captions.
-//!
-//! A cell counts as a caption when its text, with the image of its record, is a pair of the data;
-//! so no choice of columns has to be remembered. When the pairs are not those of the file, because
-//! noise was planted, and for parquet, the list has one record per pair and two columns. Pictures that
-//! stand in the table are [`kept_pictures`]' to write.
+//! The cleaned list of a table of text: the same records and columns without the removed captions.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use parquet::data_type::{ByteArray, ByteArrayType};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
-use serde_json::{Value, json};
-use truepair_core::dataset::Dataset;
-use truepair_core::durable;
-use truepair_core::error::{Error, Place, Result};
-use truepair_core::pair::Pair;
+use serde_json::json;
+use truepair_core::error::Result;
 
+use super::ReadOptions;
+use super::cell::Cell;
 use super::delimited::Delimited;
 use super::json_lines;
-use super::kept_pictures;
-use super::records::{Kind, unpacked};
-use super::write::write_features;
+use super::kept_pairs::KeptPairs;
+use super::naming::Naming;
+use super::records::Kind;
+use super::selector::{Pruning, Selector};
+use super::table_columns::{Columns, open_source};
 use crate::lines::lines;
-use crate::spelling::normal;
-use crate::text_file::{pack, packing_named_by};
+use crate::loose_json;
 
-/// Writes the kept pairs of `dataset` into a file of the same name in `out`, and the features of
-/// their images beside it.
-pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-    let source = &dataset.files[0];
-    let path = out.join(source.file_name().unwrap_or_default());
-    if kept_pictures::hold_bytes(dataset) {
-        kept_pictures::write(dataset, keep, &path)?;
-        return Ok(vec![path]);
+/// One table on its way to the disk.
+pub(super) struct KeptTable {
+    pub(super) bytes: Vec<u8>,
+    /// Whether anything was taken out.
+    pub(super) has_changed: bool,
+}
+
+/// What is known of the records of a table.
+#[derive(Clone, Copy)]
+pub(super) struct Records<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) naming: Naming,
+    /// Index of the first record.
+    pub(super) first: u32,
+}
+
+impl Records<'_> {
+    /// Options by which a table is opened as it was read.
+    fn options(&self) -> ReadOptions {
+        let text = |place: &Selector| place.to_string();
+        ReadOptions {
+            image_column: self.columns.image.as_ref().map(text),
+            caption_columns: Some(self.columns.captions.iter().map(text).collect()),
+            id_column: self.columns.id.as_ref().map(text),
+            ..ReadOptions::default()
+        }
     }
-    let kept = Kept::new(dataset, keep)?;
-    let list = match Kind::require(source)? {
-        Kind::Parquet => kept.parquet(&path)?,
-        Kind::JsonLines => kept.json_lines(source)?,
-        Kind::Csv | Kind::Tsv => kept.separated(&kept.table(source)?)?,
+
+    /// The id of the image of a record whose image and id are in these cells.
+    fn id(&self, record: u32, image: Cell, id: Option<Cell>) -> Option<String> {
+        match id {
+            Some(id) => id.only().ok()?,
+            None => self.naming.name(record, image).ok()?,
+        }
+    }
+}
+
+/// What stays of the table at `path`; takes its pairs out of `pairs`, and counts the records in
+/// `n_records`.
+///
+/// # Errors
+/// If it cannot be read again.
+pub(super) fn kept(
+    path: &Path,
+    records: Records<'_>,
+    pairs: &mut KeptPairs<'_>,
+) -> Result<(KeptTable, u32)> {
+    if Kind::of(path) == Some(Kind::JsonLines) {
+        return json_objects(path, records, pairs);
+    }
+    let source = open_source(path, &records.options())?;
+    match &source.delimited {
+        Some(table) => separated(table, records, pairs),
+        None => json_objects(path, records, pairs),
+    }
+}
+
+/// A table of the pairs alone, where the records are not those of the file: noise was planted.
+pub(super) fn pairs_alone(path: &Path, rows: &[(&str, &str)]) -> Vec<u8> {
+    if Kind::of(path) == Some(Kind::JsonLines) {
+        let line = |(image, caption): &(&str, &str)| {
+            format!("{}\n", json!({"image": image, "caption": caption}))
+        };
+        return rows.iter().map(line).collect::<String>().into_bytes();
+    }
+    let separator = match Kind::of(path) {
+        Some(Kind::Tsv) => b'\t',
+        _ => b',',
     };
-    let packing = packing_named_by(&path);
-    let bytes = pack(packing, list.bytes).map_err(|cause| Error::io(&path, "pack", cause))?;
-    durable::write(&path, &bytes)?;
-    if dataset.images.are_pictures() {
-        return Ok(vec![path]);
+    let mut writer = csv::WriterBuilder::new()
+        .delimiter(separator)
+        .from_writer(Vec::new());
+    let head = std::iter::once(&("image", "caption"));
+    for (image, caption) in head.chain(rows) {
+        // Memory takes any record.
+        let _ = writer.write_record([image, caption]);
     }
-    let index_of: HashMap<&str, u32> = dataset
-        .image_ids
-        .iter()
-        .zip(0..)
-        .map(|(id, index)| (id.as_str(), index))
+    writer.into_inner().unwrap_or_default()
+}
+
+fn separated(
+    table: &Delimited,
+    records: Records<'_>,
+    pairs: &mut KeptPairs<'_>,
+) -> Result<(KeptTable, u32)> {
+    let at = |place: &Selector| table.columns.iter().position(|name| *name == place.column);
+    let columns = records.columns;
+    let captions: Vec<(usize, &Selector)> = (columns.captions.iter())
+        .filter_map(|place| Some((at(place)?, place)))
         .collect();
-    let mut seen = HashSet::new();
-    let first = list.images.into_iter().filter(|image| seen.insert(*image));
-    let rows: Vec<u32> = first.map(|image| index_of[image]).collect();
-    let beside = unpacked(&path).with_extension("npy");
-    let features = write_features(&beside, &dataset.images, &rows)?;
-    Ok(vec![path, features])
-}
-
-/// A table of two columns of text as parquet.
-pub(super) fn two_columns(
-    names: [&str; 2],
-    rows: &[(&str, &str)],
-) -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let columns = names.map(|name| format!("REQUIRED BYTE_ARRAY {name} (UTF8);"));
-    let schema = parse_message_type(&format!("message pairs {{ {} }}", columns.concat()))?;
-    let properties = Arc::new(WriterProperties::builder().build());
-    let mut bytes = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema), properties)?;
-    let mut group = writer.next_row_group()?;
-    let (left, right): (Vec<&str>, Vec<&str>) = rows.iter().copied().unzip();
-    for texts in [left, right] {
-        let values: Vec<ByteArray> = texts.into_iter().map(ByteArray::from).collect();
-        if let Some(mut column) = group.next_column()? {
-            column
-                .typed::<ByteArrayType>()
-                .write_batch(&values, None, None)?;
-            column.close()?;
+    let [image, id] = [&columns.image, &columns.id].map(|place| place.as_ref().and_then(at));
+    let mut kept = KeptTable {
+        bytes: table.head.clone(),
+        has_changed: false,
+    };
+    let mut n = 0;
+    table.for_each_raw(|record| {
+        n += 1;
+        let cell = |at: usize| Cell::One(record.texts[at].clone());
+        let name = records.id(
+            records.first + n - 1,
+            image.map_or(Cell::Missing, cell),
+            id.map(cell),
+        );
+        let name = name.filter(|name| pairs.has_image(name));
+        let fate = name.map(|name| record_fate(&record.texts, &captions, &name, pairs));
+        match fate.flatten() {
+            None => kept.has_changed = true,
+            Some(changed) if changed.iter().all(|(_, text)| text.is_empty()) => {
+                let mut emptied: Vec<usize> = changed.iter().map(|(at, _)| *at).collect();
+                emptied.sort_unstable();
+                kept.has_changed |= !emptied.is_empty();
+                kept.bytes.extend(table.written_again(&record, &emptied));
+            }
+            Some(changed) => {
+                let mut texts: Vec<&str> = record.texts.iter().map(String::as_str).collect();
+                for (at, text) in &changed {
+                    texts[*at] = text;
+                }
+                kept.has_changed = true;
+                kept.bytes.extend(table.line_of(&texts));
+            }
         }
+        Ok(())
+    })?;
+    Ok((kept, n))
+}
+
+/// The cells of a record that change, with what stays of them; `None` when no caption stays.
+fn record_fate(
+    texts: &[String],
+    captions: &[(usize, &Selector)],
+    id: &str,
+    pairs: &mut KeptPairs<'_>,
+) -> Option<Vec<(usize, String)>> {
+    if captions.iter().all(|(at, _)| texts[*at].trim().is_empty()) {
+        return pairs.take(id, "").then(Vec::new);
     }
-    group.close()?;
-    writer.close()?;
-    Ok(bytes)
-}
-
-/// The pairs as the texts that stand in the file.
-struct Kept<'a> {
-    /// The ids of the images, each found however its letters are written.
-    ids: HashMap<Cow<'a, str>, &'a str>,
-    given: HashSet<(&'a str, &'a str)>,
-    /// The kept pairs, each with a number of its own.
-    kept: HashMap<(&'a str, &'a str), usize>,
-    /// The kept pairs in their order.
-    list: Vec<(&'a str, &'a str)>,
-}
-
-/// A table on its way to the disk.
-struct List<'a> {
-    bytes: Vec<u8>,
-    /// The image of each record.
-    images: Vec<&'a str>,
-}
-
-impl<'a> Kept<'a> {
-    fn new(dataset: &'a Dataset, keep: &[bool]) -> Result<Self> {
-        let texts = dataset.require_captions()?;
-        let texts_of = |pair: Pair| {
-            let id = dataset.image_ids[pair.image as usize].as_str();
-            (id, texts[pair.caption as usize].as_str())
+    let (mut changed, mut any) = (Vec::new(), false);
+    for (at, place) in captions {
+        let text = &texts[*at];
+        if text.trim().is_empty() {
+            continue;
+        }
+        let mut stays = |text: &str| {
+            let keep = pairs.take(id, text);
+            any |= keep;
+            keep
         };
-        let list: Vec<_> = dataset.kept(keep).map(texts_of).collect();
-        Ok(Self {
-            ids: dataset
-                .image_ids
-                .iter()
-                .map(|id| (normal(id), id.as_str()))
-                .collect(),
-            given: dataset.pairs.iter().map(|pair| texts_of(*pair)).collect(),
-            kept: list.iter().copied().zip(0..).collect(),
-            list,
-        })
-    }
-
-    /// The table as it was read: whether its first line is a record is seen from the images.
-    fn table(&self, source: &Path) -> Result<Delimited> {
-        let usual = match Kind::of(source) {
-            Some(Kind::Tsv) => b'\t',
-            _ => b',',
+        if place.steps.is_empty() {
+            if !stays(text) {
+                changed.push((*at, String::new()));
+            }
+            continue;
+        }
+        let mut value = loose_json::parse(text).ok()?.value;
+        let mut pruning = Pruning {
+            stays: &mut stays,
+            has_changed: false,
         };
-        let table = Delimited::open(source, usual, &|_| true)?;
-        let cells: Vec<&str> = table.first_line.iter().map(String::as_str).collect();
-        match self.image_of(&cells) {
-            Some(_) => Ok(table.without_header()),
-            None => Ok(table),
+        place.prune(&mut value, &mut pruning);
+        if pruning.has_changed {
+            changed.push((*at, value.to_string()));
         }
     }
+    any.then_some(changed)
+}
 
-    fn separated(&self, table: &Delimited) -> Result<List<'a>> {
-        let mut bytes = table.head.clone();
-        let (mut found, mut images) = (HashSet::new(), Vec::new());
-        table.for_each_raw(|record| {
-            let texts: Vec<&str> = record.texts.iter().map(String::as_str).collect();
-            let Some(image) = self.image_of(&texts) else {
-                return Ok(());
-            };
-            let kept = texts
-                .iter()
-                .filter_map(|text| self.kept.get(&(image, *text)));
-            let kept: Vec<usize> = kept.copied().collect();
-            if kept.is_empty() {
-                return Ok(());
-            }
-            found.extend(kept);
-            let removed = texts.iter().enumerate();
-            let removed = removed.filter(|(_, text)| self.is_removed(image, text));
-            let removed: Vec<usize> = removed.map(|(at, _)| at).collect();
-            bytes.extend(table.written_again(&record, &removed));
-            images.push(image);
-            Ok(())
-        })?;
-        if found.len() < self.kept.len() {
-            bytes = table.line_of(&["image", "caption"]);
-            for (image, caption) in &self.list {
-                bytes.extend(table.line_of(&[image, caption]));
-            }
-            images = self.images();
+fn json_objects(
+    path: &Path,
+    records: Records<'_>,
+    pairs: &mut KeptPairs<'_>,
+) -> Result<(KeptTable, u32)> {
+    let (mut text, mut has_changed, mut n) = (String::new(), false, 0);
+    for line in lines(path)? {
+        let line = line?;
+        if line.text.trim().is_empty() {
+            continue;
         }
-        Ok(List { bytes, images })
-    }
-
-    fn json_lines(&self, source: &Path) -> Result<List<'a>> {
-        let mut text = String::new();
-        let (mut found, mut images) = (HashSet::new(), Vec::new());
-        for line in lines(source)? {
-            let line = line?;
-            if line.text.trim().is_empty() {
-                continue;
-            }
-            let mut object = json_lines::object(source, line.number, &line.text)?.fields;
-            let ids: Vec<String> = object.values().cloned().map(json_lines::text).collect();
-            let mut texts: Vec<&str> = object.values().flat_map(captions_in).collect();
-            texts.extend(ids.iter().map(String::as_str));
-            let Some(image) = self.image_of(&texts) else {
-                continue;
-            };
-            let kept = texts
-                .iter()
-                .filter_map(|text| self.kept.get(&(image, *text)));
-            let kept: Vec<usize> = kept.copied().collect();
-            if kept.is_empty() {
-                continue;
-            }
-            found.extend(kept);
-            images.push(image);
-            let removed = object
-                .values_mut()
-                .map(|value| self.remove_from(value, image));
-            // A record that keeps all its captions stays as it was, to the byte.
-            let changed = removed.fold(false, |any, removed| any | removed);
-            text += &if changed {
-                Value::Object(object).to_string()
-            } else {
-                line.text
-            };
+        n += 1;
+        let mut object = json_lines::object(path, line.number, &line.text)?.fields;
+        let fate = object_fate(&mut object, records, records.first + n - 1, pairs);
+        // A record that keeps all its captions stays as it was, to the byte.
+        match fate {
+            ObjectFate::Whole => text += &line.text,
+            ObjectFate::Changed => text += &serde_json::Value::Object(object).to_string(),
+            ObjectFate::Gone => {}
+        }
+        if fate != ObjectFate::Gone {
             text.push('\n');
         }
-        if found.len() < self.kept.len() {
-            let line = |(image, caption): &(&str, &str)| {
-                format!("{}\n", json!({"image": image, "caption": caption}))
-            };
-            text = self.list.iter().map(line).collect();
-            images = self.images();
-        }
-        Ok(List {
-            bytes: text.into_bytes(),
-            images,
-        })
+        has_changed |= fate != ObjectFate::Whole;
     }
-
-    fn parquet(&self, path: &Path) -> Result<List<'a>> {
-        let bytes = two_columns(["image", "caption"], &self.list).map_err(|cause| {
-            let remedy = "choose CSV or JSONL for the data";
-            Error::data(
-                path,
-                Place::Whole,
-                format!("cannot be written: {cause}"),
-                remedy,
-            )
-        })?;
-        Ok(List {
-            bytes,
-            images: self.images(),
-        })
-    }
-
-    fn images(&self) -> Vec<&'a str> {
-        self.list.iter().map(|(image, _)| *image).collect()
-    }
-
-    /// The image of a record with these cells: the one that forms a pair with another cell, as the
-    /// cells of other columns may happen to be ids too.
-    fn image_of(&self, texts: &[&str]) -> Option<&'a str> {
-        let is_image = |id: &&str| texts.iter().any(|text| self.given.contains(&(*id, *text)));
-        texts
-            .iter()
-            .filter_map(|text| self.ids.get(normal(text).as_ref()).copied())
-            .find(is_image)
-    }
-
-    fn is_removed(&self, image: &str, text: &str) -> bool {
-        self.given.contains(&(image, text)) && !self.kept.contains_key(&(image, text))
-    }
-
-    /// Removes captions that are not kept from one value of a record of `image`, and says whether
-    /// there were any.
-    fn remove_from(&self, value: &mut Value, image: &str) -> bool {
-        match value {
-            Value::String(text) if self.is_removed(image, text) => {
-                *value = Value::Null;
-                true
-            }
-            Value::Array(items) => {
-                let n = items.len();
-                items.retain(|item| {
-                    !item
-                        .as_str()
-                        .is_some_and(|text| self.is_removed(image, text))
-                });
-                items.len() < n
-            }
-            _ => false,
-        }
-    }
+    let bytes = text.into_bytes();
+    Ok((KeptTable { bytes, has_changed }, n))
 }
 
-/// The texts of a value that may hold captions.
-fn captions_in(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+/// What becomes of one JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ObjectFate {
+    Whole,
+    Changed,
+    Gone,
+}
+
+/// Takes the captions that do not stay out of one object.
+pub(super) fn object_fate(
+    object: &mut serde_json::Map<String, serde_json::Value>,
+    records: Records<'_>,
+    record: u32,
+    pairs: &mut KeptPairs<'_>,
+) -> ObjectFate {
+    let columns = records.columns;
+    let cell = |place: &Selector| {
+        let value = object.get(&place.column).cloned().unwrap_or_default();
+        place.cell(value).unwrap_or(Cell::Missing)
+    };
+    let image = columns.image.as_ref().map_or(Cell::Missing, cell);
+    let id = records.id(record, image, columns.id.as_ref().map(cell));
+    let Some(id) = id.filter(|id| pairs.has_image(id)) else {
+        return ObjectFate::Gone;
+    };
+    let texts = columns
+        .captions
+        .iter()
+        .flat_map(|place| cell(place).texts());
+    if texts.into_iter().all(|text| text.trim().is_empty()) {
+        return if pairs.take(&id, "") {
+            ObjectFate::Whole
+        } else {
+            ObjectFate::Gone
+        };
+    }
+    let (mut any, mut has_changed) = (false, false);
+    for place in &columns.captions {
+        let Some(value) = object.get_mut(&place.column) else {
+            continue;
+        };
+        let mut pruning = Pruning {
+            stays: &mut |text| {
+                let keep = pairs.take(&id, text);
+                any |= keep;
+                keep
+            },
+            has_changed: false,
+        };
+        place.prune(value, &mut pruning);
+        has_changed |= pruning.has_changed;
+    }
+    match (any, has_changed) {
+        (false, _) => ObjectFate::Gone,
+        (true, false) => ObjectFate::Whole,
+        (true, true) => ObjectFate::Changed,
     }
 }
 
@@ -293,7 +277,12 @@ fn captions_in(value: &Value) -> Vec<&str> {
 mod tests {
     use truepair_core::dataset::Features;
 
-    use super::super::{ReadOptions, open, write_kept};
+    use truepair_core::dataset::Dataset;
+    use truepair_core::pair::Pair;
+
+    use super::super::two_columns::two_columns;
+    use super::super::write::write_features;
+    use super::super::{open, write_kept};
     use super::*;
 
     /// Writes a table of two images with three captions, plants `pair` first, removes the second

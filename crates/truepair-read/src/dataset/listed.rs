@@ -19,4 +19,6 @@ pub(super) struct ListedCaption {
     pub(super) image: u32,
     pub(super) text: String,
     pub(super) place: Place,
+    /// Index of its record.
+    pub(super) record: u32,
 }

@@ -1,6 +1,6 @@
 //! Images and captions that a table or a JSON file lists, joined with their features.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,58 +12,168 @@ use super::empty_captions::settle_empty_captions;
 use super::feature_keys::find_rows;
 use super::given_features::GivenFeatures;
 use super::listed::{ListedCaption, ListedImage};
+use super::naming::{Naming, of_pictures};
 use super::picture_column::ParquetPictures;
 use super::picture_folders::PictureFolders;
 use super::pictures::files_named;
+use super::table_columns::Columns;
 use super::{CaptionFeatures, Pictures, ReadOptions, name_of};
 
-/// All images of a file, and the captions of one split.
+/// All images of a list, and the captions of one split.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) images: Vec<ListedImage>,
     pub(super) captions: Vec<ListedCaption>,
-    /// Records of the file, all splits together.
+    /// Records of the list, all splits together.
     pub(super) n_records: usize,
-    /// The pictures' bytes, by record, when the file itself holds them.
-    pub(super) column: Option<Arc<ParquetPictures>>,
+    /// The files of the list, where it has more than one.
+    pub(super) files: Vec<PathBuf>,
+    /// Index of the first record of every file.
+    pub(super) starts: Vec<usize>,
+    /// How images are called.
+    pub(super) naming: Naming,
+    /// The pictures' bytes, by record, when the files themselves hold them.
+    pub(super) columns: Vec<Arc<ParquetPictures>>,
+    /// Records whose files hold no picture for them.
+    pub(super) without_picture: HashSet<u32>,
+    /// Features that stand in the records themselves, one row a record.
+    pub(super) given: Option<GivenFeatures>,
     pub(super) account: Account,
 }
 
 impl Listing {
+    /// Takes the images' bytes from the column that `places` names, in all of `files`. Where it holds
+    /// no bytes at all, pictures are looked for under their names.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn take_pictures(&mut self, files: &[PathBuf], places: &Columns) -> Result<()> {
+        let Some(name) = &places.pictures else {
+            return Ok(());
+        };
+        let readers = Arc::default();
+        let open = |file: &PathBuf| ParquetPictures::open_with(file, name, &readers);
+        let columns = files.iter().map(open).collect::<Result<Option<Vec<_>>>>()?;
+        let Some(columns) = columns else {
+            return Ok(());
+        };
+        let mut first = 0;
+        for column in &columns {
+            let empty = column.empty()?.into_iter();
+            self.without_picture
+                .extend(empty.map(|record| first + record));
+            first += column.len();
+        }
+        if self.without_picture.len() == first as usize {
+            self.without_picture.clear();
+            return Ok(());
+        }
+        self.naming = match (&places.image, &places.id) {
+            (Some(image), None) => of_pictures(files, &columns, image, &mut self.account)?,
+            _ => Naming::Number,
+        };
+        self.columns = columns;
+        Ok(())
+    }
+
     /// Joins the images of the split with their features, or with their pictures.
     ///
     /// # Errors
     /// If the features are missing or of other images, or a caption is empty.
     pub(super) fn into_dataset(
-        self,
+        mut self,
         format: &'static str,
         path: &Path,
         split: String,
         options: &ReadOptions,
     ) -> Result<Dataset> {
-        let mut account = self.account.clone();
-        let (given, rows) = match &options.pictures {
+        let (given, rows) = self.images_of(path, &split, options)?;
+        let mut account = std::mem::take(&mut self.account);
+        account.merge(given.account.clone());
+        let in_split = self.images.iter().filter(|image| image.in_split).count();
+        account.used("image of other splits", self.images.len() - in_split);
+        let caption_features =
+            caption_features(&given, &options.caption_features, self.captions.len())?;
+        let images = given.images.select(&rows);
+        if self.files.is_empty() {
+            self.files.push(path.to_path_buf());
+        }
+        let own = given.files.into_iter().filter(|file| file != path);
+        let files: Vec<PathBuf> = self.files.iter().cloned().chain(own).collect();
+        let empty = (self.captions.iter()).find(|caption| caption.text.trim().is_empty());
+        let empty = empty.map(|caption| caption.record);
+        let Listed {
+            ids,
+            pictures,
+            pairs,
+        } = self.listed();
+        let folder = path.parent().unwrap_or(Path::new("."));
+        account.used("image", ids.len());
+        account.used("caption", self.captions.len());
+        let texts = self.captions.iter_mut();
+        let texts = texts
+            .map(|caption| std::mem::take(&mut caption.text))
+            .collect();
+        let dataset = Dataset {
+            name: name_of(path),
+            format,
+            split,
+            images,
+            image_ids: ids,
+            image_files: files_named(folder, &pictures),
+            captions: Some(texts),
+            caption_features,
+            pairs,
+            labels: None,
+            files,
+            account,
+        };
+        let file = empty.map_or(path, |record| self.file_of(record));
+        settle_empty_captions(dataset, options.on_empty, file, |n| self.captions[n].place)
+    }
+
+    /// The features or pictures of the images, and the row of each image of the split.
+    fn images_of(
+        &mut self,
+        path: &Path,
+        split: &str,
+        options: &ReadOptions,
+    ) -> Result<(GivenFeatures, Vec<u32>)> {
+        if let Some(mut given) = self.given.take() {
+            let in_split = self.images.iter().filter(|image| image.in_split);
+            let rows = in_split.map(|image| image.record).collect();
+            let captions = self.captions.iter().map(|caption| caption.record);
+            let captions: Vec<u32> = captions.collect();
+            given.captions = given.captions.map(|features| features.select(&captions));
+            return Ok((given, rows));
+        }
+        match &options.pictures {
             Pictures::Unused => {
                 let given = GivenFeatures::open(options, path)?;
-                let rows = self.feature_rows(&given, &split, &mut account)?;
-                (given, rows)
+                let mut account = std::mem::take(&mut self.account);
+                let rows = self.feature_rows(&given, split, &mut account)?;
+                self.account = account;
+                Ok((given, rows))
             }
-            Pictures::Beside => self.pictures(path, None)?,
-            Pictures::In(folder) => self.pictures(path, Some(folder))?,
-        };
-        account.merge(given.account.clone());
-        let own = self.images.iter().filter(|image| image.in_split).count();
-        account.used("image", own);
-        account.used("image of other splits", self.images.len() - own);
-        account.used("caption", self.captions.len());
+            Pictures::Beside => self.pictures(path, None),
+            Pictures::In(folder) => self.pictures(path, Some(folder)),
+        }
+    }
+
+    /// The file of a record.
+    fn file_of(&self, record: u32) -> &Path {
+        let after = self
+            .starts
+            .partition_point(|start| *start <= record as usize);
+        &self.files[after.saturating_sub(1).min(self.files.len() - 1)]
+    }
+
+    /// Takes out the images of the split in their order, and its pairs.
+    fn listed(&mut self) -> Listed {
         let mut new_index: HashMap<u32, u32> = HashMap::new();
         let (mut ids, mut pictures) = (Vec::new(), Vec::new());
-        for (old, image) in self
-            .images
-            .into_iter()
-            .enumerate()
-            .filter(|(_, image)| image.in_split)
-        {
+        let images = std::mem::take(&mut self.images).into_iter().enumerate();
+        for (old, image) in images.filter(|(_, image)| image.in_split) {
             new_index.insert(old as u32, ids.len() as u32);
             ids.push(image.id);
             pictures.push(image.file);
@@ -73,44 +183,20 @@ impl Listing {
             caption: n as u32,
         };
         let pairs = self.captions.iter().enumerate().map(pair).collect();
-        let caption_features =
-            caption_features(&given, &options.caption_features, self.captions.len())?;
-        let places: Vec<Place> = self.captions.iter().map(|caption| caption.place).collect();
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut files: Vec<PathBuf> = vec![path.to_path_buf()];
-        files.extend(given.files.into_iter().filter(|file| file != path));
-        let dataset = Dataset {
-            name: name_of(path),
-            format,
-            split,
-            images: given.images.select(&rows),
-            image_ids: ids,
-            image_files: files_named(folder, &pictures),
-            captions: Some(
-                self.captions
-                    .into_iter()
-                    .map(|caption| caption.text)
-                    .collect(),
-            ),
-            caption_features,
+        Listed {
+            ids,
+            pictures,
             pairs,
-            labels: None,
-            files,
-            account,
-        };
-        settle_empty_captions(dataset, options.on_empty, path, |n| places[n])
+        }
     }
 
     /// The pictures of the split as features, and their rows.
     fn pictures(&self, path: &Path, folder: Option<&Path>) -> Result<(GivenFeatures, Vec<u32>)> {
         let mut folders = PictureFolders::of(path, folder, &self.images);
         let in_split = self.images.iter().filter(|image| image.in_split);
-        let pictures = in_split.map(|image| match &self.column {
-            Some(column) => Ok(Picture::Value {
-                column: column.clone(),
-                record: image.record,
-            }),
-            None => folders.find(&image.file),
+        let pictures = in_split.map(|image| match self.columns.is_empty() {
+            true => folders.find(&image.file),
+            false => Ok(self.value(image.record)),
         });
         let pictures = pictures.collect::<Result<Vec<Picture>>>()?;
         for picture in &pictures {
@@ -136,6 +222,19 @@ impl Listing {
             account: folders.account,
         };
         Ok((given, rows))
+    }
+
+    /// The picture of a record whose file holds it.
+    fn value(&self, record: u32) -> Picture {
+        let (mut column, mut left) = (0, record);
+        while column + 1 < self.columns.len() && left >= self.columns[column].len() {
+            left -= self.columns[column].len();
+            column += 1;
+        }
+        Picture::Value {
+            column: self.columns[column].clone(),
+            record: left,
+        }
     }
 
     /// The row of the features of each image of the split.
@@ -187,6 +286,13 @@ impl Listing {
             ))
         }
     }
+}
+
+/// Images and pairs of one split.
+struct Listed {
+    ids: Vec<String>,
+    pictures: Vec<String>,
+    pairs: Vec<Pair>,
 }
 
 fn caption_features(

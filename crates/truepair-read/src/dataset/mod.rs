@@ -7,6 +7,7 @@ mod captioned_pictures;
 mod cell;
 mod clip_retrieval;
 mod coco;
+mod column_shape;
 mod cub;
 mod delimited;
 mod embeddings;
@@ -14,27 +15,45 @@ mod empty_captions;
 mod feature_keys;
 mod folder;
 mod given_features;
+mod huggingface;
 mod inspect;
 mod json_lines;
 mod karpathy;
+mod kept_features;
+mod kept_pairs;
 mod kept_pictures;
+mod kept_shards;
 mod kept_table;
+mod kept_vectors;
 mod leftovers;
+mod links;
 mod listed;
 mod listing;
 mod matrices;
+mod naming;
 mod options;
 mod out_of_step;
+mod parquet_cells;
+mod parquet_copy;
+mod parquet_file;
+mod parquet_leaf;
 mod picture_column;
 mod picture_folders;
+mod picture_place;
 mod pictures;
 mod precomp;
 mod records;
+mod selector;
+mod shard_names;
+mod shard_schemas;
+mod shards;
 mod sides;
 mod stored_images;
 mod table;
 mod table_columns;
+mod table_rows;
 mod tar;
+mod two_columns;
 mod unread_keys;
 mod webdataset;
 mod write;
@@ -53,6 +72,7 @@ pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
 pub(crate) use leftovers::is_hidden;
+pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 pub use write_options::{WriteForm, WriteOptions};
@@ -69,6 +89,7 @@ pub const FORMATS: &[&dyn Format] = &[
     &cub::Cub,
     &webdataset::WebDataset,
     &folder::Folder,
+    &huggingface::HuggingFace,
 ];
 
 /// One way in which paired data lies on disk.
@@ -122,7 +143,7 @@ pub trait Format: Sync {
         &[WriteForm::Own]
     }
     /// As [`write_kept`](Self::write_kept), as `options` ask for in one of the [`forms`](Self::forms).
-    /// Call it through [`write_kept_as`].
+    /// Call it through [`write_kept_into`].
     ///
     /// # Errors
     /// Those of [`write_kept`](Self::write_kept).
@@ -179,32 +200,35 @@ pub(crate) fn refuse_passing_over(path: &Path, account: &Account) -> Result<()> 
 }
 
 /// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into the folder `out` in the format that
-/// the data was read from, and returns the files written.
+/// the data was read from, with links to what does not change, and returns the files written.
 ///
 /// # Errors
-/// If no pair is kept, `out` is the folder of the data itself, the data is of no [`Format`], or a
-/// file cannot be written; none is left half written.
+/// Those of [`write_kept_into`].
 ///
 /// # Panics
 /// If `keep` has another length than the pairs.
 pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    write_kept_as(dataset, keep, out, &WriteOptions::default())
+    let options = WriteOptions::default();
+    let written = write_kept_into(dataset, keep, &KeptFolder::of(out.as_ref()), &options);
+    written.map(|kept| kept.files)
 }
 
-/// As [`write_kept`], in the form that `options` ask for.
+/// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into a folder, in the form that `options` ask for of the
+/// format that the data was read from.
 ///
 /// # Errors
-/// Those of [`write_kept`], and if the format of the data does not know the form.
+/// If no pair is kept, the folder holds the data itself, the data is of no [`Format`], the format does not
+/// know the form, or a file cannot be written; none is left half written.
 ///
 /// # Panics
 /// If `keep` has another length than the pairs.
-pub fn write_kept_as(
+pub fn write_kept_into(
     dataset: &Dataset,
     keep: &[bool],
-    out: impl AsRef<Path>,
+    target: &KeptFolder<'_>,
     options: &WriteOptions,
-) -> Result<Vec<PathBuf>> {
-    let out = out.as_ref();
+) -> Result<KeptFiles> {
+    let out = target.folder;
     check_form(dataset, options)?;
     if dataset.kept(keep).next().is_none() {
         return Err(Error::argument(
@@ -229,7 +253,8 @@ pub fn write_kept_as(
             "choose another folder: the data is never overwritten",
         ));
     }
-    by_name(dataset.format)?.write_as(dataset, keep, out, options)
+    let files = by_name(dataset.format)?.write_as(dataset, keep, out, options)?;
+    links::settle(files, target)
 }
 
 /// Whether a cleaned list of `dataset` can be written as `options` ask for, to know it before the work.

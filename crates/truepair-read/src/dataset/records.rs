@@ -2,20 +2,16 @@
 //!
 //! Only the asked columns are read, and no table is ever held whole.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parquet::basic::Repetition;
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-use parquet::schema::types::Type;
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
 use super::delimited::{Delimited, Header, Look};
-use super::json_lines;
-use crate::text_file::open_regular;
+use super::parquet_file::ParquetFile;
+use super::selector::{NAME_A_KEY, Selector};
+use super::{json_lines, parquet_cells};
 
 /// The kinds of tables, by the endings of their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +96,7 @@ impl Source {
         let columns = match (&delimited, kind) {
             (Some(table), _) => table.columns.clone(),
             (None, Kind::JsonLines) => json_lines::columns(path)?,
-            (None, _) => parquet_columns(path)?,
+            (None, _) => ParquetFile::open(path)?.names(),
         };
         if columns.is_empty() {
             return Err(Error::data(
@@ -116,6 +112,11 @@ impl Source {
             columns,
             delimited,
         })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Names of the columns: the header, the keys of the first objects, or the schema.
@@ -147,31 +148,38 @@ impl Source {
         self
     }
 
-    /// Calls `visit` with the place of every record and its cells in the order of `wanted`, whose
+    /// Calls `visit` with the place of every record and its cells at the places `wanted`, whose
     /// columns must exist; returns what is to be said of the records.
     ///
     /// # Errors
-    /// If a wanted column stands twice, a record cannot be read, which is then named, and those of
-    /// `visit`.
+    /// If a wanted column stands twice, a record cannot be read, which is then named, something else
+    /// than texts stands at a place, and those of `visit`.
     pub(super) fn for_each(
         &self,
-        wanted: &[&str],
-        visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+        wanted: &[Selector],
+        mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
     ) -> Result<Account> {
-        let at = wanted
-            .iter()
-            .filter_map(|name| self.position(name).transpose());
+        let at = (wanted.iter()).filter_map(|place| self.position(&place.column).transpose());
         let at = at.collect::<Result<Vec<usize>>>()?;
         match (&self.delimited, self.kind) {
             (Some(table), _) => {
                 let mut account = table.account.clone();
-                account.merge(table.for_each(&at, visit)?);
+                account.merge(table.for_each(&at, |place, cells| {
+                    let inside = wanted.iter().zip(cells).map(|(at, cell)| at.in_text(cell));
+                    let cells = inside.collect::<Result<Vec<Cell>, String>>();
+                    let cells = cells
+                        .map_err(|problem| Error::data(&self.path, place, problem, NAME_A_KEY))?;
+                    visit(place, cells)
+                })?);
                 Ok(account)
             }
             (None, Kind::JsonLines) => {
                 json_lines::for_each(&self.path, &self.columns, wanted, visit)
             }
-            (None, _) => for_each_parquet(&self.path, wanted, visit),
+            (None, _) => {
+                parquet_cells::for_each(&self.path, wanted, visit)?;
+                Ok(Account::default())
+            }
         }
     }
 
@@ -217,154 +225,21 @@ pub(super) fn for_each(
     wanted: &[&str],
     visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
-    Source::open(path, &|_| true)?
-        .for_each(wanted, visit)
-        .map(|_| ())
+    let places: Vec<Selector> = wanted.iter().map(|name| Selector::column(name)).collect();
+    for_each_at(path, &places, visit)
 }
 
-fn parquet_columns(path: &Path) -> Result<Vec<String>> {
-    let reader = parquet_reader(path)?;
-    let fields = reader.metadata().file_metadata().schema().get_fields();
-    Ok(fields.iter().map(|field| field.name().to_owned()).collect())
-}
-
-pub(super) fn parquet_reader(path: &Path) -> Result<SerializedFileReader<File>> {
-    let file = open_regular(path)?;
-    SerializedFileReader::new(file).map_err(|cause| {
-        Error::data(
-            path,
-            Place::Whole,
-            format!("not a readable parquet file: {cause}"),
-            "it was cut short or is of another kind: copy or write it again",
-        )
-    })
-}
-
-fn for_each_parquet(
+/// As [`for_each`], with places inside columns.
+///
+/// # Errors
+/// Those of [`for_each`].
+pub(super) fn for_each_at(
     path: &Path,
-    wanted: &[&str],
-    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<Account> {
-    let mut account = Account::default();
-    let failed = |record: u64, cause: parquet::errors::ParquetError| {
-        Error::data(
-            path,
-            Place::Record(record),
-            format!("cannot be read: {cause}"),
-            remedy_of(&cause),
-        )
-    };
-    let reader = parquet_reader(path)?;
-    let schema = reader.metadata().file_metadata().schema();
-    let fields = schema
-        .get_fields()
-        .iter()
-        .filter(|field| wanted.contains(&field.name()));
-    let fields = fields.map(without_bytes).collect::<Result<Vec<_>, _>>();
-    let projection = fields.and_then(|fields| {
-        Type::group_type_builder(schema.name())
-            .with_fields(fields)
-            .build()
-    });
-    let projection = projection.map_err(|cause| failed(0, cause))?;
-    let rows = reader
-        .get_row_iter(Some(projection))
-        .map_err(|cause| failed(0, cause))?;
-    for (row, number) in rows.zip(1..) {
-        let columns = row.map_err(|cause| failed(number, cause))?.into_columns();
-        let place = Place::Record(number);
-        let cells = wanted.iter().map(|name| {
-            let found = columns.iter().find(|(column, _)| column == name);
-            found.map_or(Cell::Missing, |(_, field)| {
-                parquet_cell(field, &mut |_| {
-                    let how = "it is no UTF-8, and U+FFFD stands for what is not";
-                    account.chose_for("text", how, format!("record {number}"));
-                })
-            })
-        });
-        let cells = cells.collect();
-        visit(place, cells)?;
-    }
-    Ok(account)
-}
-
-/// What to do about a parquet file that the library refuses.
-fn remedy_of(cause: &parquet::errors::ParquetError) -> String {
-    match cause.to_string().to_lowercase() {
-        cause if cause.contains("disabled feature") || cause.contains("codec") => {
-            "write it with another compression: pq.write_table(table, path, compression='zstd')"
-                .into()
-        }
-        _ => "write the table again".into(),
-    }
-}
-
-/// A column as asked from the reader: of a struct with a `path`, as Hugging Face data sets store
-/// an image, only the path, so that the pictures' bytes stay on disk.
-fn without_bytes(
-    field: &std::sync::Arc<Type>,
-) -> Result<std::sync::Arc<Type>, parquet::errors::ParquetError> {
-    if field.is_primitive() {
-        return Ok(field.clone());
-    }
-    let path = field
-        .get_fields()
-        .iter()
-        .find(|part| part.name() == "path" && part.is_primitive());
-    let Some(path) = path else {
-        return Ok(field.clone());
-    };
-    let info = field.get_basic_info();
-    let repetition = if info.has_repetition() {
-        info.repetition()
-    } else {
-        Repetition::REQUIRED
-    };
-    Type::group_type_builder(field.name())
-        .with_repetition(repetition)
-        .with_fields(vec![path.clone()])
-        .build()
-        .map(Into::into)
-}
-
-/// A value as a cell; `lossy` is called for a text that is no UTF-8.
-fn parquet_cell(field: &Field, lossy: &mut dyn FnMut(&[u8])) -> Cell {
-    match field {
-        Field::Null => Cell::Missing,
-        Field::Str(text) => Cell::One(text.clone()),
-        Field::Bytes(bytes) => {
-            let text = String::from_utf8_lossy(bytes.data());
-            if let std::borrow::Cow::Owned(_) = text {
-                lossy(bytes.data());
-            }
-            Cell::One(text.into_owned())
-        }
-        Field::ListInternal(list) => {
-            let mut texts = Vec::with_capacity(list.len());
-            for item in list.elements() {
-                match parquet_cell(item, lossy) {
-                    Cell::One(text) => texts.push(text),
-                    Cell::Missing => {}
-                    Cell::Many(_) => return Cell::Keys(Vec::new()),
-                    Cell::Keys(keys) => return Cell::Keys(keys),
-                }
-            }
-            Cell::Many(texts)
-        }
-        Field::Group(row) => {
-            let path = row.get_column_iter().find(|(name, _)| *name == "path");
-            match path {
-                Some((_, path)) => parquet_cell(path, lossy),
-                None => Cell::Keys(
-                    row.get_column_iter()
-                        .map(|(name, _)| name.clone())
-                        .collect(),
-                ),
-            }
-        }
-        Field::MapInternal(_) => Cell::Keys(Vec::new()),
-        other => Cell::One(other.to_string()),
-    }
+    wanted: &[Selector],
+    visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+) -> Result<()> {
+    let source = Source::open(path, &|_| true)?;
+    source.for_each(wanted, visit).map(|_| ())
 }
 
 #[cfg(test)]

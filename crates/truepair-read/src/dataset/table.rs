@@ -1,20 +1,16 @@
 //! Tables with a column of images and one or more columns of captions.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::Dataset;
-use truepair_core::error::{Error, Place, Result};
+use truepair_core::error::Result;
 
-use super::cell::Cell;
-use super::karpathy::canonical;
-use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
-use super::picture_column::ParquetPictures;
+use super::picture_place::open_with_pictures;
 use super::records::{Kind, Source};
 use super::table_columns::Columns;
-use super::{Format, Pictures, ReadOptions, kept_table, resolve_split};
-use crate::spelling::normal;
+use super::table_rows::{Tables, splits_in};
+use super::{Format, Pictures, ReadOptions, kept_shards, resolve_split};
 
 /// One CSV, TSV, JSONL or parquet file.
 pub(super) struct Table;
@@ -40,227 +36,44 @@ impl Format for Table {
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-        let (source, columns) = Columns::open(path, options)?;
+        let (source, columns) = open_table(path, options)?;
         splits(&source, &columns)
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
-        let (source, columns) = Columns::open(path, options)?;
+        let (source, columns) = open_table(path, options)?;
         let split = resolve_split(path, options, &splits(&source, &columns)?)?;
-        let mut rows = Rows::new(path, columns.id.is_some());
-        if options.pictures != Pictures::Unused && Kind::of(path) == Some(Kind::Parquet) {
-            rows.listing.column = ParquetPictures::open(path, &columns.image)?;
-        }
-        let n_captions = columns.captions.len();
-        let of_records = source.for_each(&columns.wanted(), |place, mut cells| {
-            rows.refuse_keys(place, &columns, &cells)?;
-            let captions = cells.drain(1..=n_captions).collect();
-            let image = rows.image_name(cells.swap_remove(0));
-            let mut rest = cells.into_iter();
-            let id = columns.id.as_ref().and_then(|_| rest.next_back()).map(text);
-            let in_split = rest.next().is_none_or(|cell| split_name(&cell) == split);
-            rows.push(
-                place,
-                Record {
-                    image,
-                    id,
-                    captions,
-                    in_split,
-                },
-            )
-        })?;
-        rows.listing.account.merge(columns.account);
-        rows.listing.account.merge(of_records);
-        rows.listing.into_dataset(self.name(), path, split, options)
+        let files = [path.to_path_buf()];
+        let mut listing = Listing::default();
+        listing.take_pictures(&files, &columns)?;
+        let tables = Tables {
+            sources: &[source],
+            columns: &columns,
+            split: &split,
+        };
+        let listing = tables.read(listing)?;
+        listing.into_dataset(self.name(), path, split, options)
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        kept_table::write(dataset, keep, out)
+        kept_shards::write(dataset, keep, out)
     }
 }
 
-/// The splits that a table names.
+/// Opens the table, whose images are pictures only where they are asked for.
+fn open_table(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
+    match options.pictures {
+        Pictures::Unused => Columns::open(path, options),
+        _ => open_with_pictures(path, options),
+    }
+}
+
 fn splits(source: &Source, columns: &Columns) -> Result<Vec<String>> {
     let Some(split) = &columns.split else {
         return Ok(vec!["all".into()]);
     };
-    let mut found = std::collections::BTreeSet::new();
-    source.for_each(&[split], |_, cells| {
-        found.insert(split_name(&cells[0]));
-        Ok(())
-    })?;
+    let found = splits_in(std::slice::from_ref(source), split)?;
     Ok(found.into_iter().collect())
-}
-
-/// What one record says.
-struct Record {
-    image: String,
-    id: Option<String>,
-    captions: Vec<Cell>,
-    in_split: bool,
-}
-
-/// Records on their way into a listing.
-struct Rows<'a> {
-    path: &'a Path,
-    /// Index and place of the record that named each image first, by the name in its normal
-    /// spelling.
-    images: HashMap<String, (u32, Place)>,
-    /// Whether two records must not name the same image.
-    unique: bool,
-    listing: Listing,
-}
-
-impl<'a> Rows<'a> {
-    fn new(path: &'a Path, unique: bool) -> Self {
-        Self {
-            path,
-            images: HashMap::new(),
-            unique,
-            listing: Listing::default(),
-        }
-    }
-
-    /// What the cell of the image column calls the image: its number where the cell holds bytes and
-    /// no name.
-    fn image_name(&self, cell: Cell) -> String {
-        let number = || self.listing.n_records.to_string();
-        match &self.listing.column {
-            Some(column) if !column.has_names() => number(),
-            Some(_) => Some(text(cell))
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(number),
-            None => text(cell),
-        }
-    }
-
-    /// Refuses objects where texts are needed: which of their keys holds the text is for the caller
-    /// to say.
-    fn refuse_keys(&self, place: Place, columns: &Columns, cells: &[Cell]) -> Result<()> {
-        let cells = columns.wanted().into_iter().zip(cells);
-        let mut nested = cells.filter_map(|(column, cell)| match cell {
-            Cell::Keys(keys) => Some((column, keys)),
-            _ => None,
-        });
-        let Some((column, keys)) = nested.next() else {
-            return Ok(());
-        };
-        let problem = match keys.is_empty() {
-            true => format!("column '{column}' holds lists inside lists, expected texts"),
-            false => format!(
-                "column '{column}' holds objects with the keys {}, expected texts",
-                keys.join(", ")
-            ),
-        };
-        let first = keys.first().map_or("raw", String::as_str);
-        Err(Error::data(
-            self.path,
-            place,
-            problem,
-            format!(
-                "name the key that holds the text, for instance {column}[].{first}, or write the \
-                 texts into a column of their own"
-            ),
-        ))
-    }
-
-    fn push(&mut self, place: Place, record: Record) -> Result<()> {
-        let Record {
-            image: file,
-            id,
-            captions,
-            in_split,
-        } = record;
-        let id = id.unwrap_or_else(|| file.clone());
-        if id.trim().is_empty() {
-            let remedy = "name the image, or remove the record";
-            return Err(Error::data(
-                self.path,
-                place,
-                "the record names no image",
-                remedy,
-            ));
-        }
-        let key = normal(&id);
-        let image = match self.images.get(key.as_ref()) {
-            Some((_, first)) if self.unique => {
-                return Err(Error::data(
-                    self.path,
-                    place,
-                    format!(
-                        "id '{id}' stands already at{}",
-                        first.to_string().trim_start_matches(':')
-                    ),
-                    "give every record an id of its own, or remove one of the two",
-                ));
-            }
-            Some((image, _)) => {
-                if self.listing.images[*image as usize].id != id {
-                    let how = "its name is written in two ways, which Unicode takes as the same";
-                    self.listing.account.chose_for("image", how, &id);
-                }
-                *image
-            }
-            None => {
-                let image = self.listing.images.len() as u32;
-                self.images.insert(key.into_owned(), (image, place));
-                let record = self.listing.n_records as u32;
-                self.listing.images.push(ListedImage {
-                    id,
-                    file,
-                    record,
-                    in_split: false,
-                });
-                image
-            }
-        };
-        self.listing.n_records += 1;
-        let kind = if in_split {
-            "row"
-        } else {
-            "row of other splits"
-        };
-        self.listing.account.used(kind, 1);
-        if in_split {
-            self.listing.images[image as usize].in_split = true;
-            let captions = texts(captions).into_iter();
-            self.listing
-                .captions
-                .extend(captions.map(|text| ListedCaption { image, text, place }));
-        }
-        Ok(())
-    }
-}
-
-/// The captions of one record. Of several, those that are empty are absent, as tables have as many
-/// columns as the image with the most captions; a record without any has one empty caption.
-fn texts(cells: Vec<Cell>) -> Vec<String> {
-    let texts = cells.into_iter().flat_map(|cell| match cell {
-        Cell::Missing | Cell::Keys(_) => Vec::new(),
-        Cell::One(text) => vec![text],
-        Cell::Many(texts) => texts,
-    });
-    let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
-    if texts.is_empty() {
-        vec![String::new()]
-    } else {
-        texts
-    }
-}
-
-fn text(cell: Cell) -> String {
-    match cell {
-        Cell::One(text) => text,
-        Cell::Many(texts) => texts.into_iter().next().unwrap_or_default(),
-        Cell::Missing | Cell::Keys(_) => String::new(),
-    }
-}
-
-fn split_name(cell: &Cell) -> String {
-    match cell {
-        Cell::One(text) => canonical(text.trim()).to_owned(),
-        Cell::Missing | Cell::Many(_) | Cell::Keys(_) => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::ReadOptions;
+use super::column_shape::captions_at;
 use super::delimited::{Header, Look};
 use super::records::Source;
+use super::selector::{NAME_A_KEY, Selector};
 use crate::spelling::normal;
 
 /// Names of image columns, best first; compared without case.
@@ -22,6 +24,9 @@ const IMAGE_COLUMNS: &[&str] = &[
     "image_name",
     "img",
     "img_path",
+    "jpg",
+    "png",
+    "webp",
     "file",
     "path",
     "image_id",
@@ -33,16 +38,36 @@ const IMAGE_COLUMNS: &[&str] = &[
 ];
 /// Names of caption columns, best first; a number or an `s` may follow, and all columns of the
 /// first name found are used.
-const CAPTION_COLUMNS: &[&str] = &["caption", "title", "text", "sentence", "description", "raw"];
+const CAPTION_COLUMNS: &[&str] = &[
+    "caption",
+    "title",
+    "text",
+    "sentence",
+    "description",
+    "raw",
+    "comment",
+    "conversation",
+];
 const SPLIT_COLUMNS: &[&str] = &["split", "subset", "partition"];
+
+/// The roles that columns play, as the account names them.
+pub(super) const PICTURE_ROLE: &str = "pictures";
+const IMAGE_ROLE: &str = "images";
+const CAPTION_ROLE: &str = "captions";
+const SPLIT_ROLE: &str = "splits";
+const ID_ROLE: &str = "ids";
+pub(super) const VECTOR_ROLE: &str = "embeddings";
 
 /// Which column holds what.
 #[derive(Debug)]
 pub(super) struct Columns {
-    pub(super) image: String,
-    pub(super) captions: Vec<String>,
-    pub(super) split: Option<String>,
-    pub(super) id: Option<String>,
+    /// The column that holds the bytes of pictures.
+    pub(super) pictures: Option<String>,
+    /// What names the images; only pictures need no name.
+    pub(super) image: Option<Selector>,
+    pub(super) captions: Vec<Selector>,
+    pub(super) split: Option<Selector>,
+    pub(super) id: Option<Selector>,
     /// What is read, what is not, and what was chosen.
     pub(super) account: Account,
 }
@@ -54,39 +79,91 @@ impl Columns {
     /// # Errors
     /// If the table cannot be read, a column is missing, or two of them could be meant.
     pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
-        let asked: Vec<&String> = (options.image_column.iter())
-            .chain(options.caption_columns.iter().flatten())
-            .chain(&options.id_column)
-            .collect();
-        let is_asked = |cell: &str| asked.iter().any(|name| normal(name) == normal(cell));
-        let mut source = Source::open(path, &|cell| is_asked(cell) || is_known(cell))?;
-        let n_columns = source.columns().len();
-        let is_number = |name: &&String| {
-            let number = name.parse().ok();
-            number.is_some_and(|number: usize| (1..=n_columns).contains(&number))
+        let source = open_source(path, options)?;
+        let mut choice = ColumnChoice::new(path, &source);
+        let Some(image) = choice.image(options)? else {
+            return Err(choice.missing("no column of images", "name the image column"));
         };
-        let has_asked = source.columns().iter().any(|column| is_asked(column));
-        if !asked.is_empty() && asked.iter().all(is_number) && !has_asked {
-            source = source.without_header();
-        }
-        let choice = Choice {
-            path,
-            source: &source,
-            account: Account::default(),
-        };
-        let columns = choice.columns(options)?;
+        let columns = choice.with_image(image, options)?;
         Ok((source, columns))
     }
 
+    /// The columns that data was read from, as its account names them.
+    pub(super) fn of_account(account: &Account, found: &[String]) -> Option<Self> {
+        let places = |role: &str| -> Vec<Selector> {
+            let named = account.sources(role).into_iter();
+            named
+                .filter_map(|name| Selector::parse(name, found).ok())
+                .collect()
+        };
+        let pictures = account.sources(PICTURE_ROLE).pop().map(str::to_owned);
+        let image = places(IMAGE_ROLE).pop();
+        (pictures.is_some() || image.is_some()).then_some(())?;
+        Some(Self {
+            pictures,
+            image,
+            captions: places(CAPTION_ROLE),
+            split: places(SPLIT_ROLE).pop(),
+            id: places(ID_ROLE).pop(),
+            account: Account::default(),
+        })
+    }
+
     /// The image, the captions, the split and the id, as far as they exist.
-    pub(super) fn wanted(&self) -> Vec<&str> {
-        let captions = self.captions.iter();
-        let all = std::iter::once(&self.image)
-            .chain(captions)
+    pub(super) fn wanted(&self) -> Vec<Selector> {
+        let image = self.image.iter();
+        let all = image
+            .chain(&self.captions)
             .chain(&self.split)
             .chain(&self.id);
-        all.map(String::as_str).collect()
+        all.cloned().collect()
     }
+}
+
+impl Columns {
+    /// Notes which of the columns `found` are read, and which are not.
+    pub(super) fn with_the_rest(mut self, found: &[String]) -> Self {
+        let wanted = self.wanted();
+        let mut used: Vec<&str> = wanted.iter().map(|place| place.column.as_str()).collect();
+        used.extend(self.pictures.as_deref());
+        used.sort_unstable();
+        used.dedup();
+        self.account.used("column", used.len());
+        for column in found.iter().filter(|name| !used.contains(&name.as_str())) {
+            self.account.pass("column", "it is not asked for", column);
+        }
+        self
+    }
+}
+
+/// Opens a table; whether its first line names its columns may depend on what is asked for.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn open_source(path: &Path, options: &ReadOptions) -> Result<Source> {
+    let asked: Vec<&String> = (options.image_column.iter())
+        .chain(options.caption_columns.iter().flatten())
+        .chain(&options.id_column)
+        .collect();
+    let is_asked = |cell: &str| asked.iter().any(|name| is_in_column(name, cell));
+    let source = Source::open(path, &|cell| is_asked(cell) || is_known(cell))?;
+    let n_columns = source.columns().len();
+    let is_number = |name: &&String| {
+        let number = name.parse().ok();
+        number.is_some_and(|number: usize| (1..=n_columns).contains(&number))
+    };
+    let has_asked = source.columns().iter().any(|column| is_asked(column));
+    if !asked.is_empty() && asked.iter().all(is_number) && !has_asked {
+        return Ok(source.without_header());
+    }
+    Ok(source)
+}
+
+/// Whether a place that the caller named is `column` or lies in it.
+fn is_in_column(place: &str, column: &str) -> bool {
+    let (place, column) = (normal(place), normal(column));
+    let rest = place.strip_prefix(column.as_ref());
+    !column.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Whether a column of this name would be read unasked.
@@ -108,71 +185,141 @@ fn is_of_captions(column: &str, name: &str) -> bool {
 }
 
 /// Columns on their way to be chosen.
-struct Choice<'a> {
+pub(super) struct ColumnChoice<'a> {
     path: &'a Path,
     source: &'a Source,
-    account: Account,
+    pub(super) account: Account,
 }
 
-impl Choice<'_> {
-    fn columns(mut self, options: &ReadOptions) -> Result<Columns> {
-        let headless = self.source.header() == Header::Absent;
-        if headless {
+impl<'a> ColumnChoice<'a> {
+    pub(super) fn new(path: &'a Path, source: &'a Source) -> Self {
+        let mut account = Account::default();
+        if source.header() == Header::Absent {
             let first = "the first line is a record, not names of columns, which are called by \
                          their numbers";
-            self.account.chose(first);
+            account.chose(first);
         }
-        let image = match &options.image_column {
-            Some(name) => self.named(name)?,
-            None if headless => self.only_column(Part::Images)?,
-            None => self
-                .first_of(IMAGE_COLUMNS, "images")?
-                .ok_or_else(|| self.missing("no column of images", "name the image column"))?,
-        };
-        let captions = match &options.caption_columns {
-            Some(names) => {
-                let columns = names.iter().map(|name| self.named(name));
-                columns.collect::<Result<Vec<_>>>()?
+        Self {
+            path,
+            source,
+            account,
+        }
+    }
+
+    /// The column that names the images.
+    pub(super) fn image(&mut self, options: &ReadOptions) -> Result<Option<Selector>> {
+        match &options.image_column {
+            Some(name) => self.named(name).map(Some),
+            None if self.source.header() == Header::Absent => self
+                .only_column(Part::Images)
+                .map(|name| Some(Selector::column(&name))),
+            None => {
+                let name = self.first_of(IMAGE_COLUMNS, "images")?;
+                Ok(name.map(|name| Selector::column(&name)))
             }
-            None if headless => vec![self.only_column(Part::Captions)?],
-            None => self.of_captions(&image)?,
+        }
+    }
+
+    /// The places of the captions, in none of the columns `taken`.
+    ///
+    /// # Errors
+    /// If there are none, or it is not clear where in a column they stand.
+    pub(super) fn captions(
+        &mut self,
+        options: &ReadOptions,
+        taken: &[&String],
+    ) -> Result<Vec<Selector>> {
+        let named = match &options.caption_columns {
+            Some(names) => {
+                let places = names.iter().map(|name| self.named(name));
+                places.collect::<Result<Vec<_>>>()?
+            }
+            None if self.source.header() == Header::Absent => {
+                vec![Selector::column(&self.only_column(Part::Captions)?)]
+            }
+            None => {
+                let found = self.of_captions(taken)?;
+                found.iter().map(|name| Selector::column(name)).collect()
+            }
         };
-        if captions.is_empty() {
+        if named.is_empty() {
             return Err(self.missing("no column of captions", "name the caption columns"));
         }
+        let mut captions = Vec::with_capacity(named.len());
+        for place in named {
+            let inside = match place.steps.is_empty() {
+                true => captions_at(self.path, self.source, &place.column)?,
+                false => None,
+            };
+            if let Some(inside) = &inside {
+                self.account
+                    .chose(format!("captions are read from {inside}"));
+            }
+            captions.push(inside.unwrap_or(place));
+        }
+        Ok(captions)
+    }
+
+    /// All columns, where `image` names the images.
+    pub(super) fn with_image(mut self, image: Selector, options: &ReadOptions) -> Result<Columns> {
+        let captions = self.captions(options, &[&image.column])?;
+        let found = self.source.columns();
+        let columns = self.columns_of(Some(image), captions, options)?;
+        Ok(columns.with_the_rest(found))
+    }
+
+    /// As [`with_image`](Self::with_image), where perhaps nothing names the images and captions stand
+    /// at these places; without what is said of the other columns.
+    pub(super) fn columns_of(
+        mut self,
+        image: Option<Selector>,
+        captions: Vec<Selector>,
+        options: &ReadOptions,
+    ) -> Result<Columns> {
         let id = match &options.id_column {
             Some(name) => Some(self.named(name)?),
             None => None,
         };
-        let split = match headless {
-            true => None,
-            false => self.first_of(SPLIT_COLUMNS, "splits")?,
+        let split = match self.source.header() {
+            Header::Absent => None,
+            Header::Given => self.first_of(SPLIT_COLUMNS, "splits")?,
         };
-        let mut columns = Columns {
+        let split = split.map(|name| Selector::column(&name));
+        let places: [(&'static str, Vec<&Selector>); 4] = [
+            (IMAGE_ROLE, image.iter().collect()),
+            (CAPTION_ROLE, captions.iter().collect()),
+            (SPLIT_ROLE, split.iter().collect()),
+            (ID_ROLE, id.iter().collect()),
+        ];
+        for (role, places) in places {
+            places
+                .into_iter()
+                .for_each(|place| self.account.read_as(role, place));
+        }
+        Ok(Columns {
+            pictures: None,
             image,
             captions,
             split,
             id,
             account: self.account,
-        };
-        let mut used: Vec<String> = columns.wanted().iter().map(|&name| name.into()).collect();
-        used.sort_unstable();
-        used.dedup();
-        columns.account.used("column", used.len());
-        for column in self
-            .source
-            .columns()
-            .iter()
-            .filter(|name| !used.contains(name))
-        {
-            columns
-                .account
-                .pass("column", "it is not asked for", column);
-        }
-        Ok(columns)
+        })
     }
 
-    fn missing(&self, what: &str, remedy: &str) -> Error {
+    /// The first column of one of `names`, compared without case.
+    pub(super) fn any_of(&self, names: &[&str]) -> Option<Selector> {
+        let column = |name: &&str| {
+            let mut columns = self.source.columns().iter();
+            columns.find(|column| column.eq_ignore_ascii_case(name))
+        };
+        names
+            .iter()
+            .find_map(column)
+            .map(|name| Selector::column(name))
+    }
+
+    /// An error that says which columns there are.
+    pub(super) fn missing(&self, what: &str, remedy: &str) -> Error {
         let columns = self.source.columns();
         let (problem, remedy) = match self.source.first_line() {
             Some(cells) if self.source.header() == Header::Absent => (
@@ -194,24 +341,34 @@ impl Choice<'_> {
         Error::data(self.path, Place::Whole, problem, remedy)
     }
 
-    /// The column that the caller calls `name`.
-    fn named(&mut self, name: &str) -> Result<String> {
+    /// The place that the caller calls `name`.
+    fn named(&mut self, name: &str) -> Result<Selector> {
         let columns = self.source.columns();
-        if columns.iter().any(|column| column == name) {
-            return Ok(name.to_owned());
-        }
+        let problem = match Selector::parse(name, columns) {
+            Ok(place) => return Ok(place),
+            Err(problem) => problem,
+        };
+        let spelled: Vec<String> = columns
+            .iter()
+            .map(|name| normal(name).into_owned())
+            .collect();
+        let Ok(place) = Selector::parse(&normal(name), &spelled) else {
+            let remedy = match problem.contains("no column") {
+                true => "name one of them",
+                false => NAME_A_KEY,
+            };
+            return Err(self.missing(&problem, remedy));
+        };
         let mut alike = columns
             .iter()
-            .filter(|column| normal(column) == normal(name));
+            .filter(|column| normal(column) == place.column);
         match (alike.next(), alike.next()) {
-            (Some(column), None) => {
-                let how = "its name is written in another way, which Unicode takes as the same";
-                self.account.chose_for("column", how, column);
-                Ok(column.clone())
-            }
             (Some(one), Some(other)) => Err(self.twice(one, other)),
-            (None, _) => {
-                Err(self.missing(&format!("there is no column '{name}'"), "name one of them"))
+            (column, _) => {
+                let column = column.cloned().unwrap_or_default();
+                let how = "its name is written in another way, which Unicode takes as the same";
+                self.account.chose_for("column", how, &column);
+                Ok(Selector { column, ..place })
             }
         }
     }
@@ -256,10 +413,11 @@ impl Choice<'_> {
     }
 
     /// The columns whose names say that they hold captions.
-    fn of_captions(&mut self, image: &str) -> Result<Vec<String>> {
+    fn of_captions(&mut self, taken: &[&String]) -> Result<Vec<String>> {
         let of = |name: &&str| -> Vec<String> {
             let columns = self.source.columns().iter();
-            let columns = columns.filter(|column| *column != image && is_of_captions(column, name));
+            let columns =
+                columns.filter(|column| !taken.contains(column) && is_of_captions(column, name));
             columns.cloned().collect()
         };
         let groups: Vec<Vec<String>> = CAPTION_COLUMNS.iter().map(of).collect();

@@ -1,5 +1,6 @@
 //! The parts of a cleaned list: lines, arrays and links to the features, which are never copied.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -7,6 +8,8 @@ use truepair_core::dataset::Features;
 use truepair_core::durable;
 use truepair_core::error::{Error, Result};
 use truepair_core::npy::header_bytes;
+
+use super::links::link_or_copy;
 
 /// Writes one entry a line and returns `path`.
 pub(super) fn write_lines(
@@ -25,6 +28,15 @@ pub(super) fn write_lines(
 /// Writes the rows `rows` as `.npy` `[n, d]` or `[n, regions, d]`: `f2` stays `f2`, all else becomes
 /// `f4`.
 pub(super) fn write_features(path: &Path, features: &Features, rows: &[u32]) -> Result<PathBuf> {
+    durable::write_with(path, |file| {
+        write_rows(file, features, rows).map_err(|cause| std::io::Error::other(cause.to_string()))
+    })?;
+    Ok(path.to_path_buf())
+}
+
+/// As [`write_features`], into what is open already.
+pub(super) fn write_rows(out: &mut dyn Write, features: &Features, rows: &[u32]) -> Result<()> {
+    let failed = |source| Error::io(features.path(), "write rows of", source);
     let half = features.dtype() == "f16";
     let shape = [rows.len(), features.regions(), features.dim()];
     let shape = if shape[1] == 1 {
@@ -32,18 +44,21 @@ pub(super) fn write_features(path: &Path, features: &Features, rows: &[u32]) -> 
     } else {
         &shape
     };
-    let mut bytes = header_bytes(if half { "<f2" } else { "<f4" }, shape);
+    let header = header_bytes(if half { "<f2" } else { "<f4" }, shape);
+    out.write_all(&header).map_err(failed)?;
     let mut row = vec![0.0; features.row_len()];
+    let mut bytes = Vec::with_capacity(4 * row.len());
     for &index in rows {
         features.copy_row(index as usize, &mut row)?;
+        bytes.clear();
         if half {
             bytes.extend(row.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()));
         } else {
             bytes.extend(row.iter().flat_map(|x| x.to_le_bytes()));
         }
+        out.write_all(&bytes).map_err(failed)?;
     }
-    durable::write(path, &bytes)?;
-    Ok(path.to_path_buf())
+    Ok(())
 }
 
 /// Writes integers `[n, k]` as `.npy`.
@@ -54,35 +69,29 @@ pub(super) fn write_ints<const K: usize>(path: &Path, rows: &[[i64; K]]) -> Resu
     Ok(path.to_path_buf())
 }
 
-/// Makes the file or folder `source` available under its own name in the folder `out`: a symbolic
-/// link where the system has them, since features may be larger than the free disk.
+/// Makes the file or folder `source` available under its own name in the folder `out`: a link where
+/// the system has them, since features may be larger than the free disk. [`settle`] decides
+/// afterwards what the link becomes.
+///
+/// [`settle`]: super::links::settle
 pub(super) fn link_into(source: &Path, out: &Path) -> Result<PathBuf> {
-    let failed = |source| Error::io(out, "write into", source);
+    link_as(source, &out.join(source.file_name().unwrap_or_default()))
+}
+
+/// As [`link_into`], under another name; the folders above `target` are made.
+pub(super) fn link_as(source: &Path, target: &Path) -> Result<PathBuf> {
+    let failed = |source| Error::io(target, "write", source);
     let full = source
         .canonicalize()
         .map_err(|cause| Error::io(source, "read", cause))?;
-    let target = out.join(source.file_name().unwrap_or_default());
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     if target.is_symlink() {
-        std::fs::remove_file(&target).map_err(failed)?;
+        std::fs::remove_file(target).map_err(failed)?;
     }
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(&full, &target).map_err(failed)?;
-    #[cfg(not(unix))]
-    copy(&full, &target).map_err(failed)?;
-    Ok(target)
-}
-
-#[cfg(not(unix))]
-fn copy(source: &Path, target: &Path) -> std::io::Result<()> {
-    if !source.is_dir() {
-        return std::fs::copy(source, target).map(|_| ());
-    }
-    std::fs::create_dir_all(target)?;
-    for entry in std::fs::read_dir(source)? {
-        let entry = entry?;
-        copy(&entry.path(), &target.join(entry.file_name()))?;
-    }
-    Ok(())
+    link_or_copy(&full, target).map_err(failed)?;
+    Ok(target.to_path_buf())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How a cleaned list is written where its format knows several ways.
 
-/// Choices for [`write_kept_as`](super::write_kept_as); the defaults are those of
+/// Choices for [`write_kept_into`](super::write_kept_into); the defaults are those of
 /// [`write_kept`](super::write_kept).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteOptions {

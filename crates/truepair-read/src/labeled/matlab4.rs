@@ -166,7 +166,7 @@ fn sparse(values: &[f64], n: usize, shape: &mut Vec<usize>) -> Result<Vec<f32>, 
         return Err(broken());
     }
     let index = |value: f64| {
-        (value.fract() == 0.0 && value >= 0.0 && value < 4e9).then_some(value as usize)
+        (value.fract() == 0.0 && (0.0..4e9).contains(&value)).then_some(value as usize)
     };
     let (rows, rest) = values.split_at(n);
     let (columns, numbers) = rest.split_at(n);

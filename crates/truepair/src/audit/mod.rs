@@ -17,13 +17,13 @@ use truepair_core::dataset::Dataset;
 use truepair_core::diagnosis::{self, Diagnosis, Subject, diagnose};
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
-use truepair_read::dataset::WriteOptions;
+use truepair_read::dataset::{Unchanged, WriteOptions};
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
 use judge::Case;
 pub(crate) use judge::{Judge, frozen};
-pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, write};
+pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
 
 use crate::progress::Bars;
 use crate::render;
@@ -41,6 +41,8 @@ pub(crate) struct Request {
     pub(crate) rule: Rule,
     /// How the cleaned list is written.
     pub(crate) write: WriteOptions,
+    /// What becomes of files that the cleaned list takes over unchanged.
+    pub(crate) unchanged: Unchanged,
     /// Settings of the training and of the statistics.
     pub(crate) config: CrossFitConfig,
     /// Where all randomness comes from.

@@ -10,11 +10,12 @@ use truepair_core::audit::{
 };
 use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
-use truepair_read::dataset::write_kept_as;
+use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
 use super::{Audited, Judge, Request};
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
+use crate::render;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
 use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
@@ -50,6 +51,9 @@ pub(crate) struct AuditSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) self_check: Option<SelfCheck>,
     pub(crate) decision: Decided,
+    /// Files of the data in the cleaned list; absent when none was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) taken_over: Option<TakenOver>,
     pub(crate) competence: Competence,
     pub(crate) duplicates: DuplicateCounts,
     /// What stands out in the data as given.
@@ -175,6 +179,7 @@ impl AuditSummary {
                 expected_bad_kept: decision.expected_bad_kept,
                 expected_good_dropped: decision.expected_good_dropped,
             },
+            taken_over: None,
             competence: findings.competence,
             duplicates: findings.duplicates,
             diagnoses: diagnoses.clone(),
@@ -182,6 +187,34 @@ impl AuditSummary {
             outputs: Vec::new(),
             seconds: duration.as_secs_f64(),
         }
+    }
+}
+
+/// Files of the data that the cleaned list takes over as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct TakenOver {
+    pub(crate) linked: usize,
+    pub(crate) copied: usize,
+}
+
+impl TakenOver {
+    fn of(kept: &KeptFiles) -> Self {
+        Self {
+            linked: kept.linked,
+            copied: kept.copied,
+        }
+    }
+
+    /// For people; `None` where every file was written anew.
+    pub(crate) fn text(&self) -> Option<String> {
+        let file = |n| render::count(n, "file");
+        if self.linked > 0 {
+            return Some(format!(
+                "{} linked to the data, relative to the list; --copy makes a folder that stands alone",
+                file(self.linked)
+            ));
+        }
+        (self.copied > 0).then(|| format!("{} copied from the data", file(self.copied)))
     }
 }
 
@@ -234,12 +267,13 @@ pub(crate) fn write(
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
     if decision.n_kept > 0 && !summary.conclusion.is_refused() {
-        write_kept_as(
-            dataset,
-            &decision.keep,
-            folder.join("cleaned"),
-            &request.write,
-        )?;
+        let cleaned = KeptFolder {
+            folder: &folder.join("cleaned"),
+            place: &stage.place("cleaned"),
+            unchanged: request.unchanged,
+        };
+        let kept = write_kept_into(dataset, &decision.keep, &cleaned, &request.write)?;
+        summary.taken_over = Some(TakenOver::of(&kept));
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {

@@ -10,12 +10,12 @@ use truepair_core::audit::{
 };
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_read::dataset::check_form;
+use truepair_read::dataset::{Unchanged, check_form};
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::gate::GateArgs;
 use super::output_args::OutputArgs;
-use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request};
+use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::progress::Bars;
@@ -68,6 +68,11 @@ pub(crate) struct AuditArgs {
     /// of bad pairs).
     #[arg(long, value_name = "RULE", default_value = "errors", value_parser = drop_rule::parse)]
     drop_rule: Rule,
+
+    /// Copy the files that the cleaned list takes over unchanged, so that its folder stands alone;
+    /// they are relative links otherwise.
+    #[arg(long, requires = "out")]
+    copy: bool,
 
     #[command(flatten)]
     write: WriteArgs,
@@ -186,6 +191,11 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         inject: args.inject.clone(),
         rule: args.drop_rule,
         write: args.write.into(),
+        unchanged: if args.copy {
+            Unchanged::Copied
+        } else {
+            Unchanged::Linked
+        },
         config: args.matcher.config()?,
         seed: Seed(args.seed),
     };
@@ -253,6 +263,8 @@ fn rows(summary: &AuditSummary, audited: &Audited) -> Vec<(&'static str, String)
         rows.extend(check.kinds.iter().map(|kind| ("", injected(kind))));
     }
     rows.extend(cleaned_list(summary).map(|list| ("cleaned list", list)));
+    let taken_over = summary.taken_over.as_ref().and_then(TakenOver::text);
+    rows.extend(taken_over.map(|text| ("", text)));
     rows.push(("time", format!("{:.1} s", summary.seconds)));
     rows
 }

@@ -123,14 +123,23 @@ pub(crate) fn interval_text(rate: NoiseRate) -> String {
     )
 }
 
-/// The end of a command's text: every file that it wrote.
+/// Files that are named in a command's text; `--json` names all.
+const FILES_NAMED: usize = 30;
+
+/// The end of a command's text: the files that it wrote.
 pub(crate) fn written_text(files: &[PathBuf]) -> String {
-    files
-        .iter()
-        .fold("\nwritten:\n".to_owned(), |mut out, file| {
-            let _ = writeln!(out, "  {}", file.display());
-            out
-        })
+    let mut out = "\nwritten:\n".to_owned();
+    for file in files.iter().take(FILES_NAMED) {
+        let _ = writeln!(out, "  {}", file.display());
+    }
+    if let Some(more) = files
+        .len()
+        .checked_sub(FILES_NAMED)
+        .filter(|more| *more > 0)
+    {
+        let _ = writeln!(out, "  and {}", count(more, "more file"));
+    }
+    out
 }
 
 /// Aligned columns: the first to the left, the others to the right, the first row underlined.

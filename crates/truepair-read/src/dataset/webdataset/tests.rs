@@ -8,7 +8,8 @@ use truepair_core::error::Result;
 
 use super::super::tar::archive;
 use super::super::{
-    ReadOptions, WriteForm, WriteOptions, inspect, kept_table, open, write_kept, write_kept_as,
+    KeptFolder, ReadOptions, WriteForm, WriteOptions, inspect, open, two_columns::two_columns,
+    write_kept, write_kept_into,
 };
 
 type Members<'a> = &'a [(&'a str, &'a [u8])];
@@ -350,7 +351,7 @@ fn downloads_that_failed_are_counted_by_their_status() {
         ("02", "failed_to_download"),
         ("03", "success"),
     ];
-    let table = kept_table::two_columns(["key", "status"], &rows).unwrap();
+    let table = two_columns(["key", "status"], &rows).unwrap();
     std::fs::write(root.join("00000.parquet"), table).unwrap();
     let stats = br#"{"count": 5, "successes": 2, "failed_to_download": 3,
         "status_dict": {"success": 2, "HTTP Error 404: Not Found": 3}}"#;
@@ -407,7 +408,7 @@ fn splits_are_folders_or_words_of_names() {
     for form in [WriteForm::Keys, WriteForm::Shards] {
         let out = home.path().join(format!("out-{form}"));
         let options = WriteOptions { form };
-        write_kept_as(&data, &[false, true], &out, &options).unwrap();
+        write_kept_into(&data, &[false, true], &KeptFolder::of(&out), &options).unwrap();
         let again = read(&out).unwrap();
         assert_eq!(again.image_ids, ["train/1.tar#b.jpg"], "{form}");
         let dev = ReadOptions {
@@ -450,7 +451,7 @@ fn what_is_not_kept_is_left_out_of_shards_and_lists() {
     };
     for (form, shard) in [(WriteForm::Own, "s.tar.gz"), (WriteForm::Shards, "s.tar")] {
         let out = home.path().join(format!("out-{form}"));
-        write_kept_as(&data, &keep, &out, &WriteOptions { form }).unwrap();
+        write_kept_into(&data, &keep, &KeptFolder::of(&out), &WriteOptions { form }).unwrap();
         let again = read(&out).unwrap();
         let found = pairs(&again).into_iter();
         let found: Vec<_> = found

@@ -1,0 +1,314 @@
+//! The texts of parquet records, read leaf by leaf: no column that is not asked for is touched, and
+//! no more than a batch of records is held.
+
+use std::path::Path;
+
+use parquet::basic::{LogicalType, Type as Physical};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, DataType, FixedLenByteArray};
+use parquet::errors::ParquetError;
+use truepair_core::error::{Error, Place, Result};
+
+use super::cell::Cell;
+use super::parquet_file::{ParquetFile, contained};
+use super::parquet_leaf::{Leaf, Leaves};
+use super::selector::{NAME_A_KEY, Selector};
+
+/// Records that are decoded together.
+const BATCH: usize = 1024;
+
+/// Calls `visit` with the place of every record and its cells at the places `wanted`.
+///
+/// # Errors
+/// If a place is not in the schema, a record cannot be read, which is then named, and those of
+/// `visit`.
+pub(super) fn for_each(
+    path: &Path,
+    wanted: &[Selector],
+    mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+) -> Result<()> {
+    for_each_elements(path, wanted, u32::MAX, |place, elements| {
+        visit(
+            place,
+            elements.into_iter().map(Elements::into_cell).collect(),
+        )
+    })
+}
+
+/// The cells of the first record; `None` when there is none.
+///
+/// # Errors
+/// Those of [`for_each`].
+pub(super) fn first(path: &Path, wanted: &[Selector]) -> Result<Option<Vec<Cell>>> {
+    let mut first = None;
+    for_each_elements(path, wanted, 1, |_, elements| {
+        first = Some(elements.into_iter().map(Elements::into_cell).collect());
+        Ok(())
+    })?;
+    Ok(first)
+}
+
+/// As [`for_each`], for the first `limit` records, with lists as they stand in the file.
+///
+/// # Errors
+/// Those of [`for_each`].
+pub(super) fn for_each_elements(
+    path: &Path,
+    wanted: &[Selector],
+    limit: u32,
+    mut visit: impl FnMut(Place, Vec<Elements>) -> Result<()>,
+) -> Result<()> {
+    let file = ParquetFile::open(path)?;
+    let find = |place: &Selector| {
+        Leaves::find(&file, place)
+            .map_err(|problem| Error::data(path, Place::Whole, problem, NAME_A_KEY))
+    };
+    let leaves = wanted.iter().map(find).collect::<Result<Vec<Leaves>>>()?;
+    let mut number = 0u64;
+    for (group, range) in file.starts().windows(2).enumerate() {
+        let failed = |number: u64, cause: &ParquetError| file.failed(number + 1, cause);
+        let mut left = (range[1].min(limit).saturating_sub(range[0])) as usize;
+        if left == 0 {
+            continue;
+        }
+        let open = |leaves: &Leaves| Columns::open(&file, group, leaves);
+        let columns = leaves.iter().map(open).collect::<Result<Vec<_>, _>>();
+        let mut columns = columns.map_err(|cause| failed(number, &cause))?;
+        while left > 0 {
+            let n = left.min(BATCH);
+            let batches = columns.iter_mut().map(|column| column.read(n));
+            let batches = batches.collect::<Result<Vec<_>, _>>();
+            let mut batches = batches.map_err(|cause| failed(number, &cause))?;
+            for _ in 0..n {
+                number += 1;
+                let cells = batches.iter_mut().map(Iterator::next);
+                let cells = cells.collect::<Option<Vec<Elements>>>().unwrap_or_default();
+                visit(Place::Record(number), cells)?;
+            }
+            left -= n;
+        }
+    }
+    Ok(())
+}
+
+/// The leaves of one place in one row group.
+struct Columns {
+    texts: LeafReader,
+    condition: Option<(LeafReader, String)>,
+}
+
+impl Columns {
+    fn open(file: &ParquetFile, group: usize, leaves: &Leaves) -> Result<Self, ParquetError> {
+        let condition = leaves.condition.as_ref().map(|(leaf, value)| {
+            let reader = LeafReader::open(file, group, leaf);
+            reader.map(|reader| (reader, value.clone()))
+        });
+        Ok(Self {
+            texts: LeafReader::open(file, group, &leaves.texts)?,
+            condition: condition.transpose()?,
+        })
+    }
+
+    /// What the next `n` records hold.
+    fn read(&mut self, n: usize) -> Result<std::vec::IntoIter<Elements>, ParquetError> {
+        let mut texts = self.texts.read(n)?;
+        if let Some((reader, value)) = &mut self.condition {
+            for (texts, keys) in texts.iter_mut().zip(reader.read(n)?) {
+                texts.keep_where(&keys, value)?;
+            }
+        }
+        Ok(texts.into_iter())
+    }
+}
+
+/// What one record holds at one place: one value, or those of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Elements {
+    /// `None` where a value is null, or is not meant.
+    pub(super) texts: Vec<Option<String>>,
+    is_list: bool,
+}
+
+impl Elements {
+    /// The texts that are there and meant.
+    pub(super) fn into_cell(self) -> Cell {
+        let mut texts = self.texts.into_iter().flatten();
+        match self.is_list {
+            true => Cell::Many(texts.collect()),
+            false => texts.next().map_or(Cell::Missing, Cell::One),
+        }
+    }
+
+    /// Only the elements whose key is `value` are meant.
+    fn keep_where(&mut self, keys: &Elements, value: &str) -> Result<(), ParquetError> {
+        if self.texts.len() != keys.texts.len() {
+            let text = "the parts of its lists have different lengths";
+            return Err(ParquetError::General(text.into()));
+        }
+        for (text, key) in self.texts.iter_mut().zip(&keys.texts) {
+            text.take_if(|_| key.as_deref() != Some(value));
+        }
+        Ok(())
+    }
+}
+
+/// Reads one leaf of one row group as texts.
+struct LeafReader {
+    leaf: Leaf,
+    reader: ColumnReader,
+}
+
+impl LeafReader {
+    fn open(file: &ParquetFile, group: usize, leaf: &Leaf) -> Result<Self, ParquetError> {
+        Ok(Self {
+            leaf: leaf.clone(),
+            reader: file.column(group, leaf.index)?,
+        })
+    }
+
+    /// The next `n` records.
+    fn read(&mut self, n: usize) -> Result<Vec<Elements>, ParquetError> {
+        let column = self.leaf.column.clone();
+        let name = || column.path().string();
+        let is_unsigned = matches!(
+            column.logical_type_ref(),
+            Some(LogicalType::Integer(kind)) if !kind.is_signed
+        ) || column.converted_type().to_string().starts_with("UINT");
+        let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(ParquetError::General(format!(
+                "column '{}' is not valid UTF-8",
+                name()
+            ))),
+        };
+        let leaf = &self.leaf;
+        contained(|| match &mut self.reader {
+            ColumnReader::ByteArrayColumnReader(reader) => {
+                batch(reader, leaf, n, |value: &ByteArray| text(value.data()))
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+                batch(reader, leaf, n, |value: &FixedLenByteArray| {
+                    Ok(uuid(value.data()))
+                })
+            }
+            ColumnReader::Int32ColumnReader(reader) => batch(reader, leaf, n, |value| {
+                Ok(match is_unsigned {
+                    true => value.cast_unsigned().to_string(),
+                    false => value.to_string(),
+                })
+            }),
+            ColumnReader::Int64ColumnReader(reader) => batch(reader, leaf, n, |value| {
+                Ok(match is_unsigned {
+                    true => value.cast_unsigned().to_string(),
+                    false => value.to_string(),
+                })
+            }),
+            ColumnReader::BoolColumnReader(reader) => {
+                batch(reader, leaf, n, |value| Ok(value.to_string()))
+            }
+            ColumnReader::FloatColumnReader(reader) => {
+                batch(reader, leaf, n, |value| Ok(format!("{value:?}")))
+            }
+            ColumnReader::DoubleColumnReader(reader) => {
+                batch(reader, leaf, n, |value| Ok(format!("{value:?}")))
+            }
+            ColumnReader::Int96ColumnReader(_) => Err(ParquetError::General(format!(
+                "column '{}' holds {}, which are no texts",
+                name(),
+                Physical::INT96
+            ))),
+        })
+    }
+}
+
+/// Reads `n` records and turns their values into texts.
+fn batch<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    leaf: &Leaf,
+    n: usize,
+    text: impl Fn(&T::T) -> Result<String, ParquetError>,
+) -> Result<Vec<Elements>, ParquetError> {
+    let levels = Levels::read(reader, n)?;
+    let texts = levels
+        .values
+        .iter()
+        .map(text)
+        .collect::<Result<Vec<_>, _>>()?;
+    let column = &leaf.column;
+    let (max_def, max_rep) = (column.max_def_level(), column.max_rep_level());
+    // An element of a list is there, though perhaps null, from this level on.
+    let there = if max_rep > 0 {
+        column.repeated_ancestor_def_level()
+    } else {
+        0
+    };
+    let mut texts = texts.into_iter();
+    let mut records: Vec<Elements> = Vec::with_capacity(n);
+    for at in 0..levels.n_levels {
+        if max_rep == 0 || levels.rep[at] == 0 {
+            records.push(Elements {
+                texts: Vec::new(),
+                is_list: max_rep > 0,
+            });
+        }
+        let def = if max_def == 0 { 0 } else { levels.def[at] };
+        let element = if def == max_def {
+            Some(texts.next())
+        } else {
+            (def >= there).then_some(None)
+        };
+        if let (Some(element), Some(record)) = (element, records.last_mut()) {
+            record.texts.push(element);
+        }
+    }
+    Ok(records)
+}
+
+/// Values and levels of some records of one leaf.
+pub(super) struct Levels<T> {
+    pub(super) values: Vec<T>,
+    /// Empty where the schema has no level above 0.
+    pub(super) def: Vec<i16>,
+    /// Empty where the schema has no lists.
+    pub(super) rep: Vec<i16>,
+    pub(super) n_levels: usize,
+}
+
+impl<T> Levels<T> {
+    /// Reads exactly `n` records.
+    ///
+    /// # Errors
+    /// If the column is damaged or ends before.
+    pub(super) fn read<D: DataType<T = T>>(
+        reader: &mut ColumnReaderImpl<D>,
+        n: usize,
+    ) -> Result<Self, ParquetError> {
+        let mut levels = Self {
+            values: Vec::new(),
+            def: Vec::new(),
+            rep: Vec::new(),
+            n_levels: 0,
+        };
+        let (def, rep) = (&mut levels.def, &mut levels.rep);
+        let (found, _, n_levels) =
+            reader.read_records(n, Some(def), Some(rep), &mut levels.values)?;
+        if found != n {
+            let text = "a column ends before the others";
+            return Err(ParquetError::General(text.into()));
+        }
+        levels.n_levels = n_levels;
+        Ok(levels)
+    }
+}
+
+/// 16 bytes as the usual text of a UUID.
+fn uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (n, byte) in bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&n) {
+            text.push('-');
+        }
+        text += &format!("{byte:02x}");
+    }
+    text
+}

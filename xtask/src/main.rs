@@ -5,12 +5,18 @@
     reason = "a program for developers"
 )]
 
+#[cfg(test)]
+mod book;
 mod circles;
 mod codegen;
 mod doubled;
 mod figures;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod recipes;
+#[cfg(test)]
+mod snippets;
 mod source;
 mod tidy;
 

@@ -206,13 +206,31 @@ fn library_rules(name: &Path) -> Vec<Rule> {
             "two crates know the tensor framework: models and their training",
         ));
     }
-    if train {
+    if !core {
         rules.push((
             &["Manifest"],
             "the training path never sees the truth about noise",
         ));
     }
+    if !goes_backward(name) {
+        rules.push((&[".backward()"], "only trainers go backward"));
+    }
     rules
+}
+
+/// Whether a file may ask the tensor framework for gradients: the trainers, their benchmarks, and a
+/// strategy that weighs its terms by the gradients of a detached copy.
+fn goes_backward(name: &Path) -> bool {
+    // `check.rs` holds the gradients of objectives against finite differences.
+    let parts = [
+        "trainer",
+        "trainer.rs",
+        "bench",
+        "gradient_ratio.rs",
+        "check.rs",
+    ];
+    let mut names = name.components();
+    names.any(|part| parts.iter().any(|allowed| part.as_os_str() == *allowed))
 }
 
 /// Whether a file belongs to a crate that others depend on: every one but the program's.
@@ -324,6 +342,14 @@ mod tests {
             )
             .is_empty()
         );
+    }
+
+    #[test]
+    fn only_trainers_go_backward() {
+        let text = "//! A.\nfn a() { loss.backward() }\n";
+        let found = |name: &str| lines(&format!("crates/truepair-train/src/{name}"), text);
+        assert_eq!(found("objective/triplet.rs"), [2]);
+        assert!(found("trainer/step.rs").is_empty());
     }
 
     #[test]

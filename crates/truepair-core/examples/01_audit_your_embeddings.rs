@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         })
         .collect();
 
-    // Copies of a caption are never held against it. Images are taken as distinct here;
+    // A caption is never compared with copies of itself. Images are taken as distinct here;
     // `group_images` finds equal ones.
     let links = Links::new(
         &pairs,
@@ -100,4 +100,10 @@ fn toy_embeddings() -> (Matrix, Matrix, Vec<String>) {
         captions,
         (0..500).map(|n| format!("caption {n}")).collect(),
     )
+}
+
+/// `cargo test` runs the example.
+#[test]
+fn it_runs() -> Result<()> {
+    main()
 }

@@ -1,7 +1,7 @@
 //! Products and eigenvectors of small matrices in double precision: the one place
 //! that calls `faer`.
 //!
-//! Each call runs on the calling thread. So its bits do not depend on the number of threads, and
+//! Each call runs on the calling thread, so its bits do not depend on the number of threads, and
 //! several decompositions side by side are faster than one spread over all.
 
 use faer::linalg::matmul::matmul;
@@ -18,7 +18,7 @@ pub(crate) struct Eigen {
     pub(crate) vectors: Vec<f64>,
 }
 
-/// Decomposes a symmetric matrix `[n, n]`, of which the lower triangle is read.
+/// Decomposes a symmetric matrix `[n, n]`; only its lower triangle is read.
 ///
 /// # Errors
 /// If a number is not finite.
@@ -46,7 +46,7 @@ pub(crate) fn symmetric(matrix: &[f64], n: usize) -> Result<Eigen> {
 /// `A B` of `[m, k]` and `[k, n]`, row-major.
 ///
 /// # Panics
-/// If a buffer has another size.
+/// If a buffer is of the wrong size.
 pub(crate) fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
     multiplied(MatRef::from_row_major_slice(a, m, k), b, n)
 }
@@ -54,7 +54,7 @@ pub(crate) fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
 /// `Aᵀ B` of `[k, m]` and `[k, n]`, row-major.
 ///
 /// # Panics
-/// If a buffer has another size.
+/// If a buffer is of the wrong size.
 pub(crate) fn product_transposed(a: &[f64], b: &[f64], [k, m, n]: [usize; 3]) -> Vec<f64> {
     multiplied(MatRef::from_row_major_slice(a, k, m).transpose(), b, n)
 }

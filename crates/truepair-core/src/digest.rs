@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
 
-/// A SHA-256 of whatever is added, one after another.
+/// A SHA-256 of everything that is added, in order.
 ///
 /// ```
 /// use truepair_core::digest::Digest;
@@ -31,7 +31,7 @@ impl Digest {
         self.0.update(bytes);
     }
 
-    /// Adds what `from` gives until its end.
+    /// Adds everything that `from` yields until its end.
     ///
     /// # Errors
     /// If it cannot be read.

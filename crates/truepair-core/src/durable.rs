@@ -1,4 +1,4 @@
-//! Files that are either whole or absent: written beside their place, synced, then renamed.
+//! Files that are either whole or absent: written next to their place, synced, then renamed.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Replaces `path` by `bytes`; after an error, a crash or a full disk the old content stands.
+/// Replaces `path` with `bytes`; after an error, a crash or a full disk the old content is still there.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -23,7 +23,7 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Replaces `path` by what `fill` writes, for content that is larger than memory should be.
+/// Replaces `path` with what `fill` writes, for content too large to build in memory.
 ///
 /// # Errors
 /// Those of [`write()`] and of `fill`.
@@ -60,7 +60,7 @@ fn write_synced(
 }
 
 /// Makes the rename itself survive a power failure. Some file systems cannot sync a folder; the
-/// file's content is safe already, so that is no error.
+/// file's content is safe already, so that is not an error.
 fn sync_folder(path: &Path) {
     let folder = path
         .parent()

@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The verb that failed: "read", "write", "create".
+        /// What failed, as a verb: "read", "write", "create".
         action: &'static str,
         /// The cause as the operating system reports it.
         source: std::io::Error,
@@ -67,7 +67,7 @@ pub enum Place {
     Whole,
     /// A line of a text file, from 1.
     Line(u64),
-    /// A record of a table, from 1, header excluded.
+    /// A record of a table, from 1, not counting the header.
     Record(u64),
     /// A row of an array, from 0.
     Row(u64),
@@ -116,7 +116,7 @@ impl Error {
         .into()
     }
 
-    /// A caller's value that cannot be used.
+    /// A value from the caller that cannot be used.
     pub fn argument(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         ErrorKind::Argument {
             problem: problem.into(),

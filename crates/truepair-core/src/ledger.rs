@@ -39,7 +39,7 @@ const CHECKSUM: usize = 32;
 /// The entry of a column of ids that names nothing.
 pub const NO_ID: u32 = u32::MAX;
 
-/// Beliefs about all pairs of a data set in the data set's pair order; every column `[n_pairs]`.
+/// Beliefs about all pairs of a data set, in its pair order; every column is `[n_pairs]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     /// The pair's last training loss, in the objective's unit.
@@ -49,10 +49,10 @@ pub struct Ledger {
     /// Soft correspondence, [0, 1]: the belief that stands in for the pair's label.
     pub soft_label: Vec<f32>,
     /// How little evidence there is, [0, 1]; 0 for methods without such an estimate. Where items are
-    /// Gaussians and the method says nothing else, the mean over the pair's image and caption of the
-    /// share of the variance in the mean squared length of their draws.
+    /// Gaussians and the method has no estimate of its own, the mean over the pair's image and caption
+    /// of the share of the variance in the mean squared length of their draws.
     pub uncertainty: Vec<f32>,
-    /// What the method remembers of each pair besides, for instance a moving average of its predictions.
+    /// What else the method remembers about each pair, for instance a moving average of its predictions.
     own: Vec<Column>,
 }
 
@@ -330,8 +330,8 @@ impl Ledger {
     /// Reads [`to_bytes`](Self::to_bytes) back to the bit; `path` only names the place in errors.
     ///
     /// # Errors
-    /// If the bytes are not a ledger, of a version that is not read, of another length than their header
-    /// says, or changed since they were written.
+    /// If the bytes are not a ledger, have a version that is not read or another length than their header
+    /// says, or were changed after they were written.
     pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         parse(bytes).map_err(|problem| {
             Error::data(
@@ -361,7 +361,7 @@ impl Ledger {
     }
 }
 
-/// What a method holds of every pair, in one signal.
+/// What a method believes about every pair, as one signal.
 ///
 /// ```
 /// use truepair_core::ledger::{Belief, Ledger};
@@ -430,7 +430,7 @@ fn parse(bytes: &[u8]) -> Result<Ledger, String> {
         ));
     }
     if Sha256::digest(content).as_slice() != checksum {
-        return Err("the checksum does not fit: the file is corrupted".into());
+        return Err("the checksum does not match: the file is corrupted".into());
     }
     let n = u64::from_le_bytes(array(&content[12..]));
     let m = u32::from_le_bytes(array(&content[20..])) as usize;
@@ -452,7 +452,12 @@ fn parse(bytes: &[u8]) -> Result<Ledger, String> {
             bytes.len()
         ));
     }
-    let mut columns_of_bytes = values.chunks_exact((n as usize * 4).max(1));
+    Ok(filled(values, n as usize, columns))
+}
+
+/// A ledger of `n` pairs from the bytes of its columns, as many as there are.
+fn filled(values: &[u8], n: usize, columns: NamedColumns) -> Ledger {
+    let mut columns_of_bytes = values.chunks_exact((n * 4).max(1));
     let mut next = || {
         let words = columns_of_bytes.next().unwrap_or_default().chunks_exact(4);
         words
@@ -476,7 +481,7 @@ fn parse(bytes: &[u8]) -> Result<Ledger, String> {
         };
         ledger.own.push(Column { name, values });
     }
-    Ok(ledger)
+    ledger
 }
 
 /// Names and kinds of a method's own columns.

@@ -41,7 +41,7 @@
 //! # Ok::<(), truepair_core::Error>(())
 //! ```
 //!
-//! The crate `truepair-read` makes a [`Dataset`](dataset::Dataset) of the files that a user has,
+//! The crate `truepair-read` turns the files that a user has into a [`Dataset`](dataset::Dataset),
 //! [`linear`] and [`audit::cross_fit`] make the scorer where images and captions share no space,
 //! [`noise::corrupt`] plants known mismatches, [`ranking`] and [`metric`] say how well a scorer
 //! retrieves, [`labeled`] does all this for class labels.
@@ -50,6 +50,7 @@
 pub mod audit;
 pub mod dataset;
 mod dense;
+pub mod diagnosis;
 pub mod digest;
 pub mod durable;
 pub mod error;

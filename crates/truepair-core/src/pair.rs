@@ -1,4 +1,4 @@
-//! The unit of everything: an image and a caption as given, and whether they truly belong together.
+//! The unit of everything: an image and a caption that were given as belonging together.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +19,4 @@ pub struct Pair {
     pub image: u32,
     /// Row of the caption.
     pub caption: u32,
-}
-
-/// Whether a pair's image and caption truly belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Correspondence {
-    /// The caption describes the image.
-    Matched,
-    /// The caption belongs to something else.
-    Mismatched,
 }

@@ -1,15 +1,15 @@
 //! Scores and relevance to ranks: the only place where ties are broken.
 //!
 //! Ranks are 1-based. Ties count against the model: every non-relevant item with the same score
-//! stands before a relevant one, so a matcher that gives all pairs the same score ranks last, not
-//! first. Relevant items among themselves have ranks of their own.
+//! comes before a relevant one, so a matcher that gives all pairs the same score ranks last, not
+//! first. Each relevant item has its own rank.
 //!
-//! Relevance by lists is ranked by counting: both directions in one walk, without ever holding a
-//! row ([`ranks`], [`placements`]). Relevance by labels, where a query may have thousands of
-//! relevant items, is ranked by sorting rows ([`sorted_by_labels`]). Ranked lists of another program
-//! are taken as they are ([`RankedLists`]).
+//! Relevance by lists is ranked by counting: both directions in one pass, without ever holding a row
+//! ([`ranks`], [`placements`]). Relevance by labels, where a query may have thousands of relevant
+//! items, is ranked by sorting rows ([`sorted_by_labels`]). Ranked lists of another program are taken
+//! as they are ([`RankedLists`]).
 //!
-//! The matrix is walked in tiles of one fixed shape. An inner product may round differently in a
+//! The matrix is visited in tiles of one fixed shape. An inner product may round differently in a
 //! product of another shape, which would decide ties by accident; with one shape, equal
 //! embeddings get equal scores wherever they stand, and a score that is needed twice is the same
 //! twice.
@@ -25,7 +25,7 @@ mod thresholds;
 
 pub use listed::{List, RankedLists};
 pub use placed::{Level, Placed, PlacedQueries, Placements};
-pub use sorted::{Answers, Found, sorted_by_labels, top_items};
+pub use sorted::{Answers, Found, Queries, sorted_by_labels, top_items};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +55,7 @@ pub struct Ranks {
     pub captions_without_image: u32,
 }
 
-/// Ranks the best relevant item of all queries of both directions in one walk over the score
-/// matrix.
+/// Ranks the best relevant item of all queries of both directions in one pass over the score matrix.
 ///
 /// Memory is a few tiles and a few numbers per relevant pair, whatever the size of the matrix.
 /// Captions are visited in the order of their images, so the relevant pairs lie in tiles near the
@@ -85,7 +84,7 @@ pub fn ranks(scorer: &dyn Scorer, relevance: &Relevance, watch: &mut dyn Watch) 
     best_ranks(scorer, relevance, Wanted::Best, watch)
 }
 
-/// As [`ranks`], with ties counted for the model: what it would gain if every tie fell its way.
+/// As [`ranks`], with ties counted in favor of the model: what it would gain if every tie fell its way.
 ///
 /// # Errors
 /// As [`ranks`].
@@ -196,7 +195,7 @@ fn check_sizes(scorer: &dyn Scorer, relevance: &Relevance) -> Result<()> {
 struct Place {
     tile: u32,
     offset: u32,
-    /// Of the score among the relevant scores of its direction.
+    /// Position of the score among the relevant scores of its direction.
     slot: u32,
     direction: Direction,
 }
@@ -246,7 +245,7 @@ impl Waiting {
         waiting
     }
 
-    /// One tile less; whether a row or column of tiles has none left.
+    /// Takes one tile off; returns whether a row or column of tiles has none left.
     fn looked_at(&mut self, (row, column): (usize, usize)) -> bool {
         self.rows[row] -= 1;
         self.columns[column] -= 1;
@@ -273,8 +272,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Finds the scores of all relevant pairs and counts their tiles, but for those that were too
-    /// many to keep.
+    /// Finds the scores of all relevant pairs and counts their tiles, except those that were too many
+    /// to keep.
     fn relevant_tiles(&mut self, relevance: &Relevance) -> Result<()> {
         let places = places(relevance, self.grid);
         let mut waiting = Waiting::new(&places, self.grid);
@@ -305,7 +304,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Counts what has not been counted.
+    /// Counts the tiles that have not been counted yet.
     fn other_tiles(&mut self) -> Result<()> {
         for tile in 0..self.grid.n_tiles() {
             if !self.counted[tile] {

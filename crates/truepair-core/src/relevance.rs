@@ -1,14 +1,16 @@
 //! Who counts as right for whom, so that no code needs to know how many captions an image has.
 //!
 //! [`Relevance`] lists relevant items; [`LabelRelevance`] decides by labels, where lists would be
-//! long. Both may leave queries without a relevant item, which nobody asks then.
+//! long. Both may leave queries without a relevant item; these are not measured.
 
+mod escaped;
 mod ids;
 mod judgments;
 mod labels;
 
+pub use escaped::{escaped, unescaped};
 pub use ids::Ids;
-pub use judgments::{Direct, Judgments, UnknownIds, UnknownItems};
+pub use judgments::{Direct, Judgments, Spelling, UnknownIds, UnknownItems};
 pub(crate) use labels::{ABSENT, IRRELEVANT};
 pub use labels::{Codes, LabelRelevance, MatchRule, Unlabeled};
 
@@ -44,9 +46,8 @@ impl Relevance {
         Self::directed(n_images, n_captions, pairs, pairs)
     }
 
-    /// Takes `image_to_text` as relevant when images ask and `text_to_image` when captions ask:
-    /// annotators who looked at each direction by itself leave sets that are not each other's
-    /// mirror.
+    /// Takes `image_to_text` as relevant when images are the queries and `text_to_image` when captions
+    /// are: annotators who looked at each direction by itself leave sets that do not mirror each other.
     ///
     /// # Panics
     /// As [`from_pairs`](Self::from_pairs).
@@ -73,7 +74,7 @@ impl Relevance {
     /// they are never found and count among the relevant ones.
     ///
     /// # Panics
-    /// If a vector has another length.
+    /// If a vector has the wrong length.
     pub fn with_absent(mut self, of_image: Vec<u32>, of_caption: Vec<u32>) -> Self {
         assert_eq!(of_image.len(), self.n_images(), "one count per image");
         assert_eq!(of_caption.len(), self.n_captions(), "one count per caption");
@@ -92,7 +93,7 @@ impl Relevance {
         self.images_of_caption.len()
     }
 
-    /// Number of distinct relevant pairs, as images see them.
+    /// Number of distinct relevant pairs, counted by image queries.
     pub fn n_pairs(&self) -> usize {
         self.captions_of_image.n_items()
     }
@@ -107,7 +108,7 @@ impl Relevance {
         self.lists(direction).get(query)
     }
 
-    /// How many items are relevant to a query and not in the gallery.
+    /// How many items are relevant to a query but not in the gallery.
     pub fn n_absent(&self, direction: Direction, query: u32) -> u32 {
         let absent = match direction {
             Direction::ImageToText => &self.absent_of_image,
@@ -140,7 +141,7 @@ impl Relevance {
             .is_ok()
     }
 
-    /// Fewest and most captions that an image has; (0, 0) without images.
+    /// Fewest and most captions of an image; (0, 0) without images.
     pub fn captions_per_image(&self) -> (u32, u32) {
         let counts = || {
             let lists = (0..self.captions_of_image.len() as u32).map(|list| self.captions_of(list));
@@ -169,7 +170,7 @@ impl Relevance {
         .without_zero_counts()
     }
 
-    /// Counts that are all zero say nothing: equal relevance compares equal.
+    /// Counts that are all zero are dropped, so that equal relevance compares equal.
     fn without_zero_counts(mut self) -> Self {
         for counts in [&mut self.absent_of_image, &mut self.absent_of_caption] {
             if counts.iter().all(|&count| count == 0) {

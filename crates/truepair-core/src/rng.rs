@@ -29,7 +29,7 @@ impl Seed {
         Stream::from_seed(self.digest(name, indices))
     }
 
-    /// A seed of its own for a part of the work, for instance one fold or one peer.
+    /// A separate seed for a part of the work, for instance one fold or one peer.
     ///
     /// ```
     /// use truepair_core::rng::{Seed, unit};

@@ -1,7 +1,7 @@
 //! Scores of images against captions, always `[n_images, n_captions]` and larger = more similar.
 //!
-//! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that
-//! are not inner products (attention heads) and data sets of millions of pairs go the same way.
+//! Nothing here ever holds the whole matrix: a [`Scorer`] fills one tile at a time, so scores that are
+//! not inner products (attention heads) and data sets of millions of pairs are handled alike.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,14 @@ use truepair_kernel::product::{RowCache, Side};
 
 pub use truepair_kernel::product::multiply_transposed;
 
-/// Which side asks.
+/// Which side the queries are on.
 ///
 /// ```
 /// use truepair_core::pair::Pair;
 /// use truepair_core::relevance::Relevance;
 /// use truepair_core::scores::Direction;
 ///
-/// // One image, two captions: one query when images ask, two when captions do.
+/// // One image, two captions: one query if images are the queries, two if captions are.
 /// let pairs = [Pair { image: 0, caption: 0 }, Pair { image: 0, caption: 1 }];
 /// let relevance = Relevance::from_pairs(1, 2, &pairs);
 /// assert_eq!(relevance.n_queries(Direction::ImageToText), 1);
@@ -78,10 +78,10 @@ pub trait Scorer {
     /// If a score is not finite or the model behind the scores fails.
     ///
     /// # Panics
-    /// If `out` has another length or an index is out of range.
+    /// If `out` has the wrong length or an index is out of range.
     fn tile(&self, images: &[u32], captions: &[u32], out: &mut [f32]) -> Result<()>;
 
-    /// The tile that walks over all scores ask for at a time.
+    /// The tile that code going through all scores should ask for at a time.
     fn tile_shape(&self) -> TileShape {
         TileShape::default()
     }
@@ -97,7 +97,8 @@ pub struct TileShape {
 }
 
 impl Default for TileShape {
-    /// 8 MiB of scores, large enough that a matrix product of usual width outweighs the counting.
+    /// 8 MiB of scores: large enough that computing a matrix product of usual width takes longer than
+    /// counting.
     fn default() -> Self {
         Self {
             images: 1024,
@@ -129,7 +130,7 @@ impl Matrix {
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
         assert!(
             dim > 0 && values.len().is_multiple_of(dim),
-            "{} values are no rows of {dim}",
+            "{} values do not make rows of {dim}",
             values.len()
         );
         Self { values, dim }
@@ -160,7 +161,7 @@ impl Matrix {
         &self.values
     }
 
-    /// All rows, as they were given.
+    /// All rows, by value.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }

@@ -1,4 +1,4 @@
-//! How long work tells a program how far it is, without printing anything itself.
+//! How long-running work reports its progress to a program without printing anything itself.
 
 use crate::error::{ErrorKind, Result};
 
@@ -28,7 +28,7 @@ pub trait Watch {
     /// `done` of `total` units of `stage` are finished; stages follow one another.
     fn advance(&mut self, stage: &str, done: u64, total: u64);
 
-    /// Something that the user should know and that stops nothing.
+    /// Something the user should know that does not stop the work.
     fn warn(&mut self, _warning: &str) {}
 
     /// Whether the work should end at its next safe point, with [`ErrorKind::Stopped`].

@@ -11,7 +11,7 @@ use crate::job::Embedded;
 
 /// Writes a split into `folder` and returns the files.
 ///
-/// One unlabelled split `all` with both embeddings becomes the layout `embeddings`: `images.npy`,
+/// One unlabeled split `all` with both embeddings becomes the layout `embeddings`: `images.npy`,
 /// `captions.npy`, `pairs.npy`, `ids.txt` and `captions.txt`. All else becomes `precomp`:
 /// `SPLIT_ims.npy`, `SPLIT_caps.tsv`, `SPLIT_ids.txt`, `SPLIT_caps_text.npy`, `SPLIT_labels.npy`.
 ///

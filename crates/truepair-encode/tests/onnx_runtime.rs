@@ -2,6 +2,7 @@
 //! `TRUEPAIR_ONNX_RUNTIME` names the shared library.
 #![cfg(feature = "ort")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use truepair_encode::{ImageEncoder, OnnxRuntime, Pooling, Runtime, TextEncoder};
@@ -21,8 +22,12 @@ fn assert_close(found: &[f32], expected: &[f32]) {
 
 #[test]
 fn both_runtimes_agree_and_only_one_library_is_loaded() {
-    let library = std::env::var_os("TRUEPAIR_ONNX_RUNTIME")
-        .expect("TRUEPAIR_ONNX_RUNTIME names the shared library of ONNX Runtime");
+    let Some(library) = std::env::var_os("TRUEPAIR_ONNX_RUNTIME") else {
+        // Written past the macros, whose output the test harness keeps when a test passes.
+        let line = "skipped: TRUEPAIR_ONNX_RUNTIME names no shared library of ONNX Runtime";
+        writeln!(std::io::stderr(), "{line}").unwrap();
+        return;
+    };
     let loaded = OnnxRuntime::load(Path::new(&library), 2).unwrap();
     let runtime = Runtime::OnnxRuntime(loaded);
 

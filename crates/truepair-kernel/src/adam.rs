@@ -1,4 +1,4 @@
-//! The optimizer's pass over weights, gradient and moments, and the norm before it.
+//! The optimizer's pass over weights, gradient and moments, and the norm that is taken before it.
 
 use rayon::prelude::*;
 
@@ -42,13 +42,13 @@ pub struct AdamStep {
     pub beta2: f32,
     /// ε, added to the root.
     pub epsilon: f32,
-    /// What clipping leaves of the gradient.
+    /// The share of the gradient that clipping leaves.
     pub scale: f32,
     /// Rate over the first moment's bias.
     pub rate: f32,
     /// One over the second moment's bias.
     pub inverse_second: f32,
-    /// What decoupled decay leaves of a weight.
+    /// The share of a weight that decoupled decay leaves.
     pub shrink: f32,
     /// Strength of coupled decay.
     pub coupled: f32,

@@ -84,7 +84,7 @@ impl Operation for AdditiveAttention {
         gradients: &mut Gradients,
     ) {
         let ([n, r, h], [_, _, d]) = (inputs[1].dims(), inputs[0].dims());
-        // Every item has its own, so that their sum does not depend on the threads.
+        // Every item has its own part, so that the sum does not depend on the threads.
         let mut scores = vec![0.0; n * h];
         gradients.with_first(inputs, |[values, keys, queries]| {
             let outputs = (values.par_chunks_mut(r * d))

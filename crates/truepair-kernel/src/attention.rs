@@ -41,7 +41,7 @@ pub enum RawNorm {
     /// Softmax.
     #[cfg_attr(feature = "serde", serde(rename = "softmax"))]
     Softmax,
-    /// As they are.
+    /// Left as they are.
     #[cfg_attr(feature = "serde", serde(rename = "no_norm"))]
     Plain,
 }
@@ -77,7 +77,7 @@ pub struct Attention {
     pub smooth: f32,
 }
 
-/// Where the numerators of a tile go.
+/// Where the numerators of a tile are written.
 pub(crate) struct Numerators<'a> {
     /// What [`Attention::numerators_backward`] needs, one number per context and item.
     pub(crate) norms: &'a mut [f32],
@@ -200,7 +200,7 @@ impl Attention {
         }
     }
 
-    /// Of one context: `gradient` holds the derivative by `λ a`, afterwards by the raw values.
+    /// The same for one context: `gradient` holds the derivative by `λ a`, afterwards by the raw values.
     #[inline(always)]
     fn logits_backward(
         self,

@@ -1,4 +1,4 @@
-//! Channels brought to mean 0 and variance 1 by the moments of the batch itself.
+//! Channels normalized to mean 0 and variance 1 by the moments of the batch itself.
 
 use rayon::prelude::*;
 

@@ -69,9 +69,9 @@ impl Columns {
         pool.scores(|| tile.segments(), n, &self.cosines, room, out);
     }
 
-    /// From the gradient by the scores to the one by the cosines, and on to the factors in the
-    /// gradient by the numerators and to `pull`. Where the guard divides, lengths do not count and
-    /// the scale of the numerators does.
+    /// From the gradient by the scores to the one by the cosines, and on to the factors in the gradient
+    /// by the numerators and to `pull`. Where the guard is what divides, lengths do not matter but the
+    /// scale of the numerators does.
     #[inline(always)]
     pub(crate) fn slopes(
         &mut self,
@@ -129,7 +129,7 @@ impl Columns {
         }
     }
 
-    /// Adds to `by_raw` what goes there past the weights.
+    /// Adds to `by_raw` what does not go through the weights.
     #[inline(always)]
     pub(crate) fn add_direct(&self, tile: Tile<'_>, e: &[f32], by_raw: &mut [f32]) {
         let n = tile.columns();

@@ -26,7 +26,7 @@ pub struct Window {
 pub struct Convolution {
     /// Where windows lie.
     pub window: Window,
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 

@@ -21,9 +21,8 @@ pub enum Negatives {
 /// Lᵢ  = maxⱼ Rᵢⱼ + maxⱼ Cⱼᵢ   or   Lᵢ = (Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ) / b   or   Lᵢ = Σⱼ Rᵢⱼ + Σⱼ Cⱼᵢ
 /// ```
 ///
-/// The gradient of a largest hinge goes to the first of the entries that share it, and to none
-/// where the hinge is 0. Margins are constants. A NaN among the scores makes the losses NaN that it
-/// enters.
+/// The gradient of a largest hinge goes to the first of the entries that share it, and to none where
+/// the hinge is 0. Margins are constants. A NaN among the scores makes every loss NaN that it enters.
 ///
 /// # Shapes
 /// - inputs: scores `S` `[b, b]`, margins `α` `[1]`, `[b]` or `[b, b]`
@@ -32,7 +31,7 @@ pub enum Negatives {
 pub struct Hinge(pub Negatives);
 
 impl Hinge {
-    /// What one of the `b` hinges of a pair and direction counts.
+    /// The weight of one of the `b` hinges of a pair and direction.
     fn share(&self, b: usize) -> f32 {
         match self.0 {
             Negatives::Mean => 1.0 / b as f32,

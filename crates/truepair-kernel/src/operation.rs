@@ -15,7 +15,7 @@ pub trait Operation: Debug + Send + Sync + 'static {
     /// The output and what the backward pass needs.
     ///
     /// # Panics
-    /// If an input has another shape than the operation is documented for.
+    /// If an input does not have a shape that the operation is documented for.
     fn forward(&self, inputs: &[Array<'_>]) -> (Output, Self::Saved);
 
     /// The output of [`forward`](Self::forward) where no backward pass follows, perhaps with less
@@ -51,7 +51,7 @@ impl Array<'_> {
     /// The shape as a fixed number of axes.
     ///
     /// # Panics
-    /// If there is another number of axes.
+    /// If the number of axes is different.
     pub fn dims<const D: usize>(&self) -> [usize; D] {
         self.shape
             .try_into()
@@ -59,7 +59,7 @@ impl Array<'_> {
     }
 }
 
-/// What an operation gives.
+/// The result of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     /// Row-major.
@@ -77,8 +77,8 @@ impl Output {
     }
 }
 
-/// Gradients of the inputs that want one, zero at first. A buffer is allocated when it is first asked
-/// for, so that an operation which makes its own never pays for the zeros.
+/// Gradients of the inputs that want one, initially zero. A buffer is allocated when it is first
+/// requested, so that an operation that makes its own never pays for the zeros.
 #[derive(Debug)]
 pub struct Gradients(Vec<Slot>);
 
@@ -143,8 +143,8 @@ impl Gradients {
         self.0.into_iter().map(|mut slot| slot.take())
     }
 
-    /// Runs `work` on the buffers of the first inputs; one that wants no gradient gets a buffer that
-    /// is thrown away.
+    /// Runs `work` on the buffers of the first inputs; an input that wants no gradient gets a buffer
+    /// that is thrown away.
     pub(crate) fn with_first<const N: usize>(
         &mut self,
         inputs: &[Array<'_>],

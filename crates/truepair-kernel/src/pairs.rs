@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Parts that work on all pairs is cut into, whatever the number of threads: sums over pairs are
-/// added up part by part, so they are the same to the bit on one core and on many.
+/// How many parts work on all pairs is cut into, whatever the number of threads: sums over pairs are
+/// added up part by part, so they are bit for bit the same on one core and on many.
 pub(crate) const CHUNKS: usize = 32;
 
 /// Where each pair's nodes lie in `[n, total, s]`: of every image, the nodes of its pair with the
@@ -56,7 +56,7 @@ impl Pairs {
     }
 }
 
-/// `n` things in as many parts, of about the same size, or in `n` parts if they are fewer.
+/// `n` things in that many parts of about the same size, or in `n` parts if there are fewer things.
 pub(crate) fn even(n: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.min(n);
     (0..parts)

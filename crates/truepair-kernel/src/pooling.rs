@@ -22,7 +22,7 @@ pub enum Pooling {
 /// A [`Pooling`] with its sharpness.
 #[derive(Debug, Clone, Copy)]
 pub struct Pool {
-    /// What becomes of the relevances.
+    /// What the relevances become.
     pub pooling: Pooling,
     /// λ of [`Pooling::LogSumExp`], at most 40 so that no exponential leaves the range of `f32`.
     pub lambda: f32,

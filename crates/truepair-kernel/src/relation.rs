@@ -17,7 +17,7 @@ use crate::product::{Precision, View};
 pub struct Relation {
     /// Rows of every item.
     pub lengths: Vec<usize>,
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 

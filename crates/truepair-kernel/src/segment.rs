@@ -54,7 +54,7 @@ fn total(lanes: &[f32; LANES]) -> f32 {
 }
 
 /// Writes each segment's value to all of its columns of a [`padded`] row. Segments follow one
-/// another; what is behind the last is overwritten too.
+/// another; what follows the last one is overwritten too.
 #[inline(always)]
 pub(crate) fn spread(
     values: &[f32],

@@ -1,5 +1,5 @@
 //! Every item of contexts against every item of queries: what both sides hold, and which pairs are
-//! worked together.
+//! processed together.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use super::vector::{dot, wide};
 use super::{Array, Ragged};
 use crate::product::View;
 
-/// Chunks that a range of items is worked in; a fixed number, so that no result depends on how many
-/// threads there are.
+/// How many chunks a range of items is processed in; a fixed number, so that no result depends on the
+/// number of threads.
 const CHUNKS: usize = 8;
 
 /// Both sides without their padding.
@@ -56,7 +56,7 @@ impl<'a> Sides<'a> {
         numbers.max().unwrap_or(0)
     }
 
-    /// Ranges of query items that are worked at a time, so that the numbers of one item of contexts
+    /// Ranges of query items that are processed at a time, so that the numbers of one item of contexts
     /// stay in a core's own cache.
     pub(crate) fn blocks(&self) -> &[Range<usize>] {
         &self.blocks
@@ -133,7 +133,7 @@ impl Place<'_> {
     }
 }
 
-/// What depends on one side alone.
+/// What depends on one side only.
 #[derive(Debug)]
 pub(crate) struct Constants {
     lengths: Vec<f32>,
@@ -196,7 +196,7 @@ pub(crate) fn ranges(n: usize, fits: impl Fn(&Range<usize>) -> bool) -> Vec<Rang
     ranges
 }
 
-/// Cuts `values` into one part a chunk.
+/// Cuts `values` into one part per chunk.
 pub(crate) fn split<'a>(
     mut values: &'a mut [f32],
     chunks: &[Range<usize>],

@@ -23,8 +23,8 @@ pub(crate) const BLOCK: usize = 1024;
 /// Zeros from which several threads write them faster than one: half a mebibyte.
 const PARALLEL_ZEROS: usize = 1 << 17;
 
-/// A vector of `n` values, computed by blocks on all threads into memory that nobody has zeroed
-/// before: for large results a pass of its own.
+/// A vector of `n` values, computed by blocks on all threads into memory that was not zeroed before:
+/// for large results that would be a separate pass.
 ///
 /// `fill` gets the index of a block's first value and the block, zero at first, and is inlined into
 /// vector code as by [`wide`].

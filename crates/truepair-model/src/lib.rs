@@ -11,7 +11,7 @@ pub mod backbone;
 pub mod encode;
 pub mod encoding;
 #[cfg(test)]
-mod golden_entry;
+mod golden;
 pub mod kernel;
 pub mod layer;
 pub mod matcher;

@@ -1,4 +1,4 @@
-//! Readers of other people's bytes: the formats in which paired and labelled data, judgments, rankings
+//! Readers of other people's bytes: the formats in which paired and labeled data, judgments, rankings
 //! and checkpoints lie on disk.
 //!
 //! Everything ends in the types of `truepair-core`, or in plain arrays. A format is a file of its own
@@ -48,6 +48,7 @@ pub mod relevance;
 mod shards;
 mod spelling;
 mod text_file;
+mod trec_line;
 
 /// The README's example compiles.
 #[cfg(doctest)]

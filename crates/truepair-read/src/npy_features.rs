@@ -16,13 +16,7 @@ pub(crate) fn open_npy(path: &Path, account: &mut Account) -> Result<Features> {
     drop(open_regular(path)?);
     let bytes = Bytes::map(path)?;
     let header = Header::parse(path, &bytes)?;
-    let name = path.file_name().unwrap_or_default().display();
-    if header.number == Number::Bf16 {
-        account.chose(format!(
-            "{name} holds numbers of two bytes without a name, read as bfloat16, as ml_dtypes saves \
-             them"
-        ));
-    }
+    note_numbers(path, &header, account);
     let is_byte = matches!(header.number, Number::Int(1) | Number::Uint(1));
     let Some(beside) = scale_beside(path).filter(|_| is_byte) else {
         return match is_byte {
@@ -39,6 +33,26 @@ pub(crate) fn open_npy(path: &Path, account: &mut Account) -> Result<Features> {
     let scale = scale_of(&beside, &scale_header, &scale_bytes, &header)?;
     account.used("scale", 1);
     Features::from_scaled(path, bytes, &header, scale)
+}
+
+fn note_numbers(path: &Path, header: &Header, account: &mut Account) {
+    if header.number == Number::Bf16 {
+        let name = path.file_name().unwrap_or_default().display();
+        account.chose(format!(
+            "{name} holds numbers of two bytes without a name, read as bfloat16, as ml_dtypes saves \
+             them"
+        ));
+    }
+}
+
+/// Says where the numbers of a `.npy` file have no name; what else is wrong with it is for its reader
+/// to say.
+pub(crate) fn note_nameless(path: &Path, account: &mut Account) {
+    let bytes = Bytes::map(path);
+    let header = bytes.and_then(|bytes| Header::parse_start(path, &bytes));
+    if let Ok(header) = header {
+        note_numbers(path, &header, account);
+    }
 }
 
 /// The file of the scale of `path`.

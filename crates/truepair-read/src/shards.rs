@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 /// Shards that a set may have.
@@ -147,13 +148,32 @@ impl ShardSet {
         self.parts.len() > 1 || self.parts[0].0.is_one_of_several()
     }
 
+    /// The files by their numbers, whatever is missing; where other files have the same numbers,
+    /// nothing moves. Numbers that are missing between others are noted.
+    ///
+    /// # Errors
+    /// If a number stands twice; the files are named.
+    pub(crate) fn by_number(mut self, account: &mut Account) -> Result<Vec<PathBuf>> {
+        self.sort()?;
+        let numbers = self.parts.windows(2);
+        let gaps = numbers.flat_map(|two| two[0].0.number + 1..two[1].0.number);
+        for number in gaps.take(MOST_SHARDS as usize) {
+            account.pass("shard", "there is no file of its number", number);
+        }
+        Ok(self.parts.into_iter().map(|(_, file)| file).collect())
+    }
+
+    fn sort(&mut self) -> Result<()> {
+        self.parts.sort_by_key(|(name, _)| name.number);
+        self.refuse_twins()
+    }
+
     /// The files by their numbers.
     ///
     /// # Errors
     /// If a number stands twice or is missing; the files are named.
     pub(crate) fn in_order(mut self) -> Result<Vec<PathBuf>> {
-        self.parts.sort_by_key(|(name, _)| name.number);
-        self.refuse_twins()?;
+        self.sort()?;
         let (first, file) = &self.parts[0];
         let n = self.parts.len();
         let n_of = first.of.unwrap_or(n as u64);

@@ -143,7 +143,8 @@ fn arrays_of_another_shape() {
         ("(2, 0)", ["shape [2, 0]", "rows must have numbers"]),
     ] {
         let folder = Folder::good();
-        folder.write("train_ims.npy", &array("'<f4'", shape, &[0; 16]));
+        let n_bytes = if shape.ends_with("0)") { 0 } else { 16 };
+        folder.write("train_ims.npy", &array("'<f4'", shape, &[0; 16][..n_bytes]));
         check(folder.open(), &parts);
     }
 }
@@ -248,11 +249,17 @@ fn ids_may_stand_once_per_caption() {
 }
 
 #[test]
-fn images_stored_once_per_caption_keep_names_of_their_own() {
+fn images_stored_once_per_caption_are_one_image_unless_their_rows_differ() {
     let folder = Folder::good();
-    folder.write("train_ims.npy", &floats(&[4, 1], &[1.0, 1.0, 2.0, 2.0]));
     folder.write("train_caps.txt", b"a\nb\nc\nd\n");
     folder.write("train_ids.txt", b"x\nx\ny\ny\n");
+    folder.write("train_ims.npy", &floats(&[4, 1], &[1.0, 1.0, 2.0, 2.0]));
+    let data = folder.open().unwrap();
+    assert_eq!(
+        (data.image_ids.clone(), data.pairs.len()),
+        (vec!["x".into(), "y".into()], 4)
+    );
+    folder.write("train_ims.npy", &floats(&[4, 1], &[1.0, 1.5, 2.0, 2.0]));
     assert_eq!(
         folder.open().unwrap().image_ids,
         ["x#0", "x#1", "y#0", "y#1"]

@@ -46,7 +46,7 @@ pub fn methods_page() -> String {
         .map(|(name, summary, config)| (*name, *summary, settings(config)));
     table(
         &mut page,
-        "Methods for labelled data",
+        "Methods for labeled data",
         "`[method] kind` of `truepair labels`",
         rows,
     );

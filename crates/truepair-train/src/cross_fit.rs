@@ -27,6 +27,17 @@ use truepair_model::objective::ObjectiveConfig;
 use truepair_model::similarity::Compares;
 
 /// Settings of a cross-fitted audit, its networks trained by any strategy.
+///
+/// ```
+/// use truepair_train::{AuditMatcher, CrossFitConfig};
+///
+/// // What is written replaces that much of the audit's own recipe.
+/// let config: CrossFitConfig =
+///     toml::from_str("folds = 5\nmatcher = \"network\"\n[recipe.training]\nepochs = 4\n").unwrap();
+/// assert_eq!((config.folds, config.matcher), (5, Some(AuditMatcher::Network)));
+/// assert_eq!(config.recipe.training.epochs, 4);
+/// assert_eq!(config.recipe.strategy, CrossFitConfig::default().recipe.strategy);
+/// ```
 pub type CrossFitConfig = AuditSettings<StrategyConfig>;
 
 impl Default for CrossFitConfig {
@@ -185,7 +196,11 @@ impl Learner<Error> for NetworkLearner<'_> {
         cut: &Cut<'_>,
         watch: &mut dyn Watch,
     ) -> Result<Vec<Box<dyn HeldOut<Error> + '_>>> {
-        let config = resolve(self.dataset, self.config, cut.weights.is_some())?;
+        let round = match cut.weights {
+            Some(_) => Round::Refit,
+            None => Round::First,
+        };
+        let config = resolve(self.dataset, self.config, round)?;
         let n_epochs =
             config.strategy.build(config.training.epochs)?.n_warm_up() + config.training.epochs;
         let n_workers = rayon::current_num_threads().clamp(1, cut.n_folds);
@@ -264,14 +279,23 @@ impl NetworkLearner<'_> {
     }
 }
 
+/// Which of the audit's two rounds trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// On all other pairs.
+    First,
+    /// On those that the first round keeps.
+    Refit,
+}
+
 /// Backbones that the recipe leaves open are the fast ones: an audit's matchers only have to rank.
 /// Pixels, and strategies whose embeddings are more than vectors, keep the heads that read them. What
 /// the first round keeps trains by the plain objective.
-fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Config> {
+fn resolve(dataset: &Dataset, config: &CrossFitConfig, round: Round) -> Result<Config> {
     let mut recipe = config.recipe.clone();
     let strategy = recipe.strategy.as_ref();
-    let reads_vectors =
-        refit || strategy.is_none_or(|own| own.similarity().compares() == Compares::Vectors);
+    let reads_vectors = round == Round::Refit
+        || strategy.is_none_or(|own| own.similarity().compares() == Compares::Vectors);
     let matcher = &mut recipe.matcher;
     if matcher.image.is_none() && reads_vectors && !dataset.images.are_pictures() {
         matcher.image = Some(BackboneConfig::Mlp(MlpConfig::default()));
@@ -279,7 +303,7 @@ fn resolve(dataset: &Dataset, config: &CrossFitConfig, refit: bool) -> Result<Co
     if matcher.caption.is_none() && reads_vectors && dataset.caption_features.is_none() {
         matcher.caption = Some(BackboneConfig::BagOfWords(BagOfWordsConfig::default()));
     }
-    if refit {
+    if round == Round::Refit {
         let objective = ObjectiveConfig::default();
         recipe.strategy = Some(StrategyConfig::Plain(PlainConfig {
             objective,

@@ -25,4 +25,4 @@ pub use run::{
     Criterion, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe,
 };
 pub use trained::{EncodedSides, Erased, GivenCaptions, Trained};
-pub use trainer::train;
+pub use trainer::{Splits, train, train_by};

@@ -119,7 +119,7 @@ impl TrainWatch for Notes {
     }
 }
 
-/// Recipe of deviations that are clipped at `high` and drawn towards 1 with weight `vib`.
+/// Recipe of deviations that are clipped at `high` and drawn toward 1 with weight `vib`.
 fn clipped(high: f64, vib: f64) -> Recipe {
     let side = |side: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! Methods for labelled data: worked examples, slopes, and what they promise under planted noise.
+//! Methods for labeled data: worked examples, slopes, and what they promise under planted noise.
 
 use std::sync::atomic::AtomicBool;
 

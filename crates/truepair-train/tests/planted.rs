@@ -45,30 +45,30 @@ fn run<T>(job: impl FnOnce(&mut Session<'_>) -> truepair_train::Result<T>) -> T 
     job(&mut session(None, &stop, &mut ())).unwrap()
 }
 
-/// What each strategy's rSum has at least over plain training with hardest negatives, on these pairs; below
-/// 0 where a method is not made for mismatched pairs. Measured gaps, less a margin for other processors.
+/// What each strategy's rSum (at most 6) has at least over training with hardest negatives alone, which gets 3.5
+/// here: about half of what was measured. `plain` is here with its default objective, all negatives.
 const GAPS: &[(&str, f64)] = &[
-    ("adaptive", 0.2),
-    ("bicro", 0.2),
-    ("car", 0.2),
-    ("car+hnsf", 0.2),
-    ("crcl", 0.2),
-    ("dcl", 0.2),
+    ("adaptive", 0.6),
+    ("bicro", 0.4),
+    ("car", 0.6),
+    ("car+hnsf", 0.6),
+    ("crcl", 0.6),
+    ("dcl", 0.5),
     ("decl", 0.2),
-    ("gsc", 0.2),
-    ("hib", -1.0),
-    ("hnsf", 0.2),
-    ("l2rm", 0.2),
-    ("ncr", 0.2),
-    ("nlnc", 0.2),
-    ("pcme", -1.0),
-    ("pcme++", -1.0),
-    ("plain", -0.2),
-    ("pvse", -1.0),
-    ("rcl", 0.2),
+    ("gsc", 0.6),
+    ("hib", 0.4),
+    ("hnsf", 0.5),
+    ("l2rm", 0.1),
+    ("ncr", 0.4),
+    ("nlnc", 0.5),
+    ("pcme", 0.5),
+    ("pcme++", 0.2),
+    ("plain", 0.2),
+    ("pvse", 0.2),
+    ("rcl", 0.6),
     ("srem", 0.2),
-    ("tal", 0.2),
-    ("truepair", 0.2),
+    ("tal", 0.6),
+    ("truepair", 0.8),
 ];
 
 #[test]
@@ -85,15 +85,22 @@ fn every_strategy_keeps_its_gap_to_plain_training_on_mismatched_pairs() {
         names, stated,
         "a strategy without a stated gap, or a gap without one"
     );
-    let mut short = Vec::new();
-    for ((name, _, strategy), (_, gap)) in strategies.into_iter().zip(GAPS) {
-        let found = rsum(strategy) - plain;
-        println!("{name}: {found:+.3} (stated {gap:+})");
-        if found < *gap {
-            short.push(format!("{name}: {found:+.3}, stated {gap:+}"));
-        }
-    }
-    assert!(short.is_empty(), "plain {plain:.3}; {}", short.join("; "));
+    let found: Vec<f64> = strategies
+        .into_iter()
+        .map(|(.., one)| rsum(one) - plain)
+        .collect();
+    let table: Vec<String> = (GAPS.iter().zip(&found))
+        .map(|((name, gap), found)| format!("{name}: {found:+.3}, stated {gap:+}"))
+        .collect();
+    let kept = GAPS
+        .iter()
+        .zip(&found)
+        .all(|((_, gap), found)| found >= gap);
+    assert!(
+        kept,
+        "rSum of plain training {plain:.3}\n{}",
+        table.join("\n")
+    );
 }
 
 fn audited(dataset: &Dataset, matcher: AuditMatcher) -> truepair_core::audit::Findings {

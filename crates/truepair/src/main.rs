@@ -29,11 +29,13 @@ mod report;
 mod run_folder;
 mod sample;
 mod session;
+mod shared;
 mod staged_file;
 mod staged_folder;
 mod training;
 mod uncertainty;
 mod verdict_table;
+mod write_args;
 
 use std::process::ExitCode;
 

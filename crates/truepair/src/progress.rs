@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use truepair_core::dataset::Account;
+use truepair_core::diagnosis::Diagnosis;
 use truepair_core::watch::Watch;
 use truepair_train::labeled::{LabelEpoch, LabelWatch};
 use truepair_train::{EpochRecord, StepProgress, TrainWatch};
@@ -32,6 +33,22 @@ impl Bars {
         if let Some(line) = account.summary()
             && self.told.insert(line.clone())
         {
+            self.bar.finish_and_clear();
+            render::note(&format!("note: {line}"));
+        }
+    }
+
+    /// Says in one line what stands out in the data.
+    pub(crate) fn stands_out(&mut self, found: &[Diagnosis]) {
+        let Some(first) = found.first() else {
+            return;
+        };
+        let more = match found.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        let line = format!("{}{more}", first.sentence());
+        if self.told.insert(line.clone()) {
             self.bar.finish_and_clear();
             render::note(&format!("note: {line}"));
         }

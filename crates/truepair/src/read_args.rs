@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use truepair_core::dataset::{RowOrder, is_row_order};
 use truepair_read::dataset::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 
 /// How to read the data.
@@ -27,9 +28,12 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "MODEL")]
     pub(crate) embeddings: Option<String>,
 
-    /// Which image row belongs to which caption row; row by row by default.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pairs: Option<PathBuf>,
+    /// Which image belongs to which caption: a file of image row and caption row, or how rows that are
+    /// out of step stand: `shift:-1` (the image of the row before), `shift:-1:200-259` (in these rows),
+    /// `blocks:5` (all first captions, then all second ones), `text-order` (images sorted as text),
+    /// `reversed`; as they stand by default.
+    #[arg(long, value_name = "FILE|ORDER", value_parser = pairing)]
+    pub(crate) pairs: Option<Pairing>,
 
     /// Column of a table that names the image.
     #[arg(long, value_name = "NAME")]
@@ -72,7 +76,8 @@ impl ReadArgs {
             },
             features: self.features.clone(),
             embeddings: self.embeddings.clone(),
-            pairs: self.pairs.clone(),
+            pairs: self.pairs.as_ref().and_then(Pairing::file),
+            row_order: self.pairs.as_ref().and_then(Pairing::order),
             image_column: self.image_column.clone(),
             caption_columns: self.caption_columns.clone(),
             id_column: self.id_column.clone(),
@@ -86,6 +91,40 @@ impl ReadArgs {
             strict: self.strict,
         }
     }
+}
+
+/// Which image belongs to which caption.
+#[derive(Debug, Clone)]
+pub(crate) enum Pairing {
+    /// As a file says.
+    File(PathBuf),
+    /// By rows that are out of step.
+    Order(RowOrder),
+}
+
+impl Pairing {
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Pairing::File(file) => Some(file.clone()),
+            Pairing::Order(_) => None,
+        }
+    }
+
+    pub(crate) fn order(&self) -> Option<RowOrder> {
+        match self {
+            Pairing::File(_) => None,
+            Pairing::Order(order) => Some(order.clone()),
+        }
+    }
+}
+
+/// Reads a name of a file, or an order of rows.
+pub(crate) fn pairing(text: &str) -> Result<Pairing, String> {
+    if !is_row_order(text) {
+        return Ok(Pairing::File(text.into()));
+    }
+    let order: Result<RowOrder, _> = text.parse();
+    order.map(Pairing::Order).map_err(|error| error.to_string())
 }
 
 /// What to do with empty captions.

@@ -61,16 +61,16 @@ impl RunJob {
     /// If `other` would train on something else; the first difference is named.
     pub(crate) fn check_same(&self, other: &RunJob, run: &Path) -> Result<()> {
         let differences = [
-            ("data", self.data != other.data),
-            ("reading options", self.read != other.read),
-            ("noise", self.noise != other.noise),
-            ("seed", self.seed != other.seed),
-            ("oracle", self.oracle != other.oracle),
+            ("other data", self.data != other.data),
+            ("other reading options", self.read != other.read),
+            ("other noise", self.noise != other.noise),
+            ("another seed", self.seed != other.seed),
+            ("another oracle", self.oracle != other.oracle),
         ];
         match differences.iter().find(|(_, differs)| *differs) {
             None => Ok(()),
             Some((what, _)) => bail!(
-                "{}: was started with different {what} (resume with `truepair train --resume {}` alone, \
+                "{}: was started with {what} (resume with `truepair train --resume {}` alone, \
                  or choose another --out)",
                 run.display(),
                 run.display()

@@ -21,7 +21,7 @@ use crate::oracle::Oracle;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::{data, folder, session};
+use crate::{data, folder, session, shared};
 
 /// Splits that choose the epoch, by the names that data sets give them.
 const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
@@ -81,13 +81,11 @@ impl Splits {
             else {
                 return Ok(None);
             };
-            let options = ReadOptions {
-                split: (*split).to_owned(),
-                ..read.clone()
-            };
-            data::open(path, &options, bars).map(Some)
+            data::open(path, &read.for_split(split), bars).map(Some)
         };
         let (dev, test) = (open(DEV_SPLITS)?, open(&["test"])?);
+        let measured: Vec<&Dataset> = dev.iter().chain(&test).collect();
+        shared::tell(&train, &measured, bars)?;
         if dev.is_none() {
             render::note("there is no dev split: the epoch is chosen on held-out training pairs");
         }

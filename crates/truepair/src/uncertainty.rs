@@ -58,7 +58,7 @@ impl Doubts {
         let ranks = ranks(scorer, relevance, watch)?;
         let Uncertainty { images, captions } = &self.uncertainty;
         Ok(SelfKnowledge {
-            queries: by_uncertainty(&ranks, relevance, pairs, images, captions, Seed(0))?,
+            queries: by_uncertainty(&ranks, relevance, pairs, [images, captions], Seed(0))?,
             calibration: (self.gives_log_odds)
                 .then(|| match_calibration(scorer, relevance, watch))
                 .transpose()?,
@@ -159,8 +159,7 @@ mod tests {
             &ranks,
             &relevance,
             &relevance,
-            &uncertainty,
-            &uncertainty,
+            [&uncertainty, &uncertainty],
             Seed(0),
         )
         .unwrap();

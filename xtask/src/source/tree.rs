@@ -215,13 +215,15 @@ impl Crate {
                 (0, "crate") => Place::Module(0),
                 (0, "self") => Place::Module(from),
                 (_, "super") => Place::Module(self.modules[module].parent?),
-                _ => self.step(module, name, depth, index > 0)?,
+                // An exported macro, or a variant of an enum that a glob brought in.
+                _ => (self.step(module, name, depth))
+                    .or_else(|| (index > 0 && depth == 0).then_some(Place::Item(module)))?,
             };
         }
         Some(place)
     }
 
-    fn step(&self, module: usize, name: &str, depth: usize, entered: bool) -> Option<Place> {
+    fn step(&self, module: usize, name: &str, depth: usize) -> Option<Place> {
         let here = &self.modules[module];
         if let Some(&child) = here.children.get(name) {
             return Some(Place::Module(child));
@@ -234,17 +236,12 @@ impl Crate {
             }
             _ => {}
         }
-        let through_glob =
-            here.globs
-                .iter()
-                .find_map(|glob| match self.resolve(module, glob, depth + 1)? {
-                    Place::Module(other) if other != module => {
-                        self.step(other, name, depth + 1, true)
-                    }
-                    _ => None,
-                });
-        // An exported macro, or a variant of an enum that a glob brought in.
-        through_glob.or_else(|| (entered && depth == 0).then_some(Place::Item(module)))
+        here.globs
+            .iter()
+            .find_map(|glob| match self.resolve(module, glob, depth + 1)? {
+                Place::Module(other) if other != module => self.step(other, name, depth + 1),
+                _ => None,
+            })
     }
 }
 

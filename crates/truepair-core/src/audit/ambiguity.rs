@@ -1,4 +1,4 @@
-//! What each pair is called: ambiguous pairs told from mismatched ones.
+//! What each pair is called: how ambiguous pairs are told from mismatched ones.
 
 use super::reason::{Compared, reason};
 use super::{Ambiguity, Judgment, PairStatistics, UncertaintyKind, Verdict};
@@ -6,7 +6,7 @@ use super::{Ambiguity, Judgment, PairStatistics, UncertaintyKind, Verdict};
 /// Clear pairs below this probability of a mismatch set the level of ambiguity.
 const CLEAR: f64 = 0.1;
 
-/// Share of the clear pairs that the level leaves above it.
+/// Share of the clear pairs that lie above the level.
 const ABOVE_LEVEL: f64 = 0.1;
 
 /// Fewer clear pairs than this set no level.
@@ -22,7 +22,8 @@ pub(super) fn pronounce(
     rows: &[PairStatistics],
     illegible: impl Fn(usize) -> bool,
 ) -> Ambiguity {
-    // Uncertainties of two kinds do not compare, so that of Gaussians counts where all have it.
+    // Uncertainties of two kinds cannot be compared, so that of Gaussians is used only where all pairs
+    // have it.
     let kind = match rows.iter().all(|row| row.variance.is_some()) {
         true => UncertaintyKind::Variance,
         false => UncertaintyKind::Candidates,

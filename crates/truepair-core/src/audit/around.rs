@@ -1,5 +1,5 @@
-//! What surrounds the pairs of a fold: given, planted and re-paired ones described, and planted ones
-//! ranked like re-pairings.
+//! What surrounds the pairs of a fold: given, planted and re-paired pairs are described, and planted
+//! ones are also ranked like re-pairings.
 
 use super::block_judge::{BlockJudge, Legibility, own_scores};
 use super::fold::candidates;
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::rng::Seed;
 use crate::scores::Direction;
 
-/// What is needed to look at the surroundings of a fold's pairs.
+/// What it takes to look at the surroundings of a fold's pairs.
 pub(super) struct Around<'a> {
     pub(super) fold: &'a Fold<'a>,
     pub(super) plan: &'a Plan<'a>,
@@ -70,7 +70,7 @@ impl Around<'_> {
         })
     }
 
-    /// Planted pairs ranked like re-pairings.
+    /// Ranks the planted pairs like re-pairings.
     fn planted(
         &self,
         planted: &[(u32, Planting)],

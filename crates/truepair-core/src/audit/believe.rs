@@ -1,11 +1,11 @@
 //! Findings from what a trained method believes about the pairs it was trained on.
 //!
-//! Such beliefs are not held out: what a network memorized it believes. They are reported as they
-//! are, with a note that says so; ranks and suggestions come from the method's own scores.
+//! Such beliefs are not held out: a network believes what it has memorized. They are reported as they
+//! are, with a note to that effect; ranks and suggestions come from the method's own scores.
 
 use super::ambiguity::pronounce;
 use super::bootstrap::{Bootstrap, MAX_CLUSTERS, quantile};
-use super::conclude::{Evidence, conclude, histogram, rows_by_pair};
+use super::conclude::{Evidence, blank_explained, conclude, histogram, rows_by_pair};
 use super::outcome::DETECTABLE_RATE;
 use super::{AuditOptions, Findings, FoldStatistics, Links, NoiseRate, Outcome};
 use crate::error::{Error, Result};
@@ -13,12 +13,12 @@ use crate::pair::Pair;
 use crate::rng::{Seed, below};
 
 const NOT_HELD_OUT: &str = "These are the beliefs of matchers about pairs they were trained on: not \
-     calibrated, and too good where wrong pairs were memorized. Ranks and p-values are optimistic \
-     for the same reason. An audit without a run trains matchers that never see what they judge.";
+     calibrated, and too optimistic where wrong pairs were memorized. Ranks and p-values are too \
+     optimistic for the same reason. An audit without a run trains matchers that never see what they judge.";
 
 /// Findings whose posteriors are `1 - clean`: `clean` `[n_pairs]` is a method's belief that a pair
 /// is matched, [0, 1], and `folds` are judged by its own scores. The noise rate is the mean of the
-/// posteriors; its interval is a bootstrap over images and knows nothing of the method's own error.
+/// posteriors; its interval is a bootstrap over images and does not include the method's own error.
 ///
 /// # Errors
 /// As [`conclude`], and if there is not one belief in [0, 1] for each pair.
@@ -41,7 +41,10 @@ pub fn conclude_from_beliefs(
     for verdict in &mut findings.verdicts {
         verdict.posterior = posterior[verdict.pair as usize];
     }
-    findings.ambiguity = pronounce(&mut findings.verdicts, &rows, |_| false);
+    findings.ambiguity = pronounce(&mut findings.verdicts, &rows, |pair| {
+        links.is_blank(pairs[pair])
+    });
+    findings.verdicts = blank_explained(findings.verdicts, links);
     let bootstrap = Bootstrap {
         n_draws: options.n_bootstrap,
         seed,

@@ -1,11 +1,11 @@
-//! One block of pairs and re-pairings held against the null of a fold.
+//! One block of pairs and re-pairings compared with the null of a fold.
 
 use rayon::prelude::*;
 
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::sweep::{Gallery, RowSweep, Standing, Threshold, sweep_row};
 use super::trials::{Block, Trial};
-use super::{Fold, Links, crowd};
+use super::{Fold, Links, NullStatistic, PairStatistics, crowd};
 use crate::error::{Error, Result};
 use crate::lists::{Lists, place};
 use crate::rng::Seed;
@@ -15,7 +15,7 @@ use crate::scores::{Direction, Scorer};
 /// processor's cache until they are counted.
 const QUERIES_AT_ONCE: usize = 256;
 
-/// Columns that are turned into rows together, and rows that are read for it: a cache line of scores.
+/// Columns that are turned into rows together, and rows that are read at a time: a cache line of scores.
 const TURNED_COLUMNS: usize = 16;
 
 /// Scores of the block's images against the block's captions, row-major.
@@ -32,7 +32,7 @@ pub(super) fn own_scores(fold: &Fold<'_>, block: &Block) -> Result<Vec<f32>> {
     }
 }
 
-/// How well the fold's images and captions are read: the items of either side, ascending, and a value
+/// How well the fold's images and captions are read: the items of either side, ascending, with a value
 /// for each.
 pub(super) struct Legibility([(Vec<u32>, Vec<f64>); 2]);
 
@@ -65,7 +65,7 @@ pub(super) struct BlockJudge<'a> {
     pub(super) legibility: &'a Legibility,
 }
 
-/// Per trial its standing, and per query (image or caption of the block) its best null item.
+/// The standing of every trial, and the best null item of every query (image or caption of the block).
 pub(super) struct BlockSweep {
     standings: Vec<Standing>,
     best: Vec<Option<(u32, f32)>>,

@@ -1,5 +1,5 @@
-//! Bootstrap draws of the audit. Every draw has a random stream of its own, so draws run side by side
-//! and their number of threads changes nothing.
+//! Bootstrap draws of the audit. Every draw has its own random stream, so draws can run side by side
+//! and the number of threads changes nothing.
 
 use rayon::prelude::*;
 
@@ -9,13 +9,13 @@ use crate::rng::{Seed, Stream};
 /// an estimate as it is and bounds the cost.
 pub(super) const MAX_CLUSTERS: usize = 20_000;
 
-/// How often is drawn, and from which seed.
+/// How many draws to make, and from which seed.
 #[derive(Debug, Clone, Copy)]
-pub struct Bootstrap {
+pub(crate) struct Bootstrap {
     /// Number of draws.
-    pub n_draws: usize,
-    /// Where the draws' randomness comes from.
-    pub seed: Seed,
+    pub(crate) n_draws: usize,
+    /// The source of the draws' randomness.
+    pub(crate) seed: Seed,
 }
 
 impl Bootstrap {

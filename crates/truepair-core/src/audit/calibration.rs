@@ -6,8 +6,8 @@ use super::{ReliabilityBin, Truth};
 const BINS: usize = 10;
 
 impl Truth {
-    /// Holds posteriors `[n]` in [0, 1] against the truth `[n]`. Shares of nothing are 0, and an
-    /// AUC without both kinds is one half.
+    /// Compares posteriors `[n]` in [0, 1] with the truth `[n]`. Shares of nothing are 0, and the AUC
+    /// is one half when one of the kinds is missing.
     ///
     /// # Panics
     /// If the slices differ in length.

@@ -5,7 +5,7 @@ use super::Competence;
 /// p-value up to which a pair counts as ranked well.
 const LEVEL: f64 = 0.05;
 
-/// Standard errors above chance that chance alone is granted: about one chance in 700.
+/// Standard errors above chance that are put down to chance: exceeded about once in 700.
 const MARGIN: f64 = 3.0;
 
 impl Competence {

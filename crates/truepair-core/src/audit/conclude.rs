@@ -7,8 +7,8 @@ use super::near::{self, NearEvidence, Ranked};
 use super::outcome::{DETECTABLE_RATE, OPEN_RATE, notes, outcome};
 use super::{
     Ambiguity, AuditOptions, Competence, DecreasingDensity, Findings, Fit, FoldStatistics,
-    Judgment, Kinds, Links, Outcome, PairStatistics, RateFit, RateInput, Reading, Verdict,
-    count_duplicates, estimate_rate, posteriors,
+    Judgment, Kinds, Links, NoiseRate, Outcome, PairStatistics, RateFit, RateInput, Reading,
+    Verdict, count_duplicates, estimate_rate, posteriors,
 };
 use crate::error::{Error, Result};
 use crate::lists::distinct;
@@ -18,27 +18,31 @@ use crate::rng::Seed;
 /// Bins of the histograms in [`Fit`].
 const HISTOGRAM_BINS: usize = 50;
 
-/// A lower end of the share of near misses below this cannot be told from matched pairs among look-alikes.
+/// Where the lower end of the share of near misses is below this, they cannot be told from matched
+/// pairs among look-alikes.
 const DETECTABLE_NEAR: f64 = 0.005;
 
 /// Probability of a mismatch above which a pair is in doubt.
 const UNDOUBTED: f64 = 0.1;
 
-/// What conclusions are drawn from.
+const BLANK: &str =
+    "cannot tell: the vector of this image or caption is zeros, or one number throughout";
+
+/// The evidence that conclusions are drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The statistics of the folds that judged the pairs; every pair in one of them.
     pub folds: &'a [FoldStatistics],
-    /// Where `folds` are averages, the statistics that were averaged: by how much their rates differ
-    /// tells how much a rate depends on the matchers.
+    /// Where `folds` are averages, the statistics that were averaged: how much their rates differ shows
+    /// how much a rate depends on the matchers.
     pub by_cut: &'a [Vec<FoldStatistics>],
-    /// Per caption whether it holds nothing that its matcher can have learned, `[captions]`; empty where
-    /// every caption may be read.
+    /// Whether each caption holds nothing that its matcher can have learned, `[captions]`; empty where
+    /// every caption can be read.
     pub unread_captions: &'a [bool],
 }
 
 impl<'a> Evidence<'a> {
-    /// Of one round of judging.
+    /// The evidence of one round of judging.
     pub fn of(folds: &'a [FoldStatistics]) -> Self {
         Self {
             folds,
@@ -51,7 +55,7 @@ impl<'a> Evidence<'a> {
 /// Draws conclusions about all `pairs`.
 ///
 /// # Errors
-/// If the options are unusable, or a pair was judged by no fold or by several.
+/// If the options cannot be used, or a pair was judged by no fold or by several.
 pub fn conclude(
     pairs: &[Pair],
     links: &Links,
@@ -81,49 +85,35 @@ pub fn conclude(
         .learned_p(near.as_ref(), &rate)
         .unwrap_or(&surprisal_p);
 
-    // Ranks among random items, whatever else was learned.
-    let competence = Competence::measure(
-        &taken(&surprisal_p, &compared.read),
-        distinct(compared.read.iter().map(|&n| compared.image[n])).len(),
-    );
-    let read_p = taken(p, &compared.read);
-    let density = DecreasingDensity::fit(&read_p);
-    let base = rate.rate.estimate;
-    let mut beliefs = Beliefs::before_looking(pairs.len(), base);
-    beliefs.take_read(&compared.read, &posteriors(&read_p, &density, base));
-    beliefs.take_unread(&compared, p, base);
+    let competence = compared.competence(&surprisal_p);
+    let (mut beliefs, density) = Beliefs::of(&compared, p, rate.rate.estimate);
     let n_illegible = beliefs.unknown.iter().filter(|unknown| **unknown).count();
     let kinds = near
         .as_ref()
         .map(|near| beliefs.take_near(&compared, near, &rate, bootstrap));
-    let reading = Reading {
-        readable: compared.read.len() as f64 / compared.judged.len().max(1) as f64,
-        is_uneven: compared.readable.is_uneven,
-        is_sloped: rate.is_sloped,
-    };
+    let reading = compared.reading(&rate);
     let outcome = outcome(&competence, &rate, reading, kinds, compared.judged.len());
-    let mut noise_rate = match kinds {
-        Some(kinds) if kinds.is_found => kinds.near.plus(kinds.far),
-        _ => rate.rate,
-    };
-    if let Outcome::CannotBeTold { .. } = outcome {
-        beliefs.leave_open();
-        if let Some(kinds) = kinds {
-            noise_rate.high = noise_rate.high.max(kinds.near.high);
-        }
-    }
     let (verdicts, ambiguity) = match outcome {
         Outcome::Refused { .. } => (Vec::new(), Ambiguity::default()),
+        Outcome::CannotBeTold { .. } => {
+            beliefs.leave_open();
+            verdicts(pairs, &rows, p, &beliefs)
+        }
         _ => verdicts(pairs, &rows, p, &beliefs),
     };
     Ok(Findings {
-        fit: fit(&read_p, &beliefs.posterior, &rate, &density),
+        fit: fit(
+            &taken(p, &compared.read),
+            &beliefs.posterior,
+            &rate,
+            &density,
+        ),
+        noise_rate: noise_rate(&rate, kinds, &outcome),
         outcome,
-        noise_rate,
         competence,
         reading,
         kinds,
-        verdicts,
+        verdicts: blank_explained(verdicts, links),
         duplicates: count_duplicates(links.caption_group(), links.image_group()),
         illegible: n_illegible as u64,
         ambiguity,
@@ -165,7 +155,8 @@ struct Compared {
     judged: Vec<usize>,
     /// The image of every pair. Copies of an image are as dependent as its captions are.
     image: Vec<u32>,
-    /// Of every pair, whether its caption holds nothing that its matcher can have learned.
+    /// Whether the caption of each pair holds nothing that its matcher can have learned, or the vector of
+    /// one of its items says nothing.
     is_unread: Vec<bool>,
     readable: Readable,
     /// The judged pairs that are readable, and those that are not.
@@ -182,7 +173,10 @@ impl Compared {
             .map(|pair| links.image_group()[pair.image as usize])
             .collect();
         let is_unread: Vec<bool> = (pairs.iter())
-            .map(|pair| evidence.unread_captions.get(pair.caption as usize) == Some(&true))
+            .map(|pair| {
+                evidence.unread_captions.get(pair.caption as usize) == Some(&true)
+                    || links.is_blank(*pair)
+            })
             .collect();
         let mut readable = Readable::of(evidence.folds, &image);
         let left_out: Vec<usize> = judged.iter().copied().filter(|&n| is_unread[n]).collect();
@@ -227,6 +221,20 @@ impl Compared {
         fit
     }
 
+    /// Measures competence by ranks among random items, whatever else was learned.
+    fn competence(&self, p: &[f64]) -> Competence {
+        let images = self.read.iter().map(|&n| self.image[n]);
+        Competence::measure(&taken(p, &self.read), distinct(images).len())
+    }
+
+    fn reading(&self, rate: &RateFit) -> Reading {
+        Reading {
+            readable: self.read.len() as f64 / self.judged.len().max(1) as f64,
+            is_uneven: self.readable.is_uneven,
+            is_sloped: rate.is_sloped,
+        }
+    }
+
     /// The p-values learned from re-pairings, where they leave room for the rate.
     fn learned_p<'a>(
         &self,
@@ -242,52 +250,64 @@ fn taken<T: Copy>(values: &[T], at: &[usize]) -> Vec<T> {
     at.iter().map(|&n| values[n]).collect()
 }
 
-/// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` asks for. Learned evidence
-/// that does not was learned from re-pairings that differ from this data's mismatched pairs.
+/// The rate of all mismatches. It includes near misses where they were found, and as many as there may
+/// be where it cannot be told.
+fn noise_rate(rate: &RateFit, kinds: Option<Kinds>, outcome: &Outcome) -> NoiseRate {
+    match kinds {
+        Some(kinds) if kinds.is_found => kinds.near.plus(kinds.far),
+        Some(kinds) if matches!(outcome, Outcome::CannotBeTold { .. }) => NoiseRate {
+            high: rate.rate.high.max(kinds.near.high),
+            ..rate.rate
+        },
+        _ => rate.rate,
+    }
+}
+
+/// Whether p-values put at least half as many pairs above 0.5 as the certain `rate` requires. Learned
+/// evidence that does not was learned from re-pairings that differ from this data's mismatched pairs.
 fn is_level(p: impl ExactSizeIterator<Item = f64>, rate: f64) -> bool {
     let n = p.len() as f64;
     let n_above = p.filter(|p| *p > 0.5).count() as f64;
     n_above >= 0.5 * 0.5 * rate * n
 }
 
-/// What is believed of every pair.
+/// What is believed about every pair.
 struct Beliefs {
     /// Probability that it is mismatched.
     posterior: Vec<f64>,
-    /// Of it, the probability that it is a near miss.
+    /// The part of it that is the probability of a near miss.
     near: Vec<f64>,
-    /// Whether it cannot be told.
+    /// Whether it cannot be told what the pair is.
     unknown: Vec<bool>,
 }
 
 impl Beliefs {
-    /// A pair that could not be compared keeps the probability `base` that it had before looking.
-    fn before_looking(n_pairs: usize, base: f64) -> Self {
-        Self {
+    /// The beliefs, and the density of the readable pairs' p-values, [0, 1]. Other pairs have a density
+    /// of their own; those about which it says little keep the probability `base` that they had
+    /// beforehand, as do pairs that could not be compared.
+    fn of(compared: &Compared, p: &[f64], base: f64) -> (Self, DecreasingDensity) {
+        let n_pairs = p.len();
+        let mut beliefs = Self {
             posterior: vec![base; n_pairs],
             near: vec![0.0; n_pairs],
             unknown: vec![false; n_pairs],
+        };
+        let read_p = taken(p, &compared.read);
+        let density = DecreasingDensity::fit(&read_p);
+        let found = posteriors(&read_p, &density, base);
+        for (&n, value) in compared.read.iter().zip(found) {
+            beliefs.posterior[n] = value;
         }
-    }
-
-    fn take_read(&mut self, read: &[usize], posteriors: &[f64]) {
-        for (&n, value) in read.iter().zip(posteriors) {
-            self.posterior[n] = *value;
-        }
-    }
-
-    /// Pairs that are not readable have a density of their own; those that it tells little about keep
-    /// `base`.
-    fn take_unread(&mut self, compared: &Compared, p: &[f64], base: f64) {
-        let p = taken(p, &compared.unread);
-        let found = posteriors(&p, &DecreasingDensity::fit(&p), base);
+        let unread_p = taken(p, &compared.unread);
+        let found = posteriors(&unread_p, &DecreasingDensity::fit(&unread_p), base);
         for (&n, value) in compared.unread.iter().zip(found) {
-            self.unknown[n] = tells_little(value, base) || compared.is_unread[n];
-            self.posterior[n] = if self.unknown[n] { base } else { value };
+            beliefs.unknown[n] = tells_little(value, base) || compared.is_unread[n];
+            beliefs.posterior[n] = if beliefs.unknown[n] { base } else { value };
         }
+        (beliefs, density)
     }
 
-    /// Adds the probability of a near miss, where there certainly are some.
+    /// Adds the probability of a near miss where there certainly are some.
     fn take_near(
         &mut self,
         compared: &Compared,
@@ -317,8 +337,8 @@ impl Beliefs {
         }
     }
 
-    /// Calls nothing mismatched, where it cannot be told whether anything is: at most as likely as not,
-    /// in the same order.
+    /// Calls nothing mismatched where it cannot be told whether anything is: every posterior becomes at
+    /// most one half, in the same order.
     fn leave_open(&mut self) {
         for p in self.posterior.iter_mut().chain(&mut self.near) {
             *p /= 1.0 + *p;
@@ -329,7 +349,7 @@ impl Beliefs {
     }
 }
 
-/// Whether the odds of a posterior are within a factor of 2 of those before looking.
+/// Whether the odds of a posterior are within a factor of 2 of the prior odds.
 fn tells_little(posterior: f64, base: f64) -> bool {
     if posterior == base {
         return true;
@@ -367,6 +387,17 @@ fn verdicts(
     let mut verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
     let ambiguity = pronounce(&mut verdicts, rows, |n| beliefs.unknown[n]);
     (verdicts, ambiguity)
+}
+
+/// Says of pairs with a vector that says nothing why they are unknown.
+pub(super) fn blank_explained(mut verdicts: Vec<Verdict>, links: &Links) -> Vec<Verdict> {
+    for verdict in &mut verdicts {
+        let (image, caption) = (verdict.image, verdict.caption);
+        if links.is_blank(Pair { image, caption }) {
+            verdict.reason = BLANK.to_owned();
+        }
+    }
+    verdicts
 }
 
 fn fit(p: &[f64], posterior: &[f64], rate: &RateFit, density: &DecreasingDensity) -> Fit {

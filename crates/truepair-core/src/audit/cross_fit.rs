@@ -1,9 +1,9 @@
 //! Cross-fitting: scores of every pair by matchers that never trained on it.
 //!
-//! Pairs are cut into folds by image, so that all captions of an image and all copies of it stand in
-//! one fold. For each fold a matcher trains on the other folds and judges the fold. A first round
-//! finds the pairs that look mismatched; the matchers whose statistics count train without them, on
-//! several cuts of the data.
+//! Pairs are cut into folds by image, so that all captions of an image and all copies of it are in one
+//! fold. For each fold a matcher trains on the other folds and judges the fold. A first round finds the
+//! pairs that look mismatched; the matchers whose statistics count train without them, on several cuts
+//! of the data.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,17 +19,17 @@ use crate::rng::Seed;
 use crate::scores::{Scorer, TileShape};
 use crate::watch::Watch;
 
-/// How the data is cut, and how often.
+/// How the data is cut into folds, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossFit {
     /// Folds, at least 2.
     pub folds: usize,
-    /// Times that the data is cut anew and judged by fresh matchers, at least 1; their statistics are
+    /// How many times the data is cut and judged by fresh matchers, at least 1; their statistics are
     /// averaged before they are calibrated.
     pub repeats: usize,
-    /// Whether a first round finds pairs that look mismatched, so that the matchers that judge train
-    /// without them, and on the others by the probability that they are matched.
+    /// Whether a first round finds pairs that look mismatched, so that the matchers that judge are
+    /// trained without them, and on the others weighted by the probability that they are matched.
     pub refit: bool,
 }
 
@@ -60,7 +60,7 @@ impl CrossFit {
     }
 }
 
-/// Trains the matchers of a cut; `E` is what training may fail with. The closed form is
+/// Trains the matchers of a cut; `E` is the error that training may return. The closed form is
 /// [`LinearLearner`](crate::linear::LinearLearner).
 ///
 /// ```
@@ -76,7 +76,7 @@ impl CrossFit {
 /// #     images: Features::from_rows(images, 8),
 /// #     image_ids: (0..200).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
 /// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(captions, 8) }),
-/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..200).map(pair).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::Error;
 /// use truepair_core::audit::{AuditOptions, CrossFit, Learner, Links, cross_fit};
@@ -93,7 +93,7 @@ impl CrossFit {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Learner<E: From<Error>> {
-    /// One matcher a fold, each trained on the pairs of the other folds, in the folds' order.
+    /// One matcher per fold, each trained on the pairs of the other folds, in the folds' order.
     ///
     /// # Errors
     /// If the data cannot be read or training fails.
@@ -103,13 +103,13 @@ pub trait Learner<E: From<Error>> {
         watch: &mut dyn Watch,
     ) -> Result<Vec<Box<dyn HeldOut<E> + '_>>, E>;
 
-    /// Per caption of the data whether it holds nothing that a matcher of another fold can have learned;
-    /// empty where every caption may be read.
+    /// Whether each caption of the data holds nothing that a matcher of another fold can have learned;
+    /// empty where every caption can be read.
     fn unread_captions(&self) -> &[bool] {
         &[]
     }
 
-    /// By what items resemble each other; without it near misses are not looked for.
+    /// The vectors by which items resemble each other; without them near misses are not looked for.
     fn likeness(&self) -> Option<&dyn Likeness> {
         None
     }
@@ -122,11 +122,11 @@ pub struct Cut<'a> {
     pub fold_of_pair: &'a [u32],
     /// Number of folds.
     pub n_folds: usize,
-    /// How much every pair counts in training, in [0, 1]; `None` = all alike.
+    /// The weight of every pair in training, in [0, 1]; `None` = all alike.
     pub weights: Option<&'a [f32]>,
-    /// Where this cut's randomness comes from.
+    /// The source of this cut's randomness.
     pub seed: Seed,
-    /// What progress is called.
+    /// The name under which progress is reported.
     pub stage: String,
 }
 
@@ -138,8 +138,8 @@ pub trait HeldOut<E: From<Error>> {
     /// If a row cannot be read.
     fn scorer(&self, images: &[u32], captions: &[u32]) -> Result<Box<dyn Scorer + '_>, E>;
 
-    /// How uncertain the embeddings of pairs are, the mean over image and caption of the share of
-    /// the variance in their mean squared length, [0, 1); `None` for matchers whose items are points.
+    /// How uncertain the embeddings of pairs are: the mean over image and caption of the share of the
+    /// variance in their mean squared length, [0, 1); `None` for matchers whose items are points.
     ///
     /// # Errors
     /// If a row cannot be read.
@@ -217,7 +217,7 @@ pub fn cross_fit<E: From<Error>>(
     Ok(conclude(pairs, links, &evidence, options, seed)?)
 }
 
-/// The cut at a place among so many.
+/// The cut at position `index` of `n_cuts`.
 fn cut<'a>(
     fold_of_pair: &'a [u32],
     (index, n_cuts): (usize, usize),
@@ -235,7 +235,8 @@ fn cut<'a>(
     }
 }
 
-/// Pairs that are rather mismatched do not count, the others by the probability that they are not.
+/// Pairs that are more likely mismatched than not do not count; the others count by the probability
+/// that they are matched.
 fn weights(findings: &Findings) -> Vec<f32> {
     let weight = |posterior: f64| {
         if posterior < 0.5 {
@@ -260,8 +261,8 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// How much every pair counts in training by a quick look at one cut; `None` where no mismatch was
-    /// found that could be left out, so that matchers train on all pairs.
+    /// Weights for training from a quick look at one cut; `None` where no mismatch was found that could
+    /// be left out, so that matchers train on all pairs.
     fn first_round<E: From<Error>>(
         &self,
         learner: &dyn Learner<E>,
@@ -293,7 +294,7 @@ impl Judge<'_> {
         watch: &mut dyn Watch,
     ) -> Result<Vec<FoldStatistics>, E> {
         let matchers = learner.learn(cut, watch)?;
-        assert_eq!(matchers.len(), cut.n_folds, "one matcher a fold");
+        assert_eq!(matchers.len(), cut.n_folds, "one matcher per fold");
         let mut statistics = Vec::with_capacity(cut.n_folds);
         for (matcher, fold) in matchers.iter().zip(0..) {
             statistics.push(self.fold(matcher.as_ref(), cut, fold, options, watch)?);
@@ -342,7 +343,7 @@ impl Judge<'_> {
     }
 }
 
-/// A scorer of some items of the data that is asked by the data's own indices.
+/// A scorer of some items of the data that takes the data's own indices.
 struct Placed<'a> {
     scorer: &'a dyn Scorer,
     images: Vec<u32>,
@@ -388,7 +389,7 @@ impl Scorer for Placed<'_> {
     }
 }
 
-/// Progress under another name.
+/// Reports progress under another name.
 struct Staged<'a> {
     stage: String,
     watch: &'a mut dyn Watch,

@@ -19,7 +19,7 @@ use crate::scores::{Direction, Scorer};
 const BLOCK: usize = 512;
 
 /// Columns of these scores that one thread goes through.
-const COLUMNS_A_TASK: usize = 64;
+const COLUMNS_PER_TASK: usize = 64;
 
 /// The images and the captions that legibility is measured against, ascending: a random sample of all
 /// that are paired, the same for every fold.
@@ -34,7 +34,8 @@ pub(super) fn draw(pairs: &[Pair], size: usize, seed: Seed) -> [Vec<u32>; 2] {
     [side(|pair| pair.image, 0), side(|pair| pair.caption, 1)]
 }
 
-/// `T` of these images (or captions, by direction) over a crowd of the other side; 0 without one.
+/// `T` of these images (or captions, depending on the direction) over a crowd of the other side; 0
+/// without a crowd.
 ///
 /// # Errors
 /// If the scorer fails.
@@ -64,9 +65,9 @@ pub(super) fn measure(
             Direction::TextToImage => {
                 scorer.tile(crowd, block, &mut tile)?;
                 let mut columns = vec![Moments::default(); block.len()];
-                let beside = columns.par_chunks_mut(COLUMNS_A_TASK).enumerate();
+                let beside = columns.par_chunks_mut(COLUMNS_PER_TASK).enumerate();
                 beside.for_each(|(at, columns)| {
-                    let here = at * COLUMNS_A_TASK..at * COLUMNS_A_TASK + columns.len();
+                    let here = at * COLUMNS_PER_TASK..at * COLUMNS_PER_TASK + columns.len();
                     for row in tile.chunks_exact(block.len()) {
                         let scores = row[here.clone()].iter().zip(&tile[here.clone()]);
                         let columns = columns.iter_mut().zip(scores);
@@ -80,7 +81,7 @@ pub(super) fn measure(
     Ok(measured)
 }
 
-/// Sums over scores, each less the first one so that no digits are lost.
+/// Sums over scores, each minus the first one, so that no digits are lost.
 #[derive(Debug, Clone, Copy)]
 struct Moments {
     highest: f32,

@@ -31,7 +31,7 @@ pub struct Decision {
     pub threshold: f64,
 }
 
-/// Applies `rule` to posteriors `[n]` in [0, 1]. Pairs with equal posteriors share one fate.
+/// Applies `rule` to posteriors `[n]` in [0, 1]. Pairs with equal posteriors are treated alike.
 ///
 /// ```
 /// use truepair_core::audit::{Rule, decide};

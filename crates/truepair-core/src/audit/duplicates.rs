@@ -1,4 +1,4 @@
-//! Which captions and images repeat, so that a copy is never held against the pair it copies.
+//! Which captions and images repeat, so that a pair is never compared with a copy of itself.
 //!
 //! A group is a set of captions (or images) that the audit must treat as one: a copy of a matched
 //! caption scores as high as the caption itself and would push a true pair's rank down.
@@ -13,7 +13,7 @@ use crate::error::Result;
 /// How many comparisons were left out as duplicates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DuplicateCounts {
-    /// Captions whose normalized text stands elsewhere too.
+    /// Captions whose normalized text also occurs elsewhere.
     pub captions: u64,
     /// Images whose features equal those of another image.
     pub images: u64,
@@ -36,7 +36,7 @@ pub fn group_captions<S: AsRef<str>>(captions: &[S]) -> Vec<u32> {
         .collect()
 }
 
-/// Group of every image `[n]`: images whose feature rows are equal to the bit share one.
+/// Group of every image `[n]`: images whose feature rows are equal bit for bit share one.
 ///
 /// `copy_row(index, out)` fills `out` `[row_len]` with the features of image `index`.
 ///

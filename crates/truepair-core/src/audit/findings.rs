@@ -11,12 +11,12 @@ pub struct Findings {
     pub outcome: Outcome,
     /// Share of mismatched pairs with its interval.
     pub noise_rate: NoiseRate,
-    /// Evidence that the scores know anything: held-out ranking against chance.
+    /// Evidence that the scores are informative: held-out ranking against chance.
     pub competence: Competence,
-    /// How the matcher reads the pairs, on which the bounds of the rate rest.
+    /// How well the matcher reads the pairs; the bounds of the rate rest on this.
     #[serde(default)]
     pub reading: Reading,
-    /// Near misses and others apart, where near misses were looked for.
+    /// The rates of near misses and of other mismatches, where near misses were looked for.
     #[serde(default)]
     pub kinds: Option<Kinds>,
     /// One verdict per pair; empty when the outcome is [`Outcome::Refused`].
@@ -29,7 +29,7 @@ pub struct Findings {
     /// be told.
     #[serde(default)]
     pub illegible: u64,
-    /// Which uncertainty makes a pair ambiguous.
+    /// How uncertain a pair must be to be ambiguous.
     #[serde(default)]
     pub ambiguity: Ambiguity,
     /// Comparison with injected noise, when some was injected.
@@ -58,11 +58,11 @@ pub enum Outcome {
     MismatchedPairs,
     /// The p-values show no excess of bad ranks beyond chance.
     NoEvidence,
-    /// The data may hold no mismatched pair or many: the scores do not say which.
+    /// The data may hold no mismatched pair or many; the scores do not show which.
     CannotBeTold {
         /// Why, in one sentence.
         reason: String,
-        /// What would let it be told, in one sentence.
+        /// What would help to tell, in one sentence.
         help: String,
     },
     /// The scores do not rank held-out pairs better than chance, so no verdict is given.
@@ -79,15 +79,15 @@ impl Outcome {
     }
 }
 
-/// Share of mismatched pairs, fractions in [0, 1]. The scores bound it; a point needs an assumption
-/// besides.
+/// Share of mismatched pairs, fractions in [0, 1]. The scores bound it; a point estimate needs an
+/// assumption as well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NoiseRate {
     /// The share if mismatches fall evenly over readable and unreadable pairs.
     pub estimate: f64,
     /// Lower end of the lower bound's 95 % interval: no unreadable pair is mismatched.
     pub low: f64,
-    /// Upper end of the upper bound's 95 % interval: every pair that may be mismatched is.
+    /// Upper end of the upper bound's 95 % interval: every pair that may be mismatched is mismatched.
     pub high: f64,
 }
 
@@ -105,14 +105,14 @@ impl NoiseRate {
 /// The noise rate by kind of mismatch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Kinds {
-    /// Pairs that fit each other no better than image and caption of two other pairs.
+    /// Pairs whose image and caption fit no better than those of two different pairs.
     pub far: NoiseRate,
     /// Pairs of the right scene with a wrong detail, as far as they are like the planted ones: a caption
     /// with an image that looks like its own, or with that of a caption that reads like it. Part of the
     /// noise rate only where `is_found`.
     pub near: NoiseRate,
-    /// Whether many pairs clearly differ from planted near misses; where hardly any does, the share of
-    /// near misses cannot be told.
+    /// Whether many pairs clearly differ from planted near misses; where hardly any do, the share of
+    /// near misses cannot be determined.
     pub is_told_apart: bool,
     /// Whether there certainly are near misses.
     pub is_found: bool,
@@ -132,7 +132,7 @@ pub struct Reading {
 }
 
 impl Default for Reading {
-    /// What files say that were written before it was measured.
+    /// The value for files that were written before it was measured.
     fn default() -> Self {
         Self {
             readable: 1.0,
@@ -142,16 +142,16 @@ impl Default for Reading {
     }
 }
 
-/// How well the held-out scores rank, against chance.
+/// How well the held-out scores rank, compared with chance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Competence {
     /// Share of the readable pairs with a null-calibrated p-value of at most 0.05.
     pub share_below_5_percent: f64,
-    /// Upper bound on that share if the scores knew nothing (0.05 and its sampling error).
+    /// Upper bound on that share if the scores were uninformative (0.05 and its sampling error).
     pub chance: f64,
 }
 
-/// What the audit says of one pair.
+/// What the audit says about one pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Index of the pair in the data set.
@@ -168,7 +168,8 @@ pub struct Verdict {
     pub p: f64,
     /// Probability that the pair is mismatched, [0, 1].
     pub posterior: f64,
-    /// Of it, the probability that the pair is a near miss; the rest is that it is far off.
+    /// The part of it that is the probability of a near miss; the rest is the probability that the pair
+    /// is far off.
     #[serde(default)]
     pub near: f64,
     /// 1-based rank of the caption among the captions compared with (ties against the pair).
@@ -191,7 +192,7 @@ pub struct Verdict {
 }
 
 /// The two-groups model as fitted, for plots and for checking. p-values are those of the readable
-/// pairs, from which the noise rate is read; often these are all pairs.
+/// pairs, from which the noise rate is read; often these are all the pairs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
     /// Counts of null-calibrated p-values in equal bins over [0, 1].
@@ -208,7 +209,7 @@ pub struct Fit {
     pub mean_posterior: f64,
 }
 
-/// Posterior against known truth; recorded only when noise was injected.
+/// The posterior compared with known truth; recorded only when noise was injected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
     /// Share of pairs that are truly mismatched.
@@ -245,9 +246,10 @@ pub struct InjectedKind {
     pub kind: InjectionKind,
     /// Share of all pairs.
     pub injected: f64,
-    /// Area under the ROC curve against pairs that were left as they are and first held clean.
+    /// Area under the ROC curve against pairs that were left unchanged and that the first audit
+    /// considered clean.
     pub auc: f64,
-    /// Share of them with a posterior above 0.5: the recall, or for illegible ones the false alarms.
+    /// Share of them with a posterior above 0.5: the recall, or the false alarms for illegible ones.
     pub called_mismatched: f64,
     /// Their mean posterior.
     pub mean_posterior: f64,
@@ -256,13 +258,14 @@ pub struct InjectedKind {
 /// Result of changing a further share of the pairs and auditing again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfCheck {
-    /// Share of pairs that was mismatched on top of what the data holds.
+    /// Share of the pairs that was mismatched in addition to what the data holds.
     pub injected: f64,
     /// Noise rate that the first audit and the injection imply together.
     pub expected_rate: f64,
     /// Noise rate that the second audit found.
     pub recovered_rate: NoiseRate,
-    /// Area under the ROC curve of injected pairs against pairs first held clean (posterior < 0.1).
+    /// Area under the ROC curve of injected pairs against pairs that the first audit considered clean
+    /// (posterior < 0.1).
     pub auc: f64,
     /// Precision at posterior 0.5 on the same pairs.
     pub precision: f64,
@@ -272,7 +275,7 @@ pub struct SelfCheck {
     pub ece: f64,
     /// The reliability diagram.
     pub reliability: Vec<ReliabilityBin>,
-    /// Every kind of injection by itself.
+    /// Every kind of injection separately.
     #[serde(default)]
     pub kinds: Vec<InjectedKind>,
 }

@@ -1,4 +1,4 @@
-//! Mismatches and poor captions put into data to see whether an audit finds them.
+//! Mismatches and poor captions put into the data to see whether an audit finds them.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use crate::dataset::{Dataset, Features, NamedFeatures};
 use crate::error::{Error, Result};
 use crate::rng::{Seed, Stream, below, normal, sample, shuffle};
 
-/// A near miss takes one of so many images nearest to its own.
+/// A near miss takes one of this many images nearest to its own.
 const NEAREST: usize = 10;
 
 /// A share of the pairs to change in one way.
@@ -39,7 +39,7 @@ impl FromStr for Injection {
             .find(|other| other.name() == kind)
             .ok_or_else(|| {
                 let names = InjectionKind::ALL.map(InjectionKind::name).join(", ");
-                format!("there is no kind `{kind}`; there are {names}, as in near:0.1")
+                format!("there is no kind `{kind}`; choose from {names}, as in near:0.1")
             })?;
         let share: f64 = share
             .parse()
@@ -53,11 +53,11 @@ impl FromStr for Injection {
     }
 }
 
-/// The data with these shares of its pairs changed, no pair twice, and what became of each pair:
-/// `None` where it could not be changed, too.
+/// The data with these shares of its pairs changed, no pair twice, and what was done to each pair:
+/// `None` for a pair that was not chosen or could not be changed.
 ///
 /// # Errors
-/// If the shares leave no pair as it is, near misses are asked for and images are pictures, or features
+/// If the shares leave no pair unchanged, near misses are requested but images are pictures, or features
 /// cannot be read.
 pub fn inject(
     dataset: &Dataset,
@@ -68,7 +68,7 @@ pub fn inject(
     let total: f64 = injections.iter().map(|injection| injection.share).sum();
     if total >= 1.0 {
         return Err(Error::argument(
-            format!("shares of {total} in all would leave no pair as it is"),
+            format!("shares of {total} in all would leave no pair unchanged"),
             "inject less",
         ));
     }
@@ -119,7 +119,7 @@ fn move_at_random(
     Ok(done)
 }
 
-/// Gives the chosen pairs images that look like their own, and returns those for which there was one.
+/// Gives the chosen pairs images that look like their own, and returns the pairs for which there was one.
 fn move_near(
     changed: &mut Dataset,
     dataset: &Dataset,
@@ -128,7 +128,7 @@ fn move_near(
 ) -> Result<Vec<u32>> {
     if dataset.images.are_pictures() {
         return Err(Error::argument(
-            "near misses are injected by images' features, and the images are pictures",
+            "near misses are injected by the features of images, but these images are pictures",
             "embed them first (`truepair embed`), or inject random:SHARE",
         ));
     }
@@ -154,8 +154,9 @@ fn move_near(
     Ok(done)
 }
 
-/// Replaces the chosen captions' texts by words of others, and their embeddings by random ones as long.
-/// Returns the pairs that this changed: captions of several pairs stay, because it would change those, too.
+/// Replaces the texts of the chosen captions with words of others, and their embeddings with random
+/// ones of the same length. Returns the pairs that this changed: a caption of several pairs is left
+/// alone, because all of them would change.
 fn garble(changed: &mut Dataset, chosen: &[u32], stream: &mut Stream) -> Result<Vec<u32>> {
     let mut n_pairs = vec![0u32; changed.n_captions()];
     (changed.pairs.iter()).for_each(|pair| n_pairs[pair.caption as usize] += 1);
@@ -236,7 +237,7 @@ mod tests {
         assert!(read("random:1.5").is_err());
     }
 
-    /// Twelve images of one number each, two captions an image, the last two pairs sharing a caption.
+    /// Twelve images of one number each, two captions per image, the last two pairs sharing a caption.
     fn dataset() -> Dataset {
         let mut pairs: Vec<Pair> = (0..24)
             .map(|n| Pair {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is put in.
+/// What is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InjectionKind {
@@ -10,20 +10,20 @@ pub enum InjectionKind {
     Random,
     /// Captions moved to an image that looks like their own: near misses, also mismatched.
     Near,
-    /// Captions replaced by what no matcher can read, words or numbers by chance. Whether such a pair
+    /// Captions replaced by what no matcher can read, random words or numbers. Whether such a pair
     /// is mismatched cannot be told, so none should be called so.
     Illegible,
 }
 
 impl InjectionKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [InjectionKind; 3] = [
         InjectionKind::Random,
         InjectionKind::Near,
         InjectionKind::Illegible,
     ];
 
-    /// As a user writes it.
+    /// The word that a user writes.
     pub const fn name(self) -> &'static str {
         match self {
             InjectionKind::Random => "random",

@@ -1,4 +1,4 @@
-//! What a pair may be called, and by which uncertainty.
+//! What a pair can be called, and by which uncertainty.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum UncertaintyKind {
     /// Effective number of items that fit the image, or the caption, as well as the best one does, at
-    /// least 1: the exponential of the entropy of its sharpened scores, mean over both.
+    /// least 1: the exponential of the entropy of its sharpened scores, averaged over both.
     #[default]
     Candidates,
-    /// Share of the variance in the mean squared length of the draws of image and caption, mean over
-    /// both, [0, 1); for matchers whose items are Gaussians.
+    /// Share of the variance in the mean squared length of the draws of image and caption, averaged
+    /// over both, [0, 1); for matchers whose items are Gaussians.
     Variance,
 }
 
@@ -21,14 +21,14 @@ pub enum UncertaintyKind {
 pub enum Judgment {
     /// Probably matched, and little else fits as well.
     Matched,
-    /// Rather matched than not, but image or caption fit others too.
+    /// More likely matched than not, but the image or the caption fits others too.
     Ambiguous,
-    /// Rather matched than not, at a probability of a mismatch above 0.1.
+    /// More likely matched than not, with a probability of a mismatch above 0.1.
     Doubtful,
-    /// Rather mismatched than not.
+    /// More likely mismatched than not.
     Mismatched,
     /// Cannot be told: nothing to compare with, or the matcher reads image or caption too poorly.
-    /// Also what files say that were written before there were judgments.
+    /// Also the value for files that were written before there were judgments.
     #[default]
     Unknown,
 }
@@ -43,7 +43,7 @@ impl Judgment {
         Judgment::Unknown,
     ];
 
-    /// As it stands in files.
+    /// The word that stands for it in files.
     pub const fn name(self) -> &'static str {
         match self {
             Judgment::Matched => "matched",
@@ -61,6 +61,7 @@ pub struct Ambiguity {
     /// What the uncertainties measure.
     pub uncertainty: UncertaintyKind,
     /// Uncertainty above which a pair is ambiguous: 90 % of the pairs that rank first both ways lie
-    /// below it. `None` where too few of them set a level; no pair is called ambiguous then.
+    /// below it. `None` where there are too few such pairs to set a level; no pair is called ambiguous
+    /// then.
     pub level: Option<f64>,
 }

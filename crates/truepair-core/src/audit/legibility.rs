@@ -2,31 +2,32 @@
 //!
 //! A matcher that cannot read a caption or an image ranks the matched pair as a random one, so the
 //! p-values of unreadable pairs are uniform whether they are mismatched or not. How well an item is
-//! read is measured without looking at what it is paired with ([`crowd`](super::crowd)). Re-pairings have
-//! it too, so a mismatched pair is distributed like a re-pairing in legibility and statistic together.
+//! read is measured without looking at what it is paired with ([`crowd`](super::crowd)). Re-pairings
+//! have a legibility too, so mismatched pairs are distributed like re-pairings in legibility and
+//! statistic jointly.
 //!
 //! Pairs are cut into cells by the legibility of their image and, separately, of their caption. Where
-//! no cell has more p-values in the upper half than the more legible ones together, all pairs are
-//! readable. Where one has more by far, either the matcher reads those pairs worse or more of them are
-//! mismatched; which of the two cannot be told from the scores. Only the cells before the first that
-//! has more count as readable then.
+//! no cell has a larger share of p-values in the upper half than the more legible cells together, all
+//! pairs are readable. Where one has a far larger share, either the matcher reads those pairs worse or
+//! more of them are mismatched; which of the two cannot be told from the scores. Then only the cells
+//! before the first such cell count as readable.
 
 use rayon::prelude::*;
 
 use super::{FoldStatistics, NullStatistic, PairStatistics};
 
-/// Cells a side, and how many pairs one must hold.
+/// Cells per side, and how many pairs one must hold.
 const CELLS: usize = 8;
-const PAIRS_A_CELL: usize = 150;
+const PAIRS_PER_CELL: usize = 150;
 
-/// Standard errors by which a cell's tail must stand out for the pairs to count as unevenly read:
-/// one chance in 140 over both sides' cells.
+/// Standard errors by which a cell's tail must stand out for the pairs to count as unevenly read: by
+/// chance about once in 140, over the cells of both sides.
 const UNEVEN: f64 = 3.3;
 
 /// Standard errors by which the tail of the first cell that is not readable stands out.
 const UNREADABLE: f64 = 2.0;
 
-/// What pairs are held against re-pairings by; small values speak for a match.
+/// The statistic by which pairs are compared with re-pairings; small values suggest a match.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Statistic {
     /// [`PairStatistics::log_rank`]
@@ -57,13 +58,12 @@ pub(super) struct Readable {
     pub(super) of_pair: Vec<bool>,
     /// Per fold, aligned with its re-pairings.
     nulls: Vec<Vec<bool>>,
-    /// Whether images or captions are read, or mismatched, unevenly.
+    /// Whether some images or captions are read worse, or mismatched more often, than others.
     pub(super) is_uneven: bool,
 }
 
 impl Readable {
-    /// Tells the readable pairs of `folds` from others; `image` `[n_pairs]` names what makes pairs
-    /// dependent.
+    /// Tells the readable pairs of `folds` from others; `image` `[n_pairs]` names what makes pairs dependent.
     pub(super) fn of(folds: &[FoldStatistics], image: &[u32]) -> Self {
         let sides = [0, 1].map(|side| Cells::new(folds, image.len(), side));
         let prefixes = sides
@@ -86,7 +86,8 @@ impl Readable {
         }
     }
 
-    /// Counts these pairs as not readable; where they are more than `uneven_from`, pairs are read unevenly.
+    /// Counts these pairs as not readable; if there are more than `uneven_from` of them, pairs are read
+    /// unevenly.
     pub(super) fn leave_out(&mut self, unread: &[usize], uneven_from: f64) {
         unread.iter().for_each(|&n| self.of_pair[n] = false);
         self.is_uneven |= unread.len() as f64 > uneven_from;
@@ -123,11 +124,11 @@ pub(super) fn calibrate_pooled(
     calibrate(folds, n_pairs, statistic, &groups)
 }
 
-/// Groups of pairs that are held against the re-pairings of the same group.
+/// Groups of pairs that are compared with the re-pairings of the same group.
 struct Groups<'a> {
     n: usize,
     of_pair: &'a (dyn Fn(usize) -> usize + Sync),
-    /// By the fold of a re-pairing and its place there.
+    /// The group of a re-pairing, given its fold and its place there.
     of_null: &'a (dyn Fn(usize, usize) -> usize + Sync),
 }
 
@@ -151,7 +152,7 @@ fn calibrate(
             .par_iter_mut()
             .for_each(|null| null.par_sort_unstable_by(f64::total_cmp));
         for row in fold.pairs.iter().filter(|row| !row.log_rank.is_nan()) {
-            // A group without re-pairings is held against another's.
+            // A group without re-pairings is compared with those of another.
             let group = (groups.of_pair)(row.pair as usize);
             let null = Some(&nulls[group])
                 .filter(|null| !null.is_empty())
@@ -175,7 +176,7 @@ struct Cells {
 impl Cells {
     /// Cuts every fold by quantiles of its own pairs, because folds have different matchers.
     fn new(folds: &[FoldStatistics], n_pairs: usize, side: usize) -> Self {
-        let n_cells = (n_pairs / PAIRS_A_CELL).clamp(1, CELLS);
+        let n_cells = (n_pairs / PAIRS_PER_CELL).clamp(1, CELLS);
         let mut of_pair = vec![0; n_pairs];
         let mut of_null = Vec::with_capacity(folds.len());
         for fold in folds {

@@ -1,7 +1,7 @@
-//! Which captions count as assigned to which images, with duplicates taken as one.
+//! Which captions count as assigned to which images, duplicates counting as one.
 
 use super::{group_captions, group_images};
-use crate::dataset::{Dataset, Features};
+use crate::dataset::{Dataset, Features, RowContents};
 use crate::error::{Error, Result};
 use crate::lists::Lists;
 use crate::pair::Pair;
@@ -13,6 +13,8 @@ pub struct Links {
     image_group: Vec<u32>,
     captions_of_image: Lists,
     images_of_caption: Lists,
+    /// What the rows of images and of captions hold, where they were looked at.
+    rows: [RowContents; 2],
 }
 
 impl Links {
@@ -22,12 +24,32 @@ impl Links {
     /// # Errors
     /// If a feature row cannot be read.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        let caption_group = match (&dataset.captions, &dataset.caption_features) {
-            (Some(texts), _) => group_captions(texts),
-            (None, Some(named)) => groups_of(&named.features)?,
-            (None, None) => Vec::new(),
+        let images = RowContents::of(&dataset.images)?;
+        let captions = match &dataset.caption_features {
+            Some(named) => RowContents::of(&named.features)?,
+            None => RowContents::default(),
         };
-        Self::new(&dataset.pairs, caption_group, groups_of(&dataset.images)?)
+        let caption_group = match &dataset.captions {
+            Some(texts) => group_captions(texts),
+            None => captions.groups(),
+        };
+        let image_group = if dataset.images.are_pictures() {
+            groups_of_decoded(&dataset.images)?
+        } else {
+            images.groups()
+        };
+        let links = Self::new(&dataset.pairs, caption_group, image_group)?;
+        Ok(Self {
+            rows: [images, captions],
+            ..links
+        })
+    }
+
+    /// Whether the vector of the pair's image or caption says nothing: zeros, or one number throughout.
+    pub fn is_blank(&self, pair: Pair) -> bool {
+        let items = [pair.image, pair.caption];
+        let mut sides = self.rows.iter().zip(items);
+        sides.any(|(rows, item)| !rows.is_empty() && rows.is_blank(item as usize))
     }
 
     /// Links `pairs` given the duplicate group of every caption `[n_captions]` and of every image
@@ -83,6 +105,7 @@ impl Links {
             image_group,
             captions_of_image,
             images_of_caption,
+            rows: Default::default(),
         })
     }
 
@@ -136,7 +159,7 @@ impl Links {
     }
 }
 
-fn groups_of(features: &Features) -> Result<Vec<u32>> {
+fn groups_of_decoded(features: &Features) -> Result<Vec<u32>> {
     let copy = |index, out: &mut [f32]| features.copy_row(index, out);
     group_images(features.len(), features.row_len(), copy)
 }

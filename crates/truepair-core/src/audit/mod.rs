@@ -7,21 +7,21 @@
 //!
 //! 1. [`judge_fold`] ranks every pair against its null in both directions ([`FoldStatistics`]) and
 //!    does the same to random re-pairings.
-//! 2. [`average_repeats`] joins repeated judgements of the same pairs, when there are any.
+//! 2. [`average_repeats`] combines repeated judgments of the same pairs, if there are any.
 //! 3. [`conclude`] tells readable pairs from others, calibrates either against re-pairings that are as
-//!    readable, bounds the noise rate ([`estimate_rate`]) and gives every pair its posterior
+//!    readable, bounds the noise rate and gives every pair its posterior
 //!    ([`DecreasingDensity`]) in [`Findings`].
 //! 4. [`decide`] turns posteriors into kept and dropped pairs.
 //!
-//! Besides its posterior a pair has an uncertainty, by which pairs that are matched but fit others too
-//! are told from mismatched ones ([`Judgment`]).
+//! Besides its posterior a pair has an uncertainty, which tells pairs that are matched but also fit
+//! others from mismatched ones ([`Judgment`]).
 //!
-//! [`conclude_from_beliefs`] takes a trained method's own beliefs for the posteriors instead.
+//! [`conclude_from_beliefs`] uses a trained method's own beliefs as posteriors instead.
 //!
 //! The audit refuses to give verdicts when the scores rank held-out pairs no better than chance, and
-//! says that it cannot be told where the bounds of the rate leave everything open. Near misses, pairs of
-//! the right scene with a wrong detail, rank well; they are told from matched pairs by what planted ones
-//! look like ([`Planted`]), as far as they look like these.
+//! says that it cannot tell where the bounds of the rate leave everything open. Near misses, pairs of
+//! the right scene with a wrong detail, rank well; they are told from matched pairs by what planted
+//! ones look like ([`Planted`]), as far as they resemble those.
 
 mod ambiguity;
 mod around;
@@ -55,19 +55,20 @@ mod reason;
 mod repeats;
 mod self_check;
 mod softmax;
+mod statistics;
 mod sweep;
 mod temperature;
 mod trials;
 
 pub use believe::conclude_from_beliefs;
-pub use bootstrap::Bootstrap;
+pub(crate) use bootstrap::Bootstrap;
 pub use calibration::auc;
 pub use conclude::{Evidence, conclude};
 pub use cross_fit::{CrossFit, Cut, HeldOut, Learner, cross_fit};
 pub use decision::{Decision, Rule, decide};
 pub use duplicates::{DuplicateCounts, count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
-pub use fold::{Fold, FoldStatistics, NullStatistic, PairStatistics};
+pub use fold::{Fold, FoldStatistics};
 pub use injection::{Injection, inject};
 pub use injection_kind::InjectionKind;
 pub use judgment::{Ambiguity, Judgment, UncertaintyKind};
@@ -77,10 +78,11 @@ pub use nearby::{
     Planting,
 };
 pub(crate) use noise_rate::clopper_pearson;
-pub use noise_rate::{RateFit, RateInput, estimate_rate};
+use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::judge_fold;
 pub use repeats::average_repeats;
+pub use statistics::{NullStatistic, PairStatistics};
 
 /// Fewest pairs that can be judged together: with fewer, a rank says next to nothing.
 pub const MIN_PAIRS: usize = 30;
@@ -88,12 +90,11 @@ pub const MIN_PAIRS: usize = 30;
 /// Fewest distinct captions, and distinct images, that a fold must hold.
 pub const MIN_GROUPS: usize = 10;
 
-/// Pairs per block. Larger blocks copy the null vectors less often, smaller ones waste less on the
-/// tile of the block's own images and captions.
+/// Pairs per block. Larger blocks copy the null vectors less often; smaller ones waste less on the tile
+/// of the block's own images and captions.
 const BLOCK_PAIRS: usize = 1024;
 
-/// What may be chosen about an audit; the defaults suit everything from a thousand to millions of
-/// pairs.
+/// The settings of an audit; the defaults suit everything from a thousand to millions of pairs.
 ///
 /// ```
 /// use truepair_core::audit::AuditOptions;
@@ -105,17 +106,17 @@ const BLOCK_PAIRS: usize = 1024;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditOptions {
-    /// Null captions and null images per fold at most; p-values are resolved to 1 / (this + 1).
+    /// Null captions and null images per fold, at most; p-values are resolved to 1 / (this + 1).
     pub null_size: usize,
-    /// Images and captions against which it is measured how well an item is read, at most; 0 leaves it
-    /// out, and all pairs count as readable.
+    /// At most this many images and captions are used to measure how well an item is read; 0 skips the
+    /// measurement, and all pairs count as readable.
     pub crowd: usize,
     /// Random re-pairings per pair from which the null of the surprisal is measured.
     pub n_repairings: usize,
     /// Bootstrap draws for the noise rate's interval.
     pub n_bootstrap: usize,
-    /// Whether near misses are looked for, by what planted ones look like. Needs vectors of images and
-    /// captions, and about as long again as the rest.
+    /// Whether to look for near misses by what planted ones look like. This needs vectors of images and
+    /// captions, and takes about as long as everything else together.
     pub near_misses: bool,
 }
 

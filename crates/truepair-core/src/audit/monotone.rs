@@ -1,16 +1,15 @@
-//! An additive logistic regression whose parts only rise: how much two groups differ, in logits.
+//! An additive logistic regression whose parts can only rise: how much two groups differ, in logits.
 //!
 //! ```text
 //! ln P(a | x) / P(b | x) = w_0 + Σ_j Σ_k w_jk clip((x_j - q_jk) / (q_j,k+1 - q_jk), 0, 1),   w_jk >= 0
 //! ```
 //!
 //! with `q_j` quantiles of feature `j`. A feature that speaks for a group may do so at any strength but
-//! never against it, so the model cannot learn what is peculiar to the examples of `b` and points the
-//! other way.
+//! never against it, so the model cannot learn peculiarities of the examples of `b` that point the other way.
 
 use rayon::prelude::*;
 
-/// Ramps a feature.
+/// Ramps per feature.
 const RAMPS: usize = 8;
 
 /// Weight of half the squared length of the coefficients.
@@ -31,7 +30,7 @@ pub(super) struct Monotone<const N: usize> {
     weights: Vec<[f64; RAMPS]>,
 }
 
-/// Where a value stands on a feature's ramps: all of those before `ramp`, and part of that one.
+/// Where a value lies on a feature's ramps: past all of those before `ramp`, and part of the way up that one.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     ramp: u32,
@@ -39,8 +38,7 @@ struct Position {
 }
 
 impl<const N: usize> Monotone<N> {
-    /// Fits rows with weights, those of group `a` and those of group `b`; either group counts as much
-    /// as the other.
+    /// Fits the weighted rows of group `a` and of group `b`; both groups count the same.
     pub(super) fn fit(a: &[([f64; N], f64)], b: &[([f64; N], f64)]) -> Self {
         let knots: Vec<[f64; RAMPS + 1]> = (0..N).map(|j| quantiles(a, b, j)).collect();
         let total = |rows: &[([f64; N], f64)]| rows.iter().map(|(_, weight)| weight).sum::<f64>();
@@ -133,7 +131,7 @@ struct Row<const N: usize> {
 /// Intercept and coefficients, `[1 + N * RAMPS]`.
 type Coefficients = Vec<f64>;
 
-/// Sums before every ramp of every feature, so that a row's logit takes two look-ups a feature.
+/// Sums before every ramp of every feature, so that a row's logit takes two look-ups per feature.
 fn sums<const N: usize>(w: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0; N * (RAMPS + 1)];
     for j in 0..N {
@@ -163,7 +161,7 @@ fn gather<const N: usize>(
 ) -> Coefficients {
     const CHUNK: usize = 4096;
     let parts = rows.par_chunks(CHUNK).map(|rows| {
-        // Whole ramps are noted where they end and summed up afterwards.
+        // Whole ramps are recorded where they end and summed up afterwards.
         let mut ends = vec![0.0; N * (RAMPS + 1)];
         let mut sum = vec![0.0; 1 + N * RAMPS];
         for row in rows {

@@ -6,24 +6,25 @@
 //! pi(lambda) = #{n : p_n > lambda} / ((1 - lambda) N)
 //! ```
 //!
-//! errs upward by the matched pairs above `lambda`, and its variance grows with `lambda`. Of seven lambdas
-//! that one is taken where the sum of both squares is least: of the standard error over images, and of
-//! what the estimate certainly has too much, which is by how much it exceeds one at a larger lambda
-//! beyond the error of their difference (in the manner of Lepski). What it cannot say is which of the
-//! pairs above `lambda` are matched pairs that the matcher reads poorly, so it is a point between bounds:
+//! errs upward by the matched pairs above `lambda`, and its variance grows with `lambda`. Of seven
+//! lambdas the one with the least sum of two squares is taken: that of the standard error over images,
+//! and that of the certain excess of the estimate, which is how far it exceeds an estimate at a larger
+//! lambda beyond the error of their difference (in the manner of Lepski). It cannot show which of the
+//! pairs above `lambda` are matched pairs that the matcher reads poorly, so it is a point between
+//! bounds:
 //!
-//! - **point**: Storey's estimate over the readable pairs, the rate of all if mismatches fall evenly
-//!   over readable and unreadable pairs.
+//! - **point**: Storey's estimate over the readable pairs, which is the rate of all pairs if mismatches
+//!   fall evenly over readable and unreadable ones.
 //! - **lower bound**: the mismatched pairs among the readable, as a share of all pairs, by the lower of
 //!   Storey's estimates at the point's lambda and at 0.5. Where the p-values still fall between 0.3
-//!   and 1, matched pairs of poor rank stand among them; the level part of a mixture ([`PoorRanks`])
+//!   and 1, there are matched pairs of poor rank among them; the level part of a mixture ([`PoorRanks`])
 //!   replaces Storey's estimate then.
 //! - **upper bound**: the point where all pairs are readable and the p-values are level; Storey's
 //!   estimate at 0.5 over all pairs, the unreadable counted as mismatched, where they are not.
 //!
 //! The interval runs from the lower end of the lower bound to the upper end of the upper one. Its ends
 //! are the widest of a bootstrap over images, exact binomial ends at the number of independent pairs
-//! that the images leave, and what the matchers of several cuts disagree by.
+//! that the images leave, and the disagreement between the matchers of several cuts.
 
 use statrs::function::beta::beta_reg;
 
@@ -32,21 +33,21 @@ use super::bootstrap::{self, Bootstrap, MAX_CLUSTERS};
 use super::poor_ranks::{BINS, PoorRanks, bin, first_bin_above};
 use crate::rng::{Stream, below};
 
-/// Where Storey's estimate may be read.
+/// The lambdas at which Storey's estimate may be read.
 const LAMBDAS: [f64; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
 
-/// Standard errors by which estimates at two lambdas may differ by chance: 5 % that one of their 21
-/// differences exceeds it.
+/// Standard errors by which estimates at two lambdas may differ by chance: the probability that one of
+/// their 21 differences exceeds it is 5 %.
 const CHANCE: f64 = 2.82;
 
-/// Where p-values begin to be tested for falling.
+/// p-values above this are tested for a falling density.
 const TESTED_ABOVE: f64 = 0.3;
 
 /// Standard errors by which p-values must fall above 0.3 for poorly ranked matches to be certain.
 const SLOPED: f64 = 2.326;
 
-/// Where the upper bound is read when the p-values are not level, the lower one where it is less there,
-/// and all where no p-value tells of another.
+/// The lambda of the upper bound when the p-values are not level, of the lower bound where it is lower
+/// there, and of everything where no p-value suggests another.
 const MIDDLE: f64 = 0.5;
 
 /// Standard errors on either side of a 95 % interval.
@@ -54,31 +55,31 @@ const INTERVAL: f64 = 1.96;
 
 /// The noise rate with the curve it can be compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RateFit {
+pub(super) struct RateFit {
     /// Point and interval.
-    pub rate: NoiseRate,
+    pub(super) rate: NoiseRate,
     /// The upper bound as a point: the rate if every pair that may be mismatched is.
-    pub ceiling: f64,
+    pub(super) ceiling: f64,
     /// Whether p-values of the readable pairs still fall above 0.3: matched pairs of poor rank.
-    pub is_sloped: bool,
+    pub(super) is_sloped: bool,
     /// Storey's `(lambda, pi(lambda))` of the readable pairs for lambda = 0, 0.05, ..., 0.95; may
     /// exceed 1.
-    pub curve: Vec<(f64, f64)>,
+    pub(super) curve: Vec<(f64, f64)>,
     /// Where the point was read.
-    pub lambda: f64,
+    pub(super) lambda: f64,
 }
 
 /// What the rate is read from: one entry per pair.
 #[derive(Debug, Clone, Copy)]
-pub struct RateInput<'a> {
+pub(super) struct RateInput<'a> {
     /// p-values `[n]` in (0, 1], uniform for mismatched pairs.
-    pub p: &'a [f64],
+    pub(super) p: &'a [f64],
     /// The image of each, `[n]`: pairs of one image are dependent.
-    pub image: &'a [u32],
+    pub(super) image: &'a [u32],
     /// Whether the matcher reads both items of the pair, `[n]`.
-    pub readable: &'a [bool],
+    pub(super) readable: &'a [bool],
     /// p-values by the matchers of each cut alone, `[cuts, n]`; may be empty.
-    pub by_cut: &'a [Vec<f64>],
+    pub(super) by_cut: &'a [Vec<f64>],
 }
 
 impl RateInput<'_> {
@@ -95,7 +96,7 @@ impl RateInput<'_> {
 ///
 /// # Panics
 /// If the lists differ in length.
-pub fn estimate_rate(input: &RateInput<'_>, bootstrap: Bootstrap) -> RateFit {
+pub(super) fn estimate_rate(input: &RateInput<'_>, bootstrap: Bootstrap) -> RateFit {
     let n = input.p.len();
     assert_eq!(n, input.image.len(), "one image per p-value");
     assert_eq!(n, input.readable.len(), "one flag per p-value");
@@ -196,7 +197,8 @@ fn fall(pairs: &[(u32, f64)], lambda: f64) -> f64 {
     }
 }
 
-/// The lambda of least squared error, as far as it can be told. `pairs` are `(image, p)`, sorted by image.
+/// The lambda of least squared error, as far as the error is known. `pairs` are `(image, p)`, sorted by
+/// image.
 fn best_lambda(pairs: &[(u32, f64)]) -> f64 {
     const N: usize = LAMBDAS.len();
     let mut sums = [0.0; N];
@@ -215,7 +217,7 @@ fn best_lambda(pairs: &[(u32, f64)]) -> f64 {
         }
     }
     if sums[0] == 0.0 {
-        // All fit alike; what may have been missed is not counted from the smallest.
+        // All estimates are 0; what may have been missed should not be judged from the smallest lambda.
         return MIDDLE;
     }
     let n = pairs.len().max(1) as f64;
@@ -255,7 +257,7 @@ fn exact_ends(pairs: &[(u32, f64)], lambda: f64) -> [f64; 2] {
     clopper_pearson(k, n).map(|end| (end / (1.0 - lambda)).min(1.0))
 }
 
-/// The ends of a 95 % interval of a share of which `k` of `n` were seen; neither need be whole.
+/// The ends of a 95 % interval for a share when `k` of `n` were observed; neither need be a whole number.
 pub(crate) fn clopper_pearson(k: f64, n: f64) -> [f64; 2] {
     // P(X >= k) = I_x(k, n - k + 1) and P(X <= k) = 1 - I_x(k + 1, n - k).
     let low = if k > 0.0 {
@@ -271,7 +273,7 @@ pub(crate) fn clopper_pearson(k: f64, n: f64) -> [f64; 2] {
     [low, high]
 }
 
-/// Where the increasing function reaches `value` on [0, 1].
+/// Where an increasing function reaches `value` on [0, 1].
 fn root(function: impl Fn(f64) -> f64, value: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..50 {
@@ -285,7 +287,7 @@ fn root(function: impl Fn(f64) -> f64, value: f64) -> f64 {
     (low + high) / 2.0
 }
 
-/// Standard error of the mean of Storey's estimates by the single cuts.
+/// Standard error of the mean of Storey's estimates from the single cuts.
 fn between_cuts(input: &RateInput<'_>, lambda: f64) -> f64 {
     let points: Vec<f64> = (input.by_cut.iter())
         .map(|p| {
@@ -318,17 +320,17 @@ fn storey_curve(pairs: &[(u32, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// How point and bounds are read from counts.
+/// How the point and the bounds are read from counts.
 struct Bounds {
     lambda: f64,
-    /// Of the lower bound, where p-values are not level.
+    /// The model of the lower bound, where p-values are not level.
     model: Option<PoorRanks>,
     /// Whether the upper bound counts pairs that cannot be read.
     all_pairs: bool,
 }
 
 impl Bounds {
-    /// Point, lower and upper bound.
+    /// The point, the lower bound and the upper bound.
     fn read(&self, counts: &Counts) -> [f64; 3] {
         let storey = |bins: &[u32; BINS], lambda: f64| {
             let n: u32 = bins.iter().sum();

@@ -1,4 +1,4 @@
-//! What an audit says as a whole: its outcome, and what the reader must know besides.
+//! What an audit says as a whole: its outcome, and what else the reader must know.
 
 use super::{Competence, Kinds, Outcome, RateFit, Reading};
 

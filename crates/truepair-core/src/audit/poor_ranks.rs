@@ -1,19 +1,19 @@
-//! How much of the p-values' level part must be uniform, when matched pairs may be ranked poorly.
+//! How much of the level part of the p-values must be uniform when matched pairs may rank poorly.
 //!
 //! ```text
 //! f(p) = pi + Σ_k w_k φ(z - mu_k) / φ(z),   z = Φ⁻¹(1 - p),   pi + Σ_k w_k = 1
 //! ```
 //!
-//! A matched pair whose score exceeds those of mismatched ones by `mu` standard deviations has such a
-//! p-value. Shifts as small as half a standard deviation are allowed, whose density falls slowly over
-//! all of [0, 1], so the weight `pi` that fits best errs downward: a lower bound.
+//! A matched pair whose score exceeds those of mismatched ones by `mu` standard deviations has a
+//! p-value of this kind. Shifts as small as half a standard deviation are allowed; their density falls
+//! slowly over all of [0, 1], so the best-fitting weight `pi` errs downward: it is a lower bound.
 
 use statrs::function::erf::{erfc, erfc_inv};
 
 /// Shifts of matched pairs, in standard deviations.
 const SHIFTS: [f64; 12] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0];
 
-/// Shift from which matched pairs are well ranked.
+/// The smallest shift of matched pairs that count as well ranked.
 const WELL_RANKED: f64 = 1.5;
 
 /// Bins that p-values are counted in: up to 0.02, to 0.05, to 0.1, then 45 of width 0.02.
@@ -46,7 +46,7 @@ fn edge(bin: usize) -> f64 {
     }
 }
 
-/// Probabilities of the bins under every component; the uniform one first.
+/// Probabilities of the bins under every component, the uniform one first.
 pub(super) struct PoorRanks {
     components: Vec<[f64; BINS]>,
 }

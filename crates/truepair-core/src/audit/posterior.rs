@@ -4,10 +4,10 @@
 //! P(mismatched | p) = pi f0(p) / f(p),   f0 = 1
 //! ```
 //!
-//! (two-groups model: Efron, 2008), with `f` a decreasing density: the Grenander (1956) estimator,
-//! the slopes of the least concave majorant of the empirical distribution function. It needs no
-//! bandwidth, and the posterior it gives can only grow with p. Its use for local false discovery
-//! rates is Strimmer's (2008).
+//! (two-groups model: Efron, 2008), with `f` a decreasing density: the Grenander (1956) estimator, the
+//! slopes of the least concave majorant of the empirical distribution function. It needs no bandwidth,
+//! and the posterior it gives can only grow with p. Strimmer (2008) used it for local false discovery
+//! rates.
 
 /// A decreasing density on [0, 1] made of steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,16 +16,16 @@ pub struct DecreasingDensity {
     ends: Vec<f64>,
     /// Height of every step, descending.
     heights: Vec<f64>,
-    /// Median of the p-values in every step: where its height stands when steps are joined.
+    /// Median of the p-values in every step: where its height applies when steps are joined.
     centers: Vec<f64>,
 }
 
 impl DecreasingDensity {
     /// Fits p-values in (0, 1], in any order, by pooling adjacent violators: O(n log n).
     ///
-    /// A value stands for the interval down to the next smaller one, which is what a rank among
-    /// null draws means, so ties and finite resolution need no special care. No values give the
-    /// uniform density.
+    /// A value represents the interval down to the next smaller one, which is what a rank among null
+    /// draws means, so ties and finite resolution need no special care. No values give the uniform
+    /// density.
     pub fn fit(p: &[f64]) -> Self {
         let mut sorted = p.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -128,8 +128,8 @@ fn pooled(sorted: &[f64]) -> Vec<Block> {
 /// Posterior `[n]` that each pair is mismatched, from its null-calibrated p-value `[n]`, the
 /// density of these values and the noise rate.
 ///
-/// Where the density falls below the noise rate by chance the posterior is capped at 1, which
-/// takes from its mean; the ratio is scaled so that the mean is the noise rate again.
+/// Where the density falls below the noise rate by chance the posterior is capped at 1, which lowers
+/// its mean; the ratio is scaled so that the mean is the noise rate again.
 ///
 /// ```
 /// use truepair_core::audit::{DecreasingDensity, posteriors};
@@ -143,7 +143,8 @@ pub fn posteriors(p: &[f64], density: &DecreasingDensity, noise_rate: f64) -> Ve
     posteriors_at(p, p, density, noise_rate)
 }
 
-/// Posteriors at other values `at` than those, `p`, whose mean is the noise rate.
+/// Posteriors at the values `at`, which may differ from the values `p` whose mean posterior is the
+/// noise rate.
 pub(super) fn posteriors_at(
     at: &[f64],
     p: &[f64],

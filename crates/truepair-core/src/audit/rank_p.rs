@@ -1,7 +1,7 @@
 //! Held-out rank p-values of every pair of a fold, in both directions, with their measured null.
 //!
-//! A pair's caption is held against captions that do not belong to its image, and its image
-//! against images that do not belong to its caption:
+//! A pair's caption is compared with captions that do not belong to its image, and its image with
+//! images that do not belong to its caption:
 //!
 //! ```text
 //! p_i2t = (1 + #{m : S(i, t_m) >= S(i, t)}) / (M + 1)
@@ -11,20 +11,20 @@
 //!         −½ ln [e^{β S(i,t)} / (e^{β S(i,t)} + Σ_m e^{β S(i_m,t)})]
 //! ```
 //!
-//! Were the pair mismatched at random, its caption would be one more draw from the null captions,
-//! so each p-value is uniform on {1/(M+1), ..., 1} in finite samples, for any scorer that has not
-//! seen the pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The two are dependent, so
-//! the null of `z` is measured on re-paired images and captions of the same fold; whether a
-//! caption's own image is among those that it is ranked with moves a rank by one.
+//! If the pair were mismatched at random, its caption would be one more draw from the null captions, so
+//! each p-value is uniform on {1/(M+1), ..., 1} in finite samples, for any scorer that has not seen the
+//! pair (conformal p-values: Vovk, Gammerman and Shafer, 2005). The two are dependent, so the null of
+//! `z` is measured on re-paired images and captions of the same fold; whether a caption's own image is
+//! among those it is ranked with changes a rank by one.
 //!
-//! The surprisal `s` says more than ranks do: by how much the pair stands out or falls behind. But an
-//! own image elsewhere in the data, which a re-pairing lacks, raises it, so the noise rate is read
-//! from `z` and the order of the pairs from `s`. The sharpness `β` is the one under which the fold's
-//! pairs are likeliest.
+//! The surprisal `s` says more than ranks do: how far the pair stands out or falls behind. But an own
+//! image elsewhere in the data, which a re-pairing lacks, raises it, so the noise rate is read from `z`
+//! and the order of the pairs from `s`. The sharpness `β` is the one that makes the fold's pairs most
+//! likely.
 
 use super::around::Around;
 use super::block_judge::{BlockJudge, Legibility, own_scores};
-use super::fold::{NullStatistic, PairStatistics, candidates};
+use super::fold::candidates;
 use super::sweep::Gallery;
 use super::temperature;
 use super::trials::{Block, blocks};
@@ -47,10 +47,10 @@ const SHARPNESS_ITEMS: usize = 1_000;
 ///
 /// # Errors
 /// If there are fewer than [`MIN_PAIRS`] pairs, fewer than [`MIN_GROUPS`] distinct captions or
-/// images, a score is not finite, or the watch wants the work to end.
+/// images, a score is not finite, or the watch asks for the work to end.
 ///
 /// # Panics
-/// If `judged` names a pair that is not there or `cells` has another length than the pairs.
+/// If `judged` names a pair that does not exist or `cells` is not as long as the pairs.
 pub fn judge_fold(
     fold: &Fold<'_>,
     options: &AuditOptions,
@@ -58,20 +58,12 @@ pub fn judge_fold(
     watch: &mut dyn Watch,
 ) -> Result<FoldStatistics> {
     check(fold)?;
-    let galleries = |size: usize| {
-        let directions = [Direction::ImageToText, Direction::TextToImage];
-        directions.map(|direction| gallery(fold, direction, size, seed))
-    };
-    let [captions, images] = galleries(options.null_size);
+    let [captions, images] = galleries(fold, options.null_size, seed);
     let legibility = Legibility::measure(fold, options.crowd, seed)?;
-    let sharpness = sharpness(
-        fold,
-        galleries(options.null_size.min(SHARPNESS_ITEMS)),
-        seed,
-    )?;
+    let sharpness = sharpness(fold, options.null_size, seed)?;
     let blocks = blocks(fold.pairs, fold.judged, fold.cells, BLOCK_PAIRS, seed);
     let mut tile = Vec::new();
-    let mut rows: Vec<(PairStatistics, Vec<NullStatistic>)> = Vec::new();
+    let mut rows = Vec::new();
     for members in blocks {
         watch::check(watch)?;
         let block = Block::new(fold.pairs, members, fold.links, options.n_repairings, seed);
@@ -113,15 +105,15 @@ pub fn judge_fold(
     Ok(statistics)
 }
 
-/// Fitted to some of the judged pairs.
-fn sharpness(fold: &Fold<'_>, galleries: [Gallery; 2], seed: Seed) -> Result<f64> {
+/// The sharpness, fitted to some of the judged pairs.
+fn sharpness(fold: &Fold<'_>, null_size: usize, seed: Seed) -> Result<f64> {
     let stream = &mut seed.stream("sharpness", &[]);
     let chosen = sample(stream, fold.judged.len(), SHARPNESS_PAIRS);
     let pairs: Vec<Pair> = (chosen.iter())
         .map(|&at| fold.pairs[fold.judged[at as usize] as usize])
         .collect();
-    let [captions, images] = &galleries;
-    temperature::fit(fold.scorer, &pairs, fold.links, [captions, images])
+    let [captions, images] = galleries(fold, null_size.min(SHARPNESS_ITEMS), seed);
+    temperature::fit(fold.scorer, &pairs, fold.links, [&captions, &images])
 }
 
 fn check(fold: &Fold<'_>) -> Result<()> {
@@ -152,6 +144,12 @@ fn check(fold: &Fold<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The null captions and the null images.
+fn galleries(fold: &Fold<'_>, null_size: usize, seed: Seed) -> [Gallery; 2] {
+    let directions = [Direction::ImageToText, Direction::TextToImage];
+    directions.map(|direction| gallery(fold, direction, null_size, seed))
 }
 
 fn gallery(fold: &Fold<'_>, direction: Direction, null_size: usize, seed: Seed) -> Gallery {

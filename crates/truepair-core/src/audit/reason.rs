@@ -2,7 +2,7 @@
 
 use super::{Judgment, UncertaintyKind, Verdict};
 
-/// Numbers a reason is made from, besides the verdict's own.
+/// Numbers that a reason is made from, in addition to the verdict's own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Compared {
     /// Captions the pair's caption was compared with.
@@ -59,7 +59,7 @@ fn ambiguity(verdict: &Verdict, kind: UncertaintyKind) -> String {
     }
 }
 
-/// "rank 812 of 2,711"; the given item is one of those ranked.
+/// "rank 812 of 2,711"; the given item is among those ranked.
 fn place(rank: u32, n_compared: u32) -> String {
     format!(
         "rank {} of {}",

@@ -7,13 +7,13 @@ use crate::error::{Error, Result};
 /// Averages the statistics of several repeats of cross-fitting over all their folds.
 ///
 /// The statistics, the legibility and the uncertainties are averaged for the pairs as given and,
-/// separately, for the same re-pairings, so the average is calibrated by its own measured null. The folds may differ
-/// between repeats when [`Fold::cells`](super::Fold::cells) kept every re-pairing inside a fold of
-/// every repeat. The result is laid out in the folds of the first repeat; p-values become
+/// separately, for the same re-pairings, so the average is calibrated by its own measured null. The
+/// folds may differ between repeats if [`Fold::cells`](super::Fold::cells) kept every re-pairing inside
+/// one fold of every repeat. The result is laid out in the folds of the first repeat; p-values become
 /// geometric means and ranks are rounded from them.
 ///
 /// # Errors
-/// If there is no repeat, or repeats judged other pairs or drew other re-pairings.
+/// If there is no repeat, or the repeats judged different pairs or drew different re-pairings.
 pub fn average_repeats(repeats: &[Vec<FoldStatistics>]) -> Result<Vec<FoldStatistics>> {
     let Some((first, others)) = repeats.split_first() else {
         return Err(Error::argument(
@@ -78,7 +78,7 @@ fn average_fold(fold: &FoldStatistics, others: &[ByPair<'_>]) -> Result<FoldStat
     }
     for (n, row) in averaged.pairs.iter_mut().enumerate() {
         let null = &mut averaged.null[n * fold.n_repairings..(n + 1) * fold.n_repairings];
-        // Of those repeats whose embeddings are Gaussians.
+        // Variances of the repeats whose embeddings are Gaussians.
         let mut variances: Vec<f64> = row.variance.into_iter().collect();
         let (mut log_i2t, mut log_t2i) = (row.p_i2t.ln(), row.p_t2i.ln());
         for other in others {

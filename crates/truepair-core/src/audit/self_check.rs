@@ -1,17 +1,17 @@
-//! The audit held against noise that was injected on top of whatever the data holds.
+//! The audit compared with noise that was injected in addition to what the data holds.
 
 use super::calibration::{auc, calibration_error, precision_recall, reliability};
 use super::{InjectedKind, InjectionKind, NoiseRate, SelfCheck};
 
-/// Pairs that the first audit held clean.
+/// Posterior below which the first audit considered a pair clean.
 const CLEAN: f64 = 0.1;
 
 impl SelfCheck {
     /// Compares two audits of the same pairs, before and after changing those named in `injected`;
-    /// posteriors and names are `[n]`. Illegible pairs stand only among the kinds.
+    /// posteriors and names are `[n]`. Illegible pairs appear only among the kinds.
     ///
     /// With rate `pi` before and a share `r` injected, the rate after is `pi + r (1 - pi)`. AUC,
-    /// precision and recall compare injected pairs with those of a first posterior below 0.1; the
+    /// precision and recall compare injected pairs with those whose first posterior was below 0.1; the
     /// reliability diagram takes the first posterior as the truth of a pair that was not injected.
     ///
     /// # Panics

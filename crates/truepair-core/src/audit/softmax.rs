@@ -1,7 +1,7 @@
 //! A query's scores as a distribution over items: how surprising the given item is, and how many
 //! items the query could mean.
 
-/// Exponents this far below the largest and further add nothing that counts.
+/// Exponents at least this far below the largest contribute nothing that matters.
 const NEGLIGIBLE: f32 = -40.0;
 
 /// Running sums side by side, so that the loop over a row compiles to vector instructions.
@@ -22,8 +22,8 @@ pub(super) struct Softmax {
 }
 
 impl Softmax {
-    /// Of the scores `row`, in which excluded items are negative infinity; `top` is the largest of
-    /// the others, negative infinity where there is none.
+    /// The distribution of the scores `row`, in which excluded items are negative infinity; `top` is
+    /// the largest of the others, or negative infinity if there is none.
     pub(super) fn of(row: &[f32], sharpness: f64, top: f32) -> Self {
         if top == f32::NEG_INFINITY {
             return Self::default();
@@ -64,14 +64,14 @@ impl Softmax {
         x.max(0.0) + (-x.abs()).exp().ln_1p()
     }
 
-    /// Entropy in nats of the distribution when the given item, of score `own`, stands among the
-    /// null items: 0 = one item takes all, `ln k` = `k` items share alike.
+    /// Entropy in nats of the distribution when the given item, of score `own`, is among the null
+    /// items: 0 = one item has all the weight, `ln k` = `k` items share it equally.
     pub(super) fn entropy_with(&self, own: f32) -> f64 {
         if self.weight <= 0.0 {
             return 0.0;
         }
         let exponent = self.sharpness * (f64::from(own) - self.top);
-        // Weights by the larger of the two tops, so that none overflows.
+        // Weights relative to the larger of the two tops, so that none overflows.
         let shift = exponent.max(0.0);
         let scale = (-shift).exp();
         let own = (exponent - shift).exp();
@@ -83,8 +83,8 @@ impl Softmax {
     }
 }
 
-/// `eˣ` of x in [-80, 0] to five digits and without a branch: two to the whole part of `x log₂ e` by
-/// the bits of a float, times a polynomial in the rest.
+/// `eˣ` of x in [-80, 0] to five digits and without a branch: two to the integer part of `x log₂ e`,
+/// set through the bits of a float, times a polynomial in the rest.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     /// Adding it rounds to a whole number, which then stands in the lowest bits.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_compare_with_is_no_surprise() {
+    fn nothing_to_compare_with_is_not_surprising() {
         let none = Softmax::of(&[f32::NEG_INFINITY; 4], SHARPNESS, f32::NEG_INFINITY);
         assert_eq!(none.entropy_with(2.0), 0.0);
         assert_eq!(none.surprisal(2.0, std::iter::empty()), 0.0);

@@ -1,7 +1,7 @@
 //! Counting how many null items score at least as high as the pairs of one query.
 //!
-//! The loops over a row are free of branches, so that they compile to vector instructions; items
-//! that must not count are taken out around them.
+//! The loops over a row are free of branches, so that they compile to vector instructions; items that
+//! must not count are removed before and after.
 
 use super::softmax::Softmax;
 use crate::lists::Lists;
@@ -39,16 +39,16 @@ impl Gallery {
     }
 }
 
-/// One threshold held against a query's row.
+/// One threshold compared with a query's row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Threshold {
     /// The score to be reached.
     pub(super) score: f32,
-    /// A group that must not be compared with, besides the query's own; set for re-pairings.
+    /// A group to leave out besides the query's own; set for re-pairings.
     pub(super) also_excluded: Option<u32>,
 }
 
-/// How a threshold stood.
+/// How a threshold compares.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Standing {
     /// Items that score at least as high.
@@ -77,11 +77,11 @@ pub(super) struct RowSweep {
     pub(super) best: Option<(u32, f32)>,
 }
 
-/// Sweeps the scores `row` `[gallery.items]` of one query, whose own items stand in the groups
+/// Sweeps the scores `row` `[gallery.items]` of one query, whose own items are in the groups
 /// `excluded`, under a softmax of this sharpness. The excluded scores are overwritten.
 ///
 /// # Errors
-/// With the position of a score that is not finite.
+/// The position of a score that is not finite.
 pub(super) fn sweep_row(
     row: &mut [f32],
     gallery: &Gallery,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_score_that_is_no_number_is_told() {
+    fn the_place_of_a_score_that_is_not_a_number_is_named() {
         let gallery = Gallery::new((0..40).collect(), &(0..40).collect::<Vec<u32>>());
         let mut row = vec![0.5; 40];
         row[33] = f32::NAN;

@@ -1,12 +1,12 @@
-//! How sharply scores tell items apart, from the pairs as given.
+//! How sharply scores tell items apart, estimated from the pairs as given.
 //!
 //! ```text
 //! max over β, ε   Σ_n ln((1 − ε) M P_n + ε),   P_n = e^{β S(i, t)} / Σ_m e^{β S(i, t_m)}
 //! ```
 //!
-//! over both directions, with the pair itself among the `M` items of its sum: matched pairs follow
-//! the softmax, a share `ε` of the pairs any item alike. A mismatched pair cannot flatten the softmax
-//! by much, because it costs no more than the share of such pairs.
+//! over both directions, with the pair itself among the `M` items of its sum: matched pairs follow the
+//! softmax, and a share `ε` of the pairs is spread evenly over all items. A mismatched pair cannot
+//! flatten the softmax by much, because it costs no more than the share of such pairs allows.
 
 use rayon::prelude::*;
 
@@ -17,17 +17,17 @@ use crate::error::Result;
 use crate::pair::Pair;
 use crate::scores::{Direction, Scorer};
 
-/// Sharpness times the standard deviation of the scores is searched between these.
+/// The search covers values between these for the sharpness times the standard deviation of the scores.
 const FLATTEST: f64 = 0.3;
 const SHARPEST: f64 = 40.0;
 
 /// Steps of the search by golden sections: the last interval is 2 % wide.
 const STEPS: usize = 12;
 
-/// Steps for the share of pairs that follow no softmax.
+/// Steps for the share of pairs that do not follow the softmax.
 const SHARE_STEPS: usize = 30;
 
-/// The sharpness `β` under which `pairs` are likeliest, among the items of the galleries.
+/// The sharpness `β` that makes `pairs` most likely among the items of the galleries.
 ///
 /// # Errors
 /// If the scorer fails.
@@ -80,7 +80,7 @@ fn log_likelihood(ratios: &[f64]) -> f64 {
     ratios.iter().map(log).sum::<f64>() / n
 }
 
-/// Per pair its own score and those of the items that it is compared with.
+/// The score of every pair, and those of the items that it is compared with.
 struct Rows {
     own: Vec<f32>,
     others: Vec<Vec<f32>>,

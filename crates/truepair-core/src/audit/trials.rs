@@ -10,7 +10,7 @@ use crate::rng::{Seed, Stream, below, shuffle};
 use super::Links;
 use super::nearby::Planting;
 
-/// Attempts to find an exchange partner before a re-pairing of one pair is given up.
+/// Attempts to find an exchange partner before giving up on re-pairing a pair.
 const ATTEMPTS: usize = 64;
 
 /// An image and a caption of a block to be judged, given or re-paired.
@@ -39,8 +39,8 @@ pub(super) struct Block {
     pub(super) trials: Vec<Option<Trial>>,
 }
 
-/// Cuts `judged` into blocks of at most `block_size` pairs, in an order that depends on the seed
-/// and the pairs of a cell alone. Pairs of different cells never share a block.
+/// Cuts `judged` into blocks of at most `block_size` pairs, in an order that depends only on the seed
+/// and the pairs of a cell. Pairs of different cells never share a block.
 pub(super) fn blocks(
     pairs: &[Pair],
     judged: &[u32],
@@ -129,8 +129,8 @@ impl Block {
     }
 }
 
-/// A random exchange of captions among `members` in which nobody keeps a caption that the data
-/// assigns to its image; `None` where no exchange was found.
+/// A random exchange of captions among `members` in which no pair gets a caption that the data assigns
+/// to its image; `None` where no exchange was found.
 fn derange(
     pairs: &[Pair],
     members: &[u32],

@@ -12,6 +12,12 @@ use serde::Serialize;
 const NAMED: usize = 5;
 /// Letters of a name that are shown.
 const NAME_LETTERS: usize = 80;
+/// Letters of a reason that are shown.
+const REASON_LETTERS: usize = 200;
+/// Entries of one kind of list; reasons that quote the data can be many.
+const ENTRIES: usize = 500;
+/// The reason of everything beyond.
+const OTHERS: &str = "for one of many other reasons";
 /// Entries that fit into one line for people.
 const IN_ONE_LINE: usize = 3;
 
@@ -205,7 +211,7 @@ impl AccountEntry {
         self.count += n;
         let room = NAMED - self.names.len();
         for name in names.into_iter().take(room) {
-            self.names.push(shown(&name.to_string()));
+            self.names.push(shown(&name.to_string(), NAME_LETTERS));
         }
     }
 }
@@ -238,11 +244,22 @@ fn entry<'a>(
     kind: &'static str,
     reason: &str,
 ) -> &'a mut AccountEntry {
-    let is_same = |entry: &AccountEntry| entry.kind == kind && entry.reason == reason;
-    let at = entries.iter().position(is_same).unwrap_or_else(|| {
+    let find = |entries: &[AccountEntry], reason: &str| {
+        let is_same = |entry: &AccountEntry| entry.kind == kind && entry.reason == reason;
+        entries.iter().position(is_same)
+    };
+    if let Some(at) = find(entries, reason) {
+        return &mut entries[at];
+    }
+    let shown = match entries.len() < ENTRIES {
+        true => shown(reason, REASON_LETTERS),
+        false => OTHERS.to_owned(),
+    };
+    // The reason as it is shown may be known, where this one is not.
+    let at = find(entries, &shown).unwrap_or_else(|| {
         entries.push(AccountEntry {
             kind,
-            reason: reason.to_owned(),
+            reason: shown,
             count: 0,
             names: Vec::new(),
         });
@@ -251,12 +268,21 @@ fn entry<'a>(
     &mut entries[at]
 }
 
-/// A name as it stands in a line: not longer than a line.
-fn shown(name: &str) -> String {
-    match name.char_indices().nth(NAME_LETTERS) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
+/// A name or reason as it stands in a line: not longer than that, and without line breaks and other
+/// signs that steer a terminal.
+fn shown(text: &str, letters: usize) -> String {
+    let mut shown = String::new();
+    for (n, letter) in text.chars().enumerate() {
+        if n == letters {
+            shown.push('…');
+            break;
+        }
+        match letter.is_control() {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
     }
+    shown
 }
 
 /// `1 row`, `2 rows`, `2 rows of other splits`, `2 entries`, `2 arrays`.
@@ -305,6 +331,20 @@ mod tests {
         let line = account.summary().unwrap();
         assert!(line.ends_with(", and 1 more"), "{line}");
         assert_eq!(account.lines().len(), 4);
+    }
+
+    #[test]
+    fn what_data_says_neither_breaks_lines_nor_fills_memory() {
+        let mut account = Account::default();
+        account.pass("member", "its status is a\nb", "\u{1b}[31mred");
+        account.pass("member", "its status is a\nb", "c");
+        let line = account.summary().unwrap();
+        let expected = r"2 members: its status is a\nb (\u{1b}[31mred, c)";
+        assert!(line.ends_with(expected), "{line}");
+        (0..2000).for_each(|n| account.pass("sample", &n.to_string(), n));
+        assert_eq!(account.passed_over().len(), ENTRIES + 1);
+        let last = account.passed_over().last().unwrap();
+        assert_eq!((last.count, last.reason.as_str()), (1501, OTHERS));
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! Paired data: one split with its images, captions and pairs, wherever it was read from.
 //!
-//! A [`Dataset`] is one split. Which files it came from is the business of whoever made it; the
-//! crate `truepair-read` knows the formats of the field. Feature files stay on disk until their rows
-//! are asked for, and pictures undecoded.
+//! A [`Dataset`] is one split. Which files it came from is up to whoever made it; the crate
+//! `truepair-read` knows the formats of the field. Feature files stay on disk until their rows are
+//! needed, and pictures stay undecoded.
 
 mod account;
 mod features;
 mod picture;
+mod row_content;
+mod row_order;
 
 use std::path::PathBuf;
 
 pub use account::{Account, AccountEntry, SourceEntry, UsedEntry};
 pub use features::{BrokenPicture, Bytes, Features, PictureReader, Scale};
 pub use picture::{Picture, PictureColumn};
+pub use row_content::{RowContent, RowContents};
+pub(crate) use row_order::ImageRows;
+pub use row_order::{Repaired, RowOrder, TextSide, is_row_order};
 
 use crate::digest::Digest;
 use crate::error::{Error, Place, Result};
@@ -38,6 +43,7 @@ use crate::watch::Watch;
 ///     pairs: vec![Pair { image: 0, caption: 0 }, Pair { image: 1, caption: 1 }],
 ///     labels: None,
 ///     files: Vec::new(),
+///     account: Default::default(),
 /// };
 /// let cleaned = data.with_pairs_kept(&[true, false]);
 /// assert_eq!((cleaned.n_images(), cleaned.pairs.len()), (2, 1));
@@ -50,19 +56,19 @@ pub struct Dataset {
     pub format: &'static str,
     /// Split that was read, for instance `train`.
     pub split: String,
-    /// Image features, one row an image: `[n_images, d]` or `[n_images, regions, d]`.
+    /// Image features, one row per image: `[n_images, d]` or `[n_images, regions, d]`.
     pub images: Features,
-    /// The user's own name of each image, `[n_images]`.
+    /// The user's own name for each image, `[n_images]`.
     pub image_ids: Vec<String>,
     /// Where each picture lies, for the report's gallery; empty when the data has no pictures.
     pub image_files: Vec<Option<PathBuf>>,
     /// The captions' texts, `[n_captions]`; `None` when only embeddings were given.
     pub captions: Option<Vec<String>>,
-    /// Caption embeddings `[n_captions, d]`, when the data has them and they were not declined.
+    /// Caption embeddings `[n_captions, d]`, if the data has them and they were not declined.
     pub caption_features: Option<NamedFeatures>,
     /// The correspondences as given. In most formats pair `n` is caption `n` with its image.
     pub pairs: Vec<Pair>,
-    /// Class of each image, `[n_images]`, -1 = unlabelled.
+    /// Class of each image, `[n_images]`, -1 = unlabeled.
     pub labels: Option<Vec<i64>>,
     /// Every file that was read, for hashing and for writing the cleaned list.
     pub files: Vec<PathBuf>,
@@ -70,7 +76,7 @@ pub struct Dataset {
     pub account: Account,
 }
 
-/// Features with the name under which the data carries them.
+/// Features and the name that the data gives them.
 #[derive(Debug, Clone)]
 pub struct NamedFeatures {
     /// For instance `minilm` for `train_caps_minilm.npy`.
@@ -102,7 +108,7 @@ impl Dataset {
         self.captions.as_deref().ok_or_else(|| {
             Error::argument(
                 format!("'{}' holds caption embeddings but no text", self.name),
-                "put captions.txt beside the embeddings, one caption a line",
+                "put captions.txt next to the embeddings, one caption per line",
             )
         })
     }
@@ -110,7 +116,7 @@ impl Dataset {
     /// The same images and captions with only the pairs whose flag in `keep` `[n_pairs]` is set.
     ///
     /// # Panics
-    /// If `keep` has another length than the pairs.
+    /// If `keep` is not as long as the pairs.
     pub fn with_pairs_kept(&self, keep: &[bool]) -> Dataset {
         Dataset {
             pairs: self.kept(keep).collect(),
@@ -139,7 +145,7 @@ impl Dataset {
     /// The pairs whose flag in `keep` `[n_pairs]` is set.
     ///
     /// # Panics
-    /// If `keep` has another length than the pairs.
+    /// If `keep` is not as long as the pairs.
     pub fn kept(&self, keep: &[bool]) -> impl Iterator<Item = Pair> {
         assert_eq!(keep.len(), self.pairs.len(), "one flag per pair");
         self.pairs
@@ -152,7 +158,7 @@ impl Dataset {
     /// The same data with its pictures as images, instead of features.
     ///
     /// # Errors
-    /// If there is not a picture of every image.
+    /// If an image has no picture.
     pub fn with_pictures(self) -> Result<Dataset> {
         if self.images.are_pictures() {
             return Ok(self);
@@ -165,7 +171,7 @@ impl Dataset {
             }),
             None => Err(Error::argument(
                 format!(
-                    "`{}` has features and not a picture of every image",
+                    "`{}` has features but not a picture of every image",
                     self.name
                 ),
                 "give the list or the folder of the pictures, and where they lie",
@@ -173,8 +179,8 @@ impl Dataset {
         }
     }
 
-    /// Decodes every picture and leaves out the images whose picture cannot be, with their captions
-    /// and pairs; returns what was left out. Data whose images are features stays as it is.
+    /// Decodes every picture and leaves out the images whose picture cannot be decoded, with their
+    /// captions and pairs; returns what was left out. Data whose images are features stays as it is.
     ///
     /// # Errors
     /// If no image is left.
@@ -194,7 +200,10 @@ impl Dataset {
             return Err(Error::data(
                 &broken[0].place,
                 Place::Whole,
-                format!("{}, and so are all other pictures", broken[0].problem),
+                format!(
+                    "{}, and none of the other pictures can be used either",
+                    broken[0].problem
+                ),
                 "check where the pictures lie and that they were copied whole",
             ));
         }
@@ -210,7 +219,7 @@ impl Dataset {
     /// the old rows of these captions.
     ///
     /// # Panics
-    /// If `keep` has another length than the images.
+    /// If `keep` is not as long as the images.
     pub fn with_images_kept(mut self, keep: &[bool]) -> (Dataset, Vec<u32>) {
         assert_eq!(keep.len(), self.n_images(), "one flag per image");
         let kept: Vec<u32> = (0..keep.len() as u32)
@@ -254,7 +263,7 @@ impl Dataset {
     /// score them.
     ///
     /// # Panics
-    /// If one of them is not there.
+    /// If one of them does not exist.
     pub fn items(&self, images: &[u32], captions: &[u32]) -> Dataset {
         let texts = self.captions.as_ref();
         let named = self.caption_features.as_ref();
@@ -285,7 +294,7 @@ impl Dataset {
     /// Keeps only the captions `kept` (sorted), and the pairs that have one of them.
     ///
     /// # Panics
-    /// If one of them is not there.
+    /// If one of them does not exist.
     pub fn select_captions(&mut self, kept: &[u32]) {
         let mut new_index = vec![None; self.n_captions()];
         for (new, &old) in kept.iter().enumerate() {

@@ -30,28 +30,32 @@ pub enum Picture {
         /// Its bytes.
         len: u64,
     },
-    /// A value in a column of some table.
+    /// A value in a column of a table.
     Value {
         /// The column.
         column: Arc<dyn PictureColumn>,
         /// The record, from 0.
         record: u32,
     },
-    /// A picture that was looked for and is not there.
+    /// A picture that was looked for but not found.
     Missing {
         /// Its name, and where it was looked for.
         name: PathBuf,
     },
 }
 
-/// Pictures whose bytes stand in a column of a table.
+/// Pictures whose bytes are in a column of a table, or in another file that is read in order.
 pub trait PictureColumn: fmt::Debug + Send + Sync {
     /// The file.
     fn path(&self) -> &Path;
+    /// What the file calls a record.
+    fn name(&self, record: u32) -> String {
+        format!("record {}", record + 1)
+    }
     /// The bytes of a record, from 0.
     ///
     /// # Errors
-    /// Why they cannot be read, without the record's number.
+    /// The reason why they cannot be read, without the record's number.
     fn read(&self, record: u32) -> Result<Vec<u8>, String>;
 }
 
@@ -65,10 +69,19 @@ impl Picture {
         }
     }
 
+    /// How many bytes it has, where that is known without reading them.
+    pub fn n_bytes(&self) -> Option<u64> {
+        match self {
+            Picture::File(path) => std::fs::metadata(path).ok().map(|of_file| of_file.len()),
+            Picture::Member { len, .. } => Some(*len),
+            Picture::Value { .. } | Picture::Missing { .. } => None,
+        }
+    }
+
     /// Reads the bytes.
     ///
     /// # Errors
-    /// Why they cannot be read, without the picture's name.
+    /// The reason why they cannot be read, without the picture's name.
     pub fn read(&self) -> Result<Vec<u8>, String> {
         let unreadable = |source: std::io::Error| format!("cannot be read: {source}");
         match self {
@@ -94,7 +107,7 @@ impl fmt::Display for Picture {
             }
             Picture::Member { archive, name, .. } => write!(f, "{}#{name}", archive.display()),
             Picture::Value { column, record } => {
-                write!(f, "{}: record {}", column.path().display(), record + 1)
+                write!(f, "{}: {}", column.path().display(), column.name(*record))
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Labelled data: items in several modalities with a class each, where labels can be wrong.
+//! Labeled data: items in several modalities with a class each, where labels can be wrong.
 //!
-//! This is not paired data with a class column: an item is one row in every modality, modalities
-//! differ in width, and each may have labels of its own, because in the noisy-label literature
-//! every modality was annotated by itself. What is relevant to a query is whatever shares its class.
-//! A [`LabeledSet`] is one split; [`LabeledData`] holds all splits of a source, so that the classes
-//! are the same everywhere.
+//! This is not paired data with a class column: an item is one row in every modality, modalities differ
+//! in width, and each may have its own labels, because in the noisy-label literature every modality is
+//! annotated separately. What is relevant to a query is whatever shares its class. A [`LabeledSet`] is
+//! one split; [`LabeledData`] holds all splits of a source, so that the classes are the same
+//! everywhere.
 
 mod audit;
 mod retrieval;
@@ -71,7 +71,7 @@ pub struct LabeledSet {
 pub struct Modality {
     /// For instance `img`.
     pub name: String,
-    /// One row an item, `[n, d]` or `[n, regions, d]`.
+    /// One row per item, `[n, d]` or `[n, regions, d]`.
     pub features: Features,
     /// Class of every item, `[n]`, from 0.
     pub labels: Vec<u32>,
@@ -86,7 +86,7 @@ impl LabeledData {
     /// The split `name`.
     ///
     /// # Errors
-    /// If there is none; the message lists those there are.
+    /// If there is none; the message lists the existing ones.
     pub fn require_split(&self, name: &str) -> Result<&LabeledSet> {
         self.split(name).ok_or_else(|| {
             let names: Vec<&str> = self.splits.iter().map(|set| set.split.as_str()).collect();
@@ -101,7 +101,7 @@ impl LabeledData {
         })
     }
 
-    /// What the files call class `class`.
+    /// The name of class `class` in the files.
     pub fn class_name(&self, class: u32) -> String {
         match &self.class_names {
             Some(names) => names[class as usize].clone(),
@@ -138,7 +138,7 @@ impl LabeledSet {
         self.modalities.iter().all(|other| other.labels == *first)
     }
 
-    /// The items `indices` as a set of its own; features are shared.
+    /// The items `indices` as a separate set; features are shared.
     ///
     /// # Panics
     /// If one of them does not exist.
@@ -156,15 +156,19 @@ impl LabeledSet {
         }
     }
 
-    /// The same items with other labels, one list `[n]` a modality.
+    /// The same items with other labels, one list `[n]` per modality.
     ///
     /// # Panics
-    /// If a list is missing, has another length, or holds a label outside the classes.
+    /// If a list is missing, has the wrong length, or holds a label outside the classes.
     pub fn with_labels(&self, labels: Vec<Vec<u32>>) -> Self {
-        assert_eq!(labels.len(), self.modalities.len(), "labels a modality");
+        assert_eq!(
+            labels.len(),
+            self.modalities.len(),
+            "one list of labels per modality"
+        );
         let mut set = self.clone();
         for (modality, labels) in set.modalities.iter_mut().zip(labels) {
-            assert_eq!(labels.len(), modality.labels.len(), "one label an item");
+            assert_eq!(labels.len(), modality.labels.len(), "one label per item");
             let inside = |label: &u32| (*label as usize) < self.n_classes;
             assert!(labels.iter().all(inside), "labels are below n_classes");
             modality.labels = labels;

@@ -1,11 +1,13 @@
 //! Retrieval across modalities where whatever shares the query's class is relevant.
 //!
-//! Queries are scored a block at a time, so no matrix of all scores is ever held.
+//! Queries are scored one block at a time, so no matrix of all scores is ever held.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::metric::{AveragePrecision, Divisor};
+use crate::ranking::Level;
 use crate::scores::{Matrix, multiply_transposed};
 
 /// Queries whose scores are held at a time.
@@ -48,7 +50,7 @@ pub fn class_retrieval(
 ) -> Result<ClassRetrieval> {
     assert!(
         names.len() == embeddings.len() && names.len() == labels.len(),
-        "one name, matrix and list of labels a modality"
+        "one name, matrix and list of labels per modality"
     );
     let unit: Vec<Matrix> = (embeddings.iter())
         .map(|matrix| {
@@ -76,10 +78,8 @@ pub fn class_retrieval(
 
 /// Mean average precision of queries `[n, d]` with labels `[n]` against a gallery, by inner product.
 ///
-/// ```text
-/// AP = Σ over ranks r of relevant items of (relevant among the first r) / r, divided by their number
-/// ```
-/// Ties go against the model: at equal scores, items of other classes come first.
+/// Every query is measured by [`AveragePrecision`]. Ties go against the model: at equal scores, items
+/// of other classes come first.
 ///
 /// ```
 /// use truepair_core::labeled::mean_average_precision;
@@ -109,9 +109,13 @@ pub fn mean_average_precision(
     (queries, query_labels): (&Matrix, &[u32]),
     (gallery, gallery_labels): (&Matrix, &[u32]),
 ) -> Result<f64> {
-    assert_eq!(queries.len(), query_labels.len(), "one label a query");
-    assert_eq!(gallery.len(), gallery_labels.len(), "one label an item");
-    assert_eq!(queries.dim(), gallery.dim(), "one space");
+    assert_eq!(queries.len(), query_labels.len(), "one label per query");
+    assert_eq!(gallery.len(), gallery_labels.len(), "one label per item");
+    assert_eq!(
+        queries.dim(),
+        gallery.dim(),
+        "queries and gallery of one width"
+    );
     let (n, d) = (gallery.len(), gallery.dim());
     let mut sum = 0.0;
     let mut scores = vec![0.0; BLOCK.min(queries.len()) * n];
@@ -141,14 +145,17 @@ fn average_precision(scores: &[f32], label: u32, gallery: &[u32]) -> f64 {
         .map(|(&score, &other)| (score, other == label))
         .collect();
     order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let (mut hits, mut sum) = (0usize, 0.0);
-    for (rank, (_, relevant)) in order.iter().enumerate() {
-        if *relevant {
-            hits += 1;
-            sum += hits as f64 / (rank + 1) as f64;
-        }
+    let ranks = (1..).zip(&order).filter(|(_, (_, relevant))| *relevant);
+    let ranks: Vec<u32> = ranks.map(|(rank, _)| rank).collect();
+    if ranks.is_empty() {
+        return 0.0;
     }
-    if hits == 0 { 0.0 } else { sum / hits as f64 }
+    let level = Level {
+        ranks: &ranks,
+        n_relevant: ranks.len() as u32,
+        n_absent: 0,
+    };
+    AveragePrecision::within(level, u32::MAX, Divisor::Relevant)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use crate::dense::{Eigen, product, product_transposed, symmetric};
 use crate::error::{Error, Result};
 use crate::scores::Matrix;
 
-/// The covariances of pairs in the coordinates of their eigenvectors. A ridge moves eigenvalues
-/// alone, so every ridge shares them.
+/// The covariances of pairs in the coordinates of their eigenvectors. A ridge changes only the
+/// eigenvalues, so all ridges share them.
 #[derive(Debug, Clone)]
 pub(super) struct Rotated {
     mean_x: Vec<f64>,
@@ -23,13 +23,13 @@ pub(super) struct Rotated {
 pub(super) struct Directions {
     pub(super) mean_x: Vec<f64>,
     pub(super) mean_y: Vec<f64>,
-    /// `[dx, k]`, a direction a column, the most correlated first.
+    /// `[dx, k]`, one direction per column, the most correlated first.
     pub(super) x: Vec<f64>,
     /// `[dy, k]`.
     pub(super) y: Vec<f64>,
     /// Canonical correlations `[k]` in [0, 1], descending.
     pub(super) correlations: Vec<f64>,
-    /// Variance of the pairs that were fitted to along every direction `[k]`, at most 1.
+    /// Variance of the fitted pairs along every direction `[k]`, at most 1.
     pub(super) spread_x: Vec<f64>,
     pub(super) spread_y: Vec<f64>,
 }
@@ -119,7 +119,7 @@ impl Rotated {
         })
     }
 
-    /// Images' and captions' vectors, less the mean, in the coordinates of the eigenvectors.
+    /// Images' and captions' vectors, minus the mean, in the coordinates of the eigenvectors.
     pub(super) fn rotate(&self, images: &Matrix, captions: &Matrix) -> [Vec<f64>; 2] {
         let rotate = |rows: &Matrix, mean: &[f64], eigen: &Eigen| {
             let d = mean.len();
@@ -147,8 +147,8 @@ pub(super) struct Canonical {
 }
 
 impl Canonical {
-    /// By the eigenvectors of `MᵀM` or `MMᵀ`, whichever is smaller: half the time of a singular value
-    /// decomposition, and exact enough for correlations above [`LEAST_CORRELATION`].
+    /// Uses the eigenvectors of `MᵀM` or `MMᵀ`, whichever is smaller: this takes half the time of a
+    /// singular value decomposition and is exact enough for correlations above [`LEAST_CORRELATION`].
     fn of(matrix: &[f64], [dx, dy]: [usize; 2], width: usize) -> Result<Self> {
         let turned = dx < dy;
         let (small, large) = if turned { (dx, dy) } else { (dy, dx) };
@@ -186,7 +186,7 @@ impl Canonical {
     }
 }
 
-/// Directions that correlate less say nothing, and rounding would be divided by this.
+/// Directions that correlate less are uninformative, and rounding errors would be divided by this.
 const LEAST_CORRELATION: f64 = 1e-5;
 
 fn transposed(matrix: &[f64], rows: usize, columns: usize) -> Vec<f64> {
@@ -195,7 +195,7 @@ fn transposed(matrix: &[f64], rows: usize, columns: usize) -> Vec<f64> {
         .collect()
 }
 
-/// What directions of these correlations count under the chosen power, at most as many as chosen.
+/// The scales of directions with these correlations under the chosen power; at most as many as chosen.
 pub(super) fn scales(correlations: &[f64], chosen: Chosen) -> Vec<f64> {
     let kept = correlations.iter().take(chosen.width);
     kept.map(|value| value.powf(chosen.power)).collect()

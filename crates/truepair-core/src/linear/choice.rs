@@ -1,7 +1,7 @@
 //! Settings chosen by the ranks of held-out pairs; nobody needs to say which pairs are right.
 //!
-//! A mismatched pair ranks anywhere under every setting alike, so the mean logarithm of the ranks
-//! of all pairs differs between settings by what they do to matched pairs.
+//! A mismatched pair ranks anywhere under every setting, so the mean logarithm of the ranks of all
+//! pairs differs between settings only through their effect on matched pairs.
 
 use rayon::prelude::*;
 
@@ -14,14 +14,14 @@ use crate::rng::{Seed, below, sample};
 use crate::scores::Matrix;
 use truepair_kernel::product::{Precision, Threads, View, multiply_transposed};
 
-/// Images of a part that are ranked at most, and pairs of theirs.
+/// At most this many images of a part are ranked, and this many of their pairs.
 const IMAGES: usize = 512;
 const PAIRS: usize = 1024;
 
-/// Parts that images are cut into where nothing else cuts them.
+/// Parts that images are cut into where there are no folds.
 pub(super) const PARTS: usize = 4;
 
-/// A part of every pair, by its image.
+/// The part of every pair, by its image.
 pub(super) fn parts(pairs: &[Pair], n_images: usize, n_parts: usize, seed: Seed) -> Vec<u32> {
     let stream = &mut seed.stream("held-out parts", &[]);
     let part: Vec<u32> = (0..n_images)
@@ -30,14 +30,14 @@ pub(super) fn parts(pairs: &[Pair], n_images: usize, n_parts: usize, seed: Seed)
     pairs.iter().map(|pair| part[pair.image as usize]).collect()
 }
 
-/// Maps, and pairs that they were not fitted to.
+/// Maps, with pairs that they were not fitted to.
 pub(super) struct Model<'a> {
     pub(super) rotated: Rotated,
-    /// The pairs, each list with the choice that it counts for.
+    /// The pairs: each list with the choice that it counts toward.
     pub(super) held_out: Vec<(usize, &'a HeldOut)>,
 }
 
-/// One model a part of `among`: fitted to the other parts, for the choice `choice`.
+/// One model per part of `among`, fitted to the other parts, for the choice `choice`.
 ///
 /// # Errors
 /// If a vector is not finite.
@@ -62,10 +62,11 @@ pub(super) fn models<'a>(
     Ok(models)
 }
 
-/// Per choice the settings under which its held-out pairs rank best; without any, the first ones.
+/// For each choice the settings under which its held-out pairs rank best; the first settings if there
+/// are no pairs.
 ///
-/// Ridges are walked from the one nearest to [`START`] outward, until no choice stands at an end of
-/// what was tried: the ranks have one optimum along them.
+/// Ridges are tried from the one nearest to [`START`] outward, until no choice is at an end of the
+/// tried range: the ranks have a single optimum along the ridges.
 ///
 /// # Errors
 /// If a number is not finite.
@@ -116,7 +117,7 @@ pub(super) fn choose(
         .collect())
 }
 
-/// Where the walk along the ridges begins.
+/// The ridge where the search begins.
 const START: f64 = 2.0;
 
 /// The sums of several evaluations, from which the best settings follow.
@@ -133,7 +134,7 @@ impl Tally {
         }
     }
 
-    /// The first of those with the least sum.
+    /// The first of the settings with the least sum.
     fn best(&self) -> Option<Chosen> {
         let least = self
             .0
@@ -145,8 +146,8 @@ impl Tally {
 }
 
 impl Model<'_> {
-    /// Per list of held-out pairs and setting, the weighted sum of the logarithms of the pairs'
-    /// ranks.
+    /// For each list of held-out pairs and each setting, the weighted sum of the logarithms of the
+    /// pairs' ranks.
     fn log_ranks(&self, settings: &[Chosen]) -> Result<Vec<Vec<f64>>> {
         let turned: Vec<Turned<'_>> = (self.held_out.iter())
             .map(|(_, held_out)| held_out.turned(&self.rotated))
@@ -180,7 +181,7 @@ impl Model<'_> {
 pub(super) struct HeldOut {
     images: Matrix,
     captions: Matrix,
-    /// The image and the weight of every caption; captions of one image stand together.
+    /// The image and the weight of every caption; captions of one image are adjacent.
     own: Vec<(u32, f64)>,
 }
 
@@ -235,7 +236,7 @@ impl HeldOut {
         })
     }
 
-    /// In the coordinates that the covariances are decomposed in.
+    /// The pairs in the coordinates in which the covariances are decomposed.
     fn turned(&self, rotated: &Rotated) -> Turned<'_> {
         let single = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect();
         let [images, captions] = rotated.rotate(&self.images, &self.captions).map(single);

@@ -1,18 +1,19 @@
-//! What may be chosen about a linear matcher.
+//! The settings of a linear matcher.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::text::LatentSemanticsConfig;
 
-/// Settings of [`LinearMatcher`](super::LinearMatcher). Where a list names several values, the ones
-/// under which held-out pairs rank best are taken; no label is needed for that.
+/// Settings of [`LinearMatcher`](super::LinearMatcher). Where a list names several values, those under
+/// which held-out pairs rank best are used; this needs no labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinearConfig {
     /// Ridges, each at least 0, as multiples of the mean variance of a modality's numbers.
     pub ridge: Vec<f64>,
-    /// Numbers of directions that are kept, each at least 1; at most the narrower modality has.
+    /// How many directions are kept, each number at least 1; at most as many as the narrower modality
+    /// has dimensions.
     pub width: Vec<usize>,
     /// Directions are scaled by their canonical correlation to one of these powers, each at least 0.
     pub power: Vec<f64>,
@@ -35,7 +36,7 @@ pub enum Pooling {
     /// Their mean.
     #[default]
     Mean,
-    /// Their mean and, beside it, their standard deviation.
+    /// Their mean, followed by their standard deviation.
     MeanDeviation,
 }
 
@@ -45,7 +46,7 @@ pub enum Pooling {
 pub struct Chosen {
     /// Multiple of the mean variance that was added.
     pub ridge: f64,
-    /// Directions.
+    /// How many directions are kept.
     pub width: usize,
     /// Power of the canonical correlations.
     pub power: f64,

@@ -21,7 +21,7 @@ pub struct LinearLearner<'a> {
     dataset: &'a Dataset,
     /// Vectors made of the captions' texts, where the data has none.
     made: Option<Features>,
-    /// Captions that hold no word of another image's, where texts are read.
+    /// Whether each caption shares no word with captions of other images, where texts are read.
     unread: Vec<bool>,
     pooling: Pooling,
     config: LinearConfig,
@@ -127,11 +127,11 @@ impl<E: From<Error>> Learner<E> for LinearLearner<'_> {
     }
 }
 
-/// The parts of a cut that moments are gathered of.
+/// The parts of a cut whose moments are gathered.
 struct Cutting {
     part_of_pair: Vec<u32>,
     n_folds: usize,
-    /// Parts a fold: two where there are two folds only, whose other fold must be cut to choose
+    /// Parts per fold: two where there are only two folds, because the other fold must be cut to choose
     /// settings in it.
     per_fold: usize,
 }
@@ -152,8 +152,8 @@ impl Cutting {
         self.n_folds * self.per_fold
     }
 
-    /// Per fold the settings under which pairs of the other folds rank best by maps fitted to the
-    /// folds that are left.
+    /// For each fold the settings under which pairs of the other folds rank best, by maps fitted to the
+    /// remaining folds.
     fn choose(
         &self,
         data: &Weighted<'_>,
@@ -173,7 +173,7 @@ impl Cutting {
                 models.extend(self::models(moments, shift, &held_out, &others, fold)?);
             }
         } else {
-            // Maps fitted without two folds rank each of them, for the matcher of the other.
+            // Maps fitted without two folds rank each of the two, for the matcher of the other one.
             let two = (0..self.n_folds).flat_map(|a| (0..a).map(move |b| (a, b)));
             let two: Vec<(usize, usize)> = two.collect();
             let fitted = two.into_par_iter().map(|(a, b)| {

@@ -23,7 +23,7 @@ pub struct Projection {
     pub shift: Vec<f32>,
     /// `[d, width]`, row-major.
     pub map: Vec<f32>,
-    /// What the canonical correlations leave open along every direction, as a variance, `[width]`; see
+    /// The variance that the canonical correlations leave open along every direction, `[width]`; see
     /// [`LinearMatcher`].
     pub variance: Vec<f32>,
     /// Root mean square length of the training pairs' vectors under `map`.
@@ -42,7 +42,7 @@ pub struct Projection {
 ///
 /// Under the probabilistic reading of canonical correlation an item's place in the joint space is
 /// Gaussian: with `u = Uᵀ (Cxx + λx I)^-½ (x − x̄)` its mean is `√ρ u` and its variance `1 − ρ`. An
-/// item is uncertain where `e(x)` is short against that: what the map knows of it says little.
+/// item is uncertain where `e(x)` is short compared with that: the map says little about it.
 ///
 /// ```
 /// use truepair_core::dataset::Features;
@@ -84,16 +84,16 @@ pub struct LinearMatcher {
 }
 
 impl LinearMatcher {
-    /// Fits to `pairs`, each counting by its weight, settings chosen by held-out ranks: the images
-    /// are cut into parts, and every part is ranked by maps that are fitted to the others.
+    /// Fits to `pairs`, each weighted, with settings chosen by held-out ranks: the images are cut into
+    /// parts, and every part is ranked by maps that are fitted to the others.
     ///
-    /// Memory is that of the covariances and does not grow with the pairs.
+    /// Memory use is that of the covariances and does not grow with the number of pairs.
     ///
     /// # Errors
     /// If a setting is out of range, a row cannot be read or no pair has a weight above 0.
     ///
     /// # Panics
-    /// If there is not one weight a pair.
+    /// If there is not one weight per pair.
     pub fn fit(
         [images, captions]: [SideVectors<'_>; 2],
         pairs: &[Pair],
@@ -184,19 +184,18 @@ impl LinearMatcher {
 }
 
 impl Projection {
-    /// Directions.
+    /// Number of directions.
     pub fn width(&self) -> usize {
         self.variance.len()
     }
 
-    /// The embeddings of `rows`, `[rows, width]`, each of length 1; zeros where the vector is the
-    /// mean.
+    /// The embeddings of `rows`, `[rows, width]`, each of length 1; zeros where the vector equals the mean.
     ///
     /// # Errors
     /// If a row cannot be read.
     ///
     /// # Panics
-    /// If the vectors are of another width than the map was fitted to.
+    /// If the vectors do not have the width that the map was fitted to.
     pub fn embed(&self, side: &SideVectors<'_>, rows: &[u32]) -> Result<Matrix> {
         let width = self.width();
         let mut out = vec![0.0; rows.len() * width];

@@ -1,9 +1,9 @@
 //! `linear`: a matcher with a closed form, ridge-regularized canonical correlation.
 //!
-//! Two modalities as vectors become one space by a linear map of each, which a few decompositions of
-//! small matrices give. It is fitted in seconds, memory does not grow with the number of pairs, and
-//! on frozen embeddings it is the baseline that a trained head has to beat. The audit's default
-//! matcher is this one.
+//! Linear maps take the vectors of two modalities into one space; a few decompositions of small
+//! matrices give the maps. The fit takes seconds, memory does not grow with the number of pairs, and on
+//! frozen embeddings it is the baseline that a trained head has to beat. It is the audit's default
+//! matcher.
 //!
 //! It reads vectors only: regions are pooled, and texts become vectors by
 //! [`LatentSemantics`](crate::text::LatentSemantics) first.

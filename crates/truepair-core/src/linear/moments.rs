@@ -7,24 +7,24 @@ use crate::scores::Matrix;
 use crate::watch::{self, Watch};
 use truepair_kernel::product::{Precision, Threads, View};
 
-/// Images that are multiplied together. Their products are sums of this many terms in single
+/// How many images are multiplied together. Their products are sums of this many terms in single
 /// precision, which are then added in double precision.
 const CHUNK: usize = 2048;
 
 /// Rows of a symmetric product that are multiplied together, with the columns from there on.
 const BAND: usize = 128;
 
-/// Pairs that the shift is the mean of.
+/// How many pairs the shift is the mean of.
 const SHIFT_SAMPLE: usize = 1024;
 
-/// Weighted sums of products of pairs' vectors, each less the same shift, in double precision.
+/// Weighted sums of products of pairs' vectors, each minus the same shift, in double precision.
 #[derive(Debug, Clone)]
 pub(super) struct Moments {
     /// Sum of the weights.
     pub(super) weight: f64,
     pub(super) sum_x: Vec<f64>,
     pub(super) sum_y: Vec<f64>,
-    /// `Σ w x xᵀ` `[dx, dx]`; only from the band on the diagonal to the right.
+    /// `Σ w x xᵀ` `[dx, dx]`; filled only from the band on the diagonal to the right.
     xx: Vec<f64>,
     yy: Vec<f64>,
     /// `Σ w x yᵀ` `[dx, dy]`.
@@ -50,7 +50,7 @@ pub(super) struct Weighted<'a> {
     pub(super) images: SideVectors<'a>,
     pub(super) captions: SideVectors<'a>,
     pub(super) pairs: &'a [Pair],
-    /// How much every pair counts, `[pairs]`, at least 0; `None` = all alike.
+    /// The weight of every pair, `[pairs]`, at least 0; `None` = all alike.
     pub(super) weights: Option<&'a [f32]>,
 }
 
@@ -59,8 +59,8 @@ impl Weighted<'_> {
         self.weights.map_or(1.0, |weights| weights[pair as usize])
     }
 
-    /// What is taken from every vector, so that squares of large means do not swallow variances: the
-    /// mean over some pairs. All moments that are to be added need the same.
+    /// What is subtracted from every vector, so that squares of large means do not swallow variances:
+    /// the mean over some pairs. Moments that are to be added must share the same shift.
     ///
     /// # Errors
     /// If a row cannot be read.
@@ -76,7 +76,7 @@ impl Weighted<'_> {
     }
 
     /// The moments of the pairs of every part; `part_of_pair` `[pairs]` names the part of each, below
-    /// `n_parts`. The bits depend on the pairs and parts alone.
+    /// `n_parts`. The bits depend only on the pairs and parts.
     ///
     /// # Errors
     /// If a row cannot be read.
@@ -90,7 +90,7 @@ impl Weighted<'_> {
         let mut order: Vec<u32> = (0..self.pairs.len() as u32)
             .filter(|&pair| self.weight(pair) > 0.0)
             .collect();
-        // Pairs of one image together: its vector is multiplied once.
+        // Pairs of one image are kept together, so that its vector is multiplied once.
         order.sort_unstable_by_key(|&pair| {
             (
                 part_of_pair[pair as usize],
@@ -132,7 +132,7 @@ impl Weighted<'_> {
         let y = shifted(self.captions.gather(&captions)?, &shift.y);
         let (dx, dy) = (shift.x.len(), shift.y.len());
 
-        // Per image its weight and the weighted sum of its captions.
+        // The weight of each image, and the weighted sum of its captions.
         let mut total = vec![0.0f32; images.len()];
         let mut sums = vec![0.0f32; images.len() * dy];
         let mut weighted_y = y.clone();
@@ -167,7 +167,7 @@ impl Weighted<'_> {
     }
 }
 
-/// What is taken from every vector before products are summed.
+/// What is subtracted from every vector before products are summed.
 #[derive(Debug, Clone)]
 pub(super) struct Shift {
     pub(super) x: Vec<f32>,
@@ -200,7 +200,7 @@ impl Moments {
         }
     }
 
-    /// The moments of all of `parts` together; of none, zeros.
+    /// The moments of all of `parts` together; zeros if there are none.
     pub(super) fn sum<'a>(parts: impl Iterator<Item = &'a Moments>, shift: &Shift) -> Moments {
         let add = |sum: &mut [f64], part: &[f64]| {
             (sum.iter_mut().zip(part)).for_each(|(sum, x)| *sum += x);
@@ -243,7 +243,7 @@ impl Moments {
     }
 }
 
-/// Copies what stands right of the diagonal to its left.
+/// Copies what is right of the diagonal to its left.
 fn mirrored(mut square: Vec<f64>, n: usize) -> Vec<f64> {
     for row in 0..n {
         for column in 0..row {

@@ -8,7 +8,7 @@ use crate::dataset::Features;
 use crate::error::{Error, Result};
 use crate::scores::Matrix;
 
-/// Widest vectors whose covariance is decomposed: its square is kept in memory several times.
+/// Width of the widest vectors whose covariance is decomposed; its square is kept in memory several times.
 const WIDEST: usize = 8192;
 
 /// The rows of a modality as a linear matcher reads them: regions pooled, then scaled to length 1.
@@ -49,7 +49,7 @@ impl<'a> SideVectors<'a> {
         self.features.is_empty()
     }
 
-    /// Numbers a vector.
+    /// Numbers per vector.
     pub fn dim(&self) -> usize {
         self.pooling
             .width(self.features.dim(), self.features.regions())
@@ -99,7 +99,7 @@ impl Likeness for ItemVectors<'_> {
 }
 
 impl Pooling {
-    /// Numbers of a pooled vector.
+    /// Numbers per pooled vector.
     pub fn width(self, dim: usize, regions: usize) -> usize {
         match self {
             Pooling::MeanDeviation if regions > 1 => 2 * dim,
@@ -107,7 +107,7 @@ impl Pooling {
         }
     }
 
-    /// Pools `regions` `[r, dim]` into `out`. Regions of zeros stand for regions that are not there.
+    /// Pools `regions` `[r, dim]` into `out`. Regions of zeros stand for missing regions.
     fn pool(self, regions: &[f32], dim: usize, out: &mut [f32]) {
         if regions.len() == dim {
             return out.copy_from_slice(regions);

@@ -1,6 +1,6 @@
 //! Mean average precision in the forms that papers call mAP.
 
-use super::{Metric, Unit};
+use super::Metric;
 use crate::ranking::{Level, Placed};
 
 /// Average precision: the sum of the precisions at the ranks of relevant items, divided.
@@ -30,12 +30,12 @@ enum Extent {
     Relevant,
 }
 
-/// By what the sum of precisions within the first K items is divided.
+/// What the sum of precisions within the first K items is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Divisor {
     /// The number of relevant items.
     Relevant,
-    /// The number of relevant items among the first K; a query without one is worth 0.
+    /// The number of relevant items among the first K; a query without one counts as 0.
     Found,
     /// The number of relevant items that the first K can hold.
     Reachable,
@@ -51,7 +51,7 @@ impl AveragePrecision {
         extent: Extent::Relevant,
     };
 
-    /// Average precision within the first `k` items, as papers variously divide it.
+    /// Average precision within the first `k` items, divided in one of the ways that papers use.
     pub fn within(level: Level<'_>, k: u32, divisor: Divisor) -> f64 {
         let found = level.within(k);
         let divisor = match divisor {
@@ -71,14 +71,6 @@ impl Metric for AveragePrecision {
             Extent::All => "map",
             Extent::Relevant => "map@r",
         }
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

@@ -1,8 +1,8 @@
-//! How far a figure could have come out otherwise: the bootstrap over test images.
+//! How different a figure could have been: the bootstrap over test images.
 //!
-//! Images are drawn with their captions, since queries of one image are hard or easy together, and
-//! within their fold. The interval says what another test split of this kind could have shown; it
-//! knows nothing of other seeds of training.
+//! Images are drawn with their captions, since the queries of one image are hard or easy together, and
+//! within their fold. The interval says what another test split of this kind could have shown; it does
+//! not cover other seeds of training.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl Measured {
         Ok(differences.collect())
     }
 
-    /// Both evaluations with only the metrics that both know wholly.
+    /// Both evaluations with only the metrics that both know for all queries.
     fn in_common(&self, other: &Measured) -> (Measured, Measured) {
         let unknown = |measured: &Measured, name: &str| {
             let short = measured.unmeasured();
@@ -103,7 +103,7 @@ impl Measured {
     /// The same evaluation with only these metrics, in this order.
     ///
     /// # Panics
-    /// If one was not measured.
+    /// If one of them was not measured.
     pub fn only(&self, names: &[&str]) -> Measured {
         let at = |name: &&str| {
             let found = self
@@ -131,7 +131,7 @@ fn check_queries(first: &Measured, second: &Measured) -> Result<()> {
         if !first.iter().map(key).eq(second.iter().map(key)) {
             return Err(Error::argument(
                 format!(
-                    "the evaluations answered other queries: {} and {}",
+                    "the evaluations answered different queries: {} and {}",
                     first.len(),
                     second.len()
                 ),
@@ -142,14 +142,14 @@ fn check_queries(first: &Measured, second: &Measured) -> Result<()> {
     Ok(())
 }
 
-/// Evaluations on the same queries, added up by unit.
+/// Evaluations of the same queries, summed by unit.
 struct Sample<'a> {
     measured: &'a [&'a Measured],
     /// Units of each fold, as ranges of dense unit numbers.
     folds: Vec<std::ops::Range<usize>>,
     /// Per direction.
     sides: [Side; 2],
-    /// Per direction, whether each metric is known of the first evaluation.
+    /// For each direction, whether each metric of the first evaluation is known.
     known: [Vec<bool>; 2],
     n_units: usize,
 }
@@ -160,11 +160,11 @@ struct Side {
     n_queries: Vec<u32>,
     /// Per evaluation `[n_units, n_metrics]`: sums over the unit's queries.
     sums: Vec<Vec<f64>>,
-    /// Per evaluation, the metrics that are pooled by their median.
+    /// For each evaluation, the metrics that are pooled by their median.
     sorted: Vec<Vec<(usize, SortedByFold)>>,
 }
 
-/// Per fold, a metric's values ascending, with their units.
+/// For each fold, a metric's values ascending, with their units.
 type SortedByFold = Vec<Vec<(f64, u32)>>;
 
 impl<'a> Sample<'a> {
@@ -197,7 +197,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Per figure of the first evaluation, `look` at all evaluations' values in every resample.
+    /// For each figure of the first evaluation, `look` at all evaluations' values in every resample.
     fn draws(
         &self,
         n_resamples: usize,
@@ -228,7 +228,7 @@ impl<'a> Sample<'a> {
         let n_figures = resamples[0].len();
         let sorted = |figure: usize| {
             let draws = resamples.iter().map(|draws| draws[figure]);
-            // A draw without any query of a direction says nothing.
+            // A draw without any query of a direction says nothing about it.
             let mut draws: Vec<f64> = draws.filter(|draw| draw.is_finite()).collect();
             draws.sort_by(f64::total_cmp);
             draws
@@ -304,7 +304,7 @@ impl Side {
         }
     }
 
-    /// Per metric, the mean over folds when unit `n` counts `weights[n]` times; NaN when a fold is
+    /// For each metric, the mean over folds when unit `n` counts `weights[n]` times; NaN when a fold is
     /// left without a query.
     fn values(
         &self,
@@ -316,7 +316,7 @@ impl Side {
         let n_metrics = metrics.len();
         let mut means = vec![0.0; n_metrics];
         let mut sums = vec![0.0; n_metrics];
-        // A fold without a query of this direction has no share in its mean.
+        // A fold without a query of this direction does not contribute to its mean.
         let asks =
             |fold: &&std::ops::Range<usize>| self.n_queries[(*fold).clone()].iter().any(|&n| n > 0);
         let share = 1.0 / folds.iter().filter(asks).count() as f64;
@@ -508,7 +508,7 @@ mod tests {
     fn folds_are_drawn_by_themselves() {
         let two_folds = measured(5, 2);
         let draws = Sample::new(&[&two_folds]).draws(400, Seed(1), |values| values[0]);
-        // Two units a fold: each fold has three values of a figure at most.
+        // Two units per fold: each fold has three values of a figure at most.
         for draws in &draws {
             let mut distinct = draws.clone();
             distinct.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
@@ -525,6 +525,9 @@ mod tests {
         let mut two = measured(6, 1);
         two.text_to_image.rows.pop();
         let error = one.differences(&two, 9, Seed(0)).unwrap_err().to_string();
-        assert!(error.contains("answered other queries: 6 and 5"), "{error}");
+        assert!(
+            error.contains("answered different queries: 6 and 5"),
+            "{error}"
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! One number of an evaluation, with the metric and the direction that it belongs to, and how many
-//! queries stand behind it.
+//! queries it is based on.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use crate::scores::Direction;
 /// One number of an evaluation.
 ///
 /// Stored as `{"metric": "recall@1", "direction": "i2t", "value": 0.5}`; the direction of a number for
-/// both together is `both`.
+/// both directions together is `both`.
 #[derive(Clone, Copy)]
 pub struct Figure {
     /// The metric: name, unit, arrow.
     pub metric: &'static dyn Metric,
-    /// The direction, or `None` for both together.
+    /// The direction; `None` for both together.
     pub direction: Option<Direction>,
     /// The number, in the metric's unit; the mean over folds.
     pub value: f64,
@@ -43,7 +43,7 @@ impl fmt::Debug for Figure {
     }
 }
 
-/// How many queries stand behind the numbers of one direction, over all folds.
+/// How many queries the numbers of one direction are based on, over all folds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryCounts {
     /// Queries measured.
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Figure {
         let metric = METRICS.iter().find(|metric| metric.name() == stored.metric);
         let metric = metric.ok_or_else(|| {
             D::Error::custom(format!(
-                "the metric `{}` is not known (it may be of a later version of the program)",
+                "the metric `{}` is not known (it may come from a later version of the program)",
                 stored.metric
             ))
         })?;

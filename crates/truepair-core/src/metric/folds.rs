@@ -1,4 +1,4 @@
-//! A split in equal parts of consecutive images with their captions, each ranked by itself.
+//! A split cut into equal parts of consecutive images with their captions, each ranked separately.
 
 use crate::error::{Error, Result};
 use crate::lists::distinct;

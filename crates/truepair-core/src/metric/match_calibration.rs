@@ -1,4 +1,4 @@
-//! Whether match probabilities are as often right as they say.
+//! Whether match probabilities are right as often as they claim.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::watch::Watch;
 /// Bins of equal width over [0, 1].
 const BINS: usize = 10;
 
-/// How far probabilities are from the shares that they predict.
+/// How far match probabilities are from the shares of matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchCalibration {
@@ -39,12 +39,13 @@ pub struct CalibrationError {
 struct Bins([(u64, f64, u64); BINS]);
 
 impl Bins {
-    fn add(&mut self, probability: f64, is_match: bool) {
+    fn add(&mut self, answer: Answer) {
+        let probability = 1.0 / (1.0 + (-f64::from(answer.score)).exp());
         let bin = ((probability * BINS as f64) as usize).min(BINS - 1);
         let (n, sum, matches) = &mut self.0[bin];
         *n += 1;
         *sum += probability;
-        *matches += u64::from(is_match);
+        *matches += u64::from(answer.is_match);
     }
 
     fn error(&self) -> CalibrationError {
@@ -63,7 +64,7 @@ impl Bins {
     }
 }
 
-/// Holds the scorer's match probabilities `σ(score)` against relevance. One tile of scores is held
+/// Compares the scorer's match probabilities `σ(score)` with relevance. One tile of scores is in memory
 /// at a time.
 ///
 /// ```
@@ -82,11 +83,12 @@ impl Bins {
 ///
 /// # Source
 /// Naeini et al., AAAI 2015 (expected calibration error).
+///
 /// # Errors
 /// If the scorer fails.
 ///
 /// # Panics
-/// If scorer and relevance differ in size.
+/// If the scorer and the relevance differ in size.
 pub fn match_calibration(
     scorer: &dyn Scorer,
     relevance: &Relevance,
@@ -109,31 +111,30 @@ pub fn match_calibration(
             for ((line, of_image), &image) in lines.zip(rows) {
                 let relevant = relevance.captions_of(image);
                 for (&score, &caption) in line.iter().zip(columns) {
-                    let is_match = relevant.contains(&caption);
-                    all.add(probability(score), is_match);
-                    of_image.raise(score, is_match);
-                    of_caption[caption as usize].raise(score, is_match);
+                    let answer = Answer {
+                        score,
+                        is_match: relevant.contains(&caption),
+                    };
+                    all.add(answer);
+                    of_image.raise(answer);
+                    of_caption[caption as usize].raise(answer);
                 }
             }
         }
-        let answers = of_image.iter().filter(|answer| answer.is_some());
-        answers.for_each(|answer| best.add(probability(answer.score), answer.is_match));
+        let answers = of_image.into_iter().filter(Answer::is_some);
+        answers.for_each(|answer| best.add(answer));
         let done = rows.last().map_or(0, |&row| u64::from(row) + 1);
         watch.advance("calibrate", done, n as u64);
     }
-    let answers = of_caption.iter().filter(|answer| answer.is_some());
-    answers.for_each(|answer| best.add(probability(answer.score), answer.is_match));
+    let answers = of_caption.into_iter().filter(Answer::is_some);
+    answers.for_each(|answer| best.add(answer));
     Ok(MatchCalibration {
         all_pairs: all.error(),
         best_answers: best.error(),
     })
 }
 
-fn probability(score: f32) -> f64 {
-    1.0 / (1.0 + (-f64::from(score)).exp())
-}
-
-/// The best answer of a query so far; a mismatch stands before a match with the same score.
+/// A score and whether it is that of a match. A mismatch comes before a match with the same score.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     score: f32,
@@ -150,9 +151,9 @@ impl Answer {
         self.score > f32::NEG_INFINITY
     }
 
-    fn raise(&mut self, score: f32, is_match: bool) {
-        if score > self.score || (score == self.score && !is_match) {
-            *self = Self { score, is_match };
+    fn raise(&mut self, other: Self) {
+        if other.score > self.score || (other.score == self.score && !other.is_match) {
+            *self = other;
         }
     }
 }

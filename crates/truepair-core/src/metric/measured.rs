@@ -1,4 +1,4 @@
-//! An evaluation with the worth of every query kept: figures, intervals and comparisons follow.
+//! An evaluation that keeps the value of every query: figures, intervals and comparisons follow from it.
 
 use super::folds::{Part, folds};
 use super::{Figure, METRICS, Metric, Protocol, QueryCounts, Report};
@@ -22,9 +22,9 @@ pub enum Source<'a> {
 /// Who counts as right.
 #[derive(Clone, Copy)]
 pub enum Relevant<'a> {
-    /// The items that lists name.
+    /// The items named in lists.
     Lists(&'a Relevance),
-    /// The items that labels match.
+    /// The items with matching labels.
     Labels(&'a LabelRelevance),
 }
 
@@ -35,9 +35,9 @@ pub struct Measured {
     pub protocol: Protocol,
     /// The metrics of every row's values.
     pub metrics: Vec<&'static dyn Metric>,
-    /// Images ask.
+    /// Image queries.
     pub image_to_text: Asked,
-    /// Captions ask.
+    /// Caption queries.
     pub text_to_image: Asked,
 }
 
@@ -50,10 +50,10 @@ pub struct Asked {
     pub n_excluded: u64,
 }
 
-/// What one query was worth.
+/// The values of one query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryRow {
-    /// Index of the image or caption that asks.
+    /// Index of the image or caption that is the query.
     pub query: u32,
     /// Fold, from 0.
     pub fold: u32,
@@ -67,7 +67,7 @@ pub struct QueryRow {
     pub values: Vec<f64>,
 }
 
-/// A number that lists are too short for.
+/// A number for which lists are too short.
 #[derive(Clone, Copy)]
 pub struct Unmeasured {
     /// The metric.
@@ -76,6 +76,19 @@ pub struct Unmeasured {
     pub direction: Direction,
     /// Queries whose list ends too early.
     pub n_queries: u64,
+}
+
+/// What is evaluated: a ranking, who counts as right in it, and by which metrics.
+#[derive(Clone, Copy)]
+pub struct Evaluation<'a> {
+    /// What ranks the items.
+    pub source: Source<'a>,
+    /// Who counts as right.
+    pub relevant: Relevant<'a>,
+    /// Which captions belong to which images; see [`measure`].
+    pub pairs: &'a Relevance,
+    /// What every query is measured by, where it applies; [`METRICS`], or metrics of your own.
+    pub metrics: &'a [&'static dyn Metric],
 }
 
 /// Ranks a split, or each of its folds, and measures every query by every metric that applies.
@@ -94,45 +107,68 @@ pub fn measure(
     protocol: Protocol,
     watch: &mut dyn Watch,
 ) -> Result<Measured> {
-    let n_levels = match relevant {
-        Relevant::Lists(_) => 1,
-        Relevant::Labels(labels) => labels.n_levels(),
-    };
-    let metrics = METRICS.iter().filter(|metric| metric.applies(n_levels));
-    let metrics: Vec<&'static dyn Metric> = metrics.copied().collect();
-    let known = Protocol::new(&*protocol.data, &*protocol.split, pairs);
-    let mut measured = Measured {
-        protocol: Protocol {
-            n_images: known.n_images,
-            n_captions: known.n_captions,
-            captions_per_image: known.captions_per_image,
-            ..protocol
-        },
+    let metrics = METRICS;
+    let evaluation = Evaluation {
+        source,
+        relevant,
+        pairs,
         metrics,
-        image_to_text: Asked::default(),
-        text_to_image: Asked::default(),
     };
-    let folds = folds(pairs, measured.protocol.folds)?;
-    let n_folds = folds.len();
-    for (fold, (images, captions)) in folds.into_iter().enumerate() {
-        let answers = match n_folds {
-            1 => measured.ask(source, relevant, watch)?,
-            _ => {
-                watch.advance("rank folds", fold as u64, n_folds as u64);
-                measured.ask_part(source, relevant, &images, &captions)?
-            }
-        };
-        let names = match n_folds {
-            1 => [None, None],
-            _ => [Some(&images[..]), Some(&captions[..])],
-        };
-        measured.take(fold as u32, answers, names, pairs);
-    }
-    Ok(measured)
+    evaluation.measure(protocol, watch)
 }
 
-/// Ranks a split, or each of its folds, by scores, the split's own pairs being right; see [`measure`] for
-/// other sources and judgments, and for the worth of every query.
+impl Evaluation<'_> {
+    /// Ranks a split, or each of its folds, and measures every query.
+    ///
+    /// # Errors
+    /// As [`measure`].
+    pub fn measure(self, protocol: Protocol, watch: &mut dyn Watch) -> Result<Measured> {
+        let Self {
+            source,
+            relevant,
+            pairs,
+            metrics,
+        } = self;
+        let n_levels = match relevant {
+            Relevant::Lists(_) => 1,
+            Relevant::Labels(labels) => labels.n_levels(),
+        };
+        let metrics = metrics.iter().filter(|metric| metric.applies(n_levels));
+        let metrics: Vec<&'static dyn Metric> = metrics.copied().collect();
+        let known = Protocol::new(&*protocol.data, &*protocol.split, pairs);
+        let mut measured = Measured {
+            protocol: Protocol {
+                n_images: known.n_images,
+                n_captions: known.n_captions,
+                captions_per_image: known.captions_per_image,
+                ..protocol
+            },
+            metrics,
+            image_to_text: Asked::default(),
+            text_to_image: Asked::default(),
+        };
+        let folds = folds(pairs, measured.protocol.folds)?;
+        let n_folds = folds.len();
+        for (fold, (images, captions)) in folds.into_iter().enumerate() {
+            let answers = match n_folds {
+                1 => measured.ask(source, relevant, watch)?,
+                _ => {
+                    watch.advance("rank folds", fold as u64, n_folds as u64);
+                    measured.ask_part(source, relevant, &images, &captions)?
+                }
+            };
+            let names = match n_folds {
+                1 => [None, None],
+                _ => [Some(&images[..]), Some(&captions[..])],
+            };
+            measured.take(fold as u32, answers, names, pairs);
+        }
+        Ok(measured)
+    }
+}
+
+/// Ranks a split, or each of its folds, by scores, with the split's own pairs as relevant; see
+/// [`measure`] for other sources and judgments, and for the values of every query.
 ///
 /// # Errors
 /// As [`measure`].
@@ -146,7 +182,7 @@ pub fn evaluate(
     Ok(measure(source, relevant, relevance, protocol, watch)?.report())
 }
 
-/// A query's worth before it has its place.
+/// A query's values before it has its place.
 struct Worth {
     n_relevant: u32,
     first_rank: Option<u32>,
@@ -235,7 +271,7 @@ impl Measured {
         }
     }
 
-    /// Adds a fold's answers under the indices that its images and captions have in the whole.
+    /// Adds a fold's answers under the indices that its images and captions have in the whole split.
     fn take(
         &mut self,
         fold: u32,
@@ -315,7 +351,7 @@ impl Measured {
         }
     }
 
-    /// Mean over folds of the pooled values of one metric, if every query's is known.
+    /// Mean over folds of the pooled values of one metric, if the value of every query is known.
     pub(super) fn value(&self, direction: Direction, metric: usize) -> Option<f64> {
         let rows = &self.asked(direction).rows;
         let folds: Vec<f64> = (rows.chunk_by(|a, b| a.fold == b.fold))
@@ -332,7 +368,7 @@ impl Measured {
         mean.is_finite().then_some(mean)
     }
 
-    /// Numbers that lists are too short for, with how many queries.
+    /// Numbers for which lists are too short, with the number of queries concerned.
     pub fn unmeasured(&self) -> Vec<Unmeasured> {
         let directions = [Direction::ImageToText, Direction::TextToImage];
         let all = directions.iter().flat_map(|&direction| {

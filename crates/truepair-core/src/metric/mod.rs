@@ -1,11 +1,12 @@
-//! What a ranking is worth: one file and one row in [`METRICS`] per metric.
+//! How good a ranking is: one file and one row in [`METRICS`] per metric.
 //!
-//! Metrics see one query's ranks only, so ties, missing relevant items and the number of captions
-//! per image are settled before ([`crate::ranking`]). Recalls are fractions; only what prints them
+//! Metrics see one query's ranks only, so ties, missing relevant items and the number of captions per
+//! image are settled beforehand ([`crate::ranking`]). Recalls are fractions; only code that prints them
 //! for people multiplies by 100.
 
 mod average_precision;
 mod bootstrap;
+mod cutoff;
 mod figure;
 mod folds;
 mod match_calibration;
@@ -32,7 +33,9 @@ mod uncertainty;
 pub use average_precision::{AveragePrecision, Divisor};
 pub use bootstrap::{FigureDifference, Interval};
 pub use figure::{Figure, QueryCounts};
-pub use measured::{Asked, Measured, QueryRow, Relevant, Source, Unmeasured, evaluate, measure};
+pub use measured::{
+    Asked, Evaluation, Measured, QueryRow, Relevant, Source, Unmeasured, evaluate, measure,
+};
 pub use ndcg::Ndcg;
 
 pub use match_calibration::{CalibrationError, MatchCalibration, match_calibration};
@@ -86,7 +89,7 @@ pub const METRICS: &[&dyn Metric] = &[
 /// use truepair_core::metric::METRICS;
 /// use truepair_core::ranking::{Level, Placed};
 ///
-/// // A query whose two relevant items stand at ranks 1 and 4 of ten.
+/// // A query whose two relevant items have ranks 1 and 4 of ten.
 /// let levels = [Level { ranks: &[1, 4], n_relevant: 2, n_absent: 0 }];
 /// let placed = Placed { levels: &levels, depth: 10, n_gallery: 10 };
 /// let worth = |name: &str| {
@@ -100,30 +103,34 @@ pub const METRICS: &[&dyn Metric] = &[
 pub trait Metric: Sync {
     /// Name on the command line, in reports and in configurations.
     fn name(&self) -> &'static str;
-    /// What the number counts.
-    fn unit(&self) -> Unit;
-    /// Whether a larger number is the better one.
-    fn higher_is_better(&self) -> bool;
+    /// What the number counts: a share, unless the metric says otherwise.
+    fn unit(&self) -> Unit {
+        Unit::Fraction
+    }
+    /// Whether a larger number is better, as it is unless the metric says otherwise.
+    fn higher_is_better(&self) -> bool {
+        true
+    }
     /// One sentence for the table of metrics.
     fn summary(&self) -> &'static str;
-    /// What one query is worth.
+    /// The value of one query.
     fn of_query(&self, placed: &Placed<'_>) -> f64;
-    /// The rank down to which a ranking must be known for [`of_query`](Self::of_query); lists that
-    /// are cut off before leave the query unmeasured.
+    /// The rank down to which a ranking must be known for [`of_query`](Self::of_query); lists that are
+    /// cut off earlier leave the query unmeasured.
     fn depth(&self, placed: &Placed<'_>) -> u32;
-    /// How the queries' worth becomes one number.
+    /// How the values of the queries become one number.
     fn pool(&self) -> Pool {
         Pool::Mean
     }
-    /// Whether both directions' numbers are added to one.
+    /// Whether the numbers of both directions are added up to one.
     fn is_joint(&self) -> bool {
         false
     }
-    /// Whether the metric says anything about relevance of so many levels.
+    /// Whether the metric applies to relevance with this many levels.
     fn applies(&self, _n_levels: usize) -> bool {
         true
     }
-    /// Whether every short table shows it: the recalls, the ranks and their sum.
+    /// Whether every short table shows it: the recalls, their sum and the ranks.
     fn is_standard(&self) -> bool {
         false
     }
@@ -138,17 +145,17 @@ pub trait Metric: Sync {
     }
 }
 
-/// How queries' worth becomes one number.
+/// How the values of queries become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
     /// Arithmetic mean.
     Mean,
-    /// The middle one; of two middle ones their mean, rounded down.
+    /// The middle value; of two middle values their mean, rounded down.
     Median,
 }
 
 impl Pool {
-    /// The one number of some values.
+    /// Pools some values into one number.
     ///
     /// # Panics
     /// If there is no value.
@@ -207,8 +214,8 @@ pub fn page() -> String {
 const PAGE_HEAD: &str = "\
 # Metrics
 
-Every metric is measured in both directions: `i2t` (an image asks for its captions) and `t2i` (a
-caption asks for its images). Code and stored reports hold recalls as fractions; tables for people
+Every metric is measured in both directions: `i2t` (an image is the query for its captions) and
+`t2i` (a caption is the query for its images). Code and stored reports hold recalls as fractions; tables for people
 and `--json` print them in percent and say so.
 
 | name | better | unit | what it says |
@@ -218,7 +225,7 @@ and `--json` print them in percent and say so.
 const PAGE_FOOT: &str = "
 ## Ranks
 
-Ranks are 1-based. A relevant item stands behind every non-relevant item that scores at least as
+Ranks are 1-based. A relevant item ranks after every non-relevant item that scores at least as
 high: ties count against the model, and a matcher that gives every pair the same score ranks last.
 Recall, the ranks and `mrr` look at a query's best relevant item, the others at all of them. Queries
 without a relevant item are left out and counted. Scores that are NaN or infinite are an error.
@@ -231,7 +238,7 @@ result.
 image's five captions is among the first k. `set-recall@k` is the share of the five that are. They
 are equal where a query has one relevant item.
 
-Lists that another program ranked are taken in their order. A metric that would need more of a list
+Lists ranked by another program are taken in their order. A metric that would need more of a list
 than there is, such as `map` of the first hundred items, is left out and named.
 
 ## Relevance
@@ -241,13 +248,13 @@ Who counts as right is part of the protocol.
 | relevance | rule |
 |---|---|
 | `pairs` | an image's own captions, and a caption's own image |
-| judgments from files | what JSON maps, TREC qrels or the ratings of Crisscrossed Captions say, each direction by itself; relevant items that are not in the gallery count and are never found |
+| judgments from files | what JSON maps, TREC qrels or the ratings of Crisscrossed Captions say, separately for each direction; relevant items that are not in the gallery count and are never found |
 | labels, `same` | items of the same class, or with the same set of classes |
 | labels, `share` | items with a class in common |
 | labels, `distance N` | items whose sets differ in at most N classes |
-| labels, `plausible` | distances 0, 1 and 2 side by side; the `pmr` rows average them, all other rows stand for distance 0 |
+| labels, `plausible` | distances 0, 1 and 2 side by side; the `pmr` rows average them, all other rows are for distance 0 |
 
-With labels, items without one ask nothing and stand in no gallery.
+With labels, items without one are neither queries nor in a gallery.
 
 ## Folds
 
@@ -260,13 +267,13 @@ one.
 An interval is the 95 % percentile interval of a bootstrap over test images: an image is drawn with
 its captions, since they are hard or easy together, and within its fold. Two evaluations of the same
 queries are compared on the same draws; the p-value is two-sided and not corrected for the number of
-rows that a table has. Neither knows anything of other seeds of training.
+rows in a table. Neither covers other seeds of training.
 
 ## Protocol
 
 A report carries its protocol: data and hash, split, numbers of images and captions, captions per
 image, relevance, folds, networks in the ensemble, training noise with the SHA-256 of its index, and
-the tie rule. Reports with unlike protocols are not compared; the message names the fields that
+the tie rule. Reports with different protocols are not compared; the message names the fields that
 differ.
 ";
 

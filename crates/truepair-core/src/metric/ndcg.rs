@@ -1,6 +1,6 @@
 //! Gain discounted by the logarithm of the rank.
 
-use super::{Metric, Unit};
+use super::Metric;
 use crate::ranking::Placed;
 
 /// Normalized discounted cumulative gain with gain 1 for relevant items.
@@ -38,14 +38,6 @@ impl Metric for Ndcg {
             None => "ndcg",
             Some(_) => "ndcg@10",
         }
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

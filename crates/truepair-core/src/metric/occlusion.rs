@@ -11,13 +11,13 @@ use crate::rng::{Seed, below};
 /// Draws of the bootstrap.
 const N_RESAMPLES: usize = 1000;
 
-/// Uncertainties of the same items with growing shares of them erased.
+/// Uncertainties of the same items as growing shares of them are erased.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OcclusionCurve {
     /// Items measured.
     pub n: usize,
-    /// One point a share, in the order that they were given.
+    /// One point per share, in the order in which they were given.
     pub points: Vec<OcclusionPoint>,
     /// Spearman's correlation of share and uncertainty over all items and shares: 1 when every
     /// erasure makes every item more uncertain than any smaller one does.
@@ -40,14 +40,15 @@ pub struct OcclusionPoint {
 
 /// Uncertainty against the share erased.
 ///
-/// `uncertainties` `[shares][items]` are of the same items in the same order; `units` `[items]` names
-/// what is drawn together by the bootstrap, for instance the image of every caption. All shares see
-/// the same draws; intervals are percentiles of them.
+/// `uncertainties` `[shares][items]` belong to the same items in the same order; `units` `[items]` says
+/// which items the bootstrap draws together, for instance by the image of every caption. All shares see
+/// the same draws; intervals are percentiles over the draws.
 ///
 /// # Source
 /// Chun et al., CVPR 2021, section 4.4: pictures with a growing part occluded and captions with a
 /// growing number of words removed [recalled; the paper prints figures, and its code holds no such
 /// script].
+///
 /// # Errors
 /// If there is no item or no share, rows differ in length, or an uncertainty is not finite.
 pub fn occlusion_curve(
@@ -101,7 +102,7 @@ fn check(shares: &[f64], uncertainties: &[Vec<f32>], units: &[u32]) -> Result<()
                 shares.len(),
                 units.len()
             ),
-            "give one uncertainty a share and an item, and at least one of each",
+            "give one uncertainty per share and item, and at least one of each",
         ));
     }
     match uncertainties.iter().flatten().all(|x| x.is_finite()) {
@@ -113,7 +114,7 @@ fn check(shares: &[f64], uncertainties: &[Vec<f32>], units: &[u32]) -> Result<()
     }
 }
 
-/// Units from 0 on without gaps.
+/// The units numbered from 0 without gaps.
 fn numbered(units: &[u32]) -> Vec<usize> {
     let known = distinct(units.iter().copied());
     let number = |unit| known.partition_point(|&other| other < unit);

@@ -1,9 +1,8 @@
 //! Whether one run is better than another on the queries that both answered.
 //!
-//! Two runs that rank the same test split make many of the same mistakes, so their difference is
-//! known far better than either rSum. It is resampled over test images, each with the captions that
-//! belong to it: captions of one image are hard or easy together, and drawing them one by one would
-//! make the interval too narrow.
+//! Two runs that rank the same test split make many of the same mistakes, so their difference is known
+//! far better than either rSum. It is resampled over test images, each with its captions: captions of
+//! one image are hard or easy together, and drawing them one by one would make the interval too narrow.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +18,7 @@ use crate::rng::{Seed, below};
 #[serde(deny_unknown_fields)]
 pub struct QueryUnits {
     n_images: usize,
-    /// Per caption query, the position of its image among the image queries.
+    /// For each caption query the position of its image among the image queries.
     of_caption: Vec<u32>,
 }
 
@@ -51,7 +50,7 @@ impl QueryUnits {
     }
 }
 
-/// How far the first run is ahead of the second in rSum, in [-6, 6].
+/// How far the first run is ahead of the second in rSum; values lie in [-6, 6].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
@@ -66,7 +65,7 @@ pub struct Difference {
 }
 
 /// Bootstraps the difference in rSum of runs that are paired by their seed: `runs` holds the ranks
-/// of the first and of the second run, one entry a seed.
+/// of the first and of the second run, one entry per seed.
 ///
 /// Seeds are held fixed and averaged; only the test images are drawn, `n_resamples` times. The
 /// interval therefore says what another test split of this kind could have shown, and the spread
@@ -78,7 +77,7 @@ pub struct Difference {
 /// it is never 0.
 ///
 /// # Errors
-/// If there is no pair of runs, or a run answered other queries than `units` holds.
+/// If there is no pair of runs, or a run answered queries other than those in `units`.
 ///
 /// # Panics
 /// If `n_resamples` is 0.

@@ -1,6 +1,6 @@
 //! Plausible-match R-precision: what a ranking is worth when similar scenes count as right.
 
-use super::{Metric, RPrecision, Unit};
+use super::{Metric, RPrecision};
 use crate::ranking::Placed;
 
 /// PMRP: R-Precision with every item relevant whose set of classes differs from the query's in at
@@ -39,14 +39,6 @@ impl Metric for PlausibleMatch {
             Some(1) => "pmrp@1",
             Some(_) => "pmrp@2",
         }
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {
@@ -92,14 +84,6 @@ pub struct PlausibleFirst;
 impl Metric for PlausibleFirst {
     fn name(&self) -> &'static str {
         "pmr@1"
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

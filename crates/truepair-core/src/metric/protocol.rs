@@ -1,4 +1,4 @@
-//! Under which conditions numbers were measured.
+//! The conditions under which numbers were measured.
 //!
 //! A recall without its protocol is not a result: 1,000 and 5,000 images, one and two networks,
 //! caption and image noise give incomparable numbers under the same name.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::relevance::Relevance;
 
-/// Everything that two evaluations must share before their numbers may stand in one table.
+/// Everything that two evaluations must share for their numbers to appear in one table.
 ///
 /// ```
 /// use truepair_core::metric::Protocol;
@@ -32,18 +32,18 @@ pub struct Protocol {
     pub n_images: u64,
     /// Captions in the split.
     pub n_captions: u64,
-    /// Fewest and most captions of an image.
+    /// The fewest and the most captions of an image.
     pub captions_per_image: CaptionsPerImage,
-    /// Who counts as right: `pairs`, or what the caller says of other judgments.
+    /// Who counts as right: `pairs`, or what the caller calls other judgments.
     #[serde(default = "pairs")]
     pub relevance: String,
-    /// Equal parts the split was cut into; 1 = the whole split at once.
+    /// Number of equal parts that the split was cut into; 1 = the whole split at once.
     pub folds: u32,
     /// Networks whose scores were averaged; 1 = a single one.
     pub ensemble: u32,
     /// Noise planted in the training pairs; `None` when none was planted.
     pub noise: Option<TrainingNoise>,
-    /// SHA-256 of the evaluated data, when the caller took it.
+    /// SHA-256 of the evaluated data, if the caller computed it.
     pub data_hash: Option<String>,
     /// How equal scores are ranked.
     pub ties: Ties,
@@ -74,11 +74,11 @@ pub struct TrainingNoise {
     pub rate: f64,
 }
 
-/// How equal scores are ranked; truepair knows one rule.
+/// How equal scores are ranked; there is only one rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ties {
-    /// Non-relevant items with the same score stand before the relevant one.
+    /// Non-relevant items with the same score come before the relevant one.
     #[default]
     Against,
 }
@@ -102,7 +102,7 @@ impl Protocol {
         }
     }
 
-    /// Refuses to set two protocols side by side that are not alike.
+    /// Refuses to compare under two different protocols.
     ///
     /// # Errors
     /// If they differ; each field is named with both values.
@@ -113,7 +113,7 @@ impl Protocol {
         }
         Err(Error::argument(
             format!(
-                "the reports follow unlike protocols: {}",
+                "the reports follow different protocols: {}",
                 differences.join("; ")
             ),
             "evaluate both on the same data, split, relevance, folds, ensemble size and training \
@@ -121,9 +121,9 @@ impl Protocol {
         ))
     }
 
-    /// The fields in which two protocols differ, as `name: this, not that`; empty when alike.
+    /// The fields in which two protocols differ, as `name: this, not that`; empty when they are the same.
     ///
-    /// A data hash that only one side knows proves nothing and is passed over.
+    /// A data hash that only one side has proves nothing and is ignored.
     pub fn differences(&self, other: &Protocol) -> Vec<String> {
         let mut found = Vec::new();
         let mut check = |name: &str, this: String, that: String| {

@@ -1,6 +1,6 @@
 //! Precision at the number of relevant items.
 
-use super::{Metric, Unit};
+use super::Metric;
 use crate::ranking::{Level, Placed};
 
 /// R-Precision of a query with relevant items `G`, `R = |G|`: `|top R ∩ G| / R`.
@@ -24,14 +24,6 @@ impl RPrecision {
 impl Metric for RPrecision {
     fn name(&self) -> &'static str {
         "r-precision"
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

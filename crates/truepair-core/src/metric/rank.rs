@@ -90,7 +90,7 @@ impl Metric for MeanRank {
     }
 
     fn summary(&self) -> &'static str {
-        "Mean rank; a few queries that fail entirely move it much."
+        "Mean rank; a few queries that fail entirely change it a lot."
     }
 
     fn of_query(&self, placed: &Placed<'_>) -> f64 {

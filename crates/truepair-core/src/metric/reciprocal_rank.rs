@@ -1,6 +1,6 @@
 //! One divided by the rank of the best relevant item.
 
-use super::{Metric, Unit};
+use super::Metric;
 use crate::ranking::Placed;
 
 /// Mean reciprocal rank: `1 / rank` of the best relevant item, 0 when none is in the gallery.
@@ -13,14 +13,6 @@ pub struct ReciprocalRank;
 impl Metric for ReciprocalRank {
     fn name(&self) -> &'static str {
         "mrr"
-    }
-
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
     }
 
     fn summary(&self) -> &'static str {

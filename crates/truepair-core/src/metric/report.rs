@@ -32,10 +32,10 @@ use crate::scores::Direction;
 pub struct Report {
     /// Every number that is known, in the order of [`METRICS`](super::METRICS).
     pub figures: Vec<Figure>,
-    /// Images that asked.
+    /// Image queries.
     #[serde(rename = "i2t")]
     pub image_to_text: QueryCounts,
-    /// Captions that asked.
+    /// Caption queries.
     #[serde(rename = "t2i")]
     pub text_to_image: QueryCounts,
     /// What was measured, on what, and how.
@@ -63,8 +63,8 @@ impl Report {
             .map(|figure| figure.value)
     }
 
-    /// The one number by which reports can be ordered: the metric's number for both directions, or the mean
-    /// of its two.
+    /// The one number by which reports can be ordered: the metric's number for both directions
+    /// together, or the mean of the two.
     pub fn overall(&self, metric: &dyn Metric) -> Option<f64> {
         let of = |direction| self.figure(metric.name(), direction);
         of(None).or_else(|| {
@@ -73,7 +73,7 @@ impl Report {
         })
     }
 
-    /// Sets another report beside this one: the numbers that both have.
+    /// Compares another report with this one in the numbers that both have.
     ///
     /// # Errors
     /// If the protocols differ; the message names each field with both values.
@@ -97,7 +97,7 @@ impl Report {
 /// Two reports with the same protocol side by side.
 #[derive(Clone)]
 pub struct Comparison {
-    /// One row per number, in the order of [`METRICS`].
+    /// One row per number, in the order of [`METRICS`](super::METRICS).
     pub rows: Vec<ComparisonRow>,
 }
 

@@ -34,10 +34,6 @@ impl Metric for RSum {
         Unit::SumOfFractions
     }
 
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
     fn summary(&self) -> &'static str {
         "Sum of the six recalls (1, 5, 10 in both directions), at most 6 (600 %)."
     }

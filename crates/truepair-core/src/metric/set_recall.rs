@@ -1,7 +1,6 @@
 //! Share of the relevant items found within the first K: the set form of recall.
 
-use super::recall::Cutoff;
-use super::{Metric, Unit};
+use super::cutoff::{AtCutoff, Cutoff};
 use crate::ranking::Placed;
 
 /// Set-Recall@K of a query with relevant items `G`: `|top K ∩ G| / |G|`.
@@ -12,56 +11,31 @@ use crate::ranking::Placed;
 /// # Source
 /// Textbook recall; the image-text literature calls the hit form recall instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SetRecall {
-    cutoff: Cutoff,
-}
+pub struct SetRecall(Cutoff);
 
 impl SetRecall {
     /// Set-Recall@1.
-    pub const AT_1: Self = Self {
-        cutoff: Cutoff::One,
-    };
+    pub const AT_1: Self = Self(Cutoff::One);
     /// Set-Recall@5.
-    pub const AT_5: Self = Self {
-        cutoff: Cutoff::Five,
-    };
+    pub const AT_5: Self = Self(Cutoff::Five);
     /// Set-Recall@10.
-    pub const AT_10: Self = Self {
-        cutoff: Cutoff::Ten,
-    };
+    pub const AT_10: Self = Self(Cutoff::Ten);
 }
 
-impl Metric for SetRecall {
-    fn name(&self) -> &'static str {
-        match self.cutoff {
-            Cutoff::One => "set-recall@1",
-            Cutoff::Five => "set-recall@5",
-            Cutoff::Ten => "set-recall@10",
-        }
+impl AtCutoff for SetRecall {
+    const NAMES: [&'static str; 3] = ["set-recall@1", "set-recall@5", "set-recall@10"];
+    const SUMMARIES: [&'static str; 3] = [
+        "Share of the relevant items that are found in the first place.",
+        "Share of the relevant items found among the first 5.",
+        "Share of the relevant items found among the first 10.",
+    ];
+
+    fn cutoff(&self) -> Cutoff {
+        self.0
     }
 
-    fn unit(&self) -> Unit {
-        Unit::Fraction
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn summary(&self) -> &'static str {
-        match self.cutoff {
-            Cutoff::One => "Share of the relevant items that are found in the first place.",
-            Cutoff::Five => "Share of the relevant items found among the first 5.",
-            Cutoff::Ten => "Share of the relevant items found among the first 10.",
-        }
-    }
-
-    fn of_query(&self, placed: &Placed<'_>) -> f64 {
+    fn share(placed: &Placed<'_>, k: u32) -> f64 {
         let level = placed.strict();
-        f64::from(level.within(self.cutoff.k())) / f64::from(level.n_relevant)
-    }
-
-    fn depth(&self, placed: &Placed<'_>) -> u32 {
-        self.cutoff.k().min(placed.last_needed())
+        f64::from(level.within(k)) / f64::from(level.n_relevant)
     }
 }

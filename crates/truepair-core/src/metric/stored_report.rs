@@ -1,4 +1,5 @@
-//! Reports as files hold them, those of version 0.1 included, which kept five numbers per direction.
+//! Reports as they are stored in files, including those of version 0.1, which kept five numbers per
+//! direction.
 
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ pub(super) struct StoredReport {
     figures: Vec<Figure>,
     pub(super) i2t: StoredSide,
     pub(super) t2i: StoredSide,
-    /// Of version 0.1.
+    /// A report of version 0.1.
     rsum: Option<f64>,
     pub(super) protocol: Protocol,
 }

@@ -16,7 +16,7 @@ pub(super) fn five_each(n_images: u32) -> Relevance {
     Relevance::from_pairs(n_images as usize, n_images as usize * 5, &pairs)
 }
 
-/// Scores by chance for [`five_each`].
+/// Random scores for [`five_each`].
 pub(super) fn scores(n_images: usize) -> ScoreMatrix {
     let mut rng = Seed(4).stream("test", &[]);
     let values = (0..n_images * n_images * 5)

@@ -1,4 +1,4 @@
-//! How much of a result hangs on the rule for equal scores.
+//! How much of a result depends on the rule for equal scores.
 
 use super::Recall;
 use super::folds::{Part, folds};
@@ -8,8 +8,8 @@ use crate::relevance::Relevance;
 use crate::scores::Scorer;
 use crate::watch::Watch;
 
-/// How far the six recalls could rise if every tie fell the model's way: the largest difference of
-/// one of them, [0, 1]. Saturated scores tie; above a thousandth the tie rule is part of the result.
+/// How much the six recalls could rise if every tie fell the model's way: the largest difference in any
+/// of them, [0, 1]. Saturated scores tie; above a thousandth the tie rule is part of the result.
 ///
 /// # Errors
 /// As [`evaluate`](super::evaluate).

@@ -1,4 +1,4 @@
-//! Whether a matcher knows which queries it will fail: answers by how uncertain the query is.
+//! Whether a matcher knows which queries it will fail on: answers by the uncertainty of the query.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ const PARTS: usize = 10;
 /// Draws of the bootstrap.
 const N_RESAMPLES: usize = 1000;
 
-/// Both directions' queries by their uncertainty.
+/// The queries of both directions by their uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByUncertainty {
@@ -23,7 +23,7 @@ pub struct ByUncertainty {
     pub text_to_image: UncertainQueries,
 }
 
-/// One direction's queries by their uncertainty.
+/// The queries of one direction by their uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UncertainQueries {
@@ -43,6 +43,7 @@ pub struct Tenth {
     /// Mean uncertainty.
     pub uncertainty: f64,
     /// Share of queries whose first answer is relevant, [0, 1].
+    #[serde(rename = "recall@1", alias = "recall_at_1")]
     pub recall_at_1: f64,
 }
 
@@ -58,25 +59,25 @@ pub struct Correlation {
     pub high: f64,
 }
 
-/// Cuts queries by the uncertainty of their item, one number an image and a caption. `ranks` are by
+/// Cuts queries by the uncertainty of their item, one number per image and per caption. `ranks` are by
 /// `relevance`; `pairs` says which captions belong to which images.
 ///
 /// The interval of the correlation is a percentile bootstrap over images, each with its captions,
-/// with the ranks of the whole sample. A caption without an image is drawn by itself.
+/// with the ranks of the whole sample. A caption without an image is drawn on its own.
 ///
 /// # Source
 /// Tenths: Chun et al., CVPR 2021 and ICLR 2024, which print Recall@1 by tenths of uncertainty.
+///
 /// # Errors
 /// If there is not one uncertainty for each item, or one is not finite.
 ///
 /// # Panics
-/// If the ranks are of other queries than `relevance` has.
+/// If the ranks belong to queries other than those of `relevance`.
 pub fn by_uncertainty(
     ranks: &Ranks,
     relevance: &Relevance,
     pairs: &Relevance,
-    images: &[f32],
-    captions: &[f32],
+    [images, captions]: [&[f32]; 2],
     seed: Seed,
 ) -> Result<ByUncertainty> {
     let given = (images.len(), captions.len());
@@ -87,7 +88,7 @@ pub fn by_uncertainty(
                 "uncertainties of {} images and {} captions, for {} and {}, or not all finite",
                 given.0, given.1, known.0, known.1
             ),
-            "give one finite number an item",
+            "give one finite number per item",
         ));
     }
     let image_queries = (0..images.len() as u32)
@@ -101,7 +102,7 @@ pub fn by_uncertainty(
         .filter(|&caption| !relevance.images_of(caption).is_empty())
         .map(|caption| (captions[caption as usize], unit(caption)));
     let cut = |queries: Vec<(f32, u32)>, ranks: &[u32], name| {
-        assert_eq!(queries.len(), ranks.len(), "one rank a query");
+        assert_eq!(queries.len(), ranks.len(), "one rank per query");
         let mut rng = seed.stream(name, &[]);
         let mut next = |n: u64| below(&mut rng, n);
         UncertainQueries::new(&queries, ranks, &mut next)
@@ -121,7 +122,7 @@ pub fn by_uncertainty(
 }
 
 impl UncertainQueries {
-    /// `queries` hold uncertainty and the image that they belong to.
+    /// `queries` hold the uncertainty of each query and the image that it belongs to.
     fn new(queries: &[(f32, u32)], ranks: &[u32], next: &mut dyn FnMut(u64) -> u64) -> Self {
         let mut order: Vec<usize> = (0..queries.len()).collect();
         order.sort_by(|&a, &b| queries[a].0.total_cmp(&queries[b].0).then(a.cmp(&b)));
@@ -152,7 +153,7 @@ impl UncertainQueries {
 }
 
 impl Correlation {
-    /// Of mid-ranks; what has the same number in `units` is drawn together.
+    /// The correlation of mid-ranks; queries with the same number in `units` are drawn together.
     pub(super) fn new(
         x: &[f64],
         y: &[f64],
@@ -186,7 +187,7 @@ impl Correlation {
     }
 }
 
-/// Sums from which a correlation follows.
+/// The sums that make up a correlation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     n: f64,
@@ -279,8 +280,7 @@ mod tests {
             &ranks(image_ranks, vec![2; n as usize]),
             &relevance(n as u32),
             &relevance(n as u32),
-            &uncertainty,
-            &uncertainty,
+            [&uncertainty, &uncertainty],
             Seed(1),
         )
         .unwrap();
@@ -331,21 +331,36 @@ mod tests {
     }
 
     #[test]
+    fn a_tenth_is_read_under_its_former_name_too() {
+        let tenth = Tenth {
+            n: 4,
+            uncertainty: 0.5,
+            recall_at_1: 0.25,
+        };
+        let text = serde_json::to_string(&tenth).unwrap();
+        assert_eq!(text, r#"{"n":4,"uncertainty":0.5,"recall@1":0.25}"#);
+        let former = text.replace("recall@1", "recall_at_1");
+        for text in [text, former] {
+            assert_eq!(serde_json::from_str::<Tenth>(&text).unwrap(), tenth);
+        }
+    }
+
+    #[test]
     fn few_queries_make_few_parts_and_other_items_are_refused() {
         let pairs = relevance(3);
         let few = by_uncertainty(
             &ranks(vec![1, 2, 1], vec![1, 1, 1]),
             &pairs,
             &pairs,
-            &[0.1, 0.2, 0.3],
-            &[0.1; 3],
+            [&[0.1, 0.2, 0.3], &[0.1; 3]],
             Seed(1),
         )
         .unwrap();
         assert_eq!(few.image_to_text.tenths.len(), 3);
         let ranks = ranks(vec![1; 3], vec![1; 3]);
         for images in [vec![0.1; 2], vec![f32::NAN; 3]] {
-            assert!(by_uncertainty(&ranks, &pairs, &pairs, &images, &[0.1; 3], Seed(1)).is_err());
+            let both = [&images[..], &[0.1; 3]];
+            assert!(by_uncertainty(&ranks, &pairs, &pairs, both, Seed(1)).is_err());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gaussian::normalize;
+use super::two_components::{TwoComponents, normalize, swap};
 use crate::error::Result;
 
 /// A component whose values are all equal would have no variance, and its density no bound.
@@ -12,16 +12,15 @@ const MIN_VARIANCE: f64 = 1e-9;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BetaConfig {
-    /// Steps of expectation maximization; there is no other stop.
+    /// Steps of expectation maximization; there is no other stopping rule.
     pub iterations: u32,
-    /// Losses scaled to [0, 1] are kept this far from 0 and 1, where densities have poles, (0, 0.5).
+    /// Losses scaled to [0, 1] are kept this far from 0 and 1, where densities have poles; in (0, 0.5).
     pub clip: f64,
-    /// Least weighted density of a component at a loss while fitting, so that no loss is without
-    /// influence on a component.
+    /// Least weighted density of a component at a loss during the fit, so that every loss influences
+    /// both components.
     pub density_floor: f64,
-    /// Whether losses below the low mean are clean for certain and those above the high mean
-    /// noisy for certain. Without it a narrow low component gives the smallest losses to the wide
-    /// one.
+    /// Whether losses below the low mean are certainly clean and those above the high mean certainly
+    /// noisy. Without it a narrow low component gives the smallest losses to the wide one.
     pub monotone: bool,
 }
 
@@ -78,8 +77,8 @@ pub struct BetaPosterior {
 ///
 /// # Deviations
 /// 1. The release evaluates posteriors at unclipped losses, where the smallest loss gets 0 or NaN.
-/// 2. The release holds the first component for the clean one whatever its mean, has no guard, and
-///    answers equal losses with NaN.
+/// 2. The release takes the first component for the clean one whatever its mean, has no guard, and
+///    returns NaN for equal losses.
 pub fn beta_clean_posterior(losses: &[f32], config: &BetaConfig) -> Result<BetaPosterior> {
     let Some(values) = normalize(losses)? else {
         let posterior = vec![1.0; losses.len()];
@@ -89,9 +88,13 @@ pub fn beta_clean_posterior(losses: &[f32], config: &BetaConfig) -> Result<BetaP
         });
     };
     let mixture = BetaMixture::fit(&values, config);
-    let posterior = (values.iter())
-        .map(|&value| mixture.guarded(value, config) as f32)
-        .collect();
+    let clean = if config.monotone {
+        BetaMixture::first_or_certain
+    } else {
+        BetaMixture::first
+    };
+    let clipped = (values.iter()).map(|value| value.clamp(config.clip, 1.0 - config.clip));
+    let posterior = clipped.map(|value| clean(&mixture, value) as f32).collect();
     Ok(BetaPosterior {
         posterior,
         mixture: Some(mixture),
@@ -109,7 +112,7 @@ pub struct BetaMixture {
     pub weights: [f64; 2],
 }
 
-/// A loss in the forms that a density needs.
+/// A loss in the forms that the density needs.
 #[derive(Debug, Clone, Copy)]
 struct Value {
     x: f64,
@@ -145,7 +148,7 @@ impl BetaMixture {
         assert!(!values.is_empty(), "a mixture of no values");
         assert!(
             config.clip > 0.0 && config.clip < 0.5,
-            "a clip of {} leaves no place for values",
+            "a clip of {} leaves no room for values",
             config.clip
         );
         let values: Vec<Value> = (values.iter())
@@ -170,28 +173,15 @@ impl BetaMixture {
 
     /// Probability that a loss in (0, 1) comes from the component with the smaller mean.
     pub fn posterior(&self, value: f64) -> f64 {
-        let [first, second] = self.log_joint()(Value::new(value, 0.0));
-        1.0 / (1.0 + (second - first).exp())
+        self.first(value)
     }
 
-    fn guarded(&self, value: f64, config: &BetaConfig) -> f64 {
-        let value = value.clamp(config.clip, 1.0 - config.clip);
-        let [low, high] = self.means();
-        if config.monotone && value < low {
-            1.0
-        } else if config.monotone && value > high {
-            0.0
-        } else {
-            self.posterior(value)
-        }
-    }
-
-    /// Of every value the share of the first component.
+    /// The share of the first component in every value.
     fn responsibilities(&self, values: &[Value], floor: f64) -> Vec<f64> {
-        let log_joint = self.log_joint();
+        let log_densities = self.log_densities();
         (values.iter())
             .map(|&value| {
-                let [first, second] = log_joint(value).map(|log| log.exp().max(floor));
+                let [first, second] = log_densities(value).map(|log| log.exp().max(floor));
                 first / (first + second)
             })
             .collect()
@@ -218,7 +208,7 @@ impl BetaMixture {
     }
 
     /// Logarithms of both weighted densities.
-    fn log_joint(&self) -> impl Fn(Value) -> [f64; 2] {
+    fn log_densities(&self) -> impl Fn(Value) -> [f64; 2] {
         let (alphas, betas) = (self.alphas, self.betas);
         let scale = [0, 1].map(|k| {
             let (a, b) = (alphas[k], betas[k]);
@@ -230,13 +220,18 @@ impl BetaMixture {
             })
         }
     }
+}
 
-    fn ascending(self) -> Self {
-        let [first, second] = self.means();
-        if first <= second {
-            return self;
-        }
-        let swap = |[a, b]: [f64; 2]| [b, a];
+impl TwoComponents for BetaMixture {
+    fn means(&self) -> [f64; 2] {
+        self.means()
+    }
+
+    fn log_joint(&self, value: f64) -> [f64; 2] {
+        self.log_densities()(Value::new(value, 0.0))
+    }
+
+    fn swapped(self) -> Self {
         Self {
             alphas: swap(self.alphas),
             betas: swap(self.betas),
@@ -262,8 +257,8 @@ fn ln_gamma(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::two_components::tests::two_groups;
     use super::*;
-    use crate::rng::{Seed, normal, unit};
 
     #[test]
     fn the_gamma_function_has_its_known_values() {
@@ -309,15 +304,6 @@ mod tests {
         assert!((mixture.weights[0] - count / 5.0).abs() < 1e-9);
     }
 
-    fn two_groups(n: usize, noisy: f64) -> Vec<f32> {
-        let mut rng = Seed(1).stream("test", &[]);
-        let draw = |_| match unit(&mut rng) < noisy {
-            true => 0.7 + 0.1 * normal(&mut rng) as f32,
-            false => 0.1 + 0.03 * normal(&mut rng) as f32,
-        };
-        (0..n).map(draw).collect()
-    }
-
     #[test]
     fn planted_groups_are_found_and_smaller_losses_are_never_noisier() {
         let losses = two_groups(4000, 0.3);
@@ -338,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn few_losses_and_two_values_are_no_problem() {
+    fn few_losses_and_two_values_are_fine() {
         let config = BetaConfig::default();
         let posterior = |losses: &[f32]| beta_clean_posterior(losses, &config).unwrap().posterior;
         assert_eq!(posterior(&[2.0]), [1.0]);

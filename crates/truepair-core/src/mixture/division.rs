@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 /// Which pairs a method trains on as clean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Division {
-    /// Per pair, whether it is held clean, `[n_pairs]`.
+    /// Whether each pair is considered clean, `[n_pairs]`.
     pub clean: Vec<bool>,
-    /// The posterior at which the groups were parted.
+    /// The posterior at which the groups were separated.
     pub threshold: f32,
-    /// Why the threshold is another than the one asked for.
+    /// Why the threshold differs from the requested one.
     pub fallback: Option<Fallback>,
 }
 
@@ -19,11 +19,11 @@ pub struct Division {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fallback {
-    /// All posteriors were above the threshold; the lowest one percent was held noisy.
+    /// All posteriors were above the threshold; the lowest one percent was considered noisy.
     NoNoisyPair,
-    /// No posterior was above the threshold; the highest one percent was held clean.
+    /// No posterior was above the threshold; the highest one percent was considered clean.
     NoCleanPair,
-    /// All posteriors that the fallback would part are equal; every pair was held clean.
+    /// All posteriors that the fallback would separate are equal; every pair was considered clean.
     Indistinguishable,
 }
 
@@ -38,17 +38,17 @@ impl std::fmt::Display for Fallback {
 }
 
 impl Division {
-    /// Number of pairs held clean.
+    /// Number of pairs considered clean.
     pub fn n_clean(&self) -> usize {
         self.clean.iter().filter(|&&clean| clean).count()
     }
 }
 
-/// Holds a pair clean when its posterior is above `threshold`.
+/// Considers a pair clean when its posterior is above `threshold`.
 ///
-/// When every posterior is above it, the threshold moves up to the posterior of rank `⌊n / 100⌋`
-/// from below, so about one percent is held noisy. When none is, it moves down so that the highest
-/// one percent (at least one pair) is held clean. Pairs with equal posteriors are never parted.
+/// When every posterior is above it, the threshold moves up to the posterior of rank `⌊n / 100⌋` from
+/// below, so about one percent is considered noisy. When none is, it moves down so that the highest one
+/// percent (at least one pair) is considered clean. Pairs with equal posteriors are never separated.
 ///
 /// ```
 /// use truepair_core::mixture::divide;
@@ -67,7 +67,7 @@ impl Division {
 /// # Deviations
 /// 1. The release has no rule for the case that no pair is above the threshold.
 /// 2. Where posteriors tie at the moved threshold, the release can end with no clean pair; here
-///    every pair is then held clean.
+///    every pair is then considered clean.
 pub fn divide(posterior: &[f32], threshold: f32) -> Result<Division> {
     if let Some(pair) = posterior.iter().position(|p| !(0.0..=1.0).contains(p)) {
         return Err(Error::argument(
@@ -94,7 +94,7 @@ pub fn divide(posterior: &[f32], threshold: f32) -> Result<Division> {
     } else {
         (Some(sorted[one_percent]), Fallback::NoNoisyPair)
     };
-    // The largest value is no threshold: nothing is above it.
+    // The largest value cannot be the threshold: nothing is above it.
     let usable = threshold.filter(|&threshold| threshold < sorted[sorted.len() - 1]);
     Ok(match usable {
         Some(threshold) => Division {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_probability_is_named_and_no_pair_is_no_problem() {
+    fn what_is_not_a_probability_is_named_and_having_no_pair_is_fine() {
         let error = divide(&[0.5, f32::NAN], 0.5).unwrap_err().to_string();
         assert!(error.contains("pair 1"), "{error}");
         assert!(divide(&[1.5], 0.5).is_err());

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use super::two_components::{TwoComponents, normalize, swap};
+use crate::error::Result;
 
 /// Settings of the fit and of its guards.
 ///
@@ -17,9 +18,8 @@ pub struct GaussianConfig {
     pub tolerance: f64,
     /// Added to both variances in every step; losses lie in [0, 1].
     pub variance_floor: f64,
-    /// Whether losses below the low mean are clean for certain and those above the high mean
-    /// noisy for certain. Without it a narrow low component can give the smallest losses to the
-    /// wide one.
+    /// Whether losses below the low mean are certainly clean and those above the high mean certainly
+    /// noisy. Without it a narrow low component can give the smallest losses to the wide one.
     pub monotone: bool,
     /// What to do when the fitted density has a single peak.
     pub on_unimodal: UnimodalRule,
@@ -30,10 +30,10 @@ pub struct GaussianConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum UnimodalRule {
     /// Keep the posterior, which still orders the pairs by loss. Under heavy noise the two groups
-    /// overlap into one peak, and holding all pairs clean would be worse than a vague posterior.
+    /// overlap into one peak, and considering all pairs clean would be worse than a vague posterior.
     #[default]
     Keep,
-    /// Hold every pair clean.
+    /// Consider every pair clean.
     AllClean,
 }
 
@@ -66,7 +66,7 @@ pub struct CleanPosterior {
     pub posterior: Vec<f32>,
     /// The fitted mixture; `None` when all losses are equal.
     pub mixture: Option<Mixture>,
-    /// Whether the fitted density has a single peak, that is, whether the losses show one group.
+    /// Whether the fitted density has a single peak, that is, whether the losses show only one group.
     pub unimodal: bool,
 }
 
@@ -104,10 +104,15 @@ pub fn clean_posterior(losses: &[f32], config: &GaussianConfig) -> Result<CleanP
     let unimodal = mixture.is_unimodal();
     let posterior = match (unimodal, config.on_unimodal) {
         (true, UnimodalRule::AllClean) => vec![1.0; values.len()],
-        _ => values
-            .iter()
-            .map(|&value| mixture.guarded(value, config.monotone) as f32)
-            .collect(),
+        _ => {
+            let clean = if config.monotone {
+                Mixture::first_or_certain
+            } else {
+                Mixture::first
+            };
+            let values = values.iter();
+            values.map(|&value| clean(&mixture, value) as f32).collect()
+        }
     };
     Ok(CleanPosterior {
         posterior,
@@ -116,44 +121,12 @@ pub fn clean_posterior(losses: &[f32], config: &GaussianConfig) -> Result<CleanP
     })
 }
 
-/// Scales losses to [0, 1] by their smallest and largest; `None` when all are equal.
-///
-/// # Errors
-/// If there is no loss, or a loss is NaN or infinite (the pair is named).
-pub fn normalize(losses: &[f32]) -> Result<Option<Vec<f64>>> {
-    if let Some(pair) = losses.iter().position(|loss| !loss.is_finite()) {
-        return Err(Error::argument(
-            format!("the loss of pair {pair} is {}", losses[pair]),
-            "look for NaN in the features, or lower the learning rate",
-        ));
-    }
-    if losses.is_empty() {
-        return Err(Error::argument(
-            "no losses to divide",
-            "give at least one pair",
-        ));
-    }
-    let low = losses.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = losses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if low == high {
-        return Ok(None);
-    }
-    // The difference of two finite numbers can overflow in f32, never in f64.
-    let (low, range) = (f64::from(low), f64::from(high) - f64::from(low));
-    Ok(Some(
-        losses
-            .iter()
-            .map(|&loss| (f64::from(loss) - low) / range)
-            .collect(),
-    ))
-}
-
 /// A mixture of two Gaussians in one dimension, the component with the smaller mean first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Mixture {
     /// Means, ascending.
     pub means: [f64; 2],
-    /// Variances, the floor included.
+    /// Variances, including the floor.
     pub variances: [f64; 2],
     /// Shares of the components, sum 1.
     pub weights: [f64; 2],
@@ -217,16 +190,6 @@ impl Mixture {
         self.means[1] - self.means[0] <= self.variances[0].sqrt() + self.variances[1].sqrt()
     }
 
-    fn guarded(&self, value: f64, monotone: bool) -> f64 {
-        if monotone && value < self.means[0] {
-            1.0
-        } else if monotone && value > self.means[1] {
-            0.0
-        } else {
-            self.posterior(value)
-        }
-    }
-
     /// The mixture that fits responsibilities `first(x)` of the first component best.
     fn maximize(values: &[f64], floor: f64, first: impl Fn(f64) -> f64) -> Self {
         // An empty component divides by this instead of by zero, as scikit-learn does.
@@ -261,19 +224,6 @@ impl Mixture {
         }
     }
 
-    fn log_joint(&self, value: f64) -> [f64; 2] {
-        [0, 1].map(|k| {
-            let variance = self.variances[k];
-            let distance = (value - self.means[k]).powi(2) / variance;
-            self.weights[k].ln() - 0.5 * ((std::f64::consts::TAU * variance).ln() + distance)
-        })
-    }
-
-    fn first(&self, value: f64) -> f64 {
-        let [first, second] = self.log_joint(value);
-        1.0 / (1.0 + (second - first).exp())
-    }
-
     fn mean_log_likelihood(&self, values: &[f64]) -> f64 {
         let sum: f64 = values
             .iter()
@@ -284,12 +234,22 @@ impl Mixture {
             .sum();
         sum / values.len() as f64
     }
+}
 
-    fn ascending(self) -> Self {
-        if self.means[0] <= self.means[1] {
-            return self;
-        }
-        let swap = |[a, b]: [f64; 2]| [b, a];
+impl TwoComponents for Mixture {
+    fn means(&self) -> [f64; 2] {
+        self.means
+    }
+
+    fn log_joint(&self, value: f64) -> [f64; 2] {
+        [0, 1].map(|k| {
+            let variance = self.variances[k];
+            let distance = (value - self.means[k]).powi(2) / variance;
+            self.weights[k].ln() - 0.5 * ((std::f64::consts::TAU * variance).ln() + distance)
+        })
+    }
+
+    fn swapped(self) -> Self {
         Self {
             means: swap(self.means),
             variances: swap(self.variances),
@@ -322,17 +282,9 @@ fn two_means_boundary(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::two_components::tests::two_groups;
     use super::*;
     use crate::rng::{Seed, normal, unit};
-
-    fn two_groups(n: usize, noisy: f64) -> Vec<f32> {
-        let mut rng = Seed(1).stream("test", &[]);
-        let draw = |_| match unit(&mut rng) < noisy {
-            true => 0.7 + 0.1 * normal(&mut rng) as f32,
-            false => 0.1 + 0.03 * normal(&mut rng) as f32,
-        };
-        (0..n).map(draw).collect()
-    }
 
     /// Smallest squared distance over all ways to cut the sorted values, from the definition.
     fn oracle_boundary(values: &[f64]) -> f64 {
@@ -416,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn two_losses_and_one_loss_are_no_problem() {
+    fn two_losses_and_one_loss_are_fine() {
         let config = GaussianConfig::default();
         assert_eq!(clean_posterior(&[2.0], &config).unwrap().posterior, [1.0]);
         let found = clean_posterior(&[2.0, -1.0], &config).unwrap().posterior;

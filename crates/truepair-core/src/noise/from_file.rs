@@ -1,9 +1,9 @@
-//! Noise from index files as published.
+//! Noise from published index files.
 //!
-//! Two kinds are in circulation under like names: the image of every caption (NCR, and L2RM, whose
-//! files repeat an image-level shuffle per caption), and a permutation of the images (DECL, RCL).
-//! Their length tells them apart. Both are checked against the data, because a file of another data
-//! set would plant more noise than it says, silently.
+//! Two kinds are in circulation under similar names: the image of every caption (NCR, and L2RM, whose
+//! files repeat an image-level shuffle per caption), and a permutation of the images (DECL, RCL). Their
+//! length tells them apart. Both are checked against the data, because a file for another data set
+//! would silently plant more noise than it says.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ const AMBIGUOUS: &str = "the data has as many captions as images, so the noise f
 const WHOLE_IMAGES: &str = "the file names an image for each caption, but all captions of an image \
     moved together: compare results with image-level noise, not with caption-level noise";
 
-/// The image of every pair `[n_pairs]` according to the file, and notes for the manifest.
+/// The image of every pair `[n_pairs]` according to the file, with notes for the manifest.
 pub(super) fn images(dataset: &Dataset, path: &Path) -> Result<(Vec<u32>, Vec<String>)> {
     let (values, shape) = npy::read_ints(path)?;
     if shape.iter().product::<usize>() != shape[0] {
@@ -73,7 +73,7 @@ pub(super) fn images(dataset: &Dataset, path: &Path) -> Result<(Vec<u32>, Vec<St
     Ok((images, notes))
 }
 
-/// Whether pairs that shared an image share one still although some moved, as after an image-level
+/// Whether pairs that shared an image still share one although some have moved, as after an image-level
 /// shuffle.
 fn moves_whole_images(dataset: &Dataset, images: &[u32]) -> bool {
     let mut now = vec![None; dataset.n_images()];
@@ -99,7 +99,7 @@ fn in_range(values: &[i64], n_images: usize, path: &Path) -> Result<Vec<u32>> {
     values.iter().enumerate().map(check).collect()
 }
 
-/// Shuffling moves images between captions: each must stand as often as in the data.
+/// Shuffling moves images between captions: each must appear as often as in the data.
 fn check_multiset(dataset: &Dataset, images: &[u32], path: &Path) -> Result<()> {
     let mut surplus = vec![0i64; dataset.n_images()];
     for (pair, &image) in dataset.pairs.iter().zip(images) {
@@ -122,7 +122,7 @@ fn check_multiset(dataset: &Dataset, images: &[u32], path: &Path) -> Result<()> 
         path,
         Place::Row(row as u64),
         format!(
-            "image {image} stands {} times, but the data gives it {expected} captions",
+            "image {image} appears {} times, but the data gives it {expected} captions",
             expected as i64 + surplus[image]
         ),
         REMEDY,
@@ -137,7 +137,9 @@ fn check_permutation(index: &[u32], path: &Path) -> Result<()> {
             return Err(Error::data(
                 path,
                 Place::Row(row as u64),
-                format!("image {image} stands here and in row {first}, so this is no permutation"),
+                format!(
+                    "image {image} appears here and in row {first}, so this is not a permutation"
+                ),
                 REMEDY,
             ));
         }
@@ -241,9 +243,9 @@ mod tests {
             (&[0, 0, -1, 1, 2, 2], "row 2: image -1"),
             (
                 &[0, 0, 0, 1, 2, 2],
-                "row 2: image 0 stands 3 times, but the data gives it 2",
+                "row 2: image 0 appears 3 times, but the data gives it 2",
             ),
-            (&[0, 2, 2], "row 2: image 2 stands here and in row 1"),
+            (&[0, 2, 2], "row 2: image 2 appears here and in row 1"),
             (&[0, 1, 7], "row 2: image 7"),
         ];
         for (values, expected) in cases {
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_no_noise_file() {
+    fn a_table_is_not_a_noise_file() {
         let (_folder, spec) = file(&[0, 0, 1, 1, 2, 2], &[3, 2]);
         let error = corrupt(&dataset(3, 2), &spec, Seed(0))
             .unwrap_err()

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::NoiseSpec;
+use super::{NoiseSpec, stored};
 use crate::dataset::Dataset;
 use crate::digest::Digest;
-use crate::durable;
-use crate::error::{Error, Place, Result};
+use crate::error::Result;
 use crate::pair::Pair;
 use crate::relevance::Relevance;
 use crate::rng::Seed;
@@ -23,7 +22,7 @@ use crate::rng::Seed;
 /// #     images: Features::from_rows((0..100).map(|n| n as f32).collect(), 1),
 /// #     image_ids: (0..100).map(|n| n.to_string()).collect(), image_files: Vec::new(),
 /// #     captions: Some((0..100).map(|n| format!("caption {n}")).collect()), caption_features: None,
-/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::noise::{Manifest, NoiseSpec, corrupt};
 /// use truepair_core::rng::Seed;
@@ -40,9 +39,9 @@ use crate::rng::Seed;
 pub struct Manifest {
     /// `none`, `file`, or the name of the noise model: `caption`, `image`.
     pub protocol: String,
-    /// Share of pairs or images that was asked for; `None` for a file and without noise.
+    /// Share of pairs or images that was requested; `None` for a file and without noise.
     pub requested: Option<f64>,
-    /// Share of pairs that really lost their own image.
+    /// Share of pairs that actually lost their own image.
     pub realized: f64,
     /// Seed of the shuffle; `None` for a file and without noise.
     pub seed: Option<u64>,
@@ -50,15 +49,15 @@ pub struct Manifest {
     pub sha256: String,
     /// The noise file, when there was one.
     pub file: Option<String>,
-    /// Per pair, whether it is mismatched now, `[n_pairs]`.
+    /// Whether each pair is now mismatched, `[n_pairs]`.
     pub mismatched: Vec<bool>,
-    /// What the reader should know, for instance how an ambiguous file was read.
+    /// What the reader should know, for instance how an ambiguous file was interpreted.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
 impl Manifest {
-    /// Compares the given pairs with their `images` after corruption, `[n_pairs]`.
+    /// Compares the given pairs with their `images` `[n_pairs]` after corruption.
     pub(super) fn new(
         dataset: &Dataset,
         images: &[u32],
@@ -72,7 +71,7 @@ impl Manifest {
             .iter()
             .zip(images)
             .map(|(pair, &image)| Pair { image, ..*pair });
-        // A pair that became another given pair of its caption still belongs together.
+        // A pair that has become another given pair of its caption still belongs together.
         let mismatched: Vec<bool> = now.map(|pair| !given.contains(pair)).collect();
         let n_mismatched = mismatched.iter().filter(|&&wrong| wrong).count();
         let (protocol, requested, file) = match spec {
@@ -97,28 +96,15 @@ impl Manifest {
     /// # Errors
     /// If the folder cannot be written or the disk is full.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let json = serde_json::to_vec(self).expect("plain numbers, texts and lists are JSON");
-        durable::write(path, &json)
+        stored::write(self, path.as_ref())
     }
 
     /// Reads a manifest.
     ///
     /// # Errors
-    /// If the file cannot be read or is no manifest (line and cause are named).
+    /// If the file cannot be read or is not a manifest (line and cause are named).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let place = match error.line() {
-                0 => Place::Whole,
-                line => Place::Line(line as u64),
-            };
-            Error::data(
-                &path,
-                place,
-                format!("no noise manifest: {error}"),
-                "plant the noise again to write a new one",
-            )
-        })
+        stored::read(path.as_ref(), "not a noise manifest")
     }
 }
 
@@ -148,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_manifest_is_named() {
+    fn a_file_that_is_not_a_manifest_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.json");
         for content in ["", "{}", "{\"protocol\": 3"] {
             std::fs::write(&path, content).unwrap();
             let error = Manifest::read(&path).unwrap_err().to_string();
-            assert!(error.contains("manifest.json") && error.contains("no noise manifest"));
+            assert!(error.contains("manifest.json") && error.contains("not a noise manifest"));
         }
     }
 
@@ -166,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn another_given_image_of_the_same_caption_is_no_mismatch() {
+    fn another_given_image_of_the_same_caption_is_not_a_mismatch() {
         let mut data = dataset(3, 1);
         data.pairs = vec![
             Pair {

@@ -1,9 +1,9 @@
 //! Planted noise and its record.
 //!
-//! [`corrupt`] returns the data that training may see and, apart from it, the [`Manifest`] that
-//! only the audit's scoring and the evaluation may see. Two protocols share the name "x % noise" in
-//! the literature and give very different data: shuffling captions leaves most images some right
-//! caption, shuffling images takes all of them. The protocol is therefore always named.
+//! [`corrupt`] returns the data that training may see and, apart from it, the [`Manifest`] that only
+//! the audit's scoring and the evaluation may see. Two protocols share the name "x % noise" in the
+//! literature and give very different data: shuffling captions leaves most images with some right
+//! caption, shuffling images takes all of them away. The protocol is therefore always named.
 
 mod from_file;
 mod label;
@@ -12,6 +12,7 @@ mod share;
 mod shuffle_captions;
 mod shuffle_images;
 mod spec;
+mod stored;
 mod word;
 
 pub use label::{
@@ -52,7 +53,7 @@ pub trait NoiseModel: Sync {
 /// The data with planted noise, and the truth about it.
 ///
 /// Only the images of the pairs change; images, captions and their order stay. The shuffle draws
-/// from the stream `noise`, so the same seed gives the same noise whatever else is random.
+/// from the stream `noise`, so the same seed gives the same noise whatever else is drawn.
 ///
 /// ```
 /// # use truepair_core::dataset::{Dataset, Features};
@@ -62,7 +63,7 @@ pub trait NoiseModel: Sync {
 /// #     images: Features::from_rows((0..100).map(|n| n as f32).collect(), 1),
 /// #     image_ids: (0..100).map(|n| n.to_string()).collect(), image_files: Vec::new(),
 /// #     captions: Some((0..100).map(|n| format!("caption {n}")).collect()), caption_features: None,
-/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(),
+/// #     pairs: (0..100).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
 /// # };
 /// use truepair_core::noise::corrupt;
 /// use truepair_core::rng::Seed;
@@ -164,12 +165,12 @@ const LABEL_HEAD: &str = "
 ";
 
 const LABEL_FOOT: &str = "\
-| a path | Labels are read from an `int64` `.npy` array `[n]`, or `[n, m]` with one column a modality, numbered as in the data. |
+| a path | Labels are read from an `int64` `.npy` array `[n]`, or `[n, m]` with one column per modality, numbered as in the data. |
 
-Every modality is corrupted by itself, unless `:shared` follows the rate (`symmetric:0.4:shared`):
+Every modality is corrupted separately, unless `:shared` follows the rate (`symmetric:0.4:shared`):
 then all modalities of an item have one label. Labels outside the classes are never planted and
 never accepted. The manifest holds the requested rate, the realized rate of every modality, the seed,
-the SHA-256 of the resulting labels, which are wrong and what they were.
+the SHA-256 of the resulting labels, which labels are wrong, and the original labels.
 ";
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::rng::{Stream, sample, shuffle};
 
 /// Picks `⌊rate · n_pairs⌋` pairs at random and permutes their images among them.
 ///
-/// At 60 % and five captions an image, only about 8 % of the images lose all their captions.
+/// At 60 % and five captions per image, only about 8 % of the images lose all their captions.
 ///
 /// # Source
 /// Huang et al., NeurIPS 2021. Code read at XLearning-SCU/2021-NeurIPS-NCR@60256ba; also used by
@@ -21,7 +21,7 @@ impl NoiseModel for ShuffleCaptions {
     }
 
     fn summary(&self) -> &'static str {
-        "That share of the captions exchange their images among each other (NCR's protocol)."
+        "That share of the captions exchange their images with each other (NCR's protocol)."
     }
 
     fn plant(&self, dataset: &Dataset, rate: f64, rng: &mut Stream) -> Vec<u32> {

@@ -1,11 +1,11 @@
-//! How noise is asked for in words: `none`, `caption:0.4`, `image:0.4` or a path.
+//! How noise is requested in words: `none`, `caption:0.4`, `image:0.4` or a path.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::word::Words;
+use super::word::{Words, as_word};
 use super::{NOISES, NoiseModel};
 use crate::error::{Error, Result};
 
@@ -40,8 +40,8 @@ pub enum NoiseSpec {
 impl FromStr for NoiseSpec {
     type Err = Error;
 
-    /// Reads `none`, `NAME:RATE` or a path. A word that looks like a rate but names no known model
-    /// is refused here, not taken for a file.
+    /// Reads `none`, `NAME:RATE` or a path. A word that looks like a rate but names no known model is
+    /// refused, not taken for a file.
     fn from_str(text: &str) -> Result<Self> {
         if text == "none" {
             return Ok(NoiseSpec::None);
@@ -66,19 +66,7 @@ impl std::fmt::Display for NoiseSpec {
     }
 }
 
-impl TryFrom<String> for NoiseSpec {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<NoiseSpec> for String {
-    fn from(spec: NoiseSpec) -> String {
-        spec.to_string()
-    }
-}
+as_word!(NoiseSpec);
 
 pub(super) const WORDS: Words<dyn NoiseModel> = Words {
     kind: "noise",

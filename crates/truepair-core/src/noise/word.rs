@@ -14,12 +14,32 @@ pub(super) struct Words<M: ?Sized + 'static> {
     pub(super) others: &'static str,
 }
 
+/// Lets serde read and write a type as the word that it is parsed from and shown as.
+macro_rules! as_word {
+    ($spec:ty) => {
+        impl TryFrom<String> for $spec {
+            type Error = crate::error::Error;
+
+            fn try_from(text: String) -> crate::error::Result<Self> {
+                text.parse()
+            }
+        }
+
+        impl From<$spec> for String {
+            fn from(spec: $spec) -> String {
+                spec.to_string()
+            }
+        }
+    };
+}
+pub(super) use as_word;
+
 impl<M: ?Sized + 'static> Words<M> {
     /// The name and the rate in `word`; `None` when it is a path. A word that looks like a rate but
-    /// names no known model is refused here, not taken for a file.
+    /// names no known model is refused, not taken for a file.
     ///
     /// # Errors
-    /// If the word is empty, a model without a rate, or a model or a rate that does not exist.
+    /// If the word is empty or a model without a rate, or if there is no such model or rate.
     pub(super) fn split<'a>(&self, word: &'a str) -> Result<Option<(&'a str, f64)>> {
         if word.is_empty() {
             return Err(self.refused(format!("empty {}", self.kind)));
@@ -41,7 +61,7 @@ impl<M: ?Sized + 'static> Words<M> {
         Ok(Some((name, rate)))
     }
 
-    /// The model of a name, if its rate is one.
+    /// The model of a name, if the rate is valid.
     ///
     /// # Errors
     /// If there is no such model, or the rate is outside 0 to 1.

@@ -1,4 +1,4 @@
-//! Counting the scores that reach each query's relevant ones.
+//! Counting the scores that reach those of each query's relevant items.
 
 use rayon::prelude::*;
 
@@ -49,8 +49,8 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Thresholds of a tile's captions: for every slot one per column, infinity where a caption has
-/// fewer, which no score reaches.
+/// Thresholds of a tile's captions: for every slot one per column, and infinity, which no score
+/// reaches, where a caption has fewer.
 struct Columns {
     slots: Vec<Vec<f32>>,
 }
@@ -110,8 +110,8 @@ impl Part {
     }
 }
 
-/// Scores that reach the image's first threshold, and scores that are not finite; every column's
-/// first count grows, too.
+/// Scores that reach the image's first threshold, and scores that are not finite; the first count of
+/// every column grows, too.
 #[inline(always)]
 fn count_row(row: &[f32], first: f32, columns: &[f32], of_columns: &mut [u32]) -> (u32, u32) {
     let (mut count, mut bad) = (0, 0);
@@ -146,8 +146,8 @@ fn not_finite(scores: &[f32], stride: usize, tile: &Tile<'_>) -> Error {
         let row = tile.captions.iter().zip(row);
         row.map(move |(caption, score)| (image, caption, score))
     });
-    let (image, caption, score) =
-        (all.find(|(.., score)| !score.is_finite())).expect("a tile is refused for a score in it");
+    let (image, caption, score) = (all.find(|(.., score)| !score.is_finite()))
+        .expect("a tile is refused because of a score in it");
     unusable(*image, *caption, *score)
 }
 

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::relevance::Relevance;
 use crate::scores::{Scorer, TileShape};
 
-/// The score matrix cut into tiles of one shape. The last tiles of a row or column start early
-/// enough to be whole; what they share with the tiles before is not theirs.
+/// The score matrix cut into tiles of one shape. The last tiles of a row or column start early enough
+/// to be whole; what they share with the previous tiles does not belong to them.
 pub(super) struct Grid {
     images: Vec<u32>,
     captions: Vec<u32>,
@@ -16,13 +16,13 @@ pub(super) struct Grid {
     shape: TileShape,
 }
 
-/// Where a tile's own part lies.
+/// The part of the matrix that belongs to a tile.
 pub(super) struct Tile<'a> {
     /// Images of its rows.
     pub(super) images: &'a [u32],
     /// Captions of its columns.
     pub(super) captions: &'a [u32],
-    /// Of the first of its own scores.
+    /// Offset of the first of its own scores.
     pub(super) offset: usize,
 }
 
@@ -65,12 +65,12 @@ impl Grid {
         (tile / self.tiles_per_strip(), tile % self.tiles_per_strip())
     }
 
-    /// Scores per row of a tile.
+    /// Number of scores per row of a tile.
     pub(super) fn stride(&self) -> usize {
         self.shape.captions
     }
 
-    /// Scores of a tile, all that it computes.
+    /// Number of scores that a tile computes.
     pub(super) fn scores_per_tile(&self) -> usize {
         self.shape.images * self.shape.captions
     }
@@ -112,13 +112,13 @@ impl Grid {
     }
 }
 
-/// What the part `at` of `n` covers when every part has `share`.
+/// The range of part `at` of `n` when every part has `share`.
 fn span(at: usize, share: usize, n: usize) -> Range<usize> {
     let end = ((at + 1) * share).min(n);
     end - share..end
 }
 
-/// The size of about equal parts of `n` of at most `limit`.
+/// The size, at most `limit`, of about equal parts of `n`.
 fn even_share(n: usize, limit: usize) -> usize {
     n.div_ceil(n.div_ceil(limit.max(1)))
 }

@@ -1,4 +1,4 @@
-//! Ranked lists that another program made: taken in their order, never sorted again.
+//! Ranked lists made by another program: taken in their order, never sorted again.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::relevance::{Ids, Judgments, LabelRelevance, Relevance};
 use crate::scores::Direction;
 
-/// The items that one query found, best first, each once.
+/// The items found for one query, best first, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
     /// The query.
@@ -17,7 +17,7 @@ pub struct List {
     pub items: Vec<u32>,
 }
 
-/// Lists of both directions; they may be cut off anywhere.
+/// Lists of both directions; they may end at any length.
 ///
 /// ```
 /// use truepair_core::ranking::{List, RankedLists};
@@ -74,8 +74,8 @@ impl RankedLists {
         self.side(direction).get(query as usize)?.as_deref()
     }
 
-    /// The lists of `images` and `captions` alone, renumbered in the order given; other items fall
-    /// out of the lists.
+    /// The lists of `images` and `captions` alone, renumbered in the order given; other items are
+    /// dropped from the lists.
     pub fn part(&self, images: &[u32], captions: &[u32]) -> Self {
         Self {
             n_images: images.len(),
@@ -92,7 +92,7 @@ impl RankedLists {
         }
     }
 
-    /// Places the relevant items of every query, images asking first, and hands each to `worth`.
+    /// Places the relevant items of every query, image queries first, and passes each query to `worth`.
     ///
     /// # Errors
     /// If sizes differ, or a query with a relevant item has no list; the first one and their number
@@ -114,7 +114,7 @@ impl RankedLists {
                 let Some(items) = list else { return Some(None) };
                 let found = (1u32..).zip(items);
                 let found = found.filter(|(_, item)| relevant.binary_search(item).is_ok());
-                // Behind the last relevant item there is nothing to look for.
+                // After the last relevant item there is nothing to look for.
                 let ranks = found.take(relevant.len()).map(|(rank, _)| rank);
                 let ranks: Vec<u32> = ranks.collect();
                 let level = Level {
@@ -133,7 +133,7 @@ impl RankedLists {
         Ok([of(Direction::ImageToText)?, of(Direction::TextToImage)?])
     }
 
-    /// The same with relevance by labels; items without a label fall out of the lists.
+    /// The same with relevance by labels; items without a label are dropped from the lists.
     ///
     /// # Errors
     /// As [`placements`](Self::placements).
@@ -212,8 +212,8 @@ impl RankedLists {
         ))
     }
 
-    /// Asks every query: `look` gives nothing for one that is not judged, and `Some(None)` for one
-    /// that is and has no list.
+    /// Looks at every query: `look` returns `None` for one that is not judged, and `Some(None)` for one
+    /// that is judged but has no list.
     fn each<T: Send>(
         &self,
         direction: Direction,
@@ -283,7 +283,7 @@ fn by_query(lists: Vec<List>, n_queries: usize, n_gallery: usize) -> Result<Vec<
         match found.get_mut(query as usize) {
             None => {
                 return refuse(format!(
-                    "there is a list of query {query}, and {n_queries} queries"
+                    "there is a list for query {query}, but only {n_queries} queries"
                 ));
             }
             Some(Some(_)) => return refuse(format!("query {query} has two lists")),
@@ -293,7 +293,7 @@ fn by_query(lists: Vec<List>, n_queries: usize, n_gallery: usize) -> Result<Vec<
     Ok(found)
 }
 
-/// The lists of `queries` with only the given of `n_items` items, renumbered.
+/// The lists of `queries` with only the given ones of `n_items` items, renumbered.
 fn part(
     lists: &[Option<Vec<u32>>],
     queries: &[u32],
@@ -315,7 +315,7 @@ fn part(
 }
 
 impl List {
-    /// Looks up the names of ranked lists, as a file holds them.
+    /// Looks up the names in ranked lists read from a file.
     ///
     /// # Errors
     /// If a query or an item is not in the data; the first one and their number are named.

@@ -1,4 +1,4 @@
-//! Where a query's relevant items stand: all that a metric may know.
+//! Where a query's relevant items rank: all that a metric gets to know.
 
 /// The relevant items of one query at one level of relevance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub struct Placed<'a> {
 }
 
 impl Level<'_> {
-    /// How many relevant items stand at rank `k` or better.
+    /// How many relevant items have rank `k` or better.
     pub fn within(&self, k: u32) -> u32 {
         self.ranks.partition_point(|&rank| rank <= k) as u32
     }
 
-    /// Whether every relevant item that can be found was ranked.
+    /// Whether all relevant items that can be found were ranked.
     pub fn is_complete(&self) -> bool {
         self.ranks.len() as u32 + self.n_absent == self.n_relevant
     }
@@ -40,7 +40,7 @@ impl Placed<'_> {
         self.levels[0]
     }
 
-    /// Rank of the best relevant item; one below the gallery when none was found.
+    /// Rank of the best relevant item; one more than the gallery holds if none was found.
     pub fn first_rank(&self) -> u32 {
         let first = self.strict().ranks.first().copied();
         first.unwrap_or(self.n_gallery + 1)
@@ -60,9 +60,9 @@ impl Placed<'_> {
 /// Both directions' queries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placements {
-    /// Images ask.
+    /// Image queries.
     pub image_to_text: PlacedQueries,
-    /// Captions ask.
+    /// Caption queries.
     pub text_to_image: PlacedQueries,
 }
 
@@ -118,7 +118,7 @@ impl PlacedQueries {
         self.n_excluded
     }
 
-    /// Calls `look` with every query and where its relevant items stand.
+    /// Calls `look` with every query and the places of its relevant items.
     pub fn each(&self, mut look: impl FnMut(u32, &Placed<'_>)) {
         for (at, &query) in self.queries.iter().enumerate() {
             let ranks = &self.ranks[self.starts[at] as usize..self.starts[at + 1] as usize];

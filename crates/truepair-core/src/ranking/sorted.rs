@@ -1,7 +1,9 @@
 //! Ranking by sorted rows, for queries with many relevant items.
 //!
-//! One strip of queries at a time has all its scores in memory, and every row of it is sorted. Ties
+//! The scores of one strip of queries are in memory at a time, and every row of them is sorted. Ties
 //! count against the model as they do where scores are counted.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -15,13 +17,13 @@ use crate::watch::Watch;
 /// Scores of a strip of queries, 128 MiB.
 const MAX_STRIP_SCORES: usize = 32 << 20;
 
-/// Images and captions that are turned over together when captions ask.
+/// How many images and captions are transposed together when captions are the queries.
 const TURNED: usize = 64;
 
-/// What every query of one direction was worth.
+/// The value of every query of one direction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers<T> {
-    /// Queries with a relevant item, ascending, each with its worth.
+    /// Queries with a relevant item, ascending, each with its value.
     pub queries: Vec<(u32, T)>,
     /// Queries left out because nothing is relevant to them or they have no label.
     pub n_excluded: u32,
@@ -36,9 +38,18 @@ pub struct Found {
     pub score: f32,
 }
 
-/// Ranks all queries of both directions, images asking first, and hands each to `worth`.
+/// Images that are queries for captions, or captions that are queries for images.
+#[derive(Debug, Clone, Copy)]
+pub struct Queries<'a> {
+    /// Which side the queries are on.
+    pub direction: Direction,
+    /// The images or captions that are the queries.
+    pub items: &'a [u32],
+}
+
+/// Ranks all queries of both directions, image queries first, and passes each to `worth`.
 ///
-/// Items without a label stand in no ranking. Memory is bounded by 128 MiB of scores, or one row.
+/// Items without a label are in no ranking. Memory is bounded by 128 MiB of scores, or one row.
 ///
 /// # Errors
 /// If scores and labels disagree about the number of images or captions, a score is NaN or
@@ -62,12 +73,16 @@ pub fn sorted_by_labels<T: Send>(
     }
     let mut of = |direction| -> Result<Answers<T>> {
         let n = n_queries(scorer, direction);
-        let queries: Vec<u32> = (0..n as u32).collect();
+        let items: Vec<u32> = (0..n as u32).collect();
+        let queries = Queries {
+            direction,
+            items: &items,
+        };
         let mut answers = Answers {
             queries: Vec::new(),
             n_excluded: 0,
         };
-        each_strip(scorer, direction, &queries, watch, |queries, rows| {
+        each_strip(scorer, queries, watch, |queries, rows| {
             let found: Vec<Option<T>> = (queries.par_iter().zip(rows))
                 .map_init(Sorter::default, |sorter, (&query, row)| {
                     sorter.place(labels, direction, query, row, &worth)
@@ -85,15 +100,16 @@ pub fn sorted_by_labels<T: Send>(
     Ok([of(Direction::ImageToText)?, of(Direction::TextToImage)?])
 }
 
-/// The first `k` items of the given queries, best first; of equal scores, items for which
-/// `relevant` says so of query and item come last, then higher indices.
+/// The first `k` items of the given queries, best first; among equal scores, items that `relevant`
+/// accepts for the query come last, and otherwise those with higher indices.
 ///
 /// ```
-/// use truepair_core::ranking::top_items;
+/// use truepair_core::ranking::{Queries, top_items};
 /// use truepair_core::scores::{Direction, Matrix, ScoreMatrix};
 ///
 /// let scores = ScoreMatrix(Matrix::new(vec![0.1, 0.9, 0.5], 3));
-/// let found = top_items(&scores, Direction::ImageToText, &[0], 2, &mut (), |_, _| false)?;
+/// let queries = Queries { direction: Direction::ImageToText, items: &[0] };
+/// let found = top_items(&scores, queries, 2, &mut (), |_, _| false)?;
 /// assert_eq!(found[0].iter().map(|one| one.item).collect::<Vec<_>>(), [1, 2]);
 /// # Ok::<(), truepair_core::Error>(())
 /// ```
@@ -105,14 +121,13 @@ pub fn sorted_by_labels<T: Send>(
 /// If a query does not exist.
 pub fn top_items(
     scorer: &dyn Scorer,
-    direction: Direction,
-    queries: &[u32],
+    queries: Queries<'_>,
     k: usize,
     watch: &mut dyn Watch,
     relevant: impl Fn(u32, u32) -> bool + Sync,
 ) -> Result<Vec<Vec<Found>>> {
-    let mut top = Vec::with_capacity(queries.len());
-    each_strip(scorer, direction, queries, watch, |queries, rows| {
+    let mut top = Vec::with_capacity(queries.items.len());
+    each_strip(scorer, queries, watch, |queries, rows| {
         let found: Vec<Vec<Found>> = (queries.par_iter().zip(rows))
             .map_init(Sorter::default, |sorter, (&query, row)| {
                 sorter.sort_items(row);
@@ -145,13 +160,12 @@ fn n_queries(scorer: &dyn Scorer, direction: Direction) -> usize {
 /// Calls `look` with runs of the queries and all scores of each.
 fn each_strip(
     scorer: &dyn Scorer,
-    direction: Direction,
-    queries: &[u32],
+    Queries { direction, items }: Queries<'_>,
     watch: &mut dyn Watch,
     mut look: impl FnMut(&[u32], rayon::slice::Chunks<'_, f32>),
 ) -> Result<()> {
     let n_gallery = scorer.n_images() + scorer.n_captions() - n_queries(scorer, direction);
-    if queries.is_empty() || n_gallery == 0 {
+    if items.is_empty() || n_gallery == 0 {
         return Ok(());
     }
     let shape = scorer.tile_shape();
@@ -160,24 +174,31 @@ fn each_strip(
         Direction::TextToImage => (shape.captions, shape.images),
     };
     let at_once = at_once.min(MAX_STRIP_SCORES / n_gallery).max(1);
-    // Strips and blocks of one size, the last ones starting early: equal embeddings tie everywhere.
-    let size = queries.len().div_ceil(queries.len().div_ceil(at_once));
+    // Strips and blocks have one size, and the last ones start early, so that equal embeddings tie
+    // everywhere.
+    let size = items.len().div_ceil(items.len().div_ceil(at_once));
     let block = n_gallery.div_ceil(n_gallery.div_ceil(gallery_at_once.max(1)));
     let gallery: Vec<u32> = (0..n_gallery as u32).collect();
     let mut rows = vec![0.0; size * n_gallery];
     let mut tile = vec![0.0; size * block];
     let mut done = 0;
-    while done < queries.len() {
-        let start = done.min(queries.len() - size);
-        let strip = &queries[start..start + size];
+    while done < items.len() {
+        let start = done.min(items.len() - size);
+        let strip = &items[start..start + size];
         for first in (0..n_gallery).step_by(block) {
             let first = first.min(n_gallery - block);
-            let items = &gallery[first..first + block];
+            let columns = first..first + block;
+            let found = &gallery[columns.clone()];
             match direction {
-                Direction::ImageToText => scorer.tile(strip, items, &mut tile)?,
-                Direction::TextToImage => scorer.tile(items, strip, &mut tile)?,
+                Direction::ImageToText => {
+                    scorer.tile(strip, found, &mut tile)?;
+                    place_rows(&tile, columns, n_gallery, &mut rows);
+                }
+                Direction::TextToImage => {
+                    scorer.tile(found, strip, &mut tile)?;
+                    place_columns(&tile, columns, n_gallery, &mut rows);
+                }
             }
-            place_block(direction, &tile, block, first, n_gallery, &mut rows);
         }
         if let Some(at) = rows.iter().position(|score| !score.is_finite()) {
             let (query, item) = (strip[at / n_gallery], (at % n_gallery) as u32);
@@ -189,43 +210,38 @@ fn each_strip(
         let own = done - start;
         look(&strip[own..], rows[own * n_gallery..].par_chunks(n_gallery));
         done = start + size;
-        watch.advance("rank", done as u64, queries.len() as u64);
+        watch.advance("rank", done as u64, items.len() as u64);
     }
     Ok(())
 }
 
-/// Copies a tile to its place in rows of `n_gallery` scores, turned over when captions ask.
-fn place_block(
-    direction: Direction,
-    tile: &[f32],
-    block: usize,
-    first: usize,
-    n_gallery: usize,
-    rows: &mut [f32],
-) {
-    let n_rows = tile.len() / block;
-    match direction {
-        Direction::ImageToText => (rows.par_chunks_mut(n_gallery).zip(tile.par_chunks(block)))
-            .for_each(|(row, scores)| row[first..first + block].copy_from_slice(scores)),
-        Direction::TextToImage => {
-            (rows.par_chunks_mut(TURNED * n_gallery).enumerate()).for_each(|(group, rows)| {
-                let columns = group * TURNED..((group + 1) * TURNED).min(n_rows);
-                for items in (0..block).step_by(TURNED) {
-                    for (row, column) in rows.chunks_mut(n_gallery).zip(columns.clone()) {
-                        for item in items..(items + TURNED).min(block) {
-                            row[first + item] = tile[item * n_rows + column];
-                        }
-                    }
+/// Copies the rows of a tile to `columns` of rows of `width` scores.
+fn place_rows(tile: &[f32], columns: Range<usize>, width: usize, rows: &mut [f32]) {
+    (rows
+        .par_chunks_mut(width)
+        .zip(tile.par_chunks(columns.len())))
+    .for_each(|(row, scores)| row[columns.clone()].copy_from_slice(scores));
+}
+
+/// Copies the columns of a tile, transposed, to `columns` of rows of `width` scores.
+fn place_columns(tile: &[f32], columns: Range<usize>, width: usize, rows: &mut [f32]) {
+    let n_rows = tile.len() / columns.len();
+    (rows.par_chunks_mut(TURNED * width).enumerate()).for_each(|(group, rows)| {
+        let of_tile = group * TURNED..((group + 1) * TURNED).min(n_rows);
+        for items in (0..columns.len()).step_by(TURNED) {
+            for (row, column) in rows.chunks_mut(width).zip(of_tile.clone()) {
+                for item in items..(items + TURNED).min(columns.len()) {
+                    row[columns.start + item] = tile[item * n_rows + column];
                 }
-            });
+            }
         }
-    }
+    });
 }
 
 /// Buffers of one thread.
 #[derive(Default)]
 struct Sorter {
-    /// Key that ascends while scores fall, and what the sort carries along.
+    /// A key that ascends as scores fall, and what the sort carries along.
     keys: Vec<(u32, u32)>,
     other: Vec<(u32, u32)>,
     standings: Vec<u8>,
@@ -243,7 +259,7 @@ impl Sorter {
         radix_sort(&mut self.keys, &mut self.other);
     }
 
-    /// Fills `keys` with the scores of a row that stand in the query's gallery, best first, each
+    /// Fills `keys` with the scores of a row that are in the query's gallery, best first, each
     /// with its level.
     fn sort_levels(
         &mut self,
@@ -256,7 +272,7 @@ impl Sorter {
         self.keys.resize(row.len(), (0, 0));
         let mut n = 0;
         for (&score, &standing) in row.iter().zip(&self.standings) {
-            // What is absent is written over: cheaper than a branch that nobody can foresee.
+            // Absent items are overwritten: cheaper than an unpredictable branch.
             self.keys[n] = (falling_key(score), standing.into());
             n += usize::from(standing != ABSENT);
         }
@@ -323,7 +339,7 @@ fn falling_key(score: f32) -> u32 {
     !rising
 }
 
-/// Sorts by key, what has equal keys in its order, in three passes of 11 bits.
+/// Sorts by key in three passes of 11 bits; entries with equal keys keep their order.
 fn radix_sort(keys: &mut Vec<(u32, u32)>, other: &mut Vec<(u32, u32)>) {
     const DIGITS: usize = 1 << 11;
     const SHIFTS: [u32; 3] = [0, 11, 22];

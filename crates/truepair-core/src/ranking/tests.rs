@@ -215,7 +215,7 @@ fn progress_ends_at_the_total() {
     assert_eq!((last.0, last.1), (6, 6));
 }
 
-/// From the definition: non-relevant items that score at least as high stand before a relevant one,
+/// From the definition: non-relevant items that score at least as high come before a relevant one,
 /// and relevant ones are numbered by falling score.
 fn place_oracle(row: &[f32], relevant: impl Fn(usize) -> bool) -> Vec<u32> {
     let mut own: Vec<usize> = (0..row.len()).filter(|&item| relevant(item)).collect();
@@ -307,7 +307,11 @@ fn labels_rank_as_the_lists_that_they_stand_for() {
     let list = |direction, n_queries: usize, n_items| -> Vec<List> {
         let queries: Vec<u32> = (0..n_queries as u32).collect();
         let relevant = |query, item| labels.level(direction, query, item).is_some();
-        let top = top_items(&scorer, direction, &queries, n_items, &mut (), relevant).unwrap();
+        let asking = Queries {
+            direction,
+            items: &queries,
+        };
+        let top = top_items(&scorer, asking, n_items, &mut (), relevant).unwrap();
         let items = top
             .into_iter()
             .map(|top| top.iter().map(|found| found.item).collect());
@@ -330,11 +334,15 @@ fn labels_rank_as_the_lists_that_they_stand_for() {
 #[test]
 fn the_first_items_are_the_highest_scores() {
     let scores = random(60, 90, 3);
-    let queries = [7, 59, 0];
+    let items = [7, 59, 0];
     let scorer = ScoreMatrix(scores.clone());
     for (direction, n_gallery) in [(Direction::ImageToText, 90), (Direction::TextToImage, 60)] {
-        let top = top_items(&scorer, direction, &queries, 4, &mut (), |_, _| false).unwrap();
-        for (top, &query) in top.iter().zip(&queries) {
+        let queries = Queries {
+            direction,
+            items: &items,
+        };
+        let top = top_items(&scorer, queries, 4, &mut (), |_, _| false).unwrap();
+        for (top, &query) in top.iter().zip(&items) {
             let row = match direction {
                 Direction::ImageToText => scores.row(query as usize).to_vec(),
                 Direction::TextToImage => column(&scores, query as usize),
@@ -349,14 +357,11 @@ fn the_first_items_are_the_highest_scores() {
             );
         }
     }
-    let all = top_items(
-        &scorer,
-        Direction::TextToImage,
-        &[1],
-        500,
-        &mut (),
-        |_, _| false,
-    );
+    let one = Queries {
+        direction: Direction::TextToImage,
+        items: &[1],
+    };
+    let all = top_items(&scorer, one, 500, &mut (), |_, _| false);
     assert_eq!(all.unwrap()[0].len(), 60);
 }
 
@@ -364,7 +369,11 @@ fn the_first_items_are_the_highest_scores() {
 fn of_equal_scores_relevant_items_come_last() {
     let scorer = ScoreMatrix(Matrix::new(vec![0.5; 6], 6));
     let relevant = |_, item| item == 1;
-    let top = top_items(&scorer, Direction::ImageToText, &[0], 6, &mut (), relevant).unwrap();
+    let one = Queries {
+        direction: Direction::ImageToText,
+        items: &[0],
+    };
+    let top = top_items(&scorer, one, 6, &mut (), relevant).unwrap();
     let items: Vec<u32> = top[0].iter().map(|found| found.item).collect();
     assert_eq!(items, [0, 2, 3, 4, 5, 1]);
 }
@@ -375,11 +384,15 @@ fn a_score_that_cannot_be_sorted_is_named() {
     values[13] = f32::NAN;
     let scorer = ScoreMatrix(Matrix::new(values, 10));
     for direction in [Direction::ImageToText, Direction::TextToImage] {
-        let queries: Vec<u32> = match direction {
+        let items: Vec<u32> = match direction {
             Direction::ImageToText => vec![0, 1],
             Direction::TextToImage => (0..10).collect(),
         };
-        let error = top_items(&scorer, direction, &queries, 3, &mut (), |_, _| false).unwrap_err();
+        let queries = Queries {
+            direction,
+            items: &items,
+        };
+        let error = top_items(&scorer, queries, 3, &mut (), |_, _| false).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("image 1 and caption 3 is NaN"), "{error}");
     }
@@ -434,7 +447,7 @@ fn lists_that_cannot_be_ranked_are_refused() {
     assert!(refused(&[(0, &[1, 2, 1])]).contains("query 0 lists item 1 twice"));
     assert!(refused(&[(0, &[1]), (0, &[2])]).contains("query 0 has two lists"));
     assert!(refused(&[(1, &[6])]).contains("query 1 lists item 6 of 6"));
-    assert!(refused(&[(3, &[1])]).contains("list of query 3, and 3 queries"));
+    assert!(refused(&[(3, &[1])]).contains("list for query 3, but only 3 queries"));
     let given = lists(&[(0, &[1])]).unwrap();
     let relevance = relevance(3, 6, &[(0, 1), (1, 3), (2, 4)]);
     let error = given

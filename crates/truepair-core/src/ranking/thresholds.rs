@@ -7,11 +7,11 @@ use crate::scores::Direction;
 /// Which of a query's relevant items are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The best one alone.
+    /// Only the best one.
     Best,
-    /// The best one alone, with equal scores of others behind it.
+    /// Only the best one, with other items of the same score ranked after it.
     BestInFavor,
-    /// Every one.
+    /// All of them.
     All,
 }
 
@@ -19,7 +19,7 @@ pub(super) enum Wanted {
 pub(super) struct Thresholds {
     /// Query `n` has the slots `starts[n]..starts[n + 1]`.
     starts: Vec<u32>,
-    /// Per slot; minus infinity until it is learned.
+    /// One per slot; minus infinity until it is known.
     scores: Vec<f32>,
     /// Items that score at least as high, per slot; of the best score in a query's first slot when
     /// only that is wanted.
@@ -80,7 +80,7 @@ impl Thresholds {
         let ranks = (0..self.n_queries() as u32).filter_map(|query| {
             let scores = &self.scores[self.slots(query)];
             let count = self.counts[self.slots(query)].first()?;
-            // Relevant items with the best score stand before none of each other.
+            // Relevant items that share the best score do not count against each other.
             let counted = self.of(query).next()?;
             let own = scores.iter().filter(|&&score| score >= counted).count();
             Some(count - own as u32 + 1)

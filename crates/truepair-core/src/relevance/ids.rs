@@ -1,4 +1,4 @@
-//! The names under which files speak of images and captions.
+//! The names by which files refer to images and captions.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ impl Ids {
             if let Some(first) = index.insert(name.clone(), at as u32) {
                 return Err(Error::argument(
                     format!("the id '{name}' stands at {first} and at {at}"),
-                    "give every item a name of its own",
+                    "give every item its own name",
                 ));
             }
         }

@@ -1,16 +1,17 @@
-//! Judgments by name, as files hold them, on their way to a [`Relevance`].
+//! Judgments by name, as they are in files, on their way to a [`Relevance`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{Ids, Relevance};
+use super::{Ids, Relevance, unescaped};
+use crate::dataset::Account;
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
 use crate::scores::Direction;
 
-/// What one file says about one direction: which items belong to which queries, by name.
+/// What a file says about one direction: which items belong to which queries, by name.
 ///
-/// A name is kept once however often it occurs, so rankings of millions of entries fit in memory.
+/// A name is stored once however often it occurs, so rankings of millions of entries fit in memory.
 ///
 /// ```
 /// use truepair_core::relevance::{Ids, Judgments, UnknownIds};
@@ -32,9 +33,24 @@ pub struct Judgments {
     number: HashMap<String, u32>,
     /// Numbers of each query's name and of its items' names, in the order of the file.
     queries: Vec<(u32, Vec<u32>)>,
+    /// Numbers of the queries' names.
+    asked: HashSet<u32>,
+    spelling: Spelling,
+    account: Account,
 }
 
-/// What to do with names that the data does not have.
+/// How a file spells names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// As they are.
+    #[default]
+    Plain,
+    /// Spaces may be [`escaped`](super::escaped); a name that the data has as it stands is that
+    /// name.
+    Escaped,
+}
+
+/// What to do with names that are not in the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnknownIds {
     /// Stop and name them.
@@ -46,7 +62,7 @@ pub enum UnknownIds {
     Ignore,
 }
 
-/// How many names of a file the data does not have.
+/// How many names of a file are not in the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UnknownItems {
     /// Queries.
@@ -60,9 +76,9 @@ pub struct UnknownItems {
 pub struct Direct {
     /// Relevant pairs.
     pub pairs: Vec<Pair>,
-    /// Per query, relevant items that the data does not have.
+    /// For each query the number of relevant items that are not in the data.
     pub absent: Vec<u32>,
-    /// Names that the data does not have.
+    /// Names that are not in the data.
     pub unknown: UnknownItems,
 }
 
@@ -74,7 +90,26 @@ impl Judgments {
             names: Vec::new(),
             number: HashMap::new(),
             queries: Vec::new(),
+            asked: HashSet::new(),
+            spelling: Spelling::Plain,
+            account: Account::default(),
         }
+    }
+
+    /// The same with names spelled as `spelling` says.
+    pub fn spelled(mut self, spelling: Spelling) -> Self {
+        self.spelling = spelling;
+        self
+    }
+
+    /// What the file was found to hold besides, and what was chosen where it left a choice.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Where a reader notes what it passes over or chooses.
+    pub fn account_mut(&mut self) -> &mut Account {
+        &mut self.account
     }
 
     /// The file, for messages.
@@ -92,7 +127,7 @@ impl Judgments {
     /// Adds a query with its items.
     ///
     /// # Errors
-    /// If it lists an item twice; the item is named.
+    /// If it lists an item twice, or the query was added before; the name is named.
     pub fn add<N: AsRef<str>>(
         &mut self,
         query: &str,
@@ -109,10 +144,10 @@ impl Judgments {
     /// item by item.
     ///
     /// # Errors
-    /// If it lists an item twice; the item is named.
+    /// If it lists an item twice, or the query was added before; the name is named.
     ///
     /// # Panics
-    /// If a number is none of a name.
+    /// If a number does not belong to a name.
     pub fn add_interned(&mut self, query: &str, items: Vec<u32>) -> Result<()> {
         let mut sorted = items.clone();
         sorted.sort_unstable();
@@ -125,12 +160,20 @@ impl Judgments {
                 "list every item once",
             ));
         }
-        let query = self.intern(query);
-        self.queries.push((query, items));
+        let number = self.intern(query);
+        if !self.asked.insert(number) {
+            return Err(Error::data(
+                &self.file,
+                Place::Whole,
+                format!("query '{query}' stands twice"),
+                "write all items of a query in one place",
+            ));
+        }
+        self.queries.push((number, items));
         Ok(())
     }
 
-    /// The number of a name, which a name keeps.
+    /// The number of a name; it never changes.
     pub fn intern(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.number.get(name) {
             return number;
@@ -172,7 +215,7 @@ impl Judgments {
                 }
                 _ => {}
             }
-        });
+        })?;
         match first {
             Some(first) if unknown == UnknownIds::Refuse => Err(Error::data(
                 &self.file,
@@ -188,18 +231,19 @@ impl Judgments {
         }
     }
 
-    /// Calls `look` for every query with its name and index, without an item; then, for queries that
-    /// are known, for each item with its index and name.
+    /// Calls `look` for every query with its name and index and no item; then, if the query is known,
+    /// for each of its items with index and name.
     fn look_up(
         &self,
         queries: &Ids,
         gallery: &Ids,
         mut look: impl FnMut(&str, Option<u32>, Option<u32>, Option<&str>),
-    ) {
-        let item_of: Vec<Option<u32>> = self.names.iter().map(|name| gallery.find(name)).collect();
+    ) -> Result<()> {
+        let items = self.names.iter().map(|name| self.find(gallery, name));
+        let item_of = items.collect::<Result<Vec<Option<u32>>>>()?;
         for (query, items) in &self.queries {
             let name = self.names[*query as usize].as_str();
-            let query = queries.find(name);
+            let query = self.find(queries, name)?;
             look(name, query, None, None);
             if query.is_some() {
                 for &item in items {
@@ -208,9 +252,38 @@ impl Judgments {
                 }
             }
         }
+        Ok(())
     }
 
-    /// Looks up names of which every one must be known.
+    /// The index of a name as the file spells it.
+    ///
+    /// # Errors
+    /// If two names of the data could be meant.
+    fn find(&self, ids: &Ids, name: &str) -> Result<Option<u32>> {
+        let exact = ids.find(name);
+        if self.spelling == Spelling::Plain {
+            return Ok(exact);
+        }
+        let plain = unescaped(name);
+        let meant = plain.as_deref().and_then(|plain| ids.find(plain));
+        if let (Some(exact), Some(meant)) = (exact, meant)
+            && exact != meant
+        {
+            return Err(Error::data(
+                &self.file,
+                Place::Whole,
+                format!(
+                    "'{name}' could be the id '{}' or the id '{}'",
+                    ids.name(exact),
+                    ids.name(meant)
+                ),
+                "give the items ids that differ in more than escaped spaces",
+            ));
+        }
+        Ok(exact.or(meant))
+    }
+
+    /// Looks up names that must all be known.
     ///
     /// # Errors
     /// If one is not; the first one and their number are named.
@@ -240,7 +313,7 @@ impl Judgments {
                     });
                 }
             }
-        });
+        })?;
         match first {
             None => Ok(lists),
             Some(first) => Err(Error::data(
@@ -252,7 +325,7 @@ impl Judgments {
         }
     }
 
-    /// The same judgments asked from the other side: every item becomes a query.
+    /// The same judgments seen from the other side: every item becomes a query.
     pub fn mirrored(&self) -> Judgments {
         let mut place = vec![usize::MAX; self.names.len()];
         let mut mirrored: Vec<(u32, Vec<u32>)> = Vec::new();
@@ -267,6 +340,7 @@ impl Judgments {
             }
         }
         Judgments {
+            asked: mirrored.iter().map(|(query, _)| *query).collect(),
             queries: mirrored,
             ..self.clone()
         }
@@ -290,7 +364,7 @@ impl Relevance {
     /// Joins the judgments of both directions.
     ///
     /// # Panics
-    /// If they belong to other data than `n_images` and `n_captions` say.
+    /// If they belong to data other than `n_images` and `n_captions` say.
     pub fn from_judgments(image_to_text: Direct, text_to_image: Direct) -> Self {
         let (n_images, n_captions) = (image_to_text.absent.len(), text_to_image.absent.len());
         Relevance::directed(
@@ -348,6 +422,44 @@ mod tests {
                 caption: 0
             }
         );
+    }
+
+    #[test]
+    fn a_query_that_stands_twice_is_refused() {
+        let error = judgments().add("a", ["z"]).unwrap_err().to_string();
+        assert!(
+            error.contains("eccv.json: query 'a' stands twice"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn escaped_names_are_found_as_they_stand_or_unescaped() {
+        let mut judgments = Judgments::new("i2t.run").spelled(Spelling::Escaped);
+        judgments.add("img%201", ["a%20b", "50%25", "c"]).unwrap();
+        let resolve = |items: &[&str]| {
+            let queries = ids(&["img 1"]);
+            judgments.resolve(
+                Direction::ImageToText,
+                &queries,
+                &ids(items),
+                UnknownIds::Refuse,
+            )
+        };
+        let found = resolve(&["a b", "50%", "c"]).unwrap();
+        assert_eq!(
+            found
+                .pairs
+                .iter()
+                .map(|pair| pair.caption)
+                .collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert_eq!(resolve(&["c", "50%", "a%20b"]).unwrap().pairs[0].caption, 2);
+        let error = resolve(&["a b", "a%20b", "50%", "c"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the id 'a%20b' or the id 'a b'"), "{error}");
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Relevance by labels: of one class, with a common class, or with similar sets of classes.
 //!
-//! Lists of such relevance would be as long as the gallery, so it is asked pair by pair. Items
-//! without a label are nobody's query and stand in no gallery.
+//! Lists of such relevance would be as long as the gallery, so it is determined pair by pair. Items
+//! without a label are neither queries nor in a gallery.
 
 use crate::error::{Error, Result};
 use crate::scores::Direction;
 use truepair_kernel::vector::wide;
 
-/// The class of a row that has none.
+/// The class of a row without a class.
 const UNLABELED: i64 = -1;
 
-/// Labels of images or captions: a class each, or a set of classes each as a row of bits.
+/// Labels of images or captions: one class each, or one set of classes each as a row of bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codes {
     words: Vec<u64>,
@@ -139,7 +139,7 @@ pub enum MatchRule {
     Same,
     /// Sets with a class in common.
     Share,
-    /// Sets that differ in at most so many classes.
+    /// Sets that differ in at most this many classes.
     Distance(u32),
     /// Three levels of relevance: sets that differ in no, in at most one, in at most two classes.
     ///
@@ -179,18 +179,18 @@ pub struct LabelRelevance {
     images: Codes,
     captions: Codes,
     rule: MatchRule,
-    /// Images and captions are the same items, and no item is its own answer.
+    /// Images and captions are the same items, and no item answers itself.
     one_set: bool,
     unlabeled: Unlabeled,
 }
 
-/// What becomes of a gallery's items without a label.
+/// What happens to items without a label in a gallery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unlabeled {
-    /// They are taken out of every ranking, as plausible-match R-precision does.
+    /// They are removed from every ranking, as plausible-match R-precision does.
     #[default]
     Removed,
-    /// They stand in the rankings and are relevant to nobody, as in the mAP of penghu-cs/MRL@e0f5c8f.
+    /// They remain in the rankings and are relevant to no query, as in the mAP of penghu-cs/MRL@e0f5c8f.
     Kept,
 }
 
@@ -198,19 +198,19 @@ impl LabelRelevance {
     /// Joins the labels of images and captions.
     ///
     /// # Errors
-    /// If one side has classes and the other sets, sets are of other widths, or `rule` needs sets and
+    /// If one side has classes and the other sets, sets differ in width, or `rule` needs sets and
     /// the labels are classes.
     pub fn new(images: Codes, captions: Codes, rule: MatchRule) -> Result<Self> {
         let refuse = |problem: &str, remedy: &str| Err(Error::argument(problem, remedy));
         if images.n_columns != captions.n_columns {
             return refuse(
-                "images and captions are labeled by different classes",
+                "images and captions are labeled with different kinds of classes",
                 "give both as classes [n], or both as sets [n, k] of the same k",
             );
         }
         if rule != MatchRule::Same && images.n_columns == 0 {
             return refuse(
-                "single classes are equal or not; they share nothing and have no distance",
+                "single classes are either equal or not; they cannot share classes and have no distance",
                 "match them as `same`, or give sets of classes [n, k]",
             );
         }
@@ -223,12 +223,12 @@ impl LabelRelevance {
         })
     }
 
-    /// The same with another fate of items without a label.
+    /// The same with another treatment of items without a label.
     pub fn with_unlabeled(self, unlabeled: Unlabeled) -> Self {
         Self { unlabeled, ..self }
     }
 
-    /// Relevance inside one set of items: every item asks all others.
+    /// Relevance within one set of items: every item is a query for all others.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -267,7 +267,7 @@ impl LabelRelevance {
         self.sides(direction).0.labeled[query as usize]
     }
 
-    /// Whether `item` stands in the gallery of `query`.
+    /// Whether `item` is in the gallery of `query`.
     pub fn in_gallery(&self, direction: Direction, query: u32, item: u32) -> bool {
         let stands = self.unlabeled == Unlabeled::Kept || self.is_labeled(direction, item);
         stands && !(self.one_set && query == item)
@@ -288,7 +288,7 @@ impl LabelRelevance {
     }
 
     /// What every item is to `query`, by index: the strictest level at which it is relevant,
-    /// [`IRRELEVANT`], or [`ABSENT`] where it does not stand in the query's gallery.
+    /// [`IRRELEVANT`], or [`ABSENT`] where it is not in the query's gallery.
     pub(crate) fn standings(&self, direction: Direction, query: u32, standings: &mut Vec<u8>) {
         let (queries, gallery) = self.sides(direction);
         standings.resize(gallery.len(), IRRELEVANT);
@@ -341,7 +341,7 @@ pub(crate) const IRRELEVANT: u8 = u8::MAX - 1;
 /// The standing of an item that is in no ranking of the query.
 pub(crate) const ABSENT: u8 = u8::MAX;
 
-/// Levels of all items; to be inlined into vector code, with a known rule where there is one.
+/// Levels of all items; meant to be inlined into vector code, with the rule as a constant where possible.
 #[inline(always)]
 fn fill(rule: MatchRule, query: &[u64], words: &[u64], levels: &mut [u8]) {
     match query {

@@ -2,7 +2,7 @@
 //! reduced by a truncated singular value decomposition (latent semantic analysis).
 //!
 //! No tokenizer is needed: scripts without spaces are counted by pieces of one to three characters,
-//! and so are words too rare to be met again.
+//! and so are words too rare to occur again.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,11 +22,11 @@ use crate::rng::{Seed, sample};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LatentSemanticsConfig {
-    /// Numbers a caption becomes, at least 1; fewer where the captions have fewer directions.
+    /// How many numbers a caption becomes, at least 1; fewer if the captions span fewer directions.
     pub dim: usize,
     /// Words in fewer captions than this are counted by pieces of one to three characters.
     pub rare_below: usize,
-    /// Most terms that are counted; the most frequent ones.
+    /// At most this many terms are counted, the most frequent ones.
     pub max_terms: usize,
 }
 
@@ -56,10 +56,10 @@ impl LatentSemanticsConfig {
     }
 }
 
-/// Terms that stand in fewer captions tell nothing about other captions.
+/// Terms in fewer captions say nothing about other captions.
 const LEAST_CAPTIONS: u32 = 2;
 
-/// Captions that the directions are found on; the others are only projected.
+/// How many captions the directions are found on; the others are only projected.
 const SAMPLE: usize = 32_768;
 
 /// A fitted latent semantic analysis of captions.
@@ -68,7 +68,7 @@ const SAMPLE: usize = 32_768;
 /// w_t = (1 + ln n_t) ln((1 + N) / (1 + N_t)) + 1-smoothing,  scaled to length 1
 /// y   = wᵀ V
 /// ```
-/// with `n_t` the count of term `t` in the caption, `N_t` the number of captions that hold it among
+/// with `n_t` the count of term `t` in the caption, `N_t` the number of captions that contain it among
 /// `N`, and `V` `[terms, dim]` the leading right singular vectors of the captions' rows.
 ///
 /// ```
@@ -91,7 +91,7 @@ const SAMPLE: usize = 32_768;
 /// 1. Directions are found on at most 32,768 captions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatentSemantics {
-    /// Place of every term.
+    /// The place of every term.
     places: HashMap<String, u32>,
     /// `ln((1 + N) / (1 + N_t)) + 1`, `[terms]`.
     idf: Vec<f32>,
@@ -136,7 +136,7 @@ impl LatentSemantics {
         Ok(text)
     }
 
-    /// Numbers a caption becomes.
+    /// How many numbers a caption becomes.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -194,9 +194,9 @@ impl LatentSemantics {
     }
 }
 
-/// How many captions hold every term.
+/// How many captions contain each term.
 struct Counted {
-    /// The terms that are kept with their captions, the most frequent first.
+    /// The terms that are kept, with their numbers of captions, the most frequent first.
     terms: Vec<(String, u32)>,
 }
 
@@ -241,7 +241,7 @@ impl Counted {
     }
 }
 
-/// In how many captions every term stands that `terms_of` hands out.
+/// The number of captions with each term that `terms_of` yields.
 fn count(
     captions: &[Vec<Run>],
     terms_of: impl Fn(&Run, &mut dyn FnMut(String)) + Sync,
@@ -277,7 +277,7 @@ fn count(
 const KEY: &str = "truepair";
 const VERSION: u32 = 1;
 
-/// What the file holds beside its tensors.
+/// What the file holds besides its tensors.
 #[derive(Serialize, Deserialize)]
 struct Head {
     version: u32,
@@ -319,7 +319,7 @@ impl LatentSemantics {
     /// Reads what [`write`](Self::write) wrote.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged or of another version.
+    /// If the file cannot be read, is damaged or has another version.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;

@@ -1,9 +1,9 @@
 //! Where sentences end in a lower-cased caption.
 //!
-//! NLTK finds sentence ends first and splits words after: a period is taken off a word only at the
-//! end of a sentence. Its model, Punkt, also weighs capital letters, which lower-cased captions do
-//! not have. What remains is the list of abbreviations and the rule that neither an initial nor a
-//! number with a period ends a sentence before a lower-case word.
+//! NLTK finds sentence ends first and splits words after: a period is split off a word only at the end
+//! of a sentence. Its model, Punkt, also weighs capital letters, which lower-cased captions do not
+//! have. What remains are the list of abbreviations and the rule that neither an initial nor a number
+//! with a period ends a sentence before a lower-case word.
 //!
 //! # Source
 //! Kiss and Strunk, Computational Linguistics 32 (2006); NLTK 3.10.4 (`punkt.py`) with its English
@@ -33,7 +33,7 @@ pub(super) fn sentences(line: &[char]) -> Vec<Range<usize>> {
 
 /// A place where a sentence may end.
 struct Candidate {
-    /// Behind the mark that ends it.
+    /// Position after the mark that ends it.
     end: usize,
     /// Where the next sentence would start.
     next: usize,
@@ -174,7 +174,7 @@ fn run(text: &[char]) -> usize {
         .chunks_exact(2)
         .take_while(|two| two[0] == '.' && two[1].is_whitespace());
     let spaced = 2 * pairs.count();
-    // The last period needs no space behind it; without one, a pair gives its period back.
+    // The last period needs no space after it; without one, a pair gives its period back.
     match text.get(spaced) {
         Some('.') if spaced >= 4 => spaced + 1,
         _ if spaced >= 6 => spaced - 1,
@@ -195,7 +195,7 @@ fn is_word_end(rest: &[char]) -> bool {
     }
 }
 
-/// Takes quotes and brackets behind a mark into the sentence that the mark ends.
+/// Takes quotes and brackets after a mark into the sentence that the mark ends.
 fn realign(line: &[char], sentences: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut moved = 0;

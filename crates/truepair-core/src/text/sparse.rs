@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::rng::{Stream, normal};
 use truepair_kernel::product::{Precision, Threads, View};
 
-/// Random directions beyond those that are wanted.
+/// Random directions in addition to those that are wanted.
 const OVERSAMPLED: usize = 10;
 
-/// Multiplications by `A Aᵀ` that let the leading directions stand out.
+/// Multiplications by `A Aᵀ` that make the leading directions stand out.
 const POWERS: usize = 2;
 
 /// Directions whose squared length is below this share of the largest are rounding errors.

@@ -1,19 +1,19 @@
-//! What a caption is made of, in any script and without a tokenizer: its words, and pieces of
-//! characters where words are not set apart by spaces or are too rare to be met again.
+//! What a caption is made of, in any script and without a tokenizer: its words, and pieces of a few
+//! characters where words are not separated by spaces or are too rare to occur again.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Longest piece of characters that is counted.
+/// Most characters of a piece that is counted.
 const LONGEST: usize = 3;
 
-/// Stands before the first and behind the last letter of a word that is cut into pieces.
+/// Put before the first and after the last letter of a word that is cut into pieces.
 const EDGE: char = '\u{2}';
 
 /// A run of characters that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Run {
-    /// A word of a script that sets words apart.
+    /// A word of a script that separates words.
     Word(String),
     /// Characters of a script that does not.
     Unspaced(Vec<char>),
@@ -53,8 +53,8 @@ pub(super) fn runs(caption: &str) -> Vec<Run> {
     runs
 }
 
-/// The pieces of one to three characters of a word that is too rare to be counted whole, its edges
-/// among them, each behind a mark that tells pieces from words.
+/// The pieces of one to three characters, including the edges, of a word that is too rare to be counted
+/// whole; each is preceded by a mark that tells pieces from words.
 pub(super) fn pieces_of_word(word: &str) -> Vec<String> {
     let edges = || std::iter::once(EDGE);
     let letters: Vec<char> = edges().chain(word.chars()).chain(edges()).collect();
@@ -64,7 +64,7 @@ pub(super) fn pieces_of_word(word: &str) -> Vec<String> {
     pieces
 }
 
-/// Every run of one to three neighbouring characters.
+/// Every run of one to three neighboring characters.
 pub(super) fn pieces(characters: &[char]) -> Vec<String> {
     (1..=LONGEST)
         .flat_map(|length| characters.windows(length))

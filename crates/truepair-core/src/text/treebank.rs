@@ -5,13 +5,13 @@
 //! Treebank (MacIntyre, 1995) with NLTK's additions for quotes and dashes.
 //!
 //! # Deviations
-//! 1. Where NLTK asks for a digit of any script, ASCII digits are meant here.
+//! 1. Where NLTK accepts digits of any script, only ASCII digits are accepted here.
 
 use super::sentence::sentences;
 
 /// Splits a caption into lower-case tokens.
 ///
-/// Contractions are parted (`isn't` to `is`, `n't`), double quotes become ` `` ` and `''`, and only
+/// Contractions are split (`isn't` into `is`, `n't`), double quotes become ` `` ` and `''`, and only
 /// the period that ends a sentence stands alone.
 ///
 /// ```
@@ -27,7 +27,7 @@ pub fn tokenize(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// The passes over one sentence. Each inserts spaces where tokens part; the order matters.
+/// The passes over one sentence. Each inserts spaces between tokens; the order matters.
 fn words(sentence: &[char]) -> Vec<String> {
     let mut text = Text(sentence.to_vec());
     text.opening_quotes();
@@ -60,7 +60,7 @@ fn words(sentence: &[char]) -> Vec<String> {
         .collect()
 }
 
-/// Words that are written as one and count as two. NLTK also lists `'tis` and `'twas`, which its own
+/// Words that are written as one but count as two. NLTK also lists `'tis` and `'twas`, which its own
 /// treatment of opening quotes keeps from ever being seen.
 const JOINED: [(&str, &str); 8] = [
     ("can", "not"),
@@ -100,7 +100,7 @@ impl Text {
         });
     }
 
-    /// Takes the last period off its word, through quotes and brackets that follow it.
+    /// Splits the last period off its word, even if quotes and brackets follow it.
     fn final_period(&mut self) {
         let Some(period) = self.0.iter().rposition(|&c| c == '.') else {
             return;
@@ -152,7 +152,7 @@ impl Text {
         self.0 = format!(" {} ", words.join(" ")).chars().collect();
     }
 
-    /// Parts endings such as `'s` from the word before and the space behind them.
+    /// Splits off endings such as `'s` that are followed by a space.
     fn clitics(&mut self, endings: &[&str]) {
         self.rewrite(|text, at| {
             if matches!(text[at], '\'' | ' ') {
@@ -167,7 +167,7 @@ impl Text {
         });
     }
 
-    /// Parts a word that consists of `first` and `second`.
+    /// Splits a word that consists of `first` and `second`.
     fn part(&mut self, first: &str, second: &str) {
         let (n_first, n_second) = (first.chars().count(), second.chars().count());
         self.rewrite(|text, at| {
@@ -175,7 +175,7 @@ impl Text {
             let fits = starts_with(rest, first) && starts_with(&rest[n_first..], second);
             let before = at > 0 && is_word(text[at - 1]);
             let behind = rest.get(n_first + n_second);
-            // NLTK parts `wanna` before a space only, so `wanna-be` stays whole.
+            // NLTK splits `wanna` only before a space, so `wanna-be` stays whole.
             let ends = match first {
                 "wan" => behind == Some(&' '),
                 _ => !behind.is_some_and(|&c| is_word(c)),
@@ -207,8 +207,8 @@ impl Text {
         self.0 = text.replace(from, to).chars().collect();
     }
 
-    /// Walks from left to right; where `rule` gives a length and characters, these take the place
-    /// of so many characters.
+    /// Goes from left to right; where `rule` returns a length and characters, these replace that many
+    /// characters.
     fn rewrite(&mut self, rule: impl Fn(&[char], usize) -> Option<(usize, Vec<char>)>) {
         let mut out = Vec::with_capacity(self.0.len() + 8);
         let mut at = 0;
@@ -237,7 +237,7 @@ fn starts_with(text: &[char], prefix: &str) -> bool {
     prefix.chars().all(|c| text.next() == Some(&c))
 }
 
-/// Whether the characters behind an apostrophe are an ending of the word before it.
+/// Whether the characters after an apostrophe are an ending of the word before it.
 fn is_clitic(text: &[char]) -> bool {
     let n_word = text.iter().take_while(|&&c| is_word(c)).count();
     let word: String = text[..n_word].iter().collect();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_lines_are_no_problem() {
+    fn odd_lines_are_fine() {
         check("", "");
         check("   ", "");
         check(".", ".");

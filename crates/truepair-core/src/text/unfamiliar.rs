@@ -1,13 +1,13 @@
-//! Captions of words that no other image's captions hold: whoever learns from these captions never met
-//! such a word outside the pair that is judged.
+//! Captions made of words that no other image's captions contain: whoever learns from these captions
+//! never meets such a word outside the pair that is judged.
 
 use std::collections::HashMap;
 
 use super::terms::{Run, pieces, runs};
 use crate::pair::Pair;
 
-/// Per caption whether it shares no word with a caption of another image, `[captions]`. In scripts without
-/// spaces two characters side by side stand for a word. A caption without any word shares none.
+/// Whether each caption shares no word with a caption of another image, `[captions]`. In scripts
+/// without spaces, two adjacent characters count as a word. A caption without any word shares none.
 ///
 /// ```
 /// use truepair_core::pair::Pair;
@@ -19,7 +19,7 @@ use crate::pair::Pair;
 /// ```
 ///
 /// # Panics
-/// If a pair names a caption that is not there.
+/// If a pair names a caption that does not exist.
 pub fn unfamiliar_captions<S: AsRef<str>>(captions: &[S], pairs: &[Pair]) -> Vec<bool> {
     let words: Vec<Vec<String>> = captions
         .iter()

@@ -1,4 +1,4 @@
-//! Tokens to numbers, in the published file format.
+//! From tokens to numbers, in the published file format.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,9 +11,9 @@ use crate::error::{Error, Place, Result};
 
 /// Fills captions up to the longest of a batch.
 pub const PAD: u32 = 0;
-/// Stands before every caption.
+/// Comes before every caption.
 pub const START: u32 = 1;
-/// Stands behind every caption.
+/// Comes after every caption.
 pub const END: u32 = 2;
 /// Any token that is not in the vocabulary.
 pub const UNKNOWN: u32 = 3;
@@ -34,12 +34,12 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// Tokens left out because the caption was too long.
     pub n_truncated: usize,
-    /// Tokens, among those kept, that the vocabulary does not hold.
+    /// Kept tokens that are not in the vocabulary.
     pub n_unknown: usize,
 }
 
 impl Vocabulary {
-    /// Collects the tokens that stand at least `min_count` times in `captions`, in the order of
+    /// Collects the tokens that occur at least `min_count` times in `captions`, in the order of
     /// their first appearance; the published vocabularies use 4.
     ///
     /// ```
@@ -76,12 +76,12 @@ impl Vocabulary {
         self.words.len()
     }
 
-    /// Never: the special tokens are always there.
+    /// Always false: the special tokens are always there.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// The number of a token, [`UNKNOWN`] for one that is not held.
+    /// The number of a token; [`UNKNOWN`] if the vocabulary does not have it.
     pub fn number(&self, token: &str) -> u32 {
         self.numbers.get(token).copied().unwrap_or(UNKNOWN)
     }
@@ -132,7 +132,7 @@ impl Vocabulary {
         let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| {
             bad(
                 Place::Line(error.line() as u64),
-                format!("no vocabulary: {error}"),
+                format!("not a vocabulary: {error}"),
             )
         })?;
         stored
@@ -179,7 +179,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// The words by number, or what contradicts.
+    /// The words by number, or the contradiction that was found.
     fn words(mut self) -> Result<Vec<String>, String> {
         if self.word2idx.len() != self.idx as usize || self.idx2word.len() != self.idx as usize {
             return Err(format!(
@@ -258,7 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vocab.json");
         let cases = [
-            ("[", "no vocabulary"),
+            ("[", "not a vocabulary"),
             (r#"{"word2idx": {}, "idx2word": {}, "idx": 1}"#, "idx is 1"),
             (
                 r#"{"word2idx": {"a": 0}, "idx2word": {"1": "a"}, "idx": 1}"#,

@@ -1,4 +1,4 @@
-//! Which queries are attended together, and the room that takes.
+//! Which queries attend together, and the memory that this takes.
 
 /// The contexts of one item against the queries of several items, one item after another: each is
 /// attended on its own. Rows are contexts.
@@ -36,7 +36,7 @@ impl Tile<'_> {
 pub(crate) struct Room {
     pub(super) terms: Vec<f32>,
     pub(super) factors: Vec<f32>,
-    /// One number an item.
+    /// One number per item.
     pub(super) items: Vec<f32>,
 }
 

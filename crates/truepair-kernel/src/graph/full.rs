@@ -30,7 +30,7 @@ pub(super) struct Full {
     pub(super) nodes: Vec<f32>,
 }
 
-/// What only the backward pass computes on its way, of any step.
+/// What only the backward pass computes on its way, in any step.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     /// Gradient by `E X`, `[nodes, s]`.
@@ -165,7 +165,7 @@ pub(super) fn relu_backward(output: &[f32], gradient: &mut [f32]) {
     );
 }
 
-/// A product of one pair. It is too small to profit from rounding its factors.
+/// A product for one pair, too small to profit from rounding its factors.
 fn product(left: View<'_>, right: View<'_>, out: &mut [f32], out_stride: usize, write: Write) {
     let (precision, threads) = (Precision::F32, Threads::One);
     left.times(right)

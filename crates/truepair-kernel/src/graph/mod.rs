@@ -1,12 +1,12 @@
 //! Reasoning steps over the fully connected graph of every pair's nodes: parts of pairs in parallel,
 //! each with its own gradients by the weights.
 //!
-//! The forward pass leaves nothing behind. The backward pass looks which pairs have a gradient at
-//! all, which with hardest negatives are about three in the batch's size, and computes the steps of
-//! those again. Where every pair has one, keeping each step's nodes and edges is 8 % faster on a
-//! quiet machine (3.5 instead of 3.8 s for a training step of 128 x 128 pairs of 15 nodes of width
-//! 256), but takes 10 % more processor time, most of it for fresh pages, and 450 MiB more. Where few
-//! have one, it is all loss.
+//! The forward pass leaves nothing behind. The backward pass looks which pairs have a gradient at all,
+//! which with hardest negatives are about three in the batch's size, and computes the steps of those
+//! again. Where every pair has one, keeping each step's nodes and edges is 8 % faster on a quiet
+//! machine (3.5 instead of 3.8 s for a training step of 128 x 128 pairs of 15 nodes of width 256), but
+//! takes 10 % more processor time, most of it for fresh pages, and 450 MiB more. Where few have one,
+//! nothing is gained.
 
 mod affine;
 mod edges;
@@ -49,7 +49,7 @@ const LEAST_PAIRS: usize = 16;
 pub struct Graph {
     /// Nodes of each caption, at least 1: `c`.
     pub lengths: Vec<usize>,
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Member {
     pub(super) edges: Range<usize>,
 }
 
-/// Pairs that need not be neighbors.
+/// Pairs, not necessarily adjacent.
 #[derive(Debug, Default)]
 pub(super) struct Tile {
     /// Their numbers, ascending.
@@ -70,7 +70,7 @@ impl Tile {
         self.members.last().map_or(0, |last| last.nodes.end)
     }
 
-    /// Numbers that hold the edges.
+    /// How many numbers hold the edges.
     pub(super) fn edges(&self) -> usize {
         self.members.last().map_or(0, |last| last.edges.end)
     }
@@ -111,7 +111,7 @@ impl Tile {
         }
     }
 
-    /// The pairs' rows of `all`, which has one a pair.
+    /// The pairs' rows of `all`, which has one row per pair.
     pub(super) fn pair_rows(&self, all: &[f32], s: usize) -> Vec<f32> {
         let rows = self.pairs.iter().flat_map(|pair| &all[pair * s..][..s]);
         rows.copied().collect()

@@ -143,7 +143,7 @@ fn advance(group: &Group, step: usize, tape: &mut Tape, biases: &Biases<'_>) {
 }
 
 /// In loops over few slices each: with more, the compiler gives up checking that none overlap and
-/// does not vectorise.
+/// does not vectorize.
 #[inline(always)]
 fn advance_row(
     gates: &mut [f32],

@@ -13,12 +13,13 @@ use self::packing::{Order, Packing};
 use super::{Array, Gradients, Operation, Output};
 use crate::product::Precision;
 
-/// Most items of a group: more rows make no product faster.
+/// Most items in a group: more rows would not make products faster.
 const GROUP: usize = 128;
-/// Tasks that a batch makes at least. Independent of the number of threads, as sums depend on it.
+/// The least number of tasks in a batch. It does not depend on the number of threads, because sums
+/// depend on it.
 const TASKS: usize = 2;
 
-/// Which states a recurrent unit hands out.
+/// Which states a recurrent unit returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum States {
     /// The state at every token, `[n, t, d]`; 0 at padding.
@@ -33,7 +34,7 @@ pub enum States {
 pub enum Directions {
     /// From the first token to the last.
     Forward,
-    /// That and back.
+    /// Both ways.
     Both,
 }
 
@@ -50,7 +51,7 @@ struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// Every direction's, from an operation's inputs.
+    /// The weights of every direction, from an operation's inputs.
     fn all(inputs: &[Array<'a>]) -> Vec<Self> {
         let [_, _, w] = inputs[0].dims();
         let orders = [Order::Forward, Order::Backward];

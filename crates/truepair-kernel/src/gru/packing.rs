@@ -50,7 +50,7 @@ pub(super) struct Item {
 
 impl Packing {
     /// Deals items of `n_tokens` tokens each, of which the first `lengths` are valid, to groups.
-    /// Every group gets long and short ones, and as many as the others but for one.
+    /// Every group gets long and short ones, and their numbers differ by at most one.
     ///
     /// # Panics
     /// If a length exceeds the number of tokens.

@@ -1,10 +1,10 @@
 //! IMRAM's scores of every image against every caption as one operation.
 //!
-//! From the second step on, every pair has its own queries, but no layer over pairs is as dear as it
-//! looks. With `W [q; c] = W₁ q + W₂ c` and `c = Σ_c a_c v_c`,
+//! From the second step on, every pair has its own queries, but a layer over pairs costs less than it
+//! seems to. With `W [q; c] = W₁ q + W₂ c` and `c = Σ_c a_c v_c`,
 //!
 //! ```text
-//! W₂ c = Σ_c a_c (W₂ v_c)      W₂ v_c once an item of contexts, W₁ q once a query in step 1
+//! W₂ c = Σ_c a_c (W₂ v_c)      W₂ v_c once per item of contexts, W₁ q once per query in step 1
 //! ```
 //!
 //! so only `W₁ q` of later steps is a product of the full size for every pair. Relevances need no
@@ -25,7 +25,7 @@ use crate::product::Precision;
 use gates::{Gates, Projected};
 use work::Work;
 
-/// Queries worked at a time: products are tall enough, and what a tile needs stays near a core.
+/// Queries processed at a time: products are tall enough, and what a tile needs stays close to a core.
 const BLOCK: usize = 256;
 
 /// `Σ_k mean over queries of cos(q⁰, c^k)` over K steps, for every item of contexts and every item
@@ -33,7 +33,7 @@ const BLOCK: usize = 256;
 ///
 /// ```text
 /// c^k = Σ_c w_c c with the weights of q^(k-1)       o = tanh(output [q; c])       g = σ(gate [q; c])
-/// q^k = g q^(k-1) + (1 − g) o, scaled to length 1 if so set
+/// q^k = g q^(k-1) + (1 − g) o, scaled to length 1 if that is set
 /// ```
 /// The last update is left out. The cosine divides by at least 1e-8. An item without any vector
 /// scores 0 and has no gradient.
@@ -48,17 +48,17 @@ pub struct Imram(pub ImramSettings);
 /// What [`Imram`] computes.
 #[derive(Debug, Clone, Copy)]
 pub struct ImramSettings {
-    /// Of the queries over the contexts.
+    /// Attention of the queries over the contexts.
     pub attention: Attention,
     /// Steps K of recurrent attention, at least 1.
     pub steps: usize,
     /// Whether queries are scaled to length 1 after every update.
     pub normalize: bool,
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 
-/// What the backward pass takes over from the forward pass: everything that is not of a pair.
+/// What the backward pass takes over from the forward pass: everything that does not belong to a single pair.
 #[derive(Debug)]
 pub struct ImramSaved {
     constants: Constants,

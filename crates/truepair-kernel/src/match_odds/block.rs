@@ -24,9 +24,9 @@ pub(super) struct Sums {
 
 /// Sums of one image's slopes.
 struct ImageSlopes {
-    /// Over columns, one a draw of the image.
+    /// Over columns, one per draw of the image.
     rows: Vec<f32>,
-    /// Over rows, one a draw of a caption.
+    /// Over rows, one per draw of a caption.
     columns: Vec<f32>,
     sums: Sums,
 }
@@ -45,7 +45,7 @@ pub(super) fn squares(rows: &[f32], d: usize) -> Vec<f32> {
     out
 }
 
-/// `out = factor · row − out`, one factor a row of `d` numbers.
+/// `out = factor · row − out`, one factor per row of `d` numbers.
 pub(super) fn subtract_from_scaled(out: &mut [f32], factors: &[f32], rows: &[f32], d: usize) {
     (out.par_chunks_mut(d).with_min_len(64))
         .zip(rows.par_chunks(d))

@@ -1,7 +1,7 @@
 //! Gradients of all inputs, tile by tile, from products that are computed again.
 //!
-//! Pairs whose nodes all have the gradient 0 are left out: a loss over hardest negatives reaches
-//! some three pairs of every hundred, and their words are gathered into tiles of their own.
+//! Pairs whose nodes all have the gradient 0 are left out: a loss over hardest negatives reaches about
+//! three of every hundred pairs, and their words are gathered into separate tiles.
 
 use std::ops::Range;
 
@@ -175,7 +175,7 @@ impl<'a> Part<'a> {
             .collect()
     }
 
-    /// A tile of captions that do not stand beside each other.
+    /// A tile of captions that are not adjacent.
     fn gathered(&mut self, image: usize, captions: Vec<usize>, by_words: &mut [f32]) {
         let pairs = self.pairs;
         let words: Vec<f32> = (captions.iter())
@@ -226,7 +226,7 @@ impl<'a> Part<'a> {
         self.attention(image, tile, by_words);
     }
 
-    /// From the gradient by the contexts, which stands in `squares`, to those by regions and words.
+    /// From the gradient by the contexts, which is in `squares`, to those by regions and words.
     fn attention(&mut self, image: usize, tile: &Tile<'_>, by_words: &mut [f32]) {
         let (pairs, d, n) = (self.pairs, self.pairs.dim(), tile.len());
         let regions = pairs.images.items(image..image + 1);

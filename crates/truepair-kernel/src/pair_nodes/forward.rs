@@ -7,7 +7,7 @@ use super::rows::{self, NodesMut};
 use crate::product::{View, Write};
 use crate::vector::wide;
 
-/// Buffers of one tile, made once a part of the images.
+/// Buffers of one tile, allocated once per part of the images.
 pub(super) struct Scratch {
     /// Inner products `[regions, words]`.
     pub(super) raw: Vec<f32>,
@@ -45,7 +45,7 @@ pub(super) fn run(pairs: &Pairs<'_>) -> (Vec<f32>, Vec<f32>) {
             .zip(pairs.parts())
             .for_each(|((nodes, lengths), images)| {
                 let mut scratch = Scratch::new(pairs, widest(&tiles));
-                // Images run inside: a tile's words are read again while they are in the cache.
+                // Images are the inner loop: a tile's words are read again while they are in the cache.
                 for tile in &tiles {
                     let out = nodes
                         .chunks_exact_mut(total * s)

@@ -36,7 +36,7 @@ pub(super) struct Layer<'a> {
     pub(super) bias: &'a [f32],
 }
 
-/// Words of some captions beside each other; one image's share of them is computed at once.
+/// Words of some captions side by side; what one image does with them is computed at once.
 pub(super) struct Tile<'a> {
     pub(super) captions: Vec<usize>,
     /// Of every caption, its columns in the tile.
@@ -113,8 +113,8 @@ impl<'a> Pairs<'a> {
         self.images.len().div_ceil(PARTS).max(1)
     }
 
-    /// `captions` cut into runs of at most [`TILE`] words; a longer caption stands alone and one
-    /// without words nowhere.
+    /// `captions` cut into runs of at most [`TILE`] words; a longer caption is a run of its own, and
+    /// one without words is in no run.
     pub(super) fn runs(&self, captions: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
         let mut runs: Vec<Vec<usize>> = Vec::new();
         let mut words = usize::MAX / 2;
@@ -144,7 +144,7 @@ impl<'a> Pairs<'a> {
         tiles.collect()
     }
 
-    /// A tile of captions whose words `[columns, d]` stand in `words`.
+    /// A tile of captions whose words `[columns, d]` are in `words`.
     pub(super) fn tile<'t>(
         &self,
         captions: Vec<usize>,

@@ -29,9 +29,9 @@ use layout::Pairs;
 ///   its global node first, so `total = c + Σ T`
 #[derive(Debug, Clone, Copy)]
 pub struct PairNodes {
-    /// Of the words over the regions.
+    /// Attention of the words over the regions.
     pub attention: Attention,
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 

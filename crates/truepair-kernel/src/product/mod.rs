@@ -144,12 +144,12 @@ pub struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
-    /// The same with factors in this format.
+    /// The same product with factors in this format.
     pub fn with(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// The same on these threads.
+    /// The same product on these threads.
     pub fn on(self, threads: Threads) -> Self {
         Self { threads, ..self }
     }

@@ -17,11 +17,11 @@ const MAX_KEPT_SETS: usize = 128;
 
 /// Rows of one factor `[n, width]`, prepared for the products of [`multiply`](Self::multiply).
 ///
-/// On processors with matrix tiles (Intel AMX, on Linux) every value is split into three numbers of
-/// 8 significant bits, and the six products of two such triples that count are added up in `f32`.
-/// The error is that of ordinary `f32` arithmetic, and a product of two rows depends on their values
-/// alone, not on where they stand, beside what, or on the number of threads. Rows of any magnitude
-/// keep that precision; a row with infinity or NaN gives products that are not finite.
+/// On processors with matrix tiles (Intel AMX, on Linux) every value is split into three numbers of 8
+/// significant bits, and the six products of two such triples that count are added up in `f32`. The
+/// error is that of ordinary `f32` arithmetic, and a product of two rows depends only on their values,
+/// not on their place, their neighbors or the number of threads. Rows of any magnitude keep that
+/// precision; a row with infinity or NaN gives products that are not finite.
 ///
 /// Elsewhere the values stay as they are, and the product is `f32` arithmetic whose rounding may
 /// depend on the shape.
@@ -113,13 +113,13 @@ pub fn multiply_transposed(a: &[f32], b: &[f32], width: usize, out: &mut [f32]) 
     left.multiply(&RowFactor::of_all(Side::Right, b, width), out);
 }
 
-/// Prepared rows of one factor, which has one matrix and is asked for the same rows again and again.
+/// Prepared rows of one factor, which has one matrix and whose same rows are requested again and again.
 ///
-/// Holds up to 128 MiB, at least the rows asked for last; nothing where rows are used as they are.
+/// Holds up to 128 MiB, and at least the rows requested last; nothing where rows are used as they are.
 #[derive(Debug)]
 pub struct RowCache {
     side: Side,
-    /// The rows asked for last are the last ones.
+    /// The most recently requested rows come last.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     kept: Mutex<Vec<Kept>>,
 }
@@ -132,7 +132,7 @@ struct Kept {
 }
 
 impl RowCache {
-    /// An empty one.
+    /// An empty cache.
     pub fn new(side: Side) -> Self {
         Self {
             side,

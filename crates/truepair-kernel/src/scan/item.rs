@@ -61,7 +61,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The sums over all items that were worked backward.
+    /// The sums over all items that went through the backward pass.
     pub(super) fn into_pull(self) -> Vec<f32> {
         self.pull
     }

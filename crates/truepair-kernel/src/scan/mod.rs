@@ -22,11 +22,11 @@ use crate::product::Precision;
 use bands::{Band, Targets, bands, memory};
 use item::Pass;
 
-/// Raw inner products held at a time, 128 MiB: a batch of 256 images of 36 regions against 256
-/// captions of 14 words. More of them are worked in bands of contexts, and going backward again.
+/// Raw inner products held at a time, 128 MiB: a batch of 256 images of 36 regions against 256 captions
+/// of 14 words. More than that is processed in bands of contexts, and once more in the backward pass.
 const BAND: usize = 1 << 25;
 
-/// Queries worked at a time: the three arrays that one item of 36 contexts needs fill half of a
+/// Queries processed at a time: the three arrays that one item of 36 contexts needs fill half of a
 /// cache of 2 MiB.
 const BLOCK: usize = 2048;
 
@@ -46,11 +46,11 @@ pub struct Scan {
 /// What [`Scan`] computes.
 #[derive(Debug, Clone, Copy)]
 pub struct ScanSettings {
-    /// Of the queries over the contexts.
+    /// Attention of the queries over the contexts.
     pub attention: Attention,
-    /// From the queries' cosines to the score.
+    /// How the queries' cosines become the score.
     pub pool: Pool,
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 

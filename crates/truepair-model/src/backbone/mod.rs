@@ -106,6 +106,15 @@ macro_rules! backbones {
     (@pretrained Solved $config:ident $module:ident) => {{ let _ = $config; $module }};
     ($($variant:ident($config:ty => $module:ty) = $name:literal reads $kind:ident gives $gives:ident begins $begins:ident, $summary:literal;)*) => {
         /// Which backbone to build, with its settings.
+        ///
+        /// ```
+        /// use truepair_model::backbone::BackboneConfig;
+        ///
+        /// let config: BackboneConfig = toml::from_str("kind = \"gru\"\ndim = 512\n").unwrap();
+        /// assert_eq!((config.name(), config.dim()), ("gru", 512));
+        /// assert!(config.reads_tokens());
+        /// assert!(toml::from_str::<BackboneConfig>("kind = \"gru\"\nwidth = 512\n").is_err());
+        /// ```
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         pub enum BackboneConfig {

@@ -22,6 +22,27 @@ use crate::objective::SoftContrastive;
 use crate::similarity::{Compares, ItemSide, Similarity, SimilarityConfig, Space};
 
 /// Which backbones and which similarity.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use truepair_core::rng::Seed;
+/// use truepair_model::backbone::{BackboneConfig, InputShape, MlpConfig};
+/// use truepair_model::kernel::Precision;
+/// use truepair_model::matcher::MatcherConfig;
+/// use truepair_model::parameters;
+/// use truepair_model::similarity::{CosineConfig, SimilarityConfig};
+///
+/// let mlp = || BackboneConfig::Mlp(MlpConfig::default());
+/// let cosine = SimilarityConfig::Cosine(CosineConfig::default());
+/// let config = MatcherConfig::new(mlp(), mlp(), cosine);
+/// let shape = InputShape::Features { width: 8, regions: 1 };
+/// let build = |seed| config.build(shape, shape, Seed(seed), &Device::flex(), Precision::F32);
+/// // The same seed, the same weights; their names are those of the file.
+/// let (first, again) = (build(1)?, build(1)?);
+/// assert_eq!(parameters::export(&first), parameters::export(&again));
+/// assert!(parameters::names(&first).iter().all(|name| name.starts_with("image.") || name.starts_with("caption.")));
+/// # Ok::<(), truepair_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatcherConfig {

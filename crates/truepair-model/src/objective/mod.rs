@@ -17,6 +17,7 @@ mod negative_triplet;
 mod soft_contrastive;
 mod soft_match;
 mod softmax;
+mod square;
 mod structural;
 mod tal;
 mod transport;
@@ -38,6 +39,8 @@ pub use negative_triplet::{NegativeDirection, NegativeForm, NegativeTriplet};
 pub use soft_contrastive::{Over, SoftContrastive};
 pub use soft_match::{symmetric_cross_entropy, symmetric_divergence};
 pub use softmax::{log_probabilities, per_entry, per_pair};
+pub(crate) use square::diagonal;
+pub use square::off_diagonal;
 pub use structural::{StructureDirection, neighborhood_agreement, structural};
 pub use tal::Tal;
 pub use transport::PartialTransport;
@@ -49,6 +52,19 @@ pub use weighted_hinge::{swapped_certainty, weighted_hinge};
 pub struct PairLoss(pub Tensor<1>);
 
 /// An objective that needs nothing but scores.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use truepair_model::objective::{Negatives, ObjectiveConfig, Triplet};
+///
+/// // Two pairs, the second of which a wrong caption and a wrong image come near.
+/// let scores = Tensor::<2>::from_data([[0.9, 0.1], [0.1, 0.2]], &Device::flex());
+/// let triplet = Triplet { margin: 0.2, negatives: Negatives::Hardest };
+/// let losses = ObjectiveConfig::Triplet(triplet).pair_loss(&scores).0;
+/// let losses: Vec<f32> = losses.into_data().try_into_vec().unwrap();
+/// // max(0, 0.2 - 0.2 + 0.1) in both directions.
+/// assert!(losses[0] == 0.0 && (losses[1] - 0.2).abs() < 1e-6);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ObjectiveConfig {
@@ -103,18 +119,6 @@ pub fn positive(name: &str, value: f64) -> Result<(), truepair_core::Error> {
     ))
 }
 
-/// The diagonal of `[b, b]` as `[b]`.
-pub(crate) fn diagonal(scores: &Tensor<2>) -> Tensor<1> {
-    let [b, columns] = scores.dims();
-    assert_eq!(
-        b, columns,
-        "scores of a batch are square, got [{b}, {columns}]"
-    );
-    (scores.clone() * Tensor::eye(b, &scores.device()))
-        .sum_dim(1)
-        .reshape([b])
-}
-
 /// Of scores `[b, b]` the hardest wrong caption's score per image and the hardest wrong image's per
 /// caption, `[b]` each; about −1e30 where there is none.
 pub(crate) fn hardest_others(scores: &Tensor<2>) -> [Tensor<1>; 2] {
@@ -124,9 +128,4 @@ pub(crate) fn hardest_others(scores: &Tensor<2>) -> [Tensor<1>; 2] {
         others.clone().max_dim(1).reshape([b]),
         others.max_dim(0).reshape([b]),
     ]
-}
-
-/// 1 off the diagonal and 0 on it, `[b, b]`.
-pub fn off_diagonal(scores: &Tensor<2>) -> Tensor<2> {
-    Tensor::eye(scores.dims()[0], &scores.device()).neg() + 1.0
 }

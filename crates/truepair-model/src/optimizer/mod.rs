@@ -18,6 +18,17 @@ pub use schedule::{CosineSchedule, Schedule, StepSchedule};
 use serde::{Deserialize, Serialize};
 
 /// Which optimizer, with its settings.
+///
+/// ```
+/// use truepair_model::optimizer::{AdamConfig, OptimizerConfig};
+///
+/// let config = OptimizerConfig::AdamW(AdamConfig { rate: 0.001, ..AdamConfig::default() });
+/// assert_eq!(config.settings().rate, 0.001);
+/// let text = toml::to_string(&config)?;
+/// assert!(text.starts_with("kind = \"adamw\""));
+/// assert_eq!(toml::from_str::<OptimizerConfig>(&text).unwrap(), config);
+/// # Ok::<(), toml::ser::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum OptimizerConfig {

@@ -4,6 +4,15 @@ use serde::{Deserialize, Serialize};
 
 /// A factor on the optimizer's rate as a function of progress. Warm-up epochs of a strategy run at
 /// factor 1 and do not count as progress.
+///
+/// ```
+/// use truepair_model::optimizer::Schedule;
+///
+/// // Half a cosine from the whole rate to none.
+/// let schedule: Schedule = toml::from_str("kind = \"cosine\"").unwrap();
+/// assert_eq!(schedule.factor(0.0, 10.0), 1.0);
+/// assert!(schedule.factor(10.0, 10.0) < 1e-9);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Schedule {

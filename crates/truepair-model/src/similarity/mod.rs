@@ -89,6 +89,18 @@ trait Head {
 macro_rules! similarities {
     ($($variant:ident($config:ty => $module:ty) = $name:literal compares $compares:ident scores $scores:ident, $summary:literal;)*) => {
         /// Which similarity to build, with its settings.
+        ///
+        /// ```
+        /// use truepair_model::similarity::SimilarityConfig;
+        ///
+        /// let all = SimilarityConfig::all();
+        /// let (.., scan) = all.iter().find(|(name, ..)| *name == "scan").unwrap();
+        /// let text = toml::to_string(scan).unwrap();
+        /// assert!(text.starts_with("kind = \"scan\""));
+        /// assert_eq!(toml::from_str::<SimilarityConfig>(&text).unwrap(), *scan);
+        /// // Scores that are log odds say so.
+        /// assert!(!scan.gives_log_odds());
+        /// ```
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         pub enum SimilarityConfig {

@@ -65,15 +65,7 @@ pub(super) fn into_dataset(
         labels.push(one.label);
     }
     if rows.is_empty() {
-        let found = account
-            .summary()
-            .map_or_else(String::new, |met| format!("; {met}"));
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            format!("split '{split}' has no picture with a caption{found}"),
-            "choose another split, or check that captions bear the names of their pictures",
-        ));
+        return Err(no_picture(path, &split, &account));
     }
     account.used("picture", rows.len());
     account.used("caption", captions.len());
@@ -95,6 +87,17 @@ pub(super) fn into_dataset(
         account,
     };
     settle_empty_captions(dataset, options.on_empty, path, |_| Place::Whole)
+}
+
+fn no_picture(path: &Path, split: &str, account: &Account) -> Error {
+    let met = account.summary();
+    let met = met.map_or_else(String::new, |met| format!("; {met}"));
+    Error::data(
+        path,
+        Place::Whole,
+        format!("split '{split}' has no picture with a caption{met}"),
+        "choose another split, or check that captions bear the names of their pictures",
+    )
 }
 
 /// The name of the list that [`write_kept`] writes.

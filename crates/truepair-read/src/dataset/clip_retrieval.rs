@@ -78,10 +78,12 @@ fn shard_folder(file: &Path) -> &Path {
 /// # Errors
 /// If a shard is missing or its metadata has another number of rows.
 fn read(path: &Path) -> Result<Matrices> {
-    let images = shards(&path.join("img_emb"), "npy")?;
-    let captions = shards(&path.join("text_emb"), "npy")?;
+    let mut of_files = Account::default();
+    let unsaid = &mut Account::default();
+    let images = shards(&path.join("img_emb"), "npy", &mut of_files)?;
+    let captions = shards(&path.join("text_emb"), "npy", unsaid)?;
     let metadata = match path.join("metadata") {
-        folder if folder.is_dir() => shards(&folder, "parquet")?,
+        folder if folder.is_dir() => shards(&folder, "parquet", unsaid)?,
         _ => Vec::new(),
     };
     let n_shards = images.len();
@@ -112,7 +114,6 @@ fn read(path: &Path) -> Result<Matrices> {
             ));
         }
     }
-    let mut of_files = Account::default();
     let mut open = |files: &[PathBuf]| {
         let opened = files.iter().map(|file| open_npy(file, &mut of_files));
         opened.collect::<Result<Vec<_>>>()
@@ -157,7 +158,7 @@ fn read(path: &Path) -> Result<Matrices> {
 }
 
 /// The files with this ending, by the number in their names.
-fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+fn shards(folder: &Path, ending: &str, account: &mut Account) -> Result<Vec<PathBuf>> {
     let failed = |source| Error::io(folder, "list", source);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -180,7 +181,7 @@ fn shards(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut sets = sets_among(&files);
     match (files.len(), sets.len()) {
         (1, _) => Ok(files),
-        (n, 1) if sets[0].len() == n => sets.remove(0).in_order(),
+        (n, 1) if sets[0].len() == n => sets.remove(0).by_number(account),
         _ => Err(Error::data(
             folder,
             Place::Whole,
@@ -248,13 +249,13 @@ mod tests {
     use super::super::{open, two_columns, write::write_features, write_kept};
     use super::*;
 
-    /// Three shards of two pairs; the numbers of the tenth shard sort after those of the second.
+    /// Eleven shards of two pairs; by its letters the tenth would come before the second.
     fn layout(root: &Path) {
         for folder in FOLDERS {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        for (shard, number) in [0u8, 2, 10].into_iter().enumerate() {
-            let first = 2.0 * shard as f32;
+        for number in 0..11u8 {
+            let first = 2.0 * f32::from(number);
             let features = Features::from_rows(vec![first, first + 1.0], 1);
             for side in ["img_emb", "text_emb"] {
                 let file = root.join(side).join(format!("{side}_{number}.npy"));
@@ -277,12 +278,14 @@ mod tests {
         layout(&root);
         let data = open(&root, &ReadOptions::default()).unwrap();
         assert_eq!(data.format, "clip_retrieval");
-        let rows = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let rows: Vec<f32> = (0..22u8).map(f32::from).collect();
         assert_eq!(data.images.to_matrix().unwrap().values(), rows);
         assert_eq!(data.image_ids[5], "b.jpg");
         assert_eq!(data.require_captions().unwrap()[4], "one");
         let out = folder.path().join("out");
-        write_kept(&data, &[true, false, true, true, false, true], &out).unwrap();
+        let mut keep = [false; 22];
+        [0, 2, 3, 5].iter().for_each(|&pair| keep[pair] = true);
+        write_kept(&data, &keep, &out).unwrap();
         let again = open(&out, &ReadOptions::default()).unwrap();
         assert_eq!((again.pairs.len(), again.pairs[1].image), (4, 2));
     }
@@ -306,7 +309,7 @@ mod tests {
         );
         std::fs::remove_file(&file).unwrap();
         assert!(
-            read().contains("metadata: 2 shards, but img_emb has 3"),
+            read().contains("shard 2 is missing; 10 are there"),
             "{}",
             read()
         );

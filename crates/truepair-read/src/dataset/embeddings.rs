@@ -7,6 +7,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::leftovers::{Fate, account_for_folder};
 use super::matrices::{self, Matrices};
+use super::out_of_step::in_order;
 use super::sides::{CAPTION_NAMES, IMAGE_NAMES, Side, account_for_arrays, find_both};
 use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
@@ -101,6 +102,7 @@ pub fn open_embeddings(
     let folder = captions.parent().unwrap_or(Path::new("."));
     let matrices = open_sides(&images_side?, &captions_side?, folder)?;
     let dataset = matrices.into_dataset(Embeddings.name(), name_of(images), folder, options)?;
+    let dataset = in_order(dataset, images, options)?;
     if dataset.pairs.is_empty() {
         return Err(Error::data(
             images,

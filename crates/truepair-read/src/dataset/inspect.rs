@@ -1,14 +1,16 @@
 //! What a data set holds, counted without refusing what training would refuse.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashSet;
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::Serialize;
-use truepair_core::dataset::{Account, Dataset, Features};
-use truepair_core::error::Result;
+use truepair_core::dataset::{Account, Dataset, RowContent, RowContents};
+use truepair_core::diagnosis::{Diagnosis, Subject, diagnose};
+use truepair_core::error::{Error, Result};
+use truepair_core::rng::Seed;
+use truepair_core::text::is_blank;
 
+use super::out_of_step::in_order;
 use super::{Format, OnEmpty, ReadOptions, recognize, refuse_passing_over};
 
 /// What [`inspect`] found.
@@ -55,10 +57,12 @@ pub struct SplitInspection {
     pub non_finite_images: NonFinite,
     /// Rows of the used caption embeddings with a NaN or an infinite number.
     pub non_finite_captions: NonFinite,
-    /// Labelled images and distinct classes, when there are labels.
+    /// Labeled images and distinct classes, when there are labels.
     pub labels: Option<Labels>,
     /// Images whose picture was found.
     pub pictures: usize,
+    /// What stands out, such as rows out of step or images that stand in a split before it.
+    pub diagnoses: Vec<Diagnosis>,
     /// What was used, passed over and chosen.
     pub account: Account,
 }
@@ -96,7 +100,7 @@ pub struct CaptionFeaturesFound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Labels {
     /// Images with a class.
-    pub labelled: usize,
+    pub labeled: usize,
     /// Distinct classes.
     pub classes: usize,
 }
@@ -109,20 +113,31 @@ pub struct Labels {
 pub fn inspect(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Inspection> {
     let path = path.as_ref();
     let (format, why) = recognize(path, options)?;
-    let splits = format.splits(path, options)?;
-    let one = |split: String| {
-        let options = ReadOptions {
-            split,
-            on_empty: OnEmpty::Keep,
-            ..options.clone()
-        };
-        inspect_split(format, path, &options).unwrap_or_else(|error| SplitInspection {
-            split: options.split,
-            problem: Some(error.to_string()),
+    let mut names = format.splits(path, options)?;
+    // Training comes first: what is measured elsewhere must not stand in it.
+    names.sort_by_key(|name| (name != &ReadOptions::default().split, name.clone()));
+    let read = names
+        .iter()
+        .map(|split| read_split(format, path, split, options));
+    let read: Vec<Result<Dataset>> = read.collect();
+    let looked = read.iter().map(|data| {
+        let data = data.as_ref().map_err(Error::to_string)?;
+        Subject::new(data, SEED).map_err(|error| error.to_string())
+    });
+    let looked: Vec<Result<Subject<'_>, String>> = looked.collect();
+    let mut splits: Vec<SplitInspection> = Vec::with_capacity(names.len());
+    for (at, name) in names.into_iter().enumerate() {
+        let found = looked[at].clone().and_then(|subject| {
+            let subject = subject.beside(looked[..at].iter().flatten().collect());
+            inspect_split(format, path, &subject).map_err(|error| error.to_string())
+        });
+        splits.push(found.unwrap_or_else(|problem| SplitInspection {
+            split: name,
+            problem: Some(problem),
             ..SplitInspection::default()
-        })
-    };
-    let splits = splits.into_iter().map(one).collect();
+        }));
+    }
+    splits.sort_by(|a, b| a.split.cmp(&b.split));
     Ok(Inspection {
         format: format.name().into(),
         why,
@@ -130,20 +145,33 @@ pub fn inspect(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Inspecti
     })
 }
 
-fn inspect_split(
+/// Where a part is drawn to be looked at, always the same.
+const SEED: Seed = Seed(0);
+
+fn read_split(
     format: &dyn Format,
     path: &Path,
+    split: &str,
     options: &ReadOptions,
-) -> Result<SplitInspection> {
-    let data = format.read(path, options)?;
+) -> Result<Dataset> {
+    let options = ReadOptions {
+        split: split.to_owned(),
+        on_empty: OnEmpty::Keep,
+        ..options.clone()
+    };
+    let data = in_order(format.read(path, &options)?, path, &options)?;
     if options.strict {
         refuse_passing_over(path, &data.account)?;
     }
-    let images = Rows::look(&data.images)?;
-    let captions = match &data.caption_features {
-        Some(named) => Rows::look(&named.features)?,
-        None => Rows::default(),
-    };
+    Ok(data)
+}
+
+fn inspect_split(
+    format: &dyn Format,
+    path: &Path,
+    subject: &Subject<'_>,
+) -> Result<SplitInspection> {
+    let data = subject.dataset;
     let texts = data.captions.as_deref().unwrap_or_default();
     Ok(SplitInspection {
         split: data.split.clone(),
@@ -151,19 +179,20 @@ fn inspect_split(
         images: data.n_images(),
         captions: data.n_captions(),
         pairs: data.pairs.len(),
-        captions_per_image: captions_per_image(&data),
+        captions_per_image: captions_per_image(data),
         regions: data.images.regions(),
         dim: data.images.dim(),
         dtype: data.images.dtype(),
-        caption_features: caption_features(format, path, &data),
+        caption_features: caption_features(format, path, data),
         duplicate_captions: duplicate_texts(texts),
-        duplicate_images: images.duplicates,
-        empty_captions: texts.iter().filter(|text| text.trim().is_empty()).count(),
-        non_finite_images: images.non_finite,
-        non_finite_captions: captions.non_finite,
+        duplicate_images: n_repeated(&subject.images),
+        empty_captions: texts.iter().filter(|text| is_blank(text)).count(),
+        non_finite_images: NonFinite::among(&subject.images),
+        non_finite_captions: NonFinite::among(&subject.captions),
         labels: data.labels.as_deref().map(labels),
         pictures: data.image_files.iter().flatten().count(),
-        account: data.account,
+        diagnoses: diagnose(subject)?,
+        account: data.account.clone(),
     })
 }
 
@@ -212,56 +241,31 @@ fn labels(labels: &[i64]) -> Labels {
     let known: Vec<i64> = labels.iter().copied().filter(|label| *label >= 0).collect();
     let classes: HashSet<i64> = known.iter().copied().collect();
     Labels {
-        labelled: known.len(),
+        labeled: known.len(),
         classes: classes.len(),
     }
 }
 
-/// One pass over the rows of features.
-#[derive(Default)]
-struct Rows {
-    non_finite: NonFinite,
-    duplicates: usize,
+fn n_repeated(rows: &RowContents) -> usize {
+    let distinct: HashSet<u64> = rows.hashes().iter().copied().collect();
+    rows.len() - distinct.len()
 }
 
-impl Rows {
-    /// Pictures are not decoded: nothing is said about them.
-    fn look(features: &Features) -> Result<Rows> {
-        if features.are_pictures() {
-            return Ok(Rows::default());
+impl NonFinite {
+    fn among(rows: &RowContents) -> Self {
+        let bad = (0..rows.len()).filter(|&row| rows.content(row) == RowContent::NotFinite);
+        let bad: Vec<usize> = bad.collect();
+        Self {
+            count: bad.len(),
+            first_row: bad.first().copied(),
         }
-        let rows: Vec<(bool, u64)> = (0..features.len())
-            .into_par_iter()
-            .with_min_len(64)
-            .map_init(
-                || vec![0.0; features.row_len()],
-                |row, index| {
-                    features.copy_row(index, row)?;
-                    let mut hash = DefaultHasher::new();
-                    bytemuck::cast_slice::<f32, u8>(row).hash(&mut hash);
-                    Ok((
-                        row.iter().fold(true, |all, x| all & x.is_finite()),
-                        hash.finish(),
-                    ))
-                },
-            )
-            .collect::<Result<_>>()?;
-        let bad = || rows.iter().enumerate().filter(|(_, (finite, _))| !finite);
-        let mut seen: HashMap<u64, usize> = HashMap::with_capacity(rows.len());
-        rows.iter()
-            .for_each(|(_, hash)| *seen.entry(*hash).or_default() += 1);
-        Ok(Rows {
-            non_finite: NonFinite {
-                count: bad().count(),
-                first_row: bad().next().map(|(n, _)| n),
-            },
-            duplicates: rows.len() - seen.len(),
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use truepair_core::dataset::Features;
+
     use super::super::write::{write_features, write_ints};
     use super::*;
 
@@ -308,7 +312,7 @@ mod tests {
         assert_eq!(
             train.labels,
             Some(Labels {
-                labelled: 2,
+                labeled: 2,
                 classes: 1
             })
         );

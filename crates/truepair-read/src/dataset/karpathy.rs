@@ -99,12 +99,6 @@ impl Format for Karpathy {
                 ));
             }
             let in_split = canonical(&image.split) == split;
-            let kind = if in_split {
-                "row"
-            } else {
-                "row of other splits"
-            };
-            listing.account.used(kind, 1);
             if in_split {
                 let more = image.sentences.len().saturating_sub(CAPTIONS_PER_IMAGE);
                 let why = "they stand after the fifth of their image";

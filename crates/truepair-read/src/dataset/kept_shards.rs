@@ -54,7 +54,7 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
         None => written.extend(write_pairs(dataset, keep, &place(shards[0]))?),
     }
     if let Some(home) = &home {
-        written.extend(link_other_splits(dataset, home, &place)?);
+        written.extend(link_other_splits(dataset, home, place)?);
     }
     Ok(written)
 }
@@ -122,7 +122,7 @@ fn kept_of(
         pairs: KeptPairs::new(dataset, keep),
         naming: match columns.image {
             Some(_) => listing.naming,
-            None => Naming::ByNumber,
+            None => Naming::Number,
         },
         columns: &columns,
         record: 0,
@@ -207,7 +207,7 @@ impl Walk<'_> {
         if !self.pairs.has_image(&id) {
             return None;
         }
-        let has_text = |found: &Elements| found.texts.iter().flatten().any(is_text);
+        let has_text = |found: &Elements| found.texts.iter().flatten().any(|text| is_text(text));
         if !captions.iter().any(has_text) {
             return self.pairs.take(&id, "").then(Vec::new);
         }
@@ -236,7 +236,7 @@ impl Walk<'_> {
         let is_talk = matches!(place.steps.first(), Some(Step::Where { .. }));
         let mut before_is_question = false;
         for text in found.texts {
-            let text = text.filter(is_text);
+            let text = text.filter(|text| is_text(text));
             let is_caption = text.is_some();
             let stays = text.is_none_or(|text| self.pairs.take(id, &text));
             flags.any |= is_caption && stays;
@@ -275,7 +275,7 @@ struct Flags {
     any: bool,
 }
 
-fn is_text(text: &String) -> bool {
+fn is_text(text: &str) -> bool {
     !text.trim().is_empty()
 }
 

@@ -277,8 +277,6 @@ pub(super) fn object_fate(
 mod tests {
     use truepair_core::dataset::Features;
 
-    use std::path::PathBuf;
-
     use truepair_core::dataset::Dataset;
     use truepair_core::pair::Pair;
 

@@ -47,7 +47,7 @@ pub(super) fn account_for_folder(
 }
 
 /// Whether an entry of this name is hidden, or was left behind by a system.
-pub(super) fn is_hidden(name: &str) -> bool {
+pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || OF_SYSTEMS.contains(&name)
 }
 

@@ -84,7 +84,7 @@ impl Listing {
         }
         self.naming = match (&places.image, &places.id) {
             (Some(image), None) => of_pictures(files, &columns, image, &mut self.account)?,
-            _ => Naming::ByNumber,
+            _ => Naming::Number,
         };
         self.columns = columns;
         Ok(())
@@ -104,6 +104,8 @@ impl Listing {
         let (given, rows) = self.images_of(path, &split, options)?;
         let mut account = std::mem::take(&mut self.account);
         account.merge(given.account.clone());
+        let in_split = self.images.iter().filter(|image| image.in_split).count();
+        account.used("image of other splits", self.images.len() - in_split);
         let caption_features =
             caption_features(&given, &options.caption_features, self.captions.len())?;
         let images = given.images.select(&rows);

@@ -10,6 +10,7 @@ use truepair_core::pair::Pair;
 use super::empty_captions::settle_empty_captions;
 use super::pictures::files_named;
 use super::precomp::{captions_per_image, pairs_by_position};
+use super::stored_images::one_row_an_image;
 use super::write::{link_into, write_ints};
 use super::{CaptionFeatures, ReadOptions};
 use crate::lines::{Line, lines};
@@ -41,14 +42,7 @@ impl Matrices {
         options: &ReadOptions,
     ) -> Result<Dataset> {
         let (n_images, n_captions) = (self.images.len(), self.captions.len());
-        if self.captions.regions() != 1 {
-            return Err(Error::data(
-                self.files.get(1).unwrap_or(&self.files[0]),
-                Place::Whole,
-                "caption embeddings have three axes, expected [n_captions, d]",
-                "pool the tokens of a caption into one vector",
-            ));
-        }
+        self.check_captions()?;
         let pairs = match options.pairs.clone().or_else(|| pairs_file_in(path)) {
             Some(file) => {
                 let pairs = read_pairs(&file, n_images, n_captions)?;
@@ -96,7 +90,20 @@ impl Matrices {
             files: self.files,
             account: self.account,
         };
+        let dataset = one_row_an_image(dataset)?;
         settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
+    }
+
+    fn check_captions(&self) -> Result<()> {
+        if self.captions.regions() == 1 {
+            return Ok(());
+        }
+        Err(Error::data(
+            self.files.get(1).unwrap_or(&self.files[0]),
+            Place::Whole,
+            "caption embeddings have three axes, expected [n_captions, d]",
+            "pool the tokens of a caption into one vector",
+        ))
     }
 }
 
@@ -111,10 +118,17 @@ pub(super) fn write_kept<'a>(
     sources: impl Iterator<Item = &'a Path>,
     out: &Path,
 ) -> Result<Vec<PathBuf>> {
-    let rows: Vec<[i64; 2]> = dataset
-        .kept(keep)
-        .map(|pair| [pair.image.into(), pair.caption.into()])
-        .collect();
+    let captions = dataset.caption_features.as_ref();
+    let rows_of = |pair: Pair| {
+        // Rows of the files that are linked, whatever was selected of them.
+        let caption = pair.caption as usize;
+        let caption = captions.map_or(caption, |named| named.features.stored_row(caption));
+        [
+            dataset.images.stored_row(pair.image as usize) as i64,
+            caption as i64,
+        ]
+    };
+    let rows: Vec<[i64; 2]> = dataset.kept(keep).map(rows_of).collect();
     let mut written = vec![write_ints(&out.join("pairs.npy"), &rows)?];
     for source in sources.filter(|source| !is_pairs_file(source)) {
         written.push(link_into(source, out)?);

@@ -34,6 +34,7 @@ mod listing;
 mod matrices;
 mod naming;
 mod options;
+mod out_of_step;
 mod parquet_cells;
 mod parquet_copy;
 mod parquet_file;
@@ -50,6 +51,7 @@ mod shard_names;
 mod shard_schemas;
 mod shards;
 mod sides;
+mod stored_images;
 mod table;
 mod table_columns;
 mod table_rows;
@@ -59,19 +61,25 @@ mod uid_list;
 mod unread_keys;
 mod webdataset;
 mod write;
+mod write_options;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use truepair_core::dataset::{Account, Dataset};
+use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
+
+use self::out_of_step::in_order;
 
 pub use embeddings::open_embeddings;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
+pub(crate) use leftovers::is_hidden;
 pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+pub use write_options::{WriteForm, WriteOptions};
 
 /// Every format, in the order in which they are tried: a folder or file is read by the first one
 /// that recognizes it.
@@ -120,7 +128,7 @@ pub trait Format: Sync {
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>>;
     /// Reads one split. Feature values are not looked at; see
     /// [`Features::check_finite`](truepair_core::dataset::Features::check_finite). Whatever is met
-    /// and not used stands in the [`Account`](truepair_core::dataset::Account) with its reason;
+    /// and not used stands in the [`Account`] with its reason;
     /// [`ReadOptions::strict`] is the caller's business.
     ///
     /// # Errors
@@ -136,6 +144,24 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
+    /// The forms in which it writes cleaned lists.
+    fn forms(&self) -> &'static [WriteForm] {
+        &[WriteForm::Own]
+    }
+    /// As [`write_kept`](Self::write_kept), as `options` ask for in one of the [`forms`](Self::forms).
+    /// Call it through [`write_kept_into`].
+    ///
+    /// # Errors
+    /// Those of [`write_kept`](Self::write_kept).
+    fn write_as(
+        &self,
+        dataset: &Dataset,
+        keep: &[bool],
+        out: &Path,
+        _options: &WriteOptions,
+    ) -> Result<Vec<PathBuf>> {
+        self.write_kept(dataset, keep, out)
+    }
 }
 
 /// Reads one split of the data at `path`.
@@ -146,7 +172,7 @@ pub trait Format: Sync {
 pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let path = path.as_ref();
     let (format, _) = recognize(path, options)?;
-    let dataset = format.read(path, options)?;
+    let dataset = in_order(format.read(path, options)?, path, options)?;
     if dataset.pairs.is_empty() {
         return Err(Error::data(
             path,
@@ -188,16 +214,17 @@ pub(crate) fn refuse_passing_over(path: &Path, account: &Account) -> Result<()> 
 /// # Panics
 /// If `keep` has another length than the pairs.
 pub fn write_kept(dataset: &Dataset, keep: &[bool], out: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    let written = write_kept_into(dataset, keep, &KeptFolder::of(out.as_ref()));
+    let options = WriteOptions::default();
+    let written = write_kept_into(dataset, keep, &KeptFolder::of(out.as_ref()), &options);
     written.map(|kept| kept.files)
 }
 
-/// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into a folder in the format that the data
-/// was read from.
+/// Writes the kept pairs of `dataset` (`keep` `[n_pairs]`) into a folder, in the form that `options` ask for of the
+/// format that the data was read from.
 ///
 /// # Errors
-/// If no pair is kept, the folder holds the data itself, the data is of no [`Format`], or a file
-/// cannot be written; none is left half written.
+/// If no pair is kept, the folder holds the data itself, the data is of no [`Format`], the format does not
+/// know the form, or a file cannot be written; none is left half written.
 ///
 /// # Panics
 /// If `keep` has another length than the pairs.
@@ -205,8 +232,10 @@ pub fn write_kept_into(
     dataset: &Dataset,
     keep: &[bool],
     target: &KeptFolder<'_>,
+    options: &WriteOptions,
 ) -> Result<KeptFiles> {
     let out = target.folder;
+    check_form(dataset, options)?;
     if dataset.kept(keep).next().is_none() {
         return Err(Error::argument(
             "no pair is kept",
@@ -214,23 +243,43 @@ pub fn write_kept_into(
         ));
     }
     std::fs::create_dir_all(out).map_err(|source| Error::io(out, "create", source))?;
-    let own = |file: &PathBuf| file.parent().and_then(|folder| folder.canonicalize().ok());
+    let own = |file: &Path| file.parent().and_then(|folder| folder.canonicalize().ok());
     let out_full = out
         .canonicalize()
         .map_err(|source| Error::io(out, "read", source))?;
-    if dataset
-        .files
-        .iter()
-        .filter_map(own)
-        .any(|folder| folder.starts_with(&out_full))
-    {
+    let pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
+    let archives: HashSet<&Path> = pictures
+        .filter(|picture| !matches!(picture, Picture::File(_)))
+        .map(Picture::file)
+        .collect();
+    let mut files = dataset.files.iter().map(PathBuf::as_path).chain(archives);
+    if files.any(|file| own(file).is_some_and(|folder| folder == out_full)) {
         return Err(Error::argument(
             format!("{} is the folder of the data itself", out.display()),
             "choose another folder: the data is never overwritten",
         ));
     }
-    let files = by_name(dataset.format)?.write_kept(dataset, keep, out)?;
+    let files = by_name(dataset.format)?.write_as(dataset, keep, out, options)?;
     links::settle(files, target)
+}
+
+/// Whether a cleaned list of `dataset` can be written as `options` ask for, to know it before the work.
+///
+/// # Errors
+/// If the format of the data does not know the form; the message lists those it knows.
+pub fn check_form(dataset: &Dataset, options: &WriteOptions) -> Result<()> {
+    let forms = by_name(dataset.format)?.forms();
+    if forms.contains(&options.form) {
+        return Ok(());
+    }
+    let known: Vec<String> = forms.iter().map(WriteForm::to_string).collect();
+    Err(Error::argument(
+        format!(
+            "cleaned lists of format '{}' are not written as {}",
+            dataset.format, options.form
+        ),
+        format!("choose one of {}", known.join(", ")),
+    ))
 }
 
 /// The splits that the data at `path` holds, sorted; `all` alone when it knows none.

@@ -18,11 +18,11 @@ use super::selector::Selector;
 pub(super) enum Naming {
     /// By the cell of the image column.
     #[default]
-    ByCell,
+    Cell,
     /// By that cell, or by the number of the record where it holds no name.
-    ByCellOrNumber,
+    CellOrNumber,
     /// By the number of the record, from 0.
-    ByNumber,
+    Number,
 }
 
 impl Naming {
@@ -33,12 +33,12 @@ impl Naming {
     pub(super) fn name(self, record: u32, cell: Cell) -> Result<Option<String>, Vec<String>> {
         let number = || record.to_string();
         match self {
-            Naming::ByCell => cell.only(),
-            Naming::ByCellOrNumber => {
+            Naming::Cell => cell.only(),
+            Naming::CellOrNumber => {
                 let named = cell.only()?.filter(|name| !name.trim().is_empty());
                 Ok(named.or_else(|| Some(number())))
             }
-            Naming::ByNumber => Ok(Some(number())),
+            Naming::Number => Ok(Some(number())),
         }
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn of_pictures(
 ) -> Result<Naming> {
     let repeated = repeated_names(files, place)?;
     if repeated.is_empty() {
-        return Ok(Naming::ByCellOrNumber);
+        return Ok(Naming::CellOrNumber);
     }
     let mut hashes: HashMap<String, u64> = HashMap::new();
     for (path, column) in files.iter().zip(columns) {
@@ -90,10 +90,10 @@ pub(super) fn of_pictures(
                 "several pictures are called '{name}', so images are called by the number of their \
                  record"
             ));
-            return Ok(Naming::ByNumber);
+            return Ok(Naming::Number);
         }
     }
-    Ok(Naming::ByCellOrNumber)
+    Ok(Naming::CellOrNumber)
 }
 
 fn unreadable(column: &ParquetPictures, place: Place, cause: String) -> Error {

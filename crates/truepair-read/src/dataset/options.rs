@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use truepair_core::dataset::RowOrder;
 
 /// How a data set is read; the defaults suit a folder that needs no explanation.
 ///
@@ -32,6 +33,9 @@ pub struct ReadOptions {
     pub embeddings: Option<String>,
     /// Which embeddings belong together: `.npy` `[n, 2]` integers or two columns of text.
     pub pairs: Option<PathBuf>,
+    /// The order in which rows of captions stand to rows of images, where they are out of step, in any
+    /// format; `None` = as they stand.
+    pub row_order: Option<RowOrder>,
     /// Column of a table that names the image; `None` = recognized by its name.
     pub image_column: Option<String>,
     /// Columns of a table that hold captions; `None` = recognized by their names.
@@ -58,6 +62,7 @@ impl Default for ReadOptions {
             features: None,
             embeddings: None,
             pairs: None,
+            row_order: None,
             image_column: None,
             caption_columns: None,
             id_column: None,
@@ -65,6 +70,23 @@ impl Default for ReadOptions {
             pictures: Pictures::Unused,
             pixels: None,
             strict: false,
+        }
+    }
+}
+
+impl ReadOptions {
+    /// The same for another split. Rows that are named by their numbers are those of the split that was
+    /// asked for first.
+    pub fn for_split(&self, split: &str) -> Self {
+        let names_rows = |order: &RowOrder| match order {
+            RowOrder::Shift { rows, .. } => !rows.is_empty(),
+            _ => false,
+        };
+        Self {
+            split: split.to_owned(),
+            row_order: (self.row_order.clone())
+                .filter(|order| split == self.split || !names_rows(order)),
+            ..self.clone()
         }
     }
 }

@@ -33,12 +33,12 @@ impl Leaves {
         let mut condition = None;
         for step in &place.steps {
             match step {
-                Step::Each => walk.into_list(),
-                Step::Key(key) => walk.into_key(key, place)?,
+                Step::Each => walk.enter_list(),
+                Step::Key(key) => walk.enter_key(key, place)?,
                 Step::Where { key, value } => {
-                    walk.into_list();
+                    walk.enter_list();
                     let mut aside = walk.clone();
-                    aside.into_key(key, place)?;
+                    aside.enter_key(key, place)?;
                     if condition.replace((aside, value.clone())).is_some() {
                         return Err(format!("'{place}' has two conditions, and one is read"));
                     }
@@ -56,7 +56,7 @@ impl Leaves {
 /// The shape of a column; structs with `bytes` or `path`, as pictures are stored, count as plain.
 pub(super) fn shape(field: &Type) -> Shape {
     let mut walk = Walk::new(field);
-    walk.into_list();
+    walk.enter_list();
     let is_list = walk.parts.len() > 1 || field_repeats(field);
     match (walk.at.is_primitive(), is_list) {
         (true, _) => Shape::Plain,
@@ -92,15 +92,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes into lists, as deep as they are nested.
-    fn into_list(&mut self) {
+    fn enter_list(&mut self) {
         while let Some((names, element)) = element_of(self.at) {
             self.parts.extend(names);
             self.at = element;
         }
     }
 
-    fn into_key(&mut self, key: &str, place: &Selector) -> Result<(), String> {
-        self.into_list();
+    fn enter_key(&mut self, key: &str, place: &Selector) -> Result<(), String> {
+        self.enter_list();
         let parts = if self.at.is_primitive() {
             &[]
         } else {
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     fn leaf(mut self, file: &ParquetFile) -> Result<Leaf, String> {
-        self.into_list();
+        self.enter_list();
         if !self.at.is_primitive() {
             let mut parts = self.at.get_fields().iter();
             let path = parts.find(|part| part.name() == "path" && part.is_primitive());

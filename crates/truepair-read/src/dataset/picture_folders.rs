@@ -46,7 +46,7 @@ pub(super) struct PictureFolders<'a> {
     /// How many images have a file name; counted when it is asked for.
     n_of_name: Option<HashMap<String, usize>>,
     listings: HashMap<PathBuf, Rc<Names>>,
-    archives: HashMap<PathBuf, Vec<tar::Member>>,
+    archives: HashMap<PathBuf, HashMap<String, tar::Member>>,
     pub(super) account: Account,
 }
 
@@ -299,15 +299,19 @@ impl<'a> PictureFolders<'a> {
             });
         };
         if !self.archives.contains_key(&path) {
-            (self.archives).insert(path.clone(), tar::index(&path)?.members);
+            let found = tar::scan(&path, |_, _| Ok(()))?;
+            let members = found.entries.into_iter();
+            let members = members.map(|(member, ())| (member.name.clone(), member));
+            self.archives.insert(path.clone(), members.collect());
         }
-        let found = self.archives[&path].iter().find(|m| m.name == member);
-        Ok(match found {
-            Some(found) => of_member(Arc::from(path.as_path()), found),
-            None => Picture::Missing {
-                name: path.join(member),
+        Ok(
+            match self.archives[&path].get(member.trim_start_matches("./")) {
+                Some(found) => of_member(Arc::from(path.as_path()), found),
+                None => Picture::Missing {
+                    name: path.join(member),
+                },
             },
-        })
+        )
     }
 }
 
@@ -372,7 +376,7 @@ mod tests {
     #[test]
     fn pictures_are_found_beside_the_list_in_its_folders_and_in_archives() {
         let home = tree(&["lists/a.jpg", "lists/pictures/b.jpg", "images/c.jpg"]);
-        let bytes = tar::tests::archive(&[("k/d.jpg", b"dd")]);
+        let bytes = tar::archive(&[("k/d.jpg", b"dd")]);
         std::fs::write(home.path().join("lists/0.tar"), bytes).unwrap();
         let names = ["a.jpg", "b.jpg", "other/c.jpg", "0.tar#k/d.jpg", "a.jpg"];
         let (read, said) = found(home.path(), &names).unwrap();

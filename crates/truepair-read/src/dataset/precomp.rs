@@ -11,6 +11,7 @@ use truepair_core::pair::Pair;
 use super::empty_captions::settle_empty_captions;
 use super::leftovers::{Fate, account_for_folder};
 use super::pictures::files_with_ids;
+use super::stored_images::{ids_of_rows, one_row_an_image};
 use super::write::{link_into, write_features, write_lines};
 use super::{CaptionFeatures, Format, ReadOptions, name_of, resolve_split};
 use crate::lines::{read_lines, refuse_duplicates};
@@ -89,6 +90,7 @@ impl Format for Precomp {
             account,
             split: split.clone(),
         };
+        let dataset = one_row_an_image(dataset)?;
         settle_empty_captions(dataset, options.on_empty, &lines.path, |n| {
             Place::Line(n as u64 + 1)
         })
@@ -122,7 +124,7 @@ impl Format for Precomp {
         });
         let mut written = vec![
             write_lines(&target.path("caps.tsv"), captions)?,
-            write_lines(&target.path("ids.txt"), &dataset.image_ids)?,
+            write_lines(&target.path("ids.txt"), ids_of_rows(dataset))?,
         ];
         let parts = ["ims.npy", "ims_scale.npy", "ims_scales.npy", "labels.npy"];
         for part in parts.map(|part| source.path(part)) {

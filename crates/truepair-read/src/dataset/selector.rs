@@ -136,7 +136,10 @@ impl Selector {
             ([Step::Where { key, value }, rest @ ..], Value::Object(fields)) => {
                 let is_meant = match fields.get(key) {
                     Some(Value::String(text)) => text == value,
-                    Some(other) => other.to_string() == *value,
+                    Some(other) => {
+                        let written = other.to_string();
+                        written == *value
+                    }
                     None => false,
                 };
                 if is_meant {

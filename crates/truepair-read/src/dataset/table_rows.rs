@@ -123,7 +123,7 @@ impl<'a> Rows<'a> {
         }
         let naming = match self.columns.image {
             Some(_) => self.listing.naming,
-            None => Naming::ByNumber,
+            None => Naming::Number,
         };
         let name = naming.name(record, image);
         let file = match name {

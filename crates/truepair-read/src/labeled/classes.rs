@@ -1,7 +1,9 @@
 //! Which classes there are, and labels as numbers from 0.
 
+use std::collections::HashSet;
 use std::path::Path;
 
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::labeled::{LabeledSet, Modality};
 
@@ -58,6 +60,26 @@ pub(super) fn settle(
         );
     }
     Ok(Classes { first, count })
+}
+
+/// Says which classes have no item in any split.
+pub(super) fn note_empty(splits: &[RawSplit], classes: Classes, account: &mut Account) {
+    let modalities = splits.iter().flat_map(|split| &split.modalities);
+    let labels: HashSet<i64> = modalities
+        .flat_map(|modality| modality.labels.values.iter().copied())
+        .collect();
+    let all = (classes.first..).take(classes.count);
+    let empty: Vec<i64> = all.filter(|class| !labels.contains(class)).collect();
+    if !empty.is_empty() {
+        let names: Vec<String> = empty.iter().take(10).map(ToString::to_string).collect();
+        let more = if empty.len() > 10 { ", …" } else { "" };
+        account.chose(format!(
+            "{} classes, of which {} have no item: {}{more}",
+            classes.count,
+            empty.len(),
+            names.join(", ")
+        ));
+    }
 }
 
 /// The splits with labels from 0.

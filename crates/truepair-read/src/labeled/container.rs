@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
-use truepair_core::npy::{self, Number};
+use truepair_core::npy;
 
 use super::matlab::Variable;
-use crate::archive::Archive;
+use crate::archive::{Archive, problem_of};
+use crate::npy_features::open_npy;
+
+/// What is said of an array of texts.
+pub(super) const HOLDS_TEXTS: &str = "it holds texts, expected numbers";
 
 /// The named arrays of one source.
 #[derive(Default)]
@@ -91,17 +95,22 @@ impl Arrays {
     pub(super) fn add_archive(&mut self, file: &Path) -> Result<()> {
         let mut archive = Archive::open(file)?;
         for name in archive.names() {
-            let member = archive.member(&name)?;
-            match member.header.number {
-                Number::Unicode(_) | Number::Ascii(_) if name == "classes" => {
+            match archive.member(&name) {
+                Ok(member) if member.is_of_texts() && name == "classes" => {
                     self.class_names = Some(member.texts()?);
                 }
-                Number::Unicode(_) | Number::Ascii(_) => {
-                    let why = "it holds texts and is not called classes";
-                    self.account.pass("array", why, &name);
+                Ok(member) => self.add(&name, Source::Member(member)),
+                // Pickled objects and the like do not spoil what lies beside them.
+                Err(error) => {
+                    let path = PathBuf::from(format!("{}:{name}", file.display()));
+                    let problem = problem_of(&error);
+                    self.add(&name, Source::Refused { path, problem });
                 }
-                _ => self.add(&name, Source::Member(member)),
             }
+        }
+        for name in archive.other_members() {
+            let why = "it is no array by its name";
+            self.account.pass("member", why, name);
         }
         Ok(())
     }
@@ -111,13 +120,14 @@ impl Arrays {
         &mut self.account
     }
 
-    /// Why the array cannot be used, where that is so.
+    /// Why the array holds no numbers, where that is so.
     ///
     /// # Panics
     /// If there is no array called `name`.
     pub(super) fn refusal(&self, name: &str) -> Option<&str> {
         match self.source(name) {
             Source::Refused { problem, .. } => Some(problem),
+            Source::Member(member) if member.is_of_texts() => Some(HOLDS_TEXTS),
             _ => None,
         }
     }
@@ -152,7 +162,7 @@ impl Arrays {
     /// If there is no array called `name`.
     pub(super) fn features(&self, name: &str) -> Result<Features> {
         match self.source(name) {
-            Source::Npy(path) => Features::open_npy(path),
+            Source::Npy(path) => open_npy(path, &mut Account::default()),
             Source::Member(member) => member.features(),
             Source::Dense(dense) => dense.features(),
             Source::Refused { path, problem } => Err(refused(path, problem)),
@@ -169,10 +179,7 @@ impl Arrays {
     pub(super) fn labels(&self, name: &str) -> Result<RawLabels> {
         let (path, values, shape) = match self.source(name) {
             Source::Npy(path) => {
-                let bytes =
-                    std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
-                let header = npy::Header::parse(path, &bytes)?;
-                let (values, shape) = npy::ints(path, &header, &bytes)?;
+                let (values, shape) = npy::read_ints(path)?;
                 (path.clone(), values, shape)
             }
             Source::Member(member) => {
@@ -197,7 +204,8 @@ fn refused(path: &Path, problem: &str) -> Error {
         path,
         Place::Whole,
         problem,
-        "store it as a plain numeric matrix, for instance with cell2mat or double",
+        "store it as a plain numeric matrix, for instance with cell2mat or double, or with \
+         astype('float32')",
     )
 }
 
@@ -251,6 +259,12 @@ impl Dense {
 fn one_per_item(path: &Path, values: Vec<i64>, shape: &[usize]) -> Result<Vec<i64>> {
     match shape {
         [_] | [_, 1] | [1, _] => Ok(values),
+        [_, 0] => Err(Error::data(
+            path,
+            Place::Whole,
+            format!("shape {shape:?} holds no label"),
+            "write labels [n], or one-hot rows [n, k]",
+        )),
         [_, k] => {
             let rows = values.chunks_exact(*k).enumerate();
             rows.map(|(row, flags)| one_hot(path, row, flags)).collect()

@@ -6,6 +6,8 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::LabeledFormat;
 use super::container::{Arrays, Source};
+use crate::dataset::is_hidden;
+use crate::npy_features::note_nameless;
 
 /// The names of the classes.
 const CLASSES: &str = "classes.json";
@@ -41,15 +43,18 @@ impl LabeledFormat for Folder {
         files.sort();
         let mut arrays = Arrays::of(path);
         for file in files {
+            let own = file.file_name().unwrap_or_default().to_string_lossy();
             let is_npy = file.extension().is_some_and(|ending| ending == "npy");
-            if let (true, Some(stem)) = (is_npy, file.file_stem()) {
+            if is_hidden(&own) {
+                let why = "it is hidden or a system's own";
+                arrays.account().pass("file", why, own);
+            } else if let (true, Some(stem)) = (is_npy && file.is_file(), file.file_stem()) {
                 let name = stem.to_string_lossy().into_owned();
+                note_nameless(&file, arrays.account());
                 arrays.add(&name, Source::Npy(file));
             } else if !file.ends_with(CLASSES) {
-                let name = file.file_name().unwrap_or_default().display();
-                arrays
-                    .account()
-                    .pass("file", "its ending is not .npy", name);
+                let why = "its ending is not .npy";
+                arrays.account().pass("file", why, own);
             }
         }
         let names = path.join(CLASSES);

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{DType, Dataset, File};
+use half::{bf16, f16};
+use hdf5_pure::{AttrValue, DType, Dataset, Datatype, DatatypeByteOrder, File, Group};
 use truepair_core::error::{Error, Place, Result};
 
 use super::LabeledFormat;
-use super::container::{Arrays, Dense, Source};
+use super::container::{self, Arrays, Dense, HOLDS_TEXTS};
+use super::hdf5_links::{self, Entry};
+use super::sparse::Sparse;
 
 /// An HDF5 file.
 pub(super) struct Hdf5;
@@ -51,31 +54,178 @@ pub(super) fn read(path: &Path, orientation: Orientation) -> Result<Arrays> {
     let damaged = |cause: hdf5_pure::Error| damaged(path, &cause);
     let file = File::open_streaming(path).map_err(damaged)?;
     check_length(path, &file)?;
-    let root = file.root();
-    let mut arrays = Arrays::of(path);
-    for (name, dataset) in root.iter_datasets().map_err(damaged)? {
-        add(&mut arrays, path, &name, &dataset, orientation)?;
+    let mut source = Source {
+        path,
+        file: &file,
+        orientation,
+        arrays: Arrays::of(path),
+    };
+    let listed = source.add_group("");
+    if let Err(cause) = listed {
+        // A soft link stops the library's list of names.
+        let entries = hdf5_links::entries(path).filter(|found| has_links(found));
+        let Some(entries) = entries else {
+            return Err(cause);
+        };
+        source.arrays = Arrays::of(path);
+        source.add_entries("", entries)?;
     }
-    for group in root.groups().map_err(damaged)? {
-        // MATLAB keeps what its cell arrays refer to in `#refs#`.
-        if group.starts_with('#') {
+    Ok(source.arrays)
+}
+
+fn has_links(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| match entry {
+        Entry::Link(..) => true,
+        Entry::Group(_, inner) => has_links(inner),
+        Entry::Object(_) => false,
+    })
+}
+
+/// A file on its way into arrays.
+struct Source<'a> {
+    path: &'a Path,
+    file: &'a File,
+    orientation: Orientation,
+    arrays: Arrays,
+}
+
+impl Source<'_> {
+    fn damaged(&self, cause: &hdf5_pure::Error) -> Error {
+        damaged(self.path, cause)
+    }
+
+    /// Adds what lies in the root (`""`) or in a group of the root.
+    fn add_group(&mut self, name: &str) -> Result<()> {
+        let group = match name.is_empty() {
+            true => self.file.root(),
+            false => {
+                let group = self.file.root().group(name);
+                group.map_err(|cause| self.damaged(&cause))?
+            }
+        };
+        if self.add_sparse(name, &group)? {
+            return Ok(());
+        }
+        let datasets = group.iter_datasets();
+        for (own, dataset) in datasets.map_err(|cause| self.damaged(&cause))? {
+            self.add(&inside(name, &own), &dataset)?;
+        }
+        for inner in group.groups().map_err(|cause| self.damaged(&cause))? {
+            self.enter(name, &inner, |source, full| source.add_group(full))?;
+        }
+        Ok(())
+    }
+
+    /// Adds what lies in a group under these names.
+    fn add_entries(&mut self, group: &str, entries: Vec<Entry>) -> Result<()> {
+        for entry in entries {
+            match entry {
+                Entry::Link(name, target) => {
+                    let name = format!("{} -> {target}", inside(group, &name));
+                    let why = "it is a soft link, which is not followed";
+                    self.arrays.account().pass("link", why, name);
+                }
+                Entry::Object(name) => {
+                    let name = inside(group, &name);
+                    match self.file.dataset(&name) {
+                        Ok(dataset) => self.add(&name, &dataset)?,
+                        Err(_) => {
+                            self.arrays
+                                .account()
+                                .pass("group", "nothing in it is read", name)
+                        }
+                    }
+                }
+                Entry::Group(name, inner) => {
+                    let is_sparse = |source: &mut Self, full: &str| {
+                        let group = source.file.root().group(full);
+                        let group = group.map_err(|cause| source.damaged(&cause))?;
+                        source.add_sparse(full, &group)
+                    };
+                    self.enter(group, &name, |source, full| {
+                        match is_sparse(source, full)? {
+                            true => Ok(()),
+                            false => source.add_entries(full, inner),
+                        }
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a group unless it is MATLAB's own or lies too deep.
+    fn enter(
+        &mut self,
+        group: &str,
+        name: &str,
+        read: impl FnOnce(&mut Self, &str) -> Result<()>,
+    ) -> Result<()> {
+        let full = inside(group, name);
+        if !group.is_empty() {
+            let why = "it lies deeper than two levels";
+            self.arrays.account().pass("group", why, full);
+        } else if name.starts_with('#') {
+            // MATLAB keeps what its cell arrays refer to in `#refs#`.
             let why = "MATLAB keeps there what its cell arrays refer to";
-            arrays.account().pass("group", why, &group);
-            continue;
+            self.arrays.account().pass("group", why, full);
+        } else {
+            return read(self, &full);
         }
-        let inner = root.group(&group).map_err(damaged)?;
-        for deeper in inner.groups().map_err(damaged)? {
-            let name = format!("{group}/{deeper}");
-            (arrays.account()).pass("group", "it lies deeper than two levels", name);
-        }
-        let datasets = inner.datasets();
-        for name in datasets.map_err(damaged)? {
-            let name = format!("{group}/{name}");
-            let dataset = file.dataset(&name).map_err(damaged)?;
-            add(&mut arrays, path, &name, &dataset, orientation)?;
-        }
+        Ok(())
     }
-    Ok(arrays)
+
+    /// Adds the sparse matrix that a group of a MATLAB file is; says whether it is one.
+    fn add_sparse(&mut self, name: &str, group: &Group) -> Result<bool> {
+        let attributes = group.attrs().map_err(|cause| self.damaged(&cause))?;
+        let n_rows = match attributes.get("MATLAB_sparse") {
+            Some(AttrValue::U64(n)) => usize::try_from(*n).unwrap_or(usize::MAX),
+            Some(AttrValue::I64(n)) => usize::try_from(*n).unwrap_or(usize::MAX),
+            _ => return Ok(false),
+        };
+        let part = |own: &str| -> Result<Vec<f64>> {
+            let path = PathBuf::from(format!("{}:{name}/{own}", self.path.display()));
+            match group.dataset(own) {
+                Ok(dataset) => dataset.read_f64().map_err(|cause| damaged(&path, &cause)),
+                // A matrix of zeros has no entries.
+                Err(_) => Ok(Vec::new()),
+            }
+        };
+        let indices = |values: Vec<f64>| values.into_iter().map(|x| x as usize).collect();
+        let sparse = Sparse {
+            n_rows,
+            rows: indices(part("ir")?),
+            starts: indices(part("jc")?),
+            values: part("data")?.into_iter().map(|x| x as f32).collect(),
+        };
+        let path = PathBuf::from(format!("{}:{name}", self.path.display()));
+        let shape = vec![n_rows, sparse.starts.len().saturating_sub(1)];
+        self.arrays
+            .add(name, dense_or_refused(path, shape, sparse.dense()));
+        Ok(true)
+    }
+}
+
+fn dense_or_refused(
+    path: PathBuf,
+    shape: Vec<usize>,
+    values: std::result::Result<Vec<f32>, String>,
+) -> container::Source {
+    match values {
+        Ok(values) => container::Source::Dense(Dense {
+            path,
+            shape,
+            values,
+        }),
+        Err(problem) => container::Source::Refused { path, problem },
+    }
+}
+
+fn inside(group: &str, name: &str) -> String {
+    match group.is_empty() {
+        true => name.to_owned(),
+        false => format!("{group}/{name}"),
+    }
 }
 
 /// The file says itself how long it is; parts that are not read may be missing all the same.
@@ -92,18 +242,70 @@ fn check_length(path: &Path, file: &File) -> Result<()> {
     ))
 }
 
-fn add(
-    arrays: &mut Arrays,
-    file: &Path,
-    name: &str,
-    dataset: &Dataset,
-    orientation: Orientation,
-) -> Result<()> {
-    let path = PathBuf::from(format!("{}:{name}", file.display()));
-    let kind = dataset.dtype().map_err(|cause| damaged(&path, &cause))?;
-    let numbers = matches!(
-        kind,
-        DType::F32
+impl Source<'_> {
+    fn add(&mut self, name: &str, dataset: &Dataset) -> Result<()> {
+        let path = PathBuf::from(format!("{}:{name}", self.path.display()));
+        let damaged = |cause: hdf5_pure::Error| damaged(&path, &cause);
+        let kind = dataset.dtype().map_err(damaged)?;
+        let axes = dataset.shape().map_err(damaged)?;
+        let values = match Numbers::of(&kind) {
+            Some(numbers) => numbers.read(dataset).map_err(damaged)?,
+            None => {
+                let problem = describe(&kind);
+                self.arrays
+                    .add(name, container::Source::Refused { path, problem });
+                return Ok(());
+            }
+        };
+        let mut shape: Vec<usize> = axes.iter().map(|&axis| axis as usize).collect();
+        let expected = (shape.iter()).try_fold(1usize, |n, axis| n.checked_mul(*axis));
+        if values.is_empty() && shape.is_empty() {
+            let problem = "it holds nothing".to_owned();
+            self.arrays
+                .add(name, container::Source::Refused { path, problem });
+            return Ok(());
+        }
+        if expected != Some(values.len()) {
+            return Err(Error::data(
+                &path,
+                Place::Whole,
+                format!(
+                    "{} numbers where shape {shape:?} needs more or fewer",
+                    values.len()
+                ),
+                DAMAGED,
+            ));
+        }
+        let values = match self.orientation {
+            Orientation::Rows => values,
+            Orientation::Columns => {
+                shape.reverse();
+                super::matlab::row_major(values, &shape)
+            }
+        };
+        self.arrays
+            .add(name, dense_or_refused(path, shape, Ok(values)));
+        Ok(())
+    }
+}
+
+/// How the numbers of an array are read.
+#[derive(Debug, Clone, Copy)]
+enum Numbers {
+    /// By the library.
+    Plain,
+    /// Half precision, and which byte comes first.
+    Half(DatatypeByteOrder),
+    /// The upper half of single precision.
+    Brain(DatatypeByteOrder),
+    /// Truth values of one byte, which h5py writes as an enumeration.
+    Truth,
+}
+
+impl Numbers {
+    fn of(kind: &DType) -> Option<Self> {
+        match kind {
+            DType::F32
             | DType::F64
             | DType::I8
             | DType::I16
@@ -112,44 +314,43 @@ fn add(
             | DType::U8
             | DType::U16
             | DType::U32
-            | DType::U64
-    );
-    if !numbers {
-        if matches!(kind, DType::String | DType::VariableLengthString) {
-            arrays.account().pass("array", "it holds texts", name);
-        } else {
-            let problem = describe(&kind);
-            arrays.add(name, Source::Refused { path, problem });
+            | DType::U64 => Some(Self::Plain),
+            DType::Enum(names) if names == &["FALSE", "TRUE"] => Some(Self::Truth),
+            DType::Other(kind) => match **kind {
+                Datatype::FloatingPoint {
+                    size: 2,
+                    byte_order,
+                    layout,
+                } => match layout.exponent_size {
+                    5 => Some(Self::Half(byte_order)),
+                    8 => Some(Self::Brain(byte_order)),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
         }
-        return Ok(());
     }
-    let axes = dataset.shape().map_err(|cause| damaged(&path, &cause))?;
-    let mut shape: Vec<usize> = axes.iter().map(|&axis| axis as usize).collect();
-    let mut values = dataset.read_f32().map_err(|cause| damaged(&path, &cause))?;
-    if values.len() != shape.iter().product::<usize>() {
-        return Err(Error::data(
-            &path,
-            Place::Whole,
-            format!(
-                "{} numbers where shape {shape:?} needs more or fewer",
-                values.len()
-            ),
-            DAMAGED,
-        ));
+
+    fn read(self, dataset: &Dataset) -> std::result::Result<Vec<f32>, hdf5_pure::Error> {
+        let order = match self {
+            Self::Plain => return dataset.read_f32(),
+            Self::Truth => {
+                let bytes = dataset.read_raw()?;
+                return Ok(bytes.into_iter().map(f32::from).collect());
+            }
+            Self::Half(order) | Self::Brain(order) => order,
+        };
+        let bytes = dataset.read_raw()?;
+        let bits = bytes.as_chunks::<2>().0.iter().map(|two| match order {
+            DatatypeByteOrder::BigEndian => u16::from_be_bytes(*two),
+            _ => u16::from_le_bytes(*two),
+        });
+        Ok(match self {
+            Self::Brain(_) => bits.map(|bits| bf16::from_bits(bits).to_f32()).collect(),
+            _ => bits.map(|bits| f16::from_bits(bits).to_f32()).collect(),
+        })
     }
-    if orientation == Orientation::Columns {
-        shape.reverse();
-        values = super::matlab::row_major(values, &shape);
-    }
-    arrays.add(
-        name,
-        Source::Dense(Dense {
-            path,
-            shape,
-            values,
-        }),
-    );
-    Ok(())
 }
 
 fn describe(kind: &DType) -> String {
@@ -157,6 +358,7 @@ fn describe(kind: &DType) -> String {
         DType::ObjectReference => "it holds references to other objects, as a MATLAB cell array \
              does; expected a matrix of numbers"
             .to_owned(),
+        DType::String | DType::VariableLengthString => HOLDS_TEXTS.to_owned(),
         DType::Compound(_) => "it holds records with named fields, expected numbers".to_owned(),
         _ => "its type is no plain number".to_owned(),
     }

@@ -1,8 +1,8 @@
 //! MATLAB's MAT-file format, versions 5 and 7: real matrices of numbers, and nothing else.
 //!
-//! A file is a header of 128 bytes and one element a variable, plain or deflated. Cells, structures,
-//! objects, sparse matrices and texts are listed with the reason why they are not read, so that a
-//! message can name the variable. Version 4 is refused, version 7.3 is HDF5.
+//! A file is a header of 128 bytes and one element a variable, plain or deflated. Sparse matrices are
+//! made dense. Cells, structures, objects and texts are listed with the reason why they are not read,
+//! so that a message can name the variable. Version 7.3 is HDF5.
 //! Format: MathWorks, "MAT-File Format", chapter 1.
 
 use std::io::Read;
@@ -11,10 +11,14 @@ use std::path::Path;
 use flate2::read::ZlibDecoder;
 use truepair_core::error::{Error, Place, Result};
 
+use super::sparse::Sparse;
+
 const HEADER: usize = 128;
 /// Element types.
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
+/// Class of sparse matrices.
+const SPARSE: u32 = 5;
 /// Flag of complex matrices.
 const COMPLEX: u32 = 0x0800;
 
@@ -27,25 +31,31 @@ pub(super) struct Variable {
     pub(super) values: std::result::Result<Vec<f32>, String>,
 }
 
+/// Which byte of a number comes first in a file of these versions; `None` for other files.
+pub(super) fn byte_order(bytes: &[u8]) -> Option<ByteOrder> {
+    match bytes.get(126..HEADER)? {
+        b"IM" => Some(ByteOrder::Little),
+        b"MI" => Some(ByteOrder::Big),
+        _ => None,
+    }
+}
+
+/// Which byte of a number comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ByteOrder {
+    Little,
+    Big,
+}
+
 /// Reads every variable of a file.
 ///
 /// # Errors
-/// If it is no MAT-file of version 5 or 7 or is cut short.
-pub(super) fn read(path: &Path) -> Result<Vec<Variable>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+/// If it is damaged or cut short.
+pub(super) fn read(path: &Path, bytes: &[u8], order: ByteOrder) -> Result<Vec<Variable>> {
     let bad = |problem: &str, remedy: &str| Error::data(path, Place::Whole, problem, remedy);
-    let big_endian = match bytes.get(126..HEADER) {
-        Some(b"IM") => false,
-        Some(b"MI") => true,
-        _ => {
-            return Err(bad(
-                "not a MATLAB file of version 5, 7 or 7.3",
-                "save it again, for instance with save('-v7', ...)",
-            ));
-        }
-    };
+    let big_endian = order == ByteOrder::Big;
     let mut input = Input {
-        bytes: &bytes,
+        bytes,
         at: HEADER,
         big_endian,
     };
@@ -84,8 +94,17 @@ pub(super) fn row_major(values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
 /// The one variable of a deflated element; `None` outside when it is damaged, inside when the element
 /// is no variable.
 fn inflate(content: &[u8], big_endian: bool) -> Option<Option<Variable>> {
-    let mut plain = Vec::new();
-    ZlibDecoder::new(content).read_to_end(&mut plain).ok()?;
+    // The tag says how long the variable is; no more is unpacked.
+    let mut unpacker = ZlibDecoder::new(content);
+    let mut plain = vec![0; 8];
+    unpacker.read_exact(&mut plain).ok()?;
+    let length = Input {
+        bytes: &plain,
+        at: 0,
+        big_endian,
+    }
+    .number_at(&plain, 4)?;
+    unpacker.take(length.into()).read_to_end(&mut plain).ok()?;
     let mut input = Input {
         bytes: &plain,
         at: 0,
@@ -120,6 +139,7 @@ fn variable(content: &[u8], big_endian: bool) -> Option<Variable> {
     let name = String::from_utf8_lossy(name).into_owned();
     let values = match refusal(class, flags) {
         Some(problem) => Err(problem),
+        None if class == SPARSE => sparse(&mut input, &shape, big_endian)?.dense(),
         None => {
             let n = shape
                 .iter()
@@ -138,6 +158,35 @@ fn variable(content: &[u8], big_endian: bool) -> Option<Variable> {
     })
 }
 
+/// The rest of a sparse matrix: rows of its entries, starts of its columns, and numbers.
+fn sparse(input: &mut Input<'_>, shape: &[usize], big_endian: bool) -> Option<Sparse> {
+    let [n_rows, n_columns] = shape[..] else {
+        return None;
+    };
+    let mut indices = || -> Option<Vec<usize>> {
+        let content = input.element(Padding::Eight)?.content;
+        let n = content.len() / 4;
+        (0..n)
+            .map(|at| Some(input.number_at(content, 4 * at)? as usize))
+            .collect()
+    };
+    let (rows, starts) = (indices()?, indices()?);
+    if starts.len() != n_columns.checked_add(1)? {
+        return None;
+    }
+    // A matrix of zeros may have no numbers at all.
+    let values = match input.element(Padding::Eight) {
+        Some(element) => element.floats(big_endian)?,
+        None => Vec::new(),
+    };
+    Some(Sparse {
+        n_rows,
+        rows,
+        starts,
+        values,
+    })
+}
+
 /// Why a variable of this class is not read.
 fn refusal(class: u32, flags: u32) -> Option<String> {
     let what = match class {
@@ -145,9 +194,8 @@ fn refusal(class: u32, flags: u32) -> Option<String> {
         2 => "a structure",
         3 | 17 => "an object",
         4 => "text",
-        5 => "a sparse matrix",
-        6..=15 if flags & COMPLEX != 0 => "a complex matrix",
-        6..=15 => return None,
+        SPARSE..=15 if flags & COMPLEX != 0 => "a complex matrix",
+        SPARSE..=15 => return None,
         16 => "a function",
         _ => "of an unknown class",
     };

@@ -1,4 +1,4 @@
-//! Labelled data as users have it: every [`LabeledFormat`], read into one [`LabeledData`].
+//! Labeled data as users have it: every [`LabeledFormat`], read into one [`LabeledData`].
 //!
 //! Nothing here guesses a class: labels outside the classes are refused.
 
@@ -6,10 +6,13 @@ mod classes;
 mod container;
 mod folder;
 mod hdf5;
+mod hdf5_links;
 mod mat;
 mod matlab;
+mod matlab4;
 mod names;
 mod npz;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -19,14 +22,14 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::labeled::LabeledData;
 
-use crate::dataset::refuse_passing_over;
+use crate::dataset::{is_hidden, refuse_passing_over};
 pub use container::Arrays;
 
-/// Every layout of labelled data, in the order in which they are tried.
+/// Every layout of labeled data, in the order in which they are tried.
 pub const LABELED_FORMATS: &[&dyn LabeledFormat] =
     &[&folder::Folder, &npz::Npz, &mat::Mat, &hdf5::Hdf5];
 
-/// One way in which labelled data lies on disk.
+/// One way in which labeled data lies on disk.
 ///
 /// ```
 /// use std::path::Path;
@@ -53,7 +56,7 @@ pub trait LabeledFormat: Sync {
     fn arrays(&self, path: &Path) -> Result<Arrays>;
 }
 
-/// How labelled data is read.
+/// How labeled data is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabeledOptions {
     /// Name of the layout; recognized when `None`.
@@ -66,7 +69,7 @@ pub struct LabeledOptions {
     pub strict: bool,
 }
 
-/// Reads all splits of the labelled data at `path`.
+/// Reads all splits of the labeled data at `path`.
 ///
 /// # Errors
 /// If no layout recognizes `path`, a modality or its labels are missing, lengths differ, or a label
@@ -84,6 +87,7 @@ pub fn open(path: impl AsRef<Path>, options: &LabeledOptions) -> Result<LabeledD
     let classes = classes::settle(path, &splits, class_names.as_deref(), options.classes)?;
     let files = arrays.files();
     account.merge(names::account(&mut arrays, &splits));
+    classes::note_empty(&splits, classes, &mut account);
     if options.strict {
         refuse_passing_over(path, &account)?;
     }
@@ -105,9 +109,13 @@ fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>>
         return Ok(None);
     }
     let failed = |source| Error::io(path, "list", source);
-    let (mut containers, mut others) = (Vec::new(), Vec::new());
+    let (mut containers, mut others, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
+        if is_hidden(&file.file_name().unwrap_or_default().to_string_lossy()) {
+            hidden.push(file);
+            continue;
+        }
         if file.extension().is_some_and(|ending| ending == "npy") {
             return Ok(None);
         }
@@ -125,6 +133,11 @@ fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>>
         let name = file.file_name().unwrap_or_default().display();
         account.pass("file", "it is no file of arrays by its ending", name);
     }
+    hidden.sort();
+    for file in hidden {
+        let name = file.file_name().unwrap_or_default().display();
+        account.pass("file", "it is hidden or a system's own", name);
+    }
     Ok(containers.pop())
 }
 
@@ -137,7 +150,7 @@ fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn Label
     if let Some(name) = &options.format {
         return formats.find(|format| format.name() == name).ok_or_else(|| {
             Error::argument(
-                format!("there is no layout of labelled data called '{name}'"),
+                format!("there is no layout of labeled data called '{name}'"),
                 format!("choose one of {}", names()),
             )
         });
@@ -146,7 +159,7 @@ fn recognize(path: &Path, options: &LabeledOptions) -> Result<&'static dyn Label
         Error::data(
             path,
             Place::Whole,
-            format!("no known layout of labelled data; looked for {}", names()),
+            format!("no known layout of labeled data; looked for {}", names()),
             "give a folder with train_ims.npy and train_labels.npy, an .npz, a .mat or an HDF5 file",
         )
     })

@@ -95,6 +95,15 @@ pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Res
     roles.retain(|role| !is_of_captions(&role.array));
     let named = roles.iter().any(|role| role.split.is_some());
     roles.retain(|role| role.split.is_some() == named);
+    // What holds no numbers is no modality, unless it does in other splits.
+    let holds_numbers = |role: &Role| arrays.refusal(&role.array).is_none();
+    let plain: HashSet<String> = (roles.iter())
+        .filter(|role| !role.is_label && !role.modality.is_empty() && holds_numbers(role))
+        .map(|role| role.key().to_owned())
+        .collect();
+    if plain.len() >= 2 {
+        roles.retain(|role| role.is_label || plain.contains(role.key()));
+    }
     let modalities = modalities(path, &roles, asked)?;
     let mut splits: Vec<&str> = (roles.iter())
         .map(|role| role.split.unwrap_or(ALL))
@@ -206,20 +215,41 @@ fn read(
         )
     };
     let key = singular(modality);
-    let features = (roles.iter())
-        .find(|role| !role.is_label && role.key() == key)
-        .ok_or_else(|| missing("features"))?;
+    let features = |role: &&&Role| !role.is_label && role.key() == key;
+    let features =
+        only_one(path, roles.iter().filter(features))?.ok_or_else(|| missing("features"))?;
     let own = |role: &&&Role| role.is_label && role.key() == key;
     let shared = |role: &&&Role| role.is_label && role.modality.is_empty();
-    let labels = (roles.iter().find(own))
-        .or_else(|| roles.iter().find(shared))
-        .ok_or_else(|| missing("labels"))?;
+    let labels = match only_one(path, roles.iter().filter(own))? {
+        Some(own) => own,
+        None => only_one(path, roles.iter().filter(shared))?.ok_or_else(|| missing("labels"))?,
+    };
     Ok(RawModality {
         name: modality.to_owned(),
         features: arrays.features(&features.array)?,
         labels: arrays.labels(&labels.array)?,
         arrays: [features.array.clone(), labels.array.clone()],
     })
+}
+
+/// The one array that has a role.
+fn only_one<'a>(
+    path: &Path,
+    mut roles: impl Iterator<Item = &'a &'a Role>,
+) -> Result<Option<&'a Role>> {
+    let (first, second) = (roles.next(), roles.next());
+    if let (Some(one), Some(other)) = (first, second) {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!(
+                "arrays '{}' and '{}' could both be meant",
+                one.array, other.array
+            ),
+            "rename or remove one of the two",
+        ));
+    }
+    Ok(first.copied())
 }
 
 fn check_lengths(split: &RawSplit) -> Result<()> {

@@ -57,12 +57,24 @@ fn folder() -> tempfile::TempDir {
 
 #[test]
 fn every_layout_holds_the_same_items() {
-    for name in ["mrl.h5py", "mrl_gzip.h5", "v5.mat", "v7.mat", "v73.mat"] {
+    for (name, first_label, tolerance) in [
+        ("mrl.h5py", 1, 1e-6),
+        ("mrl_gzip.h5", 1, 1e-6),
+        ("half.h5", 0, 0.003),
+        ("v4.mat", 1, 1e-6),
+        ("v4_sparse.mat", 0, 1e-6),
+        ("v5.mat", 1, 1e-6),
+        ("v5_sparse.mat", 0, 1e-6),
+        ("v7.mat", 1, 1e-6),
+        ("v7_sparse.mat", 0, 1e-6),
+        ("v73.mat", 1, 1e-6),
+        ("v73_sparse.mat", 0, 1e-6),
+    ] {
         let data = read(&fixture(name)).unwrap();
         let names: Vec<&str> = data.splits.iter().map(|set| set.split.as_str()).collect();
         assert_eq!(names, ["dev", "test", "train"], "{name}");
-        assert_eq!(data.first_label, 1, "{name}");
-        assert_eq!(data.class_name(2), "3");
+        assert_eq!(data.first_label, first_label, "{name}");
+        assert_eq!(data.class_name(2), (2 + first_label).to_string());
         let train = data.require_split("train").unwrap();
         assert_eq!((train.len(), train.n_classes), (6, 3), "{name}");
         for (modality, sign, d) in [(0, 1.0, 4), (1, -1.0, 3)] {
@@ -74,7 +86,7 @@ fn every_layout_holds_the_same_items() {
                 for (column, found) in rows.row(item).iter().enumerate() {
                     let expected = sign * (item as f32 + column as f32 / 10.0);
                     assert!(
-                        (found - expected).abs() < 1e-6,
+                        (found - expected).abs() < tolerance,
                         "{name} {item} {column}: {found}"
                     );
                 }
@@ -246,7 +258,16 @@ fn cell_arrays_and_structures_are_refused() {
 #[test]
 fn files_that_were_cut_short_are_refused_wherever_the_cut_is() {
     let home = tempfile::tempdir().unwrap();
-    for name in ["mrl.h5py", "mrl_gzip.h5", "v5.mat", "v7.mat", "v73.mat"] {
+    for name in [
+        "mrl.h5py",
+        "mrl_gzip.h5",
+        "v4.mat",
+        "v4_sparse.mat",
+        "v5.mat",
+        "v5_sparse.mat",
+        "v7_sparse.mat",
+        "v73.mat",
+    ] {
         let whole = fs::read(fixture(name)).unwrap();
         let path = home.path().join(name);
         for tenths in 1..10 {
@@ -262,7 +283,7 @@ fn files_that_were_cut_short_are_refused_wherever_the_cut_is() {
     fs::write(home.path().join("old.mat"), [0u8; 200]).unwrap();
     refused(
         &home.path().join("old.mat"),
-        &["not a MATLAB file of version 5, 7 or 7.3"],
+        &["not a MATLAB file of version 4, 5, 7 or 7.3"],
     );
 }
 
@@ -293,4 +314,106 @@ fn features_that_are_no_numbers_are_refused() {
     let data = read(home.path()).unwrap();
     let error = data.check_finite(&mut ()).unwrap_err().to_string();
     assert!(error.contains("train_ims.npy: row 2"), "{error}");
+}
+
+#[test]
+fn soft_links_and_what_holds_no_numbers_are_passed_over_by_name() {
+    let lines = |name: &str| read(&fixture(name)).unwrap().account.lines().join("\n");
+    let half = lines("half.h5");
+    assert!(
+        half.contains("a soft link, which is not followed (alias -> /train_img)"),
+        "{half}"
+    );
+    let texts = lines("mrl.h5py");
+    assert!(
+        texts.contains("1 array: it holds texts, expected numbers (class_names)"),
+        "{texts}"
+    );
+}
+
+#[test]
+fn labels_of_any_type_are_read_when_they_are_whole() {
+    let home = folder();
+    let path = home.path().join("test_labels.npy");
+    let floats = |values: &[f64]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let labels = || {
+        read(home.path())
+            .unwrap()
+            .require_split("test")
+            .unwrap()
+            .modalities[0]
+            .labels
+            .clone()
+    };
+    write_npy(&path, "<f8", &[4], floats(&[0.0, 1.0, 2.0, 0.0]));
+    assert_eq!(labels(), [0, 1, 2, 0]);
+    let hot = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+    write_npy(&path, "<f8", &[4, 3], floats(&hot));
+    assert_eq!(labels(), [0, 1, 2, 0]);
+    let singles = hot.iter().flat_map(|x| (*x as f32).to_le_bytes());
+    write_npy(&path, "<f4", &[4, 3], singles.collect());
+    assert_eq!(labels(), [0, 1, 2, 0]);
+    let halves = hot
+        .iter()
+        .flat_map(|x| half::f16::from_f64(*x).to_le_bytes());
+    write_npy(&path, "<f2", &[4, 3], halves.collect());
+    assert_eq!(labels(), [0, 1, 2, 0]);
+    write_npy(
+        &path,
+        "|b1",
+        &[4, 3],
+        hot.iter().map(|x| *x as u8).collect(),
+    );
+    assert_eq!(labels(), [0, 1, 2, 0]);
+    write_npy(&path, "<f8", &[4], floats(&[0.0, 1.0, f64::NAN, 0.0]));
+    refused(
+        home.path(),
+        &["test_labels.npy: row 2: NaN is no whole number"],
+    );
+    write_npy(&path, "<f8", &[4], floats(&[0.0, 1.5, 2.0, 0.0]));
+    refused(home.path(), &["row 1: 1.5 is no whole number"]);
+    write_npy(&path, "<i8", &[4, 0], Vec::new());
+    refused(
+        home.path(),
+        &["test_labels.npy: shape [4, 0] holds no label"],
+    );
+    let words = ["cat", "dog", "cat", "dog"].map(|word| {
+        let letters = word
+            .chars()
+            .flat_map(|letter| (letter as u32).to_le_bytes());
+        letters.collect::<Vec<u8>>()
+    });
+    write_npy(&path, "<U3", &[4], words.concat());
+    refused(
+        home.path(),
+        &["row 0: the text 'cat', expected whole numbers"],
+    );
+}
+
+#[test]
+fn classes_without_items_and_hidden_files_are_said() {
+    let home = folder();
+    integers(&home.path().join("train_labels.npy"), &[0, 1, 5, 0, 1, 5]);
+    integers(&home.path().join("test_labels.npy"), &[0, 1, 5, 0]);
+    fs::write(home.path().join("._train_ims.npy"), "x").unwrap();
+    let data = read(home.path()).unwrap();
+    let lines = data.account.lines().join("\n");
+    assert!(
+        lines.contains("6 classes, of which 3 have no item: 2, 3, 4"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("hidden or a system's own (._train_ims.npy)"),
+        "{lines}"
+    );
+}
+
+#[test]
+fn two_arrays_of_one_role_are_both_named() {
+    let home = folder();
+    floats(&home.path().join("train_im.npy"), 6, 4);
+    refused(
+        home.path(),
+        &["arrays 'train_im' and 'train_ims' could both be meant"],
+    );
 }

@@ -6,8 +6,8 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy;
 use truepair_core::relevance::Codes;
 
-/// Reads labels of `n` items: `.npy` integers `[n]` (classes) or `[n, k]` (0 and 1 per class), or a
-/// text file of one class a line.
+/// Reads labels of `n` items: `.npy` whole numbers of any type `[n]` (classes) or `[n, k]` (0 and 1 per
+/// class), or a text file of one class a line.
 ///
 /// # Errors
 /// If the file cannot be read, has another number of rows than `n`, or holds a label outside the
@@ -38,7 +38,11 @@ pub fn read_codes(path: &Path, n: usize, n_classes: Option<u32>) -> Result<Codes
 fn numbers(path: &Path) -> Result<Vec<i64>> {
     let lines = crate::lines::read_lines(path)?;
     let number = |(at, line): (usize, &String)| {
-        line.trim().parse().map_err(|_| {
+        let text = line.trim();
+        let whole = text
+            .split_once('.')
+            .filter(|(_, rest)| !rest.is_empty() && rest.bytes().all(|digit| digit == b'0'));
+        whole.map_or(text, |(whole, _)| whole).parse().map_err(|_| {
             Error::data(
                 path,
                 Place::Line(at as u64 + 1),
@@ -69,6 +73,10 @@ mod tests {
             error.contains("labels.txt: label 2 of row 2 is outside"),
             "{error}"
         );
+        std::fs::write(&path, "0.0\n1\n-1\n").unwrap();
+        assert!(read_codes(&path, 3, None).is_ok());
+        std::fs::write(&path, "0.5\n").unwrap();
+        assert!(read_codes(&path, 1, None).is_err());
         std::fs::write(&path, "0\ncat\n").unwrap();
         let error = read_codes(&path, 2, None).unwrap_err().to_string();
         assert!(error.contains("labels.txt:2: 'cat'"), "{error}");

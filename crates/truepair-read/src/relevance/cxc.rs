@@ -5,6 +5,8 @@ use std::path::Path;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::relevance::Judgments;
 
+use crate::text_file::open_regular;
+
 /// Mean rating from which a pair is relevant, on a scale of 0 to 5.
 const RELEVANT: f64 = 3.0;
 
@@ -31,8 +33,7 @@ pub fn read_cxc(path: &Path) -> Result<Judgments> {
     };
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
-        .from_path(path)
-        .map_err(failed)?;
+        .from_reader(open_regular(path)?);
     let header = reader.headers().map_err(failed)?.clone();
     let columns: Option<Vec<usize>> = ["caption", "image", "agg_score", "sampling_method"]
         .iter()

@@ -3,21 +3,23 @@
 use std::path::Path;
 
 use truepair_core::error::{Error, Place, Result};
-use truepair_core::npy;
+use truepair_core::npy::{self, Header, Number};
 use truepair_core::relevance::Ids;
 
-/// Reads names from a file: `.npy` integers `[n]`, a JSON list of texts or numbers, or one name a
-/// line.
+use crate::text_file::read_whole;
+
+/// Bytes of a file that is read whole.
+const LARGEST: u64 = 1 << 34;
+
+/// Reads names from a file: `.npy` whole numbers or texts `[n]`, a JSON list of texts or whole numbers,
+/// or one name a line.
 ///
 /// # Errors
 /// If the file cannot be read, is none of these, or holds a name twice.
 pub fn read_all_ids(path: &Path) -> Result<Ids> {
     let ending = path.extension().and_then(|ending| ending.to_str());
     let names = match ending {
-        Some("npy") => {
-            let (values, _) = npy::read_ints(path)?;
-            values.iter().map(ToString::to_string).collect()
-        }
+        Some("npy") => npy_names(path)?,
         Some("json") => json_names(path)?,
         _ => crate::lines::read_lines(path)?,
     };
@@ -42,8 +44,19 @@ pub fn read_ids(path: &Path, n: usize) -> Result<Ids> {
     ))
 }
 
+/// The texts or whole numbers of an array.
+fn npy_names(path: &Path) -> Result<Vec<String>> {
+    let bytes = read_whole(path, LARGEST)?;
+    let header = Header::parse(path, &bytes)?;
+    if let Number::Unicode(_) | Number::Ascii(_) = header.number {
+        return npy::texts(path, &header, &bytes);
+    }
+    let (values, _) = npy::ints(path, &header, &bytes)?;
+    Ok(values.iter().map(ToString::to_string).collect())
+}
+
 fn json_names(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+    let text = read_whole(path, LARGEST)?;
     let expected = |problem: String| {
         Error::data(
             path,
@@ -60,11 +73,17 @@ fn json_names(path: &Path) -> Result<Vec<String>> {
     values.iter().map(name).collect()
 }
 
-/// A text, or an integer as text.
+/// A text, or a whole number as text, with a point or not.
 fn json_name(value: &serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::String(text) => Some(text.clone()),
         serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        serde_json::Value::Number(number) => {
+            let whole = number
+                .as_f64()
+                .filter(|x| x.fract() == 0.0 && x.abs() < 1e15)?;
+            Some((whole as i64).to_string())
+        }
         _ => None,
     }
 }
@@ -95,6 +114,14 @@ mod tests {
         }
         let error = read_ids(&write("twice.txt", b"a\nb\na\n"), 3).unwrap_err();
         assert!(error.to_string().contains("'a' stands at 0 and at 2"));
+        let whole = read_ids(&write("whole.json", b"[38.0, 182]"), 2).unwrap();
+        assert_eq!(whole.names(), ["38", "182"]);
+        let error = read_ids(&write("long.json", b"[12345678901234567890123]"), 1).unwrap_err();
+        assert!(error.to_string().contains("is no id"), "{error}");
+        let mut texts = npy::header_bytes("<U1", &[2]);
+        texts.extend(['a', 'b'].iter().flat_map(|id| (*id as u32).to_le_bytes()));
+        let texts = read_ids(&write("texts.npy", &texts), 2).unwrap();
+        assert_eq!(texts.names(), ["a", "b"]);
         let error = read_ids(&write("half.json", b"[1.5]"), 1).unwrap_err();
         assert!(error.to_string().contains("1.5 is no id"), "{error}");
     }

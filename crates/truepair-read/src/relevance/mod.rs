@@ -10,4 +10,6 @@ pub use codes::read_codes;
 pub use cxc::read_cxc;
 pub use ids::{read_all_ids, read_ids};
 pub use map_file::read_map;
+pub(crate) use map_file::read_ranked_map;
+pub(crate) use qrels::not_empty;
 pub use qrels::{read_qrels, write_qrels};

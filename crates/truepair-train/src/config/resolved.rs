@@ -6,7 +6,7 @@ use truepair_core::dataset::Dataset;
 
 use super::default_backbone::{caption_backbone, image_backbone};
 use super::recipe::RecipeOf;
-use super::training::{Keep, TrainingConfig};
+use super::training::{Keep, TrainingConfig, check_ranges};
 use crate::error::Result;
 use crate::strategy::StrategyConfig;
 use truepair_model::matcher::MatcherConfig;
@@ -15,9 +15,45 @@ use truepair_model::optimizer::groups::GroupConfig;
 use truepair_model::optimizer::{OptimizerConfig, Schedule};
 
 /// A run's settings as typed, with any strategy.
+///
+/// ```
+/// use truepair_train::Recipe;
+///
+/// let recipe = Recipe::from_toml("[strategy]\nkind = \"ncr\"\n[training]\nepochs = 5\n")?;
+/// assert_eq!(recipe.strategy.map(|strategy| strategy.name()), Some("ncr"));
+/// assert_eq!(recipe.training.epochs, 5);
+/// let refused = Recipe::from_toml("[training]\nepoch = 5\n").unwrap_err();
+/// assert!(refused.to_string().contains("epochs"), "the known keys are listed");
+/// # Ok::<(), toml::de::Error>(())
+/// ```
 pub type Recipe = RecipeOf<StrategyConfig>;
 
 /// A run's settings, complete.
+///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+/// # use truepair_core::pair::Pair;
+/// # use truepair_core::rng::{normal, Seed};
+/// # let stream = &mut Seed(1).stream("toy", &[]);
+/// # let images: Vec<f32> = (0..64 * 4).map(|_| normal(stream) as f32).collect();
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows(images.clone(), 4),
+/// #     image_ids: (0..64).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
+/// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(images, 4) }),
+/// #     pairs: (0..64).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
+/// # };
+/// use truepair_train::Recipe;
+///
+/// // `data` brings vectors on both sides: the backbones follow from that.
+/// let config = Recipe::default().resolve(&data)?;
+/// assert_eq!((config.strategy.name(), config.matcher.similarity.name()), ("plain", "cosine"));
+/// assert_eq!((config.matcher.image.name(), config.matcher.caption.name()), ("mlp", "mlp"));
+/// // What a run directory keeps reads back as the same config.
+/// let again = Recipe::from_toml(&config.to_toml()).unwrap().resolve(&data)?;
+/// assert_eq!(again, config);
+/// # Ok::<(), truepair_train::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -105,46 +141,9 @@ impl Config {
     /// # Errors
     /// If a setting is out of range.
     pub(crate) fn check(&self) -> Result<()> {
-        let training = &self.training;
-        training.select_metric()?;
+        self.training.check()?;
         let adam = self.optimizer.settings();
-        let rules: [(&str, f64, bool, &str); 10] = [
-            (
-                "training.epochs",
-                training.epochs as f64,
-                training.epochs > 0,
-                "at least 1",
-            ),
-            (
-                "training.batch",
-                training.batch as f64,
-                training.batch > 1,
-                "at least 2",
-            ),
-            (
-                "training.clip_norm",
-                training.clip_norm,
-                training.clip_norm >= 0.0,
-                "at least 0 (0 turns clipping off)",
-            ),
-            (
-                "training.max_tokens",
-                training.max_tokens as f64,
-                training.max_tokens > 2,
-                "at least 3: two markers and a word",
-            ),
-            (
-                "training.tile_mib",
-                training.tile_mib as f64,
-                training.tile_mib > 0,
-                "at least 1",
-            ),
-            (
-                "training.held_out",
-                training.held_out,
-                training.held_out > 0.0 && training.held_out < 1.0,
-                "in (0, 1)",
-            ),
+        check_ranges(&[
             ("optimizer.rate", adam.rate, adam.rate > 0.0, "above 0"),
             (
                 "optimizer.beta1",
@@ -164,19 +163,10 @@ impl Config {
                 adam.weight_decay >= 0.0,
                 "at least 0",
             ),
-        ];
-        for (name, value, holds, range) in rules {
-            if !holds {
-                return Err(Error::argument(
-                    format!("{name} = {value} is out of range"),
-                    format!("it must be {range}"),
-                )
-                .into());
-            }
-        }
+        ])?;
         self.sps.check()?;
         self.groups.iter().try_for_each(GroupConfig::check)?;
-        let strategy = self.strategy.build(training.epochs)?;
+        let strategy = self.strategy.build(self.training.epochs)?;
         if self.matcher.is_closed_form() && !strategy.takes_closed_form() {
             return Err(Error::argument(
                 format!(

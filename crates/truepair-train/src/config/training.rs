@@ -76,6 +76,50 @@ pub enum Keep {
 }
 
 impl TrainingConfig {
+    /// # Errors
+    /// If a setting is out of range.
+    pub(super) fn check(&self) -> Result<()> {
+        self.select_metric()?;
+        check_ranges(&[
+            (
+                "training.epochs",
+                self.epochs as f64,
+                self.epochs > 0,
+                "at least 1",
+            ),
+            (
+                "training.batch",
+                self.batch as f64,
+                self.batch > 1,
+                "at least 2",
+            ),
+            (
+                "training.clip_norm",
+                self.clip_norm,
+                self.clip_norm >= 0.0,
+                "at least 0 (0 turns clipping off)",
+            ),
+            (
+                "training.max_tokens",
+                self.max_tokens as f64,
+                self.max_tokens > 2,
+                "at least 3: two markers and a word",
+            ),
+            (
+                "training.tile_mib",
+                self.tile_mib as f64,
+                self.tile_mib > 0,
+                "at least 1",
+            ),
+            (
+                "training.held_out",
+                self.held_out,
+                self.held_out > 0.0 && self.held_out < 1.0,
+                "in (0, 1)",
+            ),
+        ])
+    }
+
     /// The metric that `select` names.
     ///
     /// # Errors
@@ -95,6 +139,22 @@ impl TrainingConfig {
                 )
                 .into()
             })
+    }
+}
+
+/// A setting's name, its value, whether that is in range, and the range.
+pub(super) type RangeRule = (&'static str, f64, bool, &'static str);
+
+/// # Errors
+/// Names the first setting that is out of range.
+pub(super) fn check_ranges(rules: &[RangeRule]) -> Result<()> {
+    match rules.iter().find(|(_, _, holds, _)| !holds) {
+        None => Ok(()),
+        Some((name, value, _, range)) => Err(CoreError::argument(
+            format!("{name} = {value} is out of range"),
+            format!("it must be {range}"),
+        )
+        .into()),
     }
 }
 

@@ -9,7 +9,17 @@ use crate::error::Result;
 use truepair_model::kernel::Precision;
 use truepair_model::optimizer::{AdamConfig, OptimizerConfig, Schedule};
 
-/// Settings of training on labelled data.
+/// Settings of training on labeled data.
+///
+/// ```
+/// use truepair_train::labeled::LabelConfig;
+///
+/// let config: LabelConfig = toml::from_str("[training]\nepochs = 20\n").unwrap();
+/// assert_eq!(config.training.epochs, 20);
+/// assert!(config.check().is_ok());
+/// let config: LabelConfig = toml::from_str("[training]\nbatch = 1\n").unwrap();
+/// assert!(config.check().unwrap_err().to_string().contains("training.batch is at least 2"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelConfig {

@@ -97,38 +97,7 @@ pub fn cross_fit_labels(
         )
         .into());
     }
-    let training = config.of_training();
-    let mut order: Vec<u32> = (0..set.len() as u32).collect();
-    shuffle(&mut seed.stream("folds", &[]), &mut order);
-    let (m, k) = (set.modalities.len(), set.n_classes);
-    let mut scores = vec![vec![0f32; set.len() * k]; m];
-    for fold in 0..config.folds {
-        let (mut judged, mut others) = (Vec::new(), Vec::new());
-        for (at, &item) in order.iter().enumerate() {
-            match at % config.folds == fold {
-                true => judged.push(item),
-                false => others.push(item),
-            }
-        }
-        others.sort_unstable();
-        let trained = train_labels(
-            &set.select(&others),
-            None,
-            &training,
-            seed.child("fold", fold as u64),
-            session,
-        )?;
-        let found = trained.class_scores(&set.select(&judged))?;
-        for (scores, found) in scores.iter_mut().zip(&found) {
-            for (row, &item) in judged.iter().enumerate() {
-                scores[item as usize * k..][..k].copy_from_slice(found.row(row));
-            }
-        }
-    }
-    let scores: Vec<Matrix> = scores
-        .into_iter()
-        .map(|values| Matrix::new(values, k))
-        .collect();
+    let scores = held_out_scores(set, config, seed, session)?;
     let names: Vec<String> = set
         .modalities
         .iter()
@@ -145,4 +114,39 @@ pub fn cross_fit_labels(
         labels: &labels,
     };
     Ok(audit_labels(evidence, &config.audit, seed)?)
+}
+
+/// Per modality the scores `[n, k]` of every item against every class, by networks that never saw the item.
+fn held_out_scores(
+    set: &LabeledSet,
+    config: &LabelCrossFitConfig,
+    seed: Seed,
+    session: &mut LabelSession<'_>,
+) -> Result<Vec<Matrix>> {
+    let training = config.of_training();
+    let mut order: Vec<u32> = (0..set.len() as u32).collect();
+    shuffle(&mut seed.stream("folds", &[]), &mut order);
+    let (m, k) = (set.modalities.len(), set.n_classes);
+    let mut scores = vec![vec![0f32; set.len() * k]; m];
+    for fold in 0..config.folds {
+        let (mut judged, mut others) = (Vec::new(), Vec::new());
+        for (at, &item) in order.iter().enumerate() {
+            if at % config.folds == fold {
+                judged.push(item);
+            } else {
+                others.push(item);
+            }
+        }
+        others.sort_unstable();
+        let own = seed.child("fold", fold as u64);
+        let trained = train_labels(&set.select(&others), None, &training, own, session)?;
+        let found = trained.class_scores(&set.select(&judged))?;
+        for (scores, found) in scores.iter_mut().zip(&found) {
+            for (row, &item) in judged.iter().enumerate() {
+                scores[item as usize * k..][..k].copy_from_slice(found.row(row));
+            }
+        }
+    }
+    let matrices = scores.into_iter().map(|values| Matrix::new(values, k));
+    Ok(matrices.collect())
 }

@@ -1,4 +1,4 @@
-//! The registry of methods for labelled data.
+//! The registry of methods for labeled data.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

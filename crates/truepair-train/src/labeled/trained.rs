@@ -20,7 +20,7 @@ use truepair_model::parameters;
 
 /// Items that are embedded at a time.
 const BLOCK: usize = 1024;
-/// Version of `weights.safetensors` of labelled runs.
+/// Version of `weights.safetensors` of labeled runs.
 const VERSION: u32 = 1;
 
 /// The outcome of a run: the kept epoch's networks.

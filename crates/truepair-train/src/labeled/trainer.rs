@@ -1,4 +1,4 @@
-//! The loop over labelled items. It alone reduces item losses, calls `backward` and steps.
+//! The loop over labeled items. It alone reduces item losses, calls `backward` and steps.
 
 use std::sync::atomic::Ordering;
 

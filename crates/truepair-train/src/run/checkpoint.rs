@@ -159,18 +159,9 @@ pub(super) fn read(path: &Path) -> Result<Committed> {
     let end = split.ok_or_else(|| damaged("its head is longer than the file".into()))?;
     let head: Head =
         serde_json::from_slice(&body[fixed..end]).map_err(|error| damaged(error.to_string()))?;
-    let mut rest = &body[end..];
-    let mut ledgers = Vec::new();
-    for &length in &head.ledgers {
-        let split = usize::try_from(length)
-            .ok()
-            .and_then(|n| rest.split_at_checked(n));
-        let (ledger, after) = split.ok_or_else(|| damaged("a ledger is cut short".into()))?;
-        ledgers.push(Ledger::from_bytes(ledger, path)?);
-        rest = after;
-    }
+    let (ledgers, rest) = ledgers(&head, &body[end..], path)?;
     if ledgers.len() != head.steps.len() {
-        return Err(damaged("it has not one ledger per peer".into()).into());
+        return Err(damaged("a peer's ledger is cut short or missing".into()).into());
     }
     let mut tensors: HashMap<String, Values> =
         tensors::read(rest).map_err(damaged)?.into_iter().collect();
@@ -190,6 +181,20 @@ pub(super) fn read(path: &Path) -> Result<Committed> {
         events: head.events,
         snapshot,
     })
+}
+
+/// The ledgers that lie after the head, and what lies after them; those that are cut short are left out.
+fn ledgers<'a>(head: &Head, mut rest: &'a [u8], path: &Path) -> Result<(Vec<Ledger>, &'a [u8])> {
+    let mut ledgers = Vec::new();
+    for &length in &head.ledgers {
+        let length = usize::try_from(length).ok();
+        let Some((ledger, after)) = length.and_then(|length| rest.split_at_checked(length)) else {
+            break;
+        };
+        ledgers.push(Ledger::from_bytes(ledger, path)?);
+        rest = after;
+    }
+    Ok((ledgers, rest))
 }
 
 impl PeerSnapshot {

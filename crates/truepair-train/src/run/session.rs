@@ -50,6 +50,39 @@ impl<'a> Session<'a> {
 }
 
 /// Receives a run's progress, and that of the evaluations inside it. `()` ignores both.
+///
+/// ```
+/// use truepair_core::watch::Watch;
+/// use truepair_train::{EpochRecord, StepProgress, TrainWatch};
+///
+/// /// Keeps every epoch's mean loss of the first network.
+/// #[derive(Default)]
+/// struct Losses(Vec<f64>);
+///
+/// impl Watch for Losses {
+///     fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
+/// }
+///
+/// impl TrainWatch for Losses {
+///     fn step(&mut self, _progress: &StepProgress) {}
+///     fn epoch(&mut self, record: &EpochRecord) {
+///         self.0.extend(record.losses.first());
+///     }
+/// }
+///
+/// let mut watch = Losses::default();
+/// watch.epoch(&EpochRecord {
+///     epoch: 0,
+///     warm_up: false,
+///     rate: 0.001,
+///     losses: vec![0.7],
+///     criterion: None,
+///     dev: None,
+///     best: true,
+///     note: None,
+/// });
+/// assert_eq!(watch.0, [0.7]);
+/// ```
 pub trait TrainWatch: Watch + Send {
     /// A step is done.
     fn step(&mut self, progress: &StepProgress);

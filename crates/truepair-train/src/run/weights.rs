@@ -19,6 +19,8 @@ use truepair_model::parameters::Parameters;
 
 const VERSION: u32 = 2;
 const KEY: &str = "truepair";
+/// Where version 1 had its version.
+const FIRST_KEY: &str = "truepair_weights";
 
 /// What the numbers are of, beside them in the file.
 #[derive(Serialize, Deserialize)]
@@ -73,7 +75,10 @@ pub(super) fn read(dir: &Path) -> Result<(WeightsHead, Vec<Parameters>)> {
         .map_err(|error| damaged(format!("no safetensors file: {error}")))?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
     let head = metadata.get(KEY).ok_or_else(|| {
-        damaged("it has no truepair metadata, so another program wrote it".into())
+        damaged(match metadata.get(FIRST_KEY) {
+            Some(version) => format!("weights version {version}, expected {VERSION}"),
+            None => "it has no truepair metadata, so another program wrote it".into(),
+        })
     })?;
     let head: WeightsHead = serde_json::from_str(head)
         .map_err(|error| damaged(format!("unreadable matcher description: {error}")))?;

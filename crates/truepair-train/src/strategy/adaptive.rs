@@ -208,7 +208,7 @@ impl WeighedTerms {
             (Gate::Confidence, _) if used => labels.to_vec(),
             (Gate::Confidence, _) => vec![0.0; labels.len()],
             (Gate::None, CLEAN) => vec![1.0; labels.len()],
-            (Gate::None, _) => keep_above(labels, self.config.threshold, used),
+            (Gate::None, _) => keep_above(labels, used.then_some(self.config.threshold)),
         }
     }
 

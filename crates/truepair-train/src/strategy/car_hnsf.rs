@@ -156,7 +156,8 @@ impl DividedLoss for RememberedFilter {
         let mut loss = soft_triplet(view, &rectified).0;
         let labels = rectified.labels;
         if view.group != CLEAN {
-            let kept = keep_above(&labels, config.threshold, division.uses_noisy(epoch));
+            let uses_noisy = division.uses_noisy(epoch);
+            let kept = keep_above(&labels, uses_noisy.then_some(config.threshold));
             let weight = config.negative_weight * division.noisy_per_clean(view.peer);
             let pushed = push(&labels, weight, 1.0);
             loss = loss * per_pair(&kept, view.scores)

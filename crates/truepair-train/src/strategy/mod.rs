@@ -81,6 +81,14 @@ use truepair_model::objective::PairLoss;
 use truepair_model::similarity::SimilarityConfig;
 
 /// Where a run stands.
+///
+/// ```
+/// use truepair_train::strategy::Epoch;
+///
+/// let epoch = Epoch { index: 3, n_warm_up: 2, n_main: 10 };
+/// assert!(!epoch.is_warm_up());
+/// assert_eq!(epoch.main_index(), 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch {
     /// From 0, warm-up included.
@@ -109,6 +117,14 @@ impl Epoch {
 }
 
 /// How an epoch runs: the peers in the order in which they train.
+///
+/// ```
+/// use truepair_train::strategy::Plan;
+///
+/// // Two peers, each on the pairs that the other holds clean.
+/// let plan = Plan::of(vec![vec![vec![0, 2]], vec![vec![1, 2]]]);
+/// assert_eq!((plan.peers[1].peer, &plan.peers[1].groups[0][..]), (1, &[1, 2][..]));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// One entry a peer.
@@ -315,6 +331,28 @@ pub struct Candidate {
 }
 
 /// A method: beliefs per pair and the loss that follows from them.
+///
+/// ```
+/// use truepair_model::objective::InfoNce;
+/// use truepair_train::strategy::{BatchView, Epoch, Judgement, Strategy};
+///
+/// /// Two networks that start apart and know nothing of each other.
+/// #[derive(Debug)]
+/// struct Twins(InfoNce);
+///
+/// impl Strategy for Twins {
+///     fn n_peers(&self) -> usize {
+///         2
+///     }
+///     fn pair_loss(&mut self, _: Epoch, view: &mut BatchView<'_>) -> Judgement {
+///         self.0.pair_loss(view.scores).into()
+///     }
+/// }
+///
+/// // [`train_by`](crate::train_by) runs it; a row in the table gives it a name and settings.
+/// let twins: Box<dyn Strategy> = Box::new(Twins(InfoNce::default()));
+/// assert_eq!((twins.n_peers(), twins.n_warm_up()), (2, 0));
+/// ```
 pub trait Strategy: std::fmt::Debug + Send {
     /// Networks trained side by side; 2 for co-teaching.
     fn n_peers(&self) -> usize {
@@ -523,6 +561,17 @@ macro_rules! strategies {
     };
     ($($variant:ident($config:ty) = $name:literal made for $similarity:ident reads $reads:ident $($mark:ident)?, $summary:literal;)*) => {
         /// Which strategy, with its settings.
+        ///
+        /// ```
+        /// use truepair_train::strategy::StrategyConfig;
+        ///
+        /// for (name, summary, config) in StrategyConfig::all() {
+        ///     assert_eq!(config.name(), name);
+        ///     assert!(summary.ends_with('.') && config.build(10).is_ok());
+        /// }
+        /// let bad: StrategyConfig = toml::from_str("kind = \"rcl\"\ntemperature = -1.0").unwrap();
+        /// assert!(bad.build(10).unwrap_err().to_string().contains("strategy.temperature"));
+        /// ```
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         pub enum StrategyConfig {

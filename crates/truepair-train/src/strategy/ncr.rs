@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_in_which_every_pair_loses_is_labelled_0() {
+    fn a_batch_in_which_every_pair_loses_is_labeled_0() {
         let mut s = vec![1.0; 36];
         (0..6).for_each(|i| s[i * 7] = -1.0);
         assert_eq!(NcrConfig::default().predict(&s), vec![0.0; 6]);

@@ -147,7 +147,8 @@ impl DividedLoss for NegativeLearning {
         let loss = if view.group == CLEAN {
             triplet
         } else {
-            let kept = keep_above(&labels, self.config.threshold, division.uses_noisy(epoch));
+            let uses_noisy = division.uses_noisy(epoch);
+            let kept = keep_above(&labels, uses_noisy.then_some(self.config.threshold));
             let pushed = match epoch.main_index() >= self.push_from {
                 true => {
                     let weight = self.config.weight * division.noisy_per_clean(view.peer);
@@ -171,9 +172,10 @@ impl DividedLoss for NegativeLearning {
     }
 }
 
-/// 1 for pairs that stay in the triplet, `[b]`: those with `y ≥ threshold`, once noisy pairs are used.
-pub(super) fn keep_above(labels: &[f32], threshold: f64, used: bool) -> Vec<f32> {
-    let stays = |y: &f32| used && f64::from(*y) >= threshold;
+/// 1 for pairs that stay in the triplet, `[b]`: those with `y ≥ threshold`; none before noisy pairs are used,
+/// when there is no threshold.
+pub(super) fn keep_above(labels: &[f32], threshold: Option<f64>) -> Vec<f32> {
+    let stays = |y: &f32| threshold.is_some_and(|threshold| f64::from(*y) >= threshold);
     labels.iter().map(|y| f32::from(stays(y))).collect()
 }
 

@@ -26,6 +26,26 @@ use truepair_model::similarity::{
 pub use occlusion::Erased;
 
 /// The outcome of a run: the kept epoch's weights of every peer, and what was learned about pairs.
+///
+/// ```no_run
+/// use std::sync::atomic::AtomicBool;
+/// use truepair_core::rng::Seed;
+/// use truepair_core::scores::Scorer;
+/// use truepair_read::dataset::{ReadOptions, open};
+/// use truepair_model::Accelerator;
+/// use truepair_train::{Recipe, Session, train};
+///
+/// let data = open("data/f30k_precomp", &ReadOptions::default())?;
+/// let config = Recipe::default().resolve(&data)?;
+/// let (stop, watch) = (AtomicBool::new(false), &mut ());
+/// let mut session = Session::unkept(Accelerator::Cpu, &stop, watch, || 0.0);
+/// let trained = train(&data, None, &config, Seed(0), &mut session)?;
+///
+/// let scorer = trained.scorer(&data, &mut ())?;
+/// assert_eq!(scorer.n_captions(), data.n_captions());
+/// println!("epoch {} of {} was kept", trained.best_epoch, trained.history.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Trained {
     /// The resolved config.

@@ -24,7 +24,7 @@ use crate::run::{Criterion, EpochRecord, Run, Session, Snapshot};
 use crate::strategy::{Epoch, Strategy};
 use crate::trained::Trained;
 use mean::Mean;
-use selection::Selection;
+use selection::{Ensemble, Selection};
 use teacher::Teacher;
 use truepair_model::backbone::InputShape;
 use truepair_model::encoding::Input;
@@ -37,12 +37,91 @@ use truepair_model::reader::{Reader, Texts, check_widths, input_shapes};
 /// Trains a matcher on `train`. The best epoch is chosen on `dev`, or, when there is none, on
 /// held-out pairs of `train` by the audit's own statistic.
 ///
+/// ```
+/// # use truepair_core::dataset::{Dataset, Features, NamedFeatures};
+/// # use truepair_core::pair::Pair;
+/// # use truepair_core::rng::{normal, Seed};
+/// # let stream = &mut Seed(1).stream("toy", &[]);
+/// # let images: Vec<f32> = (0..64 * 4).map(|_| normal(stream) as f32).collect();
+/// # let data = Dataset {
+/// #     name: "toy".into(), format: "memory", split: "train".into(),
+/// #     images: Features::from_rows(images.clone(), 4),
+/// #     image_ids: (0..64).map(|n| n.to_string()).collect(), image_files: Vec::new(), captions: None,
+/// #     caption_features: Some(NamedFeatures { name: "toy".into(), features: Features::from_rows(images, 4) }),
+/// #     pairs: (0..64).map(|n| Pair { image: n, caption: n }).collect(), labels: None, files: Vec::new(), account: Default::default(),
+/// # };
+/// use std::sync::atomic::AtomicBool;
+/// use truepair_model::Accelerator;
+/// use truepair_train::{Recipe, Session, train};
+///
+/// // `data` holds 64 pairs of vectors. The closed form fits them in one step.
+/// let recipe = r#"
+///     [matcher.image]
+///     kind = "projection"
+///     [matcher.caption]
+///     kind = "projection"
+/// "#;
+/// let config = Recipe::from_toml(recipe).unwrap().resolve(&data)?;
+/// let (stop, watch) = (AtomicBool::new(false), &mut ());
+/// let mut session = Session::unkept(Accelerator::Cpu, &stop, watch, || 0.0);
+/// let trained = train(&data, None, &config, Seed(0), &mut session)?;
+/// assert_eq!((trained.n_peers(), trained.ledgers[0].len()), (1, 64));
+/// # Ok::<(), truepair_train::Error>(())
+/// ```
+///
 /// # Errors
 /// If the data cannot be read, a loss is not finite, the session is stopped, or the run directory
 /// cannot be written or does not fit the config.
 pub fn train(
     train: &Dataset,
     dev: Option<&Dataset>,
+    config: &Config,
+    seed: Seed,
+    session: &mut Session<'_>,
+) -> Result<Trained> {
+    let strategy = config.strategy.build(config.training.epochs)?;
+    run(strategy, Splits { train, dev }, config, seed, session)
+}
+
+/// The splits that a run reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Splits<'a> {
+    /// What is trained on.
+    pub train: &'a Dataset,
+    /// What chooses the epoch; without it, held-out pairs of `train` do.
+    pub dev: Option<&'a Dataset>,
+}
+
+/// As [`train`](fn@train), by a strategy of your own instead of the one that `config` names.
+///
+/// A run directory holds a config from which the run can be repeated. A strategy without a row in the
+/// table of strategies has no name to stand there, so such a run is not kept.
+///
+/// # Errors
+/// As [`train`](fn@train), and if the session has a directory.
+pub fn train_by(
+    strategy: Box<dyn Strategy>,
+    splits: Splits<'_>,
+    config: &Config,
+    seed: Seed,
+    session: &mut Session<'_>,
+) -> Result<Trained> {
+    if let Some(dir) = session.dir {
+        return Err(CoreError::argument(
+            format!(
+                "{}: a run directory names its strategy, and this one has no name",
+                dir.display()
+            ),
+            "give the strategy a row in the table of strategies, or train without a directory",
+        )
+        .into());
+    }
+    run(strategy, splits, config, seed, session)
+}
+
+fn run(
+    strategy: Box<dyn Strategy>,
+    Splits { train, dev }: Splits<'_>,
     config: &Config,
     seed: Seed,
     session: &mut Session<'_>,
@@ -73,6 +152,7 @@ pub fn train(
     let mut run = Run::open(session, config, seed, texts.as_ref(), train)?;
     let word_vectors = word_vectors(config, texts.as_ref(), session, &run)?;
     let inputs = Inputs {
+        strategy,
         reader: &reader,
         texts,
         word_vectors,
@@ -117,8 +197,9 @@ fn word_vectors(
     Ok(Some(vectors))
 }
 
-/// What a trainer reads pairs with.
+/// The method, and what pairs are read with.
 struct Inputs<'a> {
+    strategy: Box<dyn Strategy>,
     reader: &'a Reader<'a>,
     texts: Option<Texts>,
     word_vectors: Option<WordVectors>,
@@ -173,11 +254,11 @@ impl<'a> Trainer<'a> {
         device: &Device,
     ) -> Result<Self> {
         let Inputs {
+            strategy,
             reader,
             texts,
             word_vectors,
         } = inputs;
-        let strategy = config.strategy.build(config.training.epochs)?;
         let shapes = input_shapes(data, texts.as_ref())?;
         let mut trainer = Self {
             data,
@@ -277,13 +358,13 @@ impl<'a> Trainer<'a> {
         session: &mut Session<'_>,
     ) -> Result<EpochRecord> {
         let matchers: Vec<Matcher> = self.peers.iter().map(|peer| peer.matcher.clone()).collect();
-        let judged = self.selection.judge(
-            &matchers,
-            self.texts.as_ref(),
-            &self.plain_device,
-            &self.config.training,
-            &mut *session.watch,
-        )?;
+        let ensemble = Ensemble {
+            peers: &matchers,
+            texts: self.texts.as_ref(),
+            device: &self.plain_device,
+            limits: &self.config.training,
+        };
+        let judged = self.selection.judge(&ensemble, &mut *session.watch)?;
         let value = judged.criterion.as_ref().map(Criterion::merit);
         let begins = (self.best.as_ref()).is_some_and(|best| best.warm_up && !epoch.is_warm_up());
         let best = match (self.config.training.keep, value, &self.best) {

@@ -13,6 +13,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Metric, Protocol, Report, evaluate};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, shuffle};
+use truepair_core::scores::Scorer;
 use truepair_core::watch::Watch;
 
 use crate::config::{Config, Keep, TrainingConfig};
@@ -95,14 +96,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Judges the peers' ensemble.
-    pub(crate) fn judge(
-        &self,
-        peers: &[Matcher],
-        texts: Option<&Texts>,
-        device: &Device,
-        limits: &TrainingConfig,
-        watch: &mut dyn Watch,
-    ) -> Result<Judged> {
+    pub(crate) fn judge(&self, ensemble: &Ensemble<'_>, watch: &mut dyn Watch) -> Result<Judged> {
         match self {
             Self::Last => Ok(Judged {
                 criterion: None,
@@ -113,10 +107,9 @@ impl<'a> Selection<'a> {
                 relevance,
                 metric,
             } => {
-                let reader = Reader::new(split, texts, limits.max_tokens, device)?;
-                let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
+                let scorer = ensemble.scorer(split, watch)?;
                 let protocol = Protocol {
-                    ensemble: peers.len() as u32,
+                    ensemble: ensemble.peers.len() as u32,
                     ..Protocol::new(&split.name, &split.split, relevance)
                 };
                 let report = evaluate(&*scorer, relevance, protocol, watch)?;
@@ -131,42 +124,58 @@ impl<'a> Selection<'a> {
                     dev: Some(report),
                 })
             }
-            Self::HeldOut(held) => {
-                let reader = Reader::new(held.split, texts, limits.max_tokens, device)?;
-                let scorer = encode::scorer(peers, &reader, limits.tile_mib, watch)?;
-                let fold = Fold {
-                    scorer: &*scorer,
-                    pairs: &held.split.pairs,
-                    judged: &held.judged,
-                    links: &held.links,
-                    cells: None,
-                    plan: None,
-                };
-                let options = AuditOptions {
-                    n_repairings: 1,
-                    crowd: 0,
-                    ..AuditOptions::default()
-                };
-                let statistics = judge_fold(&fold, &options, held.seed, watch)?;
-                let n = statistics.pairs.len() as f64;
-                let log_p = |pair: &PairStatistics| (pair.p_i2t.ln() + pair.p_t2i.ln()) / 2.0;
-                let value = -statistics.pairs.iter().map(log_p).sum::<f64>() / n;
-                let name = "held-out mean of -(ln p_i2t + ln p_t2i) / 2".to_owned();
-                Ok(Judged {
-                    criterion: Some(Criterion {
-                        name,
-                        metric: None,
-                        value,
-                        higher_is_better: true,
-                    }),
-                    dev: None,
-                })
-            }
+            Self::HeldOut(held) => Ok(Judged {
+                criterion: Some(held.criterion(ensemble, watch)?),
+                dev: None,
+            }),
         }
     }
 }
 
+/// Networks whose scores are averaged, and how they read data.
+pub(crate) struct Ensemble<'a> {
+    pub(crate) peers: &'a [Matcher],
+    pub(crate) texts: Option<&'a Texts>,
+    pub(crate) device: &'a Device,
+    pub(crate) limits: &'a TrainingConfig,
+}
+
+impl Ensemble<'_> {
+    fn scorer(&self, split: &Dataset, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
+        let reader = Reader::new(split, self.texts, self.limits.max_tokens, self.device)?;
+        let tile_mib = self.limits.tile_mib;
+        Ok(encode::scorer(self.peers, &reader, tile_mib, watch)?)
+    }
+}
+
 impl<'a> HeldOut<'a> {
+    /// The audit's statistic on the pairs that were not trained on.
+    fn criterion(&self, ensemble: &Ensemble<'_>, watch: &mut dyn Watch) -> Result<Criterion> {
+        let scorer = ensemble.scorer(self.split, watch)?;
+        let fold = Fold {
+            scorer: &*scorer,
+            pairs: &self.split.pairs,
+            judged: &self.judged,
+            links: &self.links,
+            cells: None,
+            plan: None,
+        };
+        let options = AuditOptions {
+            n_repairings: 1,
+            crowd: 0,
+            ..AuditOptions::default()
+        };
+        let statistics = judge_fold(&fold, &options, self.seed, watch)?;
+        let n = statistics.pairs.len() as f64;
+        let log_p = |pair: &PairStatistics| (pair.p_i2t.ln() + pair.p_t2i.ln()) / 2.0;
+        Ok(Criterion {
+            name: "held-out mean of -(ln p_i2t + ln p_t2i) / 2".to_owned(),
+            metric: None,
+            value: -statistics.pairs.iter().map(log_p).sum::<f64>() / n,
+            higher_is_better: true,
+        })
+    }
+
     fn new(split: &'a Dataset, share: f64, seed: Seed) -> Result<Self> {
         let mut images: Vec<u32> = (0..split.n_images() as u32).collect();
         shuffle(&mut seed.stream("held-out", &[]), &mut images);

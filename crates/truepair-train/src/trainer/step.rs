@@ -11,7 +11,9 @@ use super::mean::Mean;
 use crate::config::Reduction;
 use crate::error::{Divergence, Error, Result};
 use crate::run::{Session, StepProgress};
-use crate::strategy::{BatchView, Beliefs, Consult, Epoch, Needs, Opinion, PeerPlan, Plan};
+use crate::strategy::{
+    BatchView, Beliefs, Consult, Epoch, Judgement, Needs, Opinion, PeerPlan, Plan,
+};
 use truepair_model::encode::plain;
 use truepair_model::encoding::{Input, Structure};
 use truepair_model::layer::Mode;
@@ -93,7 +95,7 @@ impl Trainer<'_> {
             peer,
             group,
             step,
-            n_steps,
+            ..
         } = place;
         let key = [epoch.index as u64, peer as u64, group as u64, step as u64];
         let (images, captions) = self.varied_inputs(pairs, &key)?;
@@ -127,26 +129,15 @@ impl Trainer<'_> {
             return Err(self.diverged(Divergence::Deviations, epoch, step));
         }
         self.at_limit.add(at_limit, pairs.len());
-        let (mut judgement, labels) = {
-            let ledgers = self.take_ledgers();
-            let labels = self.strategy.labels(peer, pairs, &ledgers);
-            let mut rng = self.seed.stream("strategy", &key);
-            let mut view = BatchView {
-                peer,
-                group,
-                step,
-                n_steps,
-                pairs,
-                scores: &scores,
-                structure: structure.as_ref(),
-                opinions: &opinions,
-                ledgers: &ledgers,
-                rng: &mut rng,
-            };
-            let judgement = self.strategy.pair_loss(epoch, &mut view);
-            self.return_ledgers(ledgers);
-            (judgement, labels)
+        let batch = Batch {
+            place,
+            pairs,
+            key: &key,
+            scores: &scores,
+            structure: structure.as_ref(),
+            opinions: &opinions,
         };
+        let (mut judgement, labels) = self.judge_batch(&batch);
         let per_pair = floats(judgement.loss.0.clone().inner());
         let mean = per_pair.iter().map(|x| f64::from(*x)).sum::<f64>() / per_pair.len() as f64;
         if !mean.is_finite() {
@@ -166,6 +157,38 @@ impl Trainer<'_> {
         drop((scores, structure));
         let objective = [auxiliary, terms.batch].into_iter().flatten();
         let objective = objective.fold(reduced, |sum, term| sum + term);
+        if !self.descend(peer, objective, factor).is_finite() {
+            return Err(self.diverged(Divergence::Gradient, epoch, step));
+        }
+        Ok(mean)
+    }
+
+    /// What the strategy says of a batch, and the labels that it gives its pairs.
+    fn judge_batch(&mut self, batch: &Batch<'_>) -> (Judgement, Vec<f32>) {
+        let ledgers = self.take_ledgers();
+        let labels = self
+            .strategy
+            .labels(batch.place.peer, batch.pairs, &ledgers);
+        let mut rng = self.seed.stream("strategy", batch.key);
+        let mut view = BatchView {
+            peer: batch.place.peer,
+            group: batch.place.group,
+            step: batch.place.step,
+            n_steps: batch.place.n_steps,
+            pairs: batch.pairs,
+            scores: batch.scores,
+            structure: batch.structure,
+            opinions: batch.opinions,
+            ledgers: &ledgers,
+            rng: &mut rng,
+        };
+        let judgement = self.strategy.pair_loss(batch.place.epoch, &mut view);
+        self.return_ledgers(ledgers);
+        (judgement, labels)
+    }
+
+    /// One optimizer step of a peer down the objective; returns the gradient's norm.
+    fn descend(&mut self, peer: usize, objective: Tensor<1>, factor: f64) -> f64 {
         let mut gradients = objective.backward();
         let clip = self.config.training.clip_norm;
         let peer = &mut self.peers[peer];
@@ -179,10 +202,7 @@ impl Trainer<'_> {
         if let Some(teacher) = &mut peer.teacher {
             teacher.follow(&peer.matcher);
         }
-        if !norm.is_finite() {
-            return Err(self.diverged(Divergence::Gradient, epoch, step));
-        }
-        Ok(mean)
+        norm
     }
 
     fn diverged(&self, what: Divergence, epoch: Epoch, step: usize) -> Error {
@@ -234,8 +254,7 @@ impl Trainer<'_> {
         images: &Input,
         captions: &Input,
     ) -> Result<Vec<Opinion>> {
-        let ask =
-            |matcher: &Matcher| opinion(matcher, images.clone(), captions.clone(), needs.structure);
+        let ask = |matcher: &Matcher| opinion(matcher, images.clone(), captions.clone(), needs);
         (self.peers.iter().enumerate())
             .map(|(at, peer)| match (needs.opinions, &peer.teacher) {
                 (Consult::Own, _) if at != own => Ok(Opinion::default()),
@@ -278,14 +297,25 @@ struct StepPlace {
     n_steps: usize,
 }
 
+/// A batch that was scored, as the strategy will see it.
+struct Batch<'a> {
+    place: StepPlace,
+    pairs: &'a [u32],
+    /// Names the step's random streams.
+    key: &'a [u64],
+    scores: &'a Tensor<2>,
+    structure: Option<&'a Structure>,
+    opinions: &'a [Opinion],
+}
+
 /// Scores `[b * b]` without gradients or dropout.
 pub(super) fn evaluate(matcher: &Matcher, images: Input, captions: Input) -> Vec<f32> {
     floats(matcher.scores(&plain(images), &plain(captions), &mut Mode::Evaluate))
 }
 
-fn opinion(matcher: &Matcher, images: Input, captions: Input, structure: bool) -> Opinion {
+fn opinion(matcher: &Matcher, images: Input, captions: Input, needs: Needs) -> Opinion {
     let (images, captions) = (plain(images), plain(captions));
-    let forward = matcher.compare(&images, &captions, structure, &mut Mode::Evaluate);
+    let forward = matcher.compare(&images, &captions, needs.structure, &mut Mode::Evaluate);
     let structure = forward
         .structure
         .map(|Structure { images, captions }| (floats(images), floats(captions)));

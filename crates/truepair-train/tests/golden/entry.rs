@@ -1,4 +1,4 @@
-//! Where a file of golden numbers lies, and what its index says of it.
+//! Where a file of golden numbers is, and what its index says about it.
 
 // Each test program uses some of this.
 #![allow(dead_code, unreachable_pub)]
@@ -61,11 +61,11 @@ impl Entry {
     /// A setting that is a list of numbers.
     pub fn numbers(&self, key: &str) -> Vec<f64> {
         let list = self.setting(key).as_array();
-        let list = list.unwrap_or_else(|| panic!("{}: {key} is no list", self.name));
+        let list = list.unwrap_or_else(|| panic!("{}: {key} is not a list", self.name));
         list.iter().map(number).collect()
     }
 
-    /// The number that stands behind `key` in what the index says of a tensor.
+    /// The number after `key` in what the index says about a tensor.
     pub fn stated(&self, tensor: &str, key: &str) -> f64 {
         let meaning = self.entry["tensors"][tensor]["meaning"].as_str();
         let meaning = meaning.unwrap_or_else(|| panic!("{}: no meaning of {tensor}", self.name));
@@ -82,10 +82,10 @@ fn entry(folder: &Path, name: &str) -> Option<Value> {
 }
 
 fn number(value: &Value) -> f64 {
-    (value.as_f64()).unwrap_or_else(|| panic!("{value} is no number"))
+    (value.as_f64()).unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
-/// The number behind `key` in a text, as in `key=0.1`, `key 0.1` and `'key': 0.1`.
+/// The number after `key` in a text, as in `key=0.1`, `key 0.1` and `'key': 0.1`.
 pub fn stated(text: &str, key: &str) -> Option<f64> {
     text.match_indices(key).find_map(|(at, _)| {
         let rest = text[at + key.len()..].trim_start_matches([' ', '=', ':', '\'', '"', '(']);

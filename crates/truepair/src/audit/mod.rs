@@ -14,9 +14,10 @@ use truepair_core::audit::{
     Decision, Findings, Injection, Links, Outcome, Rule, SelfCheck, Truth, decide, inject,
 };
 use truepair_core::dataset::Dataset;
+use truepair_core::diagnosis::{self, Diagnosis, Subject, diagnose};
 use truepair_core::noise::{self, Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
-use truepair_read::dataset::Unchanged;
+use truepair_read::dataset::{Unchanged, WriteOptions};
 use truepair_train::CrossFitConfig;
 
 pub(crate) use from_run::Believer;
@@ -38,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) inject: Vec<Injection>,
     /// Which pairs the cleaned list keeps.
     pub(crate) rule: Rule,
+    /// How the cleaned list is written.
+    pub(crate) write: WriteOptions,
     /// What becomes of files that the cleaned list takes over unchanged.
     pub(crate) unchanged: Unchanged,
     /// Settings of the training and of the statistics.
@@ -60,6 +63,8 @@ pub(crate) struct Audited {
     pub(crate) manifest: Option<Manifest>,
     /// What was found.
     pub(crate) findings: Findings,
+    /// What stands out in the data as given, before noise was planted.
+    pub(crate) diagnoses: Vec<Diagnosis>,
     /// Which pairs stay.
     pub(crate) decision: Decision,
     /// Time it took, reading excluded.
@@ -72,8 +77,15 @@ pub(crate) struct Audited {
 /// If the noise does not fit the data, or the pairs cannot be scored or are too few to judge.
 pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Result<Audited> {
     let start = Instant::now();
+    let diagnoses = diagnose(&Subject::new(&clean, request.seed)?)?;
+    bars.stands_out(&diagnoses);
     let (dataset, manifest) = plant(clean, &request.noise, request.seed)?;
     let mut findings = findings(&dataset, request, request.seed, bars)?;
+    if let (Outcome::Refused { reason }, Some(better)) =
+        (&mut findings.outcome, diagnosis::refusal(&diagnoses))
+    {
+        *reason = better;
+    }
     let posteriors = posteriors(&findings);
     if let (Some(manifest), Some(posteriors)) = (&manifest, &posteriors) {
         findings.truth = Some(Truth::measure(posteriors, &manifest.mismatched));
@@ -90,6 +102,7 @@ pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Resul
         dataset,
         manifest,
         findings,
+        diagnoses,
         decision,
         duration: start.elapsed(),
     })

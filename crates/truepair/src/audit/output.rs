@@ -8,6 +8,7 @@ use truepair_core::audit::{
     Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Reading,
     ReliabilityBin, Rule, SelfCheck,
 };
+use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
@@ -55,6 +56,8 @@ pub(crate) struct AuditSummary {
     pub(crate) taken_over: Option<TakenOver>,
     pub(crate) competence: Competence,
     pub(crate) duplicates: DuplicateCounts,
+    /// What stands out in the data as given.
+    pub(crate) diagnoses: Vec<Diagnosis>,
     pub(crate) notes: Vec<String>,
     pub(crate) outputs: Vec<PathBuf>,
     pub(crate) seconds: f64,
@@ -141,6 +144,7 @@ impl AuditSummary {
             dataset,
             manifest,
             findings,
+            diagnoses,
             decision,
             duration,
         } = audited;
@@ -178,6 +182,7 @@ impl AuditSummary {
             taken_over: None,
             competence: findings.competence,
             duplicates: findings.duplicates,
+            diagnoses: diagnoses.clone(),
             notes: findings.notes.clone(),
             outputs: Vec::new(),
             seconds: duration.as_secs_f64(),
@@ -267,7 +272,7 @@ pub(crate) fn write(
             place: &stage.place("cleaned"),
             unchanged: request.unchanged,
         };
-        let kept = write_kept_into(dataset, &decision.keep, &cleaned)?;
+        let kept = write_kept_into(dataset, &decision.keep, &cleaned, &request.write)?;
         summary.taken_over = Some(TakenOver::of(&kept));
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
@@ -286,6 +291,7 @@ pub(crate) fn write(
         next_steps: next_steps(&stage, summary, &request.judge),
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
+        diagnoses: &audited.diagnoses,
     };
     report::write(
         &folder.join("report.html"),

@@ -10,7 +10,7 @@ use truepair_core::audit::{
 };
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_read::dataset::Unchanged;
+use truepair_read::dataset::{Unchanged, check_form};
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::gate::GateArgs;
@@ -22,6 +22,7 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
 use crate::run_folder::RunJob;
+use crate::write_args::WriteArgs;
 use crate::{data, drop_rule};
 
 const EXAMPLES: &str = "\
@@ -72,6 +73,9 @@ pub(crate) struct AuditArgs {
     /// they are relative links otherwise.
     #[arg(long, requires = "out")]
     copy: bool,
+
+    #[command(flatten)]
+    write: WriteArgs,
 
     #[command(flatten)]
     gate: GateArgs,
@@ -186,6 +190,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         noise: args.noise.clone(),
         inject: args.inject.clone(),
         rule: args.drop_rule,
+        write: args.write.into(),
         unchanged: if args.copy {
             Unchanged::Copied
         } else {
@@ -199,12 +204,14 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     if let Some(run) = &args.matcher.from_run {
         let job = RunJob::load(run)?;
         (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
+        read.strict |= args.read.strict;
         data.get_or_insert(job.data);
     }
     let data = data.context("name the data to audit")?;
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     let dataset = data::open(&data, &read, &mut bars)?;
+    check_form(&dataset, &request.write)?;
     render::note(&data::describe(&dataset));
     let audited = audit::audit(dataset, &request, &mut bars)?;
     let mut summary = AuditSummary::new("audit", &audited, &request);
@@ -219,6 +226,9 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
 /// The audit on one screen.
 pub(crate) fn text(summary: &AuditSummary, audited: &Audited) -> String {
     let mut out = fields(&rows(summary, audited));
+    for one in &summary.diagnoses {
+        let _ = writeln!(out, "stands out: {}", one.sentence());
+    }
     for note in &summary.notes {
         let _ = writeln!(out, "note: {note}");
     }

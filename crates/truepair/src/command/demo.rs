@@ -15,7 +15,7 @@ use truepair_core::audit::Rule;
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
-use truepair_read::dataset::{ReadOptions, Unchanged};
+use truepair_read::dataset::{ReadOptions, Unchanged, WriteOptions};
 use truepair_train::{CrossFitConfig, Recipe, train};
 
 use crate::audit::{self, AuditSummary, Judge, Request};
@@ -134,6 +134,7 @@ fn request() -> Request {
         },
         inject: Vec::new(),
         rule: Rule::FewestErrors,
+        write: WriteOptions::default(),
         unchanged: Unchanged::Linked,
         config: CrossFitConfig::default(),
         seed: Seed(0),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use truepair_core::dataset::Dataset;
+use truepair_core::diagnosis::{Diagnosis, twins};
 use truepair_core::metric::{
     Figure, FigureDifference, Interval, Measured, Protocol, measure, tie_gap,
 };
@@ -26,6 +27,7 @@ use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
+use crate::shared;
 use crate::staged_file::StagedFile;
 use crate::uncertainty::{self, Doubts};
 
@@ -212,11 +214,11 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ex
     if let Some(distance) = args.distance {
         trained = trained.measured_by(distance)?;
     }
-    let options = ReadOptions {
-        split: args.split.clone(),
-        ..read
+    let dataset = crate::data::open(&data, &read.for_split(&args.split), bars)?;
+    let diagnoses = match args.data {
+        None => shared::with_training(&data, &read, &dataset, bars)?,
+        Some(_) => Vec::new(),
     };
-    let dataset = crate::data::open(&data, &options, bars)?;
     let noise = run_folder::training_noise(run)?;
     let pairs = run_folder::relevance(&dataset);
     let numbered = Ids::numbered(dataset.n_captions());
@@ -234,6 +236,7 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ex
         occlusion: (args.occlusion.is_some())
             .then(|| Occlusion::measure(&trained, &dataset, Seed(args.seed), bars))
             .transpose()?,
+        diagnoses,
     };
     evaluate(subject, args, form, bars)
 }
@@ -267,6 +270,7 @@ fn evaluate(
         preset.check(&subject.protocol)?;
     }
     let judged = args.judging.judge(&mut subject)?;
+    subject.diagnoses.extend(copies(&subject, &judged, bars)?);
     let protocol = subject.protocol.clone();
     let source = subject.source();
     let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
@@ -290,14 +294,28 @@ fn evaluate(
     evaluation.distance = args.distance;
     evaluation.uncertainty = known;
     evaluation.occlusion = subject.occlusion.take();
+    evaluation.diagnoses = std::mem::take(&mut subject.diagnoses);
     form.print(&evaluation, || {
         let mut text = render::evaluation_text(&measured, &figures);
         text += &tie_gap.map_or_else(String::new, render::tie_gap_text);
         text += &(evaluation.uncertainty.as_ref()).map_or_else(String::new, uncertainty::text);
         text += &(evaluation.occlusion.as_ref()).map_or_else(String::new, occlusion::text);
+        for one in &evaluation.diagnoses {
+            text += &format!("stands out: {}\n", one.sentence());
+        }
         text + &compared.text()
     })?;
     Ok(Exit::Success)
+}
+
+/// Copies of right items that count as wrong.
+fn copies(subject: &Subject<'_>, judged: &Judged, bars: &mut Bars) -> Result<Option<Diagnosis>> {
+    let (Judged::Lists(relevance), Ranker::Scores(scorer)) = (judged, &subject.ranker) else {
+        return Ok(None);
+    };
+    let found = twins(scorer.as_ref(), relevance, Seed(0))?;
+    bars.stands_out(found.as_slice());
+    Ok(found)
 }
 
 /// What came of `--compare-with`.

@@ -79,13 +79,15 @@ fn rows(split: &SplitInspection) -> Vec<(&'static str, String)> {
     if let Some(labels) = &split.labels {
         rows.push((
             "  labels",
-            format!("{} labeled, {} classes", labels.labelled, labels.classes),
+            format!("{} labeled, {} classes", labels.labeled, labels.classes),
         ));
     }
     if split.pictures > 0 {
         rows.push(("  pictures", count(split.pictures, "picture")));
     }
     rows.extend(oddities(split));
+    let found = split.diagnoses.iter();
+    rows.extend(found.map(|one| ("  stands out", one.sentence())));
     rows.extend(account(&split.account));
     rows
 }

@@ -53,7 +53,7 @@ pub(crate) struct PublishedBlock {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PublishedRow {
     pub(crate) method: String,
-    /// R@1, 5, 10 of images asking, then of captions asking.
+    /// Recall@1, 5, 10 of images asking, then of captions asking.
     pub(crate) recalls: [f64; 6],
     pub(crate) rsum: f64,
     pub(crate) source: String,

@@ -181,3 +181,89 @@ impl FinishedCell {
         (self.epochs.iter()).find(|epoch| epoch.epoch == self.record.best_epoch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use truepair_core::metric::{Relevant, Source, measure};
+    use truepair_core::pair::Pair;
+    use truepair_core::relevance::Relevance;
+    use truepair_core::scores::{Matrix, ScoreMatrix};
+
+    fn stored(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures/formats")
+            .join(name)
+    }
+
+    /// Two pairs; the first image's caption wins everywhere.
+    fn write(run: &Path) {
+        let pairs = [0, 1].map(|n| Pair {
+            image: n,
+            caption: n,
+        });
+        let relevance = Relevance::from_pairs(2, 2, &pairs);
+        let scores = ScoreMatrix(Matrix::new(vec![0.9, 0.1, 0.8, 0.2], 2));
+        let (source, relevant) = (Source::Scores(&scores), Relevant::Lists(&relevance));
+        let protocol = Protocol::new("toy", "test", &relevance);
+        let measured = measure(source, relevant, &relevance, protocol, &mut ()).unwrap();
+        let ranked = RankedWeights {
+            ensemble: Ranked {
+                report: measured.report(),
+                ranks: measured.first_ranks().unwrap(),
+            },
+            single: None,
+            last: None,
+            last_single: None,
+        };
+        let shape = RunShape {
+            best_epoch: 0,
+            n_epochs: 1,
+            train_seconds: 1.5,
+        };
+        CellRecord::new(&ranked, shape).store(run).unwrap();
+        let units = QueryUnits::new(&relevance);
+        QueryRanks::new(units, ranked).store(run).unwrap();
+    }
+
+    #[test]
+    fn cells_of_every_version_open() {
+        for version in [1, 2] {
+            let cell = FinishedCell::read(&stored(&format!("cell-{version}"))).unwrap();
+            assert_eq!(cell.record.version, version);
+            assert_eq!(cell.record.ensemble.recalls()[0], 50.0);
+            assert_eq!(cell.queries.ensemble.image_to_text, [1, 2]);
+            assert_eq!(cell.kept_epoch().unwrap().loss_auc, Some(0.75));
+        }
+    }
+
+    /// Metrics may be added without a new version; nothing else may.
+    #[test]
+    fn the_newest_specimen_is_what_is_written_today() {
+        let home = tempfile::tempdir().unwrap();
+        write(home.path());
+        std::fs::copy(stored("cell-1/split.jsonl"), home.path().join(split::SPLIT)).unwrap();
+        let today = FinishedCell::read(home.path()).unwrap();
+        let stored = FinishedCell::read(&stored("cell-2")).unwrap();
+        assert_eq!(stored.record.version, VERSION, "store a specimen of it");
+        assert_eq!(stored.record.protocol, today.record.protocol);
+        assert_eq!(
+            stored.record.ensemble.recalls(),
+            today.record.ensemble.recalls()
+        );
+        assert_eq!(stored.queries.ensemble, today.queries.ensemble);
+    }
+
+    #[test]
+    fn a_later_version_is_refused_by_name() {
+        let home = tempfile::tempdir().unwrap();
+        for name in [RECORD, QUERIES, split::SPLIT] {
+            let text = std::fs::read_to_string(stored("cell-1").join(name)).unwrap();
+            let text = text.replace("\"version\": 1", "\"version\": 99");
+            std::fs::write(home.path().join(name), text).unwrap();
+        }
+        let error = FinishedCell::read(home.path()).unwrap_err().to_string();
+        assert!(error.contains("another version"), "{error}");
+    }
+}

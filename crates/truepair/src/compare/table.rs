@@ -123,7 +123,7 @@ impl RowNumbers {
 pub(crate) struct RowNumbers {
     /// Networks of the ensemble.
     pub(crate) networks: u32,
-    /// R@1, 5, 10 of images asking, then of captions asking; all networks, kept epoch.
+    /// Recall@1, 5, 10 of images asking, then of captions asking; all networks, kept epoch.
     pub(crate) recalls: [Spread; 6],
     /// All networks, kept epoch.
     pub(crate) rsum: Spread,

@@ -178,8 +178,13 @@ impl JudgingArgs {
 
     fn judgments(&self, files: &[PathBuf], subject: &Subject<'_>) -> Result<Relevance> {
         let first = read(&files[0])?;
+        tell(&first);
         let second = match files.get(1) {
-            Some(file) => read(file)?,
+            Some(file) => {
+                let second = read(file)?;
+                tell(&second);
+                second
+            }
             None => first.mirrored(),
         };
         let unknown = match self.unknown_ids {
@@ -237,6 +242,14 @@ fn read(file: &Path) -> Result<Judgments> {
         Some("csv") => read_cxc(file)?,
         _ => read_qrels(file)?,
     })
+}
+
+/// Says in one line what the reader of a file of ids passed over or chose.
+pub(crate) fn tell(judgments: &Judgments) {
+    if let Some(line) = judgments.account().summary() {
+        let file = judgments.file().display();
+        render::note(&format!("note: {file}: {line}"));
+    }
 }
 
 /// The first 16 digits of a SHA-256 over the files' contents.

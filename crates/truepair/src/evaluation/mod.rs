@@ -16,6 +16,7 @@ pub(crate) use trec::TrecArgs;
 
 use std::path::PathBuf;
 
+use truepair_core::diagnosis::Diagnosis;
 use truepair_core::metric::{Protocol, Source};
 use truepair_core::ranking::RankedLists;
 use truepair_core::relevance::{Ids, Relevance};
@@ -40,6 +41,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) doubts: Option<Doubts>,
     /// How uncertain it grows while parts of its items are erased, when that was asked.
     pub(crate) occlusion: Option<Occlusion>,
+    /// What stands out in the data that is evaluated.
+    pub(crate) diagnoses: Vec<Diagnosis>,
 }
 
 /// What ranks the items.

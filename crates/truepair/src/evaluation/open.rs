@@ -5,27 +5,32 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::dataset::{Dataset, Features};
+use truepair_core::diagnosis::{self, Diagnosis, diagnose};
 use truepair_core::metric::Protocol;
 use truepair_core::pair::Pair;
 use truepair_core::ranking::{List, RankedLists};
 use truepair_core::relevance::{Ids, Judgments, Relevance, UnknownIds};
+use truepair_core::rng::Seed;
 use truepair_core::scores::{Direction, InnerProduct, ScoreMatrix, Scorer};
 use truepair_read::dataset::{self, ReadOptions};
 use truepair_read::ranking::{read_list_map, read_trec_run};
 use truepair_read::relevance::{read_all_ids, read_ids, read_map};
 
+use super::judging::tell;
 use super::{JudgingArgs, Ranker, Subject};
 use crate::audit::frozen;
 use crate::progress::Bars;
+use crate::read_args::{Pairing, pairing};
 
 /// Arguments that say what the rows of foreign rankings are.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Foreign rankings")]
 pub(crate) struct ForeignArgs {
     /// Which image row belongs to which caption row (.csv, .tsv, .npy), or which captions to which
-    /// image by id (.json).
-    #[arg(long, value_name = "FILE", conflicts_with = "run")]
-    pairs: Option<PathBuf>,
+    /// image by id (.json); for scores and embeddings also how rows that are out of step stand, such as
+    /// `shift:-1` or `blocks:5`.
+    #[arg(long, value_name = "FILE|ORDER", value_parser = pairing, conflicts_with = "run")]
+    pairs: Option<Pairing>,
 
     /// Ids of the images and of the captions in the order of their rows: .npy, a JSON list, or one id
     /// per line. Row numbers by default.
@@ -65,6 +70,7 @@ impl ForeignArgs {
         judging: &JudgingArgs,
         bars: &mut Bars,
     ) -> Result<Subject<'static>> {
+        let mut diagnoses = Vec::new();
         let (ranker, own, names) = match foreign {
             Foreign::Scores(file) => {
                 let scores = ScoreMatrix(Features::open_npy(file)?.to_matrix()?);
@@ -76,7 +82,8 @@ impl ForeignArgs {
                 )
             }
             Foreign::Embeddings(files) => {
-                let (scorer, pairs) = self.embeddings(files, bars)?;
+                let (scorer, pairs, found) = self.embeddings(files, bars)?;
+                diagnoses = found;
                 let sizes = (scorer.n_images(), scorer.n_captions());
                 let pairs = pairs.filter(|_| !self.pairs_are_named());
                 (
@@ -112,6 +119,7 @@ impl ForeignArgs {
                 .unwrap_or_default(),
             doubts: None,
             occlusion: None,
+            diagnoses,
         })
     }
 
@@ -127,23 +135,30 @@ impl ForeignArgs {
         &self,
         files: &[PathBuf],
         bars: &mut Bars,
-    ) -> Result<(InnerProduct, Option<Vec<Pair>>)> {
+    ) -> Result<(InnerProduct, Option<Vec<Pair>>, Vec<Diagnosis>)> {
         let [images, captions] = files else {
             bail!("--embeddings takes two files")
         };
         let options = ReadOptions {
-            pairs: self.pairs.clone().filter(|_| !self.pairs_are_named()),
+            pairs: self.pairs_file().filter(|_| !self.pairs_are_named()),
+            row_order: self.pairs.as_ref().and_then(Pairing::order),
             ..ReadOptions::default()
         };
         let dataset = dataset::open_embeddings(images, captions, &options)?;
         bars.tell(&dataset.account);
         crate::data::check_finite(&dataset, bars)?;
-        Ok((frozen(&dataset)?, Some(dataset.pairs)))
+        let found = diagnose(&diagnosis::Subject::new(&dataset, Seed(0))?)?;
+        bars.stands_out(&found);
+        Ok((frozen(&dataset)?, Some(dataset.pairs), found))
+    }
+
+    fn pairs_file(&self) -> Option<PathBuf> {
+        self.pairs.as_ref().and_then(Pairing::file)
     }
 
     /// Whether the file of pairs speaks of ids, not of rows.
     fn pairs_are_named(&self) -> bool {
-        self.pairs.as_deref().is_some_and(is_json)
+        self.pairs_file().is_some_and(|file| is_json(&file))
     }
 
     /// Which captions belong to which images, where no data set says so.
@@ -159,8 +174,20 @@ impl ForeignArgs {
             Ok(Relevance::from_pairs(sizes.0, sizes.1, &direct.pairs))
         };
         match (&self.pairs, foreign) {
-            (Some(file), _) if is_json(file) => by_name(&read_map(file)?, UnknownIds::Refuse),
-            (Some(file), _) => {
+            (Some(Pairing::Order(order)), Foreign::Scores(file)) => {
+                let pairs = consecutive_rows(file, sizes)?;
+                let pairs = order.repaired(&pairs, images.names())?.pairs;
+                Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
+            }
+            (Some(Pairing::Order(order)), _) => bail!(
+                "--pairs {order} is about rows, and ranked lists have none (give a file of pairs)"
+            ),
+            (Some(Pairing::File(file)), _) if is_json(file) => {
+                let named = read_map(file)?;
+                tell(&named);
+                by_name(&named, UnknownIds::Refuse)
+            }
+            (Some(Pairing::File(file)), _) => {
                 let pairs = dataset::read_pairs(file, sizes.0, sizes.1)?;
                 Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
             }
@@ -172,15 +199,7 @@ impl ForeignArgs {
                 ),
             },
             (None, Foreign::Scores(file)) => {
-                let pairs = consecutive(sizes.0, sizes.1).with_context(|| {
-                    format!(
-                        "{}: {} captions (columns) cannot be shared evenly by {} images (rows) \
-                         (transpose the matrix, or say which belong together with --pairs)",
-                        file.display(),
-                        sizes.1,
-                        sizes.0
-                    )
-                })?;
+                let pairs = consecutive_rows(file, sizes)?;
                 Ok(Relevance::from_pairs(sizes.0, sizes.1, &pairs))
             }
             (None, Foreign::Embeddings(_)) => bail!("embeddings bring their pairs with them"),
@@ -201,8 +220,8 @@ impl ForeignArgs {
             return Ok((images, Ids::numbered(data.n_captions())));
         }
         // Without a list of ids, whatever is named anywhere is in the data.
-        let paired = match &self.pairs {
-            Some(file) if is_json(file) => Some(read_map(file)?),
+        let paired = match self.pairs_file() {
+            Some(file) if is_json(&file) => Some(read_map(&file)?),
             _ => None,
         };
         let judged = match &paired {
@@ -260,10 +279,13 @@ impl NamedLists {
                 read_trec_run(file)
             }
         };
-        Ok(Self {
+        let named = Self {
             image_to_text: read(image_to_text)?,
             text_to_image: read(text_to_image)?,
-        })
+        };
+        tell(&named.image_to_text);
+        tell(&named.text_to_image);
+        Ok(named)
     }
 
     fn resolve(&self, (images, captions): &(Ids, Ids)) -> Result<RankedLists> {
@@ -295,6 +317,20 @@ fn check_data(data: Option<&Dataset>, sizes: (usize, usize)) -> Result<()> {
         )
     }
     Ok(())
+}
+
+/// # Errors
+/// If the images do not divide the captions.
+fn consecutive_rows(file: &Path, sizes: (usize, usize)) -> Result<Vec<Pair>> {
+    consecutive(sizes.0, sizes.1).with_context(|| {
+        format!(
+            "{}: {} captions (columns) cannot be shared evenly by {} images (rows) (transpose the matrix, \
+             or say which belong together with --pairs)",
+            file.display(),
+            sizes.1,
+            sizes.0
+        )
+    })
 }
 
 /// Captions in the order of their images, the same number each.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use truepair_core::diagnosis::Diagnosis;
 use truepair_core::metric::{
     Comparison, ComparisonRow, Figure, FigureDifference, Interval, METRICS, Measured, Protocol,
 };
@@ -40,6 +41,9 @@ pub(crate) struct Evaluation {
     /// The measure that was ranked by, where it is not the run's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) distance: Option<GaussianMeasure>,
+    /// What stands out in the data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) diagnoses: Vec<Diagnosis>,
     /// Files that were written.
     files: Vec<PathBuf>,
 }
@@ -109,6 +113,7 @@ impl Evaluation {
             uncertainty: None,
             occlusion: None,
             distance: None,
+            diagnoses: Vec::new(),
             files,
         }
     }

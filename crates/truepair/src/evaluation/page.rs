@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use askama::Template;
 use clap::Args;
 use truepair_core::metric::{Measured, QueryRow};
-use truepair_core::ranking::{Found, top_items};
+use truepair_core::ranking::{Found, Queries, top_items};
 use truepair_core::scores::Direction;
 
 use super::{Judged, Ranker, Subject};
@@ -196,7 +196,11 @@ fn found(
     let asked: Vec<u32> = rows.iter().map(|row| row.query).collect();
     Ok(match &subject.ranker {
         Ranker::Scores(scorer) => {
-            let top = top_items(scorer.as_ref(), direction, &asked, SHOWN, bars, relevant)?;
+            let queries = Queries {
+                direction,
+                items: &asked,
+            };
+            let top = top_items(scorer.as_ref(), queries, SHOWN, bars, relevant)?;
             let items = |top: &Vec<Found>| top.iter().map(|found| found.item).collect();
             top.iter().map(items).collect()
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use truepair_core::ranking::{Found, top_items};
+use truepair_core::ranking::{Found, Queries, top_items};
 use truepair_core::scores::{Direction, Scorer};
 use truepair_read::ranking::write_trec_run;
 use truepair_read::relevance::write_qrels;
@@ -71,10 +71,10 @@ impl TrecArgs {
         let queries: Vec<u32> = (0..asking.len() as u32).collect();
         let tag = subject.protocol.data.replace(char::is_whitespace, "_");
         StagedFile::write(file, |out| {
-            for queries in queries.chunks(QUERIES_AT_ONCE) {
-                let depth = self.depth as usize;
-                let top = top_items(scorer, direction, queries, depth, bars, relevant)?;
-                for (&query, found) in queries.iter().zip(&top) {
+            for items in queries.chunks(QUERIES_AT_ONCE) {
+                let queries = Queries { direction, items };
+                let top = top_items(scorer, queries, self.depth as usize, bars, relevant)?;
+                for (&query, found) in items.iter().zip(&top) {
                     let found: &[Found] = found;
                     write_trec_run(out, asking.name(query), found, gallery, &tag)?;
                 }

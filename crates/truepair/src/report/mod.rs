@@ -26,6 +26,7 @@ use std::path::Path;
 use anyhow::Result;
 use truepair_core::audit::Findings;
 use truepair_core::dataset::Dataset;
+use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 
 use crate::staged_file::StagedFile;
@@ -46,6 +47,8 @@ pub(crate) struct ReportContext<'a> {
     pub(crate) protocol: Vec<Fact>,
     /// How much of the data the file shows.
     pub(crate) limits: Limits,
+    /// What stands out in the data as given.
+    pub(crate) diagnoses: &'a [Diagnosis],
 }
 
 /// A thing to do and the command line that does it.

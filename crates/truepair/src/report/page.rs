@@ -54,6 +54,8 @@ struct ReportPage<'a> {
     borderline: Gallery<'a>,
     ambiguous: Gallery<'a>,
     picture_note: Option<String>,
+    /// What stands out in the data, a sentence each.
+    diagnoses: Vec<String>,
     notes: Vec<String>,
     protocol: Vec<Fact>,
 }
@@ -102,6 +104,9 @@ pub(super) fn render(content: &ReportContent<'_>) -> Result<String> {
         borderline,
         ambiguous,
         picture_note: picture_note(&pictures),
+        diagnoses: (content.context.diagnoses.iter())
+            .map(|one| sentence(&one.sentence()))
+            .collect(),
         notes: findings.notes.iter().map(|note| sentence(note)).collect(),
         protocol: protocol(content),
     };

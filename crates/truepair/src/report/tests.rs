@@ -17,6 +17,7 @@ fn context() -> ReportContext<'static> {
             value: "0.1.0 & up".to_owned(),
         }],
         limits: Limits::default(),
+        diagnoses: &[],
     }
 }
 

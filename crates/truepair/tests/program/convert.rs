@@ -142,7 +142,7 @@ fn conversions_that_make_no_sense() {
     files::vocabulary(&home.join("words.json"), &WORDS[1..]);
     refused(home, &[], &["words.json", "8 words", "9 rows"]);
     fs::write(home.join("words.json"), "\u{80}\u{2}}").unwrap();
-    refused(home, &[], &["words.json", "no vocabulary"]);
+    refused(home, &[], &["words.json", "not a vocabulary"]);
     files::vocabulary(&home.join("words.json"), WORDS);
 
     fs::create_dir(home.join("run")).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::files::{self, DIM, EACH};
-use crate::{listing, truepair, words};
+use crate::{listing, refused, truepair, words};
 
 fn home(n_images: usize) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
@@ -21,6 +21,37 @@ fn inspect_says_what_was_found() {
     for part in ["precomp", "train", "60", "300"] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+#[test]
+fn what_is_passed_over_is_said_in_one_line_or_refused() {
+    let home = home(60);
+    let args = words("audit data --frozen --json");
+    let quiet = truepair(home.path(), &args);
+    assert!(!quiet.err.contains("passed over"), "{}", quiet.err);
+    fs::write(home.path().join("data/notes.md"), "read me").unwrap();
+    fs::write(home.path().join("data/odd.npy"), "numbers").unwrap();
+    let told = truepair(home.path(), &args);
+    let lines = told.err.lines().filter(|line| line.contains("passed over"));
+    let expected =
+        "note: passed over 2 files: it is no file of this format or split (notes.md, odd.npy)";
+    assert_eq!(lines.collect::<Vec<_>>(), [expected]);
+    let found = truepair(home.path(), &["inspect", "data", "--json"]).json();
+    let passed = &found["splits"][0]["account"]["passed_over"][0];
+    assert_eq!(
+        (&passed["count"], &passed["names"][1]),
+        (&2.into(), &"odd.npy".into())
+    );
+    for command in ["audit data --frozen --strict", "inspect data --strict"] {
+        let parts = ["strict reading, but not all is used: used ", "odd.npy"];
+        refused(home.path(), &words(command), &parts);
+    }
+    let other = words("audit data --frozen --out out --write shards");
+    refused(
+        home.path(),
+        &other,
+        &["'precomp' are not written as shards (choose one of own)"],
+    );
 }
 
 #[test]
@@ -424,7 +455,7 @@ fn a_run_is_not_overwritten_but_resumed() {
         assert_eq!(truepair(home.path(), args).json()["test"], done["test"]);
     }
     let other = train(home.path(), &["--resume", "--seed", "8"]);
-    assert!(other.err.contains("other seed"), "{}", other.err);
+    assert!(other.err.contains("another seed"), "{}", other.err);
 }
 
 #[test]

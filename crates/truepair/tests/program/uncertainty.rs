@@ -36,7 +36,7 @@ fn batches_of_one_bird_per_class_and_pixels_and_words_erased() {
         let tenths = found["uncertainty"]["queries"]["text_to_image"]["tenths"].clone();
         let recalls = tenths.as_array().unwrap().iter();
         recalls
-            .map(|tenth| tenth["recall_at_1"].as_f64().unwrap())
+            .map(|tenth| tenth["recall@1"].as_f64().unwrap())
             .collect::<Vec<_>>()
     };
     assert_eq!(tenths(&["--labels", "one.txt"]), [1.0; 10]);

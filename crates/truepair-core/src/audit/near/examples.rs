@@ -5,7 +5,7 @@ use super::super::nearby::{N_FEATURES, NearbyFeatures, NearbyStatistics, Planted
 use super::super::{FoldStatistics, NullStatistic};
 use super::Ranked;
 
-/// Features with the two softmax and rank statistics in front.
+/// The features, preceded by the surprisal and the log rank.
 pub(super) const N: usize = N_FEATURES + 2;
 
 /// The feature that says how much the caption is like the image's other captions, by the median.
@@ -22,7 +22,7 @@ pub(super) struct Example {
     /// p-value among re-pairings.
     pub(super) p_far: f64,
     pub(super) row: Row,
-    /// Whether the matcher reads both items; taken for granted of planted pairs.
+    /// Whether the matcher reads both items; assumed for planted pairs.
     pub(super) is_readable: bool,
     /// Whether image and caption are among the more legible half.
     pub(super) is_legible: [bool; 2],
@@ -30,7 +30,7 @@ pub(super) struct Example {
 
 /// All that the folds describe.
 pub(super) struct Examples {
-    /// Of every given pair; `None` for one that could not be compared.
+    /// One per given pair; `None` for a pair that could not be compared.
     pub(super) given: Vec<Option<Example>>,
     pub(super) planted: Vec<(Planted, Example)>,
     pub(super) repaired: Vec<Example>,
@@ -83,7 +83,7 @@ impl Examples {
     }
 }
 
-/// What the numbers of a fold are held against: folds have different matchers.
+/// What the numbers of a fold are compared with; folds have different matchers.
 struct Scale {
     /// Surprisals of the fold's re-pairings, ascending.
     null: Vec<f64>,

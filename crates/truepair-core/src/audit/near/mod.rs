@@ -1,13 +1,13 @@
-//! Near misses told from matched pairs by what planted ones look like.
+//! How near misses are told from matched pairs: by what planted ones look like.
 //!
-//! Of the pairs that rank well among random items, a part may be near misses. Planted near misses that
+//! Some of the pairs that rank well among random items may be near misses. Planted near misses that
 //! rank as well show what their surroundings look like; a [`Monotone`](super::monotone::Monotone) model,
 //! fitted to the pairs of other images, gives every pair a logit, and a pair's place among the planted
 //! ones' logits is its p-value: uniform for a near miss of that kind, small for a matched pair. From
 //! there on near misses are counted as mismatched pairs are, by Storey's estimate.
 //!
-//! The given pairs that the model learns from are a mixture: after a first fit each counts by the
-//! probability that it is not a near miss, and the model is fitted again.
+//! The given pairs that the model learns from are a mixture: after a first fit each pair is weighted by
+//! the probability that it is not a near miss, and the model is fitted again.
 
 mod examples;
 mod models;
@@ -31,7 +31,7 @@ const RANKS_WELL: f64 = 0.1;
 /// exchanged, at most 0.45 where they were not (f8k, emoji, openclipart).
 const TOGETHER: f64 = 0.4;
 
-/// Fewer planted pairs that rank well than this teach nothing.
+/// With fewer planted pairs that rank well than this, nothing can be learned.
 const FEWEST: usize = 100;
 
 /// Share of the pairs that rank well which must differ clearly from planted ones.
@@ -40,7 +40,7 @@ const TOLD_APART: f64 = 0.25;
 /// p-value among planted pairs above which a pair looks near.
 const LAMBDA: f64 = 0.5;
 
-/// The pairs by their places among re-pairings.
+/// The pairs and their places among re-pairings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ranked<'a> {
     /// p-values `[n_pairs]`.
@@ -51,17 +51,17 @@ pub(super) struct Ranked<'a> {
     pub(super) judged: &'a [usize],
 }
 
-/// What was learned of near misses.
+/// What was learned about near misses.
 #[derive(Debug)]
 pub(super) struct NearEvidence<'a> {
     pairs: Ranked<'a>,
     /// Aligned with the pairs.
     given: Vec<Judged>,
-    /// Per kind of planting the planted pairs.
+    /// The planted pairs of each kind.
     planted: Vec<Vec<Judged>>,
     repaired: Vec<Judged>,
-    /// Per pair its place among re-pairings that are as readable, by what was learned of these, (0, 1];
-    /// `None` where captions of an image are wrong together.
+    /// The place of every pair among re-pairings that are as readable, by what was learned about these,
+    /// (0, 1]; `None` where the captions of an image are wrong together.
     pub(super) p_far: Option<Vec<f64>>,
     /// Whether the matcher reads the pairs unevenly. Those that it reads poorly look like planted ones.
     is_uneven: bool,
@@ -70,7 +70,7 @@ pub(super) struct NearEvidence<'a> {
 /// A pair as judged by the models.
 #[derive(Debug, Clone, Copy)]
 struct Judged {
-    /// Place among re-pairings.
+    /// p-value among re-pairings.
     p_far: f64,
     /// The higher, the less like a planted pair; NaN for a pair that could not be compared.
     logit: f64,
@@ -86,7 +86,7 @@ impl Judged {
 
 /// Pairs among which near misses are counted.
 ///
-/// A near miss can be read as well as any pair, and so can planted ones; a pair that looks near because
+/// Near misses can be as legible as any pair, and so can planted ones; a pair that looks near because
 /// its caption says little cannot. So the share of near misses is counted among all pairs and among
 /// those with the more legible images and captions, and the lowest count bounds it from below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Among {
 pub(super) struct NearRate {
     pub(super) near: NoiseRate,
     pub(super) far: NoiseRate,
-    /// Whether many pairs that rank well clearly differ from planted ones. Where hardly any does, the
+    /// Whether many pairs that rank well clearly differ from planted ones. Where hardly any do, the
     /// likeness of the others to planted pairs says nothing about them.
     pub(super) is_told_apart: bool,
 }
@@ -169,10 +169,10 @@ pub(super) fn learn<'a>(
     })
 }
 
-/// Whether captions of an image are wrong together. They resemble one another all the same then, so what
-/// was learned of re-pairings, whose captions resemble nothing around them, does not hold for them. A
+/// Whether captions of an image are wrong together. They still resemble one another then, so what was
+/// learned from re-pairings, whose captions resemble nothing around them, does not hold for them. A
 /// matched pair that ranks poorly resembles the image's other captions too, but these rank well. Where
-/// hardly any pair is far, it is assumed.
+/// hardly any pair is far, this is assumed.
 fn wrong_together(examples: &Examples) -> bool {
     let known = ascending(examples.repaired.iter().map(|known| known.row[SIBLINGS]));
     let Some(&level) = known.get(known.len() * 3 / 4) else {
@@ -197,7 +197,7 @@ fn wrong_together(examples: &Examples) -> bool {
     n_far < FEWEST || n_together as f64 > TOGETHER * n_far as f64
 }
 
-/// Per pair its place among re-pairings that are as readable, by models of given pairs against
+/// The place of every pair among re-pairings that are as readable, by models of given pairs against
 /// re-pairings.
 fn far_p_values(examples: &Examples, readable: &Readable, seed: Seed) -> Vec<f64> {
     let given: Vec<&Example> = examples.given.iter().flatten().collect();
@@ -218,7 +218,7 @@ fn far_p_values(examples: &Examples, readable: &Readable, seed: Seed) -> Vec<f64
     logits.iter().enumerate().map(rank).collect()
 }
 
-/// Place of a logit among those of known mismatches, from the highest; 1 for a pair without one.
+/// Place of a logit among those of known mismatches, counted from the highest; 1 for a pair without a logit.
 fn rank_from_above(null: &[f64], logit: f64) -> f64 {
     if logit.is_nan() {
         return 1.0;
@@ -228,7 +228,7 @@ fn rank_from_above(null: &[f64], logit: f64) -> f64 {
 }
 
 impl NearEvidence<'_> {
-    /// Shares of near misses and of others among the judged pairs, where `far` is what was read of
+    /// Shares of near misses and of others among the judged pairs, where `far` is the rate read from
     /// re-pairings alone. Near misses are unlike one another: the share runs from the lower end for one
     /// kind of planting, as if all real ones looked nearer than most planted ones, to the upper end for
     /// the other. Where the matcher reads the pairs unevenly, it may be anything.
@@ -265,8 +265,8 @@ impl NearEvidence<'_> {
         }
     }
 
-    /// What is left of the far pairs' share: planted pairs say how many near misses stand in the level
-    /// part of the p-values among re-pairings that it was read from.
+    /// What remains of the share of far pairs. It was read from the level part of the p-values among
+    /// re-pairings; planted pairs show how many near misses are in there.
     fn far_besides(&self, near: NoiseRate, far: &RateFit) -> NoiseRate {
         let planted = || self.planted.iter().flatten();
         let n_far = planted()
@@ -282,8 +282,7 @@ impl NearEvidence<'_> {
     }
 
     /// The share by one kind of planting, and whether many pairs clearly differ from it. Near misses may
-    /// all look nearer than most planted ones, so the lower end takes only those for near misses that
-    /// look near.
+    /// all look nearer than most planted ones, so the lower end counts only those that look near.
     fn count(
         &self,
         planted: &[Judged],
@@ -323,14 +322,14 @@ impl NearEvidence<'_> {
         let rate = NoiseRate {
             estimate: of_all(found.estimate, far.estimate),
             low: (1.0 - LAMBDA) * of_all(found.low, far.high),
-            // How many of the far ones do is not certain, so none is taken off.
+            // How many of the far ones do is not certain, so none are subtracted.
             high: of_all(found.high, 0.0),
         };
         (rate, PoorRanks::new().well_ranked(&p) >= TOLD_APART)
     }
 
-    /// Probability `[n_pairs]` that a pair that is not far is a near miss, where they are the share
-    /// `rate` of all pairs, the less legible no more often than the others.
+    /// Probability `[n_pairs]` that a pair that is not far is a near miss, if a share `rate` of all
+    /// pairs are near misses, the less legible ones no more often than the others.
     pub(super) fn posterior(&self, rate: f64) -> Vec<f64> {
         let n_planted = self.planted.iter().flatten().count();
         let mut posterior = vec![0.0; self.given.len()];

@@ -7,16 +7,16 @@ use super::LAMBDA;
 use super::examples::{Example, N, Row, ascending};
 use crate::rng::{Seed, sample};
 
-/// Parts by image; each is judged by models fitted to the others.
+/// Parts that images are split into; each is judged by models fitted to the others.
 const PARTS: usize = 4;
 
-/// Times that a model is fitted anew to pairs that count by what was found.
+/// How many times a model is fitted again, to pairs weighted by what was found.
 const ROUNDS: usize = 2;
 
-/// Given pairs that a model is fitted to, at most.
+/// At most this many given pairs are used to fit a model.
 const FITTED: usize = 40_000;
 
-/// Per part a model of given pairs against known mismatches, fitted without that part's images.
+/// For each part a model of given pairs against known mismatches, fitted without that part's images.
 pub(super) struct Models(Vec<Monotone<N>>);
 
 impl Models {
@@ -42,7 +42,7 @@ impl Models {
         Self((0..PARTS).into_par_iter().map(of_part).collect())
     }
 
-    /// The higher, the less like a known mismatch.
+    /// The higher the logit, the less the pair is like a known mismatch.
     pub(super) fn logit(&self, example: &Example) -> f64 {
         self.0[part(example.image)].logit(&example.row)
     }

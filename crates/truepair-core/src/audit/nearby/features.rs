@@ -1,4 +1,4 @@
-//! The surroundings of image and caption, as numbers.
+//! The surroundings of an image and a caption, as numbers.
 
 use rayon::prelude::*;
 
@@ -10,30 +10,30 @@ use crate::lists::{Lists, distinct, place};
 use crate::rng::{Stream, sample};
 use crate::scores::{Matrix, Scorer};
 
-/// Near images of an image.
+/// How many near images an image has.
 const NEAR_IMAGES: usize = 12;
 
-/// Captions of near images that are looked at.
+/// How many captions of near images are looked at.
 const LOCAL_CAPTIONS: usize = 64;
 
-/// Nearest captions of a caption whose images are looked at, and how many more are kept because some
-/// belong to the image or to the caption's own.
+/// How many nearest captions of a caption have their images looked at, and how many more are kept
+/// because some belong to the image or to the caption's own image.
 const NEAR_CAPTIONS: usize = 30;
 const SPARE: usize = 10;
 
-/// How sharply nearer captions count more.
+/// How much more nearer captions count.
 const SHARPNESS: f64 = 10.0;
 
 /// Images whose scores are held at once.
 const BLOCK: usize = 512;
 
-/// Items that neighbors are found among.
+/// How many items neighbors are searched among.
 const POOL: usize = 4_096;
 
-/// The rank of the median likeness where an image has no other caption: in the middle.
+/// The rank of the median likeness where an image has no other caption: one half.
 const NO_RANK: f64 = std::f64::consts::LN_2;
 
-/// Describes `trials`, whose images and captions stand in the neighborhood's fold.
+/// Describes `trials`, whose images and captions are in the neighborhood's fold.
 ///
 /// # Errors
 /// If a row cannot be read or the scorer fails.
@@ -74,8 +74,8 @@ struct Side {
 }
 
 impl Side {
-    /// For every item those `k` of a random sample of the side that are most alike, by their places in
-    /// the side, the most alike first; copies, which share a `group`, are left out.
+    /// For every item the `k` most similar items of a random sample of the side, as places in the side,
+    /// the most similar first; copies, which share a `group`, are left out.
     fn neighbors(&self, k: usize, group: &[u32], stream: &mut Stream) -> Vec<Vec<(u32, f32)>> {
         let mut pool = sample(stream, self.items.len(), POOL);
         pool.sort_unstable();
@@ -288,7 +288,7 @@ impl FoldItems {
     }
 }
 
-/// Logarithm of the share of `others` that is at least `value`, that itself included.
+/// Logarithm of the share of `others` that is at least `value`, `value` itself included.
 fn log_rank(others: impl Iterator<Item = f32>, value: f32) -> f64 {
     let (n, above) = others.fold((1.0, 1.0), |(n, above), other| {
         (n + 1.0, above + f64::from(u8::from(other >= value)))

@@ -38,7 +38,7 @@ pub trait Likeness: Sync {
 /// Numbers that describe the surroundings of a pair.
 pub const N_FEATURES: usize = 11;
 
-/// The surroundings of an image and a caption; each number is larger the better they fit.
+/// The surroundings of an image and a caption; every number is larger the better they fit.
 ///
 /// | number | |
 /// |---|---|
@@ -62,7 +62,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    /// Both ways.
+    /// Both kinds.
     pub const ALL: [Planted; 2] = [Planted::ByImage, Planted::ByCaption];
 }
 
@@ -73,13 +73,13 @@ pub struct Planting {
     pub image: u32,
     /// The pair that lent its caption.
     pub partner: u32,
-    /// Why these two.
+    /// Why these two were put together.
     pub kind: Planted,
 }
 
-/// What is looked at besides the given pairs, the same for every cut.
+/// What is examined besides the given pairs; the same for every cut.
 pub struct Plan<'a> {
-    /// By what neighbors are found.
+    /// The vectors by which neighbors are found.
     pub(super) likeness: &'a dyn Likeness,
     /// Planted near misses.
     pub(super) planted: Vec<Planting>,
@@ -96,14 +96,14 @@ impl std::fmt::Debug for Plan<'_> {
     }
 }
 
-/// What a fold's surroundings say.
+/// The surroundings of a fold's pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NearbyStatistics {
-    /// Of the judged pairs, in their order.
+    /// Those of the judged pairs, in their order.
     pub given: Vec<NearbyFeatures>,
-    /// Of those planted pairs whose image stands in the fold.
+    /// Those of the planted pairs whose image is in the fold.
     pub planted: Vec<PlantedStatistics>,
-    /// Of re-pairings: the place of the pair in the fold, and its first re-pairing's surroundings.
+    /// Those of re-pairings: the place of a pair in the fold, and the surroundings of its first re-pairing.
     pub repaired: Vec<(u32, NearbyFeatures)>,
 }
 
@@ -114,7 +114,7 @@ pub struct PlantedStatistics {
     pub place: u32,
     /// The planted pair.
     pub planting: Planting,
-    /// How it ranks: as re-pairings do, it is known to be mismatched.
+    /// How it ranks. Like re-pairings, it is known to be mismatched.
     pub null: NullStatistic,
     /// Its surroundings.
     pub features: NearbyFeatures,
@@ -127,7 +127,7 @@ pub(super) struct Trial {
     pub(super) caption: u32,
 }
 
-/// What neighbors are found among.
+/// The items that neighbors are found among.
 pub(super) struct Neighborhood<'a> {
     pub(super) scorer: &'a dyn Scorer,
     pub(super) likeness: &'a dyn Likeness,

@@ -8,8 +8,8 @@ use truepair_kernel::product::View;
 /// Queries whose products are held at once.
 const BLOCK: usize = 256;
 
-/// For every query the places of the `k` vectors of `pool` that are most alike and that `is_allowed`
-/// admits, with their cosines, the most alike first.
+/// For every query the places of the `k` most similar vectors of `pool` that `is_allowed` admits, with
+/// their cosines, the most similar first.
 pub(in crate::audit) fn nearest(
     queries: &Matrix,
     pool: &Matrix,

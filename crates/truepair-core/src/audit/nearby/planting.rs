@@ -1,4 +1,4 @@
-//! Which captions to plant where.
+//! Which captions to plant with which images.
 
 use super::super::Links;
 use super::nearest::nearest;
@@ -8,22 +8,22 @@ use crate::pair::Pair;
 use crate::rng::{Seed, Stream, below, sample, shuffle};
 use crate::scores::Matrix;
 
-/// Planted pairs of either kind, and re-pairings, over all folds at most.
+/// At most this many planted pairs of each kind, and re-pairings, over all folds.
 const PLANTED: usize = 3_000;
 const REPAIRED: usize = 4_000;
 
-/// Items that hosts are chosen among.
+/// How many items hosts are chosen among.
 const POOL: usize = 4_096;
 
-/// A host is drawn from the nearest so many, one of these numbers by chance: near misses that differ
-/// in how near they are. Smaller where a host must be found in one of several cells, which hold only
-/// part of an image's neighbors.
+/// A host is drawn from this many nearest items, one of these numbers being chosen at random, so that
+/// near misses differ in how near they are. The numbers are smaller where a host must be found in one
+/// of several cells, which hold only some of an image's neighbors.
 const NEAREST: [usize; 3] = [3, 8, 25];
 const NEAREST_IN_CELL: [usize; 3] = [1, 3, 8];
 
 impl<'a> Plan<'a> {
-    /// Plants near misses among the pairs: the captions' pairs and the hosts share a cell of `cells`
-    /// `[n_pairs]`, so that every cut has both in one fold.
+    /// Plants near misses among the pairs. The pair of a caption and its host are always in the same
+    /// cell of `cells` `[n_pairs]`, so that every cut has both in one fold.
     ///
     /// # Errors
     /// If a row cannot be read.

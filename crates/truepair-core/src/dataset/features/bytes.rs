@@ -37,20 +37,20 @@ impl Bytes {
                 "it was cut short: copy or write it again",
             ));
         }
-        // SAFETY: the mapping is read-only. Should another program shorten the file meanwhile, the
-        // system ends this process with a bus error, as for every mapped file; no reference ever
-        // outlives the mapping.
+        // SAFETY: the mapping is read-only. If another program shortens the file meanwhile, the system
+        // ends this process with a bus error, as for every mapped file; no reference ever outlives the
+        // mapping.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| Error::io(path, "map", source))?;
         Ok(Bytes(Content::Mapped(Arc::new(map))))
     }
 
-    /// Lets go of the pages of a mapped file that a pass over all rows has brought into memory; a
+    /// Releases the pages of a mapped file that a pass over all rows has brought into memory; a
     /// later read brings them back.
     pub(super) fn release(&self) {
         #[cfg(unix)]
         if let Content::Mapped(map) = &self.0 {
             // SAFETY: the map is shared, read-only and backed by its file, so the next access
-            // reads the same bytes again. Failing to free memory is no failure of the pass.
+            // reads the same bytes again. Failing to free memory does not make the pass fail.
             let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
         }
     }

@@ -46,7 +46,7 @@ const BLOCK: usize = 16_384;
 #[derive(Debug, Clone)]
 pub struct Features {
     parts: Arc<[Part]>,
-    /// Stored row of each row; `None` = all stored rows in their order.
+    /// The stored row of each row; `None` = all stored rows in their order.
     selection: Option<Arc<[u32]>>,
     regions: usize,
     dim: usize,
@@ -81,7 +81,7 @@ impl Features {
         let row_len = regions * dim;
         assert!(
             row_len > 0 && values.len().is_multiple_of(row_len),
-            "{} values are no rows of {row_len}",
+            "{} values do not make rows of {row_len}",
             values.len()
         );
         let n = values.len() / row_len;
@@ -111,6 +111,14 @@ impl Features {
         self.selection
             .as_ref()
             .map_or_else(|| self.n_stored(), |rows| rows.len())
+    }
+
+    /// The row of the files that row `index` is, counted over all of them.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn stored_row(&self, index: usize) -> usize {
+        self.stored(index)
     }
 
     /// Whether there is no row.
@@ -149,7 +157,7 @@ impl Features {
     /// If there is no such row, or it is a picture that cannot be decoded.
     ///
     /// # Panics
-    /// If `out` has another length than a row.
+    /// If `out` is not as long as a row.
     pub fn copy_row(&self, index: usize, out: &mut [f32]) -> Result<()> {
         assert_eq!(out.len(), self.row_len(), "space for one row");
         if index >= self.len() {
@@ -222,7 +230,7 @@ impl Features {
         Ok(Matrix::new(out, self.dim))
     }
 
-    /// The rows `indices` as features of their own, sharing the numbers.
+    /// The rows `indices` as separate features that share the numbers.
     ///
     /// # Panics
     /// If one of them does not exist.
@@ -294,7 +302,8 @@ impl Features {
         Ok(None)
     }
 
-    fn n_stored(&self) -> usize {
+    /// Number of rows of the files, of which these may be a selection.
+    pub fn n_stored(&self) -> usize {
         self.parts.last().map_or(0, |last| last.first + last.n)
     }
 

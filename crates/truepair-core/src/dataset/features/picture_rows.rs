@@ -1,4 +1,4 @@
-//! Pictures in rows, and who decodes them when a row is asked for.
+//! Pictures as rows, and the reader that decodes them when a row is needed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub trait PictureReader: std::fmt::Debug + Send + Sync {
     /// Decodes `bytes` into `out` `[regions * d]`.
     ///
     /// # Errors
-    /// Why the bytes are no picture.
+    /// The reason why the bytes are not a picture.
     fn read(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), String>;
     /// As [`read`](Self::read), varied at random as training wants it.
     ///
@@ -50,7 +50,7 @@ pub trait PictureReader: std::fmt::Debug + Send + Sync {
     fn read_varied(&self, bytes: &[u8], rng: &mut Stream, out: &mut [f32]) -> Result<(), String>;
 }
 
-/// Pictures, and who decodes them.
+/// Pictures, and the reader that decodes them.
 #[derive(Debug, Clone)]
 pub(super) struct PictureRows {
     pub(super) pictures: Arc<[Picture]>,

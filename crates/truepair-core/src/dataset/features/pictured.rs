@@ -1,4 +1,4 @@
-//! Features that are pictures: decoded when a row is asked for, by a reader that is given later.
+//! Features that are pictures, decoded when a row is needed by a reader that is supplied later.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::rng::Seed;
 use crate::watch::Watch;
 
 impl Features {
-    /// One row a picture. Rows cannot be read before [`with_reader`](Self::with_reader).
+    /// One row per picture. Rows cannot be read before [`with_reader`](Self::with_reader).
     ///
     /// # Panics
     /// If there is no picture.
@@ -42,10 +42,10 @@ impl Features {
         self.picture_rows().is_some()
     }
 
-    /// The same pictures, decoded by `reader` whenever a row is asked for.
+    /// The same pictures, decoded by `reader` whenever a row is needed.
     ///
     /// # Panics
-    /// If the rows are no pictures.
+    /// If the rows are not pictures.
     pub fn with_reader(&self, reader: Arc<dyn PictureReader>) -> Self {
         let rows = self.picture_rows().expect("the rows are pictures");
         let [regions, dim] = reader.shape();
@@ -65,7 +65,7 @@ impl Features {
         }
     }
 
-    /// Where the picture of row `index` lies; `None` when the rows are no pictures.
+    /// Where the picture of row `index` lies; `None` when the rows are not pictures.
     ///
     /// # Panics
     /// If there is no such row.
@@ -74,8 +74,8 @@ impl Features {
         Some(&self.picture_rows()?.pictures[self.stored(index)])
     }
 
-    /// As [`gather`](Features::gather), with every picture varied by a stream of its own that
-    /// `seed`, `key` and its place in `indices` name. Rows that are no pictures stay as they are.
+    /// As [`gather`](Features::gather), with every picture varied by its own stream, named by `seed`,
+    /// `key` and its place in `indices`. Rows that are not pictures stay as they are.
     ///
     /// # Errors
     /// Those of [`gather`](Features::gather).
@@ -94,8 +94,8 @@ impl Features {
         Ok(out)
     }
 
-    /// Decodes every picture once and returns those that cannot be, in the order of the rows;
-    /// nothing when the rows are no pictures.
+    /// Decodes every picture once and returns those that cannot be decoded, in the order of the rows;
+    /// nothing when the rows are not pictures.
     ///
     /// # Panics
     /// If the pictures have no reader.

@@ -1,23 +1,23 @@
-//! How many labels can be wrong at most: the labels of the items whose class is surest.
+//! How many labels can be wrong at most, judging by the items whose class is surest.
 //!
-//! Of every class the items are taken that are most surely of it, by classifiers that never saw them
-//! and by the labels of the other witnesses. The share of them that is labelled otherwise is what
-//! wrong labels of the class amount to, and what is left of the classifiers' doubt on top:
+//! For every class those items are taken that most surely belong to it, by classifiers that never saw
+//! them and by the labels of the other witnesses. The share of them that is labeled otherwise is the
+//! share of wrong labels in the class plus what remains of the classifiers' doubt:
 //!
 //! ```text
 //! P(ỹ ≠ y | x) = 1 - Σ_c P(c | x) T[c, y]  ≥  1 - T[y, y]     where T[y, y] is the largest T[c, y]
 //! ```
 //!
 //! So it is an upper bound, whether classes look alike or their labels are swapped, as long as most
-//! labels of a class are right and its surest items are labelled no better than the rest.
+//! labels of a class are right and its surest items are labeled no better than the rest.
 //!
 //! # Source
 //! Anchor points: Liu and Tao, TPAMI 2016; Patrini et al., CVPR 2017, who take the one surest item of
 //! every class by the classifier's own probabilities.
 //!
 //! # Deviations
-//! 1. A tenth of a class, not one item; and their labels are counted, not the probabilities read,
-//!    which need not be calibrated and give no interval.
+//! 1. A tenth of a class is taken, not one item; and the labels are counted instead of reading the
+//!    probabilities, which need not be calibrated and give no interval.
 
 use super::data::Data;
 use super::model::Fit;
@@ -25,7 +25,7 @@ use crate::audit::clopper_pearson;
 
 /// Share of a class that counts as its surest items.
 const SHARE: f64 = 0.1;
-/// Fewest of them.
+/// The fewest items that are taken.
 const FEWEST: usize = 10;
 
 /// The bound with its 95 % interval.
@@ -45,7 +45,7 @@ pub(super) fn count(data: &Data<'_>, fit: &Fit, witness: usize) -> Anchors {
         sizes[label as usize] += 1;
     }
     let mut order: Vec<usize> = (0..data.n).collect();
-    // Of a share that is a mean over classes, and the variance of its items where half were off.
+    // The share is a mean over classes; `spread` is its variance if half of the items were off, times four.
     let (mut rate, mut variance, mut spread) = (0.0, 0.0, 0.0);
     for (class, &size) in sizes.iter().enumerate().filter(|(_, size)| **size > 0) {
         let taken = ((SHARE * size as f64).round() as usize).max(FEWEST.min(size));
@@ -62,7 +62,7 @@ pub(super) fn count(data: &Data<'_>, fit: &Fit, witness: usize) -> Anchors {
         variance += weight * weight * share * (1.0 - share) / taken as f64;
         spread += weight * weight / taken as f64;
     }
-    // As many items, drawn alike, that leave the rate as uncertain.
+    // The number of equally drawn items that would leave the rate as uncertain.
     let n = if variance > 0.0 {
         rate * (1.0 - rate) / variance
     } else {

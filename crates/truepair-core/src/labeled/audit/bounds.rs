@@ -1,4 +1,4 @@
-//! Between which shares of wrong labels the truth lies, and whether that says anything.
+//! Bounds on the share of wrong labels, and whether they allow a conclusion.
 
 use super::anchors::{self, Anchors};
 use super::data::Data;
@@ -6,34 +6,33 @@ use super::findings::LabelOutcome;
 use super::model::{Fit, Shape};
 use crate::audit::{NoiseRate, clopper_pearson};
 
-/// By how much fit and surest items may differ where wrong labels are found: a probability that is
-/// wrong by no more is called calibrated.
+/// How far the fit and the surest items may differ where wrong labels are found: a probability off by
+/// no more than this is called calibrated.
 const TOLERANCE: f64 = 0.05;
 
-/// By how much they may differ where none are found.
+/// How far they may differ where none are found.
 const OPEN_RATE: f64 = 0.02;
 
-/// Share of a class's labels that may be those of one other class, of what is labelled right: beyond it
-/// nothing but the classifiers' belief, learned from these very labels, says which of the two is which.
+/// How many labels of one other class a class may have, relative to its right ones. Beyond this only
+/// the classifiers' belief, learned from these very labels, says which of the two is which.
 const TRADED: f64 = 0.5;
 
 const HELP: &str = "give features that tell the classes apart, label the modalities independently, or \
      check a sample of the items by hand";
 
-/// The rate of one witness, with what bounds it.
+/// The rate of one witness, and its bounds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) rate: NoiseRate,
     pub(super) anchors: Anchors,
-    /// By how much the fitted rate may differ from the anchors' by chance.
+    /// How far the fitted rate may differ from that of the anchors by chance.
     joint_error: f64,
-    /// Two classes of which the first has so many labels of the second that they may be the other way
-    /// round.
+    /// Two classes, the first of which has so many labels of the second that they may be the other way round.
     traded: Option<[usize; 2]>,
 }
 
 impl Bounds {
-    /// With the fitted rate and the interval of its bootstrap.
+    /// Bounds from the fitted rate and its bootstrap interval, `fitted`.
     pub(super) fn of(
         data: &Data<'_>,
         fit: &Fit,
@@ -49,7 +48,7 @@ impl Bounds {
         } else {
             0.0
         };
-        // No interval of n labels is narrower than that of n labels of which none is wrong.
+        // No interval for n labels is narrower than the one for n labels none of which is wrong.
         let [_, narrowest] = clopper_pearson(fitted.estimate * n, n);
         let below = fitted.estimate - fitted.low;
         let above = fitted.high - fitted.estimate;
@@ -91,21 +90,21 @@ impl Bounds {
         } else if self.anchors.rate > self.rate.estimate {
             format!(
                 "classes that look alike explain all but {estimate} of the labels{of}, but {surest} of \
-                 the surest items of the classes are labelled otherwise, as where labels are swapped \
+                 the surest items of the classes are labeled otherwise, as where labels are swapped \
                  between classes"
             )
         } else {
             format!(
                 "the fitted model calls {estimate} of the labels{of} wrong, but only {surest} of the \
-                 surest items of the classes are labelled otherwise"
+                 surest items of the classes are labeled otherwise"
             )
         };
         format!("{what}; between {low} and {high} of the labels may be wrong")
     }
 }
 
-/// The first two classes whose labels are confused by more than [`TRADED`]. Labels that are wrong evenly
-/// over the classes name no such two.
+/// The first two classes whose labels are confused by more than [`TRADED`]. If labels are wrong evenly
+/// over the classes, there are no two such classes.
 fn traded(fit: &Fit, witness: usize, k: usize) -> Option<[usize; 2]> {
     if fit.shape != Shape::ByClass {
         return None;
@@ -133,9 +132,9 @@ fn rejected(data: &Data<'_>, fit: &Fit, beliefs: &[f64], witness: usize) -> f64 
     each.sum()
 }
 
-/// What is concluded from the bounds of all witnesses, `names` being theirs.
-pub(super) fn outcome(bounds: &[Bounds], names: &[String], found: bool) -> LabelOutcome {
-    let (tolerance, otherwise) = if found {
+/// The conclusion from the bounds of all witnesses; `names` are those of the witnesses.
+pub(super) fn outcome(bounds: &[Bounds], names: &[String], fit: &Fit) -> LabelOutcome {
+    let (tolerance, otherwise) = if fit.beats_no_noise {
         (TOLERANCE, LabelOutcome::WrongLabels)
     } else {
         (OPEN_RATE, LabelOutcome::NoEvidence)

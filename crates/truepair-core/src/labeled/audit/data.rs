@@ -22,7 +22,7 @@ impl<'a> Data<'a> {
     }
 }
 
-/// Exponentiates logarithms and scales them to sum 1; returns the logarithm of their sum.
+/// Exponentiates logarithms and scales the results to sum 1; returns the logarithm of their sum.
 pub(super) fn normalize(logs: &mut [f64]) -> f64 {
     let largest = logs.iter().copied().fold(f64::MIN, f64::max);
     let mut sum = 0.0;

@@ -13,13 +13,13 @@ pub struct LabelFindings {
     pub shared: bool,
     /// Share of held-out labels that the classifiers predict.
     pub agreement: f64,
-    /// Upper bound on that share if they knew nothing.
+    /// Upper bound on that share if they were uninformative.
     pub chance: f64,
-    /// How much the scores of each modality count, per unit of score.
+    /// The weight of the scores of each modality, per unit of score.
     pub weights: Vec<f64>,
-    /// Per modality rate and verdicts; empty when the outcome is [`LabelOutcome::Refused`].
+    /// Rate and verdicts of each modality; empty when the outcome is [`LabelOutcome::Refused`].
     pub modalities: Vec<ModalityFindings>,
-    /// Comparison with planted noise, one a modality; empty without.
+    /// Comparison with planted noise, one per modality; empty if none was planted.
     pub truth: Vec<Truth>,
     /// Sentences that the reader must know.
     pub notes: Vec<String>,
@@ -37,7 +37,7 @@ pub enum LabelOutcome {
     CannotBeTold {
         /// Why, in one sentence.
         reason: String,
-        /// What would let it be told, in one sentence.
+        /// What would help to tell, in one sentence.
         help: String,
     },
     /// The classifiers do not predict held-out labels better than chance.
@@ -67,7 +67,7 @@ pub enum LabelJudgment {
 }
 
 impl LabelJudgment {
-    /// One word.
+    /// The judgment as one word.
     pub const fn name(self) -> &'static str {
         match self {
             LabelJudgment::Right => "right",
@@ -93,8 +93,9 @@ pub struct ModalityFindings {
     /// Name of the modality.
     pub name: String,
     /// Share of wrong labels. The estimate is that of the fitted model, in which classes that are hard
-    /// to tell apart are no wrong labels; the interval also holds what they hide: from the labels that
-    /// the model and the predictions both reject to the most that the surest items of every class allow.
+    /// to tell apart do not make labels wrong; the interval also covers what they hide: from the labels
+    /// that the model and the predictions both reject to the most that the surest items of every class
+    /// allow.
     pub noise_rate: NoiseRate,
     /// Which shape of noise explains the labels best.
     pub shape: NoiseShape,
@@ -102,13 +103,13 @@ pub struct ModalityFindings {
     pub confusion: Vec<f64>,
     /// Share of wrong labels by counting confident disagreements, as a check.
     pub confident_rate: f64,
-    /// Share of the surest items of every class that are labelled otherwise: a bound from above.
+    /// Share of the surest items of every class that are labeled otherwise: a bound from above.
     pub anchor_rate: f64,
-    /// One verdict an item.
+    /// One verdict per item.
     pub verdicts: Vec<LabelVerdict>,
 }
 
-/// What the audit says of one label.
+/// What the audit says about one label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LabelVerdict {
     /// Index of the item.
@@ -135,8 +136,8 @@ impl LabelFindings {
         }
     }
 
-    /// Holds the posteriors against planted noise, `wrong` per modality and item. Does nothing when
-    /// there are no verdicts.
+    /// Compares the posteriors with planted noise; `wrong` holds a flag per modality and item. Does
+    /// nothing when there are no verdicts.
     ///
     /// # Panics
     /// If lengths differ.

@@ -4,16 +4,15 @@
 //! label looks like is not guessed from losses: the labels are drawn from the true class by a
 //! confusion of the classes, the true class from the scores, and both are fitted to the labels as
 //! they are by maximum likelihood ([`model`]). An item's labels in several modalities are several
-//! witnesses of one true class when they were given independently, and one witness when they are the
-//! same list.
+//! witnesses of one true class if they were given independently, and one witness if they are the same list.
 //!
 //! The audit refuses to give verdicts when the scores do not predict held-out labels better than
-//! chance. The fit alone cannot tell labels that are swapped with one other class from two classes that
-//! look alike, so the rate is an interval of bounds ([`bounds`]): from what fit and predictions both
-//! reject to what the surest items of every class allow ([`anchors`]). Where fit and surest items
-//! differ by more than their joint error, or a class has more than half as many labels of one other
-//! class as of its own, it cannot be told which labels are wrong. Confident
-//! disagreements are counted in the way of confident learning as a check besides.
+//! chance. The fit alone cannot tell labels swapped with one other class from two classes that look
+//! alike, so the rate is an interval of bounds ([`bounds`]): from what the fit and the predictions both
+//! reject to what the surest items of every class allow ([`anchors`]). Where the fit and the surest
+//! items differ by more than their joint error, or a class has more than half as many labels of one
+//! other class as of its own, it cannot be told which labels are wrong. As a further check, confident
+//! disagreements are counted as in confident learning.
 
 mod anchors;
 mod bounds;
@@ -27,13 +26,12 @@ pub use findings::{
     LabelFindings, LabelJudgment, LabelOutcome, LabelVerdict, ModalityFindings, NoiseShape,
 };
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::bounds::Bounds;
 use self::data::Data;
 use self::model::{Fit, Shape};
-use crate::audit::NoiseRate;
+use crate::audit::{Bootstrap, NoiseRate};
 use crate::error::{Error, Result};
 use crate::rng::{Seed, below};
 use crate::scores::Matrix;
@@ -44,7 +42,11 @@ const MIN_ITEMS: usize = 100;
 /// EM steps of a bootstrap draw, which starts from the fit of the data itself.
 const BOOTSTRAP_STEPS: usize = 8;
 
-/// What may be chosen about a label audit.
+const TRADED_UNSEEN: &str = "The interval holds the share of wrong labels if most labels of every class \
+     are right and the labels of a class's surest items are no better than the rest. Two classes that \
+     traded all their labels cannot be seen.";
+
+/// The settings of a label audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabelAuditOptions {
@@ -58,7 +60,7 @@ impl Default for LabelAuditOptions {
     }
 }
 
-/// What the audit judges by.
+/// What the audit is based on.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelEvidence<'a> {
     /// Names of the modalities, `m`.
@@ -84,8 +86,8 @@ pub fn audit_labels(
 ) -> Result<LabelFindings> {
     check(evidence, options)?;
     let shared = (evidence.labels.iter()).all(|labels| *labels == evidence.labels[0]);
-    let witnesses = if shared { 1 } else { evidence.labels.len() };
-    let data = Data::new(evidence.scores, &evidence.labels[..witnesses]);
+    let n_witnesses = if shared { 1 } else { evidence.labels.len() };
+    let data = Data::new(evidence.scores, &evidence.labels[..n_witnesses]);
     let fit = Fit::best(&data);
     let (agreement, chance) = competence(&data, &fit);
     let mut findings = LabelFindings {
@@ -96,35 +98,31 @@ pub fn audit_labels(
         weights: fit.pool.weights.clone(),
         modalities: Vec::new(),
         truth: Vec::new(),
-        notes: notes(shared, fit.shape),
+        notes: notes(n_witnesses, fit.shape),
     };
     if agreement < chance {
-        findings.outcome = LabelOutcome::Refused {
-            reason: format!(
-                "the classifiers agree with {:.1} % of the held-out labels, and {:.1} % would be \
-                 chance",
-                100.0 * agreement,
-                100.0 * chance
-            ),
-        };
+        let [agreement, chance] = [agreement, chance].map(|share| 100.0 * share);
+        let reason = format!(
+            "the classifiers agree with {agreement:.1} % of the held-out labels, and {chance:.1} % \
+             would be chance"
+        );
+        findings.outcome = LabelOutcome::Refused { reason };
         return Ok(findings);
     }
-    let intervals = intervals(&data, &fit, options.n_bootstrap, seed);
+    let bootstrap = Bootstrap {
+        n_draws: options.n_bootstrap,
+        seed,
+    };
     let beliefs = fit.beliefs(&data);
-    let bounds: Vec<Bounds> = (intervals.iter().enumerate())
-        .map(|(witness, rate)| Bounds::of(&data, &fit, &beliefs, witness, *rate))
+    let bounds: Vec<Bounds> = (intervals(&data, &fit, bootstrap).into_iter().enumerate())
+        .map(|(witness, rate)| Bounds::of(&data, &fit, &beliefs, witness, rate))
         .collect();
-    findings.outcome = bounds::outcome(&bounds, &evidence.names[..witnesses], fit.beats_no_noise);
-    findings.notes.push(
-        "The interval holds the share of wrong labels if most labels of every class are right and the \
-         labels of a class's surest items are no better than the rest. Two classes that traded all \
-         their labels cannot be seen."
-            .to_owned(),
-    );
-    for (at, name) in evidence.names.iter().enumerate() {
+    findings.outcome = bounds::outcome(&bounds, &evidence.names[..n_witnesses], &fit);
+    findings.notes.push(TRADED_UNSEEN.to_owned());
+    let modalities = evidence.names.iter().zip(evidence.labels).enumerate();
+    let of_modality = modalities.map(|(at, (name, labels))| {
         let witness = if shared { 0 } else { at };
-        let labels = &evidence.labels[at];
-        findings.modalities.push(ModalityFindings {
+        ModalityFindings {
             name: name.clone(),
             noise_rate: bounds[witness].rate,
             shape: match fit.shape {
@@ -135,8 +133,9 @@ pub fn audit_labels(
             confident_rate: confident::wrong_rate(&data, &fit, witness),
             anchor_rate: bounds[witness].anchors.rate,
             verdicts: verdicts(labels, &beliefs, data.k),
-        });
-    }
+        }
+    });
+    findings.modalities = of_modality.collect();
     Ok(findings)
 }
 
@@ -182,7 +181,7 @@ fn check(evidence: LabelEvidence<'_>, options: &LabelAuditOptions) -> Result<()>
 }
 
 /// The first class of `k` that only one item has, with that item: no classifier can have learned it
-/// from others. Classes without items are no matter.
+/// from others. Classes without items do not matter.
 pub fn lone_item(labels: &[u32], k: usize) -> Option<(u32, usize)> {
     let mut items = vec![(0, 0); k];
     for (item, &label) in labels.iter().enumerate() {
@@ -194,7 +193,7 @@ pub fn lone_item(labels: &[u32], k: usize) -> Option<(u32, usize)> {
     Some((class as u32, items[class].1))
 }
 
-/// Share of labels that the pooled scores predict, and the most that ignorance would.
+/// Share of labels that the pooled scores predict, and the largest share that ignorance would.
 fn competence(data: &Data<'_>, fit: &Fit) -> (f64, f64) {
     let predicted: Vec<u32> = (0..data.n)
         .map(|item| {
@@ -220,7 +219,7 @@ fn competence(data: &Data<'_>, fit: &Fit) -> (f64, f64) {
             .sum();
         chance += expected / data.labels.len() as f64;
     }
-    // Three deviations of a count that is due to chance.
+    // Three standard deviations of a count that is due to chance.
     let n = (data.n * data.labels.len()) as f64;
     (
         agreement,
@@ -228,28 +227,24 @@ fn competence(data: &Data<'_>, fit: &Fit) -> (f64, f64) {
     )
 }
 
-fn intervals(data: &Data<'_>, fit: &Fit, n_draws: usize, seed: Seed) -> Vec<NoiseRate> {
-    let draws: Vec<Vec<f64>> = (0..n_draws as u64)
-        .into_par_iter()
-        .map(|draw| {
-            let mut rng = seed.stream("label-bootstrap", &[draw]);
-            let mut weights = vec![0.0; data.n];
-            for _ in 0..data.n {
-                weights[below(&mut rng, data.n as u64) as usize] += 1.0;
-            }
-            let mut fit = fit.clone();
-            for _ in 0..BOOTSTRAP_STEPS {
-                fit.step(data, &weights);
-            }
-            fit.rates
-        })
-        .collect();
+fn intervals(data: &Data<'_>, fit: &Fit, bootstrap: Bootstrap) -> Vec<NoiseRate> {
+    let draws: Vec<Vec<f64>> = bootstrap.draw("label-bootstrap", |stream| {
+        let mut weights = vec![0.0; data.n];
+        for _ in 0..data.n {
+            weights[below(stream, data.n as u64) as usize] += 1.0;
+        }
+        let mut fit = fit.clone();
+        for _ in 0..BOOTSTRAP_STEPS {
+            fit.step(data, &weights);
+        }
+        fit.rates
+    });
     (fit.rates.iter().enumerate())
         .map(|(witness, &estimate)| {
             let rates = || draws.iter().map(|rates| rates[witness]);
-            let mean = rates().sum::<f64>() / n_draws as f64;
+            let mean = rates().sum::<f64>() / draws.len() as f64;
             let variance = rates().map(|rate| (rate - mean).powi(2)).sum::<f64>();
-            let reach = 1.96 * (variance / (n_draws - 1) as f64).sqrt();
+            let reach = 1.96 * (variance / (draws.len() - 1) as f64).sqrt();
             NoiseRate {
                 estimate,
                 low: (estimate - reach).max(0.0),
@@ -284,15 +279,14 @@ fn largest(values: &[f64]) -> (u32, f64) {
     best
 }
 
-fn notes(shared: bool, shape: Shape) -> Vec<String> {
-    let mut notes = vec![match shared {
-        true => "All modalities of an item have the same label, so it counts as one witness.",
-        false => {
-            "Modalities have labels of their own, which are taken to be given independently: where \
-             one was copied from another, both look better than they are."
-        }
-    }
-    .to_owned()];
+fn notes(n_witnesses: usize, shape: Shape) -> Vec<String> {
+    let labels = if n_witnesses == 1 {
+        "All modalities of an item have the same label, so it counts as one witness."
+    } else {
+        "Modalities have labels of their own, which are taken to be given independently: where one was \
+         copied from another, both look better than they are."
+    };
+    let mut notes = vec![labels.to_owned()];
     if shape == Shape::ByClass {
         notes.push(
             "Classes are confused unevenly; a class that the classifiers cannot tell from another \

@@ -23,16 +23,16 @@ use super::pool::{Moments, Pool};
 const MAX_STEPS: usize = 400;
 /// Gain in log-likelihood per item below which a fit is done.
 const TOLERANCE: f64 = 1e-9;
-/// Where the noise rate begins.
+/// The noise rate that a fit starts from.
 const START: f64 = 0.3;
-/// How much sharper than the pool that predicts the labels as they are the first pools are: that one
-/// takes noise for doubt, and from it the climb can end where a part of the noise stays doubt.
+/// How much sharper the first pools are than the pool that predicts the given labels: that one mistakes
+/// noise for doubt, and a climb from it can end where some of the noise is still taken for doubt.
 const STARTS: [f64; 3] = [1.0, 3.0, 10.0];
-/// Items of a chunk; chunks are summed in order, so that results do not depend on the threads.
+/// Items per chunk; chunks are summed in order, so that results do not depend on the threads.
 const CHUNK: usize = 512;
-/// Share of a Newton step below which no shorter one is tried.
+/// Share of a Newton step below which no shorter step is tried.
 const SHORTEST: f64 = 1.0 / 64.0;
-/// Labels that a class's confusion holds before any are seen, spread as symmetric noise would.
+/// Labels that the confusion of a class holds before any are seen, spread as by symmetric noise.
 const PRIOR_COUNT: f64 = 5.0;
 
 /// How wrong labels are spread over the classes.
@@ -51,7 +51,7 @@ pub(super) struct Fit {
     pub(super) confusions: Vec<Vec<f64>>,
     /// Per witness the share of wrong labels.
     pub(super) rates: Vec<f64>,
-    /// Whether labels without noise explain the data worse by the criterion.
+    /// Whether the criterion prefers this fit to one without noise.
     pub(super) beats_no_noise: bool,
 }
 
@@ -103,8 +103,8 @@ impl Fit {
         fit.climb(data, fixed)
     }
 
-    /// EM until the likelihood stands still; with `fixed`, only the pool moves. A Newton step after
-    /// which the likelihood is smaller went too far and is taken back for half of it. Returns the
+    /// Runs EM until the likelihood no longer grows; with `fixed`, only the pool moves. A Newton step
+    /// that lowers the likelihood went too far and is replaced by half of it. Returns the
     /// log-likelihood.
     fn climb(mut self, data: &Data<'_>, fixed: Option<f64>) -> (Self, f64) {
         let mut pass = self.pass(data, None);
@@ -136,7 +136,7 @@ impl Fit {
         self.maximize(&pass, data, weights.iter().sum(), 1.0);
     }
 
-    /// Moves to what explains the beliefs of `pass` best: the confusions all the way, the pool by a
+    /// Moves toward what explains the beliefs of `pass` best: the confusions all the way, the pool by a
     /// share of a Newton step.
     fn maximize(&mut self, pass: &Pass, data: &Data<'_>, total: f64, share: f64) {
         self.pool.newton(&pass.moments, share);

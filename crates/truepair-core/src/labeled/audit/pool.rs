@@ -2,11 +2,11 @@
 
 use super::data::{Data, normalize};
 
-/// Newton steps of the first fit, those taken back included.
+/// Newton steps of the first fit, including those taken back.
 const FIRST_STEPS: usize = 24;
-/// Strength that holds the bias of a class near 0, in items.
+/// Strength of the ridge that keeps the bias of a class near 0, in items.
 const BIAS_RIDGE: f64 = 1.0;
-/// Strength that holds weights near 0: it only matters where scores say nothing.
+/// Strength of the ridge that keeps weights near 0; it only matters where scores say nothing.
 const WEIGHT_RIDGE: f64 = 1e-3;
 /// Largest change of a weight times the scores' deviation in one step.
 const LONGEST: f64 = 4.0;
@@ -14,9 +14,9 @@ const LONGEST: f64 = 4.0;
 /// `P(y | x) = softmax over y of Σᵥ wᵥ sᵥ(x, y) + bᵧ`.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    /// One a modality.
+    /// One per modality.
     pub(super) weights: Vec<f64>,
-    /// One a class.
+    /// One per class.
     bias: Vec<f64>,
 }
 
@@ -25,16 +25,16 @@ pub(super) struct Pool {
 pub(super) struct Moments {
     m: usize,
     gradient: Vec<f64>,
-    /// `[m + k, m + k]`, of the negative.
+    /// `[m + k, m + k]`, of the negative log-likelihood.
     curvature: Vec<f64>,
     row: Vec<f64>,
-    /// Sum and sum of squares of all scores, and how many.
+    /// Sum and sum of squares of all scores, and their number.
     spread: [f64; 3],
 }
 
 impl Pool {
-    /// The pool that predicts the labels as they are. A step after which it predicts them worse is
-    /// taken back for half of it: on scores that tell classes apart well, a whole one from equal
+    /// The pool that best predicts the given labels. A step after which it predicts them worse is
+    /// replaced by half of it: on scores that tell classes apart well, a whole step from equal
     /// probabilities can end on the other side of the maximum.
     pub(super) fn fitted_to_labels(data: &Data<'_>) -> Self {
         let mut pool = Self {
@@ -58,7 +58,7 @@ impl Pool {
         pool
     }
 
-    /// The same order of classes, with larger differences.
+    /// The same order of classes with larger differences.
     pub(super) fn sharper(&self, factor: f64) -> Self {
         let scaled = |values: &[f64]| values.iter().map(|x| factor * x).collect();
         Self {
@@ -67,7 +67,7 @@ impl Pool {
         }
     }
 
-    /// Log-likelihood of the labels as they are, and where it grows.
+    /// Log-likelihood of the given labels, and the direction in which it grows.
     fn against_labels(&self, data: &Data<'_>) -> (f64, Moments) {
         let (mut prior, mut target) = (vec![0.0; data.k], vec![0.0; data.k]);
         let (mut value, mut moments) = (0.0, Moments::new(data));
@@ -96,7 +96,7 @@ impl Pool {
         normalize(out);
     }
 
-    /// Moves towards the maximum by a share of a Newton step; long ones are shortened.
+    /// Moves toward the maximum by a share of a Newton step; long steps are shortened.
     pub(super) fn newton(&mut self, moments: &Moments, share: f64) {
         let (m, size) = (moments.m, moments.gradient.len());
         let (mut matrix, mut step) = (moments.curvature.clone(), moments.gradient.clone());

@@ -16,7 +16,7 @@ fn world(n: usize, k: usize, signal: [f64; 2]) -> World {
     let scores = signal.map(|signal| {
         let score = |at: usize| {
             let own = truth[at / k] as usize == at % k;
-            // On another scale than probabilities: the audit must find it.
+            // Not on the scale of probabilities; the audit must find the scale.
             0.05 * (normal(&mut rng) + if own { signal } else { 0.0 }) as f32
         };
         Matrix::new((0..n * k).map(score).collect(), k)
@@ -116,7 +116,7 @@ fn one_shared_list_of_labels_is_one_witness() {
     );
 }
 
-/// Scores of thirty classes that hardly make a mistake: a whole Newton step from equal probabilities
+/// Scores of thirty classes that hardly make a mistake; a whole Newton step from equal probabilities
 /// would end on the other side of the maximum.
 #[test]
 fn scores_with_few_mistakes_are_not_turned_around() {
@@ -205,7 +205,7 @@ fn which_of_two_classes_is_which_cannot_be_told_where_half_of_their_labels_are_s
 }
 
 #[test]
-fn few_items_and_scores_that_are_no_numbers_are_errors() {
+fn few_items_and_scores_that_are_not_numbers_are_errors() {
     let few = world(50, 6, [1.0, 1.0]);
     let labels = [few.truth.clone(), few.truth.clone()];
     let error = |world: &World, labels: &[Vec<u32>]| {

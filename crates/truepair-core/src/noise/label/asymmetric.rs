@@ -3,8 +3,8 @@
 use super::LabelNoiseModel;
 use crate::rng::Stream;
 
-/// A chosen item of class `c` gets class `c + 1`, the last class the first: the confusion of two
-/// classes, in which wrong labels are no noise floor but a bias.
+/// A chosen item of class `c` gets class `c + 1`, one of the last class gets the first: a confusion of
+/// two classes, in which wrong labels are not a noise floor but a bias.
 ///
 /// # Source
 /// The pair flips of the label-noise literature (Han et al., NeurIPS 2018; recalled).
@@ -17,7 +17,7 @@ impl LabelNoiseModel for Asymmetric {
     }
 
     fn summary(&self) -> &'static str {
-        "That share of the items get the next class, the last class the first."
+        "That share of the items get the next class; those of the last class get the first."
     }
 
     fn relabel(&self, label: u32, n_classes: u32, _rng: &mut Stream) -> u32 {

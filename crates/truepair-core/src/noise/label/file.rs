@@ -1,4 +1,4 @@
-//! Wrong labels from a file: one list for all modalities, or one column a modality.
+//! Wrong labels from a file: one list for all modalities, or one column per modality.
 
 use std::path::Path;
 

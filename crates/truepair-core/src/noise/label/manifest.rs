@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::LabelNoiseSpec;
 use crate::digest::Digest;
-use crate::durable;
-use crate::error::{Error, Place, Result};
+use crate::error::Result;
 use crate::labeled::LabeledSet;
+use crate::noise::stored;
 use crate::rng::Seed;
 
 /// Truth about planted label noise; nothing in the training crate names this type.
@@ -16,7 +16,7 @@ use crate::rng::Seed;
 pub struct LabelManifest {
     /// `none`, `file`, or the name of the noise model.
     pub protocol: String,
-    /// Share of the items that were asked to be relabelled; `None` for a file and without noise.
+    /// Requested share of relabeled items; `None` for a file and without noise.
     pub requested: Option<f64>,
     /// Share of wrong labels in every modality.
     pub realized: Vec<f64>,
@@ -32,9 +32,9 @@ pub struct LabelManifest {
     pub sha256: String,
     /// Names of the modalities, in the order of the lists below.
     pub modalities: Vec<String>,
-    /// Per modality and item, whether the label is wrong.
+    /// For each modality and item, whether the label is wrong.
     pub wrong: Vec<Vec<bool>>,
-    /// Per modality and item, the label before.
+    /// For each modality and item, the original label.
     pub truth: Vec<Vec<u32>>,
 }
 
@@ -83,24 +83,15 @@ impl LabelManifest {
     /// # Errors
     /// If the folder cannot be written or the disk is full.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let json = serde_json::to_vec(self).expect("plain numbers, texts and lists are JSON");
-        durable::write(path, &json)
+        stored::write(self, path.as_ref())
     }
 
     /// Reads a manifest.
     ///
     /// # Errors
-    /// If the file cannot be read or is no manifest.
+    /// If the file cannot be read or is not a manifest.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Error::data(
-                &path,
-                Place::Line(error.line().max(1) as u64),
-                format!("no manifest of label noise: {error}"),
-                "plant the noise again to write a new one",
-            )
-        })
+        stored::read(path.as_ref(), "not a manifest of label noise")
     }
 }
 
@@ -129,6 +120,6 @@ mod tests {
         assert_eq!((manifest.seed, manifest.requested), (Some(9), Some(0.5)));
         std::fs::write(&path, "{}").unwrap();
         let error = LabelManifest::read(&path).unwrap_err().to_string();
-        assert!(error.contains("no manifest of label noise"), "{error}");
+        assert!(error.contains("not a manifest of label noise"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! Planted label noise and its record.
 //!
 //! [`corrupt_labels`] returns the labels that training may see and, apart from them, the
-//! [`LabelManifest`] that only scoring may see. Modalities are corrupted independently unless the
-//! noise is shared: with independent noise an item's other labels give a wrong one away, with shared
-//! noise they do not, so the two are different problems.
+//! [`LabelManifest`] that only scoring may see. Modalities are corrupted independently unless the noise
+//! is shared: with independent noise, the other labels of an item give a wrong one away; with shared
+//! noise they do not, so these are two different problems.
 
 mod asymmetric;
 mod file;
@@ -47,8 +47,8 @@ pub trait LabelNoiseModel: Sync {
 
 /// The set with planted label noise, and the truth about it.
 ///
-/// `⌊rate · n⌋` items are chosen at random and relabelled, in every modality by itself or, when the
-/// noise is shared, once for all. Draws come from the streams `label-noise`, one a modality.
+/// `⌊rate · n⌋` items are chosen at random and relabeled, separately in every modality or, if the noise
+/// is shared, once for all. Draws come from the streams `label-noise`, one per modality.
 ///
 /// # Errors
 /// If the set is empty, the model or its rate does not exist, or the noise file cannot be read or

@@ -1,4 +1,4 @@
-//! How label noise is asked for in words: `none`, `symmetric:0.4`, `symmetric:0.4:shared` or a path.
+//! How label noise is requested in words: `none`, `symmetric:0.4`, `symmetric:0.4:shared` or a path.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LABEL_NOISES, LabelNoiseModel};
 use crate::error::{Error, Result};
-use crate::noise::word::Words;
+use crate::noise::word::{Words, as_word};
 
 /// Which label noise to plant; written and read as one word.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub enum LabelNoiseSpec {
     Rate {
         /// Name of the model, for instance `symmetric`.
         model: String,
-        /// Share of the items that are relabelled, [0, 1].
+        /// Share of the items that are relabeled, [0, 1].
         rate: f64,
         /// Whether all modalities of an item share one label.
         shared: bool,
@@ -32,8 +32,8 @@ pub enum LabelNoiseSpec {
 impl FromStr for LabelNoiseSpec {
     type Err = Error;
 
-    /// Reads `none`, `NAME:RATE`, `NAME:RATE:shared` or a path. A word that looks like a rate but
-    /// names no known model is refused here, not taken for a file.
+    /// Reads `none`, `NAME:RATE`, `NAME:RATE:shared` or a path. A word that looks like a rate but names
+    /// no known model is refused, not taken for a file.
     fn from_str(text: &str) -> Result<Self> {
         if text == "none" {
             return Ok(Self::None);
@@ -70,25 +70,13 @@ impl std::fmt::Display for LabelNoiseSpec {
     }
 }
 
-impl TryFrom<String> for LabelNoiseSpec {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<LabelNoiseSpec> for String {
-    fn from(spec: LabelNoiseSpec) -> String {
-        spec.to_string()
-    }
-}
+as_word!(LabelNoiseSpec);
 
 pub(super) const WORDS: Words<dyn LabelNoiseModel> = Words {
     kind: "label noise",
     models: LABEL_NOISES,
     name: |model| model.name(),
-    others: " (with :shared for one label an item) or the path of an .npy file of labels",
+    others: " (with :shared for one label per item) or the path of an .npy file of labels",
 };
 
 #[cfg(test)]

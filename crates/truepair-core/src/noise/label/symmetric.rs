@@ -1,4 +1,4 @@
-//! Labels drawn from all classes alike.
+//! Labels drawn evenly from all classes.
 
 use super::LabelNoiseModel;
 use crate::rng::{Stream, below};

@@ -5,8 +5,8 @@
 //!
 //! Tiles know neither subnormal numbers nor rounding short of infinity. So a row whose largest
 //! magnitude is far from 1 is packed divided by a power of two, and its sums are multiplied by it.
-//! Which rows those are depends on the row alone: a sum is the same bits wherever its two rows
-//! stand, in whatever product.
+//! Whether that applies depends on the row alone: a sum has the same bits wherever its two rows are, in
+//! whatever product.
 
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::encoding::unit_length;
-use crate::golden_entry::Entry;
+use crate::golden::Entry;
 use crate::kernel::RawNorm;
 use crate::kernel::tests::{Given, Input, check_against_twin, check_threads};
 use crate::numbers::floats;

@@ -5,7 +5,7 @@ use truepair_kernel::vector::dot;
 use truepair_kernel::{Attention, Block};
 
 use super::tests::ALL;
-use crate::golden_entry::Entry;
+use crate::golden::Entry;
 
 fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     let bytes = tensors.tensor(name).unwrap().data().chunks_exact(4);

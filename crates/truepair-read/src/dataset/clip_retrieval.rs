@@ -309,7 +309,7 @@ mod tests {
         );
         std::fs::remove_file(&file).unwrap();
         assert!(
-            read().contains("shard 2 is missing; 10 are there"),
+            read().contains("metadata: 10 shards, but img_emb has 11"),
             "{}",
             read()
         );

@@ -193,8 +193,8 @@ impl Sides {
             CaptionFeatures::Named(name) => Some(name).filter(|name| all.contains(name)),
             _ => None,
         };
-        let listed = options.caption_columns.iter().flatten();
-        let listed = listed.filter(|name| all.contains(name)).last();
+        let mut listed = options.caption_columns.iter().flatten();
+        let listed = listed.rfind(|name| all.contains(name));
         let captions = match (&options.caption_features, named.or(listed)) {
             (CaptionFeatures::None, _) => None,
             (_, Some(name)) => Some(name.clone()),

@@ -2,8 +2,14 @@
 //! refuses it.
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::ByteArray;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use truepair_core::npy::header_bytes;
 use truepair_read::dataset::{FORMATS, Pictures, ReadOptions, inspect, open};
 use truepair_read::labeled::{self, LABELED_FORMATS, LabeledOptions};
@@ -22,6 +28,55 @@ fn floats(shape: &[usize]) -> Vec<u8> {
 
 fn text(content: &str) -> Vec<u8> {
     content.as_bytes().to_vec()
+}
+
+/// A table of two rows with names, captions, two columns of vectors and one that nobody asks for.
+fn table_of_vectors() -> Vec<u8> {
+    let vectors = |name: &str| {
+        format!(
+            "required group {name} (LIST) {{ repeated group list {{ required float element; }} }}"
+        )
+    };
+    let schema = format!(
+        "message m {{ required binary uid (STRING); required binary text (STRING); {} {} required binary odd (STRING); }}",
+        vectors("image_embedding"),
+        vectors("text_embedding"),
+    );
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    while let Some(mut column) = group.next_column().unwrap() {
+        match column.untyped() {
+            ColumnWriter::FloatColumnWriter(vectors) => {
+                let numbers = [0.0, 1.0, 1.0, 0.0];
+                let levels = (Some(&[1, 1, 1, 1][..]), Some(&[0, 1, 0, 1][..]));
+                vectors.write_batch(&numbers, levels.0, levels.1).unwrap();
+            }
+            ColumnWriter::ByteArrayColumnWriter(texts) => {
+                let uids = [
+                    "0123456789abcdef0123456789abcde0",
+                    "0123456789abcdef0123456789abcde1",
+                ];
+                let values = uids.map(ByteArray::from);
+                texts.write_batch(&values, None, None).unwrap();
+            }
+            _ => unreachable!("the schema has texts and floats"),
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    file.into_inner().unwrap()
+}
+
+/// An `.npz` of arrays of two rows.
+fn arrays(names: &[&str]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for name in names {
+        let stored = zip::write::SimpleFileOptions::default();
+        archive.start_file(*name, stored).unwrap();
+        archive.write_all(&floats(&[2, 2])).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
 }
 
 /// An archive in the oldest layout.
@@ -132,6 +187,14 @@ fn files_of(format: &str) -> (&'static str, Vec<(&'static str, Vec<u8>)>) {
                 ("odd.doc", text("1")),
             ],
         ),
+        "datacomp" => (
+            "",
+            vec![
+                ("0a.parquet", table_of_vectors()),
+                ("0a.npz", arrays(&["b32_img.npy", "b32_txt.npy", "odd.npy"])),
+            ],
+        ),
+        "embedding_columns" => ("t.parquet", vec![("t.parquet", table_of_vectors())]),
         other => panic!("write an input of format '{other}' that holds something it does not use"),
     }
 }

@@ -1,12 +1,14 @@
 //! What an audit concludes, of pairs or of labels, as every summary states it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::audit::Outcome;
 use truepair_core::labeled::LabelOutcome;
 
 /// The verdict on a whole data set, with its reasons.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Conclusion {
+    /// `mismatched-pairs` (or `wrong-labels`), `no-evidence`, `cannot-be-told` or `refused`.
     pub(crate) verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused_because: Option<String>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::audit::{
     Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Reading,
@@ -17,11 +18,12 @@ use crate::conclusion::Conclusion;
 use crate::drop_rule;
 use crate::render;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
+use crate::schema::Output;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
 
 /// The JSON object that `truepair audit --json` prints and stores.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct AuditSummary {
     pub(crate) command: &'static str,
     pub(crate) data: String,
@@ -63,8 +65,12 @@ pub(crate) struct AuditSummary {
     pub(crate) seconds: f64,
 }
 
+impl Output for AuditSummary {
+    const SCHEMA: &'static str = "truepair/audit/1";
+}
+
 /// How many pairs are called what; all 0 when the audit gave no verdicts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct JudgmentCounts {
     pub(crate) matched: usize,
     pub(crate) ambiguous: usize,
@@ -107,7 +113,7 @@ impl JudgmentCounts {
 }
 
 /// What was planted, without the truth about each pair.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PlantedNoise {
     pub(crate) protocol: String,
     pub(crate) requested: Option<f64>,
@@ -116,7 +122,7 @@ pub(crate) struct PlantedNoise {
 }
 
 /// Posteriors against planted truth; only the realized share when the audit gave no verdicts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PlantedTruth {
     pub(crate) realized: f64,
     pub(crate) auc: Option<f64>,
@@ -128,7 +134,7 @@ pub(crate) struct PlantedTruth {
 }
 
 /// What the drop rule made of the posteriors.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Decided {
     pub(crate) rule: Rule,
     pub(crate) kept: usize,
@@ -191,7 +197,7 @@ impl AuditSummary {
 }
 
 /// Files of the data that the cleaned list takes over as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct TakenOver {
     pub(crate) linked: usize,
     pub(crate) copied: usize,

@@ -138,7 +138,13 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let _claim = claim(&args.out)?;
     render::note(&data::describe(&splits.train));
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
-    render::note(&format!("{} of {} runs are finished", n_done, tasks.len()));
+    render::note(&format!(
+        "{n_done} of {} runs are finished; {} to go, {} side by side (Ctrl-C stops, and the same command \
+         goes on)",
+        tasks.len(),
+        tasks.len() - n_done,
+        jobs(args)
+    ));
     let failures = compare::finish(&tasks, &splits, jobs(args))?;
     let mut comparison =
         MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;

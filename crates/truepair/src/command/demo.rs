@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::audit::Rule;
 use truepair_core::dataset::Dataset;
@@ -22,6 +23,7 @@ use crate::audit::{self, AuditSummary, Judge, Request};
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
+use crate::schema::Output;
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
 use crate::{command, data, run_folder, sample, session};
 
@@ -46,17 +48,20 @@ pub(crate) struct DemoArgs {
 }
 
 /// The JSON object that `truepair demo --json` prints: the audit's, and the table.
-#[derive(Debug, Serialize)]
-struct DemoResult {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DemoResult {
     #[serde(flatten)]
     audit: AuditSummary,
-    unit: &'static str,
     table: Vec<DemoRow>,
     total_seconds: f64,
 }
 
+impl Output for DemoResult {
+    const SCHEMA: &'static str = "truepair/demo/1";
+}
+
 /// One matcher, measured on the clean test split.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DemoRow {
     strategy: &'static str,
     #[serde(flatten)]
@@ -113,11 +118,10 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     let total_seconds = start.elapsed().as_secs_f64();
     let result = DemoResult {
         audit: summary,
-        unit: "percent",
         table,
         total_seconds,
     };
-    run_folder::store(&args.out, SUMMARY, &result)?;
+    run_folder::publish(&args.out, SUMMARY, &result)?;
     form.print(&result, || {
         let audit = command::audit::text(&result.audit, &audited);
         format!("{audit}\n{}", text(&result))

@@ -17,9 +17,9 @@ use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::accelerator;
-use crate::evaluation::outcome::{Evaluation, Stored};
+use crate::evaluation::outcome::{DifferenceRecord, Evaluation, Stored};
 use crate::evaluation::{
-    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
+    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs, read_parquet,
     render_page, write_parquet,
 };
 use crate::exit::Exit;
@@ -57,7 +57,9 @@ Examples:
       Every query's numbers as a table, and the hardest queries to look at.
   truepair eval runs/rcl --compare-with a.parquet
       Each figure's difference with its interval; with a stored --json result, side by side.
-      Refused when the two were not measured in the same way.";
+      Refused when the two were not measured in the same way.
+  truepair eval runs/ncr --ensemble 1 --compare-with a.parquet --compare-unlike
+      One network of several, beside a result of another protocol: the difference is printed.";
 
 /// Arguments of `truepair eval`.
 #[derive(Debug, Args)]
@@ -108,6 +110,14 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     compare_with: Option<PathBuf>,
 
+    /// Compare although the two were not measured in the same way, and print in what they differ.
+    #[arg(long, requires = "compare_with")]
+    compare_unlike: bool,
+
+    /// Average the scores of the first N of a run's networks only; of all of them by default.
+    #[arg(long, value_name = "N", requires = "run", value_parser = clap::value_parser!(u32).range(1..))]
+    ensemble: Option<u32>,
+
     /// Write a row per query with its value in every metric.
     #[arg(long, value_name = "FILE.parquet")]
     per_query: Option<PathBuf>,
@@ -148,6 +158,17 @@ struct SubjectArgs {
     /// TREC runs).
     #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
     ranked: Option<Vec<PathBuf>>,
+}
+
+impl SubjectArgs {
+    /// What was evaluated, as it was typed.
+    fn name(&self) -> String {
+        let files = self.embeddings.as_ref().or(self.ranked.as_ref());
+        let files = files.into_iter().flatten();
+        let all = self.run.iter().chain(&self.scores).chain(files);
+        let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
+        all.join(" and ")
+    }
 }
 
 /// Protocols that papers name.
@@ -211,6 +232,17 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
 fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
     let mut trained = truepair_train::load(run, accelerator::chosen())?;
+    if let Some(n) = args.ensemble {
+        let n_peers = trained.n_peers();
+        if n as usize > n_peers {
+            bail!(
+                "--ensemble {n}: {} has {} (give at most that many)",
+                run.display(),
+                render::count(n_peers, "network")
+            )
+        }
+        trained.peers.truncate(n as usize);
+    }
     if let Some(distance) = args.distance {
         trained = trained.measured_by(distance)?;
     }
@@ -272,9 +304,11 @@ fn evaluate(
     let judged = args.judging.judge(&mut subject)?;
     subject.diagnoses.extend(copies(&subject, &judged, bars)?);
     let protocol = subject.protocol.clone();
+    // Before anything is measured: an unlike protocol is known by now.
+    let earlier = Earlier::read(args, &protocol)?;
     let source = subject.source();
     let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
-    let compared = args.compared(&measured)?;
+    let compared = earlier.compare(&measured, args)?;
     let tie_gap = args.tie_gap(&subject, &judged, bars)?;
     let known = match (&subject.doubts, &subject.ranker) {
         (Some(doubts), Ranker::Scores(scorer)) => {
@@ -289,8 +323,9 @@ fn evaluate(
         .into_iter()
         .map(StagedFile::publish)
         .collect::<Result<Vec<_>>>()?;
-    let differences = compared.differences();
-    let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
+    let mut evaluation = Evaluation::new(&measured, &figures, tie_gap, files);
+    evaluation.compared = compared.records();
+    evaluation.unlike = earlier.unlike;
     evaluation.distance = args.distance;
     evaluation.uncertainty = known;
     evaluation.occlusion = subject.occlusion.take();
@@ -303,7 +338,14 @@ fn evaluate(
         for one in &evaluation.diagnoses {
             text += &format!("stands out: {}\n", one.sentence());
         }
-        text + &compared.text()
+        text += &compared.text();
+        for difference in &evaluation.unlike {
+            text += &format!("not measured in the same way: {difference}\n");
+        }
+        if !evaluation.files.is_empty() {
+            text += &render::written_text(&evaluation.files);
+        }
+        text
     })?;
     Ok(Exit::Success)
 }
@@ -318,27 +360,93 @@ fn copies(subject: &Subject<'_>, judged: &Judged, bars: &mut Bars) -> Result<Opt
     Ok(found)
 }
 
+/// The result that `--compare-with` names.
+struct Earlier {
+    result: Option<EarlierResult>,
+    /// In what it was measured otherwise, as `name: this, not that`.
+    unlike: Vec<String>,
+}
+
+enum EarlierResult {
+    Figures(Stored),
+    Queries(Box<Measured>),
+}
+
+impl Earlier {
+    /// Reads it and holds its protocol against the one that is about to be measured under.
+    ///
+    /// # Errors
+    /// If it is not a result, or was measured otherwise and `--compare-unlike` does not allow that.
+    fn read(args: &EvalArgs, protocol: &Protocol) -> Result<Self> {
+        let Some(file) = &args.compare_with else {
+            return Ok(Self {
+                result: None,
+                unlike: Vec::new(),
+            });
+        };
+        let is_table = file.extension().is_some_and(|ending| ending == "parquet");
+        let (result, other) = if is_table {
+            let mut queries = read_parquet(file)?;
+            let other = std::mem::replace(&mut queries.protocol, protocol.clone());
+            (EarlierResult::Queries(Box::new(queries)), other)
+        } else {
+            let stored = Stored::read(file)?;
+            let other = stored.protocol.clone();
+            (EarlierResult::Figures(stored), other)
+        };
+        let unlike = protocol.differences(&other);
+        if !unlike.is_empty() && !args.compare_unlike {
+            bail!(
+                "{}: was not measured in the same way: {} (evaluate both alike, for instance one network \
+                 of a run with --ensemble 1; or add --compare-unlike, which compares all the same and \
+                 prints the difference)",
+                file.display(),
+                unlike.join("; ")
+            )
+        }
+        Ok(Self {
+            result: Some(result),
+            unlike,
+        })
+    }
+
+    fn compare(&self, measured: &Measured, args: &EvalArgs) -> Result<Compared> {
+        match &self.result {
+            None => Ok(Compared::Nothing),
+            Some(EarlierResult::Figures(stored)) => Ok(Compared::Figures(stored.compare(measured))),
+            Some(EarlierResult::Queries(other)) => {
+                let n_resamples = args.resamples.max(1) as usize;
+                let found = measured.differences(other, n_resamples, Seed(args.seed))?;
+                Ok(Compared::Queries(found))
+            }
+        }
+    }
+}
+
 /// What came of `--compare-with`.
 enum Compared {
     Nothing,
     /// Numbers side by side.
-    Result(truepair_core::metric::Comparison),
+    Figures(truepair_core::metric::Comparison),
     /// Differences on the same queries.
     Queries(Vec<FigureDifference>),
 }
 
 impl Compared {
-    fn differences(&self) -> Option<&[FigureDifference]> {
+    fn records(&self) -> Option<Vec<DifferenceRecord>> {
         match self {
-            Compared::Queries(differences) => Some(differences),
-            _ => None,
+            Compared::Nothing => None,
+            Compared::Figures(comparison) => {
+                Some(comparison.rows.iter().map(DifferenceRecord::side_by_side).collect())
+            }
+            Compared::Queries(rows) => Some(rows.iter().map(DifferenceRecord::paired).collect()),
         }
     }
 
     fn text(&self) -> String {
         match self {
             Compared::Nothing => String::new(),
-            Compared::Result(rows) => format!("\n{}", render::comparison(rows)),
+            Compared::Figures(rows) => format!("\n{}", render::comparison(rows)),
             Compared::Queries(rows) => format!("\n{}", render::differences_text(rows)),
         }
     }
@@ -359,7 +467,13 @@ impl EvalArgs {
             staged.push(table);
         }
         if let Some(file) = &self.page.page {
-            let page = render_page(&self.page, subject, judged, measured, bars)?;
+            let seen = PageSubject {
+                subject,
+                judged,
+                measured,
+                run: self.subject.name(),
+            };
+            let page = render_page(&self.page, &seen, bars)?;
             staged.push(StagedFile::write(file, |out| {
                 Ok(out.write_all(page.as_bytes())?)
             })?);
@@ -369,19 +483,6 @@ impl EvalArgs {
         }
         staged.extend(self.trec.write(subject, judged, bars)?);
         Ok(staged)
-    }
-
-    fn compared(&self, measured: &Measured) -> Result<Compared> {
-        let Some(file) = &self.compare_with else {
-            return Ok(Compared::Nothing);
-        };
-        if file.extension().is_none_or(|ending| ending != "parquet") {
-            return Ok(Compared::Result(Stored::read(file)?.compare(measured)?));
-        }
-        let other = read_parquet(file)?;
-        let n_resamples = self.resamples.max(1) as usize;
-        let differences = measured.differences(&other, n_resamples, Seed(self.seed))?;
-        Ok(Compared::Queries(differences))
     }
 
     /// How far a recall would rise if every tie fell the model's way, when that was asked.

@@ -2,9 +2,6 @@
 
 use anyhow::{Context, Result};
 use askama::Template;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
 use truepair_core::audit::Findings;
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::Manifest;
@@ -15,12 +12,15 @@ use super::gallery::{self, Card};
 use super::headline::{Headline, PairCounts, headline, sentence};
 use super::number::{count, counted, percent};
 use super::picture::Pictures;
-use super::summary::{SummaryTile, cuts, tiles};
-use super::{Fact, NextStep, ReportContext};
+use super::summary::{JudgmentLine, SummaryTile, cuts, judgments, tiles};
+use super::{Fact, NextStep, ReportContext, policy};
 use crate::verdict_table::VerdictRow;
 
 const STYLE: &str = include_str!("../../templates/report.css");
-const SCRIPT: &str = include_str!("../../templates/report.js");
+const SCRIPT: &str = concat!(
+    include_str!("../../templates/theme.js"),
+    include_str!("../../templates/report.js")
+);
 
 /// Pairs shown when nothing was found, where a long gallery would accuse without evidence.
 const SHOWN_WITHOUT_EVIDENCE: usize = 12;
@@ -47,6 +47,7 @@ struct ReportPage<'a> {
     rate_bar: Option<RateBar>,
     next_steps: &'a [NextStep],
     tiles: Vec<SummaryTile>,
+    judgments: Vec<JudgmentLine>,
     figures: Vec<Chart>,
     cuts: Vec<CutLine>,
     worst: Gallery<'a>,
@@ -91,12 +92,13 @@ pub(super) fn render(content: &ReportContent<'_>) -> Result<String> {
     let page = ReportPage {
         style: STYLE,
         script: SCRIPT,
-        policy: policy(),
+        policy: policy(SCRIPT),
         dataset: content.dataset,
         headline: headline(findings, counts),
         rate_bar: rate_bar(findings),
         next_steps: &content.context.next_steps,
         tiles: tiles(findings, counts),
+        judgments: judgments(findings),
         figures: figures(findings),
         cuts: cut_lines(findings),
         worst,
@@ -313,13 +315,4 @@ fn fact(name: &str, value: String) -> Fact {
         name: name.to_owned(),
         value,
     }
-}
-
-/// The hash admits exactly [`SCRIPT`]; a caption that got past the escaping could still not run.
-fn policy() -> String {
-    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
-    format!(
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; \
-         base-uri 'none'; form-action 'none'"
-    )
 }

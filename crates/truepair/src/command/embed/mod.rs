@@ -7,7 +7,8 @@ mod plan;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use truepair_encode::job;
 use truepair_encode::{TextEncoder, layout};
@@ -20,26 +21,35 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bars;
 use crate::render::{self, Form};
+use crate::schema::Output;
 
 /// The JSON object that `truepair embed --json` prints, kept in the folder.
-#[derive(Debug, Serialize)]
-struct EmbedResult {
-    command: &'static str,
-    version: &'static str,
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct EmbedResult {
+    command: String,
+    version: String,
     splits: Vec<SplitResult>,
     /// Numbers of an image's and of a caption's vector.
     image_dim: usize,
     caption_dim: Option<usize>,
+    /// Pictures without an embedding.
     skipped: usize,
+    /// Everything that decides the output.
     job: Value,
     out: PathBuf,
 }
 
-#[derive(Debug, Serialize)]
+impl Output for EmbedResult {
+    const SCHEMA: &'static str = "truepair/embed/1";
+}
+
+/// What was written of one split.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct SplitResult {
     split: String,
     images: usize,
     captions: usize,
+    /// Pictures without an embedding.
     skipped: usize,
 }
 
@@ -57,8 +67,8 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     let (splits, skipped) = embed(&plan, &parts, &mut bars)?;
     output::write_skipped(out, &skipped)?;
     let result = EmbedResult {
-        command: "embed",
-        version: env!("CARGO_PKG_VERSION"),
+        command: "embed".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         splits,
         image_dim: plan.images.dim(),
         caption_dim: plan.captions.as_ref().map(TextEncoder::dim),
@@ -66,7 +76,6 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         job: plan.description.clone(),
         out: plan.out.clone(),
     };
-    let result = serde_json::to_value(&result)?;
     output::finish(out, &result)?;
     form.print(&result, || text(&result, out))?;
     Ok(Exit::Success)
@@ -107,32 +116,18 @@ fn embed(
     Ok((results, all_skipped))
 }
 
-fn text(result: &Value, out: &Path) -> String {
-    let number = |value: &Value| value.as_u64().unwrap_or(0) as usize;
-    let mut rows = Vec::new();
-    let splits = result["splits"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for split in splits {
-        let images = render::count(number(&split["images"]), "image");
-        let captions = render::count(number(&split["captions"]), "caption");
-        rows.push((
-            split["split"].as_str().unwrap_or_default(),
-            format!("{images}, {captions}"),
-        ));
+fn text(result: &EmbedResult, out: &Path) -> String {
+    let splits = result.splits.iter().map(|split| {
+        let images = render::count(split.images, "image");
+        let captions = render::count(split.captions, "caption");
+        (split.split.as_str(), format!("{images}, {captions}"))
+    });
+    let mut rows: Vec<(&str, String)> = splits.collect();
+    rows.push(("image vectors", result.image_dim.to_string()));
+    if let Some(dim) = result.caption_dim {
+        rows.push(("caption vectors", dim.to_string()));
     }
-    rows.push(("image vectors", number(&result["image_dim"]).to_string()));
-    if !result["caption_dim"].is_null() {
-        rows.push((
-            "caption vectors",
-            number(&result["caption_dim"]).to_string(),
-        ));
-    }
-    rows.push((
-        "skipped",
-        render::count(number(&result["skipped"]), "picture"),
-    ));
+    rows.push(("skipped", render::count(result.skipped, "picture")));
     rows.push(("folder", out.display().to_string()));
     render::fields(&rows)
 }

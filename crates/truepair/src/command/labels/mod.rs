@@ -4,6 +4,9 @@ mod audit;
 mod source;
 mod train;
 
+pub(crate) use audit::{Confusions, LabelAuditSummary};
+pub(crate) use train::LabelTrainResult;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 

@@ -67,6 +67,9 @@ pub enum Outcome {
         /// What would help to tell, in one sentence.
         help: String,
     },
+    /// The posteriors are what a trained method believes of its own training pairs. They are not
+    /// calibrated, so nothing is found by them and nothing is dropped.
+    Beliefs,
     /// The scores do not rank held-out pairs better than chance, so no verdict is given.
     Refused {
         /// Why, in one sentence.

@@ -5,7 +5,7 @@
 //! network learn from the pairs that the audit keeps.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ use truepair_core::rng::Seed;
 use truepair_read::dataset::{ReadOptions, Unchanged, WriteOptions};
 use truepair_train::{CrossFitConfig, Recipe, train};
 
-use crate::audit::{self, AuditSummary, Judge, Request};
+use crate::audit::{self, AuditSummary, Judge, Request, TypedSource};
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
         data::open(&home, &options, &mut bars)
     };
     let (clean, dev, test) = (open("train")?, open("dev")?, open("test")?);
-    let request = request();
+    let request = request(&home);
     render::note(&format!(
         "auditing {} with {} of the captions shuffled",
         data::describe(&clean),
@@ -129,8 +129,12 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn request() -> Request {
+fn request(home: &Path) -> Request {
     Request {
+        source: TypedSource {
+            data: home.to_path_buf(),
+            ..TypedSource::default()
+        },
         judge: Judge::CrossFitted,
         noise: NoiseSpec::Rate {
             model: "caption".to_owned(),

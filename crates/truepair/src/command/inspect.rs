@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::exit::Exit;
 use crate::read_args::ReadArgs;
-use crate::render::{Form, count, fields};
+use crate::render::{self, Form, count, fields};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,13 +38,18 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
         .iter()
         .filter_map(|split| split.problem.as_deref())
         .collect();
-    if problems.len() < found.splits.len() {
-        form.print(&found, || text(&found))?;
-    }
-    if !problems.is_empty() {
+    if problems.len() == found.splits.len() && !problems.is_empty() {
         bail!("{}", problems.join("\nerror: "))
     }
-    Ok(Exit::Success)
+    form.print(&found, || text(&found))?;
+    for problem in &problems {
+        render::note(&format!("error: {problem}"));
+    }
+    Ok(if problems.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failed
+    })
 }
 
 fn text(found: &Inspection) -> String {
@@ -108,14 +113,22 @@ fn account(account: &Account) -> Vec<(&'static str, String)> {
 /// What a reader should look at before trusting the data; empty where nothing stands out.
 fn oddities(split: &SplitInspection) -> Vec<(&'static str, String)> {
     let counted = [
-        ("  duplicate captions", split.duplicate_captions),
-        ("  duplicate images", split.duplicate_images),
-        ("  empty captions", split.empty_captions),
+        (
+            "  duplicate captions",
+            split.duplicate_captions,
+            "whose text occurred before, case and spacing aside",
+        ),
+        (
+            "  duplicate images",
+            split.duplicate_images,
+            "whose features occurred before",
+        ),
+        ("  empty captions", split.empty_captions, "without text"),
     ];
     let mut rows: Vec<(&'static str, String)> = counted
         .iter()
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| (*name, n.to_string()))
+        .filter(|(_, n, _)| *n > 0)
+        .map(|(name, n, what)| (*name, format!("{n} {what}")))
         .collect();
     for (name, rows_found) in [
         ("  broken image rows", split.non_finite_images),
@@ -140,10 +153,13 @@ fn images(split: &SplitInspection) -> String {
         regions => format!("{regions} regions of "),
     };
     format!(
-        "{}, {regions}{} numbers each ({})",
+        "{}, {regions}{}",
         count(split.images, "image"),
-        split.dim,
-        split.dtype
+        match split.dim {
+            // Pictures that nothing has turned into numbers yet.
+            0 | 1 => format!("no features ({})", split.dtype),
+            dim => format!("{dim} numbers each ({})", split.dtype),
+        }
     )
 }
 

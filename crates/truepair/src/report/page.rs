@@ -61,6 +61,11 @@ struct ReportPage<'a> {
     protocol: Vec<Fact>,
 }
 
+/// A sentence without the marks that Markdown puts around code.
+fn plain(text: &str) -> String {
+    sentence(&text.replace('`', ""))
+}
+
 /// A list of cards with its words.
 struct Gallery<'a> {
     title: &'static str,
@@ -107,9 +112,9 @@ pub(super) fn render(content: &ReportContent<'_>) -> Result<String> {
         ambiguous,
         picture_note: picture_note(&pictures),
         diagnoses: (content.context.diagnoses.iter())
-            .map(|one| sentence(&one.sentence()))
+            .map(|one| plain(&one.sentence()))
             .collect(),
-        notes: findings.notes.iter().map(|note| sentence(note)).collect(),
+        notes: findings.notes.iter().map(|note| plain(note)).collect(),
         protocol: protocol(content),
     };
     page.render().context("the report's template")
@@ -270,10 +275,10 @@ fn protocol(content: &ReportContent<'_>) -> Vec<Fact> {
         fact("Format", dataset.format.to_owned()),
         fact("Split", dataset.split.clone()),
         fact("Pairs", count(dataset.pairs.len() as u64)),
-        fact("Matcher", context.matcher.clone()),
+        fact("Matcher", context.matcher.replace('`', "")),
         fact("Seed", context.seed.to_string()),
-        fact("Repeated captions", count(duplicates.captions)),
-        fact("Repeated images", count(duplicates.images)),
+        fact("Captions whose text occurs elsewhere too", count(duplicates.captions)),
+        fact("Images whose features occur elsewhere too", count(duplicates.images)),
     ];
     match context.manifest {
         Some(manifest) => {

@@ -1,6 +1,6 @@
 //! The row of figures below the headline, and what other thresholds would do.
 
-use truepair_core::audit::{Findings, Judgment};
+use truepair_core::audit::{Findings, Judgment, Outcome};
 
 use super::headline::PairCounts;
 use super::number::{count, estimate, interval, percent, percent_pair};
@@ -40,7 +40,7 @@ pub(super) fn tiles(findings: &Findings, counts: PairCounts) -> Vec<SummaryTile>
                 count(counts.probable),
                 "pairs with a probability above one half".to_owned(),
             ));
-        } else {
+        } else if findings.outcome != Outcome::Beliefs {
             tiles.push(SummaryTile::new(
                 "Mismatched at most",
                 of_pairs(rate.high),

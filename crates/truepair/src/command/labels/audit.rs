@@ -143,7 +143,8 @@ pub(super) fn run(args: &LabelAuditArgs, form: Form) -> Result<Exit> {
     let rates = summary.modalities.iter().map(|found| found.noise_rate);
     let rates: Vec<NoiseRate> = rates.collect();
     let judged = (!summary.conclusion.is_refused()).then_some(&rates[..]);
-    Ok(args.gate.exit(judged, " of a modality's labels"))
+    let exit = args.gate.exit(judged, " of a modality's labels");
+    Ok(exit.unless_refused(&summary.conclusion))
 }
 
 /// Refuses a class of one item before anything is trained.

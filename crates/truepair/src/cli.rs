@@ -142,6 +142,34 @@ mod tests {
     }
 
     #[test]
+    fn every_example_can_be_read() {
+        let mut n = 0;
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default().replace("\\\n", " ");
+            for line in help
+                .lines()
+                .filter_map(|line| line.strip_prefix("  truepair "))
+            {
+                // Beside a short example stands a remark, apart by several spaces.
+                let line = line.split(" > ").next().unwrap_or_default().trim();
+                let line = match line.split_once("   ") {
+                    Some((command, remark)) if !remark.trim().starts_with("--") => command,
+                    _ => line,
+                };
+                let words = ["truepair"].into_iter().chain(line.split_whitespace());
+                if let Err(error) = Cli::try_parse_from(words) {
+                    panic!("truepair {line}: {error}");
+                }
+                n += 1;
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+        assert!(n > 40, "{n}");
+    }
+
+    #[test]
     fn every_subcommand_shows_examples() {
         for subcommand in Cli::command().get_subcommands() {
             let help = subcommand

@@ -71,7 +71,8 @@ impl Conclusion {
                 format!("no evidence of {}", self.sought)
             }
             (None, None) if self.verdict == BELIEFS => {
-                "none: beliefs of a run about its own training pairs, which are not calibrated".to_owned()
+                "none: beliefs of a run about its own training pairs, which are not calibrated"
+                    .to_owned()
             }
             (None, None) => format!("{} found", self.sought),
         };

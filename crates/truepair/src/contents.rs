@@ -98,12 +98,18 @@ impl Contents {
             return text.clone();
         }
         if !self.written.is_empty() {
-            let lines = self.written.iter().map(|file| format!("{}\n", file.display()));
+            let lines = self
+                .written
+                .iter()
+                .map(|file| format!("{}\n", file.display()));
             return lines.collect();
         }
         let width = self.items.iter().map(|item| item.name.chars().count());
         let width = width.max().unwrap_or(0);
-        let lines = self.items.iter().map(|item| format!("{:width$}  {}\n", item.name, item.about));
+        let lines = self
+            .items
+            .iter()
+            .map(|item| format!("{:width$}  {}\n", item.name, item.about));
         lines.collect()
     }
 }

@@ -30,9 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Command::Convert(args) => command::convert::run(args, form),
         Command::Recipes(args) => command::recipes::run(args, form),
         Command::Schema(args) => command::schema::run(args, form),
-        Command::Completions(args) => {
-            command::shell::completions(args, cli::description(), form)
-        }
+        Command::Completions(args) => command::shell::completions(args, cli::description(), form),
         Command::Man(args) => command::shell::man(args, cli::description(), form),
     }
 }

@@ -19,7 +19,10 @@ impl MadeFolder {
         // Whoever calls this reports an error already, and what cannot be removed stays.
         let _ = std::fs::remove_dir_all(&self.folder);
         let mut parents = self.parents.iter();
-        while parents.next().is_some_and(|parent| std::fs::remove_dir(parent).is_ok()) {}
+        while parents
+            .next()
+            .is_some_and(|parent| std::fs::remove_dir(parent).is_ok())
+        {}
     }
 }
 

@@ -118,7 +118,9 @@ impl Bars {
         if done >= total {
             self.bar.finish_and_clear();
         } else if self.lines.are_due() {
-            let left = left.map_or(String::new(), |left| format!(", about {} left", duration(left)));
+            let left = left.map_or(String::new(), |left| {
+                format!(", about {} left", duration(left))
+            });
             render::note(&format!("{stage}: {done} of {total}{left}"));
         }
     }

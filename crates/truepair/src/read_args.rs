@@ -97,8 +97,8 @@ impl ReadArgs {
 }
 
 impl ReadArgs {
-    /// The flags as they were typed, for advice that can be typed again.
-    pub(crate) fn words(&self) -> Vec<String> {
+    /// The flags with their values as they were typed, for advice that can be typed again.
+    pub(crate) fn words(&self) -> Vec<[String; 2]> {
         let paths = [
             ("--features", &self.features),
             ("--pictures", &self.pictures),
@@ -122,15 +122,18 @@ impl ReadArgs {
         };
         let others = [
             ("--pairs", pairs),
-            ("--caption-columns", columns.map(|names| word(Path::new(&names)))),
+            (
+                "--caption-columns",
+                columns.map(|names| word(Path::new(&names))),
+            ),
             ("--on-empty", empty),
             ("--pixels", self.pixels.map(|side| side.to_string())),
         ];
         let paths = paths.map(|(flag, path)| (flag, path.as_deref().map(word)));
-        let texts = texts.map(|(flag, text)| (flag, text.as_ref().map(|text| word(Path::new(text)))));
+        let texts =
+            texts.map(|(flag, text)| (flag, text.as_ref().map(|text| word(Path::new(text)))));
         let all = paths.into_iter().chain(texts).chain(others);
         all.filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
-            .flatten()
             .collect()
     }
 }

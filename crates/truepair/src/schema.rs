@@ -160,7 +160,8 @@ fn document<T: Output + JsonSchema>() -> Value {
         .to_value();
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".to_owned(), T::SCHEMA.into());
-        let field = json!({ "const": T::SCHEMA, "description": "Name and version of this schema." });
+        let field =
+            json!({ "const": T::SCHEMA, "description": "Name and version of this schema." });
         let properties = object.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
             properties.insert(FIELD.to_owned(), field);
@@ -201,7 +202,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_with_and_without_its_name() {
         let failure = text(&Failure::of("no", &[], 2)).unwrap();
-        assert!(failure.contains("\"schema\": \"truepair/error/1\""), "{failure}");
+        assert!(
+            failure.contains("\"schema\": \"truepair/error/1\""),
+            "{failure}"
+        );
         let read: std::collections::BTreeMap<String, Value> = read(&failure).unwrap();
         assert_eq!(read["error"], "no");
         assert!(!read.contains_key(FIELD));

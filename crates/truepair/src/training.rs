@@ -18,11 +18,11 @@ use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
+use crate::folder::MadeFolder;
 use crate::oracle::Oracle;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::folder::MadeFolder;
 use crate::schema::Output;
 use crate::{data, folder, session, shared};
 

@@ -56,8 +56,12 @@ fn cross_fitted(config: &CrossFitConfig, dataset: &Dataset) -> String {
         ""
     };
     format!(
-        "matchers that never saw the pairs they judge: {matcher}, {} folds, cut {} times{refit}",
-        config.folds, config.repeats
+        "matchers that never saw the pairs they judge: {matcher}, {} folds, cut {}{refit}",
+        config.folds,
+        match config.repeats {
+            1 => "once".to_owned(),
+            n => format!("{n} times"),
+        }
     )
 }
 

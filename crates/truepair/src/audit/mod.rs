@@ -35,8 +35,8 @@ pub(crate) struct TypedSource {
     pub(crate) data: PathBuf,
     /// The file of the captions, where embeddings lie in two files.
     pub(crate) captions: Option<PathBuf>,
-    /// Flags that say how the data is read.
-    pub(crate) reading: Vec<String>,
+    /// Flags that say how the data is read, each with its value.
+    pub(crate) reading: Vec<[String; 2]>,
 }
 
 /// What an audit is asked to do.

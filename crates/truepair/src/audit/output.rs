@@ -13,7 +13,7 @@ use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
-use super::{Audited, Judge, Request};
+use super::{Audited, Judge, Request, TypedSource};
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
 use crate::render;
@@ -331,8 +331,14 @@ fn next_steps(stage: &StagedFolder, summary: &AuditSummary, request: &Request) -
     let source = &request.source;
     if summary.decision.dropped > 0 && summary.conclusion.is_calibrated() {
         let mut words = vec!["truepair".to_owned(), "train".to_owned()];
-        words.push(word(&cleaned_list(&stage.place("cleaned"), &source.data)));
-        words.extend(source.reading.iter().cloned());
+        words.push(word(&cleaned_list(&stage.place("cleaned"), source)));
+        // The cleaned list has its own features, and its rows in order.
+        let own = ["--features", "--pairs", "--on-empty"];
+        let reading = source
+            .reading
+            .iter()
+            .filter(|[flag, _]| !own.contains(&flag.as_str()));
+        words.extend(reading.flatten().cloned());
         words.extend(["--matcher", "linear", "--out"].map(str::to_owned));
         words.push(word(&beside(stage, "trained")));
         steps.push(step(
@@ -344,7 +350,7 @@ fn next_steps(stage: &StagedFolder, summary: &AuditSummary, request: &Request) -
         let mut words = vec!["truepair".to_owned(), "audit".to_owned()];
         words.push(word(&source.data));
         words.extend(source.captions.as_deref().map(word));
-        words.extend(source.reading.iter().cloned());
+        words.extend(source.reading.iter().flatten().cloned());
         if let Judge::Frozen = request.judge {
             words.push("--frozen".to_owned());
         }
@@ -359,9 +365,9 @@ fn next_steps(stage: &StagedFolder, summary: &AuditSummary, request: &Request) -
 }
 
 /// What a command takes as its data to read the cleaned list: a file where the data was one.
-fn cleaned_list(cleaned: &Path, data: &Path) -> PathBuf {
-    match data.file_name() {
-        Some(name) if data.is_file() => cleaned.join(name),
+fn cleaned_list(cleaned: &Path, source: &TypedSource) -> PathBuf {
+    match source.data.file_name() {
+        Some(name) if source.captions.is_none() && source.data.is_file() => cleaned.join(name),
         _ => cleaned.to_path_buf(),
     }
 }

@@ -8,17 +8,15 @@ use clap::Args;
 use truepair_core::audit::{
     InjectedKind, Injection, InjectionKind, Kinds, NoiseRate, Reading, Rule, SelfCheck,
 };
+use truepair_core::dataset::Dataset;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_core::dataset::Dataset;
 use truepair_read::dataset::{self, ReadOptions, Unchanged, check_form};
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::gate::GateArgs;
 use super::output_args::OutputArgs;
-use crate::audit::{
-    self, AuditSummary, Audited, Believer, Judge, Request, TakenOver, TypedSource,
-};
+use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver, TypedSource};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::progress::Bars;
@@ -290,7 +288,10 @@ fn rows(summary: &AuditSummary, audited: &Audited) -> Vec<(&'static str, String)
         rows.push(("noise rate", noise_rate(rate, summary.reading)));
     }
     if let Some(belief) = summary.mean_belief {
-        let text = format!("{} mismatched on average, not calibrated", percent_text(belief));
+        let text = format!(
+            "{} mismatched on average, not calibrated",
+            percent_text(belief)
+        );
         rows.push(("believed", text));
     }
     if let Some(kinds) = summary.kinds {

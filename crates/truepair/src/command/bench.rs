@@ -16,8 +16,8 @@ use crate::schema::Output;
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair bench                       every workload; the large ones take seconds per run
-  truepair bench --only small          those whose name contains `small`
+  truepair bench                               every workload; the large ones take seconds per run
+  truepair bench --only small                  those whose name contains `small`
   truepair bench --only sgr/paper --precision bf16 --json
   truepair bench --only sgr/paper --batch 64   the training step with 64 pairs";
 

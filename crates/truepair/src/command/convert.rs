@@ -24,7 +24,7 @@ Examples:
   truepair convert weights.safetensors --as vsepp --vocabulary vocab.json --out runs/order \\
       --set matcher.similarity.kind=order
       A file without options: what it does not say is assumed and reported, and can be set.
-  truepair eval runs/vsrn --data f30k_precomp/
+  truepair eval runs/vsrn --data f30k/
       Then measure it.";
 
 /// Arguments of `truepair convert`.

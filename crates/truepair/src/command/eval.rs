@@ -19,8 +19,8 @@ use truepair_read::dataset::{self, ReadOptions};
 use crate::accelerator;
 use crate::evaluation::outcome::{DifferenceRecord, Evaluation, Stored};
 use crate::evaluation::{
-    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs, read_parquet,
-    render_page, write_parquet,
+    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs,
+    read_parquet, render_page, write_parquet,
 };
 use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
@@ -35,11 +35,11 @@ const EXAMPLES: &str = "\
 Examples:
   truepair eval runs/ncr
       The test split of the data that the run was trained on.
-  truepair eval runs/vsrn --data f30k_precomp/ --split test
+  truepair eval runs/vsrn --data f30k/ --split test
       Data other than the run was trained on; a converted checkpoint needs it.
   truepair eval --embeddings images.npy captions.npy
       Cosine of two matrices; caption rows follow their images evenly, for instance five each.
-  truepair eval --embeddings images.npy captions.npy --pairs pairs.csv --folds 5
+  truepair eval --embeddings images.npy captions.npy --pairs rows.csv --folds 5
       Pairs from a file, and the mean over five folds of the images.
   truepair eval --scores scores.npy --json > mine.json
       A matrix [images, captions] that another program computed; larger is more similar.
@@ -53,13 +53,13 @@ Examples:
       Gaussian embeddings, ranked by a distance other than the one in training.
   truepair eval runs/pcme --occlusion seen.html
       How uncertain its Gaussians grow as regions, pixels or words are erased.
-  truepair eval runs/ncr --per-query a.parquet --page hardest.html
+  truepair eval runs/rcl --per-query rcl.parquet --page hardest.html
       Every query's numbers as a table, and the hardest queries to look at.
-  truepair eval runs/rcl --compare-with a.parquet
-      Each figure's difference with its interval; with a stored --json result, side by side.
-      Refused when the two were not measured in the same way.
-  truepair eval runs/ncr --ensemble 1 --compare-with a.parquet --compare-unlike
-      One network of several, beside a result of another protocol: the difference is printed.";
+  truepair eval runs/ncr --ensemble 1 --compare-with rcl.parquet
+      Each figure's difference with its interval (with a stored --json result, side by side), here of
+      one network of NCR's two. Refused when the two were not measured in the same way.
+  truepair eval runs/ncr --compare-with rcl.parquet --compare-unlike
+      All the same: the ensemble beside one network. In what they differ is printed.";
 
 /// Arguments of `truepair eval`.
 #[derive(Debug, Args)]
@@ -436,9 +436,13 @@ impl Compared {
     fn records(&self) -> Option<Vec<DifferenceRecord>> {
         match self {
             Compared::Nothing => None,
-            Compared::Figures(comparison) => {
-                Some(comparison.rows.iter().map(DifferenceRecord::side_by_side).collect())
-            }
+            Compared::Figures(comparison) => Some(
+                comparison
+                    .rows
+                    .iter()
+                    .map(DifferenceRecord::side_by_side)
+                    .collect(),
+            ),
             Compared::Queries(rows) => Some(rows.iter().map(DifferenceRecord::paired).collect()),
         }
     }

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   truepair inspect data/
   truepair inspect pairs.csv --features images.npy
-  truepair inspect embeddings.npz --json";
+  truepair inspect embeddings/ --json";
 
 /// Arguments of `truepair inspect`.
 #[derive(Debug, Args)]
@@ -155,10 +155,9 @@ fn images(split: &SplitInspection) -> String {
     format!(
         "{}, {regions}{}",
         count(split.images, "image"),
-        match split.dim {
-            // Pictures that nothing has turned into numbers yet.
-            0 | 1 => format!("no features ({})", split.dtype),
-            dim => format!("{dim} numbers each ({})", split.dtype),
+        match split.dtype.as_str() {
+            "pictures" => "no features yet (pictures; `truepair embed` makes some)".to_owned(),
+            dtype => format!("{} numbers each ({dtype})", split.dim),
         }
     )
 }

@@ -43,7 +43,9 @@ pub(crate) fn run(args: &RecipesArgs, form: Form) -> Result<Exit> {
     let contents = match (&args.name, &args.write) {
         (Some(name), _) => Contents::text(COMMAND, find(&files, name)?.text.to_owned()),
         (None, Some(folder)) => {
-            let files = files.iter().map(|file| (format!("{}.toml", file.name), file.text.to_owned()));
+            let files = files
+                .iter()
+                .map(|file| (format!("{}.toml", file.name), file.text.to_owned()));
             Contents::write(COMMAND, folder, files.collect())?
         }
         (None, None) => Contents::list(COMMAND, files.iter().map(item).collect()),
@@ -102,7 +104,12 @@ mod tests {
         let files = files();
         assert!(files.iter().any(|file| file.name == "embeddings/ncr"));
         for file in &files {
-            assert!(item(file).about.len() > 5, "{}: {:?}", file.name, item(file).about);
+            assert!(
+                item(file).about.len() > 5,
+                "{}: {:?}",
+                file.name,
+                item(file).about
+            );
         }
     }
 
@@ -112,7 +119,12 @@ mod tests {
         for name in ["embeddings/ncr", "embeddings/ncr.toml"] {
             assert_eq!(find(&files, name).unwrap().name, "embeddings/ncr");
         }
-        let error = find(&files, "embeddings/nrc").map(|file| &file.name).unwrap_err();
-        assert!(error.to_string().contains("did you mean `embeddings/ncr`"), "{error}");
+        let error = find(&files, "embeddings/nrc")
+            .map(|file| &file.name)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean `embeddings/ncr`"),
+            "{error}"
+        );
     }
 }

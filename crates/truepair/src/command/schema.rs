@@ -37,7 +37,9 @@ pub(crate) fn run(args: &SchemaArgs, form: Form) -> Result<Exit> {
     };
     let contents = match (&args.name, &args.write) {
         (Some(name), _) => {
-            let found = rows.iter().find(|row| row.name == name || row.short_name() == *name);
+            let found = rows
+                .iter()
+                .find(|row| row.name == name || row.short_name() == *name);
             let Some(row) = found else {
                 let names: Vec<String> = rows.iter().map(schema::SchemaRow::short_name).collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -46,7 +48,9 @@ pub(crate) fn run(args: &SchemaArgs, form: Form) -> Result<Exit> {
             Contents::text(COMMAND, pretty(row)?)
         }
         (None, Some(folder)) => {
-            let files = rows.iter().map(|row| Ok((format!("{}.json", row.short_name()), pretty(row)?)));
+            let files = rows
+                .iter()
+                .map(|row| Ok((format!("{}.json", row.short_name()), pretty(row)?)));
             Contents::write(COMMAND, folder, files.collect::<Result<_>>()?)?
         }
         (None, None) => {

@@ -57,9 +57,14 @@ pub(crate) fn man(args: &ManArgs, mut command: clap::Command, form: Form) -> Res
     let mut pages = Vec::new();
     let mut commands = vec![command];
     while let Some(command) = commands.pop() {
-        let own = command.get_subcommands().filter(|one| one.get_name() != "help");
+        let own = command
+            .get_subcommands()
+            .filter(|one| one.get_name() != "help");
         commands.extend(own.cloned());
-        let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+        let name = command
+            .get_display_name()
+            .unwrap_or(command.get_name())
+            .to_owned();
         let mut page = Vec::new();
         clap_mangen::Man::new(command)
             .render(&mut page)

@@ -29,8 +29,9 @@ Examples:
       Shuffle 40 % of the training captions first; dev and test stay clean.
   truepair train data/ --matcher linear --out runs/linear
       The closed form: the baseline that every other matcher must beat.
-  truepair train data/ --config configs/embeddings/ncr.toml --set training.epochs=5 --out runs/short
-      Start from a file and change one value.
+  truepair train data/ --config recipes/embeddings/ncr.toml --set training.epochs=5 --out runs/short
+      Start from a file (`truepair recipes --write recipes/` makes those that come with the program)
+      and change one value.
   truepair train --resume runs/ncr
       Continue where Ctrl-C or a crash stopped.";
 

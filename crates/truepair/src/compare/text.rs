@@ -404,7 +404,9 @@ fn in_unit(spread: Spread, unit: Unit) -> String {
 
 fn figure(numbers: &RowNumbers, column: &FigureColumn) -> String {
     let found = numbers.figure(column);
-    found.map_or("–".to_owned(), |spread| in_unit(spread, column.metric.unit()))
+    found.map_or("–".to_owned(), |spread| {
+        in_unit(spread, column.metric.unit())
+    })
 }
 
 fn to_best(row: &MethodRow, numbers: &RowNumbers) -> String {

@@ -211,7 +211,9 @@ impl Stored {
         }
         let unit: ShareUnit = match value.get("unit") {
             Some(unit) => serde_json::from_value(unit.clone()).with_context(|| {
-                format!("{place}: shares are in {unit}, expected fraction or percent (store it again)")
+                format!(
+                    "{place}: shares are in {unit}, expected fraction or percent (store it again)"
+                )
             })?,
             None => ShareUnit::default(),
         };

@@ -6,8 +6,8 @@ use truepair_core::metric::OcclusionCurve;
 
 use super::{Measurement, Occlusion};
 use crate::report::chart::Chart;
-use crate::report::{THEME, theme_policy};
 use crate::report::plot::{Axis, Plot, trimmed};
+use crate::report::{THEME, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),

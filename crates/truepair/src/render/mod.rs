@@ -221,7 +221,10 @@ mod tests {
     #[test]
     fn numbers_of_the_operating_system_are_left_out() {
         let line = "a: No such file or directory (os error 2) (give another)";
-        assert_eq!(without_numbers(line), "a: No such file or directory (give another)");
+        assert_eq!(
+            without_numbers(line),
+            "a: No such file or directory (give another)"
+        );
         assert_eq!(without_numbers("x (os error two)"), "x (os error two)");
     }
 

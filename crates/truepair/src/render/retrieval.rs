@@ -157,15 +157,24 @@ impl JsonSchema for RetrievalRecord {
             let of_kind = METRICS.iter().filter(|metric| metric.is_joint() == joint);
             let number = |metric: &&dyn Metric| {
                 let about = format!("{} ({})", metric.summary(), metric.unit().describe());
-                (metric.name().to_owned(), json!({ "type": "number", "description": about }))
+                (
+                    metric.name().to_owned(),
+                    json!({ "type": "number", "description": about }),
+                )
             };
-            of_kind.map(number).collect::<serde_json::Map<String, Value>>()
+            of_kind
+                .map(number)
+                .collect::<serde_json::Map<String, Value>>()
         };
         let side = |asking: &str| {
             let mut properties = numbers(false);
-            let count = |about: &str| json!({ "type": "integer", "minimum": 0, "description": about });
+            let count =
+                |about: &str| json!({ "type": "integer", "minimum": 0, "description": about });
             properties.insert("queries".to_owned(), count("Queries measured."));
-            properties.insert("excluded".to_owned(), count("Queries to which nothing is relevant."));
+            properties.insert(
+                "excluded".to_owned(),
+                count("Queries to which nothing is relevant."),
+            );
             json!({
                 "type": "object",
                 "description": format!("{asking} ask."),
@@ -236,7 +245,12 @@ pub(crate) fn standard_rows(report: &Report) -> Vec<[String; 4]> {
                 .map(|direction| of(Some(direction)).map_or("–".to_owned(), shown)),
         };
         let [first, second] = cells;
-        [metric.name().to_owned(), metric.arrow().to_string(), first, second]
+        [
+            metric.name().to_owned(),
+            metric.arrow().to_string(),
+            first,
+            second,
+        ]
     };
     standard.map(row).collect()
 }
@@ -353,7 +367,11 @@ pub(crate) fn direction_text(direction: Option<Direction>) -> &'static str {
 /// A difference with its sign; one that rounds to nothing has none.
 pub(super) fn difference_text(difference: f64, unit: Unit) -> String {
     let text = format!("{:+.1}", in_print(difference, unit));
-    if text == "-0.0" { "+0.0".to_owned() } else { text }
+    if text == "-0.0" {
+        "+0.0".to_owned()
+    } else {
+        text
+    }
 }
 
 pub(super) fn shown(value: f64, unit: Unit) -> String {

@@ -112,7 +112,9 @@ pub(super) fn is_near(verdict: &Verdict) -> bool {
 pub(super) fn uncertainty_words(kind: UncertaintyKind, uncertainty: Option<f64>) -> String {
     match (uncertainty, kind) {
         (None, _) => String::new(),
-        (Some(candidates), UncertaintyKind::Candidates) => format!("as if {candidates:.1} candidates fitted equally well"),
+        (Some(candidates), UncertaintyKind::Candidates) => {
+            format!("as if {candidates:.1} candidates fitted equally well")
+        }
         (Some(share), UncertaintyKind::Variance) => format!("uncertainty {}", percent(share)),
     }
 }

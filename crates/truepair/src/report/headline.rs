@@ -200,8 +200,16 @@ mod tests {
         let (_, mut findings, keep) = specimen::audited();
         findings.outcome = Outcome::Beliefs;
         let headline = headline(&findings, PairCounts::new(&findings, &keep));
-        assert!(headline.title.starts_with("What a run believes"), "{}", headline.title);
-        assert!(headline.lede.contains("not calibrated"), "{}", headline.lede);
+        assert!(
+            headline.title.starts_with("What a run believes"),
+            "{}",
+            headline.title
+        );
+        assert!(
+            headline.lede.contains("not calibrated"),
+            "{}",
+            headline.lede
+        );
         assert!(!headline.lede.contains("interval"), "{}", headline.lede);
     }
 

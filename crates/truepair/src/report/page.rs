@@ -277,8 +277,14 @@ fn protocol(content: &ReportContent<'_>) -> Vec<Fact> {
         fact("Pairs", count(dataset.pairs.len() as u64)),
         fact("Matcher", context.matcher.replace('`', "")),
         fact("Seed", context.seed.to_string()),
-        fact("Captions whose text occurs elsewhere too", count(duplicates.captions)),
-        fact("Images whose features occur elsewhere too", count(duplicates.images)),
+        fact(
+            "Captions whose text occurs elsewhere too",
+            count(duplicates.captions),
+        ),
+        fact(
+            "Images whose features occur elsewhere too",
+            count(duplicates.images),
+        ),
     ];
     match context.manifest {
         Some(manifest) => {

@@ -87,7 +87,10 @@ pub(super) fn judgments(findings: &Findings) -> Vec<JudgmentLine> {
         return Vec::new();
     }
     let line = |judgment: Judgment| {
-        let called = findings.verdicts.iter().filter(|verdict| verdict.judgment == judgment);
+        let called = findings
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.judgment == judgment);
         JudgmentLine {
             name: judgment.name(),
             count: count(called.count() as u64),

@@ -29,11 +29,11 @@ const COMMAND: &str = "labels audit";
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair labels audit data/ --out audit/
+  truepair labels audit wiki/ --out label-audit/
       Train classifiers that never see the items they judge, and write a verdict for every label.
-  truepair labels audit wiki.npz --noise symmetric:0.4 --seed 1 --json
+  truepair labels audit wiki/ --noise symmetric:0.4 --seed 1 --json
       Relabel 40 % of the items first, and measure the audit against that truth.
-  truepair labels audit data/ --fail-above 0.05
+  truepair labels audit wiki/ --fail-above 0.05
       Exit with 1 when more than 5 % of the labels of a modality are certainly wrong (the
       interval's lower end; `--fail-on high` fails as soon as more than 5 % may be).";
 

@@ -24,12 +24,12 @@ const COMMAND: &str = "labels train";
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair labels train wiki.npz --out runs/mrl
+  truepair labels train wiki/ --out runs/mrl
       Train on split train with mrl, choose the epoch on held-out items with their labels as given,
       measure on split test.
-  truepair labels train data/ --method cross-entropy --noise symmetric:0.6 --seed 1 --json
+  truepair labels train wiki/ --method cross-entropy --noise symmetric:0.6 --seed 1 --json
       Relabel 60 % of the training items of every modality first; test labels stay as they are.
-  truepair labels train nuswide.h5py --config configs/labels/mrl-published.toml --out runs/nus
+  truepair labels train nuswide.h5py --config recipes/labels/mrl-published.toml --out runs/nus
       The published sizes and rates.";
 
 /// Arguments of `truepair labels train`.

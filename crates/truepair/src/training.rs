@@ -59,6 +59,13 @@ impl Output for TrainResult {
     const SCHEMA: &'static str = "truepair/train/1";
 }
 
+/// How long a finished run took; `None` where there is no result.
+pub(crate) fn seconds_of(run: &Path) -> Option<f64> {
+    let file = run.join(RESULT);
+    let result: serde_json::Value = run_folder::load(&file, "train again").ok()?;
+    result.get("seconds")?.as_f64()
+}
+
 /// What to train, and where.
 pub(crate) struct RunPlan {
     pub(crate) job: RunJob,

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use truepair_encode::job;
+use truepair_core::dataset::Dataset;
+use truepair_encode::job::{self, Skipped};
 use truepair_encode::{TextEncoder, layout};
 
 pub(crate) use args::EmbedArgs;
@@ -104,7 +105,7 @@ fn embed(
         results.push(SplitResult {
             split: dataset.split.clone(),
             images: embedded.images.len(),
-            captions: dataset.n_captions(),
+            captions: captions_of(dataset, &embedded.skipped),
             skipped: embedded.skipped.len(),
         });
         let skipped = embedded.skipped.into_iter();
@@ -114,6 +115,18 @@ fn embed(
         }));
     }
     Ok((results, all_skipped))
+}
+
+/// Captions that are left when skipped pictures go with theirs.
+fn captions_of(dataset: &Dataset, skipped: &[Skipped]) -> usize {
+    let mut keep = vec![true; dataset.n_images()];
+    for one in skipped {
+        keep[one.row as usize] = false;
+    }
+    if skipped.is_empty() {
+        return dataset.n_captions();
+    }
+    dataset.with_images_kept(&keep).0.n_captions()
 }
 
 fn text(result: &EmbedResult, out: &Path) -> String {

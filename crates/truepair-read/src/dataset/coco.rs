@@ -8,8 +8,9 @@ use serde_json::Value;
 use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
 
+use super::json_list;
 use super::karpathy::{
-    kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
+    is_object, kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
 };
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
@@ -59,6 +60,9 @@ impl Format for Coco {
 
     fn sniff(&self, path: &Path) -> Option<String> {
         let start = start_of_json(path)?;
+        if !is_object(&start) || json_list::kind_of(path).is_some() {
+            return None;
+        }
         let has = |key: &str| start.contains(&format!("\"{key}\""));
         (has("file_name") || has("annotations") || has("image_id"))
             .then(|| "a JSON file that begins as caption annotations do".into())

@@ -117,14 +117,14 @@ fn pictured(path: &Path, options: &ReadOptions) -> Option<&'static dyn Format> {
 
 fn first_file(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
-        return (Kind::of(path) == Some(Kind::Parquet)).then(|| path.to_path_buf());
+        return (Kind::by_ending(path) == Some(Kind::Parquet)).then(|| path.to_path_buf());
     }
     if !path.is_dir() {
         return None;
     }
     let layout = Layout::of(path).ok()?;
     let first = layout.files().next()?;
-    (Kind::of(first) == Some(Kind::Parquet)).then(|| first.clone())
+    (Kind::by_ending(first) == Some(Kind::Parquet)).then(|| first.clone())
 }
 
 /// Columns of vectors that are embeddings by their names.

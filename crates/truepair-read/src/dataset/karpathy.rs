@@ -65,7 +65,8 @@ impl Format for Karpathy {
 
     fn sniff(&self, path: &Path) -> Option<String> {
         let start = start_of_json(path)?;
-        (start.contains("\"sentences\"") || start.contains("\"sentids\""))
+        let has = |key: &str| start.contains(&format!("\"{key}\""));
+        (is_object(&start) && (has("sentences") || has("sentids")))
             .then(|| "a JSON file that begins with images and their sentences".into())
     }
 
@@ -191,6 +192,14 @@ pub(super) fn write_json(dataset: &Dataset, value: &Value, out: &Path) -> Result
         written.push(link_into(features, out)?);
     }
     Ok(written)
+}
+
+/// Whether the start of a document is that of an object.
+pub(super) fn is_object(start: &str) -> bool {
+    start
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('{')
 }
 
 /// The first 4 KiB of a `.json` file, enough to tell two formats apart without reading it all.

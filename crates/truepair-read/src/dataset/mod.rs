@@ -3,8 +3,11 @@
 //! Reading never guesses silently: a [`Format`] is either named or recognized, and [`inspect`] says
 //! which one was found and what it holds.
 
+mod base64;
+mod base64_pictures;
 mod captioned_pictures;
 mod cell;
+mod chinese_clip;
 mod clip_retrieval;
 mod coco;
 mod column_shape;
@@ -15,11 +18,14 @@ mod embedding_columns;
 mod embeddings;
 mod empty_captions;
 mod feature_keys;
+mod flickr_tokens;
 mod folder;
 mod given_features;
 mod huggingface;
 mod inspect;
 mod json_lines;
+mod json_list;
+mod judged;
 mod karpathy;
 mod kept_features;
 mod kept_pairs;
@@ -32,6 +38,8 @@ mod links;
 mod listed;
 mod listing;
 mod matrices;
+mod msrvtt;
+mod mteb;
 mod naming;
 mod options;
 mod out_of_step;
@@ -59,6 +67,7 @@ mod tar;
 mod two_columns;
 mod uid_list;
 mod unread_keys;
+mod unrecognized;
 mod webdataset;
 mod write;
 mod write_options;
@@ -89,9 +98,13 @@ pub const FORMATS: &[&dyn Format] = &[
     &datacomp::DataComp,
     &embedding_columns::EmbeddingColumns,
     &embeddings::Embeddings,
+    &msrvtt::Msrvtt,
     &karpathy::Karpathy,
     &coco::Coco,
+    &flickr_tokens::FlickrTokens,
     &table::Table,
+    &chinese_clip::ChineseClip,
+    &mteb::Mteb,
     &cub::Cub,
     &webdataset::WebDataset,
     &folder::Folder,
@@ -167,7 +180,7 @@ pub trait Format: Sync {
 /// Reads one split of the data at `path`.
 ///
 /// # Errors
-/// If no format recognizes `path` (the message lists what was looked for), if the split is missing
+/// If no format recognizes `path` (the message says what it looks like), if the split is missing
 /// or holds no pair, or if a file is not what it should be.
 pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let path = path.as_ref();
@@ -300,25 +313,7 @@ fn recognize(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format,
     let found = FORMATS
         .iter()
         .find_map(|format| Some((*format, format.sniff(path)?)));
-    found.ok_or_else(|| {
-        // The first clause names the files that a format cannot do without.
-        let needed = |format: &&dyn Format| {
-            let files = format
-                .files()
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .replace('`', "");
-            format!("{} ({files})", format.name())
-        };
-        let looked_for: Vec<String> = FORMATS.iter().map(needed).collect();
-        Error::data(
-            path,
-            Place::Whole,
-            format!("no known format; looked for {}", looked_for.join("; ")),
-            "name the format if the files have other names",
-        )
-    })
+    found.ok_or_else(|| unrecognized::no_format(path))
 }
 
 fn by_name(name: &str) -> Result<&'static dyn Format> {
@@ -393,14 +388,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_folder_lists_what_was_looked_for() {
+    fn a_missing_path_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = open(folder.path(), &ReadOptions::default())
-            .unwrap_err()
-            .to_string();
-        for format in FORMATS {
-            assert!(error.contains(format.name()), "{error}");
-        }
         let missing = open(folder.path().join("none"), &ReadOptions::default()).unwrap_err();
         assert!(
             missing.to_string().contains("none: cannot read"),

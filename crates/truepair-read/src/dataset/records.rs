@@ -1,4 +1,4 @@
-//! Tables of records, one at a time: CSV, TSV, JSON lines and parquet.
+//! Tables of records, one at a time: CSV, TSV, JSON and parquet.
 //!
 //! Only the asked columns are read, and no table is ever held whole.
 
@@ -8,12 +8,13 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
-use super::delimited::{Delimited, Header, Look};
+use super::delimited::{self, Delimited, Header, Look};
+use super::json_list::{Document, Entry};
 use super::parquet_file::ParquetFile;
 use super::selector::{NAME_A_KEY, Selector};
-use super::{json_lines, parquet_cells};
+use super::{json_lines, json_list, parquet_cells, table_columns};
 
-/// The kinds of tables, by the endings of their files.
+/// The kinds of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Comma, semicolon or tab separated, as the header shows.
@@ -22,6 +23,8 @@ pub(super) enum Kind {
     Tsv,
     /// One JSON object a line.
     JsonLines,
+    /// One JSON document with a list of objects, or one for every split.
+    JsonList,
     /// Apache parquet.
     Parquet,
 }
@@ -32,14 +35,29 @@ impl std::fmt::Display for Kind {
             Kind::Csv => "CSV",
             Kind::Tsv => "TSV",
             Kind::JsonLines => "JSON lines",
+            Kind::JsonList => "JSON",
             Kind::Parquet => "parquet",
         })
     }
 }
 
 impl Kind {
-    /// The kind that the ending of `path` names; `.gz` or `.zst` may follow.
+    /// The kind of the table at `path`: by its ending, or by its content where the ending is one of
+    /// any text (`.txt`, `.token`, `.json`); `None` where it is not a table.
     pub(super) fn of(path: &Path) -> Option<Kind> {
+        let ending = unpacked(path).extension()?.to_ascii_lowercase();
+        match ending.to_str()? {
+            "json" => json_list::kind_of(path),
+            "txt" | "token" | "psv" | "tab" => {
+                let cells = delimited::first_cells(path).ok()?;
+                table_columns::look_like_pairs(&cells).then_some(Kind::Csv)
+            }
+            _ => Kind::by_ending(path),
+        }
+    }
+
+    /// The kind that the ending of `path` alone names; `.gz` or `.zst` may follow.
+    pub(super) fn by_ending(path: &Path) -> Option<Kind> {
         let ending = unpacked(path).extension()?.to_ascii_lowercase();
         match ending.to_str()? {
             "csv" => Some(Kind::Csv),
@@ -55,8 +73,8 @@ impl Kind {
             Error::data(
                 path,
                 Place::Whole,
-                "not a table by its ending",
-                "name it .csv, .tsv, .jsonl or .parquet",
+                "not a table by its ending and content",
+                "name it .csv, .tsv, .jsonl or .parquet; a .json must be a list of objects",
             )
         })
     }
@@ -78,6 +96,10 @@ pub(super) struct Source {
     columns: Vec<String>,
     /// Where the table is one of separated fields.
     pub(super) delimited: Option<Delimited>,
+    /// The splits that keys of a JSON document name.
+    splits: Vec<String>,
+    /// The one of them that is read; all of them otherwise.
+    split: Option<String>,
 }
 
 impl Source {
@@ -91,11 +113,17 @@ impl Source {
         let delimited = match kind {
             Kind::Csv => Some(Delimited::open(path, b',', is_name)?),
             Kind::Tsv => Some(Delimited::open(path, b'\t', is_name)?),
-            Kind::JsonLines | Kind::Parquet => None,
+            Kind::JsonLines | Kind::JsonList | Kind::Parquet => None,
         };
+        let mut splits = Vec::new();
         let columns = match (&delimited, kind) {
             (Some(table), _) => table.columns.clone(),
-            (None, Kind::JsonLines) => json_lines::columns(path)?,
+            (None, Kind::JsonLines) => json_lines::columns(path, json_lines::entries(path)?)?,
+            (None, Kind::JsonList) => {
+                splits = Document::read(path)?.splits();
+                let entries = json_list::entries(path, None)?.into_iter();
+                json_lines::columns(path, entries.map(Ok))?
+            }
             (None, _) => ParquetFile::open(path)?.names(),
         };
         if columns.is_empty() {
@@ -111,7 +139,39 @@ impl Source {
             kind,
             columns,
             delimited,
+            splits,
+            split: None,
         })
+    }
+
+    /// The splits that keys of a JSON document name, sorted; none in other tables.
+    pub(super) fn splits(&self) -> &[String] {
+        &self.splits
+    }
+
+    /// The same table, of which only one of its [`splits`](Self::splits) is read.
+    pub(super) fn of_split(mut self, split: &str) -> Self {
+        self.split = (self.splits.iter().any(|known| known == split)).then(|| split.to_owned());
+        self
+    }
+
+    /// The JSON objects of the table, which must be one of JSON.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn objects(&self) -> Result<Box<dyn Iterator<Item = Result<Entry>> + '_>> {
+        Ok(match self.kind {
+            Kind::JsonList => {
+                let entries = json_list::entries(&self.path, self.split.as_deref())?;
+                Box::new(entries.into_iter().map(Ok))
+            }
+            _ => Box::new(json_lines::entries(&self.path)?),
+        })
+    }
+
+    /// What kind of table it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The file.
@@ -173,8 +233,8 @@ impl Source {
                 })?);
                 Ok(account)
             }
-            (None, Kind::JsonLines) => {
-                json_lines::for_each(&self.path, &self.columns, wanted, visit)
+            (None, Kind::JsonLines | Kind::JsonList) => {
+                json_lines::for_each(&self.path, self.objects()?, &self.columns, wanted, visit)
             }
             (None, _) => {
                 parquet_cells::for_each(&self.path, wanted, visit)?;

@@ -105,6 +105,11 @@ pub(super) fn is_generic(name: &str) -> bool {
     GENERIC.contains(&name)
 }
 
+/// Whether a word names a split.
+pub(super) fn is_split(word: &str) -> bool {
+    SPLIT_WORDS.contains(&word)
+}
+
 /// One name for each split.
 pub(super) fn one_name(split: &str) -> String {
     canonical(split).to_owned()

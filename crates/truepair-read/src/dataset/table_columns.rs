@@ -23,6 +23,9 @@ const IMAGE_COLUMNS: &[&str] = &[
     "image_file",
     "image_name",
     "img",
+    "img_name",
+    "picture",
+    "photo",
     "img_path",
     "jpg",
     "png",
@@ -32,6 +35,8 @@ const IMAGE_COLUMNS: &[&str] = &[
     "image_id",
     "url",
     "image_url",
+    "video",
+    "video_id",
     "id",
     "uid",
     "key",
@@ -40,10 +45,15 @@ const IMAGE_COLUMNS: &[&str] = &[
 /// first name found are used.
 const CAPTION_COLUMNS: &[&str] = &[
     "caption",
+    "caption_text",
+    "image_caption",
     "title",
     "text",
     "sentence",
     "description",
+    "alt_text",
+    "alttext",
+    "alt",
     "raw",
     "comment",
     "conversation",
@@ -166,6 +176,24 @@ fn is_in_column(place: &str, column: &str) -> bool {
     let (place, column) = (normal(place), normal(column));
     let rest = place.strip_prefix(column.as_ref());
     !column.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Whether the cells of a first line name columns of images and of captions, or are those of a record
+/// of a picture and a text.
+pub(super) fn look_like_pairs(cells: &[String]) -> bool {
+    let is_image = |cell: &String| {
+        IMAGE_COLUMNS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(cell))
+    };
+    let is_caption = |cell: &String| {
+        CAPTION_COLUMNS
+            .iter()
+            .any(|known| is_of_captions(cell, known))
+    };
+    let looks = || cells.iter().map(|cell| Look::of_cell(cell));
+    (cells.iter().any(is_image) && cells.iter().any(is_caption))
+        || (looks().any(Look::is_of_images) && looks().any(|look| matches!(look, Look::Text)))
 }
 
 /// Whether a column of this name would be read unasked.

@@ -1,6 +1,7 @@
 //! Caption annotations as MS-COCO publishes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -30,7 +31,7 @@ struct File {
 
 #[derive(Deserialize)]
 struct Image {
-    id: i64,
+    id: ImageId,
     file_name: String,
     #[serde(flatten)]
     unread: UnreadKeys,
@@ -38,10 +39,31 @@ struct Image {
 
 #[derive(Deserialize)]
 struct Annotation {
-    image_id: i64,
-    caption: String,
+    #[serde(default)]
+    id: Option<ImageId>,
+    image_id: ImageId,
+    /// Absent in annotations of boxes, and null where a caption was taken out.
+    #[serde(default)]
+    caption: Option<String>,
     #[serde(flatten)]
     unread: UnreadKeys,
+}
+
+/// A number, or a text in files that were not made by MS-COCO's tools.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(untagged)]
+enum ImageId {
+    Number(i64),
+    Text(String),
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageId::Number(number) => number.fmt(f),
+            ImageId::Text(text) => write!(f, "'{text}'"),
+        }
+    }
 }
 
 impl Format for Coco {
@@ -77,7 +99,7 @@ impl Format for Coco {
         let file: File = read_json(path)?;
         let mut index_of = HashMap::with_capacity(file.images.len());
         for (index, image) in file.images.iter().enumerate() {
-            if let Some(first) = index_of.insert(image.id, index as u32) {
+            if let Some(first) = index_of.insert(image.id.clone(), index as u32) {
                 return Err(Error::data(
                     path,
                     Place::Record(index as u64 + 1),
@@ -96,8 +118,12 @@ impl Format for Coco {
         };
         let mut unread = AllUnread::default();
         unread.add("", file.unread);
+        let mut ids = HashSet::new();
+        let mut has_caption = vec![false; file.images.len()];
         for (n, annotation) in file.annotations.into_iter().enumerate() {
             let place = Place::Record(n as u64 + 1);
+            let name = format!("record {}", n + 1);
+            unread.add("annotations", annotation.unread);
             let image = *index_of.get(&annotation.image_id).ok_or_else(|| {
                 let problem = format!(
                     "annotation of image {}, which is not there",
@@ -110,17 +136,31 @@ impl Format for Coco {
                     "add the image, or remove the annotation",
                 )
             })?;
-            let text = one_line(&annotation.caption);
+            let Some(caption) = annotation.caption else {
+                listing
+                    .account
+                    .pass("annotation", "it has no caption", name);
+                continue;
+            };
+            if annotation.id.is_some_and(|id| !ids.insert(id)) {
+                let how = "its id was used before, and both are read";
+                listing.account.chose_for("annotation", how, name);
+            }
+            has_caption[image as usize] = true;
+            let text = one_line(&caption);
             listing.captions.push(ListedCaption {
                 image,
                 text,
                 place,
                 record: n as u32,
             });
-            unread.add("annotations", annotation.unread);
         }
         for (index, image) in file.images.into_iter().enumerate() {
             unread.add("images", image.unread);
+            if !has_caption[index] {
+                let how = "it has no caption and stays in the gallery without a pair";
+                listing.account.chose_for("image", how, &image.file_name);
+            }
             listing.images.push(ListedImage {
                 id: image.file_name.clone(),
                 file: image.file_name,
@@ -215,5 +255,27 @@ mod tests {
             error.contains("captions.json: record 1: annotation of image 5"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_missing_or_there_twice_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let annotations = json!([
+            {"id": 1, "image_id": 9, "caption": null},
+            {"id": 2, "image_id": 4, "caption": "one"},
+            {"id": 2, "image_id": 4, "caption": "two"},
+            {"id": 3, "image_id": 4, "bbox": [0, 0, 1, 1]}
+        ]);
+        let path = data(folder.path(), &annotations);
+        let data = open(&path, &ReadOptions::default()).unwrap();
+        assert_eq!(data.captions.as_deref().unwrap(), ["one", "two"]);
+        let said = data.account.lines().join("\n");
+        for part in [
+            "2 annotations: it has no caption (record 1, record 4)",
+            "1 annotation: its id was used before, and both are read (record 3)",
+            "it has no caption and stays in the gallery without a pair (a.jpg)",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

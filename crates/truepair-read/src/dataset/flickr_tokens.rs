@@ -212,12 +212,15 @@ fn is_list(path: &Path) -> bool {
     let lines = lines
         .map_while(Result::ok)
         .filter(|line| !line.text.trim().is_empty());
-    let mut found = lines.take(LOOKED_AT).map(|line| {
-        let image = fields(&line.text).map(|(image, _)| is_picture(Path::new(image)));
-        image.unwrap_or(false)
-    });
-    let first = found.next();
-    first == Some(true) && found.filter(|is_image| !is_image).count() <= 1
+    let lines: Vec<Line> = lines.take(LOOKED_AT).collect();
+    let names_picture =
+        |line: &Line| fields(&line.text).is_some_and(|(image, _)| is_picture(Path::new(image)));
+    // A damaged line further down is an error that names it, not another format.
+    let n_others = lines
+        .iter()
+        .filter(|line| fields(&line.text).is_none())
+        .count();
+    lines.first().is_some_and(names_picture) && 4 * n_others <= lines.len()
 }
 
 /// The image and the caption of a line.

@@ -183,6 +183,10 @@ fn lists_in(text: &str) -> Result<Vec<List>, (usize, &'static str)> {
     if scan.peek() == Some(b'[') {
         scan.skip_value(0)?;
         let inside = root + 1..scan.at - 1;
+        let is_empty = text[inside.clone()].trim().is_empty();
+        if !is_empty && !is_list_of_records(&text[root..]) {
+            return Ok(Vec::new());
+        }
         return Ok(vec![List {
             split: None,
             inside,

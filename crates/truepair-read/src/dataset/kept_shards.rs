@@ -243,6 +243,7 @@ impl Walk<'_> {
         let is_talk = matches!(place.steps.first(), Some(Step::Where { .. }));
         let mut before_is_question = false;
         for text in found.texts {
+            let text = text.and_then(|text| place.plain(text));
             let text = text.filter(|text| is_text(text));
             let is_caption = text.is_some();
             let stays = text.is_none_or(|text| self.pairs.take(id, &text));

@@ -186,10 +186,7 @@ fn record_fate(
             continue;
         }
         let mut value = loose_json::parse(text).ok()?.value;
-        let mut pruning = Pruning {
-            stays: &mut stays,
-            has_changed: false,
-        };
+        let mut pruning = Pruning::new(&mut stays);
         place.prune(&mut value, &mut pruning);
         if pruning.has_changed {
             changed.push((*at, value.to_string()));
@@ -305,14 +302,12 @@ pub(super) fn object_fate(
         let Some(value) = object.get_mut(&place.column) else {
             continue;
         };
-        let mut pruning = Pruning {
-            stays: &mut |text| {
-                let keep = pairs.take(&id, text);
-                any |= keep;
-                keep
-            },
-            has_changed: false,
+        let mut stays = |text: &str| {
+            let keep = pairs.take(&id, text);
+            any |= keep;
+            keep
         };
+        let mut pruning = Pruning::new(&mut stays);
         place.prune(value, &mut pruning);
         has_changed |= pruning.has_changed;
     }

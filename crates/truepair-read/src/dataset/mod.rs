@@ -187,10 +187,12 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let (format, _) = recognize(path, options)?;
     let dataset = in_order(format.read(path, options)?, path, options)?;
     if dataset.pairs.is_empty() {
+        let met = dataset.account.summary();
+        let met = met.map_or_else(String::new, |met| format!("; {met}"));
         return Err(Error::data(
             path,
             Place::Whole,
-            format!("split '{}' holds no pair", dataset.split),
+            format!("split '{}' holds no pair{met}", dataset.split),
             "choose another split, or check that its files are complete",
         ));
     }

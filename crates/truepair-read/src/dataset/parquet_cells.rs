@@ -28,10 +28,9 @@ pub(super) fn for_each(
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
     for_each_elements(path, wanted, u32::MAX, |place, elements| {
-        visit(
-            place,
-            elements.into_iter().map(Elements::into_cell).collect(),
-        )
+        let cells = elements.into_iter().zip(wanted);
+        let cells = cells.map(|(found, at)| at.plain_cell(found.into_cell()));
+        visit(place, cells.collect())
     })
 }
 

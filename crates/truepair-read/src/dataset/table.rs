@@ -172,14 +172,14 @@ mod tests {
     #[test]
     fn a_missing_column_lists_those_there_are() {
         let folder = tempfile::tempdir().unwrap();
-        let path = data(folder.path(), "t.csv", "picture,words\na,b\n", 1);
+        let path = data(folder.path(), "t.csv", "portrait,words\na,b\n", 1);
         let error = read(&path).unwrap_err().to_string();
         assert!(
-            error.contains("no column of images; the columns are: picture, words"),
+            error.contains("no column of images; the columns are: portrait, words"),
             "{error}"
         );
         let options = ReadOptions {
-            image_column: Some("picture".into()),
+            image_column: Some("portrait".into()),
             caption_columns: Some(vec!["words".into()]),
             ..Default::default()
         };

@@ -9,7 +9,7 @@ use super::json_list;
 use super::leftovers::{entries, is_hidden};
 use super::pictures::is_picture;
 use super::records::unpacked;
-use crate::labeled::LABELED_FORMATS;
+use crate::labeled::{self, LabeledOptions};
 
 /// Entries of a folder that are looked at.
 const LOOKED_AT: usize = 2000;
@@ -31,18 +31,11 @@ pub(super) fn no_format(path: &Path) -> Error {
 
 /// What the input looks like, and what to do.
 fn guess(path: &Path) -> (String, String) {
-    let labeled = LABELED_FORMATS
-        .iter()
-        .any(|format| format.sniff(path));
-    if path.is_dir() {
-        let guess = of_folder(path);
-        return match labeled {
-            true => ("labeled arrays".into(), "try `truepair labels`".into()),
-            false => guess,
-        };
-    }
-    if labeled {
+    if labeled::open(path, &LabeledOptions::default()).is_ok() {
         return ("labeled arrays".into(), "try `truepair labels`".into());
+    }
+    if path.is_dir() {
+        return of_folder(path);
     }
     of_file(path)
 }
@@ -170,6 +163,10 @@ fn of_file(path: &Path) -> (String, String) {
         "pt" | "pth" | "pkl" | "pickle" => (
             "a file of PyTorch or a pickle, which is not read as data",
             "save the arrays with numpy.save as images.npy and captions.npy",
+        ),
+        "mat" | "h5" | "hdf5" => (
+            "arrays of MATLAB or HDF5",
+            "try `truepair labels`, or save the two matrices as images.npy and captions.npy",
         ),
         "arrow" | "feather" => ("an Arrow file, which is not read", "write it as parquet"),
         "zip" | "7z" | "rar" => ("a packed folder", "unpack it first"),

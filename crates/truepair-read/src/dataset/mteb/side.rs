@@ -11,7 +11,7 @@ use truepair_core::error::{Error, Place, Result};
 use super::super::cell::Cell;
 use super::super::judged::Items;
 use super::super::picture_column::{ParquetPictures, Readers};
-use super::super::records;
+use super::super::records::{self, Kind};
 
 /// Columns of ids, pictures and texts, best first.
 const IDS: &[&str] = &[
@@ -88,7 +88,11 @@ impl Side {
         let (image, text) = (column(IMAGES), column(TEXTS));
         let mut pictures = Pictures::None;
         if let Some(image) = image {
-            pictures = match ParquetPictures::open_with(file, image, readers)? {
+            let column = match Kind::by_ending(file) {
+                Some(Kind::Parquet) => ParquetPictures::open_with(file, image, readers)?,
+                _ => None,
+            };
+            pictures = match column {
                 Some(column) => {
                     let empty = column.empty()?;
                     Pictures::Column(column, empty)

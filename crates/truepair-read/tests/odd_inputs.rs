@@ -275,7 +275,7 @@ const JSON: &[Row] = &[
             "l.json",
             r#"[{"image": "a.jpg", "image": "b.jpg", "caption": "x"}]"#,
         )],
-        Error("key 'image' stands twice"),
+        Error("key 'image' appears twice"),
     ),
     row(
         "c.json",

@@ -97,49 +97,28 @@ impl Format for Coco {
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         let split = resolve_split(path, options, &["all".to_owned()])?;
         let file: File = read_json(path)?;
-        let mut index_of = HashMap::with_capacity(file.images.len());
-        for (index, image) in file.images.iter().enumerate() {
-            if let Some(first) = index_of.insert(image.id.clone(), index as u32) {
-                return Err(Error::data(
-                    path,
-                    Place::Record(index as u64 + 1),
-                    format!(
-                        "image id {} stands already at record {}",
-                        image.id,
-                        first + 1
-                    ),
-                    "give every image an id of its own",
-                ));
-            }
-        }
+        let index_of = index_of(path, &file.images)?;
         let mut listing = Listing {
             n_records: file.images.len(),
             ..Listing::default()
         };
         let mut unread = AllUnread::default();
         unread.add("", file.unread);
-        let mut ids = HashSet::new();
         let mut has_caption = vec![false; file.images.len()];
+        let mut ids = HashSet::new();
         for (n, annotation) in file.annotations.into_iter().enumerate() {
             let place = Place::Record(n as u64 + 1);
             let name = format!("record {}", n + 1);
             unread.add("annotations", annotation.unread);
             let image = *index_of.get(&annotation.image_id).ok_or_else(|| {
-                let problem = format!(
-                    "annotation of image {}, which is not there",
-                    annotation.image_id
-                );
-                Error::data(
-                    path,
-                    place,
-                    problem,
-                    "add the image, or remove the annotation",
-                )
+                let id = &annotation.image_id;
+                let problem = format!("annotation of image {id}, which is not there");
+                let remedy = "add the image, or remove the annotation";
+                Error::data(path, place, problem, remedy)
             })?;
             let Some(caption) = annotation.caption else {
-                listing
-                    .account
-                    .pass("annotation", "it has no caption", name);
+                let why = "it has no caption";
+                listing.account.pass("annotation", why, name);
                 continue;
             };
             if annotation.id.is_some_and(|id| !ids.insert(id)) {
@@ -147,27 +126,14 @@ impl Format for Coco {
                 listing.account.chose_for("annotation", how, name);
             }
             has_caption[image as usize] = true;
-            let text = one_line(&caption);
             listing.captions.push(ListedCaption {
                 image,
-                text,
+                text: one_line(&caption),
                 place,
                 record: n as u32,
             });
         }
-        for (index, image) in file.images.into_iter().enumerate() {
-            unread.add("images", image.unread);
-            if !has_caption[index] {
-                let how = "it has no caption and stays in the gallery without a pair";
-                listing.account.chose_for("image", how, &image.file_name);
-            }
-            listing.images.push(ListedImage {
-                id: image.file_name.clone(),
-                file: image.file_name,
-                record: index as u32,
-                in_split: true,
-            });
-        }
+        list_images(file.images, &has_caption, &mut listing, &mut unread);
         unread.note(&mut listing.account);
         listing.into_dataset(self.name(), path, split, options)
     }
@@ -195,6 +161,46 @@ impl Format for Coco {
         }
         file["annotations"] = annotations.into();
         write_json(dataset, &file, out)
+    }
+}
+
+/// The index of every image by its id.
+///
+/// # Errors
+/// If two images have one id.
+fn index_of(path: &Path, images: &[Image]) -> Result<HashMap<ImageId, u32>> {
+    let mut index_of = HashMap::with_capacity(images.len());
+    for (index, image) in images.iter().enumerate() {
+        if let Some(first) = index_of.insert(image.id.clone(), index as u32) {
+            let id = &image.id;
+            let problem = format!("image id {id} already appears at record {}", first + 1);
+            let place = Place::Record(index as u64 + 1);
+            let remedy = "give every image an id of its own";
+            return Err(Error::data(path, place, problem, remedy));
+        }
+    }
+    Ok(index_of)
+}
+
+/// Adds the images to the listing, and says which have no caption.
+fn list_images(
+    images: Vec<Image>,
+    has_caption: &[bool],
+    listing: &mut Listing,
+    unread: &mut AllUnread,
+) {
+    for (record, (image, has_caption)) in (0..).zip(images.into_iter().zip(has_caption)) {
+        unread.add("images", image.unread);
+        if !has_caption {
+            let how = "it has no caption and stays in the gallery without a pair";
+            listing.account.chose_for("image", how, &image.file_name);
+        }
+        listing.images.push(ListedImage {
+            id: image.file_name.clone(),
+            file: image.file_name,
+            record,
+            in_split: true,
+        });
     }
 }
 

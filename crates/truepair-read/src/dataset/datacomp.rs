@@ -326,7 +326,7 @@ fn account_of(path: &Path, shards: &[Shard]) -> Result<Account> {
             let is_known = name == KEPT || (folder == path && name == "metadata");
             match is_known || used.contains(&folder.join(name)) {
                 true => Fate::Used,
-                false => Fate::PassedOver("it is no table or array of a shard"),
+                false => Fate::PassedOver("it is not a table or array of a shard"),
             }
         })?;
     }

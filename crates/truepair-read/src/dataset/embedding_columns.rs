@@ -189,23 +189,10 @@ impl Sides {
             let found: Vec<&String> = all.iter().collect();
             return Err(unclear(path, &found, "images", "--image-column"));
         };
-        let named = match &options.caption_features {
-            CaptionFeatures::Named(name) => Some(name).filter(|name| all.contains(name)),
-            _ => None,
-        };
-        let mut listed = options.caption_columns.iter().flatten();
-        let listed = listed.rfind(|name| all.contains(name));
-        let captions = match (&options.caption_features, named.or(listed)) {
-            (CaptionFeatures::None, _) => None,
-            (_, Some(name)) => Some(name.clone()),
-            (CaptionFeatures::Named(name), None) if name != "embeddings" => {
-                let problem = format!(
-                    "no column '{name}' of vectors; there are: {}",
-                    all.join(", ")
-                );
-                return Err(Error::data(path, Place::Whole, problem, "name one of them"));
-            }
-            _ => one(
+        let captions = match asked_captions(path, options, &all)? {
+            Asked::None => None,
+            Asked::Column(name) => Some(name),
+            Asked::Nothing => one(
                 candidates(OF_CAPTIONS, OF_IMAGES),
                 "captions",
                 "--caption-features",
@@ -297,4 +284,36 @@ fn unclear(path: &Path, found: &[&String], of: &str, how: &str) -> Error {
     };
     let remedy = format!("name it with {how}, or the model with --embeddings");
     Error::data(path, Place::Whole, problem, remedy)
+}
+/// What the caller says of the embeddings of captions.
+enum Asked {
+    /// They are not wanted.
+    None,
+    /// They are in this column.
+    Column(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// # Errors
+/// If a column is named that there is not.
+fn asked_captions(path: &Path, options: &ReadOptions, all: &[String]) -> Result<Asked> {
+    let named = match &options.caption_features {
+        CaptionFeatures::Named(name) => Some(name).filter(|name| all.contains(name)),
+        _ => None,
+    };
+    let mut listed = options.caption_columns.iter().flatten();
+    let listed = listed.rfind(|name| all.contains(name));
+    Ok(match (&options.caption_features, named.or(listed)) {
+        (CaptionFeatures::None, _) => Asked::None,
+        (_, Some(name)) => Asked::Column(name.clone()),
+        (CaptionFeatures::Named(name), None) if name != "embeddings" => {
+            let problem = format!(
+                "no column '{name}' of vectors; there are: {}",
+                all.join(", ")
+            );
+            return Err(Error::data(path, Place::Whole, problem, "name one of them"));
+        }
+        _ => Asked::Nothing,
+    })
 }

@@ -92,7 +92,7 @@ impl Format for Karpathy {
                     path,
                     place,
                     format!(
-                        "image '{}' stands already at record {}",
+                        "image '{}' already appears at record {}",
                         image.filename,
                         first + 1
                     ),

@@ -371,6 +371,51 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_records_keep_the_bytes_of_what_stays() {
+        let whole = "{\"z\": 2, \"image\": \"b\", \"captions\": [\"three\"]}";
+        let first = "{\"z\": 1, \"image\": \"a\", \"captions\": [\"one\", \"two\"]}";
+        let (text, data) = cleaned("t.json", format!("[{first}, {whole}]\n").as_bytes(), OWN);
+        let changed = "{\"z\":1,\"image\":\"a\",\"captions\":[\"one\"]}";
+        assert_eq!(text, format!("[{changed},\n{whole}]\n"));
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let by_split = format!("{{\"train\": [{first}, {whole}], \"val\": [{first}], \"n\": 1}}");
+        let (text, data) = cleaned("t.json", by_split.as_bytes(), OWN);
+        assert_eq!(
+            text,
+            format!("{{\"train\": [{changed},\n{whole}], \"val\": [{first}], \"n\": 1}}")
+        );
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let (text, data) = cleaned("t.json", format!("[{first}, {whole}]").as_bytes(), PLANTED);
+        assert!(
+            text.starts_with("[{\"image\":\"b\",\"caption\":\"one\"}"),
+            "{text}"
+        );
+        assert_eq!(data.image_ids, ["b"]);
+    }
+
+    #[test]
+    fn texts_under_other_endings_and_with_bars_are_written_as_they_were() {
+        let comma = "image,caption\na.jpg,one\na.jpg,two\nb.jpg,three\n";
+        let (text, data) = cleaned("captions.txt", comma.as_bytes(), OWN);
+        assert_eq!(text, "image,caption\na.jpg,one\nb.jpg,three\n");
+        assert_eq!((data.format, data.n_captions()), ("table", 2));
+        let bars =
+            "image_name| n| comment\na.jpg| 0| one\na.jpg| 1| two\nb.jpg| 0   x\nb.jpg| 0| three\n";
+        let (text, data) = cleaned("results.csv", bars.as_bytes(), OWN);
+        assert_eq!(
+            text,
+            "image_name| n| comment\na.jpg| 0| one\nb.jpg| 0| three\n"
+        );
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let talk = "[{\"image\": \"a\", \"conversations\": [{\"from\": \"gpt\", \"value\": \"<image>\\none\"}, \
+                    {\"from\": \"gpt\", \"value\": \"two\"}]}, {\"image\": \"b\", \"conversations\": \
+                    [{\"from\": \"gpt\", \"value\": \"three\"}]}]";
+        let (text, data) = cleaned("talk.json", talk.as_bytes(), OWN);
+        assert!(!text.contains("two") && text.contains("<image>"), "{text}");
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+    }
+
+    #[test]
     fn planted_pairs_are_listed_as_pairs() {
         let tall = "image,caption\na,one\na,two\nb,three\n";
         let (text, data) = cleaned("t.csv", tall.as_bytes(), PLANTED);

@@ -212,7 +212,7 @@ impl LeafReader {
                 batch(reader, leaf, n, |value| Ok(format!("{value:?}")))
             }
             ColumnReader::Int96ColumnReader(_) => Err(ParquetError::General(format!(
-                "column '{}' holds {}, which are no texts",
+                "column '{}' holds {}, which are not texts",
                 name(),
                 Physical::INT96
             ))),

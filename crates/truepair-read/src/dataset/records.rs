@@ -257,7 +257,7 @@ impl Source {
                 &self.path,
                 Place::Whole,
                 format!(
-                    "column '{name}' stands twice, as column {} and as column {}",
+                    "column '{name}' appears twice, as column {} and as column {}",
                     first + 1,
                     second + 1
                 ),

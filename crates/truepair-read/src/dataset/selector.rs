@@ -412,7 +412,7 @@ pub(super) fn shape_of(value: &Value) -> Option<Shape> {
 
 fn steps(text: &str, mut rest: &str) -> Result<Vec<Step>, String> {
     let unreadable =
-        || format!("'{text}' is no place in a column; write for instance captions[].raw");
+        || format!("'{text}' is not a place in a column; write for instance captions[].raw");
     let mut steps = Vec::new();
     while !rest.is_empty() {
         if let Some(inside) = rest.strip_prefix('[') {
@@ -482,9 +482,9 @@ mod tests {
     fn what_is_no_place_is_named() {
         for (text, problem) in [
             ("other[].raw", "no column 'other'"),
-            ("captions[raw", "no place in a column"),
-            ("captions[raw]", "no place in a column"),
-            ("captions..raw", "no place in a column"),
+            ("captions[raw", "not a place in a column"),
+            ("captions[raw]", "not a place in a column"),
+            ("captions..raw", "not a place in a column"),
             ("captionsraw", "no column 'captionsraw'"),
         ] {
             let error = read(text, Value::Null).unwrap_err();

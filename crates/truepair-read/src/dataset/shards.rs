@@ -113,7 +113,7 @@ impl Layout {
             if !is_used(path) {
                 account.pass(
                     "file",
-                    "it is no table by its ending, and nothing names it",
+                    "it is not a table by its ending, and nothing names it",
                     name,
                 );
             }

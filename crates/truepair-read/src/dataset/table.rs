@@ -201,7 +201,7 @@ mod tests {
         };
         let error = open(&path, &options).unwrap_err().to_string();
         assert!(
-            error.contains("record 3: id '1' stands already at record 1"),
+            error.contains("record 3: id '1' already appears at record 1"),
             "{error}"
         );
     }

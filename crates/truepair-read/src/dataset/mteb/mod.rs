@@ -188,53 +188,17 @@ fn read(
         Side::read(path, &corpus)?,
         Side::read(path, &queries)?,
     )?;
-    let mut account = std::mem::take(&mut sides.account);
-    let mut pairs = Vec::new();
-    let mut first: HashMap<(String, String), Place> = HashMap::new();
+    let mut joined = Joined {
+        account: std::mem::take(&mut sides.account),
+        sides: &sides,
+        split,
+        pairs: Vec::new(),
+        first: HashMap::new(),
+    };
     for file in qrels {
-        for_each_judgment(file, |place, judgment| {
-            let Judgment { query, item, score } = judgment;
-            if let Some(first) = first.insert((query.clone(), item.clone()), place) {
-                let first = first.to_string();
-                let first = first.trim_start_matches([':', ' ']);
-                let problem =
-                    format!("query '{query}' judges '{item}' a second time (first: {first})");
-                return Err(Error::data(
-                    file,
-                    place,
-                    problem,
-                    "judge every item of a query once",
-                ));
-            }
-            if score <= 0.0 {
-                account.pass(
-                    "judgment",
-                    "its score is 0 or less",
-                    format!("{query} {item}"),
-                );
-                return Ok(());
-            }
-            let (image, text) = sides.pair(query, item);
-            let has_text = sides.texts.find(&text).is_some();
-            if has_text && sides.images.find(&image).is_some() {
-                pairs.push((image, text));
-                return Ok(());
-            }
-            if has_text && sides.without_picture.contains(&image) {
-                let why = "its picture was passed over";
-                account.pass("judgment", why, format!("{text} {image}"));
-                return Ok(());
-            }
-            let (unknown, of) = if has_text {
-                (image, "pictures")
-            } else {
-                (text, "texts")
-            };
-            let problem = format!("id '{unknown}' is not among the {of} of split '{split}'");
-            let remedy = "check that corpus, queries and judgments belong together";
-            Err(Error::data(file, place, problem, remedy))
-        })?;
+        for_each_judgment(file, |place, judgment| joined.add(file, place, judgment))?;
     }
+    let Joined { account, pairs, .. } = joined;
     let is_shared = configuration.is_shared();
     let mut judged = Judged {
         files: corpus
@@ -251,6 +215,59 @@ fn read(
     };
     leave_out_unjudged(&mut judged, sides.corpus, is_shared);
     Ok(judged)
+}
+
+/// Judgments on their way to pairs.
+struct Joined<'a> {
+    sides: &'a Sides,
+    split: &'a str,
+    pairs: Vec<(String, String)>,
+    /// Where each query judges each item.
+    first: HashMap<(String, String), Place>,
+    account: Account,
+}
+
+impl Joined<'_> {
+    /// # Errors
+    /// If an id is not known, or an item of a query was judged before.
+    fn add(&mut self, file: &Path, place: Place, judgment: Judgment) -> Result<()> {
+        let Judgment { query, item, score } = judgment;
+        let key = (query.clone(), item.clone());
+        if let Some(first) = self.first.insert(key, place) {
+            let first = first.to_string();
+            let first = first.trim_start_matches([':', ' ']);
+            let problem = format!("query '{query}' judges '{item}' a second time (first: {first})");
+            let remedy = "judge every item of a query once";
+            return Err(Error::data(file, place, problem, remedy));
+        }
+        if score <= 0.0 {
+            let name = format!("{query} {item}");
+            self.account
+                .pass("judgment", "its score is 0 or less", name);
+            return Ok(());
+        }
+        let (image, text) = self.sides.pair(query, item);
+        let has_text = self.sides.texts.find(&text).is_some();
+        if has_text && self.sides.images.find(&image).is_some() {
+            self.pairs.push((image, text));
+            return Ok(());
+        }
+        if has_text && self.sides.without_picture.contains(&image) {
+            let why = "its picture was passed over";
+            let name = format!("{text} {image}");
+            self.account.pass("judgment", why, name);
+            return Ok(());
+        }
+        let (unknown, of) = if has_text {
+            (image, "pictures")
+        } else {
+            (text, "texts")
+        };
+        let split = self.split;
+        let problem = format!("id '{unknown}' is not among the {of} of split '{split}'");
+        let remedy = "check that corpus, queries and judgments belong together";
+        Err(Error::data(file, place, problem, remedy))
+    }
 }
 
 /// Queries without a pair are left out, and items of a corpus that splits share.

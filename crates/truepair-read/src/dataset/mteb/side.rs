@@ -55,6 +55,34 @@ enum Pictures {
     Named,
 }
 
+impl Pictures {
+    /// # Errors
+    /// If the file cannot be read.
+    fn in_column(file: &Path, image: &str, readers: &Arc<Readers>) -> Result<Self> {
+        let column = match Kind::by_ending(file) {
+            Some(Kind::Parquet) => ParquetPictures::open_with(file, image, readers)?,
+            _ => None,
+        };
+        Ok(match column {
+            Some(column) => {
+                let empty = column.empty()?;
+                Self::Column(column, empty)
+            }
+            None => Self::Named,
+        })
+    }
+
+    /// The bytes of a record, where they stand in a column.
+    fn of_record(&self, record: u32) -> Option<Picture> {
+        let Self::Column(column, empty) = self else {
+            return None;
+        };
+        let column: Arc<dyn PictureColumn> = column.clone();
+        let is_there = empty.binary_search(&record).is_err();
+        is_there.then_some(Picture::Value { column, record })
+    }
+}
+
 impl Side {
     /// Reads the files of a side of the benchmark in `home`.
     ///
@@ -86,20 +114,10 @@ impl Side {
             Error::data(file, Place::Whole, problem, "name it id or _id")
         })?;
         let (image, text) = (column(IMAGES), column(TEXTS));
-        let mut pictures = Pictures::None;
-        if let Some(image) = image {
-            let column = match Kind::by_ending(file) {
-                Some(Kind::Parquet) => ParquetPictures::open_with(file, image, readers)?,
-                _ => None,
-            };
-            pictures = match column {
-                Some(column) => {
-                    let empty = column.empty()?;
-                    Pictures::Column(column, empty)
-                }
-                None => Pictures::Named,
-            };
-        }
+        let pictures = match image {
+            Some(image) => Pictures::in_column(file, image, readers)?,
+            None => Pictures::None,
+        };
         let named = image.filter(|_| matches!(pictures, Pictures::Named));
         let used = [Some(id), image, text];
         let wanted: Vec<&str> = [Some(id), named, text]
@@ -120,17 +138,9 @@ impl Side {
             let id = texts.next().flatten().unwrap_or_default();
             let name = named.and_then(|_| texts.next().flatten());
             let text = text.and_then(|_| texts.next().flatten());
-            let picture = match &pictures {
-                Pictures::None => None,
-                Pictures::Column(column, empty) => {
-                    let column: Arc<dyn PictureColumn> = column.clone();
-                    let is_empty = empty.binary_search(&number).is_ok();
-                    (!is_empty).then_some(Picture::Value {
-                        column,
-                        record: number,
-                    })
-                }
-                Pictures::Named => name.map(|name| named_file(&folders, &name)),
+            let picture = match (&pictures, name) {
+                (Pictures::Named, Some(name)) => Some(named_file(&folders, &name)),
+                _ => pictures.of_record(number),
             };
             number += 1;
             self.records.push(Record {

@@ -51,7 +51,8 @@ impl Header {
             },
             link: text(&block[field::LINK]),
             kind,
-            len: number(&block[field::SIZE]).ok_or("a tar header with a size that is no number")?,
+            len: number(&block[field::SIZE])
+                .ok_or("a tar header with a size that is not a number")?,
             has_more_map: kind == b'S' && block[field::MORE_MAP] != 0,
         })
     }

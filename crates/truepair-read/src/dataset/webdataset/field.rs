@@ -117,7 +117,7 @@ impl Field {
         Ok(match ending.as_str() {
             "json" => match serde_json::from_slice(&bytes) {
                 Ok(value) => Field::Json(JsonField::of(value, asked)),
-                Err(_) => Field::Other("it is no JSON"),
+                Err(_) => Field::Other("it is not JSON"),
             },
             "cls" => Field::Class(String::from_utf8_lossy(&bytes).trim().to_owned()),
             _ => Field::Text(FieldText::of(&bytes)),

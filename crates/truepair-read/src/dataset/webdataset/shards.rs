@@ -112,7 +112,7 @@ impl Shards {
                 let refused = refusal_of_folder(&entry, depth);
                 let refused = refused.or_else(|| {
                     let is_in = enters_all || is_split(&entry);
-                    (!is_in).then_some("it lies beside the archives and is no split")
+                    (!is_in).then_some("it lies beside the archives and is not a split")
                 });
                 match refused {
                     Some(why) => self.account.pass("folder", why, name),

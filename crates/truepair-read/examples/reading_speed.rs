@@ -17,7 +17,9 @@ use truepair_read::dataset::{ReadOptions, open};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let path = arguments.next().ok_or("usage: reading_speed PATH [FEATURES]")?;
+    let path = arguments
+        .next()
+        .ok_or("usage: reading_speed PATH [FEATURES]")?;
     let options = ReadOptions {
         features: arguments.next(),
         ..ReadOptions::default()

@@ -69,6 +69,7 @@ mod uid_list;
 mod unread_keys;
 mod unrecognized;
 mod webdataset;
+mod within_archive;
 mod write;
 mod write_options;
 

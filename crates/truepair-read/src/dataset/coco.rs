@@ -82,7 +82,7 @@ impl Format for Coco {
 
     fn sniff(&self, path: &Path) -> Option<String> {
         let start = start_of_json(path)?;
-        if !is_object(&start) || json_list::kind_of(path).is_some() {
+        if !is_object(&start) || json_list::form_of(path).is_some() {
             return None;
         }
         let has = |key: &str| start.contains(&format!("\"{key}\""));

@@ -7,9 +7,9 @@ use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
 use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
-use super::karpathy::canonical;
 use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
 use super::pictures::{PICTURE_ENDINGS, is_picture};
+use super::split_names::canonical;
 use super::table::Table;
 use super::{Format, Pictures, ReadOptions, resolve_split};
 

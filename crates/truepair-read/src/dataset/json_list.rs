@@ -9,7 +9,6 @@ use std::path::Path;
 
 use truepair_core::error::{Error, Place, Result};
 
-use super::records::Kind;
 use super::shard_names::{is_split, one_name};
 use crate::loose_json;
 use crate::text_file::read_whole;
@@ -146,15 +145,24 @@ pub(super) fn entries(path: &Path, split: Option<&str>) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// How a `.json` file holds records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One object a line.
+    Lines,
+    /// A list, or one for every split.
+    List,
+}
+
 /// What a `.json` file is: a list of records, or one object a line; `None` for any other document.
-pub(super) fn kind_of(path: &Path) -> Option<Kind> {
+pub(super) fn form_of(path: &Path) -> Option<Form> {
     let bytes = read_whole(path, LARGEST).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let start = text.trim_start_matches('\u{feff}').trim_start();
     if start.starts_with('[') {
         // Lists of texts or numbers are of other kinds.
         let first = start[1..].trim_start();
-        return first.starts_with(['{', ']']).then_some(Kind::JsonList);
+        return first.starts_with(['{', ']']).then_some(Form::List);
     }
     if !start.starts_with('{') {
         return None;
@@ -166,10 +174,10 @@ pub(super) fn kind_of(path: &Path) -> Option<Kind> {
         .is_some_and(|line| line.trim_start().starts_with('{'))
         && loose_json::parse(first).is_ok()
     {
-        return Some(Kind::JsonLines);
+        return Some(Form::Lines);
     }
     let lists = lists_in(&text).ok()?;
-    (!lists.is_empty()).then_some(Kind::JsonList)
+    (!lists.is_empty()).then_some(Form::List)
 }
 
 /// The lists of records of a document.

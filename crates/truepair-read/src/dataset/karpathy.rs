@@ -12,6 +12,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
+use super::split_names::canonical;
 use super::unread_keys::{AllUnread, UnreadKeys};
 use super::write::link_into;
 use super::{Format, ReadOptions, resolve_split};
@@ -237,18 +238,6 @@ pub(super) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
 /// A caption without the line breaks that some of them end with.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// One name for each split, whatever the file calls it and in whatever case.
-pub(super) fn canonical(split: &str) -> &str {
-    const WORDS: &[(&str, &[&str])] = &[
-        ("train", &["train", "training", "restval"]),
-        ("dev", &["dev", "val", "valid", "validation"]),
-        ("test", &["test", "testing"]),
-    ];
-    let means = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(split));
-    let known = WORDS.iter().find(|(_, words)| means(words));
-    known.map_or(split, |(name, _)| name)
 }
 
 fn splits(file: &File) -> Vec<String> {

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
 
-use super::karpathy::{canonical, is_object, one_line, read_json, start_of_json, write_json};
+use super::karpathy::{is_object, one_line, read_json, start_of_json, write_json};
 use super::kept_pairs::KeptPairs;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
+use super::split_names::canonical;
 use super::{Format, ReadOptions, resolve_split};
 
 /// Keys that are read of a video and of a sentence.

@@ -1,6 +1,6 @@
 //! What the name of a file in a folder of tables says: its split, and its number among the shards.
 
-use super::karpathy::canonical;
+use super::split_names::canonical;
 
 /// Words that name a split, in a file name or as a folder.
 const SPLIT_WORDS: &[&str] = &[

@@ -6,12 +6,12 @@ use std::path::Path;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
-use super::karpathy::canonical;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
 use super::naming::Naming;
 use super::records::Source;
 use super::selector::Selector;
+use super::split_names::canonical;
 use super::table_columns::Columns;
 use crate::spelling::normal;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Account;
 use truepair_core::error::Result;
 
-use super::super::karpathy::canonical;
 use super::super::leftovers::{entries, is_hidden};
+use super::super::split_names::canonical;
 
 /// Endings of archives, packed or not.
 const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd", ".tzst"];

@@ -28,6 +28,11 @@ const WRAPPERS: &[&str] = &[
 /// Objects and lists inside one another.
 const DEEPEST: usize = 128;
 
+/// Where a document is damaged, and how.
+pub(super) type Broken = (usize, &'static str);
+/// Where a key and a value of an object are.
+type Member = (Range<usize>, Range<usize>);
+
 /// One list of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List {
@@ -101,7 +106,7 @@ impl Document {
     ///
     /// # Errors
     /// Where something else than a comma stands between two elements, and what is wrong.
-    pub(super) fn elements(&self, list: &List) -> Result<Vec<Range<usize>>, (usize, &'static str)> {
+    pub(super) fn elements(&self, list: &List) -> Result<Vec<Range<usize>>, Broken> {
         let mut scan = Scan {
             text: self.text.as_bytes(),
             at: list.inside.start,
@@ -159,10 +164,10 @@ pub(super) fn form_of(path: &Path) -> Option<Form> {
     let bytes = read_whole(path, LARGEST).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let start = text.trim_start_matches('\u{feff}').trim_start();
-    if start.starts_with('[') {
+    if let Some(inside) = start.strip_prefix('[') {
         // Lists of texts or numbers are of other kinds.
-        let first = start[1..].trim_start();
-        return first.starts_with(['{', ']']).then_some(Form::List);
+        let inside = inside.trim_start();
+        return inside.starts_with(['{', ']']).then_some(Form::List);
     }
     if !start.starts_with('{') {
         return None;
@@ -181,7 +186,7 @@ pub(super) fn form_of(path: &Path) -> Option<Form> {
 }
 
 /// The lists of records of a document.
-fn lists_in(text: &str) -> Result<Vec<List>, (usize, &'static str)> {
+fn lists_in(text: &str) -> Result<Vec<List>, Broken> {
     let mut scan = Scan {
         text: text.as_bytes(),
         at: if text.starts_with('\u{feff}') { 3 } else { 0 },
@@ -238,7 +243,7 @@ fn lists_in(text: &str) -> Result<Vec<List>, (usize, &'static str)> {
 }
 
 /// The lists whose keys name splits; none where another key has a list of records.
-fn lists_by_split(text: &str, members: &[(Range<usize>, Range<usize>)]) -> Vec<List> {
+fn lists_by_split(text: &str, members: &[Member]) -> Vec<List> {
     let mut lists = Vec::new();
     for (key, value) in members
         .iter()
@@ -278,7 +283,7 @@ impl Scan<'_> {
         }
     }
 
-    fn expect(&mut self, byte: u8, problem: &'static str) -> Result<(), (usize, &'static str)> {
+    fn expect(&mut self, byte: u8, problem: &'static str) -> Result<(), Broken> {
         self.skip_spaces();
         if self.peek() != Some(byte) {
             return Err((self.at, problem));
@@ -288,7 +293,7 @@ impl Scan<'_> {
     }
 
     /// Goes behind the value that begins here.
-    fn skip_value(&mut self, depth: usize) -> Result<(), (usize, &'static str)> {
+    fn skip_value(&mut self, depth: usize) -> Result<(), Broken> {
         if depth > DEEPEST {
             return Err((self.at, "too many values inside one another"));
         }
@@ -322,7 +327,7 @@ impl Scan<'_> {
         }
     }
 
-    fn skip_text(&mut self) -> Result<(), (usize, &'static str)> {
+    fn skip_text(&mut self) -> Result<(), Broken> {
         let start = self.at;
         self.at += 1;
         loop {
@@ -337,7 +342,7 @@ impl Scan<'_> {
     }
 
     /// Keys, without their quotation marks, and values of the object that begins here.
-    fn members(&mut self) -> Result<Vec<(Range<usize>, Range<usize>)>, (usize, &'static str)> {
+    fn members(&mut self) -> Result<Vec<Member>, Broken> {
         let mut members = Vec::new();
         self.expect(b'{', "expected an object")?;
         self.skip_spaces();

@@ -228,6 +228,7 @@ mod tests {
             .map(|(query, items)| (query, items.collect()))
             .collect();
         assert_eq!(lists, [("q", vec!["a", "b", "c"]), ("r", vec!["a"])]);
+        assert_eq!(found.account().lines()[0], "used 1 blank line");
     }
 
     #[test]

@@ -32,6 +32,8 @@ const LISTS: &[(&str, &str)] = &[
     ("valimages", "val"),
     ("testimages", "test"),
 ];
+/// Texts in a folder among which a list is looked for.
+const MOST_TEXTS: usize = 50;
 /// Lines that a list is known by.
 const LOOKED_AT: usize = 20;
 
@@ -176,7 +178,12 @@ fn list_of(path: &Path) -> Option<PathBuf> {
         return is_list(path).then(|| path.to_path_buf());
     }
     let mut lists = entries(path).ok()?;
-    lists.retain(|file| file.is_file() && is_list(file));
+    lists.retain(|file| has_known_ending(file) && file.is_file());
+    // Folders of one text a picture are not searched.
+    if lists.len() > MOST_TEXTS {
+        return None;
+    }
+    lists.retain(|file| is_list(file));
     match &lists[..] {
         [list] => Some(list.clone()),
         // Flickr8k comes with its captions in a second form.
@@ -199,16 +206,18 @@ fn name_of(path: &Path) -> String {
     name.to_string_lossy().to_ascii_lowercase()
 }
 
+fn has_known_ending(path: &Path) -> bool {
+    let ending = unpacked(path).extension();
+    let ending = ending.map(|ending| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| ENDINGS.iter().any(|known| *known == ending))
+}
+
 /// Whether a file begins with lines of images, numbers and captions.
 fn is_list(path: &Path) -> bool {
-    let ending = unpacked(path)
-        .extension()
-        .map(|ending| ending.to_ascii_lowercase());
-    let is_known = ending.is_some_and(|ending| ENDINGS.iter().any(|known| *known == ending));
-    let Ok(lines) = lines(path) else { return false };
-    if !is_known {
+    if !has_known_ending(path) {
         return false;
     }
+    let Ok(lines) = lines(path) else { return false };
     let lines = lines
         .map_while(Result::ok)
         .filter(|line| !line.text.trim().is_empty());

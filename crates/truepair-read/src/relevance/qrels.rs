@@ -236,6 +236,11 @@ mod tests {
             .map(|(query, items)| (query, items.collect()))
             .collect();
         assert_eq!(found, [("a", vec!["y"]), ("b", vec![])]);
+        let said = judgments.account().lines().join("; ");
+        assert!(
+            said.contains("1 blank line") && said.contains("2 judgments"),
+            "{said}"
+        );
         std::fs::write(&path, "a 0 x 1\na 0 y\n").unwrap();
         let error = read_qrels(&path).unwrap_err().to_string();
         assert!(

@@ -203,10 +203,8 @@ impl Sides {
             return Err(Error::data(path, Place::Whole, problem, "name two columns"));
         }
         let mut account = Account::default();
-        account.read_as(VECTOR_ROLE, &images);
-        captions
-            .iter()
-            .for_each(|name| account.read_as(VECTOR_ROLE, name));
+        let columns = std::iter::once(&images).chain(&captions);
+        columns.for_each(|name| account.read_as(VECTOR_ROLE, name));
         Ok(Self {
             images,
             captions,

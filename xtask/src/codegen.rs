@@ -1,4 +1,5 @@
-//! Tables and schemas in `docs/` that are made from the code's own registries and types, so that they cannot fall behind.
+//! Tables and schemas in `docs/` that are made from the code's own registries and types, so that they cannot fall
+//! behind.
 //!
 //! A document holds `<!-- generated: NAME -->` and `<!-- end -->`; the lines between them are ours.
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug)]
 pub(crate) struct MadeFolder {
     folder: PathBuf,
-    /// Whether a parent was made as well, the nearest first.
+    /// The parents that were made as well, the nearest first.
     parents: Vec<PathBuf>,
 }
 

@@ -79,16 +79,27 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
         )
     };
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
-    let names: ClassNames = serde_json::from_slice(&bytes)
-        .map_err(|error| refuse(format!("no list of names and no object of numbers: {error}")))?;
+    let names: ClassNames = serde_json::from_slice(&bytes).map_err(|error| {
+        refuse(format!(
+            "no list of names and no object of numbers: {error}"
+        ))
+    })?;
     match names {
         ClassNames::InOrder(names) => Ok(names),
         ClassNames::Numbered(numbers) => {
-            let mut names: Vec<(usize, String)> =
-                numbers.into_iter().map(|(name, number)| (number, name)).collect();
+            let mut names: Vec<(usize, String)> = numbers
+                .into_iter()
+                .map(|(name, number)| (number, name))
+                .collect();
             names.sort();
-            if let Some(gap) = names.iter().enumerate().position(|(at, (number, _))| at != *number) {
-                return Err(refuse(format!("no class, or several, have the number {gap}")));
+            if let Some(gap) = names
+                .iter()
+                .enumerate()
+                .position(|(at, (number, _))| at != *number)
+            {
+                return Err(refuse(format!(
+                    "no class, or several, have the number {gap}"
+                )));
             }
             Ok(names.into_iter().map(|(_, name)| name).collect())
         }

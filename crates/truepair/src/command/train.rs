@@ -88,7 +88,10 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let splits = Splits::read(&plan.job.data, &plan.job.read, &mut bars)?;
     render::note(&data::describe(&splits.train));
     // A finished run that is resumed trains nothing, and took what it took.
-    let taken = plan.resume.then(|| training::seconds_of(&plan.out)).flatten();
+    let taken = plan
+        .resume
+        .then(|| training::seconds_of(&plan.out))
+        .flatten();
     let run = Run::prepare(&plan, &splits)?;
     let trained = run.train(&mut bars)?;
     let dev = run.measure(&trained, &splits.dev, &mut bars)?;

@@ -1,4 +1,5 @@
-//! The comparison as one self-contained page: tables, plots, protocol; no script but the theme button's, nothing loaded.
+//! The comparison as one self-contained page: tables, plots, protocol; nothing is loaded, and the only script is
+//! that of the theme button.
 
 use anyhow::{Context, Result};
 use askama::Template;

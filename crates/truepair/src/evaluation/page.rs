@@ -1,5 +1,6 @@
 //! What a matcher gets wrong, to look at: for the hardest queries, or chosen ones, the first items of
-//! the ranking, right and wrong marked. One self-contained page; nothing is loaded, and no script but the theme button's runs.
+//! the ranking, right and wrong marked. One self-contained page; nothing is loaded, and the only script is that of
+//! the theme button.
 
 use std::path::PathBuf;
 

@@ -79,6 +79,15 @@ fn json(home: &Path, name: &str, lists: impl Iterator<Item = (String, Vec<String
     fs::write(home.join(name), serde_json::to_vec(&map).unwrap()).unwrap();
 }
 
+/// Ranked lists as TREC's tools write them.
+fn trec_run(lists: &[(String, Vec<String>)]) -> String {
+    let lines = lists.iter().flat_map(|(query, found)| {
+        let places = found.iter().enumerate();
+        places.map(move |(at, item)| format!("{query} Q0 {item} {} {} own\n", at + 1, 1000 - at))
+    });
+    lines.collect()
+}
+
 /// Scores, lists and judgments as other programs write them, of `N` images and their captions.
 fn rankings(home: &Path) {
     let (images, captions) = files::embeddings(N);
@@ -125,16 +134,8 @@ fn rankings(home: &Path) {
     );
     json(home, "eccv_i2t.json", of_images(&owned).into_iter());
     json(home, "eccv_t2i.json", of_captions(&owner).into_iter());
-    let run = |lists: Vec<(String, Vec<String>)>| -> String {
-        let lines = lists.iter().flat_map(|(query, found)| {
-            let places = found.iter().enumerate();
-            places
-                .map(move |(at, item)| format!("{query} Q0 {item} {} {} own\n", at + 1, 1000 - at))
-        });
-        lines.collect()
-    };
-    fs::write(home.join("i2t.run"), run(of_images(&all_captions))).unwrap();
-    fs::write(home.join("t2i.run"), run(of_captions(&all_images))).unwrap();
+    fs::write(home.join("i2t.run"), trec_run(&of_images(&all_captions))).unwrap();
+    fs::write(home.join("t2i.run"), trec_run(&of_captions(&all_images))).unwrap();
     let rows: String = (0..N)
         .flat_map(own)
         .map(|k| format!("{},{k}\n", k / EACH))

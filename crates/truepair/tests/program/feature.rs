@@ -515,7 +515,10 @@ fn a_run_is_not_overwritten_but_resumed() {
         &["train", "--resume", "--out", "run", "--json"],
     ] {
         let again = truepair(home.path(), args).json();
-        assert_eq!((&again["test"], &again["seconds"]), (&done["test"], &done["seconds"]));
+        assert_eq!(
+            (&again["test"], &again["seconds"]),
+            (&done["test"], &done["seconds"])
+        );
     }
     let other = train(home.path(), &["--resume", "--seed", "8"]);
     assert!(other.err.contains("another seed"), "{}", other.err);

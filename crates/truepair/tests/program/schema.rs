@@ -98,18 +98,10 @@ fn the_published_schemas_are_those_of_the_program() {
     );
 }
 
-#[test]
-fn real_output_is_what_the_schemas_say() {
-    let home = tempfile::tempdir().unwrap();
-    let home = home.path();
-    for split in ["train", "dev", "test"] {
-        files::precomp(&home.join("data"), split, 30);
-    }
-    labels::labeled(&home.join("wiki"));
-    let schemas = schemas(home);
-    let mut seen = Vec::new();
+/// Commands that print every kind of object that can be made here.
+fn commands() -> Vec<String> {
     let small = "--set network.hidden=8 --set network.dim=4 --set training.epochs=1";
-    let commands = [
+    vec![
         "inspect data --json".to_owned(),
         "audit data --frozen --noise caption:0.3 --inject random:0.2,near:0.1 --out audit --json".to_owned(),
         "train data --strategy ncr --noise caption:0.4 --set training.epochs=1 --out run --json".to_owned(),
@@ -125,7 +117,20 @@ fn real_output_is_what_the_schemas_say() {
         "recipes --json".to_owned(),
         "recipes nothing --json".to_owned(),
         "audit nowhere --json".to_owned(),
-    ];
+    ]
+}
+
+#[test]
+fn real_output_is_what_the_schemas_say() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    for split in ["train", "dev", "test"] {
+        files::precomp(&home.join("data"), split, 30);
+    }
+    labels::labeled(&home.join("wiki"));
+    let schemas = schemas(home);
+    let mut seen = Vec::new();
+    let commands = commands();
     for line in &commands {
         let done = truepair(home, &words(line));
         let printed: Value = serde_json::from_str(&done.out)

@@ -126,7 +126,7 @@ fn captions_of(dataset: &Dataset, skipped: &[Skipped]) -> usize {
     if skipped.is_empty() {
         return dataset.n_captions();
     }
-    dataset.with_images_kept(&keep).0.n_captions()
+    dataset.clone().with_images_kept(&keep).0.n_captions()
 }
 
 fn text(result: &EmbedResult, out: &Path) -> String {

@@ -17,14 +17,14 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair demo                                  see the whole tool work on the built-in sample
-  truepair inspect data/                         what was found in a folder or file
-  truepair audit data/ --out audit/              which pairs are mismatched, with probabilities
-  truepair train data/ --strategy ncr --out run/ train a matcher that survives the noise
-  truepair eval run/                             recalls on the test split
-  truepair compare data/ --out grid/ --seeds 3   methods side by side, over seeds
-  truepair labels audit data.npz                 which class labels are wrong
-  truepair recipes --write recipes/              the configurations that come with the program
+  truepair demo                                    see the whole tool work on the built-in sample
+  truepair inspect data/                           what was found in a folder or file
+  truepair audit data/ --out audit/                which pairs are mismatched, with probabilities
+  truepair train data/ --strategy ncr --out run/   train a matcher that survives the noise
+  truepair eval run/                               recalls on the test split
+  truepair compare data/ --out grid/ --seeds 3     methods side by side, over seeds
+  truepair labels audit data.npz                   which class labels are wrong
+  truepair recipes --write recipes/                the configurations that come with the program
 
 Exit codes: 0 success, 1 a gate that was asked for is not met (--fail-above), 2 failure, 130 stopped
 by a signal. With --json a failure is an object too: `truepair schema error-1`.";

@@ -248,7 +248,7 @@ mod tests {
             .iter()
             .find(|row| row.method == "NCR")
             .unwrap();
-        assert_eq!((ncr.rsum, ncr.recalls[0]), (496.7, 75.0));
+        assert_eq!((ncr.rsum, ncr.recalls[0]), (4.967, 0.75));
         assert_eq!(
             table_names().unwrap(),
             ["cc152k", "coco1k", "coco5k", "f30k"]

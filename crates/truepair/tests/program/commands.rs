@@ -265,7 +265,7 @@ fn examples_of_the_help_work_when_typed() {
         ("ncr", "ncr", ""),
         ("rcl", "rcl", ""),
         ("gsc", "gsc", " --noise caption:0.4"),
-        ("pcme", "pcme", ""),
+        ("pcme", "pcme++", " --caption-features none"),
     ];
     for (name, strategy, noise) in runs {
         let line = format!(

@@ -105,7 +105,7 @@ fn commands() -> Vec<String> {
         "inspect data --json".to_owned(),
         "audit data --frozen --noise caption:0.3 --inject random:0.2,near:0.1 --out audit --json".to_owned(),
         "train data --strategy ncr --noise caption:0.4 --set training.epochs=1 --out run --json".to_owned(),
-        "train data --strategy pcme --set training.epochs=1 --out pcme --json".to_owned(),
+        "train data --strategy pcme++ --caption-features none --set training.epochs=1 --out pcme --json".to_owned(),
         "eval run --per-query run.parquet --json".to_owned(),
         "eval run --compare-with run.parquet --check-ties --json".to_owned(),
         "eval pcme --occlusion seen.html --json".to_owned(),

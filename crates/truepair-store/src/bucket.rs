@@ -16,10 +16,9 @@ use object_store::{
 };
 
 use crate::error::{Cause, StoreError, causes};
-use crate::fetch::AT_ONCE;
 use crate::location::{Location, Service, check_name};
-use crate::object::{Form, Found, RemoteObject};
-use crate::source::ByteStream;
+use crate::object::{ByteStream, Form, Found, RemoteObject};
+use crate::traffic::AT_ONCE;
 
 /// A bucket or container.
 #[derive(Debug)]
@@ -110,7 +109,9 @@ impl Bucket {
                     return Ok(Found { form, objects });
                 }
                 // Whoever may not list a bucket is told that objects are forbidden, there or not.
-                Err(error) if matches!(error.cause(), Cause::Missing | Cause::Refused) => Some(error),
+                Err(error) if matches!(error.cause(), Cause::Missing | Cause::Refused) => {
+                    Some(error)
+                }
                 Err(error) => return Err(error),
             }
         };
@@ -276,18 +277,30 @@ impl Refusals {
         let text = causes(error);
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let code = code(&text).map_or_else(String::new, |code| format!(": {code}"));
-        let new = |cause, problem: String, remedy: &str| {
-            StoreError::new(cause, address, problem, remedy)
-        };
-        if says(&["NoSuchBucket", "ContainerNotFound", "specified bucket does not exist"]) {
+        let new =
+            |cause, problem: String, remedy: &str| StoreError::new(cause, address, problem, remedy);
+        if says(&[
+            "NoSuchBucket",
+            "ContainerNotFound",
+            "specified bucket does not exist",
+        ]) {
             let problem = format!("there is no bucket `{}`", self.bucket);
             return new(Cause::Missing, problem, "check its name");
         }
-        if says(&["169.254.169.254", "metadata.google", "instance metadata", "latest/api/token"]) {
+        if says(&[
+            "169.254.169.254",
+            "metadata.google",
+            "instance metadata",
+            "latest/api/token",
+        ]) {
             let problem = "no credentials were found".to_owned();
             return new(Cause::Refused, problem, self.variables());
         }
-        if says(&["configured region", "PermanentRedirect", "AuthorizationHeaderMalformed"]) {
+        if says(&[
+            "configured region",
+            "PermanentRedirect",
+            "AuthorizationHeaderMalformed",
+        ]) {
             let problem = format!("the bucket lies in another region{code}");
             return new(Cause::Lasting, problem, "set AWS_REGION to its region");
         }
@@ -335,6 +348,7 @@ mod tests {
 
     #[test]
     fn every_service_is_reached_by_its_own_variables() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let public = |address: &str, variables: &[(&str, &str)]| {
             let owned = variables.iter().map(|(a, b)| ((*a).into(), (*b).into()));
             let variables: Vec<(String, String)> = owned.collect();
@@ -346,8 +360,14 @@ mod tests {
         public("abfss://c@me.dfs.core.windows.net/x", &[]).unwrap();
         // The variables of another service say nothing.
         let error = public("az://c/x", &[("AWS_SKIP_SIGNATURE", "true")]).unwrap_err();
-        assert!(error.to_string().contains("AZURE_STORAGE_ACCOUNT_NAME"), "{error}");
-        let error = public("gs://b/x", &[("GOOGLE_APPLICATION_CREDENTIALS", "none.json")]);
+        assert!(
+            error.to_string().contains("AZURE_STORAGE_ACCOUNT_NAME"),
+            "{error}"
+        );
+        let error = public(
+            "gs://b/x",
+            &[("GOOGLE_APPLICATION_CREDENTIALS", "none.json")],
+        );
         assert!(error.unwrap_err().to_string().contains("none.json"));
     }
 }

@@ -191,9 +191,8 @@ impl Cache {
             };
             let (linked, whole) = (path.metadata(), self.place(object).metadata());
             let length = linked.map(|linked| linked.len());
-            object.version.is_some() && length.is_ok_and(|length| {
-                whole.is_ok_and(|whole| whole.len() == length)
-            })
+            object.version.is_some()
+                && length.is_ok_and(|length| whole.is_ok_and(|whole| whole.len() == length))
         })
     }
 
@@ -318,7 +317,9 @@ impl Held {
             });
             let lock = folder.join(LOCK).metadata();
             views.push(HeldView {
-                contents: (entry.objects.into_iter()).map(|object| object.content).collect(),
+                contents: (entry.objects.into_iter())
+                    .map(|object| object.content)
+                    .collect(),
                 used: lock.ok().as_ref().and_then(changed),
                 folder,
             });
@@ -333,7 +334,11 @@ impl Held {
 
     /// Parts of what is about to be fetched are counted as needed already.
     fn without_parts_of(mut self, own: &Entry) -> Self {
-        let own: HashSet<&str> = own.objects.iter().map(|object| object.content.as_str()).collect();
+        let own: HashSet<&str> = own
+            .objects
+            .iter()
+            .map(|object| object.content.as_str())
+            .collect();
         self.objects.retain(|path, object| {
             let is_part = path.extension().is_some();
             !(is_part && own.contains(object.content.as_str()))
@@ -349,9 +354,10 @@ impl Held {
         let used = used.filter(|view| is_in_use(&view.folder.join(LOCK)));
         let used = used.flat_map(|view| view.contents.iter().map(String::as_str));
         let used: HashSet<&str> = own.chain(used).collect();
-        let objects = self.objects.iter().filter(|(path, object)| {
-            used.contains(object.content.as_str()) || is_in_use(path)
-        });
+        let objects = self
+            .objects
+            .iter()
+            .filter(|(path, object)| used.contains(object.content.as_str()) || is_in_use(path));
         objects.map(|(_, object)| object.bytes).sum()
     }
 
@@ -362,14 +368,17 @@ impl Held {
             own.objects.iter().any(|object| object.content == content)
                 || views.iter().any(|view| view.contents.contains(content))
         };
-        let strays = self.objects.iter().filter(|(path, object)| {
-            !needed(&object.content, &self.views) && !is_in_use(path)
-        });
+        let strays = self
+            .objects
+            .iter()
+            .filter(|(path, object)| !needed(&object.content, &self.views) && !is_in_use(path));
         let stray = strays.min_by_key(|(_, object)| object.used);
         let stray = stray.map(|(path, object)| (path.clone(), object.used));
         let free = self.views.iter().enumerate();
         let free = free.filter(|(_, view)| !is_in_use(&view.folder.join(LOCK)));
-        let view = free.min_by_key(|(_, view)| view.used).map(|(at, view)| (at, view.used));
+        let view = free
+            .min_by_key(|(_, view)| view.used)
+            .map(|(at, view)| (at, view.used));
         match (stray, view) {
             (Some((path, used)), view) if view.is_none_or(|(_, other)| used <= other) => {
                 self.remove_object(&path)?;
@@ -473,9 +482,17 @@ mod tests {
         later();
         let last = path(filled(&cache, "s3://b/last", &[("e", 40)]).unwrap());
         assert!(used.path.exists() && new.exists() && !next.exists() && last.exists());
-        let error = filled(&cache, "s3://b/big", &[("f", 90)]).unwrap_err().to_string();
-        assert!(error.contains("s3://b/big") && error.contains("--cache-limit"), "{error}");
-        assert!(used.path.exists() && new.exists() && last.exists(), "all for nothing");
+        let error = filled(&cache, "s3://b/big", &[("f", 90)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("s3://b/big") && error.contains("--cache-limit"),
+            "{error}"
+        );
+        assert!(
+            used.path.exists() && new.exists() && last.exists(),
+            "all for nothing"
+        );
     }
 
     #[test]

@@ -14,13 +14,8 @@ use crate::error::{Cause, StoreError};
 use crate::object::RemoteObject;
 use crate::part::Part;
 use crate::source::Source;
+use crate::traffic::{AT_ONCE, Attempts};
 
-/// Requests that are open at the same time.
-pub(crate) const AT_ONCE: usize = 8;
-/// Attempts for a piece, the first one among them; the count begins anew whenever bytes came.
-const ATTEMPTS: u32 = 4;
-/// Wait before the second attempt; four times as long before each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Wait for another program that fetches the same object.
 const OTHERS_WAIT: Duration = Duration::from_millis(200);
 
@@ -195,7 +190,11 @@ impl<'a> Fetch<'a> {
         progress.report();
         if progress.watch.is_stopped() {
             let problem = "the fetch was stopped before its end";
-            return Err(StoreError::address("", problem, "run the same command again"));
+            return Err(StoreError::address(
+                "",
+                problem,
+                "run the same command again",
+            ));
         }
         Ok(())
     }
@@ -212,7 +211,12 @@ impl Progress<'_> {
 
 fn broken_off(object: &RemoteObject) -> StoreError {
     let problem = "the connection broke off";
-    StoreError::new(Cause::Passing, &object.address, problem, "run the same command again")
+    StoreError::new(
+        Cause::Passing,
+        &object.address,
+        problem,
+        "run the same command again",
+    )
 }
 
 fn longer(object: &RemoteObject) -> StoreError {
@@ -221,23 +225,4 @@ fn longer(object: &RemoteObject) -> StoreError {
         "the server sends more bytes than it said",
         "check what lies there",
     )
-}
-
-/// Attempts that have failed.
-#[derive(Default)]
-struct Attempts(u32);
-
-impl Attempts {
-    /// Waits before the next attempt.
-    ///
-    /// # Errors
-    /// `error`, if there is none.
-    async fn after(&mut self, error: StoreError) -> Result<(), StoreError> {
-        self.0 += 1;
-        if self.0 >= ATTEMPTS || error.cause() != Cause::Passing {
-            return Err(error);
-        }
-        sleep(FIRST_WAIT * 4_u32.pow(self.0 - 1)).await;
-        Ok(())
-    }
 }

@@ -26,8 +26,8 @@ mod object;
 mod part;
 mod source;
 mod store;
+mod traffic;
 mod web;
 
 pub use error::StoreError;
-pub use location::is_address;
 pub use store::{Fetched, Store, StoreOptions, is_variable};

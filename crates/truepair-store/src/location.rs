@@ -28,23 +28,6 @@ const SCHEMES: &[(&str, Service)] = &[
     ("https", Service::Web),
 ];
 
-/// Whether `text` is an address and not a path: it begins with a word and `://`.
-///
-/// ```
-/// use truepair_store::is_address;
-///
-/// assert!(is_address("s3://bucket/data/") && is_address("ftp://host/data"));
-/// assert!(!is_address("data/") && !is_address("./a://b") && !is_address("C:/data"));
-/// ```
-pub fn is_address(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, _)| {
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    })
-}
-
 /// An address, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Location {
@@ -133,7 +116,9 @@ impl Location {
         // A folder of archives is not an archive.
         let name = match name.rfind('}').filter(|_| self.is_pattern) {
             Some(brace) => {
-                let dot = name[brace..].find('.').map_or(name.len(), |dot| brace + dot);
+                let dot = name[brace..]
+                    .find('.')
+                    .map_or(name.len(), |dot| brace + dot);
                 name[..dot].to_owned()
             }
             None => name,
@@ -238,9 +223,7 @@ fn numbers(first: &str, last: &str) -> Result<Vec<String>, String> {
     } else {
         0
     };
-    Ok((from..=to)
-        .map(|n| format!("{n:0width$}"))
-        .collect())
+    Ok((from..=to).map(|n| format!("{n:0width$}")).collect())
 }
 
 /// # Errors
@@ -268,13 +251,19 @@ mod tests {
         let found = Location::parse("s3://bucket/a/b c%20{x/").unwrap_err();
         assert!(found.to_string().contains("without a `}`"), "{found}");
         let found = Location::parse("S3://bucket/a/b%20c/").unwrap();
-        assert_eq!((found.service, found.root.as_str()), (Service::S3, "s3://bucket"));
+        assert_eq!(
+            (found.service, found.root.as_str()),
+            (Service::S3, "s3://bucket")
+        );
         assert_eq!((found.base, found.name().unwrap().as_str()), (2, "b%20c"));
         let found = Location::parse("https://h:80/a/b%20c.npy?x=1/2").unwrap();
         assert_eq!((found.base, found.name().unwrap().as_str()), (2, "b c.npy"));
         assert_eq!(found.address(&found.paths[0]), found.given);
         let bucket = Location::parse("gs://bucket").unwrap();
-        assert_eq!((bucket.name().unwrap().as_str(), bucket.paths), ("bucket", vec![String::new()]));
+        assert_eq!(
+            (bucket.name().unwrap().as_str(), bucket.paths),
+            ("bucket", vec![String::new()])
+        );
     }
 
     #[test]
@@ -311,9 +300,14 @@ mod tests {
 
     #[test]
     fn names_stay_in_their_folder() {
-        for name in ["../a", "a/../b", "/a", "a//b", "a/", "", ".", "a\0b", "a\\b"] {
+        for name in [
+            "../a", "a/../b", "/a", "a//b", "a/", "", ".", "a\0b", "a\\b",
+        ] {
             let error = check_name("s3://b/x", name).unwrap_err().to_string();
-            assert!(error.contains("s3://b/x") && error.contains(&format!("{name:?}")), "{error}");
+            assert!(
+                error.contains("s3://b/x") && error.contains(&format!("{name:?}")),
+                "{error}"
+            );
         }
         for name in ["a", "a/b.c", "..a/b..", "A/a"] {
             check_name("s3://b/x", name).unwrap();

@@ -1,6 +1,13 @@
 //! What lies at an address.
 
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use truepair_core::digest::Digest;
+
+use crate::error::StoreError;
+
+/// Bytes as they come.
+pub(crate) type ByteStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
 /// Digits of the names that the cache gives.
 const DIGITS: usize = 40;

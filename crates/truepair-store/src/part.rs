@@ -165,7 +165,10 @@ mod tests {
         part.write(0, b"half a piece").unwrap();
         drop(part);
         // A number that was cut off is no number.
-        let mut journal = OpenOptions::new().append(true).open(journal_of(&path)).unwrap();
+        let mut journal = OpenOptions::new()
+            .append(true)
+            .open(journal_of(&path))
+            .unwrap();
         journal.write_all(&[1, 0]).unwrap();
         let (part, missing) = Part::open(&path, size).unwrap().unwrap();
         assert_eq!(missing, [0, 1]);
@@ -175,7 +178,10 @@ mod tests {
         assert_eq!(missing, [1]);
         let whole = folder.path().join("x");
         part.finish(&whole).unwrap();
-        assert_eq!(std::fs::read(&whole).unwrap()[2 * PIECE as usize..], *b"hello");
+        assert_eq!(
+            std::fs::read(&whole).unwrap()[2 * PIECE as usize..],
+            *b"hello"
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

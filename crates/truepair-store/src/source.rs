@@ -2,17 +2,11 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-
 use crate::bucket::Bucket;
 use crate::error::StoreError;
 use crate::location::{Location, Service};
-use crate::object::{Found, RemoteObject};
+use crate::object::{ByteStream, Found, RemoteObject};
 use crate::web::Web;
-
-/// Bytes as they come.
-pub(crate) type ByteStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
 /// Who is asked.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Addresses to local paths.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::runtime::{Builder, Runtime};
 use truepair_core::watch::Watch;
@@ -107,6 +107,13 @@ impl Store {
         Ok(Fetched { path, bytes })
     }
 
+    /// The address that a file in the cache was fetched from, as it was given to [`fetch`](Self::fetch).
+    pub fn address_of(&self, file: &Path) -> Option<&str> {
+        let mut views = self.views.iter();
+        let found = views.find(|(_, view)| file.starts_with(&view.claim.path))?;
+        Some(found.0.as_str())
+    }
+
     /// `text` with addresses in place of the paths that data from there has in the cache.
     pub fn shown(&self, text: &str) -> String {
         let mut shown = text.to_owned();
@@ -121,13 +128,21 @@ impl Store {
 /// # Errors
 /// If two objects would lie in the same place.
 fn check_names(address: &str, found: &Found) -> Result<(), StoreError> {
-    let mut names: Vec<&str> = found.objects.iter().map(|object| object.name.as_str()).collect();
+    let mut names: Vec<&str> = found
+        .objects
+        .iter()
+        .map(|object| object.name.as_str())
+        .collect();
     names.sort_unstable();
     let twice = names.windows(2).find(|two| two[0] == two[1]);
     match twice {
         Some(two) if found.form == Form::Folder => {
             let problem = format!("{:?} stands for two objects", two[0]);
-            Err(StoreError::address(address, problem, "name every object once"))
+            Err(StoreError::address(
+                address,
+                problem,
+                "name every object once",
+            ))
         }
         _ => Ok(()),
     }

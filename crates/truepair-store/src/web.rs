@@ -11,10 +11,9 @@ use reqwest::header::{
 use reqwest::{Client, Response, StatusCode};
 
 use crate::error::{Cause, StoreError, causes};
-use crate::fetch::AT_ONCE;
 use crate::location::{Location, check_name, decoded, without_query};
-use crate::object::{Form, Found, RemoteObject};
-use crate::source::ByteStream;
+use crate::object::{ByteStream, Form, Found, RemoteObject};
+use crate::traffic::{AT_ONCE, Attempts};
 
 /// The variable whose value goes into the header `Authorization`.
 pub(crate) const AUTHORIZATION_VARIABLE: &str = "TRUEPAIR_HTTP_AUTHORIZATION";
@@ -77,7 +76,13 @@ impl Web {
         if plain.is_empty() || plain.ends_with('/') {
             return Err(is_folder(&address));
         }
-        let answer = self.ask(&address, Some(0..1)).await?;
+        let mut attempts = Attempts::default();
+        let answer = loop {
+            match self.ask(&address, Some(0..1)).await {
+                Ok(answer) => break answer,
+                Err(error) => attempts.after(error).await?,
+            }
+        };
         if answer.url().path().ends_with('/') {
             return Err(is_folder(&address));
         }
@@ -145,7 +150,11 @@ impl Web {
 
 fn is_folder(address: &str) -> StoreError {
     let remedy = "name a file, or shards by a range as in shards-{00000..00012}.tar";
-    StoreError::address(address, "is a folder, and web servers do not list folders", remedy)
+    StoreError::address(
+        address,
+        "is a folder, and web servers do not list folders",
+        remedy,
+    )
 }
 
 fn text<'a>(answer: &'a Response, name: &HeaderName) -> Option<&'a str> {
@@ -180,7 +189,11 @@ fn refusal(address: &str, status: StatusCode) -> Option<StoreError> {
                 "set {AUTHORIZATION_VARIABLE} to the value of the header, such as `Bearer TOKEN`; links with a \
                  signature may have expired"
             );
-            new(Cause::Refused, format!("the server refuses access ({status})"), &remedy)
+            new(
+                Cause::Refused,
+                format!("the server refuses access ({status})"),
+                &remedy,
+            )
         }
         404 | 410 => new(
             Cause::Missing,
@@ -207,9 +220,8 @@ fn failure(address: &str, error: &reqwest::Error) -> StoreError {
         Some(cause) => causes(cause),
         None => error.to_string(),
     };
-    let new = |cause, problem: String, remedy: &str| {
-        StoreError::new(cause, address, problem, remedy)
-    };
+    let new =
+        |cause, problem: String, remedy: &str| StoreError::new(cause, address, problem, remedy);
     if error.is_builder() || error.is_redirect() {
         return new(Cause::Lasting, text, "check the address");
     }

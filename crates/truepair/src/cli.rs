@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use truepair_model::Accelerator;
 
 use crate::command;
+use crate::remote::CacheArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -49,6 +50,9 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "N", help_heading = "Everywhere",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
 }
 
 #[derive(Debug, Subcommand)]

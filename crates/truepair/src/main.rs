@@ -24,6 +24,7 @@ mod oracle;
 mod parquet_group;
 mod progress;
 mod read_args;
+mod remote;
 mod render;
 mod report;
 mod run_folder;

@@ -23,7 +23,7 @@ use crate::progress::Bars;
 use crate::read_args::{Pairing, pairing};
 
 /// Arguments that say what the rows of foreign rankings are.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Foreign rankings")]
 pub(crate) struct ForeignArgs {
     /// Which image row belongs to which caption row (.csv, .tsv, .npy), or which captions to which
@@ -50,6 +50,15 @@ pub(crate) enum Foreign<'a> {
 }
 
 impl ForeignArgs {
+    /// The files that are named.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let pairs = match &mut self.pairs {
+            Some(Pairing::File(file)) => Some(file),
+            _ => None,
+        };
+        self.ids.iter_mut().flatten().chain(pairs)
+    }
+
     /// Names of images and captions: from files, or what the data calls them.
     pub(crate) fn names(&self, images: Ids, captions: Ids) -> Result<(Ids, Ids)> {
         match self.ids.as_deref() {

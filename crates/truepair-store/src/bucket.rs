@@ -275,58 +275,72 @@ impl Refusals {
     fn tell(&self, address: &str, error: &object_store::Error) -> StoreError {
         use object_store::Error as E;
         let text = causes(error);
+        if let Some(told) = self.tell_answer(address, &text) {
+            return told;
+        }
+        match error {
+            E::NotFound { .. } => missing(address),
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => self.refused(address, &text),
+            E::InvalidPath { .. } => {
+                let problem = format!("a name below it cannot be read: {text}");
+                StoreError::address(address, problem, "rename the object")
+            }
+            _ => {
+                let remedy = "check the network, or run the same command again";
+                StoreError::new(Cause::Passing, address, text, remedy)
+            }
+        }
+    }
+
+    /// What only the words of an answer tell.
+    fn tell_answer(&self, address: &str, text: &str) -> Option<StoreError> {
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        let code = code(&text).map_or_else(String::new, |code| format!(": {code}"));
-        let new =
-            |cause, problem: String, remedy: &str| StoreError::new(cause, address, problem, remedy);
-        if says(&[
+        let new = |cause, problem: String, remedy: &str| {
+            Some(StoreError::new(cause, address, problem, remedy))
+        };
+        const NO_BUCKET: &[&str] = &[
             "NoSuchBucket",
             "ContainerNotFound",
             "specified bucket does not exist",
-        ]) {
-            let problem = format!("there is no bucket `{}`", self.bucket);
-            return new(Cause::Missing, problem, "check its name");
-        }
-        if says(&[
+        ];
+        const NO_CREDENTIALS: &[&str] = &[
             "169.254.169.254",
             "metadata.google",
             "instance metadata",
             "latest/api/token",
-        ]) {
-            let problem = "no credentials were found".to_owned();
-            return new(Cause::Refused, problem, self.variables());
-        }
-        if says(&[
+        ];
+        const ELSEWHERE: &[&str] = &[
             "configured region",
             "PermanentRedirect",
             "AuthorizationHeaderMalformed",
-        ]) {
-            let problem = format!("the bucket lies in another region{code}");
+        ];
+        if says(NO_BUCKET) {
+            let problem = format!("there is no bucket `{}`", self.bucket);
+            return new(Cause::Missing, problem, "check its name");
+        }
+        if says(NO_CREDENTIALS) {
+            let problem = "no credentials were found".to_owned();
+            return new(Cause::Refused, problem, self.variables());
+        }
+        if says(ELSEWHERE) {
+            let problem = "the bucket lies in another region".to_owned();
             return new(Cause::Lasting, problem, "set AWS_REGION to its region");
         }
-        match error {
-            E::NotFound { .. } => missing(address),
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-                let problem = format!("the store refuses access{code}");
-                new(Cause::Refused, problem, self.variables())
-            }
-            E::InvalidPath { .. } => new(
-                Cause::Lasting,
-                format!("a name below it cannot be read: {text}"),
-                "rename the object",
-            ),
-            _ if says(&["dns error"]) => new(
-                Cause::Lasting,
-                format!("the name of the server is unknown: {text}"),
-                "check the network and the address of the server",
-            ),
-            _ if says(&["Connection refused", "tcp connect error"]) => new(
-                Cause::Passing,
-                format!("the server cannot be reached: {text}"),
-                "check the network and the address of the server",
-            ),
-            _ => new(Cause::Passing, text.clone(), "run the same command again"),
+        // Listings have no error kind of their own for these.
+        if says(&["401 Unauthorized", "403 Forbidden"]) {
+            return Some(self.refused(address, text));
         }
+        if says(&["dns error"]) {
+            let problem = format!("the name of the server is unknown: {text}");
+            return new(Cause::Lasting, problem, "check the address and the network");
+        }
+        None
+    }
+
+    fn refused(&self, address: &str, text: &str) -> StoreError {
+        let code = code(text).map_or_else(String::new, |code| format!(": {code}"));
+        let problem = format!("the store refuses access{code}");
+        StoreError::new(Cause::Refused, address, problem, self.variables())
     }
 }
 

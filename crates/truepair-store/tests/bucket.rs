@@ -109,6 +109,39 @@ fn folders_and_objects_come_and_only_what_changed_comes_again() {
 }
 
 #[test]
+fn no_credentials_and_no_server_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let fetch = |variables: &[(&str, &str)]| {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        let store = Store::open(StoreOptions {
+            cache: home.path().join("cache"),
+            limit: 1 << 30,
+            variables: variables.collect(),
+        });
+        store.unwrap().fetch("s3://bucket/x", &mut ())
+    };
+    // The service that hands out credentials inside a cloud, which is not there.
+    let endpoint = ("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1");
+    message(
+        fetch(&[endpoint]),
+        &["s3://bucket/x", "no credentials", "AWS_ACCESS_KEY_ID"],
+    );
+    let public = ("AWS_SKIP_SIGNATURE", "true");
+    let nobody = ("AWS_ENDPOINT", "http://127.0.0.1:1");
+    message(
+        fetch(&[public, nobody, ("AWS_ALLOW_HTTP", "true")]),
+        &["s3://bucket/x", "check the network"],
+    );
+    let unknown = ("AWS_ENDPOINT", "https://truepair.invalid");
+    message(
+        fetch(&[public, unknown]),
+        &["s3://bucket/x", "name of the server is unknown"],
+    );
+}
+
+#[test]
 fn the_cache_stays_below_its_limit() {
     let Some(moto) = Moto::start() else { return };
     let home = tempfile::tempdir().unwrap();

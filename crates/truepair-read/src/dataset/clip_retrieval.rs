@@ -147,6 +147,7 @@ fn read(path: &Path) -> Result<Matrices> {
         }
     }
     Ok(Matrices {
+        pairs: None,
         images: Features::concat(&shards_of_images)?,
         captions: Features::concat(&shards_of_captions)?,
         ids_are_files: !image_paths.is_empty(),

@@ -230,14 +230,16 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// One name for each split, whatever the file calls it.
+/// One name for each split, whatever the file calls it and in whatever case.
 pub(super) fn canonical(split: &str) -> &str {
-    match split {
-        "restval" | "training" => "train",
-        "val" | "valid" | "validation" => "dev",
-        "testing" => "test",
-        other => other,
-    }
+    const WORDS: &[(&str, &[&str])] = &[
+        ("train", &["train", "training", "restval"]),
+        ("dev", &["dev", "val", "valid", "validation"]),
+        ("test", &["test", "testing"]),
+    ];
+    let means = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(split));
+    let known = WORDS.iter().find(|(_, words)| means(words));
+    known.map_or(split, |(name, _)| name)
 }
 
 fn splits(file: &File) -> Vec<String> {

@@ -60,6 +60,7 @@ mod two_columns;
 mod uid_list;
 mod unread_keys;
 mod webdataset;
+mod within_archive;
 mod write;
 mod write_options;
 

@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 use truepair_model::Accelerator;
 
+use crate::cache::CacheArgs;
 use crate::command;
-use crate::remote::CacheArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

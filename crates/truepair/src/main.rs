@@ -5,6 +5,7 @@
 
 mod accelerator;
 mod audit;
+mod cache;
 mod cli;
 mod command;
 mod compare;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use truepair_core::audit::NoiseRate;
 
-use crate::remote;
+use crate::cache;
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,10 @@ impl Form {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self {
-            Form::Text => stdout(&remote::shown(&text())),
+            Form::Text => stdout(&cache::shown(&text())),
             Form::Json => {
                 let json = serde_json::to_string_pretty(value)? + "\n";
-                stdout(&remote::shown(&json))
+                stdout(&cache::shown(&json))
             }
         }
     }
@@ -60,7 +60,7 @@ fn stdout(text: &str) -> anyhow::Result<()> {
 
 /// A remark about the work, on stderr, so that stdout stays one JSON object.
 pub(crate) fn note(text: &str) {
-    let text = remote::shown(text);
+    let text = cache::shown(text);
     // Without a stderr there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -134,7 +134,7 @@ impl<'a> Fetch<'a> {
             }
             part.write(left.start, &bytes)?;
             left.start += length;
-            self.advance(length)?;
+            self.advance(object, length)?;
         }
         if left.is_empty() {
             return Ok(());
@@ -175,7 +175,7 @@ impl<'a> Fetch<'a> {
             let bytes = bytes?;
             part.write(*got, &bytes)?;
             *got += bytes.len() as u64;
-            self.advance(bytes.len() as u64)?;
+            self.advance(object, bytes.len() as u64)?;
         }
         match object.size {
             Some(size) if *got < size => Err(broken_off(object)),
@@ -184,14 +184,14 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn advance(&self, bytes: u64) -> Result<(), StoreError> {
+    fn advance(&self, object: &RemoteObject, bytes: u64) -> Result<(), StoreError> {
         let mut progress = self.progress.borrow_mut();
         progress.done += bytes;
         progress.report();
         if progress.watch.is_stopped() {
             let problem = "the fetch was stopped before its end";
             return Err(StoreError::address(
-                "",
+                &object.address,
                 problem,
                 "run the same command again",
             ));

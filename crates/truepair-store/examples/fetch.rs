@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p truepair-store --example fetch -- s3://bucket/data/ CACHE`
 
+#![allow(clippy::print_stdout)]
+
 use std::time::Instant;
 
 use truepair_store::{Store, StoreOptions, is_variable};

@@ -51,10 +51,13 @@ impl Moto {
         ])
         .spawn()
         .unwrap();
-        let host = format!("127.0.0.1:{port}");
+        let moto = Self {
+            host: format!("127.0.0.1:{port}"),
+            child,
+        };
         for _ in 0..600 {
-            if TcpStream::connect(&host).is_ok() {
-                return Some(Self { host, child });
+            if TcpStream::connect(&moto.host).is_ok() {
+                return Some(moto);
             }
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -58,7 +58,7 @@ impl Format for Embeddings {
                 let is_read = read.iter().any(|file| file.ends_with(name));
                 match is_read || matrices::is_pairs_file(Path::new(name)) {
                     true => Fate::Used,
-                    false => Fate::PassedOver("it is no matrix, list or index of this format"),
+                    false => Fate::PassedOver("it is not a matrix, list or index of this format"),
                 }
             })?;
         }

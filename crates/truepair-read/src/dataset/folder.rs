@@ -7,9 +7,9 @@ use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
 use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
-use super::karpathy::canonical;
 use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
 use super::pictures::{PICTURE_ENDINGS, is_picture};
+use super::split_names::canonical;
 use super::table::Table;
 use super::{Format, Pictures, ReadOptions, resolve_split};
 
@@ -98,10 +98,9 @@ fn only_table_in(path: &Path) -> Option<PathBuf> {
     let mut tables = entries(path).ok()?;
     tables.retain(|entry| {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        !is_hidden(&name) && Table.sniff(entry).is_some()
+        // The text of a picture may look like a table, and is not opened.
+        !is_hidden(&name) && !is_text_of_picture(entry) && Table.sniff(entry).is_some()
     });
-    // The text of a picture may look like a table.
-    tables.retain(|table| !is_text_of_picture(table));
     let [table] = &tables[..] else { return None };
     let is_of_a_split = |stem: &str| ["train", "dev", "test"].contains(&canonical(stem));
     let stem = table.file_stem()?.to_string_lossy();
@@ -250,7 +249,7 @@ fn picture(root: &Path, file: &Path) -> Result<Captioned> {
 
 /// Whether `0001.txt` lies beside a picture `0001.jpg` or the like.
 fn is_text_of_picture(file: &Path) -> bool {
-    let is_text = file.extension().is_some_and(|ending| ending == "txt");
+    let is_text = (file.extension()).is_some_and(|ending| ending == "txt" || ending == "json");
     let mut beside = PICTURE_ENDINGS.iter().flat_map(|ending| {
         [ending.to_string(), ending.to_ascii_uppercase()].map(|ending| file.with_extension(ending))
     });

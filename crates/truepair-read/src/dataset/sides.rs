@@ -310,7 +310,7 @@ pub(super) fn account_for_arrays(account: &mut Account, file: &Path, used: &[&st
         account.pass("array", "it is not needed, or not known by its name", name);
     }
     for name in archive.other_members() {
-        account.pass("member", "it is no array by its name", name);
+        account.pass("member", "it is not an array by its name", name);
     }
     Ok(())
 }

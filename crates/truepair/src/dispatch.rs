@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
-use crate::{accelerator, cli, command, interrupt};
+use crate::{accelerator, cache, cli, command, interrupt};
 
 /// Runs the command that the user typed.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
@@ -16,6 +16,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             .context("cannot start the threads")?;
     }
     accelerator::choose(cli.device)?;
+    cache::choose(&cli.cache);
     let form = cli.form();
     match &cli.command {
         Command::Demo(args) => command::demo::run(args, form),

@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truepair_core::audit::Findings;
 use truepair_core::noise::{LabelManifest, Manifest};
-use truepair_read::dataset::Inspection;
 use truepair_train::EpochRecord;
 use truepair_train::labeled::LabelEpoch;
 
@@ -20,6 +19,7 @@ use crate::command::bench::BenchResult;
 use crate::command::convert::Conversion;
 use crate::command::demo::DemoResult;
 use crate::command::embed::EmbedResult;
+use crate::command::inspect::Inspected;
 use crate::command::labels::{Confusions, LabelAuditSummary, LabelTrainResult};
 use crate::compare::{CellRecord, MethodComparison};
 use crate::contents::Contents;
@@ -47,10 +47,6 @@ impl Output for Manifest {
 
 impl Output for LabelManifest {
     const SCHEMA: &'static str = "truepair/labels-manifest/1";
-}
-
-impl Output for Inspection {
-    const SCHEMA: &'static str = "truepair/inspection/1";
 }
 
 impl Output for EpochRecord {
@@ -130,7 +126,7 @@ pub(crate) fn all() -> Vec<SchemaRow> {
         SchemaRow::of::<Findings>("findings.json of an audit"),
         SchemaRow::of::<Manifest>("manifest.json: the truth about planted noise"),
         SchemaRow::of::<DemoResult>("demo --json, and summary.json of a demo"),
-        SchemaRow::of::<Inspection>("inspect --json"),
+        SchemaRow::of::<Inspected<'static>>("inspect --json"),
         SchemaRow::of::<TrainResult>("train --json, and result.json of a run"),
         SchemaRow::of::<EpochRecord>("a line of a run's metrics.jsonl"),
         SchemaRow::of::<MethodComparison>("compare --json, and compare.json"),

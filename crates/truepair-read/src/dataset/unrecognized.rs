@@ -9,6 +9,7 @@ use super::json_list;
 use super::leftovers::{entries, is_hidden};
 use super::pictures::is_picture;
 use super::records::unpacked;
+use crate::archive::{Archive, problem_of};
 use crate::labeled::{self, LabeledOptions};
 
 /// Entries of a folder that are looked at.
@@ -31,13 +32,32 @@ pub(super) fn no_format(path: &Path) -> Error {
 
 /// What the input looks like, and what to do.
 fn guess(path: &Path) -> (String, String) {
-    if labeled::open(path, &LabeledOptions::default()).is_ok() {
-        return ("labeled arrays".into(), "try `truepair labels`".into());
-    }
     if path.is_dir() {
-        return of_folder(path);
+        return if is_labeled(path) {
+            of_labeled()
+        } else {
+            of_folder(path)
+        };
     }
-    of_file(path)
+    if !path.is_file() {
+        return (
+            "a pipe, a socket or a device, not a regular file".into(),
+            "write the data to a file and name that".into(),
+        );
+    }
+    if is_labeled(path) {
+        of_labeled()
+    } else {
+        of_file(path)
+    }
+}
+
+fn is_labeled(path: &Path) -> bool {
+    labeled::open(path, &LabeledOptions::default()).is_ok()
+}
+
+fn of_labeled() -> (String, String) {
+    ("labeled arrays".into(), "try `truepair labels`".into())
 }
 
 /// What lies in a folder, by the endings of the files.
@@ -156,10 +176,7 @@ fn of_file(path: &Path) -> (String, String) {
             "one matrix",
             "put images.npy and captions.npy into a folder, and give the folder",
         ),
-        "npz" | "safetensors" => (
-            "arrays of which none is known to be images or captions",
-            "call them images and captions",
-        ),
+        "npz" | "safetensors" => return of_arrays(path),
         "pt" | "pth" | "pkl" | "pickle" => (
             "a file of PyTorch or a pickle, which is not read as data",
             "save the arrays with numpy.save as images.npy and captions.npy",
@@ -175,6 +192,27 @@ fn of_file(path: &Path) -> (String, String) {
         _ => return of_text(path),
     };
     (looks.into(), remedy.into())
+}
+
+fn of_arrays(path: &Path) -> (String, String) {
+    let names = match Archive::open(path) {
+        Ok(archive) => archive.names(),
+        Err(cause) => {
+            return (
+                format!("arrays, but it cannot be opened: {}", problem_of(&cause)),
+                "write it again".into(),
+            );
+        }
+    };
+    let more = names.len().saturating_sub(SHOWN);
+    let mut shown = names[..names.len() - more].join(", ");
+    if more > 0 {
+        shown += &format!(" and {more} more");
+    }
+    (
+        format!("arrays ({shown}) of which none is known to be images and none to be captions"),
+        "call the matrices images and captions, or image_emb and text_emb".into(),
+    )
 }
 
 fn of_json(path: &Path) -> (String, String) {

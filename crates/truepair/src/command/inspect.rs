@@ -1,29 +1,35 @@
 //! `truepair inspect`: what a folder or file of pairs holds, and what is wrong with it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, UsedEntry};
 use truepair_read::dataset::{self, Inspection, SplitInspection};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::progress::Bars;
 use crate::read_args::ReadArgs;
+use crate::remote;
 use crate::render::{self, Form, count, fields};
+use crate::schema::Output;
 
 const EXAMPLES: &str = "\
 Examples:
   truepair inspect data/
   truepair inspect pairs.csv --features images.npy
-  truepair inspect embeddings/ --json";
+  truepair inspect embeddings/ --json
+  truepair inspect s3://bucket/data/";
 
 /// Arguments of `truepair inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// Folder or file with the pairs.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
     path: PathBuf,
 
     #[command(flatten)]
@@ -32,7 +38,9 @@ pub(crate) struct InspectArgs {
 
 /// A broken split is part of the answer and a failure all the same.
 pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
-    let found = dataset::inspect(&args.path, &args.read.options("train"))?;
+    let options = args.read.options("train");
+    let (path, options) = remote::fetched(&args.path, &options, &mut Bars::new())?;
+    let found = dataset::inspect(path, &options)?;
     let problems: Vec<&str> = found
         .splits
         .iter()
@@ -41,7 +49,12 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
     if problems.len() == found.splits.len() && !problems.is_empty() {
         bail!("{}", problems.join("\nerror: "))
     }
-    form.print(&found, || text(&found))?;
+    let address = remote::is_address(&args.path).then_some(args.path.as_path());
+    let inspected = Inspected {
+        address,
+        found: &found,
+    };
+    form.print(&inspected, || text(&inspected))?;
     for problem in &problems {
         render::note(&format!("error: {problem}"));
     }
@@ -52,8 +65,26 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
     })
 }
 
-fn text(found: &Inspection) -> String {
-    let mut out = fields(&[("format", format!("{} ({})", found.format, found.why))]);
+/// What was found, and where data that lies elsewhere lies.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Inspected<'a> {
+    /// Where the data lies, when it is not on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a Path>,
+    #[serde(flatten)]
+    found: &'a Inspection,
+}
+
+impl Output for Inspected<'_> {
+    const SCHEMA: &'static str = "truepair/inspection/1";
+}
+
+fn text(inspected: &Inspected<'_>) -> String {
+    let Inspected { address, found } = inspected;
+    let address = address.map(|address| ("address", address.display().to_string()));
+    let mut first: Vec<(&str, String)> = address.into_iter().collect();
+    first.push(("format", format!("{} ({})", found.format, found.why)));
+    let mut out = fields(&first);
     for split in &found.splits {
         let _ = match &split.problem {
             Some(problem) => write!(

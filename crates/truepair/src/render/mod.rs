@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use truepair_core::audit::NoiseRate;
 
+use crate::cache;
 use crate::schema::{self, Output};
 
 /// How the result is printed.
@@ -37,8 +38,8 @@ impl Form {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self {
-            Form::Text => stdout(&text()),
-            Form::Json => stdout(&schema::text(value)?),
+            Form::Text => stdout(&cache::shown(&text())),
+            Form::Json => stdout(&cache::shown(&schema::text(value)?)),
         }
     }
 }
@@ -56,6 +57,7 @@ fn stdout(text: &str) -> anyhow::Result<()> {
 
 /// A remark about the work, on stderr, so that stdout stays one JSON object.
 pub(crate) fn note(text: &str) {
+    let text = cache::shown(text);
     // Without a stderr there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

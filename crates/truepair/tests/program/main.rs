@@ -9,6 +9,8 @@ mod evaluation;
 mod feature;
 mod files;
 mod labels;
+#[cfg(feature = "stores")]
+mod remote;
 mod schema;
 mod uncertainty;
 

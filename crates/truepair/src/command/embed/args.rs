@@ -7,6 +7,7 @@ use truepair_encode::Pooling;
 use truepair_image::{Filter, Fit, Preprocessing};
 
 use crate::read_args::ReadArgs;
+use crate::remote;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +22,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct EmbedArgs {
-    /// Data with pictures: a folder, a table, a JSON file or webdataset shards.
+    /// Data with pictures: a folder, a table, a JSON file or webdataset shards, or their s3://, gs://,
+    /// az:// or http(s):// address.
     pub(super) data: PathBuf,
 
     /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d].
@@ -33,7 +35,7 @@ pub(crate) struct EmbedArgs {
     pub(super) text_encoder: Option<PathBuf>,
 
     /// Folder to make; the same job continues if it was stopped there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = remote::output())]
     pub(super) out: PathBuf,
 
     /// Splits to embed, separated by commas; all by default.

@@ -14,6 +14,8 @@ use truepair_read::dataset::{self, Pictures, ReadOptions};
 
 use super::args::{EmbedArgs, RuntimeChoice};
 use crate::file_hash::sha256;
+use crate::progress::Bars;
+use crate::remote;
 use crate::staged_file::folder_of;
 
 /// A job that can begin: encoders are loaded and the data is open.
@@ -144,6 +146,7 @@ fn text_encoder(args: &EmbedArgs, runtime: &Runtime) -> Result<Option<TextEncode
 }
 
 fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
+    let mut bars = Bars::new();
     let options = |split: &str| ReadOptions {
         pictures: match &args.read.pictures {
             Some(folder) => Pictures::In(folder.clone()),
@@ -153,8 +156,14 @@ fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
     };
     let names = match &args.split {
         Some(names) => names.clone(),
-        None => dataset::splits(&args.data, &options("all"))?,
+        None => {
+            let (data, options) = remote::fetched(&args.data, &options("all"), &mut bars)?;
+            dataset::splits(data, &options)?
+        }
     };
-    let open = |name: &String| Ok(dataset::open(&args.data, &options(name))?);
-    names.iter().map(open).collect()
+    let mut open = |name: &String| {
+        let (data, options) = remote::fetched(&args.data, &options(name), &mut bars)?;
+        Ok(dataset::open(data, &options)?)
+    };
+    names.iter().map(&mut open).collect()
 }

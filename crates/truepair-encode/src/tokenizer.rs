@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokenizers::normalizers::Precompiled;
 use tokenizers::{
     DecoderWrapper, ModelWrapper, NormalizerWrapper, PaddingDirection, PaddingParams,
     PaddingStrategy, PostProcessor, PostProcessorWrapper, PreTokenizerWrapper, TruncationDirection,
@@ -87,9 +88,11 @@ impl Tokenizer {
             return Err(refuse("it is not a regular file".into()));
         }
         let bytes = std::fs::read(path).map_err(io)?;
+        let file: Value = serde_json::from_slice(&bytes)
+            .map_err(|cause| refuse(format!("not a tokenizer, since it is not JSON: {cause}")))?;
+        check_charsmaps(&file).map_err(refuse)?;
         let inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes));
-        let mut inner = inner.map_err(|cause| refuse(what_is_wrong(&bytes, &cause)))?;
-        let file: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut inner = inner.map_err(|cause| refuse(what_is_wrong(&file, &cause)))?;
         check_added_tokens(&inner, &file).map_err(refuse)?;
         check_parts(&inner, &file).map_err(refuse)?;
         without_dropout(&mut inner);
@@ -282,12 +285,29 @@ fn without_dropout(inner: &mut tokenizers::Tokenizer) {
     }
 }
 
+/// # Errors
+/// If the table of a normalizer of SentencePiece is not one; the library takes that for granted.
+fn check_charsmaps(part: &Value) -> std::result::Result<(), String> {
+    match part {
+        Value::Object(fields) => {
+            if part["type"] == "Precompiled"
+                && let Err(cause) = serde_json::from_value::<Precompiled>(part.clone())
+            {
+                return Err(format!(
+                    "a normalizer of type Precompiled is not understood: {cause}"
+                ));
+            }
+            // Vocabularies are long and hold no parts.
+            let parts = fields.iter().filter(|(name, _)| *name != "vocab");
+            parts.map(|(_, part)| check_charsmaps(part)).collect()
+        }
+        Value::Array(parts) => parts.iter().map(check_charsmaps).collect(),
+        _ => Ok(()),
+    }
+}
+
 /// Which part of the file is not that of a tokenizer.
-fn what_is_wrong(bytes: &[u8], cause: &str) -> String {
-    let file: Value = match serde_json::from_slice(bytes) {
-        Ok(file) => file,
-        Err(cause) => return format!("not a tokenizer, since it is not JSON: {cause}"),
-    };
+fn what_is_wrong(file: &Value, cause: &str) -> String {
     let Some(model) = file["model"].as_object() else {
         return "not a tokenizer, since it has no `model`".into();
     };

@@ -136,6 +136,13 @@ fn a_broken_tokenizer_is_named_with_what_it_lacks() {
         &changed(|file| file["added_tokens"][0]["id"] = 7.into()),
         &["startoftext", "7"],
     );
+    refused(
+        &changed(|file| {
+            file["normalizer"] =
+                serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"});
+        }),
+        &["Precompiled"],
+    );
     let mut unknown: serde_json::Value =
         serde_json::from_slice(&std::fs::read(fixture("tokenizers/word_level.json")).unwrap())
             .unwrap();

@@ -80,7 +80,11 @@ pub fn decode_with_remark(bytes: &[u8]) -> Result<(Rgb, Option<&'static str>), P
     let unknown = || format::not_decoded(bytes).map_or(Problem::Unknown, Problem::NotDecoded);
     let mut remark = None;
     let decoded = match PictureFormat::of(bytes).ok_or_else(unknown)? {
-        PictureFormat::Jpeg => jpeg(bytes)?,
+        PictureFormat::Jpeg => {
+            remark =
+                ends_early(bytes).then_some("the file ends early, so its last rows may be missing");
+            jpeg(bytes)?
+        }
         PictureFormat::Png => match png(bytes, Checksums::Confirmed) {
             Err(PngFault::Checksum) => {
                 remark = Some("a checksum is wrong, so pixels may be too");
@@ -160,6 +164,13 @@ fn any_size() -> DecoderOptions {
     DecoderOptions::default()
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX)
+}
+
+/// Whether the mark of the end does not follow the last scan of a JPEG. In a scan neither mark stands for
+/// anything else.
+fn ends_early(bytes: &[u8]) -> bool {
+    let last = |mark: [u8; 2]| bytes.windows(2).rposition(|pair| pair == mark);
+    last([0xff, 0xd9]).is_none_or(|end| last([0xff, 0xda]).is_some_and(|scan| scan > end))
 }
 
 fn jpeg(bytes: &[u8]) -> Result<Decoded, Problem> {
@@ -339,6 +350,10 @@ mod tests {
         let (picture, remark) = decode_with_remark(&bytes).unwrap();
         assert_eq!(picture, whole);
         assert!(remark.unwrap().contains("checksum"));
+        let bytes = std::fs::read("fixtures/pictures/rgb.jpg").unwrap();
+        assert_eq!(decode_with_remark(&bytes).unwrap().1, None);
+        let cut = decode_with_remark(&bytes[..bytes.len() - 2]);
+        assert!(cut.is_err() || cut.unwrap().1.unwrap().contains("early"));
     }
 
     /// The first bytes of a PNG of this size, without any pixel.

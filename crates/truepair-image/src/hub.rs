@@ -151,8 +151,11 @@ fn of_transformers(file: &Value) -> Found<KnownPreprocessing> {
     Ok(found)
 }
 
+/// A number of each color, where it is known.
+type Colors = Option<[f32; 3]>;
+
 /// Mean and deviation of values in [0, 1], where `file` counts otherwise too.
-fn scale_of(file: &Value) -> Found<(Option<[f32; 3]>, Option<[f32; 3]>)> {
+fn scale_of(file: &Value) -> Found<(Colors, Colors)> {
     let asks = |key: &str, default: bool| file[key].as_bool().unwrap_or(default);
     let factor = match asks("do_rescale", true) {
         true => file["rescale_factor"].as_f64().unwrap_or(1.0 / 255.0),
@@ -214,7 +217,7 @@ fn of_open_clip(file: &Value) -> Found<KnownPreprocessing> {
 }
 
 /// A number of each color, or one for all of them.
-fn three(file: &Value, key: &str) -> Found<Option<[f32; 3]>> {
+fn three(file: &Value, key: &str) -> Found<Colors> {
     let value = &file[key];
     if value.is_null() {
         return Ok(None);

@@ -70,7 +70,7 @@ pub(super) fn refuse_duplicates(
             return Err(Error::data(
                 path,
                 place(n),
-                format!("id '{id}' stands already at {}", name(place(first))),
+                format!("id '{id}' already appears at {}", name(place(first))),
                 "give every image an id of its own, or remove one of the two",
             ));
         }
@@ -124,7 +124,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("ids.txt:3: id 'a' stands already at line 1"),
+            error.starts_with("ids.txt:3: id 'a' already appears at line 1"),
             "{error}"
         );
     }

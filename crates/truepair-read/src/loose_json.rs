@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
             }
             let value = self.value()?;
             if fields.contains_key(&key) {
-                return Err(self.problem(&format!("key '{key}' stands twice in one object,")));
+                return Err(self.problem(&format!("key '{key}' appears twice in one object,")));
             }
             fields.insert(key, value);
             self.skip_spaces();
@@ -190,7 +190,7 @@ impl<'a> Parser<'a> {
         }
         let text = &self.text[start..self.at];
         if !fits {
-            return Err(self.problem(&format!("'{text}' is no number")));
+            return Err(self.problem(&format!("'{text}' is not a number")));
         }
         Ok(as_written(text))
     }
@@ -330,12 +330,12 @@ mod tests {
         for (text, words) in [
             ("", "ends where a value is expected, in column 1"),
             ("{\"a\": 1} x", "expected nothing more in column 10"),
-            ("{\"a\": 1, \"a\": 2}", "key 'a' stands twice"),
+            ("{\"a\": 1, \"a\": 2}", "key 'a' appears twice"),
             ("{a: 1}", "expected a key"),
             ("[1 2]", "expected a comma or ]"),
-            ("[01]", "'01' is no number"),
-            ("[1.]", "'1.' is no number"),
-            ("[-]", "'-' is no number"),
+            ("[01]", "'01' is not a number"),
+            ("[1.]", "'1.' is not a number"),
+            ("[-]", "'-' is not a number"),
             ("\"a", "without an end"),
             ("\"a\tb\"", "a tab, line break"),
             ("\"\\x\"", "unknown escape"),

@@ -35,9 +35,11 @@ pub fn read_list_map(path: &Path) -> Result<Judgments> {
 pub fn read_trec_run(path: &Path) -> Result<Judgments> {
     let mut order: Vec<(String, Vec<Entry>)> = Vec::new();
     let mut place: HashMap<String, usize> = HashMap::new();
+    let mut n_blank = 0;
     for line in lines(path)? {
         let Line { number, text } = line?;
         if text.trim().is_empty() {
+            n_blank += 1;
             continue;
         }
         let (query, entry) = Entry::parse(path, &text, number)?;
@@ -55,6 +57,7 @@ pub fn read_trec_run(path: &Path) -> Result<Judgments> {
         judgments.add(&query, entries.into_iter().map(|entry| entry.item))?;
     }
     ties.note(&mut judgments);
+    judgments.account_mut().used("blank line", n_blank);
     Ok(judgments)
 }
 
@@ -225,6 +228,7 @@ mod tests {
             .map(|(query, items)| (query, items.collect()))
             .collect();
         assert_eq!(lists, [("q", vec!["a", "b", "c"]), ("r", vec!["a"])]);
+        assert_eq!(found.account().lines()[0], "used 1 blank line");
     }
 
     #[test]

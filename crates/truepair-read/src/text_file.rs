@@ -153,7 +153,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
         return Err(Error::data(
             path,
             Place::Whole,
-            "it is no regular file",
+            "it is not a regular file",
             "name a file, not a folder, pipe or device",
         ));
     }
@@ -465,6 +465,6 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let error = TextFile::open(folder.path()).err().unwrap().to_string();
-        assert!(error.contains("no regular file"), "{error}");
+        assert!(error.contains("not a regular file"), "{error}");
     }
 }

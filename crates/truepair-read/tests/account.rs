@@ -187,6 +187,52 @@ fn files_of(format: &str) -> (&'static str, Vec<(&'static str, Vec<u8>)>) {
                 ("odd.doc", text("1")),
             ],
         ),
+        "msrvtt" => (
+            "d.json",
+            vec![
+                (
+                    "d.json",
+                    text(
+                        r#"{"videos": [{"video_id": "v0", "split": "train", "odd": 1}],
+                        "sentences": [{"video_id": "v0", "caption": "one"}]}"#,
+                    ),
+                ),
+                ("d.npy", floats(&[1, 1])),
+            ],
+        ),
+        "flickr_tokens" => (
+            "f.token",
+            vec![
+                ("f.token", text("a.jpg#0\tone\nodd.jpg#0\ttwo\n")),
+                ("train.txt", text("a.jpg\n")),
+                ("f.npy", floats(&[2, 1])),
+            ],
+        ),
+        "chinese_clip" => (
+            "",
+            vec![
+                ("train_imgs.tsv", text("1\tAAAA\n")),
+                (
+                    "train_texts.jsonl",
+                    text(r#"{"text_id": 1, "text": "one", "image_ids": [1, "odd"]}"#),
+                ),
+            ],
+        ),
+        "mteb" => (
+            "",
+            vec![
+                (
+                    "corpus.jsonl",
+                    text(r#"{"_id": "c", "image": "a.jpg", "odd": 1}"#),
+                ),
+                ("queries.jsonl", text(r#"{"_id": "q", "text": "one"}"#)),
+                (
+                    "qrels/train.tsv",
+                    text("query-id\tcorpus-id\tscore\nq\tc\t1\n"),
+                ),
+                ("a.jpg", text("A")),
+            ],
+        ),
         "datacomp" => (
             "",
             vec![

@@ -221,7 +221,7 @@ fn ids_that_repeat_or_are_too_few() {
     check(
         folder.open(),
         &[
-            "train_ids.txt:4: id 'x' stands already at line 1",
+            "train_ids.txt:4: id 'x' already appears at line 1",
             "an id of its own",
         ],
     );

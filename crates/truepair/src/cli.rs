@@ -4,6 +4,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 use truepair_model::Accelerator;
 
+use crate::cache::CacheArgs;
 use crate::command;
 
 const STYLES: Styles = Styles::styled()
@@ -49,6 +50,9 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "N", help_heading = "Everywhere",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
 }
 
 #[derive(Debug, Subcommand)]

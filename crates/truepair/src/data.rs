@@ -10,13 +10,15 @@ use truepair_image::{Augmentation, PixelReader, Preprocessing};
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::progress::Bars;
+use crate::remote;
 
 /// Reads one split and makes sure that every feature is a finite number.
 ///
 /// # Errors
-/// If the data cannot be read, or a feature is NaN or infinite; the message names the row.
+/// If the data cannot be fetched or read, or a feature is NaN or infinite; the message names the row.
 pub(crate) fn open(path: &Path, options: &ReadOptions, bars: &mut Bars) -> Result<Dataset> {
-    let dataset = dataset::open(path, options)?;
+    let (path, options) = remote::fetched(path, options, bars)?;
+    let dataset = dataset::open(path, &options)?;
     bars.tell(&dataset.account);
     if let Some(side) = options.pixels {
         return decoded(dataset, side, bars);
@@ -77,7 +79,7 @@ pub(crate) fn describe(dataset: &Dataset) -> String {
     use crate::render::count;
     format!(
         "{}, split {}: {} of {} and {} ({})",
-        dataset.name,
+        remote::name_of(dataset),
         dataset.split,
         count(dataset.pairs.len(), "pair"),
         count(dataset.n_images(), "image"),

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::render::Form;
-use crate::{accelerator, command, interrupt};
+use crate::{accelerator, cache, command, interrupt};
 
 /// Runs the command that the user typed.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
@@ -17,6 +17,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             .context("cannot start the threads")?;
     }
     accelerator::choose(cli.device)?;
+    cache::choose(&cli.cache);
     let form = if cli.json { Form::Json } else { Form::Text };
     match &cli.command {
         Command::Demo(args) => command::demo::run(args, form),

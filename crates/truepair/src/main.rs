@@ -5,6 +5,7 @@
 
 mod accelerator;
 mod audit;
+mod cache;
 mod cli;
 mod command;
 mod compare;
@@ -24,6 +25,7 @@ mod oracle;
 mod parquet_group;
 mod progress;
 mod read_args;
+mod remote;
 mod render;
 mod report;
 mod run_folder;

@@ -30,7 +30,7 @@ const RESTORE: &str = "restore it, or train again";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunJob {
-    /// The data, as an absolute path.
+    /// The data, as an absolute path or an address.
     pub(crate) data: PathBuf,
     /// How it is read; the split is that of the training pairs.
     pub(crate) read: ReadOptions,

@@ -10,7 +10,7 @@ use truepair_core::rng::Seed;
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::progress::Bars;
-use crate::render;
+use crate::{remote, render};
 
 /// Numbers of a training split that are read again when a run is measured, at most.
 const NUMBERS: usize = 1 << 28;
@@ -49,7 +49,8 @@ pub(crate) fn with_training(
         ));
         Ok(Vec::new())
     };
-    let train = match dataset::open(data, read) {
+    let (data, read) = remote::fetched(data, read, bars)?;
+    let train = match dataset::open(data, &read) {
         Ok(train) => train,
         Err(error) => return unknown(&error.to_string()),
     };

@@ -21,7 +21,7 @@ use crate::oracle::Oracle;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::{data, folder, session, shared};
+use crate::{data, folder, remote, session, shared};
 
 /// Splits that choose the epoch, by the names that data sets give them.
 const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
@@ -71,7 +71,10 @@ impl Splits {
     pub(crate) fn read(path: &Path, read: &ReadOptions, bars: &mut Bars) -> Result<Self> {
         let train = data::open(path, read, bars)?;
         let names = match FORMATS.iter().find(|format| format.name() == train.format) {
-            Some(format) => format.splits(path, read)?,
+            Some(format) => {
+                let (path, read) = remote::fetched(path, read, bars)?;
+                format.splits(&path, &read)?
+            }
             None => Vec::new(),
         };
         let mut open = |wanted: &[&str]| -> Result<Option<Dataset>> {

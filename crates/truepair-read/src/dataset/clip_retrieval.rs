@@ -73,19 +73,14 @@ fn shard_folder(file: &Path) -> &Path {
     folder.unwrap_or(file)
 }
 
-/// Opens all shards in the order of their numbers.
-///
 /// # Errors
-/// If a shard is missing or its metadata has another number of rows.
-fn read(path: &Path) -> Result<Matrices> {
-    let mut of_files = Account::default();
-    let unsaid = &mut Account::default();
-    let images = shards(&path.join("img_emb"), "npy", &mut of_files)?;
-    let captions = shards(&path.join("text_emb"), "npy", unsaid)?;
-    let metadata = match path.join("metadata") {
-        folder if folder.is_dir() => shards(&folder, "parquet", unsaid)?,
-        _ => Vec::new(),
-    };
+/// If embeddings of captions or metadata are not those of the same shards as `images`.
+fn refuse_unequal_shards(
+    path: &Path,
+    images: &[PathBuf],
+    captions: &[PathBuf],
+    metadata: &[PathBuf],
+) -> Result<()> {
     let n_shards = images.len();
     for (name, found) in [("text_emb", captions.len()), ("metadata", metadata.len())] {
         if found != n_shards && (name == "text_emb" || found > 0) {
@@ -97,7 +92,7 @@ fn read(path: &Path) -> Result<Matrices> {
             ));
         }
     }
-    for others in [&captions, &metadata] {
+    for others in [captions, metadata] {
         let numbers = images.iter().zip(others);
         if let Some((image, other)) = numbers
             .clone()
@@ -114,6 +109,23 @@ fn read(path: &Path) -> Result<Matrices> {
             ));
         }
     }
+    Ok(())
+}
+
+/// Opens all shards in the order of their numbers.
+///
+/// # Errors
+/// If a shard is missing or its metadata has another number of rows.
+fn read(path: &Path) -> Result<Matrices> {
+    let mut of_files = Account::default();
+    let unsaid = &mut Account::default();
+    let images = shards(&path.join("img_emb"), "npy", &mut of_files)?;
+    let captions = shards(&path.join("text_emb"), "npy", unsaid)?;
+    let metadata = match path.join("metadata") {
+        folder if folder.is_dir() => shards(&folder, "parquet", unsaid)?,
+        _ => Vec::new(),
+    };
+    refuse_unequal_shards(path, &images, &captions, &metadata)?;
     let mut open = |files: &[PathBuf]| {
         let opened = files.iter().map(|file| open_npy(file, &mut of_files));
         opened.collect::<Result<Vec<_>>>()
@@ -130,11 +142,11 @@ fn read(path: &Path) -> Result<Matrices> {
         mut account,
     } = table;
     account.merge(of_files);
-    account.used("shard", n_shards);
+    account.used("shard", images.len());
     account_for_folder(&mut account, path, |name| {
         match FOLDERS.contains(&name) || matrices::is_pairs_file(Path::new(name)) {
             true => Fate::Used,
-            false => Fate::PassedOver("it is no folder of shards"),
+            false => Fate::PassedOver("it is not a folder of shards"),
         }
     })?;
     for (folder, ending) in FOLDERS.iter().zip([".npy", ".npy", ".parquet"]) {
@@ -142,11 +154,12 @@ fn read(path: &Path) -> Result<Matrices> {
         if folder.is_dir() {
             account_for_folder(&mut account, &folder, |name| match name.ends_with(ending) {
                 true => Fate::Used,
-                false => Fate::PassedOver("it is no shard by its ending"),
+                false => Fate::PassedOver("it is not a shard by its ending"),
             })?;
         }
     }
     Ok(Matrices {
+        pairs: None,
         images: Features::concat(&shards_of_images)?,
         captions: Features::concat(&shards_of_captions)?,
         ids_are_files: !image_paths.is_empty(),

@@ -1,6 +1,7 @@
 //! Caption annotations as MS-COCO publishes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,8 +9,9 @@ use serde_json::Value;
 use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
 
+use super::json_list;
 use super::karpathy::{
-    kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
+    is_object, kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
 };
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
@@ -29,7 +31,7 @@ struct File {
 
 #[derive(Deserialize)]
 struct Image {
-    id: i64,
+    id: ImageId,
     file_name: String,
     #[serde(flatten)]
     unread: UnreadKeys,
@@ -37,10 +39,31 @@ struct Image {
 
 #[derive(Deserialize)]
 struct Annotation {
-    image_id: i64,
-    caption: String,
+    #[serde(default)]
+    id: Option<ImageId>,
+    image_id: ImageId,
+    /// Absent in annotations of boxes, and null where a caption was taken out.
+    #[serde(default)]
+    caption: Option<String>,
     #[serde(flatten)]
     unread: UnreadKeys,
+}
+
+/// A number, or a text in files that were not made by MS-COCO's tools.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(untagged)]
+enum ImageId {
+    Number(i64),
+    Text(String),
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageId::Number(number) => number.fmt(f),
+            ImageId::Text(text) => write!(f, "'{text}'"),
+        }
+    }
 }
 
 impl Format for Coco {
@@ -59,6 +82,9 @@ impl Format for Coco {
 
     fn sniff(&self, path: &Path) -> Option<String> {
         let start = start_of_json(path)?;
+        if !is_object(&start) || json_list::form_of(path).is_some() {
+            return None;
+        }
         let has = |key: &str| start.contains(&format!("\"{key}\""));
         (has("file_name") || has("annotations") || has("image_id"))
             .then(|| "a JSON file that begins as caption annotations do".into())
@@ -71,59 +97,43 @@ impl Format for Coco {
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         let split = resolve_split(path, options, &["all".to_owned()])?;
         let file: File = read_json(path)?;
-        let mut index_of = HashMap::with_capacity(file.images.len());
-        for (index, image) in file.images.iter().enumerate() {
-            if let Some(first) = index_of.insert(image.id, index as u32) {
-                return Err(Error::data(
-                    path,
-                    Place::Record(index as u64 + 1),
-                    format!(
-                        "image id {} stands already at record {}",
-                        image.id,
-                        first + 1
-                    ),
-                    "give every image an id of its own",
-                ));
-            }
-        }
+        let index_of = index_of(path, &file.images)?;
         let mut listing = Listing {
             n_records: file.images.len(),
             ..Listing::default()
         };
         let mut unread = AllUnread::default();
         unread.add("", file.unread);
+        let mut has_caption = vec![false; file.images.len()];
+        let mut ids = HashSet::new();
         for (n, annotation) in file.annotations.into_iter().enumerate() {
             let place = Place::Record(n as u64 + 1);
+            let name = format!("record {}", n + 1);
+            unread.add("annotations", annotation.unread);
             let image = *index_of.get(&annotation.image_id).ok_or_else(|| {
-                let problem = format!(
-                    "annotation of image {}, which is not there",
-                    annotation.image_id
-                );
-                Error::data(
-                    path,
-                    place,
-                    problem,
-                    "add the image, or remove the annotation",
-                )
+                let id = &annotation.image_id;
+                let problem = format!("annotation of image {id}, which is not there");
+                let remedy = "add the image, or remove the annotation";
+                Error::data(path, place, problem, remedy)
             })?;
-            let text = one_line(&annotation.caption);
+            let Some(caption) = annotation.caption else {
+                let why = "it has no caption";
+                listing.account.pass("annotation", why, name);
+                continue;
+            };
+            if annotation.id.is_some_and(|id| !ids.insert(id)) {
+                let how = "its id was used before, and both are read";
+                listing.account.chose_for("annotation", how, name);
+            }
+            has_caption[image as usize] = true;
             listing.captions.push(ListedCaption {
                 image,
-                text,
+                text: one_line(&caption),
                 place,
                 record: n as u32,
             });
-            unread.add("annotations", annotation.unread);
         }
-        for (index, image) in file.images.into_iter().enumerate() {
-            unread.add("images", image.unread);
-            listing.images.push(ListedImage {
-                id: image.file_name.clone(),
-                file: image.file_name,
-                record: index as u32,
-                in_split: true,
-            });
-        }
+        list_images(file.images, &has_caption, &mut listing, &mut unread);
         unread.note(&mut listing.account);
         listing.into_dataset(self.name(), path, split, options)
     }
@@ -151,6 +161,46 @@ impl Format for Coco {
         }
         file["annotations"] = annotations.into();
         write_json(dataset, &file, out)
+    }
+}
+
+/// The index of every image by its id.
+///
+/// # Errors
+/// If two images have one id.
+fn index_of(path: &Path, images: &[Image]) -> Result<HashMap<ImageId, u32>> {
+    let mut index_of = HashMap::with_capacity(images.len());
+    for (index, image) in images.iter().enumerate() {
+        if let Some(first) = index_of.insert(image.id.clone(), index as u32) {
+            let id = &image.id;
+            let problem = format!("image id {id} already appears at record {}", first + 1);
+            let place = Place::Record(index as u64 + 1);
+            let remedy = "give every image an id of its own";
+            return Err(Error::data(path, place, problem, remedy));
+        }
+    }
+    Ok(index_of)
+}
+
+/// Adds the images to the listing, and says which have no caption.
+fn list_images(
+    images: Vec<Image>,
+    has_caption: &[bool],
+    listing: &mut Listing,
+    unread: &mut AllUnread,
+) {
+    for (record, (image, has_caption)) in (0..).zip(images.into_iter().zip(has_caption)) {
+        unread.add("images", image.unread);
+        if !has_caption {
+            let how = "it has no caption and stays in the gallery without a pair";
+            listing.account.chose_for("image", how, &image.file_name);
+        }
+        listing.images.push(ListedImage {
+            id: image.file_name.clone(),
+            file: image.file_name,
+            record,
+            in_split: true,
+        });
     }
 }
 
@@ -211,5 +261,27 @@ mod tests {
             error.contains("captions.json: record 1: annotation of image 5"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_missing_or_there_twice_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let annotations = json!([
+            {"id": 1, "image_id": 9, "caption": null},
+            {"id": 2, "image_id": 4, "caption": "one"},
+            {"id": 2, "image_id": 4, "caption": "two"},
+            {"id": 3, "image_id": 4, "bbox": [0, 0, 1, 1]}
+        ]);
+        let path = data(folder.path(), &annotations);
+        let data = open(&path, &ReadOptions::default()).unwrap();
+        assert_eq!(data.captions.as_deref().unwrap(), ["one", "two"]);
+        let said = data.account.lines().join("\n");
+        for part in [
+            "2 annotations: it has no caption (record 1, record 4)",
+            "1 annotation: its id was used before, and both are read (record 3)",
+            "it has no caption and stays in the gallery without a pair (a.jpg)",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

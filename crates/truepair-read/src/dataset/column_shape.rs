@@ -11,7 +11,6 @@ use super::parquet_file::ParquetFile;
 use super::parquet_leaf;
 use super::records::{Kind, Source};
 use super::selector::{NAME_A_KEY, Selector, Shape, Step, captions_in, shape_of};
-use crate::lines::lines;
 use crate::loose_json;
 
 /// Records that are looked at where there is no schema.
@@ -24,25 +23,22 @@ const SHOWN: usize = 60;
 /// # Errors
 /// If it holds objects, of which none or several values may be captions.
 pub(super) fn captions_at(path: &Path, source: &Source, column: &str) -> Result<Option<Selector>> {
-    let shape = match Kind::of(path) {
-        Some(Kind::Csv | Kind::Tsv) => return in_cells(path, source, column),
-        Some(Kind::Parquet) => {
+    let shape = match source.kind() {
+        Kind::Csv | Kind::Tsv => return in_cells(path, source, column),
+        Kind::Parquet => {
             let file = ParquetFile::open(path)?;
             file.field(column).map(|field| parquet_leaf::shape(field))
         }
-        _ => in_json(path, column)?,
+        Kind::JsonLines | Kind::JsonList => in_json(path, source, column)?,
     };
     let found = shape.map_or(Ok(None), |shape| captions_in(column, &shape));
     found.map_err(|problem| Error::data(path, Place::Whole, problem, NAME_A_KEY))
 }
 
-fn in_json(path: &Path, column: &str) -> Result<Option<Shape>> {
-    for line in lines(path)?.take(LOOKED_AT) {
-        let line = line?;
-        if line.text.trim().is_empty() {
-            continue;
-        }
-        let object = json_lines::object(path, line.number, &line.text)?.fields;
+fn in_json(path: &Path, source: &Source, column: &str) -> Result<Option<Shape>> {
+    for entry in source.objects()?.take(LOOKED_AT) {
+        let entry = entry?;
+        let object = json_lines::object_at(path, entry.place, &entry.text)?.fields;
         if let Some(shape) = object.get(column).and_then(shape_of) {
             return Ok(Some(shape));
         }

@@ -70,7 +70,7 @@ impl Format for Cub {
         account_for_folder(&mut gathered.account, path, |name| {
             match FILES.contains(&name) || name == captions {
                 true => Fate::Used,
-                false => Fate::PassedOver("it is no file of this format"),
+                false => Fate::PassedOver("it is not a file of this format"),
             }
         })?;
         for image in images(path)? {

@@ -326,7 +326,7 @@ fn account_of(path: &Path, shards: &[Shard]) -> Result<Account> {
             let is_known = name == KEPT || (folder == path && name == "metadata");
             match is_known || used.contains(&folder.join(name)) {
                 true => Fate::Used,
-                false => Fate::PassedOver("it is no table or array of a shard"),
+                false => Fate::PassedOver("it is not a table or array of a shard"),
             }
         })?;
     }
@@ -337,7 +337,7 @@ fn account_of(path: &Path, shards: &[Shard]) -> Result<Account> {
 fn kept_uids(dataset: &Dataset, keep: &[bool]) -> Result<Option<Vec<u128>>> {
     let mut pairs = KeptPairs::new(dataset, keep);
     let tables = dataset.files.iter();
-    for table in tables.filter(|file| Kind::of(file) == Some(Kind::Parquet)) {
+    for table in tables.filter(|file| Kind::by_ending(file) == Some(Kind::Parquet)) {
         let found = records::columns(table)?;
         let Some(columns) = Columns::of_account(&dataset.account, &found) else {
             return Ok(None);

@@ -117,14 +117,14 @@ fn pictured(path: &Path, options: &ReadOptions) -> Option<&'static dyn Format> {
 
 fn first_file(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
-        return (Kind::of(path) == Some(Kind::Parquet)).then(|| path.to_path_buf());
+        return (Kind::by_ending(path) == Some(Kind::Parquet)).then(|| path.to_path_buf());
     }
     if !path.is_dir() {
         return None;
     }
     let layout = Layout::of(path).ok()?;
     let first = layout.files().next()?;
-    (Kind::of(first) == Some(Kind::Parquet)).then(|| first.clone())
+    (Kind::by_ending(first) == Some(Kind::Parquet)).then(|| first.clone())
 }
 
 /// Columns of vectors that are embeddings by their names.
@@ -189,23 +189,10 @@ impl Sides {
             let found: Vec<&String> = all.iter().collect();
             return Err(unclear(path, &found, "images", "--image-column"));
         };
-        let named = match &options.caption_features {
-            CaptionFeatures::Named(name) => Some(name).filter(|name| all.contains(name)),
-            _ => None,
-        };
-        let mut listed = options.caption_columns.iter().flatten();
-        let listed = listed.rfind(|name| all.contains(name));
-        let captions = match (&options.caption_features, named.or(listed)) {
-            (CaptionFeatures::None, _) => None,
-            (_, Some(name)) => Some(name.clone()),
-            (CaptionFeatures::Named(name), None) if name != "embeddings" => {
-                let problem = format!(
-                    "no column '{name}' of vectors; there are: {}",
-                    all.join(", ")
-                );
-                return Err(Error::data(path, Place::Whole, problem, "name one of them"));
-            }
-            _ => one(
+        let captions = match asked_captions(path, options, &all)? {
+            Asked::None => None,
+            Asked::Column(name) => Some(name),
+            Asked::Nothing => one(
                 candidates(OF_CAPTIONS, OF_IMAGES),
                 "captions",
                 "--caption-features",
@@ -216,10 +203,8 @@ impl Sides {
             return Err(Error::data(path, Place::Whole, problem, "name two columns"));
         }
         let mut account = Account::default();
-        account.read_as(VECTOR_ROLE, &images);
-        captions
-            .iter()
-            .for_each(|name| account.read_as(VECTOR_ROLE, name));
+        let columns = std::iter::once(&images).chain(&captions);
+        columns.for_each(|name| account.read_as(VECTOR_ROLE, name));
         Ok(Self {
             images,
             captions,
@@ -297,4 +282,36 @@ fn unclear(path: &Path, found: &[&String], of: &str, how: &str) -> Error {
     };
     let remedy = format!("name it with {how}, or the model with --embeddings");
     Error::data(path, Place::Whole, problem, remedy)
+}
+/// What the caller says of the embeddings of captions.
+enum Asked {
+    /// They are not wanted.
+    None,
+    /// They are in this column.
+    Column(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// # Errors
+/// If a column is named that there is not.
+fn asked_captions(path: &Path, options: &ReadOptions, all: &[String]) -> Result<Asked> {
+    let named = match &options.caption_features {
+        CaptionFeatures::Named(name) => Some(name).filter(|name| all.contains(name)),
+        _ => None,
+    };
+    let mut listed = options.caption_columns.iter().flatten();
+    let listed = listed.rfind(|name| all.contains(name));
+    Ok(match (&options.caption_features, named.or(listed)) {
+        (CaptionFeatures::None, _) => Asked::None,
+        (_, Some(name)) => Asked::Column(name.clone()),
+        (CaptionFeatures::Named(name), None) if name != "embeddings" => {
+            let problem = format!(
+                "no column '{name}' of vectors; there are: {}",
+                all.join(", ")
+            );
+            return Err(Error::data(path, Place::Whole, problem, "name one of them"));
+        }
+        _ => Asked::Nothing,
+    })
 }

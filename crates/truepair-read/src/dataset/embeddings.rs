@@ -9,9 +9,10 @@ use super::leftovers::{Fate, account_for_folder};
 use super::matrices::{self, Matrices};
 use super::out_of_step::in_order;
 use super::sides::{CAPTION_NAMES, IMAGE_NAMES, Side, account_for_arrays, find_both};
+use super::within_archive::{Texts, Within};
 use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
-use crate::lines::{read_lines, refuse_duplicates};
+use crate::lines::refuse_duplicates;
 
 /// Two matrices in a folder or in one file.
 pub(super) struct Embeddings;
@@ -29,7 +30,7 @@ impl Format for Embeddings {
     fn files(&self) -> &'static str {
         "`images.npy` and `captions.npy` (or `img_emb.npy` and `text_emb.npy`) in a folder, or one \
          `.npz` or `.safetensors` with such keys; optional `captions.txt`, `ids.txt`, `pairs.npy` \
-         `[n, 2]`, `pairs.csv`, `pairs.tsv`"
+         `[n, 2]`, `pairs.csv`, `pairs.tsv`, in an `.npz` arrays of texts `captions` and `ids` and an array `pairs`"
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {
@@ -59,7 +60,7 @@ impl Format for Embeddings {
                 let is_read = read.iter().any(|file| file.ends_with(name));
                 match is_read || matrices::is_pairs_file(Path::new(name)) {
                     true => Fate::Used,
-                    false => Fate::PassedOver("it is no matrix, list or index of this format"),
+                    false => Fate::PassedOver("it is not a matrix, list or index of this format"),
                 }
             })?;
         }
@@ -119,7 +120,7 @@ pub fn open_embeddings(
     Ok(dataset)
 }
 
-/// Opens two matrices with the texts and ids that lie beside them in `folder`.
+/// Opens two matrices with the texts and ids that lie beside them in `folder`, or with them in one file.
 fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices> {
     let mut files = images.files.clone();
     let others = captions
@@ -127,48 +128,44 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
         .iter()
         .filter(|file| !images.files.contains(file));
     files.extend(others.cloned());
+    let within = match &files[..] {
+        [file] if Archive::has_ending(file) => Within::of(file, images, captions)?,
+        _ => Within::default(),
+    };
     let mut account = Account::default();
     for file in files.iter().filter(|file| Archive::has_ending(file)) {
         let own = [images, captions].into_iter();
         let own = own.filter(|side| side.files.contains(file));
-        let used: Vec<&str> = own.filter_map(|side| side.key.as_deref()).collect();
+        let mut used: Vec<&str> = own.filter_map(|side| side.key.as_deref()).collect();
+        used.extend(within.keys.iter().map(String::as_str));
         account_for_arrays(&mut account, file, &used)?;
     }
     files.extend(images.scales().chain(captions.scales()));
     let (images, captions) = (images.open(&mut account)?, captions.open(&mut account)?);
     account.used("row", images.len());
+    let of = [images.len(), captions.len()];
+    let pairs = within.pairs.map(|pairs| pairs.of_rows(of)).transpose()?;
     let folder = if folder.is_dir() {
         folder
     } else {
         folder.parent().unwrap_or(Path::new("."))
     };
-    let mut beside = |name: &str, n: usize, what: &str| -> Result<Option<Vec<String>>> {
-        let path = folder.join(name);
-        if !path.exists() {
-            return Ok(None);
+    let texts = Texts::settled(within.texts, &folder.join("captions.txt"), of[1])?;
+    let image_ids = Texts::settled(within.ids, &folder.join("ids.txt"), of[0])?;
+    for found in [&texts, &image_ids].into_iter().flatten() {
+        if found.is_file() {
+            files.push(found.path.clone());
         }
-        let lines = read_lines(&path)?;
-        if lines.len() != n {
-            return Err(Error::data(
-                &path,
-                Place::Whole,
-                format!("{} lines for {n} {what}", lines.len()),
-                "write one line per row of the embeddings",
-            ));
-        }
-        files.push(path);
-        Ok(Some(lines))
-    };
-    let texts = beside("captions.txt", captions.len(), "caption embeddings")?;
-    let image_ids = beside("ids.txt", images.len(), "image embeddings")?;
+    }
     if let Some(ids) = &image_ids {
-        refuse_duplicates(&folder.join("ids.txt"), ids, |n| Place::Line(n as u64 + 1))?;
+        refuse_duplicates(&ids.path, &ids.texts, |n| Place::Line(n as u64 + 1))?;
     }
     Ok(Matrices {
         images,
         captions,
-        image_ids,
-        texts,
+        image_ids: image_ids.map(|ids| ids.texts),
+        texts: texts.map(|texts| texts.texts),
+        pairs,
         ids_are_files: false,
         files,
         account,
@@ -279,6 +276,44 @@ mod tests {
         let again = open(&out, &ReadOptions::default()).unwrap();
         assert_eq!(again.pairs, [data.pairs[0], data.pairs[2]]);
         assert_eq!(again.captions, data.captions);
+    }
+
+    #[test]
+    fn one_file_holds_texts_ids_and_pairs_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let mut add = |name: &str, header: Vec<u8>, content: &[u8]| {
+            let options = zip::write::SimpleFileOptions::default();
+            zip.start_file(format!("{name}.npy"), options).unwrap();
+            std::io::Write::write_all(&mut zip, &[&header[..], content].concat()).unwrap();
+        };
+        add("image_emb", npy::header_bytes("<f4", &[2, 1]), &[0; 8]);
+        add("text_emb", npy::header_bytes("<f4", &[2, 1]), &[0; 8]);
+        add("captions", npy::header_bytes("|S3", &[2]), b"onetwo");
+        add("ids", npy::header_bytes("|S1", &[2]), b"ab");
+        add("pairs", npy::header_bytes("|u1", &[1, 2]), &[1, 0]);
+        let content = zip.finish().unwrap().into_inner();
+        let file = folder.path().join("all.npz");
+        std::fs::write(&file, &content).unwrap();
+        // A table of another kind lies beside it.
+        std::fs::write(
+            folder.path().join("pairs.csv"),
+            "image,caption\na.jpg,one\n",
+        )
+        .unwrap();
+        let data = open(&file, &ReadOptions::default()).unwrap();
+        assert_eq!(data.captions.unwrap(), ["one", "two"]);
+        assert_eq!(data.image_ids, ["a", "b"]);
+        let expected = Pair {
+            image: 1,
+            caption: 0,
+        };
+        assert_eq!(data.pairs, [expected]);
+        assert!(data.account.passed_over().is_empty(), "{:?}", data.account);
+
+        std::fs::write(folder.path().join("ids.txt"), "c\nd\n").unwrap();
+        let error = open(&file, &ReadOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("ids.txt"), "{error}");
     }
 
     #[test]

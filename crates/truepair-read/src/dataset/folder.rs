@@ -1,15 +1,15 @@
 //! Folders of pictures with a text file beside each, or with one list of all captions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Dataset, Picture};
-use truepair_core::error::{Error, Result};
+use truepair_core::error::{Error, Place, Result};
 
 use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
-use super::karpathy::canonical;
 use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
 use super::pictures::{PICTURE_ENDINGS, is_picture};
+use super::split_names::canonical;
 use super::table::Table;
 use super::{Format, Pictures, ReadOptions, resolve_split};
 
@@ -31,8 +31,8 @@ impl Format for Folder {
 
     fn files(&self) -> &'static str {
         "pictures (`.jpg`, `.png`, `.webp`, `.gif`, `.bmp`) and `NAME.txt` beside them, in folders \
-         of any depth; or `metadata.jsonl`, `.csv` or `.parquet` with a column of file names and \
-         one of captions"
+         of any depth; or `metadata.jsonl`, `.csv` or `.parquet`, or the only table of the folder, with a \
+         column of file names and one of captions"
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {
@@ -86,9 +86,32 @@ impl Format for Folder {
     }
 }
 
+/// The list of all captions: by its name, or the only table of a folder that holds pictures.
 fn list_in(path: &Path) -> Option<PathBuf> {
     let mut lists = LISTS.iter().map(|name| path.join(name));
-    lists.find(|list| list.is_file())
+    lists
+        .find(|list| list.is_file())
+        .or_else(|| only_table_in(path))
+}
+
+fn only_table_in(path: &Path) -> Option<PathBuf> {
+    let mut tables = entries(path).ok()?;
+    tables.retain(|entry| {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        // The text of a picture may look like a table, and is not opened.
+        !is_hidden(&name) && !is_text_of_picture(entry) && Table.sniff(entry).is_some()
+    });
+    let [table] = &tables[..] else { return None };
+    let is_of_a_split = |stem: &str| ["train", "dev", "test"].contains(&canonical(stem));
+    let stem = table.file_stem()?.to_string_lossy();
+    (!is_of_a_split(&stem) && holds_pictures(path, 3)).then(|| table.clone())
+}
+
+/// Whether a picture lies in `folder`, at most `depth` folders deep.
+fn holds_pictures(folder: &Path, depth: usize) -> bool {
+    let entries = entries(folder).unwrap_or_default();
+    let deeper = |entry: &PathBuf| depth > 1 && entry.is_dir() && holds_pictures(entry, depth - 1);
+    entries.iter().any(|entry| is_picture(entry)) || entries.iter().any(deeper)
 }
 
 /// Notes the pictures in `folder` that no record names, and its other files. Where the list has
@@ -130,6 +153,7 @@ fn captioned(path: &Path, split: &str) -> Result<Gathered> {
     let mut found = Gathered::default();
     if folders.is_empty() {
         collect(path, path, &mut found)?;
+        refuse_shared_texts(path, &found.pictures)?;
         return Ok(found);
     }
     account_for_folder(&mut found.account, path, |name| {
@@ -143,7 +167,27 @@ fn captioned(path: &Path, split: &str) -> Result<Gathered> {
     for (_, folder) in folders.iter().filter(|(found, _)| found == split) {
         collect(path, folder, &mut found)?;
     }
+    refuse_shared_texts(path, &found.pictures)?;
     Ok(found)
+}
+
+/// # Errors
+/// If a text is the caption of two pictures.
+fn refuse_shared_texts(root: &Path, pictures: &[Captioned]) -> Result<()> {
+    let mut owners: HashMap<PathBuf, &str> = HashMap::new();
+    for picture in pictures.iter().filter(|one| !one.captions.is_empty()) {
+        let text = root.join(&picture.id).with_extension("txt");
+        if let Some(other) = owners.get(&text) {
+            return Err(Error::data(
+                &text,
+                Place::Whole,
+                format!("it is the text of two pictures, {other} and {}", picture.id),
+                "remove one of them, or give each a name and a text of its own",
+            ));
+        }
+        owners.insert(text, &picture.id);
+    }
+    Ok(())
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut Gathered) -> Result<()> {
@@ -205,7 +249,7 @@ fn picture(root: &Path, file: &Path) -> Result<Captioned> {
 
 /// Whether `0001.txt` lies beside a picture `0001.jpg` or the like.
 fn is_text_of_picture(file: &Path) -> bool {
-    let is_text = file.extension().is_some_and(|ending| ending == "txt");
+    let is_text = (file.extension()).is_some_and(|ending| ending == "txt" || ending == "json");
     let mut beside = PICTURE_ENDINGS.iter().flat_map(|ending| {
         [ending.to_string(), ending.to_ascii_uppercase()].map(|ending| file.with_extension(ending))
     });
@@ -288,5 +332,30 @@ mod tests {
         assert_eq!(data.images.picture(0).unwrap().read().unwrap(), b"A");
         let missing = data.images.picture(1).unwrap();
         assert_eq!(missing.read().unwrap_err(), "there is no such file");
+    }
+
+    #[test]
+    fn the_only_table_of_a_folder_is_its_list() {
+        let home = tempfile::tempdir().unwrap();
+        let list = "image,caption\na.jpg,one\nb.jpg,two\n";
+        let pictures = [("images/a.jpg", "A"), ("images/b.jpg", "B")];
+        write(home.path(), &[("captions.csv", list)]);
+        assert!(open(home.path(), &ReadOptions::default()).is_err());
+        write(home.path(), &pictures);
+        let data = open(home.path(), &ReadOptions::default()).unwrap();
+        assert_eq!(data.require_captions().unwrap(), ["one", "two"]);
+        assert_eq!(data.images.picture(1).unwrap().read().unwrap(), b"B");
+    }
+
+    #[test]
+    fn a_text_of_two_pictures_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        write(
+            home.path(),
+            &[("a.jpg", "A"), ("a.png", "B"), ("a.txt", "one")],
+        );
+        let error = open(home.path(), &ReadOptions::default()).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("a.jpg and a.png"), "{message}");
     }
 }

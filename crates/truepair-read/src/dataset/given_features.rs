@@ -89,7 +89,7 @@ impl GivenFeatures {
                     return Err(Error::data(
                         &part.files[0],
                         Place::Row(row.into()),
-                        format!("id '{id}' stands already in a shard before"),
+                        format!("id '{id}' already appears in a shard before"),
                         "write every image once",
                     ));
                 }
@@ -314,7 +314,7 @@ fn keyed_members(
     let images = Features::concat(&rows)?;
     account.used("array", names.len());
     for name in archive.other_members() {
-        account.pass("member", "it is no array by its name", name);
+        account.pass("member", "it is not an array by its name", name);
     }
     let rows = rows_of(&files[0], names, images.len())?;
     Ok(GivenFeatures {

@@ -1,4 +1,4 @@
-//! Tables of one JSON object a line.
+//! Tables of JSON objects: one a line, or those of a list.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,6 +8,7 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
+use super::json_list::Entry;
 use super::selector::{NAME_A_KEY, Selector};
 use crate::lines::{Line, lines};
 use crate::loose_json;
@@ -15,30 +16,41 @@ use crate::loose_json;
 /// Objects whose keys are the columns.
 const SAMPLE: usize = 1000;
 
+/// The objects of a file of one a line, with their places.
+///
+/// # Errors
+/// If the file cannot be opened; those of its lines come with them.
+pub(super) fn entries(path: &Path) -> Result<impl Iterator<Item = Result<Entry>>> {
+    let lines = lines(path)?.map(|line| {
+        line.map(|Line { number, text }| Entry {
+            place: Place::Line(number),
+            text,
+        })
+    });
+    let is_filled =
+        |entry: &Result<Entry>| !(entry.as_ref()).is_ok_and(|entry| entry.text.trim().is_empty());
+    Ok(lines.filter(is_filled))
+}
+
 /// The keys of the first objects, in the order in which they are met.
 ///
 /// # Errors
-/// If a line is no object.
-pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
+/// If an entry is not an object.
+pub(super) fn columns(
+    path: &Path,
+    entries: impl Iterator<Item = Result<Entry>>,
+) -> Result<Vec<String>> {
     let mut columns = Vec::new();
     let mut known = HashSet::new();
-    let mut n_objects = 0;
-    for line in lines(path)? {
-        let Line { number, text } = line?;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let object = object(path, number, &text)?.fields;
+    for entry in entries.take(SAMPLE) {
+        let Entry { place, text } = entry?;
+        let object = object_at(path, place, &text)?.fields;
         columns.extend(
             object
                 .into_iter()
                 .map(|(key, _)| key)
                 .filter(|key| known.insert(key.clone())),
         );
-        n_objects += 1;
-        if n_objects == SAMPLE {
-            break;
-        }
     }
     Ok(columns)
 }
@@ -53,15 +65,23 @@ pub(super) struct Object {
 /// Reads one line.
 ///
 /// # Errors
-/// If it is no object.
+/// If it is not an object.
 pub(super) fn object(path: &Path, number: u64, line: &str) -> Result<Object> {
+    object_at(path, Place::Line(number), line)
+}
+
+/// Reads the text of one object, which stands at `place`.
+///
+/// # Errors
+/// If it is not an object.
+pub(super) fn object_at(path: &Path, place: Place, line: &str) -> Result<Object> {
+    let remedy = match place {
+        Place::Line(_) => "write one object a line",
+        _ => "write a list of objects",
+    };
     let refuse = |problem: String| {
-        Err(Error::data(
-            path,
-            Place::Line(number),
-            format!("not a JSON object: {problem}"),
-            "write one object a line",
-        ))
+        let problem = format!("not a JSON object: {problem}");
+        Err(Error::data(path, place, problem, remedy))
     };
     match loose_json::parse(line) {
         Ok(found) => match found.value {
@@ -79,45 +99,42 @@ pub(super) fn object(path: &Path, number: u64, line: &str) -> Result<Object> {
 /// Calls `visit` with every object; see [`records::for_each`](super::records::for_each).
 ///
 /// # Errors
-/// If a line is no object, and those of `visit`.
+/// If an entry is not an object, and those of `visit`.
 pub(super) fn for_each(
     path: &Path,
+    entries: impl Iterator<Item = Result<Entry>>,
     columns: &[String],
     wanted: &[Selector],
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<Account> {
     let mut account = Account::default();
     let mut known: HashSet<String> = columns.iter().cloned().collect();
-    for line in lines(path)? {
-        let Line { number, text } = line?;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let mut found = object(path, number, &text)?;
+    for entry in entries {
+        let Entry { place, text } = entry?;
+        let mut found = object_at(path, place, &text)?;
         for _ in 0..found.n_half_letters {
             let how = "half of it is missing (a lone surrogate) and U+FFFD stands for it";
-            account.chose_for("letter", how, format!("line {number}"));
+            account.chose_for("letter", how, name_of(place));
         }
-        for key in found
-            .fields
-            .keys()
-            .filter(|key| !known.contains(*key))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            account.pass(
-                "column",
-                "it is not asked for, and the first objects have none",
-                &key,
-            );
+        let new = found.fields.keys().filter(|key| !known.contains(*key));
+        for key in new.cloned().collect::<Vec<_>>() {
+            let why = "it is not asked for, and the first objects have none";
+            account.pass("column", why, &key);
             known.insert(key);
         }
-        let place = Place::Line(number);
         let cells = cells(&mut found.fields, wanted)
             .map_err(|problem| Error::data(path, place, problem, NAME_A_KEY))?;
         visit(place, cells)?;
     }
     Ok(account)
+}
+
+/// `line 7` or `record 7`.
+fn name_of(place: Place) -> String {
+    match place {
+        Place::Line(number) => format!("line {number}"),
+        other => other.to_string().trim_start_matches([':', ' ']).to_owned(),
+    }
 }
 
 /// The cells of one object.

@@ -12,6 +12,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
+use super::split_names::canonical;
 use super::unread_keys::{AllUnread, UnreadKeys};
 use super::write::link_into;
 use super::{Format, ReadOptions, resolve_split};
@@ -65,7 +66,8 @@ impl Format for Karpathy {
 
     fn sniff(&self, path: &Path) -> Option<String> {
         let start = start_of_json(path)?;
-        (start.contains("\"sentences\"") || start.contains("\"sentids\""))
+        let has = |key: &str| start.contains(&format!("\"{key}\""));
+        (is_object(&start) && (has("sentences") || has("sentids")))
             .then(|| "a JSON file that begins with images and their sentences".into())
     }
 
@@ -91,7 +93,7 @@ impl Format for Karpathy {
                     path,
                     place,
                     format!(
-                        "image '{}' stands already at record {}",
+                        "image '{}' already appears at record {}",
                         image.filename,
                         first + 1
                     ),
@@ -193,6 +195,14 @@ pub(super) fn write_json(dataset: &Dataset, value: &Value, out: &Path) -> Result
     Ok(written)
 }
 
+/// Whether the start of a document is that of an object.
+pub(super) fn is_object(start: &str) -> bool {
+    start
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('{')
+}
+
 /// The first 4 KiB of a `.json` file, enough to tell two formats apart without reading it all.
 pub(super) fn start_of_json(path: &Path) -> Option<String> {
     if path.extension()? != "json" {
@@ -228,16 +238,6 @@ pub(super) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
 /// A caption without the line breaks that some of them end with.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// One name for each split, whatever the file calls it.
-pub(super) fn canonical(split: &str) -> &str {
-    match split {
-        "restval" | "training" => "train",
-        "val" | "valid" | "validation" => "dev",
-        "testing" => "test",
-        other => other,
-    }
 }
 
 fn splits(file: &File) -> Vec<String> {

@@ -51,7 +51,10 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
                 written.push(write_beside(&list, dataset, &order)?);
             }
         }
-        None => written.extend(write_pairs(dataset, keep, &place(shards[0]))?),
+        None => {
+            let kind = Kind::of(shards[0]);
+            written.extend(write_pairs(dataset, keep, kind, &place(shards[0]))?);
+        }
     }
     if let Some(home) = &home {
         written.extend(link_other_splits(dataset, home, place)?);
@@ -126,6 +129,7 @@ fn kept_of(
         },
         columns: &columns,
         record: 0,
+        split: &dataset.split,
     };
     let kept = files.iter().map(|file| walk.file(file));
     let kept = kept.collect::<Result<Vec<KeptShard>>>()?;
@@ -157,17 +161,20 @@ struct Walk<'a> {
     columns: &'a Columns,
     /// Records of the shards before.
     record: u32,
+    /// The split that was read.
+    split: &'a str,
 }
 
 impl Walk<'_> {
     fn file(&mut self, path: &Path) -> Result<KeptShard> {
-        if Kind::of(path) == Some(Kind::Parquet) {
+        if Kind::by_ending(path) == Some(Kind::Parquet) {
             return self.parquet(path).map(KeptShard::Parquet);
         }
         let records = Records {
             columns: self.columns,
             naming: self.naming,
             first: self.record,
+            split: self.split,
         };
         let (kept, n) = kept(path, records, &mut self.pairs)?;
         self.record += n;
@@ -236,6 +243,7 @@ impl Walk<'_> {
         let is_talk = matches!(place.steps.first(), Some(Step::Where { .. }));
         let mut before_is_question = false;
         for text in found.texts {
+            let text = text.and_then(|text| place.plain(text));
             let text = text.filter(|text| is_text(text));
             let is_caption = text.is_some();
             let stays = text.is_none_or(|text| self.pairs.take(id, &text));
@@ -280,7 +288,12 @@ fn is_text(text: &str) -> bool {
 }
 
 /// The kept pairs one a record, with their pictures or the features of their images.
-fn write_pairs(dataset: &Dataset, keep: &[bool], target: &Path) -> Result<Vec<PathBuf>> {
+fn write_pairs(
+    dataset: &Dataset,
+    keep: &[bool],
+    kind: Option<Kind>,
+    target: &Path,
+) -> Result<Vec<PathBuf>> {
     make_folder(target)?;
     if kept_pictures::hold_bytes(dataset) {
         kept_pictures::write(dataset, keep, target)?;
@@ -298,13 +311,13 @@ fn write_pairs(dataset: &Dataset, keep: &[bool], target: &Path) -> Result<Vec<Pa
         (id, texts[pair.caption as usize].as_str())
     };
     let rows: Vec<(&str, &str)> = order.iter().map(row).collect();
-    let bytes = match Kind::of(target) {
+    let bytes = match kind {
         Some(Kind::Parquet) => two_columns(["image", "caption"], &rows).map_err(|cause| {
             let problem = format!("cannot be written: {cause}");
             let remedy = "choose CSV or JSONL for the data";
             Error::data(target, Place::Whole, problem, remedy)
         })?,
-        _ => pairs_alone(target, &rows),
+        _ => pairs_alone(kind, &rows),
     };
     write_text(target, bytes)?;
     let mut written = vec![target.to_path_buf()];

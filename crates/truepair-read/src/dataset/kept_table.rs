@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use serde_json::json;
-use truepair_core::error::Result;
+use truepair_core::error::{Error, Place, Result};
 
 use super::ReadOptions;
 use super::cell::Cell;
 use super::delimited::Delimited;
 use super::json_lines;
+use super::json_list::Document;
 use super::kept_pairs::KeptPairs;
 use super::naming::Naming;
 use super::records::Kind;
@@ -31,6 +32,8 @@ pub(super) struct Records<'a> {
     pub(super) naming: Naming,
     /// Index of the first record.
     pub(super) first: u32,
+    /// The split that was read.
+    pub(super) split: &'a str,
 }
 
 impl Records<'_> {
@@ -64,8 +67,10 @@ pub(super) fn kept(
     records: Records<'_>,
     pairs: &mut KeptPairs<'_>,
 ) -> Result<(KeptTable, u32)> {
-    if Kind::of(path) == Some(Kind::JsonLines) {
-        return json_objects(path, records, pairs);
+    match Kind::of(path) {
+        Some(Kind::JsonLines) => return json_objects(path, records, pairs),
+        Some(Kind::JsonList) => return json_list(path, records, pairs),
+        _ => {}
     }
     let source = open_source(path, &records.options())?;
     match &source.delimited {
@@ -75,14 +80,22 @@ pub(super) fn kept(
 }
 
 /// A table of the pairs alone, where the records are not those of the file: noise was planted.
-pub(super) fn pairs_alone(path: &Path, rows: &[(&str, &str)]) -> Vec<u8> {
-    if Kind::of(path) == Some(Kind::JsonLines) {
+pub(super) fn pairs_alone(kind: Option<Kind>, rows: &[(&str, &str)]) -> Vec<u8> {
+    if kind == Some(Kind::JsonList) {
+        let records = rows
+            .iter()
+            .map(|(image, caption)| json!({"image": image, "caption": caption}));
+        return serde_json::Value::from_iter(records)
+            .to_string()
+            .into_bytes();
+    }
+    if kind == Some(Kind::JsonLines) {
         let line = |(image, caption): &(&str, &str)| {
             format!("{}\n", json!({"image": image, "caption": caption}))
         };
         return rows.iter().map(line).collect::<String>().into_bytes();
     }
-    let separator = match Kind::of(path) {
+    let separator = match kind {
         Some(Kind::Tsv) => b'\t',
         _ => b',',
     };
@@ -173,10 +186,7 @@ fn record_fate(
             continue;
         }
         let mut value = loose_json::parse(text).ok()?.value;
-        let mut pruning = Pruning {
-            stays: &mut stays,
-            has_changed: false,
-        };
+        let mut pruning = Pruning::new(&mut stays);
         place.prune(&mut value, &mut pruning);
         if pruning.has_changed {
             changed.push((*at, value.to_string()));
@@ -210,6 +220,43 @@ fn json_objects(
         }
         has_changed |= fate != ObjectFate::Whole;
     }
+    let bytes = text.into_bytes();
+    Ok((KeptTable { bytes, has_changed }, n))
+}
+
+/// The same document without the records that lost all captions, with those of other splits.
+fn json_list(
+    path: &Path,
+    records: Records<'_>,
+    pairs: &mut KeptPairs<'_>,
+) -> Result<(KeptTable, u32)> {
+    let document = Document::read(path)?;
+    let split =
+        Some(records.split).filter(|split| document.splits().iter().any(|known| known == split));
+    let (mut text, mut has_changed, mut n, mut copied) = (String::new(), false, 0, 0);
+    for list in document.of_split(split) {
+        let elements = document.elements(list).map_err(|(_, problem)| {
+            Error::data(path, Place::Whole, problem, "check that the file is whole")
+        })?;
+        text += &document.text[copied..list.inside.start];
+        copied = list.inside.end;
+        let mut stays: Vec<String> = Vec::with_capacity(elements.len());
+        for range in elements {
+            n += 1;
+            let own = &document.text[range];
+            let place = Place::Record(u64::from(n));
+            let mut object = json_lines::object_at(path, place, own)?.fields;
+            let fate = object_fate(&mut object, records, records.first + n - 1, pairs);
+            match fate {
+                ObjectFate::Whole => stays.push(own.to_owned()),
+                ObjectFate::Changed => stays.push(serde_json::Value::Object(object).to_string()),
+                ObjectFate::Gone => {}
+            }
+            has_changed |= fate != ObjectFate::Whole;
+        }
+        text += &stays.join(",\n");
+    }
+    text += &document.text[copied..];
     let bytes = text.into_bytes();
     Ok((KeptTable { bytes, has_changed }, n))
 }
@@ -255,14 +302,12 @@ pub(super) fn object_fate(
         let Some(value) = object.get_mut(&place.column) else {
             continue;
         };
-        let mut pruning = Pruning {
-            stays: &mut |text| {
-                let keep = pairs.take(&id, text);
-                any |= keep;
-                keep
-            },
-            has_changed: false,
+        let mut stays = |text: &str| {
+            let keep = pairs.take(&id, text);
+            any |= keep;
+            keep
         };
+        let mut pruning = Pruning::new(&mut stays);
         place.prune(value, &mut pruning);
         has_changed |= pruning.has_changed;
     }
@@ -322,6 +367,51 @@ mod tests {
         let lines = "{\"z\": 1, \"image\": \"a\", \"captions\": [\"one\", \"two\"]}\n";
         let (text, data) = cleaned("t.jsonl", format!("{lines}{whole}").as_bytes(), OWN);
         assert!(text.ends_with(whole), "{text}");
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+    }
+
+    #[test]
+    fn lists_of_records_keep_the_bytes_of_what_stays() {
+        let whole = "{\"z\": 2, \"image\": \"b\", \"captions\": [\"three\"]}";
+        let first = "{\"z\": 1, \"image\": \"a\", \"captions\": [\"one\", \"two\"]}";
+        let (text, data) = cleaned("t.json", format!("[{first}, {whole}]\n").as_bytes(), OWN);
+        let changed = "{\"z\":1,\"image\":\"a\",\"captions\":[\"one\"]}";
+        assert_eq!(text, format!("[{changed},\n{whole}]\n"));
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let by_split = format!("{{\"train\": [{first}, {whole}], \"val\": [{first}], \"n\": 1}}");
+        let (text, data) = cleaned("t.json", by_split.as_bytes(), OWN);
+        assert_eq!(
+            text,
+            format!("{{\"train\": [{changed},\n{whole}], \"val\": [{first}], \"n\": 1}}")
+        );
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let (text, data) = cleaned("t.json", format!("[{first}, {whole}]").as_bytes(), PLANTED);
+        assert!(
+            text.starts_with("[{\"image\":\"b\",\"caption\":\"one\"}"),
+            "{text}"
+        );
+        assert_eq!(data.image_ids, ["b"]);
+    }
+
+    #[test]
+    fn texts_under_other_endings_and_with_bars_are_written_as_they_were() {
+        let comma = "image,caption\na.jpg,one\na.jpg,two\nb.jpg,three\n";
+        let (text, data) = cleaned("captions.txt", comma.as_bytes(), OWN);
+        assert_eq!(text, "image,caption\na.jpg,one\nb.jpg,three\n");
+        assert_eq!((data.format, data.n_captions()), ("table", 2));
+        let bars =
+            "image_name| n| comment\na.jpg| 0| one\na.jpg| 1| two\nb.jpg| 0   x\nb.jpg| 0| three\n";
+        let (text, data) = cleaned("results.csv", bars.as_bytes(), OWN);
+        assert_eq!(
+            text,
+            "image_name| n| comment\na.jpg| 0| one\nb.jpg| 0| three\n"
+        );
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let talk = "[{\"image\": \"a\", \"conversations\": [{\"from\": \"gpt\", \"value\": \"<image>\\none\"}, \
+                    {\"from\": \"gpt\", \"value\": \"two\"}]}, {\"image\": \"b\", \"conversations\": \
+                    [{\"from\": \"gpt\", \"value\": \"three\"}]}]";
+        let (text, data) = cleaned("talk.json", talk.as_bytes(), OWN);
+        assert!(!text.contains("two") && text.contains("<image>"), "{text}");
         assert_eq!(data.captions.unwrap(), ["one", "three"]);
     }
 

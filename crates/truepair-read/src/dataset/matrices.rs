@@ -22,6 +22,8 @@ pub(super) struct Matrices {
     pub(super) captions: Features,
     pub(super) image_ids: Option<Vec<String>>,
     pub(super) texts: Option<Vec<String>>,
+    /// Which rows belong together, where the file of the matrices says so itself.
+    pub(super) pairs: Option<Vec<Pair>>,
     /// Whether the image ids are paths of pictures, seen from the folder of the data.
     pub(super) ids_are_files: bool,
     pub(super) files: Vec<PathBuf>,
@@ -43,12 +45,23 @@ impl Matrices {
     ) -> Result<Dataset> {
         let (n_images, n_captions) = (self.images.len(), self.captions.len());
         self.check_captions()?;
-        let pairs = match options.pairs.clone().or_else(|| pairs_file_in(path)) {
+        let beside = pairs_file_in(path);
+        if let (Some(file), Some(_), None) = (&beside, &self.pairs, &options.pairs) {
+            return Err(Error::data(
+                file,
+                Place::Whole,
+                "the file of the embeddings has an array 'pairs', too",
+                "name the one that is meant as the pairs, or remove the other",
+            ));
+        }
+        let pairs = match options.pairs.clone().or(beside) {
             Some(file) => {
                 let pairs = read_pairs(&file, n_images, n_captions)?;
+                self.account.read_as("pairs", file.display());
                 self.files.push(file);
                 pairs
             }
+            None if self.pairs.is_some() => self.pairs.take().unwrap_or_default(),
             None if (n_images, n_captions) == (0, 0) => Vec::new(),
             None => pairs_by_position(n_captions, captions_per_image(path, n_images, n_captions)?),
         };
@@ -138,13 +151,24 @@ pub(super) fn write_kept<'a>(
 
 const PAIRS_FILES: [&str; 3] = ["pairs.npy", "pairs.csv", "pairs.tsv"];
 
-/// The index file in the folder of the data.
+/// The index file in the folder of the data. Beside data that is a file, a table of other columns may bear
+/// the same name.
 fn pairs_file_in(path: &Path) -> Option<PathBuf> {
     let folder = if path.is_dir() { path } else { path.parent()? };
-    PAIRS_FILES
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|file| file.is_file())
+    let mut files = PAIRS_FILES.iter().map(|name| folder.join(name));
+    files.find(|file| file.is_file() && (path.is_dir() || begins_with_rows(file)))
+}
+
+/// Whether one of the first two lines of an index file is two row numbers.
+fn begins_with_rows(file: &Path) -> bool {
+    if file.extension().is_some_and(|ending| ending == "npy") {
+        return true;
+    }
+    let first = lines(file).into_iter().flatten().take(2).flatten();
+    first.into_iter().any(|line| {
+        let mut fields = line.text.split([',', '\t']);
+        fields.all(|field| field.trim().parse::<u64>().is_ok())
+    })
 }
 
 /// Whether the file is called as one that says which rows belong together.
@@ -159,33 +183,11 @@ pub(super) fn is_pairs_file(path: &Path) -> bool {
 /// If the file cannot be read, or a row number is not below `n_images` or `n_captions`.
 pub fn read_pairs(path: &Path, n_images: usize, n_captions: usize) -> Result<Vec<Pair>> {
     let check = |place: Place, image: i64, caption: i64| {
-        let index = |value: i64, n: usize| u32::try_from(value).ok().filter(|v| (*v as usize) < n);
-        match (index(image, n_images), index(caption, n_captions)) {
-            (Some(image), Some(caption)) => Ok(Pair { image, caption }),
-            _ => Err(Error::data(
-                path,
-                place,
-                format!(
-                    "rows {image} and {caption} of {n_images} images and {n_captions} captions"
-                ),
-                "write row numbers that count from 0, the image first",
-            )),
-        }
+        pair_of_rows(path, place, [image, caption], [n_images, n_captions])
     };
     if path.extension().is_some_and(|ending| ending == "npy") {
         let (values, shape) = npy::read_ints(path)?;
-        if shape.get(1) != Some(&2) {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                format!("shape {shape:?}, expected [n, 2]"),
-                "write one row per pair: image row, caption row",
-            ));
-        }
-        let rows = values.as_chunks::<2>().0.iter().enumerate();
-        return rows
-            .map(|(n, [i, c])| check(Place::Row(n as u64), *i, *c))
-            .collect();
+        return pairs_of_rows(path, &values, &shape, [n_images, n_captions]);
     }
     let mut pairs = Vec::new();
     for line in lines(path)? {
@@ -207,4 +209,46 @@ pub fn read_pairs(path: &Path, n_images: usize, n_captions: usize) -> Result<Vec
         }
     }
     Ok(pairs)
+}
+
+/// The pairs of an array `[n, 2]` of image rows and caption rows, `of` images and captions.
+///
+/// # Errors
+/// If it has another shape, or a number is not a row.
+pub(super) fn pairs_of_rows(
+    path: &Path,
+    values: &[i64],
+    shape: &[usize],
+    of: [usize; 2],
+) -> Result<Vec<Pair>> {
+    if shape.get(1) != Some(&2) {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!("shape {shape:?}, expected [n, 2]"),
+            "write one row per pair: image row, caption row",
+        ));
+    }
+    let rows = values.as_chunks::<2>().0.iter().enumerate();
+    rows.map(|(n, rows)| pair_of_rows(path, Place::Row(n as u64), *rows, of))
+        .collect()
+}
+
+fn pair_of_rows(path: &Path, place: Place, rows: [i64; 2], of: [usize; 2]) -> Result<Pair> {
+    let index = |side: usize| {
+        let row = u32::try_from(rows[side]).ok();
+        row.filter(|row| (*row as usize) < of[side])
+    };
+    match (index(0), index(1)) {
+        (Some(image), Some(caption)) => Ok(Pair { image, caption }),
+        _ => Err(Error::data(
+            path,
+            place,
+            format!(
+                "rows {} and {} of {} images and {} captions",
+                rows[0], rows[1], of[0], of[1]
+            ),
+            "write row numbers that count from 0, the image first",
+        )),
+    }
 }

@@ -4,10 +4,14 @@
 //! which one was found and what it holds.
 
 mod alone;
+mod base64;
+mod base64_pictures;
 mod captioned_pictures;
 mod cell;
+mod chinese_clip;
 mod clip_retrieval;
 mod coco;
+mod column_names;
 mod column_shape;
 mod cub;
 mod datacomp;
@@ -16,11 +20,14 @@ mod embedding_columns;
 mod embeddings;
 mod empty_captions;
 mod feature_keys;
+mod flickr_tokens;
 mod folder;
 mod given_features;
 mod huggingface;
 mod inspect;
 mod json_lines;
+mod json_list;
+mod judged;
 mod karpathy;
 mod kept_features;
 mod kept_pairs;
@@ -33,6 +40,8 @@ mod links;
 mod listed;
 mod listing;
 mod matrices;
+mod msrvtt;
+mod mteb;
 mod naming;
 mod options;
 mod out_of_step;
@@ -52,15 +61,19 @@ mod shard_names;
 mod shard_schemas;
 mod shards;
 mod sides;
+mod split_names;
 mod stored_images;
 mod table;
 mod table_columns;
+mod table_kind;
 mod table_rows;
 mod tar;
 mod two_columns;
 mod uid_list;
 mod unread_keys;
+mod unrecognized;
 mod webdataset;
+mod within_archive;
 mod write;
 mod write_options;
 
@@ -91,9 +104,13 @@ pub const FORMATS: &[&dyn Format] = &[
     &datacomp::DataComp,
     &embedding_columns::EmbeddingColumns,
     &embeddings::Embeddings,
+    &msrvtt::Msrvtt,
     &karpathy::Karpathy,
     &coco::Coco,
+    &flickr_tokens::FlickrTokens,
     &table::Table,
+    &chinese_clip::ChineseClip,
+    &mteb::Mteb,
     &cub::Cub,
     &webdataset::WebDataset,
     &folder::Folder,
@@ -169,17 +186,19 @@ pub trait Format: Sync {
 /// Reads one split of the data at `path`.
 ///
 /// # Errors
-/// If no format recognizes `path` (the message lists what was looked for), if the split is missing
+/// If no format recognizes `path` (the message says what it looks like), if the split is missing
 /// or holds no pair, or if a file is not what it should be.
 pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let path = path.as_ref();
     let (format, _) = recognize(path, options)?;
     let dataset = in_order(format.read(path, options)?, path, options)?;
     if dataset.pairs.is_empty() {
+        let met = dataset.account.summary();
+        let met = met.map_or_else(String::new, |met| format!("; {met}"));
         return Err(Error::data(
             path,
             Place::Whole,
-            format!("split '{}' holds no pair", dataset.split),
+            format!("split '{}' holds no pair{met}", dataset.split),
             "choose another split, or check that its files are complete",
         ));
     }
@@ -308,25 +327,7 @@ fn recognize(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format,
     let found = FORMATS
         .iter()
         .find_map(|format| Some((*format, format.sniff(path)?)));
-    found.ok_or_else(|| {
-        // The first clause names the files that a format cannot do without.
-        let needed = |format: &&dyn Format| {
-            let files = format
-                .files()
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .replace('`', "");
-            format!("{} ({files})", format.name())
-        };
-        let looked_for: Vec<String> = FORMATS.iter().map(needed).collect();
-        Error::data(
-            path,
-            Place::Whole,
-            format!("no known format; looked for {}", looked_for.join("; ")),
-            "name the format if the files have other names",
-        )
-    })
+    found.ok_or_else(|| unrecognized::no_format(path))
 }
 
 fn by_name(name: &str) -> Result<&'static dyn Format> {
@@ -401,14 +402,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_folder_lists_what_was_looked_for() {
+    fn a_missing_path_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = open(folder.path(), &ReadOptions::default())
-            .unwrap_err()
-            .to_string();
-        for format in FORMATS {
-            assert!(error.contains(format.name()), "{error}");
-        }
         let missing = open(folder.path().join("none"), &ReadOptions::default()).unwrap_err();
         assert!(
             missing.to_string().contains("none: cannot read"),

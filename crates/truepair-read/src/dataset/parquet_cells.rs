@@ -28,10 +28,9 @@ pub(super) fn for_each(
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
     for_each_elements(path, wanted, u32::MAX, |place, elements| {
-        visit(
-            place,
-            elements.into_iter().map(Elements::into_cell).collect(),
-        )
+        let cells = elements.into_iter().zip(wanted);
+        let cells = cells.map(|(found, at)| at.plain_cell(found.into_cell()));
+        visit(place, cells.collect())
     })
 }
 
@@ -213,7 +212,7 @@ impl LeafReader {
                 batch(reader, leaf, n, |value| Ok(format!("{value:?}")))
             }
             ColumnReader::Int96ColumnReader(_) => Err(ParquetError::General(format!(
-                "column '{}' holds {}, which are no texts",
+                "column '{}' holds {}, which are not texts",
                 name(),
                 Physical::INT96
             ))),

@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
             found.ok_or_else(|| format!("column '{}' has no such part", self.parts[0]))?;
         if let Some(kind) = unreadable(self.at) {
             return Err(format!(
-                "column '{}' holds {kind}, which are no texts",
+                "column '{}' holds {kind}, which are not texts",
                 column.path().string()
             ));
         }

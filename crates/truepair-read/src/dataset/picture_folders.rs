@@ -129,7 +129,12 @@ impl<'a> PictureFolders<'a> {
         if let Ok(found) = exact.symlink_metadata()
             && (found.is_file() || (found.is_symlink() && exact.is_file()))
         {
-            self.note_outside(path, found.is_symlink());
+            if found.is_symlink() {
+                let how = "a link, which may lead out of the folder of the list";
+                self.account.chose_for("picture", how, path.display());
+            } else {
+                self.note_outside(path);
+            }
             return Ok(Some(exact));
         }
         if path.is_absolute() || path.file_name().is_none() {
@@ -142,13 +147,10 @@ impl<'a> PictureFolders<'a> {
     }
 
     /// A picture whose path says openly that it lies elsewhere is read, and that is said.
-    fn note_outside(&mut self, path: &Path, is_link: bool) {
+    fn note_outside(&mut self, path: &Path) {
         let leaves =
             |part: Component<'_>| !matches!(part, Component::Normal(_) | Component::CurDir);
-        if is_link {
-            let how = "a link, which may lead out of the folder of the list";
-            self.account.chose_for("picture", how, path.display());
-        } else if path.components().any(leaves) {
+        if path.components().any(leaves) {
             let how = "its path leads out of the folder of the list";
             self.account.chose_for("picture", how, path.display());
         }

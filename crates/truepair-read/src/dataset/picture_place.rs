@@ -32,7 +32,7 @@ const NAMES: &[&str] = &[
 /// # Errors
 /// If no column holds or names images, several may hold them, or there are no captions.
 pub(super) fn open_with_pictures(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
-    if Kind::of(path) != Some(Kind::Parquet) {
+    if Kind::by_ending(path) != Some(Kind::Parquet) {
         return Columns::open(path, options);
     }
     let file = ParquetFile::open(path)?;

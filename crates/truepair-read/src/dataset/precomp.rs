@@ -396,7 +396,7 @@ impl Files<'_> {
             } else if others.iter().any(|prefix| name.starts_with(prefix)) {
                 Fate::OfOtherSplits
             } else {
-                Fate::PassedOver("it is no file of this format or split")
+                Fate::PassedOver("it is not a file of this format or split")
             }
         })?;
         let names = self.caption_feature_names();

@@ -1,4 +1,4 @@
-//! Tables of records, one at a time: CSV, TSV, JSON lines and parquet.
+//! Tables of records, one at a time: CSV, TSV, JSON and parquet.
 //!
 //! Only the asked columns are read, and no table is ever held whole.
 
@@ -9,67 +9,11 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
 use super::delimited::{Delimited, Header, Look};
+use super::json_list::{Document, Entry};
 use super::parquet_file::ParquetFile;
 use super::selector::{NAME_A_KEY, Selector};
-use super::{json_lines, parquet_cells};
-
-/// The kinds of tables, by the endings of their files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Comma, semicolon or tab separated, as the header shows.
-    Csv,
-    /// Tab separated.
-    Tsv,
-    /// One JSON object a line.
-    JsonLines,
-    /// Apache parquet.
-    Parquet,
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Kind::Csv => "CSV",
-            Kind::Tsv => "TSV",
-            Kind::JsonLines => "JSON lines",
-            Kind::Parquet => "parquet",
-        })
-    }
-}
-
-impl Kind {
-    /// The kind that the ending of `path` names; `.gz` or `.zst` may follow.
-    pub(super) fn of(path: &Path) -> Option<Kind> {
-        let ending = unpacked(path).extension()?.to_ascii_lowercase();
-        match ending.to_str()? {
-            "csv" => Some(Kind::Csv),
-            "tsv" => Some(Kind::Tsv),
-            "jsonl" | "ndjson" => Some(Kind::JsonLines),
-            "parquet" => Some(Kind::Parquet),
-            _ => None,
-        }
-    }
-
-    pub(super) fn require(path: &Path) -> Result<Kind> {
-        Kind::of(path).ok_or_else(|| {
-            Error::data(
-                path,
-                Place::Whole,
-                "not a table by its ending",
-                "name it .csv, .tsv, .jsonl or .parquet",
-            )
-        })
-    }
-}
-
-/// The path without the ending that says how the file is packed.
-pub(super) fn unpacked(path: &Path) -> &Path {
-    let packed = path.extension().map(|ending| ending.to_ascii_lowercase());
-    let is_packed = packed.is_some_and(|ending| ending == "gz" || ending == "zst");
-    let stem = path.to_str().filter(|_| is_packed);
-    let stem = stem.and_then(|path| path.rsplit_once('.'));
-    stem.map_or(path, |(stem, _)| Path::new(stem))
-}
+pub(super) use super::table_kind::{Kind, unpacked};
+use super::{json_lines, json_list, parquet_cells};
 
 /// An opened table.
 pub(super) struct Source {
@@ -78,6 +22,10 @@ pub(super) struct Source {
     columns: Vec<String>,
     /// Where the table is one of separated fields.
     pub(super) delimited: Option<Delimited>,
+    /// The splits that keys of a JSON document name.
+    splits: Vec<String>,
+    /// The one of them that is read; all of them otherwise.
+    split: Option<String>,
 }
 
 impl Source {
@@ -91,11 +39,17 @@ impl Source {
         let delimited = match kind {
             Kind::Csv => Some(Delimited::open(path, b',', is_name)?),
             Kind::Tsv => Some(Delimited::open(path, b'\t', is_name)?),
-            Kind::JsonLines | Kind::Parquet => None,
+            Kind::JsonLines | Kind::JsonList | Kind::Parquet => None,
         };
+        let mut splits = Vec::new();
         let columns = match (&delimited, kind) {
             (Some(table), _) => table.columns.clone(),
-            (None, Kind::JsonLines) => json_lines::columns(path)?,
+            (None, Kind::JsonLines) => json_lines::columns(path, json_lines::entries(path)?)?,
+            (None, Kind::JsonList) => {
+                splits = Document::read(path)?.splits();
+                let entries = json_list::entries(path, None)?.into_iter();
+                json_lines::columns(path, entries.map(Ok))?
+            }
             (None, _) => ParquetFile::open(path)?.names(),
         };
         if columns.is_empty() {
@@ -111,7 +65,39 @@ impl Source {
             kind,
             columns,
             delimited,
+            splits,
+            split: None,
         })
+    }
+
+    /// The splits that keys of a JSON document name, sorted; none in other tables.
+    pub(super) fn splits(&self) -> &[String] {
+        &self.splits
+    }
+
+    /// The same table, of which only one of its [`splits`](Self::splits) is read.
+    pub(super) fn of_split(mut self, split: &str) -> Self {
+        self.split = (self.splits.iter().any(|known| known == split)).then(|| split.to_owned());
+        self
+    }
+
+    /// The JSON objects of the table, which must be one of JSON.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn objects(&self) -> Result<Box<dyn Iterator<Item = Result<Entry>> + '_>> {
+        Ok(match self.kind {
+            Kind::JsonList => {
+                let entries = json_list::entries(&self.path, self.split.as_deref())?;
+                Box::new(entries.into_iter().map(Ok))
+            }
+            _ => Box::new(json_lines::entries(&self.path)?),
+        })
+    }
+
+    /// What kind of table it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The file.
@@ -173,8 +159,8 @@ impl Source {
                 })?);
                 Ok(account)
             }
-            (None, Kind::JsonLines) => {
-                json_lines::for_each(&self.path, &self.columns, wanted, visit)
+            (None, Kind::JsonLines | Kind::JsonList) => {
+                json_lines::for_each(&self.path, self.objects()?, &self.columns, wanted, visit)
             }
             (None, _) => {
                 parquet_cells::for_each(&self.path, wanted, visit)?;
@@ -197,7 +183,7 @@ impl Source {
                 &self.path,
                 Place::Whole,
                 format!(
-                    "column '{name}' stands twice, as column {} and as column {}",
+                    "column '{name}' appears twice, as column {} and as column {}",
                     first + 1,
                     second + 1
                 ),

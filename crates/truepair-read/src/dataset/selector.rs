@@ -164,7 +164,7 @@ impl Selector {
                 _ => Err(objects_in(&self.column, &keys(&fields))),
             },
             ([], Value::String(text)) => {
-                found.texts.push(text);
+                found.texts.extend(self.plain(text));
                 Ok(())
             }
             ([], other) => {
@@ -176,12 +176,62 @@ impl Selector {
     }
 }
 
+impl Selector {
+    /// A text at this place without the lines that stand for the picture, which conversations have;
+    /// `None` where nothing else is there.
+    pub(super) fn plain(&self, text: String) -> Option<String> {
+        match self.steps.is_empty() {
+            true => Some(text),
+            false => without_marks(text),
+        }
+    }
+
+    /// As [`plain`](Self::plain), of all texts of a cell.
+    pub(super) fn plain_cell(&self, cell: Cell) -> Cell {
+        match cell {
+            Cell::Missing => Cell::Missing,
+            Cell::One(text) => self.plain(text).map_or(Cell::Missing, Cell::One),
+            Cell::Many(texts) => {
+                let texts = texts.into_iter().filter_map(|text| self.plain(text));
+                Cell::Many(texts.collect())
+            }
+        }
+    }
+}
+
+/// The text without lines that are nothing but [`MARK`]s.
+fn without_marks(text: String) -> Option<String> {
+    if !text.contains(MARK) {
+        return Some(text);
+    }
+    let is_mark = |line: &&str| {
+        let rest = line.replace(MARK, "");
+        rest.trim().is_empty() && line.contains(MARK)
+    };
+    let lines: Vec<&str> = text.lines().filter(|line| !is_mark(line)).collect();
+    let plain = lines.join("\n");
+    (!plain.trim().is_empty()).then_some(plain)
+}
+
 /// What of a value stays, where some of the texts at a place are taken out.
 pub(super) struct Pruning<'a> {
     /// Whether the next text stays; asked in the order in which the texts stand.
     pub(super) stays: &'a mut dyn FnMut(&str) -> bool,
     /// Whether something was taken out.
     pub(super) has_changed: bool,
+    /// Whether the texts stand inside a column's values, where lines may stand for the picture.
+    is_inside: bool,
+}
+
+impl<'a> Pruning<'a> {
+    /// Asks `stays` for every text.
+    pub(super) fn new(stays: &'a mut dyn FnMut(&str) -> bool) -> Self {
+        Self {
+            stays,
+            has_changed: false,
+            is_inside: false,
+        }
+    }
 }
 
 impl Selector {
@@ -189,6 +239,7 @@ impl Selector {
     /// that they are in; what is no list becomes null. Turns of a conversation go with the turn
     /// before them.
     pub(super) fn prune(&self, value: &mut Value, pruning: &mut Pruning<'_>) {
+        pruning.is_inside = !self.steps.is_empty();
         if !pruning.walk(&self.steps, value) {
             *value = Value::Null;
             pruning.has_changed = true;
@@ -215,7 +266,10 @@ impl Pruning<'_> {
                 Some(value) => self.walk(rest, value),
                 None => true,
             },
-            ([], Value::String(text)) if !text.trim().is_empty() => (self.stays)(text),
+            ([], Value::String(text)) if !text.trim().is_empty() => match self.is_inside {
+                true => without_marks(text.clone()).is_none_or(|plain| (self.stays)(&plain)),
+                false => (self.stays)(text),
+            },
             _ => true,
         }
     }
@@ -358,7 +412,7 @@ pub(super) fn shape_of(value: &Value) -> Option<Shape> {
 
 fn steps(text: &str, mut rest: &str) -> Result<Vec<Step>, String> {
     let unreadable =
-        || format!("'{text}' is no place in a column; write for instance captions[].raw");
+        || format!("'{text}' is not a place in a column; write for instance captions[].raw");
     let mut steps = Vec::new();
     while !rest.is_empty() {
         if let Some(inside) = rest.strip_prefix('[') {
@@ -428,9 +482,9 @@ mod tests {
     fn what_is_no_place_is_named() {
         for (text, problem) in [
             ("other[].raw", "no column 'other'"),
-            ("captions[raw", "no place in a column"),
-            ("captions[raw]", "no place in a column"),
-            ("captions..raw", "no place in a column"),
+            ("captions[raw", "not a place in a column"),
+            ("captions[raw]", "not a place in a column"),
+            ("captions..raw", "not a place in a column"),
             ("captionsraw", "no column 'captionsraw'"),
         ] {
             let error = read(text, Value::Null).unwrap_err();

@@ -1,6 +1,6 @@
 //! What the name of a file in a folder of tables says: its split, and its number among the shards.
 
-use super::karpathy::canonical;
+use super::split_names::canonical;
 
 /// Words that name a split, in a file name or as a folder.
 const SPLIT_WORDS: &[&str] = &[
@@ -103,6 +103,11 @@ pub(super) fn split_of_folder(name: &str) -> Option<&str> {
 /// Whether a folder of this name says nothing of the data in it.
 pub(super) fn is_generic(name: &str) -> bool {
     GENERIC.contains(&name)
+}
+
+/// Whether a word names a split.
+pub(super) fn is_split(word: &str) -> bool {
+    SPLIT_WORDS.contains(&word)
 }
 
 /// One name for each split.

@@ -69,7 +69,7 @@ fn name(path: &Path) -> String {
 }
 
 fn columns(path: &Path) -> Result<Vec<Column>> {
-    if Kind::of(path) != Some(Kind::Parquet) {
+    if Kind::by_ending(path) != Some(Kind::Parquet) {
         let plain = |name| Column {
             name,
             kind: String::new(),

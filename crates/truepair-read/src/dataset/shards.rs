@@ -113,7 +113,7 @@ impl Layout {
             if !is_used(path) {
                 account.pass(
                     "file",
-                    "it is no table by its ending, and nothing names it",
+                    "it is not a table by its ending, and nothing names it",
                     name,
                 );
             }
@@ -182,7 +182,7 @@ impl Met {
                 self.account.pass("folder", "it lies too deep", name);
             } else if path.is_dir() {
                 self.collect(root, &path)?;
-            } else if Kind::of(&path).is_some() {
+            } else if Kind::by_ending(&path).is_some() {
                 let below = below.to_path_buf();
                 self.shards.push(shard(path, &below));
             } else {
@@ -237,7 +237,7 @@ fn refuse_mixtures(folder: &Path, shards: &[Shard]) -> Result<()> {
             let problem = format!("it holds several data sets, in {}", names.join(", "));
             return Err(refuse(folder, problem, "give the folder of one of them"));
         }
-        if Kind::of(&shard.path) != Kind::of(&first.path) {
+        if Kind::by_ending(&shard.path) != Kind::by_ending(&first.path) {
             let problem = format!("{} and {} are tables of two kinds", first.name, shard.name);
             return Err(refuse(folder, problem, "keep one kind, or give one file"));
         }

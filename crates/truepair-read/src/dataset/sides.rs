@@ -173,8 +173,23 @@ fn in_archives(files: &[PathBuf], names: &[&str]) -> Result<Option<Side>> {
     let open = |file: &PathBuf| Ok(Archive::open(file)?.names());
     let arrays: Vec<Vec<String>> = files.iter().map(open).collect::<Result<_>>()?;
     let holds = |arrays: &Vec<String>, name: &str| arrays.iter().any(|array| array == name);
-    let known = (names.iter()).find(|name| arrays.iter().any(|arrays| holds(arrays, name)));
-    let Some(name) = known else {
+    let mut known: Vec<&&str> = names
+        .iter()
+        .filter(|name| arrays.iter().any(|arrays| holds(arrays, name)))
+        .collect();
+    if known.len() > 1 {
+        // Texts of the captions may stand beside their embeddings under a name as good.
+        let is_of_texts = |name: &&&str| {
+            let with = files.iter().zip(&arrays);
+            let mut with = with.filter(|(_, arrays)| holds(arrays, name));
+            let file = with.next().map(|(file, _)| file);
+            file.is_some_and(|file| {
+                Archive::open(file).is_ok_and(|archive| is_texts(archive, name))
+            })
+        };
+        known.retain(|name| !is_of_texts(name));
+    }
+    let Some(name) = known.first() else {
         return Ok(None);
     };
     let with = files
@@ -199,6 +214,12 @@ fn in_archives(files: &[PathBuf], names: &[&str]) -> Result<Option<Side>> {
         ));
     }
     Ok(Some(Side::of_key(with, name)))
+}
+
+fn is_texts(mut archive: Archive, name: &str) -> bool {
+    archive
+        .member(name)
+        .is_ok_and(|member| member.is_of_texts())
 }
 
 impl Side {
@@ -289,7 +310,7 @@ pub(super) fn account_for_arrays(account: &mut Account, file: &Path, used: &[&st
         account.pass("array", "it is not needed, or not known by its name", name);
     }
     for name in archive.other_members() {
-        account.pass("member", "it is no array by its name", name);
+        account.pass("member", "it is not an array by its name", name);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::table_columns::Columns;
 use super::table_rows::{Tables, splits_in};
 use super::{Format, Pictures, ReadOptions, kept_shards, resolve_split};
 
-/// One CSV, TSV, JSONL or parquet file.
+/// One CSV, TSV, JSON or parquet file.
 pub(super) struct Table;
 
 impl Format for Table {
@@ -22,17 +22,22 @@ impl Format for Table {
 
     fn summary(&self) -> &'static str {
         "A table with a column of images (`image`, `filepath`, `file_name`, …) and one or more of \
-         captions (`caption`, `title`, `text`, …; lists in JSONL and parquet), optionally `split`."
+         captions (`caption`, `title`, `text`, …; lists in JSON and parquet), optionally `split`."
     }
 
     fn files(&self) -> &'static str {
-        "one `.csv`, `.tsv`, `.jsonl` or `.parquet`, and a file of image features (`.npy`, `.npz`, \
+        "one `.csv`, `.tsv`, `.jsonl` or `.parquet`, or a `.txt` or `.token` of separated fields, or a `.json` \
+         that is a list of records, or has one for every split; and a file of image features (`.npy`, `.npz`, \
          `.safetensors`) in the order of the images or records, or keyed by id"
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {
-        let kind = Kind::of(path).filter(|_| path.is_file())?;
-        Some(format!("a {kind} file by its ending"))
+        let kind = path.is_file().then(|| Kind::of(path)).flatten()?;
+        let by = match Kind::by_ending(path) {
+            Some(_) => "ending",
+            None => "content",
+        };
+        Some(format!("a {kind} file by its {by}"))
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
@@ -43,6 +48,7 @@ impl Format for Table {
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         let (source, columns) = open_table(path, options)?;
         let split = resolve_split(path, options, &splits(&source, &columns)?)?;
+        let source = source.of_split(&split);
         let files = [path.to_path_buf()];
         let mut listing = Listing::default();
         listing.take_pictures(&files, &columns)?;
@@ -62,13 +68,21 @@ impl Format for Table {
 
 /// Opens the table, whose images are pictures only where they are asked for.
 fn open_table(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
-    match options.pictures {
-        Pictures::Unused => Columns::open(path, options),
-        _ => open_with_pictures(path, options),
+    let (source, mut columns) = match options.pictures {
+        Pictures::Unused => Columns::open(path, options)?,
+        _ => open_with_pictures(path, options)?,
+    };
+    if !source.splits().is_empty() {
+        // Keys of the document name the splits, whatever its records say.
+        columns.split = None;
     }
+    Ok((source, columns))
 }
 
 fn splits(source: &Source, columns: &Columns) -> Result<Vec<String>> {
+    if !source.splits().is_empty() {
+        return Ok(source.splits().to_vec());
+    }
     let Some(split) = &columns.split else {
         return Ok(vec!["all".into()]);
     };
@@ -158,14 +172,14 @@ mod tests {
     #[test]
     fn a_missing_column_lists_those_there_are() {
         let folder = tempfile::tempdir().unwrap();
-        let path = data(folder.path(), "t.csv", "picture,words\na,b\n", 1);
+        let path = data(folder.path(), "t.csv", "portrait,words\na,b\n", 1);
         let error = read(&path).unwrap_err().to_string();
         assert!(
-            error.contains("no column of images; the columns are: picture, words"),
+            error.contains("no column of images; the columns are: portrait, words"),
             "{error}"
         );
         let options = ReadOptions {
-            image_column: Some("picture".into()),
+            image_column: Some("portrait".into()),
             caption_columns: Some(vec!["words".into()]),
             ..Default::default()
         };
@@ -187,7 +201,7 @@ mod tests {
         };
         let error = open(&path, &options).unwrap_err().to_string();
         assert!(
-            error.contains("record 3: id '1' stands already at record 1"),
+            error.contains("record 3: id '1' already appears at record 1"),
             "{error}"
         );
     }

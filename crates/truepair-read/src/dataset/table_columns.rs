@@ -6,49 +6,14 @@ use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::ReadOptions;
+use super::column_names::{
+    CAPTION_COLUMNS, IMAGE_COLUMNS, SPLIT_COLUMNS, is_known, is_of_captions,
+};
 use super::column_shape::captions_at;
 use super::delimited::{Header, Look};
 use super::records::Source;
 use super::selector::{NAME_A_KEY, Selector};
 use crate::spelling::normal;
-
-/// Names of image columns, best first; compared without case.
-const IMAGE_COLUMNS: &[&str] = &[
-    "image",
-    "image_path",
-    "filepath",
-    "file_path",
-    "file_name",
-    "filename",
-    "image_file",
-    "image_name",
-    "img",
-    "img_path",
-    "jpg",
-    "png",
-    "webp",
-    "file",
-    "path",
-    "image_id",
-    "url",
-    "image_url",
-    "id",
-    "uid",
-    "key",
-];
-/// Names of caption columns, best first; a number or an `s` may follow, and all columns of the
-/// first name found are used.
-const CAPTION_COLUMNS: &[&str] = &[
-    "caption",
-    "title",
-    "text",
-    "sentence",
-    "description",
-    "raw",
-    "comment",
-    "conversation",
-];
-const SPLIT_COLUMNS: &[&str] = &["split", "subset", "partition"];
 
 /// The roles that columns play, as the account names them.
 pub(super) const PICTURE_ROLE: &str = "pictures";
@@ -98,14 +63,15 @@ impl Columns {
         };
         let pictures = account.sources(PICTURE_ROLE).pop().map(str::to_owned);
         let (image, captions) = (places(IMAGE_ROLE).pop(), places(CAPTION_ROLE));
+        let id = places(ID_ROLE).pop();
         let has_vectors = !account.sources(VECTOR_ROLE).is_empty();
-        (pictures.is_some() || image.is_some() || has_vectors).then_some(())?;
+        (pictures.is_some() || image.is_some() || id.is_some() || has_vectors).then_some(())?;
         Some(Self {
             pictures,
             image,
             captions,
             split: places(SPLIT_ROLE).pop(),
-            id: places(ID_ROLE).pop(),
+            id,
             account: Account::default(),
         })
     }
@@ -166,24 +132,6 @@ fn is_in_column(place: &str, column: &str) -> bool {
     let (place, column) = (normal(place), normal(column));
     let rest = place.strip_prefix(column.as_ref());
     !column.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
-/// Whether a column of this name would be read unasked.
-fn is_known(name: &str) -> bool {
-    let known = IMAGE_COLUMNS.iter().chain(SPLIT_COLUMNS);
-    known.clone().any(|known| known.eq_ignore_ascii_case(name))
-        || CAPTION_COLUMNS
-            .iter()
-            .any(|known| is_of_captions(name, known))
-}
-
-/// Whether `column` is `name`, with an `s` or a number behind it or not.
-fn is_of_captions(column: &str, name: &str) -> bool {
-    let column = column.to_ascii_lowercase();
-    let stem = column
-        .trim_end_matches(|c: char| c.is_ascii_digit())
-        .trim_end_matches(['_', ' ']);
-    stem == name || stem.strip_suffix('s') == Some(name)
 }
 
 /// Columns on their way to be chosen.

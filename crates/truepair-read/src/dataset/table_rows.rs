@@ -6,12 +6,12 @@ use std::path::Path;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
-use super::karpathy::canonical;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
 use super::naming::Naming;
 use super::records::Source;
 use super::selector::Selector;
+use super::split_names::canonical;
 use super::table_columns::Columns;
 use crate::spelling::normal;
 
@@ -83,6 +83,16 @@ impl Origin<'_> {
     }
 }
 
+/// The cells of one record.
+struct Parts {
+    image: Cell,
+    captions: Vec<Cell>,
+    /// `None` where the table has no column of splits.
+    split: Option<Cell>,
+    /// `None` where no column of ids is named.
+    id: Option<Cell>,
+}
+
 /// Records on their way into a listing.
 struct Rows<'a> {
     /// Index and origin of the record that named each image first, by the name in its normal
@@ -94,23 +104,17 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, origin: Origin<'a>, mut cells: Vec<Cell>) -> Result<()> {
+    fn push(&mut self, origin: Origin<'a>, cells: Vec<Cell>) -> Result<()> {
         let record = u32::try_from(self.listing.n_records)
             .map_err(|_| origin.error("more than 2^32 records".into(), "split the data"))?;
         self.listing.n_records += 1;
-        let n_images = usize::from(self.columns.image.is_some());
-        let of_captions = n_images..n_images + self.columns.captions.len();
-        let captions = cells.drain(of_captions).collect();
-        let mut cells = cells.into_iter();
-        let image = cells
-            .by_ref()
-            .take(n_images)
-            .next()
-            .unwrap_or(Cell::Missing);
-        let id = (self.columns.id.is_some().then(|| cells.next_back())).flatten();
-        let in_split = cells
-            .next()
-            .is_none_or(|cell| split_name(cell) == self.split);
+        let Parts {
+            image,
+            captions,
+            split,
+            id,
+        } = self.parts(cells);
+        let in_split = split.is_none_or(|cell| split_name(cell) == self.split);
         let kind = if in_split {
             "row"
         } else {
@@ -157,13 +161,28 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// The cells of a record by what they hold, in the order of [`Columns::wanted`].
+    fn parts(&self, cells: Vec<Cell>) -> Parts {
+        let has = |place: &Option<Selector>| place.is_some();
+        let mut cells = cells.into_iter();
+        let mut next = |is_there: bool| is_there.then(|| cells.next()).flatten();
+        Parts {
+            image: next(has(&self.columns.image)).unwrap_or(Cell::Missing),
+            captions: (self.columns.captions.iter())
+                .filter_map(|_| next(true))
+                .collect(),
+            split: next(has(&self.columns.split)),
+            id: next(has(&self.columns.id)),
+        }
+    }
+
     /// The image `id`, which is new or was named by an earlier record.
     fn image(&mut self, id: String, file: String, record: u32, origin: Origin<'a>) -> Result<u32> {
         let key = normal(&id);
         if let Some((image, first)) = self.images.get(key.as_ref()) {
             if self.columns.id.is_some() {
                 let problem = format!(
-                    "id '{id}' stands already at {}",
+                    "id '{id}' already appears at {}",
                     first_place(first, &origin)
                 );
                 let remedy = "give every record an id of its own, or remove one of the two";

@@ -109,7 +109,7 @@ impl Arrays {
             }
         }
         for name in archive.other_members() {
-            let why = "it is no array by its name";
+            let why = "it is not an array by its name";
             self.account.pass("member", why, name);
         }
         Ok(())
@@ -247,7 +247,7 @@ impl Dense {
             Err(Error::data(
                 &self.path,
                 Place::Row((at / self.shape.get(1).copied().unwrap_or(1).max(1)) as u64),
-                format!("label {value} is no whole number"),
+                format!("label {value} is not a whole number"),
                 "labels are class numbers, counted from 0 or 1",
             ))
         };

@@ -360,7 +360,7 @@ fn describe(kind: &DType) -> String {
             .to_owned(),
         DType::String | DType::VariableLengthString => HOLDS_TEXTS.to_owned(),
         DType::Compound(_) => "it holds records with named fields, expected numbers".to_owned(),
-        _ => "its type is no plain number".to_owned(),
+        _ => "its type is not a plain number".to_owned(),
     }
 }
 

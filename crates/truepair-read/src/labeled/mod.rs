@@ -131,7 +131,7 @@ fn only_container(path: &Path, account: &mut Account) -> Result<Option<PathBuf>>
     others.sort();
     for file in others {
         let name = file.file_name().unwrap_or_default().display();
-        account.pass("file", "it is no file of arrays by its ending", name);
+        account.pass("file", "it is not a file of arrays by its ending", name);
     }
     hidden.sort();
     for file in hidden {

@@ -136,7 +136,7 @@ pub(super) fn account(arrays: &mut Arrays, splits: &[RawSplit]) -> Account {
         let why = match arrays.refusal(name) {
             Some(problem) => problem,
             None if is_of_captions(name) => {
-                "captions have rows of their own and are no modality of the items"
+                "captions have rows of their own and are not a modality of the items"
             }
             None => "its name stands for no split, modality or labels that are wanted",
         };

@@ -68,7 +68,7 @@ fn json_names(path: &Path) -> Result<Vec<String>> {
     let values: Vec<serde_json::Value> =
         serde_json::from_slice(&text).map_err(|cause| expected(cause.to_string()))?;
     let name = |value: &serde_json::Value| {
-        json_name(value).ok_or_else(|| expected(format!("{value} is no id")))
+        json_name(value).ok_or_else(|| expected(format!("{value} is not an id")))
     };
     values.iter().map(name).collect()
 }
@@ -117,12 +117,12 @@ mod tests {
         let whole = read_ids(&write("whole.json", b"[38.0, 182]"), 2).unwrap();
         assert_eq!(whole.names(), ["38", "182"]);
         let error = read_ids(&write("long.json", b"[12345678901234567890123]"), 1).unwrap_err();
-        assert!(error.to_string().contains("is no id"), "{error}");
+        assert!(error.to_string().contains("is not an id"), "{error}");
         let mut texts = npy::header_bytes("<U1", &[2]);
         texts.extend(['a', 'b'].iter().flat_map(|id| (*id as u32).to_le_bytes()));
         let texts = read_ids(&write("texts.npy", &texts), 2).unwrap();
         assert_eq!(texts.names(), ["a", "b"]);
         let error = read_ids(&write("half.json", b"[1.5]"), 1).unwrap_err();
-        assert!(error.to_string().contains("1.5 is no id"), "{error}");
+        assert!(error.to_string().contains("1.5 is not an id"), "{error}");
     }
 }

@@ -31,10 +31,11 @@ pub fn read_qrels(path: &Path) -> Result<Judgments> {
         place: HashMap::new(),
         first_line: HashMap::new(),
     };
-    let (mut layout, mut n_irrelevant) = (None, 0);
+    let (mut layout, mut n_irrelevant, mut n_blank) = (None, 0, 0);
     for line in lines(path)? {
         let Line { number, text } = line?;
         if text.trim().is_empty() {
+            n_blank += 1;
             continue;
         }
         let is_first = layout.is_none();
@@ -56,6 +57,7 @@ pub fn read_qrels(path: &Path) -> Result<Judgments> {
     judgments
         .account_mut()
         .pass_count("judgment", why, n_irrelevant);
+    judgments.account_mut().used("blank line", n_blank);
     if layout == Some(Layout::Beir) {
         let how = "three columns without a header are query, item and relevance";
         judgments.account_mut().chose(how);
@@ -234,6 +236,11 @@ mod tests {
             .map(|(query, items)| (query, items.collect()))
             .collect();
         assert_eq!(found, [("a", vec!["y"]), ("b", vec![])]);
+        let said = judgments.account().lines().join("; ");
+        assert!(
+            said.contains("1 blank line") && said.contains("2 judgments"),
+            "{said}"
+        );
         std::fs::write(&path, "a 0 x 1\na 0 y\n").unwrap();
         let error = read_qrels(&path).unwrap_err().to_string();
         assert!(

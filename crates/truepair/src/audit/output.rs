@@ -13,8 +13,10 @@ use truepair_core::noise::Manifest;
 use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
 use super::{Audited, Judge, Request};
+use crate::cache;
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
+use crate::remote;
 use crate::render;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
 use crate::staged_folder::{SUMMARY, StagedFolder};
@@ -152,7 +154,7 @@ impl AuditSummary {
         let is_refused = conclusion.is_refused();
         Self {
             command,
-            data: dataset.name.clone(),
+            data: remote::name_of(dataset),
             split: dataset.split.clone(),
             format: dataset.format,
             images: dataset.n_images(),
@@ -274,6 +276,7 @@ pub(crate) fn write(
         };
         let kept = write_kept_into(dataset, &decision.keep, &cleaned, &request.write)?;
         summary.taken_over = Some(TakenOver::of(&kept));
+        summary.notes.extend(cache::note_on(&kept.files));
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {

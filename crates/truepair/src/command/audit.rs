@@ -23,7 +23,7 @@ use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
 use crate::run_folder::RunJob;
 use crate::write_args::WriteArgs;
-use crate::{data, drop_rule};
+use crate::{data, drop_rule, remote};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +47,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AuditArgs {
-    /// Folder or file with the pairs.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
     #[arg(required_unless_present = "from_run")]
     data: Option<PathBuf>,
 
@@ -208,6 +208,10 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         data.get_or_insert(job.data);
     }
     let data = data.context("name the data to audit")?;
+    if remote::is_elsewhere(&data, &read) {
+        // The cache may be emptied, and a cleaned list must outlive it.
+        request.unchanged = Unchanged::Copied;
+    }
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     let dataset = data::open(&data, &read, &mut bars)?;

@@ -22,7 +22,7 @@ use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
 use crate::training::{RunPlan, Splits};
-use crate::{accelerator, data, folder};
+use crate::{accelerator, data, folder, remote};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,11 +41,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompareArgs {
-    /// Folder or file with the pairs; it needs a test split.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; it needs a test
+    /// split.
     data: PathBuf,
 
     /// Folder for the run directories and the tables; what is finished there is kept.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = remote::output())]
     out: PathBuf,
 
     /// Noise to plant in the training pairs, one table each: `none`, `caption:SHARE`,
@@ -119,7 +120,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let published = published(args, &grid)?;
     let shown = shown(&args.metrics)?;
     let mut bars = Bars::new();
-    let data = std::path::absolute(&args.data).with_context(|| args.data.display().to_string())?;
+    let data = remote::full(&args.data)?;
     let read = args.read.options(&ReadOptions::default().split);
     let splits = Splits::read(&data, &read, &mut bars)?;
     drop(bars);

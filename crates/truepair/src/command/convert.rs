@@ -13,7 +13,7 @@ use crate::file_hash::sha256;
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
 use crate::staged_folder::{Existing, StagedFolder};
-use crate::{config, folder};
+use crate::{config, folder, remote};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +41,7 @@ pub(crate) struct ConvertArgs {
     vocabulary: PathBuf,
 
     /// Run directory to make.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_parser = remote::output())]
     out: PathBuf,
 
     /// Change one value of the configuration that was read, for instance `--set

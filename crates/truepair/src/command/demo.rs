@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
-use crate::{command, data, run_folder, sample, session};
+use crate::{command, data, remote, run_folder, sample, session};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +41,7 @@ const LINEAR: &str = include_str!("../../demo/linear.toml");
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {
     /// Folder for the sample, the report and the verdicts; an earlier demo there is replaced.
-    #[arg(long, value_name = "DIR", default_value = "truepair-demo")]
+    #[arg(long, value_name = "DIR", default_value = "truepair-demo", value_parser = remote::output())]
     out: PathBuf,
 }
 

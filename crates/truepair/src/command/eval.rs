@@ -25,6 +25,7 @@ use crate::evaluation::{
 use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
 use crate::progress::Bars;
+use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder;
 use crate::shared;
@@ -60,7 +61,7 @@ Examples:
       Refused when the two were not measured in the same way.";
 
 /// Arguments of `truepair eval`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
@@ -101,7 +102,7 @@ pub(crate) struct EvalArgs {
 
     /// Write a plot of a run's uncertainty against the share of regions, pixels and words erased, and
     /// its numbers beside it (.json).
-    #[arg(long, value_name = "FILE.html", requires = "run")]
+    #[arg(long, value_name = "FILE.html", requires = "run", value_parser = remote::output())]
     occlusion: Option<PathBuf>,
 
     /// An earlier result to compare with: `--json` of eval or train, or a table of --per-query.
@@ -109,7 +110,7 @@ pub(crate) struct EvalArgs {
     compare_with: Option<PathBuf>,
 
     /// Write a row per query with its value in every metric.
-    #[arg(long, value_name = "FILE.parquet")]
+    #[arg(long, value_name = "FILE.parquet", value_parser = remote::output())]
     per_query: Option<PathBuf>,
 
     /// Also rank with every tie in the model's favor, and say how far a recall would rise.
@@ -130,7 +131,7 @@ pub(crate) struct EvalArgs {
 }
 
 /// What is evaluated.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 struct SubjectArgs {
     /// Run directory that `truepair train` or `truepair convert` wrote.
@@ -191,6 +192,7 @@ fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
 
 pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
+    let args = &args.fetched(&mut bars)?;
     match &args.subject {
         SubjectArgs { run: Some(run), .. } => of_run(run, args, form, &mut bars),
         SubjectArgs {
@@ -249,6 +251,7 @@ fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bar
                 split: args.split.clone(),
                 ..ReadOptions::default()
             };
+            let (path, options) = remote::fetched(path, &options, bars)?;
             let dataset = dataset::open(path, &options)?;
             bars.tell(&dataset.account);
             Some(dataset)
@@ -345,6 +348,20 @@ impl Compared {
 }
 
 impl EvalArgs {
+    /// The same with local files in place of addresses; the data keeps its address.
+    fn fetched(&self, bars: &mut Bars) -> Result<Self> {
+        let mut args = self.clone();
+        let subject = &mut args.subject;
+        let single = subject.scores.iter_mut().chain(&mut args.compare_with);
+        let several = subject.embeddings.iter_mut().chain(&mut subject.ranked);
+        let files = single.chain(several.flatten());
+        let files = files.chain(args.foreign.files_mut());
+        for file in files.chain(args.judging.files_mut()) {
+            *file = remote::local(file, bars)?;
+        }
+        Ok(args)
+    }
+
     /// Every file that was asked for, written and not yet named.
     fn stage_files(
         &self,

@@ -1,29 +1,33 @@
 //! `truepair inspect`: what a folder or file of pairs holds, and what is wrong with it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, UsedEntry};
 use truepair_read::dataset::{self, Inspection, SplitInspection};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::progress::Bars;
 use crate::read_args::ReadArgs;
+use crate::remote;
 use crate::render::{Form, count, fields};
 
 const EXAMPLES: &str = "\
 Examples:
   truepair inspect data/
   truepair inspect pairs.csv --features images.npy
-  truepair inspect embeddings.npz --json";
+  truepair inspect embeddings.npz --json
+  truepair inspect s3://bucket/data/";
 
 /// Arguments of `truepair inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// Folder or file with the pairs.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
     path: PathBuf,
 
     #[command(flatten)]
@@ -32,14 +36,21 @@ pub(crate) struct InspectArgs {
 
 /// A broken split is part of the answer and a failure all the same.
 pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
-    let found = dataset::inspect(&args.path, &args.read.options("train"))?;
+    let options = args.read.options("train");
+    let (path, options) = remote::fetched(&args.path, &options, &mut Bars::new())?;
+    let found = dataset::inspect(path, &options)?;
     let problems: Vec<&str> = found
         .splits
         .iter()
         .filter_map(|split| split.problem.as_deref())
         .collect();
     if problems.len() < found.splits.len() {
-        form.print(&found, || text(&found))?;
+        let address = remote::is_address(&args.path).then_some(args.path.as_path());
+        let inspected = Inspected {
+            address,
+            found: &found,
+        };
+        form.print(&inspected, || text(&inspected))?;
     }
     if !problems.is_empty() {
         bail!("{}", problems.join("\nerror: "))
@@ -47,8 +58,21 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn text(found: &Inspection) -> String {
-    let mut out = fields(&[("format", format!("{} ({})", found.format, found.why))]);
+/// What was found, and where data that lies elsewhere lies.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a Path>,
+    #[serde(flatten)]
+    found: &'a Inspection,
+}
+
+fn text(inspected: &Inspected<'_>) -> String {
+    let Inspected { address, found } = inspected;
+    let address = address.map(|address| ("address", address.display().to_string()));
+    let mut first: Vec<(&str, String)> = address.into_iter().collect();
+    first.push(("format", format!("{} ({})", found.format, found.why)));
+    let mut out = fields(&first);
     for split in &found.splits {
         let _ = match &split.problem {
             Some(problem) => write!(

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use crate::remote;
 use crate::staged_folder::{Existing, StagedFolder};
 
 /// Where a command writes.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// Folder for everything that is written; nothing is written without it.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = remote::output())]
     out: Option<PathBuf>,
 
     /// Replace what the same command wrote into that folder earlier.

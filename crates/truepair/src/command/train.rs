@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::oracle::{self, Oracle};
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
+use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
 use crate::training::{Run, RunPlan, Splits};
@@ -38,12 +39,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
-    /// Folder or file with the pairs.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
     #[arg(required_unless_present = "resume")]
     data: Option<PathBuf>,
 
     /// Run directory.
-    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    #[arg(long, value_name = "DIR", required_unless_present = "resume", value_parser = remote::output())]
     out: Option<PathBuf>,
 
     /// Method; `plain` when neither this nor a configuration names one. Oracles, which are told the
@@ -128,7 +129,7 @@ fn plan(args: &TrainArgs) -> Result<RunPlan> {
         });
     };
     let job = RunJob {
-        data: std::path::absolute(data).with_context(|| data.display().to_string())?,
+        data: remote::full(data)?,
         read: args.read.options(&ReadOptions::default().split),
         noise: args.noise.clone(),
         seed: Seed(args.seed),

@@ -18,7 +18,7 @@ use super::Subject;
 use crate::render;
 
 /// Arguments that say who counts as right.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Relevance")]
 pub(crate) struct JudgingArgs {
     /// Judgments: one file for image queries and one for caption queries (by default the first,
@@ -142,6 +142,11 @@ fn list(labels: &LabelRelevance, direction: Direction) -> Relevance {
 }
 
 impl JudgingArgs {
+    /// The files that are named.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.relevance.iter_mut().chain(&mut self.labels).flatten()
+    }
+
     /// The judgments of images that ask, by name, when they come from files.
     pub(crate) fn named(&self) -> Result<Option<Judgments>> {
         match &self.relevance {

@@ -12,6 +12,7 @@ use truepair_core::scores::Direction;
 
 use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;
+use crate::remote;
 use crate::report::picture::Pictures;
 
 const STYLE: &str = concat!(
@@ -29,11 +30,11 @@ const SHOWN: usize = 10;
 const ANSWERS: usize = 5;
 
 /// Arguments of the page.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Page")]
 pub(crate) struct PageArgs {
     /// Write a page of the hardest queries with what was found for each.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = remote::output())]
     pub(crate) page: Option<PathBuf>,
 
     /// Queries of each direction on the page.

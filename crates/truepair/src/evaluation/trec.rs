@@ -11,21 +11,22 @@ use truepair_read::relevance::write_qrels;
 
 use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;
+use crate::remote;
 use crate::staged_file::StagedFile;
 
 /// Queries whose lists are in memory at a time.
 const QUERIES_AT_ONCE: usize = 1 << 14;
 
 /// Arguments of the export.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TREC files")]
 pub(crate) struct TrecArgs {
     /// Write the rankings as runs, one file per direction.
-    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2, value_parser = remote::output())]
     trec_run: Option<Vec<PathBuf>>,
 
     /// Write who is relevant to whom as qrels, one file per direction.
-    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 2, value_parser = remote::output())]
     trec_qrels: Option<Vec<PathBuf>>,
 
     /// Items of every ranking to write.

@@ -19,6 +19,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use truepair_core::audit::NoiseRate;
 
+use crate::cache;
+
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -36,8 +38,11 @@ impl Form {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self {
-            Form::Text => stdout(&text()),
-            Form::Json => stdout(&(serde_json::to_string_pretty(value)? + "\n")),
+            Form::Text => stdout(&cache::shown(&text())),
+            Form::Json => {
+                let json = serde_json::to_string_pretty(value)? + "\n";
+                stdout(&cache::shown(&json))
+            }
         }
     }
 }
@@ -55,6 +60,7 @@ fn stdout(text: &str) -> anyhow::Result<()> {
 
 /// A remark about the work, on stderr, so that stdout stays one JSON object.
 pub(crate) fn note(text: &str) {
+    let text = cache::shown(text);
     // Without a stderr there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

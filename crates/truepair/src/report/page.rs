@@ -17,6 +17,7 @@ use super::number::{count, counted, percent};
 use super::picture::Pictures;
 use super::summary::{SummaryTile, cuts, tiles};
 use super::{Fact, NextStep, ReportContext};
+use crate::remote;
 use crate::verdict_table::VerdictRow;
 
 const STYLE: &str = include_str!("../../templates/report.css");
@@ -264,7 +265,7 @@ fn protocol(content: &ReportContent<'_>) -> Vec<Fact> {
     let (context, dataset) = (content.context, content.dataset);
     let duplicates = content.findings.duplicates;
     let mut facts = vec![
-        fact("Data", dataset.name.clone()),
+        fact("Data", remote::name_of(dataset)),
         fact("Format", dataset.format.to_owned()),
         fact("Split", dataset.split.clone()),
         fact("Pairs", count(dataset.pairs.len() as u64)),

@@ -151,7 +151,15 @@ fn without_a_text_encoder_captions_stay_texts() {
 fn what_cannot_be_embedded_is_named() {
     let home = home();
     let home = home.path();
-    let base = ["embed", "data", "--out", "out", "--assume", "imagenet", "--image-encoder"];
+    let base = [
+        "embed",
+        "data",
+        "--out",
+        "out",
+        "--assume",
+        "imagenet",
+        "--image-encoder",
+    ];
     let with = |rest: &[&'static str]| [&base[..], rest].concat();
     refused(home, &with(&["none.onnx"]), &["none.onnx"]);
     refused(
@@ -207,7 +215,12 @@ fn settings_are_found_told_and_never_guessed() {
         &words("embed data --image-encoder ./tiny_image.onnx --out out"),
     );
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.out.contains("mean [0.5, 0.5, 0.5] (preprocessor_config.json)"), "{}", done.out);
+    assert!(
+        done.out
+            .contains("mean [0.5, 0.5, 0.5] (preprocessor_config.json)"),
+        "{}",
+        done.out
+    );
     let stored = fs::read(home.path().join("out/embed.json")).unwrap();
     let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
     let settings = stored["settings"]["image_encoder"].as_array().unwrap();
@@ -231,7 +244,10 @@ fn pictures_alone_and_captions_alone_are_embedded_and_belong_to_nothing() {
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert_eq!(done.json()["splits"][0]["captions"], 2);
     let files = ["captions.npy", "captions.txt", "embed.json"];
-    assert_eq!(listing(&home.path().join("asked")), files.map(PathBuf::from));
+    assert_eq!(
+        listing(&home.path().join("asked")),
+        files.map(PathBuf::from)
+    );
     refused(home.path(), &["audit", "out"], &["pictures alone"]);
     refused(home.path(), &["audit", "asked"], &["captions alone"]);
     let none = truepair(home.path(), &["embed", "data", "--out", "none"]);

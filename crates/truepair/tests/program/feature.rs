@@ -34,7 +34,7 @@ fn what_is_passed_over_is_said_in_one_line_or_refused() {
     let told = truepair(home.path(), &args);
     let lines = told.err.lines().filter(|line| line.contains("passed over"));
     let expected =
-        "note: passed over 2 files: it is no file of this format or split (notes.md, odd.npy)";
+        "note: passed over 2 files: it is not a file of this format or split (notes.md, odd.npy)";
     assert_eq!(lines.collect::<Vec<_>>(), [expected]);
     let found = truepair(home.path(), &["inspect", "data", "--json"]).json();
     let passed = &found["splits"][0]["account"]["passed_over"][0];

@@ -8,6 +8,8 @@ mod evaluation;
 mod feature;
 mod files;
 mod labels;
+#[cfg(feature = "stores")]
+mod remote;
 mod uncertainty;
 
 use std::path::{Path, PathBuf};

@@ -41,6 +41,11 @@ impl Look {
         }
     }
 
+    /// The look of a cell without marks around it.
+    pub(in super::super) fn of_cell(cell: &str) -> Self {
+        Self::of(cell.as_bytes())
+    }
+
     /// Whether few texts would look so by chance.
     fn is_distinctive(self) -> bool {
         matches!(

@@ -8,7 +8,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::look::{self, Likeness, Look};
 use super::record::{Form, Layout, Quoting, Records};
-use super::{Delimited, Header, clean_name};
+use super::{Delimited, Header, clean_name, spelled};
 use crate::text_file::{TextFile, without_end};
 
 /// Lines after the first one that are looked at for their separators and the looks of cells.
@@ -20,10 +20,7 @@ pub(super) fn open(path: &Path, usual: u8, is_name: &dyn Fn(&str) -> bool) -> Re
     let mut account = Account::default();
     let start = Start::read(path)?;
     let separator = start.separator(usual);
-    let spelled = match separator {
-        b'\t' => "a tab".to_owned(),
-        other => format!("'{}'", char::from(other)),
-    };
+    let spelled = spelled(separator);
     if start.named_separator.is_some() {
         account.chose(format!(
             "{spelled} separates columns, as the line 'sep=' says"
@@ -65,6 +62,16 @@ pub(super) fn open(path: &Path, usual: u8, is_name: &dyn Fn(&str) -> bool) -> Re
     }
     table.layout.quoting = quoting(&mut table)?;
     Ok(table)
+}
+
+/// The cells of the first line of a file that may be a table, and what separates them.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(super) fn first_line(path: &Path) -> Result<(Vec<String>, u8)> {
+    let start = Start::read(path)?;
+    let separator = start.separator(b',');
+    Ok((cells_of(path, &start.first, separator)?, separator))
 }
 
 /// The lines at the start of a file.

@@ -11,6 +11,7 @@ mod field {
     pub(super) const SIZE: Range<usize> = 124..136;
     pub(super) const SUM: Range<usize> = 148..156;
     pub(super) const KIND: usize = 156;
+    pub(super) const LINK: Range<usize> = 157..257;
     pub(super) const MAGIC: Range<usize> = 257..263;
     pub(super) const PREFIX: Range<usize> = 345..500;
     /// In GNU's sparse members: whether a block with more of the map follows.
@@ -21,6 +22,8 @@ mod field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) name: String,
+    /// In links: the member that is meant.
+    pub(super) link: String,
     pub(super) kind: u8,
     /// Bytes that follow.
     pub(super) len: u64,
@@ -46,8 +49,10 @@ impl Header {
                 true => name,
                 false => format!("{prefix}/{name}"),
             },
+            link: text(&block[field::LINK]),
             kind,
-            len: number(&block[field::SIZE]).ok_or("a tar header with a size that is no number")?,
+            len: number(&block[field::SIZE])
+                .ok_or("a tar header with a size that is not a number")?,
             has_more_map: kind == b'S' && block[field::MORE_MAP] != 0,
         })
     }
@@ -96,6 +101,8 @@ pub(super) fn text(bytes: &[u8]) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Extension {
     pub(super) name: Option<String>,
+    /// In links: the member that is meant.
+    pub(super) link: Option<String>,
     pub(super) len: Option<u64>,
     pub(super) is_sparse: bool,
 }
@@ -121,6 +128,7 @@ impl Extension {
             // The path of a sparse member is made up; its name stands elsewhere.
             b"path" if self.is_sparse && self.name.is_some() => {}
             b"path" => self.name = Some(text(value)),
+            b"linkpath" => self.link = Some(text(value)),
             b"size" => self.len = Some(std::str::from_utf8(value).ok()?.parse().ok()?),
             b"GNU.sparse.name" => {
                 self.is_sparse = true;

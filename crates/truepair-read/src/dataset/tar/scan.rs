@@ -1,6 +1,7 @@
 //! One pass over an archive: what its members are called, where they lie, and of the small ones that
 //! are asked for, what they hold.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use truepair_core::dataset::Account;
@@ -68,11 +69,11 @@ pub(in crate::dataset) struct Scan<T> {
 /// Reads the headers of an archive (v7, ustar, GNU, PAX), and of each member what `read` wants.
 ///
 /// Archives that were put together with `cat` are read to the last one's end, as GNU tar does with
-/// `--ignore-zeros`.
+/// `--ignore-zeros`. A hard link to a member before it is that member under another name.
 ///
 /// # Errors
 /// If the file cannot be read or a header is damaged, and those of `read`.
-pub(in crate::dataset) fn scan<T>(
+pub(in crate::dataset) fn scan<T: Clone>(
     path: &Path,
     mut read: impl FnMut(&Member, &mut Content<'_>) -> Result<T>,
 ) -> Result<Scan<T>> {
@@ -82,10 +83,27 @@ pub(in crate::dataset) fn scan<T>(
         extension: Extension::default(),
         account: Account::default(),
     };
-    let mut entries = Vec::new();
+    let mut entries: Vec<(Member, T)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     while let Some(header) = scanner.next_header()? {
-        let Some(member) = scanner.member(&header)? else {
-            continue;
+        let member = match scanner.member(&header)? {
+            Some(Found::Member(member)) => member,
+            Some(Found::HardLink { name, target }) => {
+                // Only what was read before is looked up, so links cannot lead around in a circle.
+                match places.get(&target).map(|at| entries[*at].clone()) {
+                    Some((member, found)) => {
+                        places.insert(name.clone(), entries.len());
+                        entries.push((Member { name, ..member }, found));
+                    }
+                    None => {
+                        let why =
+                            "it is a hard link to a member that is not in the archive before it";
+                        scanner.account.pass("member", why, name);
+                    }
+                }
+                continue;
+            }
+            None => continue,
         };
         if !scanner.tape.may_hold(member.len) {
             scanner.cut_inside(&member.name);
@@ -100,6 +118,7 @@ pub(in crate::dataset) fn scan<T>(
             scanner.cut_inside(&member.name);
             break;
         }
+        places.insert(member.name.clone(), entries.len());
         entries.push((member, found));
     }
     Ok(Scan {
@@ -117,8 +136,18 @@ struct Scanner<'a> {
     account: Account,
 }
 
-/// What stands where a header is expected.
+/// What a header stands before.
 enum Found {
+    Member(Member),
+    /// A member before it, by another name.
+    HardLink {
+        name: String,
+        target: String,
+    },
+}
+
+/// What stands where a header is expected.
+enum Block {
     Header(Header),
     Zeros,
     /// Nothing, or part of a block.
@@ -130,14 +159,14 @@ impl Scanner<'_> {
     /// The next header of a member; `None` at the end of the archive.
     fn next_header(&mut self) -> Result<Option<Header>> {
         match self.block()? {
-            Found::Header(header) => Ok(Some(header)),
-            Found::End => {
+            Block::Header(header) => Ok(Some(header)),
+            Block::End => {
                 let why = "the archive has no mark of its end, so it was cut or is still written";
                 self.account.pass("rest of a shard", why, self.name());
                 Ok(None)
             }
-            Found::Zeros => self.header_after_zeros(),
-            Found::Other(problem) => Err(self.damaged(&problem, self.tape.at() - BLOCK as u64)),
+            Block::Zeros => self.header_after_zeros(),
+            Block::Other(problem) => Err(self.damaged(&problem, self.tape.at() - BLOCK as u64)),
         }
     }
 
@@ -145,16 +174,16 @@ impl Scanner<'_> {
         let first = self.tape.at();
         while self.tape.at() - first <= ZEROS_BYTES {
             match self.block()? {
-                Found::Zeros => {}
-                Found::End => return Ok(None),
-                Found::Header(header) => {
+                Block::Zeros => {}
+                Block::End => return Ok(None),
+                Block::Header(header) => {
                     let how = "it goes on after its end, as archives put together with cat do, and \
                                is read to the last end";
                     self.account.chose_for("shard", how, self.name());
                     return Ok(Some(header));
                 }
-                Found::Other(_) => {
-                    let why = "what follows its end is no tar";
+                Block::Other(_) => {
+                    let why = "what follows its end is not a tar archive";
                     self.account.pass("rest of a shard", why, self.name());
                     return Ok(None);
                 }
@@ -165,20 +194,20 @@ impl Scanner<'_> {
         Ok(None)
     }
 
-    fn block(&mut self) -> Result<Found> {
+    fn block(&mut self) -> Result<Block> {
         let mut block = [0; BLOCK];
         if self.tape.fill(&mut block)? < BLOCK {
-            return Ok(Found::End);
+            return Ok(Block::End);
         }
         if block.iter().all(|byte| *byte == 0) {
-            return Ok(Found::Zeros);
+            return Ok(Block::Zeros);
         }
-        Ok(Header::parse(&block).map_or_else(Found::Other, Found::Header))
+        Ok(Header::parse(&block).map_or_else(Block::Other, Block::Header))
     }
 
     /// The regular file that the header stands before; of anything else, what it says is taken up
     /// and its bytes are left out.
-    fn member(&mut self, header: &Header) -> Result<Option<Member>> {
+    fn member(&mut self, header: &Header) -> Result<Option<Found>> {
         match header.kind {
             b'L' => {
                 let content = self.extension_of(header)?;
@@ -193,8 +222,13 @@ impl Scanner<'_> {
                 }
                 return Ok(None);
             }
-            // Names of links, and what is said of all members.
-            b'K' | b'g' => {
+            b'K' => {
+                let content = self.extension_of(header)?;
+                self.extension.link.get_or_insert(text(&content));
+                return Ok(None);
+            }
+            // What is said of all members.
+            b'g' => {
                 self.leave(self.tape.at(), header.len)?;
                 return Ok(None);
             }
@@ -203,6 +237,13 @@ impl Scanner<'_> {
         let extension = std::mem::take(&mut self.extension);
         let name = extension.name.unwrap_or_else(|| header.name.clone());
         let len = extension.len.unwrap_or(header.len);
+        if header.kind == b'1' {
+            let target = extension.link.unwrap_or_else(|| header.link.clone());
+            return Ok(Some(Found::HardLink {
+                name: plain_name(&name),
+                target: plain_name(&target),
+            }));
+        }
         let is_regular = matches!(header.kind, 0 | b'0' | b'7' | b'S') && !name.ends_with('/');
         if !is_regular {
             self.pass_over(header.kind, &name, len)?;
@@ -211,29 +252,29 @@ impl Scanner<'_> {
         if header.has_more_map {
             self.skip_map()?;
         }
-        Ok(Some(Member {
-            name: name.trim_start_matches("./").to_owned(),
+        Ok(Some(Found::Member(Member {
+            name: plain_name(&name),
             start: self.tape.at(),
             len,
             storage: match header.kind == b'S' || extension.is_sparse {
                 true => Storage::Sparse,
                 false => Storage::Whole,
             },
-        }))
+        })))
     }
 
     fn pass_over(&mut self, kind: u8, name: &str, len: u64) -> Result<()> {
         match kind {
-            b'1' | b'2' => {
-                let why = "it is a link; store the file itself, as tar does with --dereference and \
-                           --hard-dereference";
+            b'2' => {
+                let why =
+                    "it is a symbolic link; store the file itself, as tar does with --dereference";
                 self.account.pass("member", why, name);
             }
             0 | b'0' | b'5' | b'7' | b'S' => self.account.used("folder of an archive", 1),
             // A label of the whole archive.
             b'V' => {}
             _ => {
-                let why = "it is no regular file";
+                let why = "it is not a regular file";
                 self.account.pass("member", why, name);
             }
         }
@@ -293,9 +334,14 @@ impl Scanner<'_> {
             self.path,
             Place::Whole,
             format!("{problem} at byte {at}"),
-            "it is no tar archive or was damaged: copy or write it again",
+            "it is not a tar archive or was damaged: copy or write it again",
         )
     }
+}
+
+/// The name without a leading `./`.
+fn plain_name(name: &str) -> String {
+    name.trim_start_matches("./").to_owned()
 }
 
 #[cfg(test)]
@@ -371,7 +417,7 @@ mod tests {
                 .account
                 .summary()
                 .unwrap()
-                .contains("is no tar (a.tar)")
+                .contains("is not a tar archive (a.tar)")
         );
     }
 
@@ -386,7 +432,7 @@ mod tests {
         sparse[148..156].copy_from_slice(sum.as_bytes());
         sparse.splice(512..512, [0; 512]);
         let mut bytes = sparse;
-        bytes.extend(entry("l.jpg", b'1', b""));
+        bytes.extend(entry("l.jpg", b'2', b""));
         let records = "22 GNU.sparse.major=1\n30 GNU.sparse.name=p/real.bmp\n";
         bytes.extend(entry("pax", b'x', records.as_bytes()));
         bytes.extend(entry("GNUSparseFile.1/real.bmp", b'0', b"map"));
@@ -396,7 +442,46 @@ mod tests {
         let is_sparse = |(member, ()): &(Member, ())| member.storage == Storage::Sparse;
         assert!(found.entries.iter().all(is_sparse));
         assert_eq!(found.entries[0].0.start, 1024);
-        assert!(found.account.summary().unwrap().contains("it is a link"));
+        assert!(
+            found
+                .account
+                .summary()
+                .unwrap()
+                .contains("it is a symbolic link")
+        );
+    }
+
+    #[test]
+    fn hard_links_are_members_before_them_and_never_lead_around() {
+        let mut bytes = Vec::new();
+        for (name, target) in [
+            ("./a.jpg", ""),
+            ("b.jpg", "a.jpg"),
+            ("c.jpg", "./b.jpg"),
+            ("d.jpg", "d.jpg"),
+            ("e.jpg", "f.jpg"),
+        ] {
+            let kind = if target.is_empty() { b'0' } else { b'1' };
+            let mut own = entry(name, kind, if target.is_empty() { b"12" } else { b"" });
+            own[157..157 + target.len()].copy_from_slice(target.as_bytes());
+            resum(&mut own);
+            bytes.extend(own);
+        }
+        bytes.extend(entry("pax", b'x', b"18 linkpath=a.jpg\n"));
+        bytes.extend(entry("g.jpg", b'1', b""));
+        bytes.extend([0; 1024]);
+        let found = scan_of(&bytes).unwrap();
+        assert_eq!(names(&found), ["a.jpg", "b.jpg", "c.jpg", "g.jpg"]);
+        let all = found
+            .entries
+            .iter()
+            .map(|(member, ())| (member.start, member.len));
+        assert!(all.into_iter().all(|place| place == (512, 2)));
+        let said = found.account.summary().unwrap();
+        assert!(
+            said.contains("2 members: it is a hard link") && said.contains("d.jpg, e.jpg"),
+            "{said}"
+        );
     }
 
     #[test]

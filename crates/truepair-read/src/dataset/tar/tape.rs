@@ -70,7 +70,7 @@ impl Tape {
             return Err(Error::data(
                 path,
                 Place::Whole,
-                "no regular file",
+                "not a regular file",
                 "give a tar archive",
             ));
         }

@@ -43,7 +43,7 @@ const DOWNLOAD_KEYS: [&str; 11] = [
 ];
 
 /// What a member holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Field {
     /// A picture, which stays where it is.
     Picture,
@@ -60,7 +60,7 @@ pub(super) enum Field {
 }
 
 /// A text with captions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FieldText {
     pub(super) text: String,
     /// Whether bytes of it were no UTF-8.
@@ -68,7 +68,7 @@ pub(super) struct FieldText {
 }
 
 /// The captions in a sample's JSON.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct JsonField {
     /// Captions by their key, in the order in which they are preferred; the key is empty where the
     /// JSON is nothing but captions.
@@ -117,7 +117,7 @@ impl Field {
         Ok(match ending.as_str() {
             "json" => match serde_json::from_slice(&bytes) {
                 Ok(value) => Field::Json(JsonField::of(value, asked)),
-                Err(_) => Field::Other("it is no JSON"),
+                Err(_) => Field::Other("it is not JSON"),
             },
             "cls" => Field::Class(String::from_utf8_lossy(&bytes).trim().to_owned()),
             _ => Field::Text(FieldText::of(&bytes)),

@@ -58,7 +58,7 @@ impl KeptKeys {
             let of_shard = shards.entry(found.shard.clone()).or_default();
             if of_shard.insert(found.key.clone(), found.captions).is_some() {
                 return refuse(format!(
-                    "sample '{}' of {} stands already above",
+                    "sample '{}' of {} already appears above",
                     found.key, found.shard
                 ));
             }

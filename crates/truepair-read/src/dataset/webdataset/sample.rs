@@ -76,8 +76,7 @@ impl Assembler<'_> {
                 self.account.pass("member", why, &member.name);
             }
         }
-        let has_captions = members.iter().any(|(_, field)| field.has_captions());
-        let Some(picture) = self.picture(group.key, &members, has_captions)? else {
+        let Some(picture) = self.picture(group.key, &members)? else {
             return Ok(None);
         };
         let (captions, text) = self.captions(group.key, picture, &members)?;
@@ -91,12 +90,8 @@ impl Assembler<'_> {
         }))
     }
 
-    fn picture<'m>(
-        &mut self,
-        key: &str,
-        members: &[&'m Met],
-        has_captions: bool,
-    ) -> Result<Option<&'m Member>> {
+    fn picture<'m>(&mut self, key: &str, members: &[&'m Met]) -> Result<Option<&'m Member>> {
+        let has_captions = members.iter().any(|(_, field)| field.has_captions());
         let pictures = members
             .iter()
             .filter(|(_, field)| matches!(field, Field::Picture));
@@ -261,7 +256,7 @@ impl Assembler<'_> {
     ) -> Result<Vec<String>> {
         self.whole(member)?;
         if text.is_repaired {
-            let how = "bytes that are no UTF-8 are read as U+FFFD";
+            let how = "bytes that are not UTF-8 are read as U+FFFD";
             self.account.chose_for("text", how, &member.name);
         }
         let lines = text.captions();
@@ -307,7 +302,7 @@ impl Assembler<'_> {
                 Error::data(
                     self.named(member),
                     Place::Whole,
-                    format!("'{text}' is no class"),
+                    format!("'{text}' is not a class"),
                     "write a whole number",
                 )
             })?;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Account;
 use truepair_core::error::Result;
 
-use super::super::karpathy::canonical;
 use super::super::leftovers::{entries, is_hidden};
+use super::super::split_names::canonical;
 
 /// Endings of archives, packed or not.
 const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd", ".tzst"];
@@ -112,7 +112,7 @@ impl Shards {
                 let refused = refusal_of_folder(&entry, depth);
                 let refused = refused.or_else(|| {
                     let is_in = enters_all || is_split(&entry);
-                    (!is_in).then_some("it lies beside the archives and is no split")
+                    (!is_in).then_some("it lies beside the archives and is not a split")
                 });
                 match refused {
                     Some(why) => self.account.pass("folder", why, name),

@@ -64,7 +64,7 @@ pub(super) fn account_for_downloads(
         Some(found) if !is_counted => of_stats(&found, keys.len(), account),
         Some(_) => account.used("file", 1),
         None => {
-            let why = "it is no list of counts as img2dataset writes it";
+            let why = "it is not a list of counts as img2dataset writes it";
             account.pass("file", why, stats.display());
         }
     }

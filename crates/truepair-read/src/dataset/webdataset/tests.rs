@@ -161,7 +161,7 @@ fn endings_of_several_words_are_read_and_told() {
         "{said}"
     );
     assert!(
-        said.contains("1 text: bytes that are no UTF-8 are read as U+FFFD (2.cap)"),
+        said.contains("1 text: bytes that are not UTF-8 are read as U+FFFD (2.cap)"),
         "{said}"
     );
 }
@@ -223,7 +223,7 @@ fn captions_stand_in_json() {
     let said = said(&data);
     for part in [
         "its JSON has no key that holds captions (1.json)",
-        "it is no JSON (2.json)",
+        "it is not JSON (2.json)",
         "1 key of JSON: it is not asked for (prompt)",
     ] {
         assert!(said.contains(part), "{said}");
@@ -505,7 +505,7 @@ fn lists_of_keys_that_do_not_fit_are_refused() {
         ),
         (
             "{\"shard\": \"s.tar\", \"key\": \"0\"}\n{\"shard\": \"s.tar\", \"key\": \"0\"}",
-            "kept_keys.jsonl:2: sample '0' of s.tar stands already above",
+            "kept_keys.jsonl:2: sample '0' of s.tar already appears above",
         ),
     ] {
         std::fs::write(home.path().join("kept_keys.jsonl"), line).unwrap();

@@ -7,6 +7,7 @@ use truepair_encode::{Assumption, ImageOptions, Pooling, TextOptions};
 use truepair_image::{Filter, Fit, KnownPreprocessing};
 
 use crate::read_args::ReadArgs;
+use crate::remote;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,8 +27,9 @@ Examples:
 #[command(group(ArgGroup::new("encoders").required(true).multiple(true)
     .args(["image_encoder", "text_encoder"])))]
 pub(crate) struct EmbedArgs {
-    /// Data with pictures: a folder, a table, a JSON file or webdataset shards. With one encoder also a
-    /// folder of pictures alone, or a text file of captions alone.
+    /// Data with pictures: a folder, a table, a JSON file or webdataset shards, or their s3://, gs://,
+    /// az:// or http(s):// address. With one encoder also a folder of pictures alone, or a text file
+    /// of captions alone.
     pub(super) data: PathBuf,
 
     /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d]; a file with both towers
@@ -40,7 +42,7 @@ pub(crate) struct EmbedArgs {
     pub(super) text_encoder: Option<PathBuf>,
 
     /// Folder to make; the same job continues if it was stopped there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = remote::output())]
     pub(super) out: PathBuf,
 
     /// Splits to embed, separated by commas; all by default.

@@ -8,6 +8,8 @@ use truepair_read::dataset::{
 };
 
 use super::args::EmbedArgs;
+use crate::progress::Bars;
+use crate::remote;
 
 /// What is embedded.
 pub(super) enum Source {
@@ -61,6 +63,7 @@ impl Source {
 }
 
 fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
+    let mut bars = Bars::new();
     let options = |split: &str| ReadOptions {
         pictures: match (&args.read.pictures, &args.image_encoder) {
             (Some(folder), _) => Pictures::In(folder.clone()),
@@ -71,8 +74,14 @@ fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
     };
     let names = match &args.split {
         Some(names) => names.clone(),
-        None => dataset::splits(&args.data, &options("all"))?,
+        None => {
+            let (data, options) = remote::fetched(&args.data, &options("all"), &mut bars)?;
+            dataset::splits(data, &options)?
+        }
     };
-    let open = |name: &String| Ok(dataset::open(&args.data, &options(name))?);
-    names.iter().map(open).collect()
+    let mut open = |name: &String| {
+        let (data, options) = remote::fetched(&args.data, &options(name), &mut bars)?;
+        Ok(dataset::open(data, &options)?)
+    };
+    names.iter().map(&mut open).collect()
 }

@@ -11,12 +11,14 @@ use truepair_core::rng::Seed;
 use truepair_read::labeled::{self, LabeledOptions};
 
 use crate::progress::Bars;
+use crate::remote;
 use crate::render::{self, count};
 
 /// What is worked on.
 #[derive(Debug, Args)]
 pub(super) struct LabelSourceArgs {
-    /// Folder, .npz, .mat or HDF5 file with features and labels of every split.
+    /// Folder, .npz, .mat or HDF5 file with features and labels of every split, or its s3://, gs://,
+    /// az:// or http(s):// address.
     data: PathBuf,
 
     /// Relabel training items first: `symmetric:SHARE`, `asymmetric:SHARE`, either with `:shared`
@@ -77,7 +79,10 @@ impl LabelSourceArgs {
             classes: self.classes,
             strict: self.strict,
         };
-        let data = labeled::open(&self.data, &options)?;
+        let mut data = labeled::open(remote::local(&self.data, bars)?, &options)?;
+        if remote::is_address(&self.data) {
+            data.name = self.data.display().to_string();
+        }
         bars.tell(&data.account);
         data.check_finite(bars)?;
         let given = match (data.splits.as_slice(), split) {

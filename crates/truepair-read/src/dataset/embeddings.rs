@@ -36,7 +36,9 @@ impl Format for Embeddings {
     fn sniff(&self, path: &Path) -> Option<String> {
         match find_both(path) {
             Ok(found) => {
-                let [images, captions] = found?;
+                let Some([images, captions]) = found else {
+                    return side_alone(path).map(|side| format!("embeddings of {side} alone"));
+                };
                 Some(format!("{} and {} are there", images.name, captions.name))
             }
             // Reading says what is wrong with it.
@@ -170,7 +172,26 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
     })
 }
 
+/// The side that `truepair embed` was given alone, where it wrote this folder.
+fn side_alone(path: &Path) -> Option<&'static str> {
+    let there = |name: &str| path.join(name).is_file();
+    match (
+        there("embed.json"),
+        there("images.npy"),
+        there("captions.npy"),
+    ) {
+        (true, true, false) => Some("pictures"),
+        (true, false, true) => Some("captions"),
+        _ => None,
+    }
+}
+
 fn no_sides(path: &Path) -> Error {
+    if let Some(side) = side_alone(path) {
+        let problem = format!("it holds embeddings of {side} alone, which belong to nothing");
+        let remedy = "embed pictures together with their captions";
+        return Error::data(path, Place::Whole, problem, remedy);
+    }
     Error::data(
         path,
         Place::Whole,

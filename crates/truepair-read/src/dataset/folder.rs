@@ -207,7 +207,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Gathered) -> Result<()> {
 
 /// Visits every file in `folder` and the folders in it, with its name seen from `root`; what is
 /// hidden and links to folders are passed over.
-fn walk(
+pub(super) fn walk(
     root: &Path,
     folder: &Path,
     account: &mut Account,

@@ -3,6 +3,7 @@
 //! Reading never guesses silently: a [`Format`] is either named or recognized, and [`inspect`] says
 //! which one was found and what it holds.
 
+mod alone;
 mod base64;
 mod base64_pictures;
 mod captioned_pictures;
@@ -84,6 +85,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use self::out_of_step::in_order;
 
+pub use alone::{CaptionsAlone, PicturesAlone, open_captions, open_pictures};
 pub use embeddings::open_embeddings;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
@@ -308,6 +310,12 @@ pub fn check_form(dataset: &Dataset, options: &WriteOptions) -> Result<()> {
 pub fn splits(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Vec<String>> {
     let path = path.as_ref();
     recognize(path, options)?.0.splits(path, options)
+}
+
+/// Whether a format recognizes `path`, so that [`open`] says what is wrong with it.
+pub fn is_recognized(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    FORMATS.iter().any(|format| format.sniff(path).is_some())
 }
 
 /// The format of `path` and why it was chosen.

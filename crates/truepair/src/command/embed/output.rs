@@ -17,6 +17,8 @@ const PARTS: &str = ".truepair-embed";
 const SUMMARY: &str = "embed.json";
 /// Images without an embedding.
 const SKIPPED: &str = "skipped.tsv";
+/// Images that were read although something is wrong with them.
+const REMARKS: &str = "remarks.tsv";
 
 /// The result in `out` when this very job made it.
 ///
@@ -68,7 +70,7 @@ fn check_same(out: &Path, stored: &Value, description: &Value) -> Result<()> {
     )
 }
 
-/// An image without an embedding, and its split.
+/// An image that something is wrong with, and its split.
 pub(super) struct SkippedImage {
     pub(super) split: String,
     pub(super) image: Skipped,
@@ -76,24 +78,32 @@ pub(super) struct SkippedImage {
 
 /// Lists the images without an embedding, and says so.
 pub(super) fn write_skipped(out: &Path, skipped: &[SkippedImage]) -> Result<()> {
-    if skipped.is_empty() {
+    write_list(&out.join(SKIPPED), skipped, "skipped")
+}
+
+/// Lists the images that were read although something is wrong with them, and says so.
+pub(super) fn write_remarks(out: &Path, remarks: &[SkippedImage]) -> Result<()> {
+    write_list(&out.join(REMARKS), remarks, "read although damaged")
+}
+
+fn write_list(file: &Path, images: &[SkippedImage], what: &str) -> Result<()> {
+    let Some(SkippedImage { image: first, .. }) = images.first() else {
         return Ok(());
-    }
+    };
     let mut text = String::from("split\timage\tplace\tproblem\n");
-    for SkippedImage { split, image } in skipped {
+    for SkippedImage { split, image } in images {
         let cells = [split, &image.id, &image.place, &image.problem];
         let cells = cells.map(|cell| cell.replace(['\t', '\n', '\r'], " "));
         text.push_str(&cells.join("\t"));
         text.push('\n');
     }
-    durable::write(out.join(SKIPPED), text.as_bytes())?;
-    let (first, n) = (&skipped[0].image, skipped.len());
+    durable::write(file, text.as_bytes())?;
     render::note(&format!(
-        "warning: {} skipped, the first {}: {} (see {})",
-        render::count(n, "picture"),
+        "warning: {} {what}, the first {}: {} (see {})",
+        render::count(images.len(), "picture"),
         first.place,
         first.problem,
-        out.join(SKIPPED).display()
+        file.display()
     ));
     Ok(())
 }

@@ -6,15 +6,22 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
-use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
+use super::captioned_pictures::{
+    self, Captioned, Gathered, captions_of, kept_by_image, root_of, write_captions,
+};
+use super::coco::Coco;
+use super::given_features::find_beside;
+use super::karpathy::Karpathy;
+use super::msrvtt::Msrvtt;
 use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
 use super::pictures::{PICTURE_ENDINGS, is_picture};
 use super::split_names::canonical;
 use super::table::Table;
+use super::write::link_as;
 use super::{Format, Pictures, ReadOptions, resolve_split};
 
 /// Lists that hold the captions of a folder, as Hugging Face's image folders have them.
-const LISTS: [&str; 3] = [KEPT_LIST, "metadata.csv", "metadata.parquet"];
+const LISTS: [&str; 3] = ["metadata.jsonl", "metadata.csv", "metadata.parquet"];
 
 /// `0001.jpg` beside `0001.txt`, or pictures with `metadata.csv`.
 pub(super) struct Folder;
@@ -39,7 +46,7 @@ impl Format for Folder {
         if !path.is_dir() {
             return None;
         }
-        if let Some(list) = list_in(path) {
+        if let Some((_, list)) = list_in(path) {
             return Some(format!("the folder holds {}", list.file_name()?.display()));
         }
         let found = first_captioned(path, 3)?;
@@ -47,8 +54,8 @@ impl Format for Folder {
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-        if let Some(list) = list_in(path) {
-            return Table.splits(&list, options);
+        if let Some((format, list)) = list_in(path) {
+            return format.splits(&list, options);
         }
         let mut splits: Vec<String> = (split_folders(path)?.into_iter())
             .map(|(split, _)| split)
@@ -62,17 +69,18 @@ impl Format for Folder {
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
-        if let Some(list) = list_in(path) {
+        if let Some((format, list)) = list_in(path) {
+            let has_features = options.features.is_some() || find_beside(&list).is_ok();
             let pictures = match &options.pictures {
-                Pictures::Unused => Pictures::Beside,
+                Pictures::Unused if !has_features => Pictures::Beside,
                 chosen => chosen.clone(),
             };
             let options = ReadOptions {
                 pictures,
                 ..options.clone()
             };
-            let mut dataset = Table.read(&list, &options)?;
-            let splits = Table.splits(&list, &options)?;
+            let mut dataset = format.read(&list, &options)?;
+            let splits = format.splits(&list, &options)?;
             account_for_pictures(&mut dataset, path, &splits)?;
             return Ok(dataset);
         }
@@ -81,30 +89,85 @@ impl Format for Folder {
         captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
     }
 
+    /// The kept pictures with their texts, and the folders of the other splits.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        captioned_pictures::write_kept(dataset, keep, out)
+        let mut written = Vec::new();
+        let mut root = None;
+        for (row, captions) in kept_by_image(dataset, keep)?.into_iter().enumerate() {
+            let id = &dataset.image_ids[row];
+            let Some(Picture::File(file)) = dataset.images.picture(row) else {
+                continue;
+            };
+            root = Some(root_of(file, id));
+            if captions.is_empty() {
+                continue;
+            }
+            let target = out.join(id);
+            written.push(link_as(file, &target)?);
+            let [text, more] = ["txt", "json"].map(|ending| file.with_extension(ending));
+            let own = target.with_extension("txt");
+            written.push(write_captions(&text, &captions, &own)?);
+            if more.is_file() {
+                written.push(link_as(&more, &target.with_extension("json"))?);
+            }
+        }
+        if let Some(root) = root.filter(|_| dataset.split != "all") {
+            written.extend(link_other_splits(root, &dataset.split, out)?);
+        }
+        Ok(written)
     }
 }
 
-/// The list of all captions: by its name, or the only table of a folder that holds pictures.
-fn list_in(path: &Path) -> Option<PathBuf> {
-    let mut lists = LISTS.iter().map(|name| path.join(name));
-    lists
-        .find(|list| list.is_file())
-        .or_else(|| only_table_in(path))
+/// Links the pictures and texts in the folders of other splits.
+fn link_other_splits(root: &Path, cleaned: &str, out: &Path) -> Result<Vec<PathBuf>> {
+    let mut linked = Vec::new();
+    let others = split_folders(root)?.into_iter();
+    for (_, folder) in others.filter(|(split, _)| split != cleaned) {
+        let unsaid = &mut Account::default();
+        walk(root, &folder, unsaid, &mut |_, file, name| {
+            if is_picture(file) || is_text_of_picture(file) {
+                linked.push(link_as(file, &out.join(name))?);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(linked)
 }
 
-fn only_table_in(path: &Path) -> Option<PathBuf> {
-    let mut tables = entries(path).ok()?;
-    tables.retain(|entry| {
+/// Formats of one file that lists images, in the order in which they are tried.
+const LISTS_OF_IMAGES: [&dyn Format; 4] = [&Msrvtt, &Karpathy, &Coco, &Table];
+
+/// The list of all captions and its format: by its name, or the only list of a folder that holds pictures or
+/// features of this name.
+fn list_in(path: &Path) -> Option<(&'static dyn Format, PathBuf)> {
+    let mut lists = LISTS.iter().map(|name| path.join(name));
+    match lists.find(|list| list.is_file()) {
+        Some(list) => Some((&Table, list)),
+        None => only_list_in(path),
+    }
+}
+
+fn only_list_in(path: &Path) -> Option<(&'static dyn Format, PathBuf)> {
+    let mut found: Vec<(&'static dyn Format, PathBuf)> = Vec::new();
+    for entry in entries(path).ok()? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        // The text of a picture may look like a table, and is not opened.
-        !is_hidden(&name) && !is_text_of_picture(entry) && Table.sniff(entry).is_some()
-    });
-    let [table] = &tables[..] else { return None };
+        // The text of a picture may look like a table, and is not opened; ids are those of features.
+        if is_hidden(&name) || is_text_of_picture(&entry) || name.ends_with("_ids.txt") {
+            continue;
+        }
+        let mut formats = LISTS_OF_IMAGES.into_iter();
+        if let Some(format) = formats.find(|format| format.sniff(&entry).is_some()) {
+            found.push((format, entry));
+        }
+    }
+    let (format, list) = match found.len() {
+        1 => found.pop()?,
+        _ => return None,
+    };
     let is_of_a_split = |stem: &str| ["train", "dev", "test"].contains(&canonical(stem));
-    let stem = table.file_stem()?.to_string_lossy();
-    (!is_of_a_split(&stem) && holds_pictures(path, 3)).then(|| table.clone())
+    let stem = list.file_stem()?.to_string_lossy();
+    let is_list = !is_of_a_split(&stem) && (find_beside(&list).is_ok() || holds_pictures(path, 3));
+    is_list.then_some((format, list))
 }
 
 /// Whether a picture lies in `folder`, at most `depth` folders deep.

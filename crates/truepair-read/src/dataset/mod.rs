@@ -28,9 +28,12 @@ mod json_lines;
 mod json_list;
 mod judged;
 mod karpathy;
+mod kept_archive;
 mod kept_features;
 mod kept_pairs;
+mod kept_picture_files;
 mod kept_pictures;
+mod kept_records;
 mod kept_shards;
 mod kept_table;
 mod kept_vectors;
@@ -82,6 +85,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
+use self::kept_picture_files::{Gallery, link_pictures};
 use self::out_of_step::in_order;
 
 pub use embeddings::open_embeddings;
@@ -161,6 +165,10 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
+    /// Whether its cleaned lists still name images that lost all their captions.
+    fn names_all_images(&self) -> bool {
+        false
+    }
     /// The forms in which it writes cleaned lists.
     fn forms(&self) -> &'static [WriteForm] {
         &[WriteForm::Own]
@@ -278,8 +286,25 @@ pub fn write_kept_into(
             "choose another folder: the data is never overwritten",
         ));
     }
-    let files = by_name(dataset.format)?.write_as(dataset, keep, out, options)?;
+    let format = by_name(dataset.format)?;
+    let mut files = format.write_as(dataset, keep, out, options)?;
+    if let Some(root) = folder_of_list(dataset) {
+        let gallery = if format.names_all_images() {
+            Gallery::Whole
+        } else {
+            Gallery::Kept
+        };
+        files.extend(link_pictures(dataset, keep, gallery, &root, out)?);
+    }
     links::settle(files, target)
+}
+
+/// The folder from which a list names its pictures.
+fn folder_of_list(dataset: &Dataset) -> Option<PathBuf> {
+    let mut homes = [shards::HOME_ROLE, mteb::HOME_ROLE].into_iter();
+    let home = homes.find_map(|role| dataset.account.sources(role).pop());
+    let home = home.map(PathBuf::from).filter(|home| home.is_dir());
+    home.or_else(|| Some(dataset.files.first()?.parent()?.to_path_buf()))
 }
 
 /// Whether a cleaned list of `dataset` can be written as `options` ask for, to know it before the work.

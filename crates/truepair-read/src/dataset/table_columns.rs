@@ -63,14 +63,16 @@ impl Columns {
         };
         let pictures = account.sources(PICTURE_ROLE).pop().map(str::to_owned);
         let (image, captions) = (places(IMAGE_ROLE).pop(), places(CAPTION_ROLE));
+        let id = places(ID_ROLE).pop();
         let has_vectors = !account.sources(VECTOR_ROLE).is_empty();
-        (pictures.is_some() || image.is_some() || has_vectors).then_some(())?;
+        let has_image = pictures.is_some() || image.is_some() || id.is_some();
+        (has_image || has_vectors).then_some(())?;
         Some(Self {
             pictures,
             image,
             captions,
             split: places(SPLIT_ROLE).pop(),
-            id: places(ID_ROLE).pop(),
+            id,
             account: Account::default(),
         })
     }

@@ -56,6 +56,8 @@ impl Shards {
             found.collect(path, path, DEPTH)?;
         } else if is_shard(path) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let kept = path.with_file_name(KEPT_KEYS);
+            found.kept = kept.is_file().then_some(kept);
             found.all.push(Shard {
                 path: path.to_path_buf(),
                 name: name.into_owned(),

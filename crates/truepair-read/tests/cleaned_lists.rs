@@ -17,18 +17,26 @@ use inputs::{Case, cases, stays};
 /// Everything that is known of the pairs whose flag is set.
 fn pairs(data: &Dataset, keep: &[bool]) -> Vec<String> {
     let values = |features: &Features, row: u32| match features.picture(row as usize) {
-        Some(picture) => String::from_utf8_lossy(&picture.read().unwrap_or_else(|cause| cause.into_bytes())).into_owned(),
+        Some(picture) => {
+            String::from_utf8_lossy(&picture.read().unwrap_or_else(|cause| cause.into_bytes()))
+                .into_owned()
+        }
         None => format!("{:?}", features.gather(&[row]).unwrap()),
     };
     let described = data.kept(keep).map(|pair| {
-        let text = data.captions.as_ref().map(|texts| &texts[pair.caption as usize]);
+        let text = data
+            .captions
+            .as_ref()
+            .map(|texts| &texts[pair.caption as usize]);
         let named = data.caption_features.as_ref();
         format!(
             "{} {text:?} {} {:?} {:?}",
             data.image_ids[pair.image as usize],
             values(&data.images, pair.image),
             named.map(|named| (&named.name, values(&named.features, pair.caption))),
-            data.labels.as_ref().map(|labels| labels[pair.image as usize]),
+            data.labels
+                .as_ref()
+                .map(|labels| labels[pair.image as usize]),
         )
     });
     described.collect()
@@ -41,13 +49,17 @@ fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, String> {
         ..options.clone()
     };
     let first = open(path, options);
-    let opened = first.or_else(|first| open(path, &with_pictures).map_err(|second| format!("{first}; {second}")));
+    let opened = first
+        .or_else(|first| open(path, &with_pictures).map_err(|second| format!("{first}; {second}")));
     opened.map_err(|problem| problem.to_string())
 }
 
 fn flags(data: &Dataset) -> Vec<bool> {
     let flag = |(n, pair): (usize, &truepair_core::pair::Pair)| match &data.captions {
-        Some(texts) => stays(&data.image_ids[pair.image as usize], &texts[pair.caption as usize]),
+        Some(texts) => stays(
+            &data.image_ids[pair.image as usize],
+            &texts[pair.caption as usize],
+        ),
         None => n != 1 && n / 2 != 1,
     };
     data.pairs.iter().enumerate().map(flag).collect()
@@ -56,7 +68,9 @@ fn flags(data: &Dataset) -> Vec<bool> {
 /// What is passed over, by kind and reason.
 fn passed_over(data: &Dataset) -> HashSet<(String, String)> {
     let entries = data.account.passed_over().iter();
-    entries.map(|entry| (entry.kind.to_string(), entry.reason.clone())).collect()
+    entries
+        .map(|entry| (entry.kind.to_string(), entry.reason.clone()))
+        .collect()
 }
 
 /// # Errors
@@ -72,22 +86,34 @@ fn check(path: &Path, case: &Case, expected: &[String], input: &Dataset) -> Resu
         return Err(format!("it is read as {}", again.format));
     }
     let known = passed_over(input);
-    let new: Vec<_> = passed_over(&again).into_iter().filter(|entry| !known.contains(entry))
+    let new: Vec<_> = passed_over(&again)
+        .into_iter()
+        .filter(|entry| !known.contains(entry))
         .filter(|(_, reason)| case.may_pass.is_empty() || !reason.contains(case.may_pass))
         .collect();
     if !new.is_empty() {
-        return Err(format!("{new:?} are passed over: {:?}", again.account.lines()));
+        return Err(format!(
+            "{new:?} are passed over: {:?}",
+            again.account.lines()
+        ));
     }
     Ok(())
 }
 
-fn written(case: &Case, data: &Dataset, keep: &[bool], out: &Path, unchanged: Unchanged) -> Result<(), String> {
+fn written(
+    case: &Case,
+    data: &Dataset,
+    keep: &[bool],
+    out: &Path,
+    unchanged: Unchanged,
+) -> Result<(), String> {
     let target = KeptFolder {
         folder: out,
         place: out,
         unchanged,
     };
-    let kept = write_kept_into(data, keep, &target, &WriteOptions { form: case.form }).map_err(|e| e.to_string())?;
+    let kept = write_kept_into(data, keep, &target, &WriteOptions { form: case.form })
+        .map_err(|e| e.to_string())?;
     let unique: HashSet<&PathBuf> = kept.files.iter().collect();
     if unique.len() != kept.files.len() {
         return Err(format!("a file is written twice: {:?}", kept.files));
@@ -106,7 +132,11 @@ fn problems_of(case: &Case) -> Result<(), String> {
     let at = |step: &'static str| move |problem: String| format!("{step}: {problem}");
     let home = tempfile::tempdir().unwrap();
     let first = home.path().join("first");
-    let (input, out, copy) = (first.join("data"), first.join("out/cleaned"), home.path().join("copy"));
+    let (input, out, copy) = (
+        first.join("data"),
+        first.join("out/cleaned"),
+        home.path().join("copy"),
+    );
     case.write(&input);
     let data = read(&input.join(case.path), &case.options()).map_err(at("input"))?;
     if data.format != case.format {
@@ -115,7 +145,11 @@ fn problems_of(case: &Case) -> Result<(), String> {
     let keep = flags(&data);
     let expected = pairs(&data, &keep);
     let n_kept = keep.iter().filter(|keep| **keep).count();
-    assert!(n_kept > 0 && n_kept + 2 <= keep.len(), "{}: {keep:?}", case.what);
+    assert!(
+        n_kept > 0 && n_kept + 2 <= keep.len(),
+        "{}: {keep:?}",
+        case.what
+    );
     written(case, &data, &keep, &out, Unchanged::Linked).map_err(at("written"))?;
     check(&out.join(case.path), case, &expected, &data).map_err(at("opened again"))?;
     check(&out, case, &expected, &data).map_err(at("its folder opened"))?;
@@ -133,12 +167,22 @@ fn every_format_reads_its_own_cleaned_lists() {
     let cases = cases();
     for format in FORMATS {
         let has_row = cases.iter().any(|case| case.format == format.name());
-        assert!(has_row, "write an input of format '{}' for cleaned lists", format.name());
+        assert!(
+            has_row,
+            "write an input of format '{}' for cleaned lists",
+            format.name()
+        );
     }
     let problems = cases.iter().filter_map(|case| {
         let problem = problems_of(case).err()?;
         Some(format!("{}, {}: {problem}", case.format, case.what))
     });
     let problems: Vec<String> = problems.collect();
-    assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), cases.len(), problems.join("\n\n"));
+    assert!(
+        problems.is_empty(),
+        "{} of {}:\n{}",
+        problems.len(),
+        cases.len(),
+        problems.join("\n\n")
+    );
 }

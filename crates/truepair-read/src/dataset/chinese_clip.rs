@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(pairs(&again), [("2", "one"), ("2", "two")]);
         let text = std::fs::read_to_string(&files[0]).unwrap();
         assert!(
-            text.contains("\"image_ids\":[2],\"note\":\"kept\""),
+            text.contains("\"image_ids\": [2], \"note\": \"kept\""),
             "{text}"
         );
         found.pairs[2].image = 0;

@@ -182,8 +182,8 @@ fn is_of_a_list(path: &Path, arrays: &[PathBuf]) -> bool {
         return false;
     }
     let beside = entries(path).unwrap_or_default().into_iter();
-    let mut of_this_name = beside
-        .filter(|file| file != arrays && unpacked(file).file_stem() == arrays.file_stem());
+    let mut of_this_name =
+        beside.filter(|file| file != arrays && unpacked(file).file_stem() == arrays.file_stem());
     of_this_name.any(|file| Table.sniff(&file).is_some() && !matrices::begins_with_rows(&file))
 }
 

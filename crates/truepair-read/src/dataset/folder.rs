@@ -12,8 +12,8 @@ use super::captioned_pictures::{
 use super::coco::Coco;
 use super::given_features::find_beside;
 use super::karpathy::Karpathy;
-use super::msrvtt::Msrvtt;
 use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
+use super::msrvtt::Msrvtt;
 use super::pictures::{PICTURE_ENDINGS, is_picture};
 use super::split_names::canonical;
 use super::table::Table;

@@ -73,7 +73,12 @@ fn elements(source: &Path, next: &mut dyn FnMut() -> bool) -> Result<String> {
     let (mut text, mut copied) = (String::new(), 0);
     for list in document.of_split(None) {
         let elements = document.elements(list).map_err(|(_, problem)| {
-            Error::data(source, Place::Whole, problem, "check that the file is whole")
+            Error::data(
+                source,
+                Place::Whole,
+                problem,
+                "check that the file is whole",
+            )
         })?;
         text += &document.text[copied..list.inside.start];
         copied = list.inside.end;

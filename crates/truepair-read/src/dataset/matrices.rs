@@ -155,12 +155,14 @@ pub(super) fn write_kept<'a>(
 
 /// Whether a file of arrays says itself which rows belong together.
 fn says_pairs(file: &Path) -> Result<bool> {
-    Ok(Archive::open(file)?.names().iter().any(|name| name == PAIRS))
+    Ok(Archive::open(file)?
+        .names()
+        .iter()
+        .any(|name| name == PAIRS))
 }
 
 /// The array that says which rows belong together, in a file of several arrays.
 pub(super) const PAIRS: &str = "pairs";
-
 
 const PAIRS_FILES: [&str; 3] = ["pairs.npy", "pairs.csv", "pairs.tsv"];
 

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Dataset;
 use truepair_core::error::Result;
 
+use super::given_features::find_beside;
 use super::listing::Listing;
 use super::picture_place::open_with_pictures;
 use super::records::{Kind, Source};
 use super::table_columns::Columns;
 use super::table_rows::{Tables, splits_in};
+use super::webdataset::status::refuse_metadata;
 use super::{Format, Pictures, ReadOptions, kept_shards, resolve_split};
 
 /// One CSV, TSV, JSON or parquet file.
@@ -69,7 +71,13 @@ impl Format for Table {
 /// Opens the table, whose images are pictures only where they are asked for.
 fn open_table(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
     let (source, mut columns) = match options.pictures {
-        Pictures::Unused => Columns::open(path, options)?,
+        Pictures::Unused => {
+            let opened = Columns::open(path, options)?;
+            if options.features.is_none() && find_beside(path).is_err() {
+                refuse_metadata(path, opened.0.columns())?;
+            }
+            opened
+        }
         _ => open_with_pictures(path, options)?,
     };
     if !source.splits().is_empty() {

@@ -74,7 +74,8 @@ impl Case {
     /// With a picture for each of three names.
     fn with_pictures(mut self, names: [&'static str; 3]) -> Self {
         for name in names {
-            self.files.push((name, format!("picture {name}").into_bytes()));
+            self.files
+                .push((name, format!("picture {name}").into_bytes()));
         }
         self
     }
@@ -107,12 +108,18 @@ pub(crate) fn stays(id: &str, text: &str) -> bool {
 pub(crate) fn floats(shape: &[usize]) -> Vec<u8> {
     let n: usize = shape.iter().product();
     let numbers = (0..n).flat_map(|at| (at as f32).to_le_bytes());
-    header_bytes("<f4", shape).into_iter().chain(numbers).collect()
+    header_bytes("<f4", shape)
+        .into_iter()
+        .chain(numbers)
+        .collect()
 }
 
 fn ints(values: &[i64], shape: &[usize]) -> Vec<u8> {
     let numbers = values.iter().flat_map(|value| value.to_le_bytes());
-    header_bytes("<i8", shape).into_iter().chain(numbers).collect()
+    header_bytes("<i8", shape)
+        .into_iter()
+        .chain(numbers)
+        .collect()
 }
 
 /// An array of texts, as NumPy keeps them.
@@ -148,7 +155,12 @@ fn safetensors(arrays: &[(&str, [usize; 2])]) -> Vec<u8> {
         ));
     }
     let head = format!("{{{}}}", head.join(","));
-    [&(head.len() as u64).to_le_bytes()[..], head.as_bytes(), &data].concat()
+    [
+        &(head.len() as u64).to_le_bytes()[..],
+        head.as_bytes(),
+        &data,
+    ]
+    .concat()
 }
 
 /// One column of a parquet table.
@@ -176,7 +188,9 @@ impl Column<'_> {
             Column::Lists(name, _) => {
                 format!("required group {name} {list} binary element (STRING); }} }}")
             }
-            Column::Vectors(name, _) => format!("required group {name} {list} float element; }} }}"),
+            Column::Vectors(name, _) => {
+                format!("required group {name} {list} float element; }} }}")
+            }
             Column::Pictures(name, _) => format!(
                 "required group {name} {{ required binary bytes; required binary path (STRING); }}"
             ),
@@ -188,13 +202,20 @@ impl Column<'_> {
         match self {
             Column::Texts(_, texts) => vec![Leaf::Bytes(bytes(texts), None)],
             Column::Lists(_, lists) => {
-                let begins = lists.iter().flat_map(|list| (0..list.len()).map(|at| i16::from(at > 0)));
+                let begins = lists
+                    .iter()
+                    .flat_map(|list| (0..list.len()).map(|at| i16::from(at > 0)));
                 vec![Leaf::Bytes(bytes(&lists.concat()), Some(begins.collect()))]
             }
             Column::Vectors(_, n) => vec![Leaf::Floats((0..2 * n).map(|at| at as f32).collect())],
             Column::Pictures(_, names) => {
-                let pictures = names.iter().map(|name| ByteArray::from(format!("picture {name}").into_bytes()));
-                vec![Leaf::Bytes(pictures.collect(), None), Leaf::Bytes(bytes(names), None)]
+                let pictures = names
+                    .iter()
+                    .map(|name| ByteArray::from(format!("picture {name}").into_bytes()));
+                vec![
+                    Leaf::Bytes(pictures.collect(), None),
+                    Leaf::Bytes(bytes(names), None),
+                ]
             }
         }
     }
@@ -211,11 +232,15 @@ fn parquet(columns: &[Column<'_>]) -> Vec<u8> {
             (ColumnWriter::FloatColumnWriter(writer), Leaf::Floats(values)) => {
                 let begins: Vec<i16> = (0..values.len()).map(|at| (at % 2) as i16).collect();
                 let there = vec![1; values.len()];
-                writer.write_batch(&values, Some(&there), Some(&begins)).unwrap();
+                writer
+                    .write_batch(&values, Some(&there), Some(&begins))
+                    .unwrap();
             }
             (ColumnWriter::ByteArrayColumnWriter(writer), Leaf::Bytes(values, begins)) => {
                 let there = begins.as_ref().map(|begins| vec![1; begins.len()]);
-                writer.write_batch(&values, there.as_deref(), begins.as_deref()).unwrap();
+                writer
+                    .write_batch(&values, there.as_deref(), begins.as_deref())
+                    .unwrap();
             }
             _ => unreachable!("leaves stand in the order of the schema"),
         }
@@ -244,7 +269,14 @@ fn archive(members: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-const CAPTIONS: [&str; 6] = ["one", "drop two", "drop three", "drop four", "five", "six, and more"];
+const CAPTIONS: [&str; 6] = [
+    "one",
+    "drop two",
+    "drop three",
+    "drop four",
+    "five",
+    "six, and more",
+];
 const LINES: &str = "one\ndrop two\ndrop three\ndrop four\nfive\nsix, and more\n";
 const UIDS: [&str; 6] = [
     "f123456789abcdef0123456789abcde0",
@@ -273,17 +305,21 @@ fn matrices() -> Vec<Case> {
     let both = || vec![("images", floats(&[3, 2])), ("captions", floats(&[6, 2]))];
     let with = |more: Vec<(&'static str, Vec<u8>)>| npz(&[both(), more].concat());
     vec![
-        Case::of("precomp", "two splits, labels, pictures and captions' embeddings of two kinds", "")
-            .with("train_ims.npy", floats(&[3, 2]))
-            .with("train_caps.txt", LINES)
-            .with("train_ids.txt", ids.clone())
-            .with("train_caps_bert.npy", floats(&[6, 2]))
-            .with("train_caps_clip.npy", floats(&[6, 3]))
-            .with("train_labels.npy", ints(&[4, 5, 6], &[3]))
-            .with("dev_ims.npy", floats(&[1, 2]))
-            .with("dev_caps.txt", "seven\n")
-            .with_pictures(["images/a.jpg", "images/b.jpg", "images/c.jpg"])
-            .named("clip"),
+        Case::of(
+            "precomp",
+            "two splits, labels, pictures and captions' embeddings of two kinds",
+            "",
+        )
+        .with("train_ims.npy", floats(&[3, 2]))
+        .with("train_caps.txt", LINES)
+        .with("train_ids.txt", ids.clone())
+        .with("train_caps_bert.npy", floats(&[6, 2]))
+        .with("train_caps_clip.npy", floats(&[6, 3]))
+        .with("train_labels.npy", ints(&[4, 5, 6], &[3]))
+        .with("dev_ims.npy", floats(&[1, 2]))
+        .with("dev_caps.txt", "seven\n")
+        .with_pictures(["images/a.jpg", "images/b.jpg", "images/c.jpg"])
+        .named("clip"),
         Case::of("precomp", "no splits and no ids", "")
             .with("ims.npy", floats(&[3, 4, 2]))
             .with("caps.txt", LINES)
@@ -296,43 +332,105 @@ fn matrices() -> Vec<Case> {
         Case::of("embeddings", "a folder without texts", "")
             .with("img_emb.npy", floats(&[3, 2]))
             .with("text_emb.npy", floats(&[6, 2])),
-        Case::of("embeddings", "an archive with texts and ids in it", "e.npz")
-            .with("e.npz", with(vec![("ids", words(&names)), ("texts", words(&CAPTIONS))])),
-        Case::of("embeddings", "an archive with texts, ids and pairs in it", "e.npz")
-            .with("e.npz", with(vec![("ids", words(&names)), ("texts", words(&CAPTIONS)), ("pairs", pairs), ("odd", floats(&[2]))])),
-        Case::of("embeddings", "one file of tensors and texts beside it", "e.safetensors")
-            .with("e.safetensors", safetensors(&[("images", [3, 2]), ("captions", [6, 2])]))
-            .with("captions.txt", LINES),
+        Case::of("embeddings", "an archive with texts and ids in it", "e.npz").with(
+            "e.npz",
+            with(vec![("ids", words(&names)), ("texts", words(&CAPTIONS))]),
+        ),
+        Case::of(
+            "embeddings",
+            "an archive with texts, ids and pairs in it",
+            "e.npz",
+        )
+        .with(
+            "e.npz",
+            with(vec![
+                ("ids", words(&names)),
+                ("texts", words(&CAPTIONS)),
+                ("pairs", pairs),
+                ("odd", floats(&[2])),
+            ]),
+        ),
+        Case::of(
+            "embeddings",
+            "one file of tensors and texts beside it",
+            "e.safetensors",
+        )
+        .with(
+            "e.safetensors",
+            safetensors(&[("images", [3, 2]), ("captions", [6, 2])]),
+        )
+        .with("captions.txt", LINES),
         Case::of("clip_retrieval", "two shards with metadata", "")
             .with("img_emb/img_emb_0.npy", floats(&[2, 2]))
             .with("img_emb/img_emb_1.npy", floats(&[4, 2]))
             .with("text_emb/text_emb_0.npy", floats(&[2, 2]))
             .with("text_emb/text_emb_1.npy", floats(&[4, 2]))
-            .with("metadata/metadata_0.parquet", parquet(&[
-                Column::Texts("image_path", &["a", "b"]),
-                Column::Texts("caption", &CAPTIONS[..2]),
-            ]))
-            .with("metadata/metadata_1.parquet", parquet(&[
-                Column::Texts("image_path", &["c", "d", "e", "f"]),
-                Column::Texts("caption", &CAPTIONS[2..]),
-            ])),
+            .with(
+                "metadata/metadata_0.parquet",
+                parquet(&[
+                    Column::Texts("image_path", &["a", "b"]),
+                    Column::Texts("caption", &CAPTIONS[..2]),
+                ]),
+            )
+            .with(
+                "metadata/metadata_1.parquet",
+                parquet(&[
+                    Column::Texts("image_path", &["c", "d", "e", "f"]),
+                    Column::Texts("caption", &CAPTIONS[2..]),
+                ]),
+            ),
         Case::of("datacomp", "two shards", "")
-            .with("0a.parquet", parquet(&[
-                Column::Texts("uid", &UIDS[..4]), Column::Texts("text", &CAPTIONS[..4]), Column::Texts("odd", &UIDS[..4]),
-            ]))
-            .with("0a.npz", npz(&[("b32_img", floats(&[4, 2])), ("b32_txt", floats(&[4, 2]))]))
-            .with("0b.parquet", parquet(&[
-                Column::Texts("uid", &UIDS[4..]), Column::Texts("text", &CAPTIONS[4..]), Column::Texts("odd", &UIDS[4..]),
-            ]))
-            .with("0b.npz", npz(&[("b32_img", floats(&[2, 2])), ("b32_txt", floats(&[2, 2]))])),
+            .with(
+                "0a.parquet",
+                parquet(&[
+                    Column::Texts("uid", &UIDS[..4]),
+                    Column::Texts("text", &CAPTIONS[..4]),
+                    Column::Texts("odd", &UIDS[..4]),
+                ]),
+            )
+            .with(
+                "0a.npz",
+                npz(&[("b32_img", floats(&[4, 2])), ("b32_txt", floats(&[4, 2]))]),
+            )
+            .with(
+                "0b.parquet",
+                parquet(&[
+                    Column::Texts("uid", &UIDS[4..]),
+                    Column::Texts("text", &CAPTIONS[4..]),
+                    Column::Texts("odd", &UIDS[4..]),
+                ]),
+            )
+            .with(
+                "0b.npz",
+                npz(&[("b32_img", floats(&[2, 2])), ("b32_txt", floats(&[2, 2]))]),
+            ),
         Case::of("datacomp", "one shard by its name", "0a.parquet")
-            .with("0a.parquet", parquet(&[Column::Texts("uid", &UIDS), Column::Texts("text", &CAPTIONS)]))
-            .with("0a.npz", npz(&[("b32_img", floats(&[6, 2])), ("b32_txt", floats(&[6, 2]))])),
-        Case::of("embedding_columns", "one table", "t.parquet").with("t.parquet", vectors(&UIDS, &CAPTIONS)),
+            .with(
+                "0a.parquet",
+                parquet(&[
+                    Column::Texts("uid", &UIDS),
+                    Column::Texts("text", &CAPTIONS),
+                ]),
+            )
+            .with(
+                "0a.npz",
+                npz(&[("b32_img", floats(&[6, 2])), ("b32_txt", floats(&[6, 2]))]),
+            ),
+        Case::of("embedding_columns", "one table", "t.parquet")
+            .with("t.parquet", vectors(&UIDS, &CAPTIONS)),
         Case::of("embedding_columns", "shards of two splits", "")
-            .with("data/train-00000-of-00002.parquet", vectors(&UIDS[..3], &CAPTIONS[..3]))
-            .with("data/train-00001-of-00002.parquet", vectors(&UIDS[3..], &CAPTIONS[3..]))
-            .with("data/test-00000-of-00001.parquet", vectors(&UIDS[..1], &["seven"])),
+            .with(
+                "data/train-00000-of-00002.parquet",
+                vectors(&UIDS[..3], &CAPTIONS[..3]),
+            )
+            .with(
+                "data/train-00001-of-00002.parquet",
+                vectors(&UIDS[3..], &CAPTIONS[3..]),
+            )
+            .with(
+                "data/test-00000-of-00001.parquet",
+                vectors(&UIDS[..1], &["seven"]),
+            ),
     ]
 }
 
@@ -387,12 +485,26 @@ fn annotations() -> Vec<Case> {
             .with("d.npy", floats(&[4, 2]))
             .holds("d.json", r#"{"raw":"five","sentid":5}"#)
             .holds("d.json", r#"{"raw":"seven","sentid":4}"#),
-        Case::of("karpathy", "pictures beside it", "d.json").with("d.json", KARPATHY).with_pictures(names),
+        Case::of("karpathy", "pictures beside it", "d.json")
+            .with("d.json", KARPATHY)
+            .with_pictures(names),
         Case::of("coco", "features by name", "d.json")
             .with("d.json", COCO)
-            .with("d.npz", npz(&[("features", floats(&[3, 2])), ("ids", words(&["c.jpg", "b.jpg", "a.jpg"]))]))
-            .holds("d.json", r#"{"id":11,"image_id":1,"caption":"one","odd":1}"#)
-            .holds("d.json", r#""annotations":[{"id":10,"image_id":3,"caption":"five "}"#)
+            .with(
+                "d.npz",
+                npz(&[
+                    ("features", floats(&[3, 2])),
+                    ("ids", words(&["c.jpg", "b.jpg", "a.jpg"])),
+                ]),
+            )
+            .holds(
+                "d.json",
+                r#"{"id":11,"image_id":1,"caption":"one","odd":1}"#,
+            )
+            .holds(
+                "d.json",
+                r#""annotations":[{"id":10,"image_id":3,"caption":"five "}"#,
+            )
             .holds("d.json", r#""info":{"year":2014}"#),
         Case::of("coco", "pictures in a folder beside it", "captions.json")
             .with("captions.json", COCO)
@@ -418,7 +530,11 @@ fn annotations() -> Vec<Case> {
 const CSV: &str = "odd,image,caption\n\"1, or more\",a.jpg,one\n2,a.jpg,drop two\n3,b.jpg,drop three\n4,c.jpg,five\n5,c.jpg,\"six, and more\"\n";
 
 fn utf16(text: &str) -> Vec<u8> {
-    [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    [0xfeff]
+        .into_iter()
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect()
 }
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -491,23 +607,49 @@ fn table_files() -> Vec<Case> {
     let names = ["a.jpg", "b.jpg", "c.jpg"];
     vec![
         table("parquet with lists and features", "t.parquet")
-            .with("t.parquet", parquet(&[Column::Texts("image", &names), Column::Lists("captions", three), Column::Texts("odd", &UIDS[..3])]))
+            .with(
+                "t.parquet",
+                parquet(&[
+                    Column::Texts("image", &names),
+                    Column::Lists("captions", three),
+                    Column::Texts("odd", &UIDS[..3]),
+                ]),
+            )
             .with("t.npy", floats(&[3, 2])),
         table("parquet with embeddings of both sides", "t.parquet")
-            .with("t.parquet", parquet(&[Column::Texts("image", &UIDS), Column::Texts("caption", &CAPTIONS)]))
-            .with("t.npz", npz(&[("images", floats(&[6, 2])), ("captions", floats(&[6, 2]))])),
+            .with(
+                "t.parquet",
+                parquet(&[
+                    Column::Texts("image", &UIDS),
+                    Column::Texts("caption", &CAPTIONS),
+                ]),
+            )
+            .with(
+                "t.npz",
+                npz(&[("images", floats(&[6, 2])), ("captions", floats(&[6, 2]))]),
+            ),
     ]
 }
 
 fn folders() -> Vec<Case> {
     let names = ["images/a.jpg", "images/b.jpg", "images/c.jpg"];
     let shard = archive(&[
-        ("a.jpg", "A"), ("a.txt", "one\ndrop two"), ("a.json", "{\"odd\": 7, \"caption\": \"one\"}"), ("a.cls", "3"),
-        ("b.jpg", "B"), ("b.txt", "drop three"), ("b.cls", "4"), ("c.jpg", "C"), ("c.txt", "five"), ("c.cls", "5"),
+        ("a.jpg", "A"),
+        ("a.txt", "one\ndrop two"),
+        ("a.json", "{\"odd\": 7, \"caption\": \"one\"}"),
+        ("a.cls", "3"),
+        ("b.jpg", "B"),
+        ("b.txt", "drop three"),
+        ("b.cls", "4"),
+        ("c.jpg", "C"),
+        ("c.txt", "five"),
+        ("c.cls", "5"),
     ]);
     let test = archive(&[("z.jpg", "Z"), ("z.txt", "seven")]);
     let shards = |what| {
-        Case::of("webdataset", what, "").with("train/00000.tar", shard.clone()).with("test/00000.tar", test.clone())
+        Case::of("webdataset", what, "")
+            .with("train/00000.tar", shard.clone())
+            .with("test/00000.tar", test.clone())
     };
     vec![
         Case::of("webdataset", "one shard", "s.tar").with("s.tar", shard.clone()),

@@ -10,7 +10,7 @@ mod kept;
 mod packed;
 mod sample;
 mod shards;
-mod status;
+pub(super) mod status;
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};

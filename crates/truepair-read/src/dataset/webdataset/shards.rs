@@ -9,7 +9,7 @@ use super::super::leftovers::{entries, is_hidden};
 use super::super::split_names::canonical;
 
 /// Endings of archives, packed or not.
-const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd", ".tzst"];
+pub(super) const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd", ".tzst"];
 /// Folders inside one another in which archives are looked for.
 const DEPTH: usize = 3;
 /// Split of archives whose names say none.

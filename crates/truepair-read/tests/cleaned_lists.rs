@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Dataset, Features};
 use truepair_read::dataset::{
-    FORMATS, KeptFolder, Pictures, ReadOptions, Unchanged, WriteOptions, open, write_kept_into,
+    FORMATS, KeptFolder, Pictures, ReadOptions, Unchanged, WriteOptions, open, splits,
+    write_kept_into,
 };
 
 use inputs::{Case, cases, stays};
@@ -100,6 +101,31 @@ fn check(path: &Path, case: &Case, expected: &[String], input: &Dataset) -> Resu
     Ok(())
 }
 
+/// # Errors
+/// Which split of the list at `path` besides the `cleaned` one is not that of the input at `before`.
+fn check_others(path: &Path, case: &Case, before: &Path, cleaned: &str) -> Result<(), String> {
+    let names = |path: &Path| splits(path, &case.options()).unwrap_or_default();
+    for split in names(path).iter().filter(|split| *split != cleaned) {
+        let options = ReadOptions {
+            split: split.clone(),
+            ..case.options()
+        };
+        // The features of some inputs are those of one split alone.
+        let Ok(known) = read(before, &options) else {
+            continue;
+        };
+        let again =
+            read(path, &options).map_err(|problem| format!("split '{split}': {problem}"))?;
+        let [known, again] = [known, again].map(|data| pairs(&data, &vec![true; data.pairs.len()]));
+        if known != again {
+            return Err(format!(
+                "split '{split}': expected {known:#?}, found {again:#?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn written(
     case: &Case,
     data: &Dataset,
@@ -152,6 +178,13 @@ fn problems_of(case: &Case) -> Result<(), String> {
     );
     written(case, &data, &keep, &out, Unchanged::Linked).map_err(at("written"))?;
     check(&out.join(case.path), case, &expected, &data).map_err(at("opened again"))?;
+    check_others(
+        &out.join(case.path),
+        case,
+        &input.join(case.path),
+        &data.split,
+    )
+    .map_err(at("opened again"))?;
     check(&out, case, &expected, &data).map_err(at("its folder opened"))?;
     written(case, &data, &keep, &out, Unchanged::Linked).map_err(at("written a second time"))?;
     written(case, &data, &keep, &copy, Unchanged::Copied).map_err(at("copied"))?;

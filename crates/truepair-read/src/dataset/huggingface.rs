@@ -74,6 +74,12 @@ impl Format for HuggingFace {
         Ok(dataset)
     }
 
+    fn keeps_other_splits(&self, dataset: &Dataset) -> bool {
+        let home = dataset.account.sources(HOME_ROLE).pop();
+        let layout = home.and_then(|home| Layout::of(Path::new(home)).ok());
+        layout.is_some_and(|layout| layout.splits.len() > 1)
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         kept_shards::write(dataset, keep, out)
     }

@@ -137,6 +137,10 @@ impl Format for Karpathy {
         true
     }
 
+    fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
+        true
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         let path = &dataset.files[0];
         let mut file: Value = read_json(path)?;

@@ -169,6 +169,10 @@ pub trait Format: Sync {
     fn names_all_images(&self) -> bool {
         false
     }
+    /// Whether the cleaned list of `dataset` still names the pictures of other splits.
+    fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
+        false
+    }
     /// The forms in which it writes cleaned lists.
     fn forms(&self) -> &'static [WriteForm] {
         &[WriteForm::Own]
@@ -295,8 +299,47 @@ pub fn write_kept_into(
             Gallery::Kept
         };
         files.extend(link_pictures(dataset, keep, gallery, &root, out)?);
+        if format.keeps_other_splits(dataset) {
+            files.extend(link_pictures_of_other_splits(format, dataset, &root, out)?);
+        }
     }
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.clone()));
     links::settle(files, target)
+}
+
+/// Links the pictures that the other splits of a list name. A split that cannot be read is left to who opens it.
+fn link_pictures_of_other_splits(
+    format: &dyn Format,
+    dataset: &Dataset,
+    root: &Path,
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
+    let mut pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
+    let is_file = |picture: &Picture| matches!(picture, Picture::File(_));
+    let Some(first) = dataset.files.first().filter(|_| pictures.any(is_file)) else {
+        return Ok(Vec::new());
+    };
+    let has_home = !dataset.account.sources(shards::HOME_ROLE).is_empty()
+        || !dataset.account.sources(mteb::HOME_ROLE).is_empty();
+    let path = if has_home { root } else { first };
+    let options = table_columns::options_of(&dataset.account);
+    let mut linked = Vec::new();
+    for split in format.splits(path, &options).unwrap_or_default() {
+        let options = ReadOptions {
+            split,
+            ..options.clone()
+        };
+        if options.split == dataset.split {
+            continue;
+        }
+        let Ok(other) = format.read(path, &options) else {
+            continue;
+        };
+        let all = vec![true; other.pairs.len()];
+        linked.extend(link_pictures(&other, &all, Gallery::Whole, root, out)?);
+    }
+    Ok(linked)
 }
 
 /// The folder from which a list names its pictures.

@@ -63,6 +63,11 @@ impl Format for Table {
         listing.into_dataset(self.name(), path, split, options)
     }
 
+    fn keeps_other_splits(&self, dataset: &Dataset) -> bool {
+        let list = dataset.files.first();
+        list.is_some_and(|list| Kind::of(list) == Some(Kind::JsonList))
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         kept_shards::write(dataset, keep, out)
     }

@@ -22,7 +22,8 @@ pub(super) struct Classes {
 /// 0.
 ///
 /// # Errors
-/// If there are fewer than two classes or names and number disagree.
+/// If there are fewer than two classes, more than [`MAX_CLASSES`] and than items, or names and number
+/// disagree.
 pub(super) fn settle(
     path: &Path,
     splits: &[RawSplit],
@@ -59,7 +60,36 @@ pub(super) fn settle(
             "labels are class numbers, counted from 0 or 1",
         );
     }
+    let n_labels = splits.iter().map(|split| labels(split).len()).max();
+    if count > MAX_CLASSES.max(n_labels.unwrap_or(0)) {
+        return refuse_too_many(path, splits, count, largest);
+    }
     Ok(Classes { first, count })
+}
+
+/// As many classes are taken whatever the number of items.
+const MAX_CLASSES: usize = 10_000;
+
+/// Names the item of the largest label, which is likely not a class.
+fn refuse_too_many(
+    path: &Path,
+    splits: &[RawSplit],
+    count: usize,
+    largest: i64,
+) -> Result<Classes> {
+    let modalities = splits.iter().flat_map(|split| &split.modalities);
+    let found = modalities.into_iter().find_map(|modality| {
+        let values = &modality.labels.values;
+        let row = values.iter().position(|label| *label == largest)?;
+        Some((modality.labels.path.as_path(), Place::Row(row as u64)))
+    });
+    let (path, place) = found.unwrap_or((path, Place::Whole));
+    Err(Error::data(
+        path,
+        place,
+        format!("label {largest} makes {count} classes, more than there are items"),
+        "number the classes from 0 without gaps: np.unique(labels, return_inverse=True)[1]",
+    ))
 }
 
 /// Says which classes have no item in any split.

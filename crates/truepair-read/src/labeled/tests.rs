@@ -181,6 +181,22 @@ fn labels_of_another_length_are_refused() {
 }
 
 #[test]
+fn a_label_that_is_not_a_class_makes_no_classes() {
+    let home = folder();
+    integers(
+        &home.path().join("train_labels.npy"),
+        &[0, 1, 2, 1 << 40, 1, 0],
+    );
+    refused(
+        home.path(),
+        &[
+            "train_labels.npy: row 3: label 1099511627776 makes",
+            "np.unique",
+        ],
+    );
+}
+
+#[test]
 fn labels_outside_the_classes_are_refused() {
     let home = folder();
     integers(&home.path().join("test_labels.npy"), &[0, 1, 3, 2]);

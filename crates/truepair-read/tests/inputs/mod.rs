@@ -487,6 +487,7 @@ fn annotations() -> Vec<Case> {
             .holds("d.json", r#"{"raw":"seven","sentid":4}"#),
         Case::of("karpathy", "pictures beside it", "d.json")
             .with("d.json", KARPATHY)
+            .with("z.jpg", "picture z")
             .with_pictures(names),
         Case::of("coco", "features by name", "d.json")
             .with("d.json", COCO)

@@ -97,6 +97,7 @@ pub fn cross_fit_labels(
         )
         .into());
     }
+    config.audit.check(set.len())?;
     let scores = held_out_scores(set, config, seed, session)?;
     let names: Vec<String> = set
         .modalities

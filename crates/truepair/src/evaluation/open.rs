@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::diagnosis::{self, Diagnosis, diagnose};
+use truepair_core::error::{Error, Place};
 use truepair_core::metric::Protocol;
 use truepair_core::pair::Pair;
 use truepair_core::ranking::{List, RankedLists};
@@ -82,7 +83,9 @@ impl ForeignArgs {
         let mut diagnoses = Vec::new();
         let (ranker, own, names) = match foreign {
             Foreign::Scores(file) => {
-                let scores = ScoreMatrix(Features::open_npy(file)?.to_matrix()?);
+                let features = Features::open_npy(file)?;
+                refuse_three_axes(file, &features)?;
+                let scores = ScoreMatrix(features.to_matrix()?);
                 let sizes = (scores.n_images(), scores.n_captions());
                 (
                     Ranker::Scores(Box::new(scores)),
@@ -245,6 +248,20 @@ impl ForeignArgs {
         SeenNames::add_all(&named.text_to_image, &mut captions, &mut images);
         Ok((Ids::new(images.order)?, Ids::new(captions.order)?))
     }
+}
+
+fn refuse_three_axes(file: &Path, scores: &Features) -> Result<()> {
+    if scores.regions() == 1 {
+        return Ok(());
+    }
+    let shape = [scores.len(), scores.regions(), scores.dim()];
+    Err(Error::data(
+        file,
+        Place::Whole,
+        format!("shape {shape:?}, expected scores [images, captions]"),
+        "save one score for every image and caption",
+    )
+    .into())
 }
 
 /// Names in the order in which they were first seen.

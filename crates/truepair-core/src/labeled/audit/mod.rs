@@ -60,6 +60,22 @@ impl Default for LabelAuditOptions {
     }
 }
 
+impl LabelAuditOptions {
+    /// Whether `n` items can be audited so, to know it before anything is trained.
+    ///
+    /// # Errors
+    /// If there are too few items or draws.
+    pub fn check(&self, n: usize) -> Result<()> {
+        if n >= MIN_ITEMS && self.n_bootstrap >= 10 {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!("{n} items and {} bootstrap draws", self.n_bootstrap),
+            format!("a label audit needs at least {MIN_ITEMS} items and 10 draws"),
+        ))
+    }
+}
+
 /// What the audit is based on.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelEvidence<'a> {
@@ -171,13 +187,7 @@ fn check(evidence: LabelEvidence<'_>, options: &LabelAuditOptions) -> Result<()>
             ));
         }
     }
-    if n < MIN_ITEMS || options.n_bootstrap < 10 {
-        return Err(Error::argument(
-            format!("{n} items and {} bootstrap draws", options.n_bootstrap),
-            format!("a label audit needs at least {MIN_ITEMS} items and 10 draws"),
-        ));
-    }
-    Ok(())
+    options.check(n)
 }
 
 /// The first class of `k` that only one item has, with that item: no classifier can have learned it

@@ -76,6 +76,10 @@ impl Format for Mteb {
         true
     }
 
+    fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
+        true
+    }
+
     /// The same folder without the judgments of removed pairs and the queries that have none left.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         let home = dataset.account.sources(HOME_ROLE).pop().map(PathBuf::from);

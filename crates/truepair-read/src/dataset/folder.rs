@@ -38,8 +38,9 @@ impl Format for Folder {
 
     fn files(&self) -> &'static str {
         "pictures (`.jpg`, `.png`, `.webp`, `.gif`, `.bmp`) and `NAME.txt` beside them, in folders \
-         of any depth; or `metadata.jsonl`, `.csv` or `.parquet`, or the only table of the folder, with a \
-         column of file names and one of captions"
+         of any depth; or `metadata.jsonl`, `.csv` or `.parquet` with a column of file names and one of captions; or the \
+         only list of the folder (a `table`, or the JSON of `karpathy`, `coco` or `msrvtt`), with pictures or with \
+         features of its name"
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {

@@ -10,6 +10,7 @@ use truepair_core::error::{Error, Place, Result};
 use super::captioned_pictures::{
     self, Captioned, Gathered, captions_of, kept_by_image, root_of, write_captions,
 };
+use super::kept_picture_files::stays_below;
 use super::leftovers::{Fate, account_for_folder};
 use super::write::{link_as, link_into, write_lines};
 use super::{Format, ReadOptions, resolve_split};
@@ -111,6 +112,16 @@ impl Format for Cub {
             let own = kept.get(image.file.as_str());
             if image.split == dataset.split && own.is_none() {
                 continue;
+            }
+            if !stays_below(Path::new(&image.file)) {
+                let problem = format!("'{}' leads out of the folder of pictures", image.file);
+                let remedy = "unpack the data set again";
+                return Err(Error::data(
+                    root.join("images.txt"),
+                    Place::Whole,
+                    problem,
+                    remedy,
+                ));
             }
             let picture = root.join("images").join(&image.file);
             if picture.is_file() {
@@ -234,7 +245,7 @@ fn numbered(path: &Path) -> Result<HashMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{inspect, open};
+    use super::super::{inspect, open, write_kept};
     use super::*;
 
     /// Three classes of ten pictures, the last one unseen, ten captions a picture.
@@ -291,6 +302,36 @@ mod tests {
         std::fs::write(home.path().join("seen_test_images.txt"), held).unwrap();
         let train = open(home.path(), &ReadOptions::default()).unwrap();
         assert_eq!(train.n_images(), 19);
+    }
+
+    #[test]
+    fn a_cleaned_list_keeps_pictures_held_for_tests_and_stays_in_its_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let [root, out] = ["data", "out"].map(|name| home.path().join(name));
+        std::fs::create_dir(&root).unwrap();
+        tree(&root);
+        let data = open(&root, &ReadOptions::default()).unwrap();
+        let keep: Vec<bool> = (0..data.pairs.len()).map(|n| n >= 15).collect();
+        write_kept(&data, &keep, &out).unwrap();
+        let found = inspect(&out, &ReadOptions::default()).unwrap();
+        let sizes: Vec<(usize, usize)> = (found.splits.iter())
+            .map(|split| (split.images, split.captions))
+            .collect();
+        assert_eq!(sizes, [(10, 100), (4, 40), (15, 145)]);
+        let refused = write_kept(&data, &keep, &root).unwrap_err().to_string();
+        assert!(
+            refused.contains("the folder of the data itself"),
+            "{refused}"
+        );
+        let list = std::fs::read_to_string(root.join("images.txt")).unwrap();
+        let outside = list.replace("003.Bird_3/Bird_0009.jpg", "003.Bird_3/../../x.jpg");
+        std::fs::write(root.join("images.txt"), outside).unwrap();
+        let refused = write_kept(&data, &keep, home.path().join("again")).unwrap_err();
+        assert!(
+            refused.to_string().contains("leads out of the folder"),
+            "{refused}"
+        );
+        assert!(!home.path().join("again/x.jpg").is_symlink());
     }
 
     #[test]

@@ -182,7 +182,9 @@ fn holds_pictures(folder: &Path, depth: usize) -> bool {
 /// several splits, pictures may be those of another one, and nothing is said of them.
 fn account_for_pictures(dataset: &mut Dataset, folder: &Path, splits: &[String]) -> Result<()> {
     let pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
-    let used: HashSet<&Path> = pictures.map(Picture::file).collect();
+    // Features may be used in their place.
+    let shown = dataset.image_files.iter().flatten().map(PathBuf::as_path);
+    let used: HashSet<&Path> = pictures.map(Picture::file).chain(shown).collect();
     let files: HashSet<&Path> = dataset.files.iter().map(PathBuf::as_path).collect();
     let mut account = dataset.account.clone();
     walk(folder, folder, &mut account, &mut |account, file, name| {
@@ -334,6 +336,9 @@ fn first_captioned(folder: &Path, depth: usize) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use truepair_core::dataset::Features;
+
+    use super::super::write::write_features;
     use super::super::{inspect, open, write_kept};
     use super::*;
 
@@ -409,6 +414,27 @@ mod tests {
         let data = open(home.path(), &ReadOptions::default()).unwrap();
         assert_eq!(data.require_captions().unwrap(), ["one", "two"]);
         assert_eq!(data.images.picture(1).unwrap().read().unwrap(), b"B");
+    }
+
+    #[test]
+    fn features_beside_the_only_list_are_used_and_its_pictures_known() {
+        let home = tempfile::tempdir().unwrap();
+        let list = "image,caption\nimages/a.jpg,one\nimages/b.jpg,two\n";
+        let pictures = [("images/a.jpg", "A"), ("images/b.jpg", "B")];
+        write(home.path(), &[("mine.csv", list)]);
+        write(home.path(), &pictures);
+        let features = Features::from_rows(vec![1.0, 2.0], 1);
+        write_features(&home.path().join("mine.npy"), &features, &[0, 1]).unwrap();
+        let data = open(home.path(), &ReadOptions::default()).unwrap();
+        assert_eq!(data.images.gather(&[1]).unwrap(), [2.0]);
+        assert_eq!(data.account.summary(), None);
+        let out = home.path().join("out");
+        write_kept(&data, &[false, true], &out).unwrap();
+        let again = open(&out, &ReadOptions::default()).unwrap();
+        assert_eq!(again.images.gather(&[0]).unwrap(), [2.0]);
+        assert_eq!(again.account.summary(), None);
+        let shown = again.image_files[0].as_ref().unwrap();
+        assert_eq!(std::fs::read(shown).unwrap(), b"B");
     }
 
     #[test]

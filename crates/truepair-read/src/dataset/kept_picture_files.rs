@@ -68,14 +68,19 @@ fn file_of(dataset: &Dataset, row: usize) -> Option<&Path> {
 /// it was found, seen from the folder of the list.
 fn name_in_list(id: &str, below: Option<&Path>, file: &Path) -> Option<PathBuf> {
     let path = Path::new(id);
-    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    if is_picture(path) && !id.contains('\\') && path.components().all(is_plain) {
+    if is_picture(path) && !id.contains('\\') && stays_below(path) {
         return Some(path.to_path_buf());
     }
-    match below {
+    match below.filter(|below| stays_below(below)) {
         Some(below) => Some(below.to_path_buf()),
         None => file.file_name().map(|name| Path::new("images").join(name)),
     }
+}
+
+/// Whether a path leads to no place but below the folder that it is seen from.
+pub(super) fn stays_below(path: &Path) -> bool {
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    path.components().all(is_plain)
 }
 
 /// Whether a folder between `out` and `target` is a link already, to a folder with this picture in it.
@@ -83,4 +88,25 @@ fn lies_in_link(target: &Path, out: &Path) -> bool {
     let between = target.ancestors().skip(1);
     let mut between = between.take_while(|folder| *folder != out);
     between.any(Path::is_symlink)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_never_lead_out_of_the_list() {
+        let file = Path::new("/data/../else/x.jpg");
+        let found = |id: &str, below: Option<&str>| name_in_list(id, below.map(Path::new), file);
+        for (id, below, name) in [
+            ("a.jpg", Some("images/a.jpg"), "a.jpg"),
+            ("sub/a.jpg", None, "sub/a.jpg"),
+            ("7", Some("images/a.jpg"), "images/a.jpg"),
+            ("sub\\a.jpg", Some("sub/a.jpg"), "sub/a.jpg"),
+            ("../else/x.jpg", Some("../else/x.jpg"), "images/x.jpg"),
+            ("/else/x.jpg", None, "images/x.jpg"),
+        ] {
+            assert_eq!(found(id, below).unwrap(), Path::new(name), "{id}");
+        }
+    }
 }

@@ -284,7 +284,15 @@ pub fn write_kept_into(
         .map(Picture::file)
         .collect();
     let mut files = dataset.files.iter().map(PathBuf::as_path).chain(archives);
-    if files.any(|file| own(file).is_some_and(|folder| folder == out_full)) {
+    // Formats without a list of their own write beside their pictures.
+    let mut first = (0..dataset.n_images().min(1)).filter_map(|row| dataset.images.picture(row));
+    let lies_in_out = |file: &Path| {
+        file.canonicalize()
+            .is_ok_and(|file| file.starts_with(&out_full))
+    };
+    let is_own = dataset.files.is_empty()
+        && first.any(|picture| matches!(picture, Picture::File(file) if lies_in_out(file)));
+    if is_own || files.any(|file| own(file).is_some_and(|folder| folder == out_full)) {
         return Err(Error::argument(
             format!("{} is the folder of the data itself", out.display()),
             "choose another folder: the data is never overwritten",

@@ -80,7 +80,7 @@ const PICTURES: [&str; 3] = ["jpg", "png", "webp"];
 /// If `table` is what img2dataset writes beside a shard, which then is the data; `columns` are its columns.
 pub(in crate::dataset) fn refuse_metadata(table: &Path, columns: &[String]) -> Result<()> {
     let has = |name: &&str| columns.iter().any(|column| column == name);
-    if !METADATA.iter().all(|name| has(name)) || PICTURES.iter().any(|name| has(name)) {
+    if !METADATA.iter().all(has) || PICTURES.iter().any(has) {
         return Ok(());
     }
     let mut shards = ENDINGS

@@ -7,9 +7,11 @@ mod plan;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use truepair_encode::job;
+use truepair_core::dataset::Dataset;
+use truepair_encode::job::{self, Skipped};
 use truepair_encode::{TextEncoder, layout};
 
 pub(crate) use args::EmbedArgs;
@@ -20,26 +22,35 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bars;
 use crate::render::{self, Form};
+use crate::schema::Output;
 
 /// The JSON object that `truepair embed --json` prints, kept in the folder.
-#[derive(Debug, Serialize)]
-struct EmbedResult {
-    command: &'static str,
-    version: &'static str,
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct EmbedResult {
+    command: String,
+    version: String,
     splits: Vec<SplitResult>,
     /// Numbers of an image's and of a caption's vector.
     image_dim: usize,
     caption_dim: Option<usize>,
+    /// Pictures without an embedding.
     skipped: usize,
+    /// Everything that decides the output.
     job: Value,
     out: PathBuf,
 }
 
-#[derive(Debug, Serialize)]
+impl Output for EmbedResult {
+    const SCHEMA: &'static str = "truepair/embed/1";
+}
+
+/// What was written of one split.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct SplitResult {
     split: String,
     images: usize,
     captions: usize,
+    /// Pictures without an embedding.
     skipped: usize,
 }
 
@@ -57,8 +68,8 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     let (splits, skipped) = embed(&plan, &parts, &mut bars)?;
     output::write_skipped(out, &skipped)?;
     let result = EmbedResult {
-        command: "embed",
-        version: env!("CARGO_PKG_VERSION"),
+        command: "embed".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         splits,
         image_dim: plan.images.dim(),
         caption_dim: plan.captions.as_ref().map(TextEncoder::dim),
@@ -66,7 +77,6 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         job: plan.description.clone(),
         out: plan.out.clone(),
     };
-    let result = serde_json::to_value(&result)?;
     output::finish(out, &result)?;
     form.print(&result, || text(&result, out))?;
     Ok(Exit::Success)
@@ -95,7 +105,7 @@ fn embed(
         results.push(SplitResult {
             split: dataset.split.clone(),
             images: embedded.images.len(),
-            captions: dataset.n_captions(),
+            captions: captions_of(dataset, &embedded.skipped),
             skipped: embedded.skipped.len(),
         });
         let skipped = embedded.skipped.into_iter();
@@ -107,32 +117,30 @@ fn embed(
     Ok((results, all_skipped))
 }
 
-fn text(result: &Value, out: &Path) -> String {
-    let number = |value: &Value| value.as_u64().unwrap_or(0) as usize;
-    let mut rows = Vec::new();
-    let splits = result["splits"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for split in splits {
-        let images = render::count(number(&split["images"]), "image");
-        let captions = render::count(number(&split["captions"]), "caption");
-        rows.push((
-            split["split"].as_str().unwrap_or_default(),
-            format!("{images}, {captions}"),
-        ));
+/// Captions that are left when skipped pictures go with theirs.
+fn captions_of(dataset: &Dataset, skipped: &[Skipped]) -> usize {
+    let mut keep = vec![true; dataset.n_images()];
+    for one in skipped {
+        keep[one.row as usize] = false;
     }
-    rows.push(("image vectors", number(&result["image_dim"]).to_string()));
-    if !result["caption_dim"].is_null() {
-        rows.push((
-            "caption vectors",
-            number(&result["caption_dim"]).to_string(),
-        ));
+    if skipped.is_empty() {
+        return dataset.n_captions();
     }
-    rows.push((
-        "skipped",
-        render::count(number(&result["skipped"]), "picture"),
-    ));
+    dataset.clone().with_images_kept(&keep).0.n_captions()
+}
+
+fn text(result: &EmbedResult, out: &Path) -> String {
+    let splits = result.splits.iter().map(|split| {
+        let images = render::count(split.images, "image");
+        let captions = render::count(split.captions, "caption");
+        (split.split.as_str(), format!("{images}, {captions}"))
+    });
+    let mut rows: Vec<(&str, String)> = splits.collect();
+    rows.push(("image vectors", result.image_dim.to_string()));
+    if let Some(dim) = result.caption_dim {
+        rows.push(("caption vectors", dim.to_string()));
+    }
+    rows.push(("skipped", render::count(result.skipped, "picture")));
     rows.push(("folder", out.display().to_string()));
     render::fields(&rows)
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use truepair_core::durable;
 use truepair_encode::job::Skipped;
 
-use crate::{folder, render};
+use super::EmbedResult;
+use crate::{folder, render, run_folder};
 
 /// Folder of the parts of an unfinished job, inside the output.
 const PARTS: &str = ".truepair-embed";
@@ -21,12 +22,13 @@ const SKIPPED: &str = "skipped.tsv";
 ///
 /// # Errors
 /// If another job made it.
-pub(super) fn finished(out: &Path, description: &Value) -> Result<Option<Value>> {
-    let Ok(bytes) = std::fs::read(out.join(SUMMARY)) else {
+pub(super) fn finished(out: &Path, description: &Value) -> Result<Option<EmbedResult>> {
+    let file = out.join(SUMMARY);
+    if !file.exists() {
         return Ok(None);
-    };
-    let result: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    check_same(out, &result["job"], description)?;
+    }
+    let result: EmbedResult = run_folder::load(&file, "remove the folder and embed again")?;
+    check_same(out, &result.job, description)?;
     Ok(Some(result))
 }
 
@@ -97,9 +99,8 @@ pub(super) fn write_skipped(out: &Path, skipped: &[SkippedImage]) -> Result<()> 
 }
 
 /// Writes what the folder says about itself, which finishes it, and removes the parts.
-pub(super) fn finish(out: &Path, result: &Value) -> Result<()> {
-    let json = serde_json::to_string_pretty(result)? + "\n";
-    durable::write(out.join(SUMMARY), json.as_bytes())?;
+pub(super) fn finish(out: &Path, result: &EmbedResult) -> Result<()> {
+    run_folder::publish(out, SUMMARY, result)?;
     // The result is whole; parts that cannot be removed only take space.
     let _ = std::fs::remove_dir_all(out.join(PARTS));
     Ok(())

@@ -7,17 +7,19 @@ use parquet::basic::{LogicalType, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType, FixedLenByteArray};
 use parquet::errors::ParquetError;
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
 use super::parquet_file::{ParquetFile, contained};
 use super::parquet_leaf::{Leaf, Leaves};
-use super::selector::{NAME_A_KEY, Selector};
+use super::selector::{NAME_A_KEY, Selector, noted};
 
 /// Records that are decoded together.
 const BATCH: usize = 1024;
 
-/// Calls `visit` with the place of every record and its cells at the places `wanted`.
+/// Calls `visit` with the place of every record and its cells at the places `wanted`; returns what is to be said
+/// of them.
 ///
 /// # Errors
 /// If a place is not in the schema, a record cannot be read, which is then named, and those of
@@ -26,12 +28,14 @@ pub(super) fn for_each(
     path: &Path,
     wanted: &[Selector],
     mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Account> {
+    let mut account = Account::default();
     for_each_elements(path, wanted, u32::MAX, |place, elements| {
         let cells = elements.into_iter().zip(wanted);
         let cells = cells.map(|(found, at)| at.plain_cell(found.into_cell()));
-        visit(place, cells.collect())
-    })
+        visit(place, noted(cells.collect(), place, &mut account))
+    })?;
+    Ok(account)
 }
 
 /// The cells of the first record; `None` when there is none.

@@ -11,7 +11,7 @@ use super::cell::Cell;
 use super::delimited::{Delimited, Header, Look};
 use super::json_list::{Document, Entry};
 use super::parquet_file::ParquetFile;
-use super::selector::{NAME_A_KEY, Selector};
+use super::selector::{Counted, NAME_A_KEY, Selector, noted};
 pub(super) use super::table_kind::{Kind, unpacked};
 use super::{json_lines, json_list, parquet_cells};
 
@@ -149,23 +149,21 @@ impl Source {
         let at = at.collect::<Result<Vec<usize>>>()?;
         match (&self.delimited, self.kind) {
             (Some(table), _) => {
-                let mut account = table.account.clone();
+                let (mut account, mut of_places) = (table.account.clone(), Account::default());
                 account.merge(table.for_each(&at, |place, cells| {
                     let inside = wanted.iter().zip(cells).map(|(at, cell)| at.in_text(cell));
-                    let cells = inside.collect::<Result<Vec<Cell>, String>>();
+                    let cells = inside.collect::<Result<Vec<Counted>, String>>();
                     let cells = cells
                         .map_err(|problem| Error::data(&self.path, place, problem, NAME_A_KEY))?;
-                    visit(place, cells)
+                    visit(place, noted(cells, place, &mut of_places))
                 })?);
+                account.merge(of_places);
                 Ok(account)
             }
             (None, Kind::JsonLines | Kind::JsonList) => {
                 json_lines::for_each(&self.path, self.objects()?, &self.columns, wanted, visit)
             }
-            (None, _) => {
-                parquet_cells::for_each(&self.path, wanted, visit)?;
-                Ok(Account::default())
-            }
+            (None, _) => parquet_cells::for_each(&self.path, wanted, visit),
         }
     }
 

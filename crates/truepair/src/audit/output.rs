@@ -14,7 +14,6 @@ use truepair_core::noise::Manifest;
 use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
 use super::{Audited, Judge, Request, TypedSource};
-use crate::cache;
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
 use crate::remote;
@@ -288,7 +287,6 @@ pub(crate) fn write(
         };
         let kept = write_kept_into(dataset, &decision.keep, &cleaned, &request.write)?;
         summary.taken_over = Some(TakenOver::of(&kept));
-        summary.notes.extend(cache::note_on(&kept.files));
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {

@@ -58,7 +58,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// The folder of the cache.
-#[cfg(feature = "stores")]
+#[cfg_attr(not(feature = "stores"), allow(dead_code))]
 fn folder(args: &CacheArgs) -> Result<PathBuf> {
     let variable = |name: &str| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());

@@ -1,4 +1,4 @@
-//! Where this process keeps data that lies elsewhere: chosen once on the command line, looked up by
+//! Where this process keeps data that lies elsewhere, and embeddings that it made: chosen once on the command line, looked up by
 //! whatever fetches, and by whatever prints, since messages name addresses and not files of the cache.
 
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use truepair_core::watch::Watch;
 /// Where fetched data is kept.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CacheArgs {
-    /// Folder that keeps data fetched from s3://, gs://, az:// and http(s):// addresses; that of
-    /// TRUEPAIR_CACHE, or the user's cache folder by default.
+    /// Folder that keeps data fetched from s3://, gs://, az:// and http(s):// addresses, and embeddings
+    /// that encoders made; that of TRUEPAIR_CACHE, or the user's cache folder by default.
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     cache: Option<PathBuf>,
 
-    /// How much that folder may hold; what was used longest ago goes first.
+    /// How much fetched data that folder may hold; what was used longest ago goes first.
     #[arg(long, global = true, value_name = "SIZE", default_value = "20GB", value_parser = bytes,
           help_heading = "Everywhere")]
     #[cfg_attr(not(feature = "stores"), allow(dead_code))]
@@ -58,8 +58,11 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// The folder of the cache.
-#[cfg_attr(not(feature = "stores"), allow(dead_code))]
-fn folder(args: &CacheArgs) -> Result<PathBuf> {
+///
+/// # Errors
+/// If none was named and the user has none.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let named = CHOSEN.get().and_then(|chosen| chosen.cache.clone());
     let variable = |name: &str| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)
@@ -76,10 +79,10 @@ fn folder(args: &CacheArgs) -> Result<PathBuf> {
         let users = variable("XDG_CACHE_HOME").or_else(|| variable("LOCALAPPDATA"));
         users.or_else(home).map(|folder| folder.join("truepair"))
     };
-    let chosen = args.cache.clone().or_else(|| variable("TRUEPAIR_CACHE"));
+    let chosen = named.or_else(|| variable("TRUEPAIR_CACHE"));
     chosen
         .or_else(users)
-        .context("no folder for fetched data is known (name one with --cache DIR)")
+        .context("no folder for the cache is known (name one with --cache DIR)")
 }
 
 #[cfg(feature = "stores")]
@@ -111,7 +114,7 @@ mod stores {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 });
                 let options = StoreOptions {
-                    cache: folder(chosen)?,
+                    cache: folder()?,
                     limit: chosen.cache_limit,
                     variables: variables.filter(|(name, _)| is_variable(name)).collect(),
                 };

@@ -44,24 +44,28 @@ fn decoded(dataset: Dataset, side: u16, bars: &mut Bars) -> Result<Dataset> {
         augmentation: Some(Augmentation::default()),
     }));
     let (dataset, broken) = dataset.without_broken_pictures(bars)?;
-    if !broken.is_empty() {
-        let named = broken.iter().take(NAMED);
-        let named: Vec<String> = named
-            .map(|b| format!("{}: {}", b.place, b.problem))
-            .collect();
-        let more = broken.len().saturating_sub(NAMED);
-        let more = if more > 0 {
-            format!("; and {more} more")
-        } else {
-            String::new()
-        };
-        bars.warn(&format!(
-            "{} skipped: {}{more}",
-            crate::render::count(broken.len(), "picture"),
-            named.join("; ")
-        ));
-    }
+    let broken = broken.iter().map(|b| format!("{}: {}", b.place, b.problem));
+    tell_skipped(&broken.collect::<Vec<_>>(), "skipped", bars);
     Ok(dataset)
+}
+
+/// Warns of pictures, where there are any: `what` became of them, and each with its problem.
+pub(crate) fn tell_skipped(pictures: &[String], what: &str, bars: &mut Bars) {
+    if pictures.is_empty() {
+        return;
+    }
+    let named = &pictures[..pictures.len().min(NAMED)];
+    let more = pictures.len() - named.len();
+    let more = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
+    bars.warn(&format!(
+        "{} {what}: {}{more}",
+        crate::render::count(pictures.len(), "picture"),
+        named.join("; ")
+    ));
 }
 
 /// # Errors

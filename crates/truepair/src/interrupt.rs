@@ -19,10 +19,16 @@ pub(crate) fn install() -> anyhow::Result<()> {
     Ok(ctrlc::set_handler(on_signal)?)
 }
 
-/// The flag that training polls. From here on the first signal only sets it.
+/// The flag that long work polls. From here on the first signal only sets it.
 pub(crate) fn stop_flag() -> &'static AtomicBool {
     STOPS_ITSELF.store(true, Ordering::SeqCst);
     &STOP
+}
+
+/// The work that polled the flag is done: from here on a signal ends the program again, unless other work
+/// asks for the flag.
+pub(crate) fn stop_at_once() {
+    STOPS_ITSELF.store(false, Ordering::SeqCst);
 }
 
 /// Whether a signal came; work that it stopped ends with an error and [`EXIT_CODE`].

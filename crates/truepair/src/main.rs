@@ -15,6 +15,7 @@ mod contents;
 mod data;
 mod dispatch;
 mod drop_rule;
+mod encoded;
 mod evaluation;
 mod exit;
 mod failure;

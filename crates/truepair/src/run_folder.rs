@@ -16,6 +16,7 @@ use truepair_core::watch::Watch;
 use truepair_read::dataset::{CaptionFeatures, ReadOptions};
 use truepair_train::Trained;
 
+use crate::encoded::Encoders;
 use crate::oracle::Oracle;
 use crate::schema::{self, Output};
 
@@ -35,6 +36,9 @@ pub(crate) struct RunJob {
     pub(crate) data: PathBuf,
     /// How it is read; the split is that of the training pairs.
     pub(crate) read: ReadOptions,
+    /// What its pictures and captions are embedded by.
+    #[serde(default, skip_serializing_if = "Encoders::are_none")]
+    pub(crate) encoders: Encoders,
     /// Noise planted in the training pairs.
     pub(crate) noise: NoiseSpec,
     /// Where all randomness comes from.
@@ -64,6 +68,7 @@ impl RunJob {
         let differences = [
             ("other data", self.data != other.data),
             ("other reading options", self.read != other.read),
+            ("other encoders", self.encoders != other.encoders),
             ("other noise", self.noise != other.noise),
             ("another seed", self.seed != other.seed),
             ("another oracle", self.oracle != other.oracle),
@@ -80,14 +85,18 @@ impl RunJob {
     }
 }
 
-/// The data of a run and how it is read: `given` instead of what it was trained on.
+/// The data of a run, how it is read and by what it is embedded: `given` instead of what it was trained on.
 ///
 /// # Errors
 /// If the run's job cannot be read, or a converted run is given no data.
-pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, ReadOptions)> {
+pub(crate) fn data_of(
+    run: &Path,
+    given: Option<&Path>,
+) -> Result<(PathBuf, ReadOptions, Encoders)> {
     if !run.join(PROVENANCE).exists() {
         let job = RunJob::load(run)?;
-        return Ok((given.map_or(job.data, Path::to_path_buf), job.read));
+        let data = given.map_or(job.data, Path::to_path_buf);
+        return Ok((data, job.read, job.encoders));
     }
     let Some(data) = given else {
         bail!(
@@ -100,7 +109,7 @@ pub(crate) fn data_of(run: &Path, given: Option<&Path>) -> Result<(PathBuf, Read
         caption_features: CaptionFeatures::None,
         ..ReadOptions::default()
     };
-    Ok((data.to_path_buf(), read))
+    Ok((data.to_path_buf(), read, Encoders::default()))
 }
 
 /// The oracle that a run was trained for, if any; a converted run has no job and no oracle.

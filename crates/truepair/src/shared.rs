@@ -9,6 +9,7 @@ use truepair_core::diagnosis::{Diagnosis, Subject, shared_items};
 use truepair_core::rng::Seed;
 use truepair_read::dataset::{self, ReadOptions};
 
+use crate::encoded::LoadedEncoders;
 use crate::progress::Bars;
 use crate::{remote, render};
 
@@ -31,8 +32,8 @@ pub(crate) fn tell(train: &Dataset, measured: &[&Dataset], bars: &mut Bars) -> R
 /// Which items of `measured` stand in the split that a run was trained on, which is read again unless it is
 /// too large; told, and returned.
 pub(crate) fn with_training(
-    data: &Path,
-    read: &ReadOptions,
+    (data, read): (&Path, &ReadOptions),
+    encoders: &LoadedEncoders,
     measured: &Dataset,
     bars: &mut Bars,
 ) -> Result<Vec<Diagnosis>> {
@@ -49,8 +50,13 @@ pub(crate) fn with_training(
         ));
         Ok(Vec::new())
     };
-    let (data, read) = remote::fetched(data, read, bars)?;
-    let train = match dataset::open(data, &read) {
+    let train = if encoders.are_none() {
+        let (data, read) = remote::fetched(data, read, bars)?;
+        dataset::open(data, &read).map_err(anyhow::Error::from)
+    } else {
+        (encoders.open(data, read, bars)).map(|encoded| encoded.dataset)
+    };
+    let train = match train {
         Ok(train) => train,
         Err(error) => return unknown(&error.to_string()),
     };

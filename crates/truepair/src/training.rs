@@ -18,13 +18,14 @@ use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
+use crate::encoded::LoadedEncoders;
 use crate::folder::MadeFolder;
 use crate::oracle::Oracle;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
 use crate::schema::Output;
-use crate::{data, folder, remote, session, shared};
+use crate::{folder, remote, session, shared};
 
 /// Splits that choose the epoch, by the names that data sets give them.
 const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
@@ -84,11 +85,16 @@ pub(crate) struct Splits {
 
 impl Splits {
     /// Opens the training split that `read` names, and the splits for choosing and measuring.
-    pub(crate) fn read(path: &Path, read: &ReadOptions, bars: &mut Bars) -> Result<Self> {
-        let train = data::open(path, read, bars)?;
+    pub(crate) fn read(
+        path: &Path,
+        read: &ReadOptions,
+        encoders: &LoadedEncoders,
+        bars: &mut Bars,
+    ) -> Result<Self> {
+        let train = encoders.open(path, read, bars)?.dataset;
         let names = match FORMATS.iter().find(|format| format.name() == train.format) {
             Some(format) => {
-                let (path, read) = remote::fetched(path, read, bars)?;
+                let (path, read) = remote::fetched(path, &encoders.reading(read), bars)?;
                 format.splits(&path, &read)?
             }
             None => Vec::new(),
@@ -100,7 +106,8 @@ impl Splits {
             else {
                 return Ok(None);
             };
-            data::open(path, &read.for_split(split), bars).map(Some)
+            let encoded = encoders.open(path, &read.for_split(split), bars)?;
+            Ok(Some(encoded.dataset))
         };
         let (dev, test) = (open(DEV_SPLITS)?, open(&["test"])?);
         let measured: Vec<&Dataset> = dev.iter().chain(&test).collect();

@@ -26,6 +26,7 @@ use judge::Case;
 pub(crate) use judge::{Judge, frozen};
 pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, word, write};
 
+use crate::encoded::{AsRead, Encoded};
 use crate::progress::Bars;
 use crate::render;
 
@@ -37,6 +38,15 @@ pub(crate) struct TypedSource {
     pub(crate) captions: Option<PathBuf>,
     /// Flags that say how the data is read, each with its value.
     pub(crate) reading: Vec<[String; 2]>,
+}
+
+impl TypedSource {
+    /// The data with how it is read, as a shell reads it.
+    pub(crate) fn typed(&self) -> String {
+        let reading = self.reading.iter().flatten().cloned();
+        let data = [word(&self.data)].into_iter();
+        data.chain(reading).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// What an audit is asked to do.
@@ -71,6 +81,8 @@ const UNSEEN: &str = "The self-check shows how mismatches of the injected kinds 
 pub(crate) struct Audited {
     /// The pairs that were judged, planted noise included.
     pub(crate) dataset: Dataset,
+    /// What its embeddings stand for, where encoders made them.
+    pub(crate) as_read: Option<AsRead>,
     /// The truth about planted noise.
     pub(crate) manifest: Option<Manifest>,
     /// What was found.
@@ -87,8 +99,17 @@ pub(crate) struct Audited {
 ///
 /// # Errors
 /// If the noise does not fit the data, or the pairs cannot be scored or are too few to judge.
-pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Result<Audited> {
+pub(crate) fn audit(
+    clean: impl Into<Encoded>,
+    request: &Request,
+    bars: &mut Bars,
+) -> Result<Audited> {
     let start = Instant::now();
+    let Encoded {
+        dataset: clean,
+        as_read,
+        notes,
+    } = clean.into();
     let diagnoses = diagnose(&Subject::new(&clean, request.seed)?)?;
     bars.stands_out(&diagnoses);
     let (dataset, manifest) = plant(clean, &request.noise, request.seed)?;
@@ -106,12 +127,14 @@ pub(crate) fn audit(clean: Dataset, request: &Request, bars: &mut Bars) -> Resul
         findings.self_check = Some(self_check(&dataset, posteriors, &findings, request, bars)?);
         findings.notes.push(UNSEEN.to_owned());
     }
+    findings.notes.extend(notes);
     let decision = match &posteriors {
         Some(posteriors) if findings.outcome.is_found() => decide(posteriors, request.rule)?,
         _ => keep_all(&posteriors.unwrap_or_else(|| vec![0.0; dataset.pairs.len()])),
     };
     Ok(Audited {
         dataset,
+        as_read,
         manifest,
         findings,
         diagnoses,

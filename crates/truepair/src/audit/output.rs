@@ -157,6 +157,7 @@ impl AuditSummary {
             diagnoses,
             decision,
             duration,
+            ..
         } = audited;
         let conclusion = Conclusion::from(&findings.outcome);
         let is_refused = conclusion.is_refused();
@@ -285,7 +286,9 @@ pub(crate) fn write(
             place: &stage.place("cleaned"),
             unchanged: request.unchanged,
         };
-        let kept = write_kept_into(dataset, &decision.keep, &cleaned, &request.write)?;
+        let own = audited.as_read.as_ref().map(|own| own.of(dataset));
+        let own = own.as_ref().unwrap_or(dataset);
+        let kept = write_kept_into(own, &decision.keep, &cleaned, &request.write)?;
         summary.taken_over = Some(TakenOver::of(&kept));
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.

@@ -8,7 +8,6 @@ use clap::Args;
 use truepair_core::audit::{
     InjectedKind, Injection, InjectionKind, Kinds, NoiseRate, Reading, Rule, SelfCheck,
 };
-use truepair_core::dataset::Dataset;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 use truepair_read::dataset::{self, ReadOptions, Unchanged, check_form};
@@ -18,6 +17,7 @@ use super::gate::GateArgs;
 use super::output_args::OutputArgs;
 use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver, TypedSource};
 use crate::config::ConfigArgs;
+use crate::encoded::{Encoded, Encoders, LoadedEncoders};
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
@@ -30,6 +30,9 @@ const EXAMPLES: &str = "\
 Examples:
   truepair audit data/ --out audit/
       Fit matchers that never see the pairs they judge, and write report, verdicts, cleaned list.
+  truepair audit photos/ --image-encoder clip/onnx/vision_model.onnx \\
+      --text-encoder clip/onnx/text_model.onnx --out audit/
+      Pictures with captions, embedded first, once: the cache keeps the embeddings.
   truepair audit embeddings/ --frozen --out audit/
       Judge image and caption embeddings of one space (CLIP, SigLIP) as they are.
   truepair audit images.npy captions.npy --frozen --out audit/
@@ -56,7 +59,7 @@ pub(crate) struct AuditArgs {
     data: Option<PathBuf>,
 
     /// Caption embeddings, where DATA is a file of image embeddings (.npy, .npz, .safetensors).
-    #[arg(conflicts_with = "from_run")]
+    #[arg(conflicts_with_all = ["from_run", "image_encoder", "text_encoder"])]
     captions: Option<PathBuf>,
 
     /// Split to audit.
@@ -124,6 +127,9 @@ pub(crate) struct AuditArgs {
     inject: Vec<Injection>,
 
     #[command(flatten)]
+    encoders: Encoders,
+
+    #[command(flatten)]
     read: ReadArgs,
 }
 
@@ -137,7 +143,7 @@ struct MatcherArgs {
 
     /// Take the beliefs of a finished run about the pairs it was trained on, instead of judging them
     /// by matchers that never saw them. DATA is the run's own unless it is given.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["frozen", "folds", "repeats", "no_refit"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["frozen", "folds", "repeats", "no_refit", "image_encoder", "text_encoder"])]
     from_run: Option<PathBuf>,
 
     /// What judges: `linear` (a closed form, seconds), `network` (trained as `--set recipe...` says)
@@ -201,11 +207,12 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     }
     let mut request = request(args)?;
     let mut read = args.read.options(&args.split);
-    let mut data = args.data.clone();
+    let (mut data, mut encoders) = (args.data.clone(), args.encoders.clone());
     if let Some(run) = &args.matcher.from_run {
         let job = RunJob::load(run)?;
         (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
         read.strict |= args.read.strict;
+        encoders = job.encoders;
         data.get_or_insert(job.data);
     }
     request.source.data = data.context("name the data to audit")?;
@@ -215,10 +222,10 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     }
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
-    let dataset = open(&request.source, &read, &mut bars)?;
-    check_form(&dataset, &request.write)?;
-    render::note(&data::describe(&dataset));
-    let audited = audit::audit(dataset, &request, &mut bars)?;
+    let opened = open(&request.source, &read, &encoders, &mut bars)?;
+    check_form(&opened.dataset, &request.write)?;
+    render::note(&data::describe(&opened.dataset));
+    let audited = audit::audit(opened, &request, &mut bars)?;
     let mut summary = AuditSummary::new("audit", &audited, &request);
     if let Some(stage) = stage {
         audit::write(stage, &audited, &request, &mut summary)?;
@@ -234,7 +241,7 @@ fn request(args: &AuditArgs) -> Result<Request> {
         source: TypedSource {
             data: PathBuf::new(),
             captions: args.captions.clone(),
-            reading: args.read.words(),
+            reading: [args.read.words(), args.encoders.words()].concat(),
         },
         judge: args.matcher.judge()?,
         noise: args.noise.clone(),
@@ -252,14 +259,23 @@ fn request(args: &AuditArgs) -> Result<Request> {
 }
 
 /// Reads the split, or the two files of embeddings.
-fn open(source: &TypedSource, read: &ReadOptions, bars: &mut Bars) -> Result<Dataset> {
+fn open(
+    source: &TypedSource,
+    read: &ReadOptions,
+    encoders: &Encoders,
+    bars: &mut Bars,
+) -> Result<Encoded> {
     let Some(captions) = &source.captions else {
-        return data::open(&source.data, read, bars);
+        let loaded = LoadedEncoders::load(encoders)?;
+        return loaded.open(&source.data, read, bars).map_err(|error| {
+            let typed = format!("truepair audit {} --out audit/", source.typed());
+            encoders.advise(error, &typed, (&source.data, read), bars)
+        });
     };
     let dataset = dataset::open_embeddings(&source.data, captions, read)?;
     bars.tell(&dataset.account);
     data::check_finite(&dataset, bars)?;
-    Ok(dataset)
+    Ok(dataset.into())
 }
 
 /// The audit on one screen.

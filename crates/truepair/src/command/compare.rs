@@ -16,6 +16,7 @@ use crate::compare::{
     table_names,
 };
 use crate::config::ConfigArgs;
+use crate::encoded::{Encoders, LoadedEncoders};
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
@@ -124,7 +125,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     let data = remote::full(&args.data)?;
     let read = args.read.options(&ReadOptions::default().split);
-    let splits = Splits::read(&data, &read, &mut bars)?;
+    let splits = Splits::read(&data, &read, &LoadedEncoders::default(), &mut bars)?;
     drop(bars);
     if splits.test.is_none() {
         bail!(
@@ -236,6 +237,7 @@ fn tasks(
                 job: RunJob {
                     data: data.to_path_buf(),
                     read: read.clone(),
+                    encoders: Encoders::default(),
                     noise: cell.noise.clone(),
                     seed: cell.seed,
                     oracle: method.oracle,

@@ -17,6 +17,7 @@ use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::accelerator;
+use crate::encoded::LoadedEncoders;
 use crate::evaluation::outcome::{DifferenceRecord, Evaluation, Stored};
 use crate::evaluation::{
     Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs,
@@ -232,7 +233,8 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
 }
 
 fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
-    let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
+    let (data, read, encoders) = run_folder::data_of(run, args.data.as_deref())?;
+    let encoders = LoadedEncoders::load(&encoders)?;
     let mut trained = truepair_train::load(run, accelerator::chosen())?;
     if let Some(n) = args.ensemble {
         let n_peers = trained.n_peers();
@@ -248,9 +250,10 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ex
     if let Some(distance) = args.distance {
         trained = trained.measured_by(distance)?;
     }
-    let dataset = crate::data::open(&data, &read.for_split(&args.split), bars)?;
+    let dataset = encoders.open(&data, &read.for_split(&args.split), bars)?;
+    let dataset = dataset.dataset;
     let diagnoses = match args.data {
-        None => shared::with_training(&data, &read, &dataset, bars)?,
+        None => shared::with_training((&data, &read), &encoders, &dataset, bars)?,
         Some(_) => Vec::new(),
     };
     let noise = run_folder::training_noise(run)?;

@@ -11,8 +11,10 @@ use truepair_model::matcher::NamedMatcher;
 use truepair_read::dataset::ReadOptions;
 use truepair_train::Recipe;
 
+use crate::audit::word;
 use crate::config::ConfigArgs;
 use crate::data;
+use crate::encoded::{Encoders, LoadedEncoders};
 use crate::exit::Exit;
 use crate::oracle::{self, Oracle};
 use crate::progress::Bars;
@@ -79,14 +81,35 @@ pub(crate) struct TrainArgs {
     config: ConfigArgs,
 
     #[command(flatten)]
+    encoders: Encoders,
+
+    #[command(flatten)]
     read: ReadArgs,
+}
+
+impl TrainArgs {
+    /// The data with how it is read, as it was typed.
+    fn typed_data(&self) -> String {
+        let reading = self.read.words().into_iter().flatten();
+        let data = self.data.iter().map(|data| word(data));
+        data.chain(reading).collect::<Vec<_>>().join(" ")
+    }
 }
 
 pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     let plan = plan(args)?;
     let mut bars = Bars::new();
-    let splits = Splits::read(&plan.job.data, &plan.job.read, &mut bars)?;
+    let job = &plan.job;
+    let encoders = LoadedEncoders::load(&job.encoders)?;
+    let splits = Splits::read(&job.data, &job.read, &encoders, &mut bars).map_err(|error| {
+        let typed = format!(
+            "truepair train {} --out {}",
+            args.typed_data(),
+            word(&plan.out)
+        );
+        (job.encoders).advise(error, &typed, (&job.data, &job.read), &mut bars)
+    })?;
     render::note(&data::describe(&splits.train));
     // A finished run that is resumed trains nothing, and took what it took.
     let taken = plan
@@ -137,6 +160,7 @@ fn plan(args: &TrainArgs) -> Result<RunPlan> {
     let job = RunJob {
         data: remote::full(data)?,
         read: args.read.options(&ReadOptions::default().split),
+        encoders: args.encoders.full()?,
         noise: args.noise.clone(),
         seed: Seed(args.seed),
         oracle: oracle(args),

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use truepair_encode::{Assumption, ImageOptions, Pooling, TextOptions};
 use truepair_image::{Filter, Fit, KnownPreprocessing};
 
+use crate::encoded::AssumptionChoice;
 use crate::read_args::ReadArgs;
 use crate::remote;
 
@@ -124,14 +125,6 @@ pub(super) struct PrepareArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum AssumptionChoice {
-    /// Mean and deviation of ImageNet
-    Imagenet,
-    /// Those of CLIP
-    Clip,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum FitChoice {
     /// Cut the middle out
     Crop,
@@ -206,15 +199,6 @@ impl TextArgs {
             tokenizer: self.tokenizer.clone(),
             output: self.text_output.clone(),
             pooling: self.pooling.map(Pooling::from),
-        }
-    }
-}
-
-impl From<AssumptionChoice> for Assumption {
-    fn from(choice: AssumptionChoice) -> Self {
-        match choice {
-            AssumptionChoice::Imagenet => Assumption::Imagenet,
-            AssumptionChoice::Clip => Assumption::Clip,
         }
     }
 }

@@ -7,11 +7,11 @@ use anyhow::Context;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use truepair_encode::job::{self, Job};
-use truepair_encode::{ImageEncoder, Length, Runtime, TextEncoder};
+use truepair_encode::{ImageEncoder, Runtime, TextEncoder};
 
 use super::args::{EmbedArgs, RuntimeChoice};
 use super::source::Source;
-use crate::file_hash::sha256;
+use crate::encoded::{described_captions, described_images};
 
 /// A job that can begin: encoders are loaded and the data is open.
 pub(super) struct EmbedPlan {
@@ -83,25 +83,11 @@ impl EmbedPlan {
             }
         };
         let images = match (&args.image_encoder, &self.images) {
-            (Some(path), Some(encoder)) => json!({
-                "sha256": sha256(path)?,
-                "output": encoder.output(),
-                "preprocessing": encoder.preprocessing(),
-            }),
+            (Some(path), Some(encoder)) => described_images(path, encoder)?,
             _ => Value::Null,
         };
         let captions = match (&args.text_encoder, &self.captions) {
-            (Some(path), Some(encoder)) => {
-                let length = encoder.tokenizer().length();
-                let (Length::AtMost(tokens) | Length::Exactly(tokens)) = length;
-                json!({
-                    "sha256": sha256(path)?,
-                    "output": encoder.output(),
-                    "pooling": encoder.pooling(),
-                    "max_tokens": tokens,
-                    "padded": matches!(length, Length::Exactly(_)),
-                })
-            }
+            (Some(path), Some(encoder)) => described_captions(path, encoder)?,
             _ => Value::Null,
         };
         let mut job = json!({

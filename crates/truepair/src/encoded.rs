@@ -1,0 +1,488 @@
+//! Encoders on the way to a command: pictures and captions become embeddings, which are kept in the
+//! cache under a hash of all that decides them.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Error, Result, bail};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use truepair_core::dataset::{Dataset, Features, NamedFeatures, Picture};
+use truepair_core::digest::Digest;
+use truepair_core::durable;
+use truepair_encode::job::{self, Embedded, Job, Outcome, Skipped};
+use truepair_encode::{
+    Assumption, ImageEncoder, ImageOptions, Length, Runtime, TextEncoder, TextOptions,
+};
+use truepair_read::dataset::{self, Pictures, ReadOptions};
+
+use crate::audit::word;
+use crate::file_hash::sha256;
+use crate::progress::Bars;
+use crate::{cache, data, interrupt, remote, render};
+
+/// Name of the caption embeddings that a text encoder made.
+const NAME: &str = "embeddings";
+/// Written last, so that it marks finished embeddings; says what they were made of.
+const JOB: &str = "job.json";
+/// Pictures between two looks at the stop flag.
+const BATCH: usize = 32;
+
+/// Encoders that turn pictures and captions into embeddings before the command begins.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Encoders")]
+pub(crate) struct Encoders {
+    /// Image encoder (ONNX) for data with pictures; embeddings are kept in the cache and made once.
+    /// Its settings lie beside it; `truepair embed` takes them as arguments.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["features", "pixels"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_encoder: Option<PathBuf>,
+
+    /// Text encoder (ONNX) for the captions, with its tokenizer.json; without one captions stay text.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["caption_features", "pixels"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_encoder: Option<PathBuf>,
+
+    /// Convention that the image encoder follows, where no file says how its pictures are prepared.
+    #[arg(long, value_name = "NAME", requires = "image_encoder")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assume: Option<AssumptionChoice>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AssumptionChoice {
+    /// Mean and deviation of ImageNet
+    Imagenet,
+    /// Those of CLIP
+    Clip,
+}
+
+impl From<AssumptionChoice> for Assumption {
+    fn from(choice: AssumptionChoice) -> Self {
+        match choice {
+            AssumptionChoice::Imagenet => Assumption::Imagenet,
+            AssumptionChoice::Clip => Assumption::Clip,
+        }
+    }
+}
+
+impl Encoders {
+    /// Whether none was named.
+    pub(crate) fn are_none(&self) -> bool {
+        self.image_encoder.is_none() && self.text_encoder.is_none()
+    }
+
+    /// With paths that hold from any folder.
+    ///
+    /// # Errors
+    /// If the current folder is not known.
+    pub(crate) fn full(&self) -> Result<Self> {
+        let full = |path: &Option<PathBuf>| path.as_deref().map(remote::full).transpose();
+        Ok(Self {
+            image_encoder: full(&self.image_encoder)?,
+            text_encoder: full(&self.text_encoder)?,
+            assume: self.assume,
+        })
+    }
+
+    /// The flags with their values, for advice that can be typed again.
+    pub(crate) fn words(&self) -> Vec<[String; 2]> {
+        let assume = self.assume.and_then(|choice| choice.to_possible_value());
+        let flags = [
+            ("--image-encoder", self.image_encoder.as_deref().map(word)),
+            ("--text-encoder", self.text_encoder.as_deref().map(word)),
+            ("--assume", assume.map(|value| value.get_name().to_owned())),
+        ];
+        let flags = flags.into_iter();
+        flags
+            .filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
+            .collect()
+    }
+
+    /// Where encoders come from and what to type, added to `error` when it is only encoders that the data lacks:
+    /// its pictures are there, and no image encoder was named. `typed` is the command with its data.
+    pub(crate) fn advise(
+        &self,
+        error: Error,
+        typed: &str,
+        (path, read): (&Path, &ReadOptions),
+        bars: &mut Bars,
+    ) -> Error {
+        if self.image_encoder.is_some() || !has_pictures(path, read, bars) {
+            return error;
+        }
+        error.context(format!(
+            "{}: has pictures and captions but no embeddings, which two files make: an image encoder and, \
+             better with it, a text encoder (without one, captions are learned from the data alone), both \
+             in ONNX. `Xenova/clip-vit-base-patch32` and `Xenova/siglip-base-patch16-224` on Hugging Face \
+             have them as onnx/vision_model.onnx and onnx/text_model.onnx; download both with every .json \
+             of the repository, into clip/ for instance (docs/formats.md, `Where encoders come from`). \
+             Then type\n  {typed} --image-encoder clip/onnx/vision_model.onnx --text-encoder \
+             clip/onnx/text_model.onnx\n",
+            path.display()
+        ))
+    }
+}
+
+/// Whether the data opens with pictures where no features were found.
+fn has_pictures(path: &Path, read: &ReadOptions, bars: &mut Bars) -> bool {
+    if read.pixels.is_some() || read.features.is_some() {
+        return false;
+    }
+    let opened = remote::fetched(path, &with_pictures(read), bars)
+        .ok()
+        .and_then(|(path, read)| dataset::open(path, &read).ok());
+    opened.is_some_and(|opened| {
+        let mut pictures = (0..opened.n_images()).filter_map(|row| opened.images.picture(row));
+        opened.captions.is_some()
+            && pictures.any(|picture| !matches!(picture, Picture::Missing { .. }))
+    })
+}
+
+/// The options with pictures beside the list, unless they name their folder.
+fn with_pictures(read: &ReadOptions) -> ReadOptions {
+    ReadOptions {
+        pictures: match &read.pictures {
+            Pictures::Unused => Pictures::Beside,
+            said => said.clone(),
+        },
+        ..read.clone()
+    }
+}
+
+/// Encoders that are ready to run; without any, data is opened as it is.
+#[derive(Debug, Default)]
+pub(crate) struct LoadedEncoders {
+    images: Option<ImageEncoder>,
+    captions: Option<TextEncoder>,
+    /// What decides their vectors.
+    description: Value,
+    /// Both files, for people.
+    names: Vec<String>,
+}
+
+/// A data set whose pictures and captions are embeddings where encoders were named.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) dataset: Dataset,
+    /// What the encoders' embeddings stand for; `None` without encoders.
+    pub(crate) as_read: Option<AsRead>,
+    /// What was embedded and left out, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Images and caption embeddings as the data has them.
+#[derive(Debug, Clone)]
+pub(crate) struct AsRead {
+    images: Features,
+    caption_features: Option<NamedFeatures>,
+}
+
+impl AsRead {
+    /// `dataset`, whose images and captions are in the same order, as the data's own format writes it.
+    pub(crate) fn of(&self, dataset: &Dataset) -> Dataset {
+        Dataset {
+            images: self.images.clone(),
+            caption_features: self.caption_features.clone(),
+            ..dataset.clone()
+        }
+    }
+}
+
+impl From<Dataset> for Encoded {
+    fn from(dataset: Dataset) -> Self {
+        Self {
+            dataset,
+            as_read: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl LoadedEncoders {
+    /// # Errors
+    /// If a file is not such an encoder, or it stays open how it is to be run.
+    pub(crate) fn load(encoders: &Encoders) -> Result<Self> {
+        let image_options = ImageOptions {
+            assume: encoders.assume.map(Assumption::from),
+            ..ImageOptions::default()
+        };
+        let (image, text) = (&encoders.image_encoder, &encoders.text_encoder);
+        let open_image = |path: &PathBuf| {
+            let encoder = ImageEncoder::open(path, &image_options, &Runtime::BuiltIn)?;
+            let described = described_images(path, &encoder)?;
+            Ok::<_, Error>((encoder, described))
+        };
+        let open_text = |path: &PathBuf| {
+            let encoder = TextEncoder::open(path, &TextOptions::default(), &Runtime::BuiltIn)?;
+            let described = described_captions(path, &encoder)?;
+            Ok::<_, Error>((encoder, described))
+        };
+        let (images, of_images) = image.as_ref().map(open_image).transpose()?.unzip();
+        let (captions, of_captions) = text.as_ref().map(open_text).transpose()?.unzip();
+        let files = image.iter().chain(text);
+        Ok(Self {
+            images,
+            captions,
+            description: json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "image_encoder": of_images,
+                "text_encoder": of_captions,
+                "files_beside": hashes_beside(files.clone())?,
+            }),
+            names: files.map(|path| path.display().to_string()).collect(),
+        })
+    }
+
+    /// Whether there is none.
+    pub(crate) fn are_none(&self) -> bool {
+        self.images.is_none() && self.captions.is_none()
+    }
+
+    /// How the data is read: with its pictures where they are to be embedded.
+    pub(crate) fn reading(&self, read: &ReadOptions) -> ReadOptions {
+        if self.images.is_some() {
+            with_pictures(read)
+        } else {
+            read.clone()
+        }
+    }
+
+    /// Opens one split, and embeds what there are encoders for.
+    ///
+    /// # Errors
+    /// If the data cannot be read, an encoder fails, or a signal stopped the work.
+    pub(crate) fn open(&self, path: &Path, read: &ReadOptions, bars: &mut Bars) -> Result<Encoded> {
+        if self.are_none() {
+            return Ok(data::open(path, read, bars)?.into());
+        }
+        let (path, read) = remote::fetched(path, &self.reading(read), bars)?;
+        let dataset = dataset::open(path, &read)?;
+        bars.tell(&dataset.account);
+        if self.images.is_none() {
+            // Pictures would be refused after the captions' long work.
+            dataset.images.check_finite(bars)?;
+        }
+        let encoded = self.embed(dataset, &cache::folder()?.join("embeddings"), bars)?;
+        if let (true, [_, skipped, ..]) = (read.strict, encoded.notes.as_slice()) {
+            bail!("strict reading, but {skipped} (replace or remove it, or drop --strict)")
+        }
+        data::check_finite(&encoded.dataset, bars)?;
+        Ok(encoded)
+    }
+
+    /// Embeds a data set in a folder of `cache` that is this very work's own.
+    fn embed(&self, dataset: Dataset, cache: &Path, bars: &mut Bars) -> Result<Encoded> {
+        let work = self.describe(&dataset)?.to_string();
+        let mut digest = Digest::new();
+        digest.add(work.as_bytes());
+        let folder = cache.join(digest.hex());
+        let place = folder.display();
+        std::fs::create_dir_all(&folder).with_context(|| format!("{place}: cannot create"))?;
+        if folder.join(JOB).is_file() {
+            render::note(&format!("embeddings from an earlier run ({place})"));
+        }
+        let job = Job {
+            images: self.images.as_ref(),
+            captions: self.captions.as_ref(),
+            half: false,
+            batch: BATCH,
+        };
+        let outcome = job.run(&dataset, &folder, interrupt::stop_flag(), bars);
+        interrupt::stop_at_once();
+        match outcome? {
+            Outcome::Done(_) if interrupt::was_asked_to_stop() => bail!("stopped"),
+            Outcome::Done(embedded) => {
+                durable::write(folder.join(JOB), work.as_bytes())?;
+                Ok(self.joined(dataset, embedded, bars))
+            }
+            Outcome::Stopped => {
+                bail!("stopped: run the same command again, which continues with {place}")
+            }
+        }
+    }
+
+    /// The data set with what was embedded, and without the images that could not be.
+    fn joined(&self, mut dataset: Dataset, embedded: Embedded, bars: &mut Bars) -> Encoded {
+        let mut notes = vec![format!(
+            "embeddings are those of {}",
+            self.names.join(" and ")
+        )];
+        let own_captions = dataset.caption_features.is_some();
+        show_pictures(&mut dataset);
+        let mut as_read = AsRead {
+            images: dataset.images.clone(),
+            caption_features: None,
+        };
+        let mut keep = vec![true; dataset.n_images()];
+        for one in &embedded.skipped {
+            keep[one.row as usize] = false;
+            let account = &mut dataset.account;
+            account.pass("picture", &one.problem, &one.place);
+        }
+        let original = dataset.caption_features.take();
+        dataset.caption_features = embedded.captions.map(|features| NamedFeatures {
+            name: NAME.to_owned(),
+            features,
+        });
+        let n_pairs = dataset.pairs.len();
+        let (mut dataset, captions) = if embedded.skipped.is_empty() {
+            let all = (0..dataset.n_captions() as u32).collect();
+            (dataset, all)
+        } else {
+            dataset.with_images_kept(&keep)
+        };
+        if own_captions {
+            as_read.caption_features = original.map(|named| NamedFeatures {
+                features: named.features.select(&captions),
+                ..named
+            });
+        }
+        if self.captions.is_none() {
+            dataset
+                .caption_features
+                .clone_from(&as_read.caption_features);
+        }
+        as_read.images = dataset.images.clone();
+        if let Some(images) = embedded.images {
+            dataset.images = images;
+        }
+        if !embedded.skipped.is_empty() {
+            data::tell_skipped(&told(&embedded.skipped), "skipped", bars);
+            notes.push(format!(
+                "{} could not be decoded, and {} of them left out",
+                render::count(embedded.skipped.len(), "picture"),
+                render::count(n_pairs - dataset.pairs.len(), "pair")
+            ));
+        }
+        data::tell_skipped(&told(&embedded.remarks), "read although damaged", bars);
+        Encoded {
+            dataset,
+            as_read: Some(as_read),
+            notes,
+        }
+    }
+
+    /// All that decides the embeddings of a data set.
+    fn describe(&self, dataset: &Dataset) -> Result<Value> {
+        let mut work = self.description.clone();
+        work["data"] = job::fingerprint(dataset)?.into();
+        if self.images.is_some() {
+            work["pictures"] = state_of_pictures(&dataset.clone().with_pictures()?.images).into();
+        }
+        Ok(work)
+    }
+}
+
+fn told(pictures: &[Skipped]) -> Vec<String> {
+    let one = |picture: &Skipped| format!("{}: {}", picture.place, picture.problem);
+    pictures.iter().map(one).collect()
+}
+
+/// Lets the report show the pictures that are files, wherever they were found.
+fn show_pictures(dataset: &mut Dataset) {
+    if !dataset.image_files.is_empty() {
+        return;
+    }
+    let file = |row| match dataset.images.picture(row) {
+        Some(Picture::File(file)) => Some(file.clone()),
+        _ => None,
+    };
+    let files: Vec<Option<PathBuf>> = (0..dataset.n_images()).map(file).collect();
+    if files.iter().any(Option::is_some) {
+        dataset.image_files = files;
+    }
+}
+
+/// A hash of the full path, the size and the time of the last change of every file that holds pictures: a
+/// picture that was replaced is embedded anew, without reading all bytes to know it.
+fn state_of_pictures(pictures: &Features) -> String {
+    let mut digest = Digest::new();
+    let mut last: Option<&Path> = None;
+    for picture in (0..pictures.len()).filter_map(|row| pictures.picture(row)) {
+        let file = picture.file();
+        if last.replace(file) == Some(file) {
+            continue;
+        }
+        let full = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+        let mut state = full.display().to_string();
+        if let Ok(found) = std::fs::metadata(file) {
+            let changed = found.modified().ok();
+            let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let _ = write!(state, "\t{}\t{changed:?}", found.len());
+        }
+        digest.add(&(state.len() as u64).to_le_bytes());
+        digest.add(state.as_bytes());
+    }
+    digest.hex()
+}
+
+/// SHA-256 of what encoders read besides their own files: weights outside (`model.onnx_data`) and the settings and
+/// tokenizers in JSON, beside them and one folder up.
+fn hashes_beside<'a>(encoders: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for encoder in encoders {
+        let name = encoder.file_name().unwrap_or_default().to_string_lossy();
+        let full = remote::full(encoder)?;
+        for folder in full.ancestors().skip(1).take(2) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let beside = entry.file_name().to_string_lossy().into_owned();
+                let is_weights = beside.starts_with(&*name) && beside.len() > name.len();
+                let is_settings = SETTINGS.contains(&beside.as_str());
+                if (is_weights || is_settings) && path.is_file() {
+                    files.push(path);
+                }
+            }
+        }
+    }
+    files.sort();
+    files.dedup();
+    files.iter().map(|file| sha256(file)).collect()
+}
+
+/// Files in which encoders' settings are looked up.
+const SETTINGS: [&str; 7] = [
+    "config.json",
+    "open_clip_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "sentence_bert_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
+
+/// What decides the vectors of an image encoder.
+///
+/// # Errors
+/// If its file cannot be read.
+pub(crate) fn described_images(path: &Path, encoder: &ImageEncoder) -> Result<Value> {
+    Ok(json!({
+        "sha256": sha256(path)?,
+        "output": encoder.output(),
+        "preprocessing": encoder.preprocessing(),
+    }))
+}
+
+/// What decides the vectors of a text encoder.
+///
+/// # Errors
+/// If its file cannot be read.
+pub(crate) fn described_captions(path: &Path, encoder: &TextEncoder) -> Result<Value> {
+    let length = encoder.tokenizer().length();
+    let (Length::AtMost(tokens) | Length::Exactly(tokens)) = length;
+    Ok(json!({
+        "sha256": sha256(path)?,
+        "output": encoder.output(),
+        "pooling": encoder.pooling(),
+        "max_tokens": tokens,
+        "padded": matches!(length, Length::Exactly(_)),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,6 +25,8 @@ use crate::{cache, data, interrupt, remote, render};
 
 /// Name of the caption embeddings that a text encoder made.
 const NAME: &str = "embeddings";
+/// Their folder in the cache.
+const CACHE: &str = "embeddings";
 /// Written last, so that it marks finished embeddings; says what they were made of.
 const JOB: &str = "job.json";
 /// Pictures between two looks at the stop flag.
@@ -115,16 +117,15 @@ impl Encoders {
         if self.image_encoder.is_some() || !has_pictures(path, read, bars) {
             return error;
         }
-        error.context(format!(
-            "{}: has pictures and captions but no embeddings, which two files make: an image encoder and, \
-             better with it, a text encoder (without one, captions are learned from the data alone), both \
-             in ONNX. `Xenova/clip-vit-base-patch32` and `Xenova/siglip-base-patch16-224` on Hugging Face \
-             have them as onnx/vision_model.onnx and onnx/text_model.onnx; download both with every .json \
-             of the repository, into clip/ for instance (docs/formats.md, `Where encoders come from`). \
-             Then type\n  {typed} --image-encoder clip/onnx/vision_model.onnx --text-encoder \
-             clip/onnx/text_model.onnx\n",
-            path.display()
-        ))
+        anyhow!(
+            "{}. Its pictures and captions are there, though, and two files make embeddings of them: an image \
+             encoder and, better with it, a text encoder, both in ONNX. On Hugging Face \
+             `Xenova/clip-vit-base-patch32` and `Xenova/siglip-base-patch16-224` have them as \
+             onnx/vision_model.onnx and onnx/text_model.onnx: download both with every .json of the \
+             repository, into clip/ for instance, and type `{typed} --image-encoder \
+             clip/onnx/vision_model.onnx --text-encoder clip/onnx/text_model.onnx`",
+            render::chain(&error)
+        )
     }
 }
 
@@ -267,9 +268,15 @@ impl LoadedEncoders {
             // Pictures would be refused after the captions' long work.
             dataset.images.check_finite(bars)?;
         }
-        let encoded = self.embed(dataset, &cache::folder()?.join("embeddings"), bars)?;
-        if let (true, [_, skipped, ..]) = (read.strict, encoded.notes.as_slice()) {
-            bail!("strict reading, but {skipped} (replace or remove it, or drop --strict)")
+        let n_images = dataset.n_images();
+        let encoded = self.embed(dataset, &cache::folder()?.join(CACHE), bars)?;
+        let skipped = n_images - encoded.dataset.n_images();
+        if read.strict && skipped > 0 {
+            bail!(
+                "strict reading, but {} could not be decoded (replace or remove what the warning names, or \
+                 drop --strict)",
+                render::count(skipped, "picture")
+            )
         }
         data::check_finite(&encoded.dataset, bars)?;
         Ok(encoded)
@@ -308,58 +315,34 @@ impl LoadedEncoders {
 
     /// The data set with what was embedded, and without the images that could not be.
     fn joined(&self, mut dataset: Dataset, embedded: Embedded, bars: &mut Bars) -> Encoded {
-        let mut notes = vec![format!(
-            "embeddings are those of {}",
-            self.names.join(" and ")
-        )];
-        let own_captions = dataset.caption_features.is_some();
         show_pictures(&mut dataset);
+        let own = dataset.caption_features.take();
+        dataset.caption_features = match embedded.captions {
+            Some(features) => Some(NamedFeatures {
+                name: NAME.to_owned(),
+                features,
+            }),
+            None => own.clone(),
+        };
+        let mut notes = vec![format!("embedded by {}", self.names.join(" and "))];
         let mut as_read = AsRead {
             images: dataset.images.clone(),
-            caption_features: None,
+            caption_features: own,
         };
-        let mut keep = vec![true; dataset.n_images()];
-        for one in &embedded.skipped {
-            keep[one.row as usize] = false;
-            let account = &mut dataset.account;
-            account.pass("picture", &one.problem, &one.place);
-        }
-        let original = dataset.caption_features.take();
-        dataset.caption_features = embedded.captions.map(|features| NamedFeatures {
-            name: NAME.to_owned(),
-            features,
-        });
-        let n_pairs = dataset.pairs.len();
-        let (mut dataset, captions) = if embedded.skipped.is_empty() {
-            let all = (0..dataset.n_captions() as u32).collect();
-            (dataset, all)
-        } else {
-            dataset.with_images_kept(&keep)
-        };
-        if own_captions {
-            as_read.caption_features = original.map(|named| NamedFeatures {
-                features: named.features.select(&captions),
-                ..named
-            });
-        }
-        if self.captions.is_none() {
-            dataset
-                .caption_features
-                .clone_from(&as_read.caption_features);
-        }
-        as_read.images = dataset.images.clone();
-        if let Some(images) = embedded.images {
-            dataset.images = images;
-        }
         if !embedded.skipped.is_empty() {
+            let n_pairs = dataset.pairs.len();
+            dataset = without(dataset, &embedded.skipped, &mut as_read);
             data::tell_skipped(&told(&embedded.skipped), "skipped", bars);
             notes.push(format!(
-                "{} could not be decoded, and {} of them left out",
+                "{} could not be decoded: left out, with {}",
                 render::count(embedded.skipped.len(), "picture"),
                 render::count(n_pairs - dataset.pairs.len(), "pair")
             ));
         }
         data::tell_skipped(&told(&embedded.remarks), "read although damaged", bars);
+        if let Some(images) = embedded.images {
+            dataset.images = images;
+        }
         Encoded {
             dataset,
             as_read: Some(as_read),
@@ -376,6 +359,22 @@ impl LoadedEncoders {
         }
         Ok(work)
     }
+}
+
+/// The data without pictures that were skipped, their captions and pairs; its account names them.
+fn without(mut dataset: Dataset, skipped: &[Skipped], as_read: &mut AsRead) -> Dataset {
+    let mut keep = vec![true; dataset.n_images()];
+    for one in skipped {
+        keep[one.row as usize] = false;
+        let account = &mut dataset.account;
+        account.pass("picture", &one.problem, &one.place);
+    }
+    let (dataset, captions) = dataset.with_images_kept(&keep);
+    as_read.images = dataset.images.clone();
+    if let Some(own) = &mut as_read.caption_features {
+        own.features = own.features.select(&captions);
+    }
+    dataset
 }
 
 fn told(pictures: &[Skipped]) -> Vec<String> {

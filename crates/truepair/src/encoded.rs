@@ -14,9 +14,9 @@ use truepair_core::digest::Digest;
 use truepair_core::durable;
 use truepair_encode::job::{self, Embedded, Job, Outcome, Skipped};
 use truepair_encode::{
-    Assumption, ImageEncoder, ImageOptions, Length, Runtime, TextEncoder, TextOptions,
+    Assumption, ImageEncoder, ImageOptions, Length, Runtime, Setting, TextEncoder, TextOptions,
 };
-use truepair_read::dataset::{self, Pictures, ReadOptions};
+use truepair_read::dataset::{self, CaptionFeatures, Pictures, ReadOptions};
 
 use crate::audit::word;
 use crate::file_hash::sha256;
@@ -39,12 +39,12 @@ const BATCH: usize = 32;
 pub(crate) struct Encoders {
     /// Image encoder (ONNX) for data with pictures; embeddings are kept in the cache and made once.
     /// Its settings lie beside it; `truepair embed` takes them as arguments.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["features", "pixels"])]
+    #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     image_encoder: Option<PathBuf>,
 
     /// Text encoder (ONNX) for the captions, with its tokenizer.json; without one captions stay text.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["caption_features", "pixels"])]
+    #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     text_encoder: Option<PathBuf>,
 
@@ -245,12 +245,40 @@ impl LoadedEncoders {
     }
 
     /// How the data is read: with its pictures where they are to be embedded.
-    pub(crate) fn reading(&self, read: &ReadOptions) -> ReadOptions {
-        if self.images.is_some() {
-            with_pictures(read)
-        } else {
-            read.clone()
+    ///
+    /// # Errors
+    /// If `read` asks for something else in the place of the embeddings.
+    pub(crate) fn reading(&self, read: &ReadOptions) -> Result<ReadOptions> {
+        if self.images.is_some() && read.features.is_some() {
+            bail!(
+                "--image-encoder makes the image features that --features names (drop one of them)"
+            )
         }
+        if !self.are_none() && read.pixels.is_some() {
+            bail!("--pixels is for networks that read pictures without encoders (drop one of them)")
+        }
+        if self.captions.is_some() && read.caption_features != CaptionFeatures::Auto {
+            bail!(
+                "--text-encoder makes the embeddings that --caption-features names (drop one of them)"
+            )
+        }
+        Ok(match self.images {
+            Some(_) => with_pictures(read),
+            None => read.clone(),
+        })
+    }
+
+    /// What every encoder was set to and where that was found, a line each.
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let images = self.images.as_ref();
+        let images = images.map(|encoder| ("image encoder", encoder.dim(), encoder.settings()));
+        let captions = self.captions.as_ref();
+        let captions = captions.map(|encoder| ("text encoder", encoder.dim(), encoder.settings()));
+        let line = |(which, dim, settings): (&str, usize, &[Setting])| {
+            let settings: Vec<String> = settings.iter().map(Setting::to_string).collect();
+            format!("{which}: vectors of {dim} numbers; {}", settings.join(", "))
+        };
+        images.into_iter().chain(captions).map(line).collect()
     }
 
     /// Opens one split, and embeds what there are encoders for.
@@ -261,7 +289,7 @@ impl LoadedEncoders {
         if self.are_none() {
             return Ok(data::open(path, read, bars)?.into());
         }
-        let (path, read) = remote::fetched(path, &self.reading(read), bars)?;
+        let (path, read) = remote::fetched(path, &self.reading(read)?, bars)?;
         let dataset = dataset::open(path, &read)?;
         bars.tell(&dataset.account);
         if self.images.is_none() {

@@ -94,7 +94,7 @@ impl Splits {
         let train = encoders.open(path, read, bars)?.dataset;
         let names = match FORMATS.iter().find(|format| format.name() == train.format) {
             Some(format) => {
-                let (path, read) = remote::fetched(path, &encoders.reading(read), bars)?;
+                let (path, read) = remote::fetched(path, &encoders.reading(read)?, bars)?;
                 format.splits(&path, &read)?
             }
             None => Vec::new(),

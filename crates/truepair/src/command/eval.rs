@@ -17,7 +17,7 @@ use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::accelerator;
-use crate::encoded::LoadedEncoders;
+use crate::encoded::{Encoders, LoadedEncoders};
 use crate::evaluation::outcome::{DifferenceRecord, Evaluation, Stored};
 use crate::evaluation::{
     Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs,
@@ -39,6 +39,8 @@ Examples:
       The test split of the data that the run was trained on.
   truepair eval runs/vsrn --data f30k/ --split test
       Data other than the run was trained on; a converted checkpoint needs it.
+  truepair eval runs/photos --data photos/ --split all
+      A run that was trained with encoders embeds other data with them as well.
   truepair eval --embeddings images.npy captions.npy
       Cosine of two matrices; caption rows follow their images evenly, for instance five each.
   truepair eval --embeddings images.npy captions.npy --pairs rows.csv --folds 5
@@ -127,6 +129,9 @@ pub(crate) struct EvalArgs {
     /// Also rank with every tie in the model's favor, and say how far a recall would rise.
     #[arg(long, conflicts_with_all = ["labels", "ranked"])]
     check_ties: bool,
+
+    #[command(flatten)]
+    encoders: Encoders,
 
     #[command(flatten)]
     foreign: ForeignArgs,
@@ -233,8 +238,13 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
 }
 
 fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
-    let (data, read, encoders) = run_folder::data_of(run, args.data.as_deref())?;
-    let encoders = LoadedEncoders::load(&encoders)?;
+    let (data, read, own) = run_folder::data_of(run, args.data.as_deref())?;
+    let encoders = if args.encoders.are_none() {
+        &own
+    } else {
+        &args.encoders
+    };
+    let encoders = LoadedEncoders::load(encoders)?;
     let mut trained = truepair_train::load(run, accelerator::chosen())?;
     if let Some(n) = args.ensemble {
         let n_peers = trained.n_peers();
@@ -279,6 +289,9 @@ fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Ex
 }
 
 fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
+    if !args.encoders.are_none() {
+        bail!("--image-encoder and --text-encoder embed data for a run (name one, or drop them)")
+    }
     let data: Option<Dataset> = match &args.data {
         None => None,
         Some(path) => {

@@ -11,6 +11,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::encoded::{Encoders, LoadedEncoders};
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
@@ -22,6 +23,8 @@ const EXAMPLES: &str = "\
 Examples:
   truepair inspect data/
   truepair inspect pairs.csv --features images.npy
+  truepair inspect photos/ --image-encoder clip/onnx/vision_model.onnx
+      Also how the encoder was set up, and by which files; nothing is embedded.
   truepair inspect embeddings/ --json
   truepair inspect s3://bucket/data/";
 
@@ -33,14 +36,21 @@ pub(crate) struct InspectArgs {
     path: PathBuf,
 
     #[command(flatten)]
+    encoders: Encoders,
+
+    #[command(flatten)]
     read: ReadArgs,
 }
 
 /// A broken split is part of the answer and a failure all the same.
 pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
-    let options = args.read.options("train");
+    let encoders = LoadedEncoders::load(&args.encoders)?;
+    let options = encoders.reading(&args.read.options("train"))?;
     let (path, options) = remote::fetched(&args.path, &options, &mut Bars::new())?;
     let found = dataset::inspect(path, &options)?;
+    for line in encoders.settings() {
+        render::note(&line);
+    }
     let problems: Vec<&str> = found
         .splits
         .iter()
@@ -187,7 +197,7 @@ fn images(split: &SplitInspection) -> String {
         "{}, {regions}{}",
         count(split.images, "image"),
         match split.dtype.as_str() {
-            "pictures" => "no features yet (pictures; `truepair embed` makes some)".to_owned(),
+            "pictures" => "no features yet (pictures; `--image-encoder` makes some)".to_owned(),
             dtype => format!("{} numbers each ({dtype})", split.dim),
         }
     )

@@ -32,6 +32,9 @@ Examples:
       Shuffle 40 % of the training captions first; dev and test stay clean.
   truepair train data/ --matcher linear --out runs/linear
       The closed form: the baseline that every other matcher must beat.
+  truepair train photos/ --image-encoder clip/onnx/vision_model.onnx \\
+      --text-encoder clip/onnx/text_model.onnx --matcher linear --out runs/photos
+      Pictures and captions are embedded first; the run remembers its encoders.
   truepair train data/ --config recipes/embeddings/ncr.toml --set training.epochs=5 --out runs/short
       Start from a file (`truepair recipes --write recipes/` makes those that come with the program)
       and change one value.

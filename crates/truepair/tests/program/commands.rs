@@ -168,24 +168,26 @@ fn home() -> tempfile::TempDir {
     home
 }
 
-/// Two captioned pictures and encoders, by the names that `embed --help` has.
+/// Captioned pictures, a table of them, and encoders, by the names that the pages have.
 fn photos(home: &Path) {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../truepair-encode/fixtures");
-    fs::create_dir(home.join("photos")).unwrap();
-    for name in ["rgb.png", "rgb.jpg"] {
-        let to = home
-            .join("photos")
-            .join(name.replace('.', "-") + &name[3..]);
-        fs::copy(fixtures.join("pictures").join(name), &to).unwrap();
-        fs::write(to.with_extension("txt"), "a red dog runs on").unwrap();
+    let pictures = files::colors(&home.join("photos"), 64);
+    files::colors(&home.join("gallery"), 8);
+    let mut table = String::from("image,caption\n");
+    for (name, caption) in &pictures {
+        let text = home.join("photos").join(name).with_extension("txt");
+        fs::write(text, caption).unwrap();
+        table += &format!("{name},{caption}\n");
     }
-    let encoders = [
-        ("tiny_image.onnx", "vision_model.onnx"),
-        ("tiny_text.onnx", "minilm.onnx"),
+    fs::write(home.join("captions.csv"), table).unwrap();
+    fs::write(home.join("queries.txt"), "a red dog\nthe big cat\n").unwrap();
+    files::encoders(&home.join("clip"));
+    for (from, to) in [
+        ("onnx/vision_model.onnx", "vision_model.onnx"),
+        ("onnx/text_model.onnx", "minilm.onnx"),
         ("tokenizer.json", "tokenizer.json"),
-    ];
-    for (from, to) in encoders {
-        fs::copy(fixtures.join("encoders").join(from), home.join(to)).unwrap();
+        ("preprocessor_config.json", "preprocessor_config.json"),
+    ] {
+        fs::copy(home.join("clip").join(from), home.join(to)).unwrap();
     }
 }
 

@@ -33,6 +33,69 @@ pub(crate) fn rows(path: &Path, values: &[f32]) {
     npy(path, "<f4", &[values.len() / DIM, DIM], &bytes);
 }
 
+/// Writes a bitmap of 16 by 16 pixels of one color.
+fn bitmap(path: &Path, [red, green, blue]: [u8; 3]) {
+    let mut file = b"BM".to_vec();
+    for number in [
+        54 + 768,
+        0,
+        54,
+        40,
+        16,
+        16,
+        1 | 24 << 16,
+        0,
+        768,
+        0,
+        0,
+        0,
+        0,
+    ] {
+        file.extend(u32::to_le_bytes(number));
+    }
+    file.extend([blue, green, red].repeat(256));
+    fs::write(path, file).unwrap();
+}
+
+/// Pictures of one color each below `folder`, and captions that tell the color; the path of a picture, seen
+/// from `folder`, with its caption.
+pub(crate) fn colors(folder: &Path, n: usize) -> Vec<(String, String)> {
+    const WORDS: [[&str; 4]; 3] = [
+        ["red", "green", "big", "house"],
+        ["dog", "cat", "picture", "cafe"],
+        ["runs", "under", "first", "seen"],
+    ];
+    fs::create_dir_all(folder).unwrap();
+    let captioned = (0..n).map(|index| {
+        let levels = [index % 4, index / 4 % 4, index / 16 % 4];
+        let name = format!("{index:03}.bmp");
+        bitmap(
+            &folder.join(&name),
+            levels.map(|level| 40 + 60 * level as u8),
+        );
+        let words: Vec<&str> = (0..3).map(|at| WORDS[at][levels[at]]).collect();
+        (name, format!("a {}", words.join(" ")))
+    });
+    captioned.collect()
+}
+
+/// The tiny encoders in the folders in which repositories have them.
+pub(crate) fn encoders(folder: &Path) {
+    let fixtures =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../truepair-encode/fixtures/encoders");
+    fs::create_dir_all(folder.join("onnx")).unwrap();
+    let copies = [
+        ("tiny_image.onnx", "onnx/vision_model.onnx"),
+        ("tiny_text.onnx", "onnx/text_model.onnx"),
+        ("tokenizer.json", "tokenizer.json"),
+    ];
+    for (from, to) in copies {
+        fs::copy(fixtures.join(from), folder.join(to)).unwrap();
+    }
+    let settings = r#"{"size": 16, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+    fs::write(folder.join("preprocessor_config.json"), settings).unwrap();
+}
+
 /// Writes `int64` numbers.
 pub(crate) fn integers(path: &Path, values: &[i64]) {
     let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();

@@ -5,6 +5,7 @@ mod commands;
 mod compare;
 mod convert;
 mod embed;
+mod encoded;
 mod evaluation;
 mod feature;
 mod files;
@@ -16,6 +17,9 @@ mod uncertainty;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Where the program keeps embeddings and fetched data, so that tests share nothing.
+const CACHE: &str = "own-cache";
 
 /// What a finished program left.
 struct Finished {
@@ -77,6 +81,7 @@ fn truepair(home: &Path, args: &[&str]) -> Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truepair"));
     let output = command
         .current_dir(home)
+        .env("TRUEPAIR_CACHE", home.join(CACHE))
         .args(args)
         .output()
         .expect("the program was built");

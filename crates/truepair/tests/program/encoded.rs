@@ -1,0 +1,122 @@
+//! Pictures and captions that are audited in one command, embedded on the way.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{CACHE, Finished, files, holds, listing, refused, truepair, words};
+
+/// A table of captioned pictures beside their folder, and encoders; the last picture is a text.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let pictures = files::colors(&home.path().join("photos"), 128);
+    let mut table = String::from("license,image,caption\n");
+    for (name, caption) in &pictures {
+        table += &format!("CC0,photos/{name},{caption}\n");
+    }
+    fs::write(home.path().join("captions.csv"), table).unwrap();
+    fs::write(home.path().join("photos/127.bmp"), "a caption").unwrap();
+    files::encoders(&home.path().join("clip"));
+    home
+}
+
+const ENCODERS: &str =
+    "--image-encoder clip/onnx/vision_model.onnx --text-encoder clip/onnx/text_model.onnx";
+
+fn audit(home: &Path, rest: &str) -> Finished {
+    truepair(
+        home,
+        &words(&format!("audit captions.csv {ENCODERS} {rest}")),
+    )
+}
+
+#[test]
+fn a_table_of_pictures_is_audited_in_one_command() {
+    let home = home();
+    let done = audit(home.path(), "--noise caption:0.3 --out audit --json");
+    holds(&done.err, &["1 picture skipped", "photos/127.bmp"]);
+    let summary = done.json();
+    assert_eq!(summary["pairs"], 127);
+    assert_eq!(summary["format"], "table");
+    holds(
+        &summary["notes"].to_string(),
+        &["embedded by", "1 picture could not be decoded"],
+    );
+    assert_ne!(summary["verdict"], "refused", "{summary}");
+    let out = home.path().join("audit");
+    let verdicts = fs::read_to_string(out.join("verdicts.csv")).unwrap();
+    holds(
+        &verdicts,
+        &["photos/000.bmp", "photos/126.bmp", "a red dog runs"],
+    );
+    let cleaned = fs::read_to_string(out.join("cleaned/captions.csv")).unwrap();
+    assert!(
+        cleaned.starts_with("license,image,caption\nCC0,photos/"),
+        "{cleaned}"
+    );
+    assert!(!cleaned.contains("photos/127.bmp"));
+    let kept = summary["decision"]["kept"].as_u64().unwrap();
+    assert_eq!(cleaned.lines().count() as u64, kept + 1);
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    holds(
+        &report,
+        &[
+            "data:image/bmp;base64",
+            "--image-encoder clip/onnx/vision_model.onnx",
+        ],
+    );
+
+    let cache = home.path().join(CACHE).join("embeddings");
+    let before = listing(&cache);
+    let again = audit(home.path(), "--noise caption:0.3 --json");
+    holds(&again.err, &["embeddings from an earlier run"]);
+    assert_eq!(again.json()["noise_rate"], summary["noise_rate"]);
+    assert_eq!(listing(&cache), before);
+
+    let strict = audit(home.path(), "--strict");
+    strict.is_refused(&["strict reading", "1 picture could not be decoded"]);
+}
+
+#[test]
+fn a_run_remembers_its_encoders() {
+    let home = home();
+    let line = format!("train captions.csv {ENCODERS} --matcher linear --out run --json");
+    let trained = truepair(home.path(), &words(&line)).json();
+    assert_eq!(trained["pairs"], 127);
+    let measured = truepair(home.path(), &words("eval run --split train --json"));
+    holds(&measured.err, &["embeddings from an earlier run"]);
+    assert!(measured.json()["rsum"].is_f64());
+}
+
+#[test]
+fn without_encoders_the_two_files_and_the_command_are_named() {
+    let home = home();
+    let parts = [
+        "an image encoder",
+        "a text encoder",
+        "Xenova/clip-vit-base-patch32",
+        "truepair audit captions.csv --out audit/ --image-encoder",
+    ];
+    refused(home.path(), &["audit", "captions.csv"], &parts);
+    let parts = ["truepair train captions.csv --out run --image-encoder"];
+    refused(home.path(), &words("train captions.csv --out run"), &parts);
+    let twice = format!("audit captions.csv {ENCODERS} --features x.npy");
+    refused(home.path(), &words(&twice), &["--features", "drop one"]);
+}
+
+#[test]
+fn inspect_says_how_encoders_are_set_up() {
+    let home = home();
+    let seen = truepair(
+        home.path(),
+        &words(&format!("inspect captions.csv {ENCODERS}")),
+    );
+    assert_eq!(seen.code, Some(0), "{}", seen.err);
+    holds(
+        &seen.err,
+        &[
+            "image encoder: vectors of 8 numbers",
+            "preprocessor_config.json",
+        ],
+    );
+    holds(&seen.out, &["128 images", "pictures"]);
+}

@@ -117,13 +117,17 @@ impl Encoders {
         if self.image_encoder.is_some() || !has_pictures(path, read, bars) {
             return error;
         }
+        let text = match self.text_encoder {
+            Some(_) => "",
+            None => " --text-encoder clip/onnx/text_model.onnx",
+        };
         anyhow!(
             "{}. Its pictures and captions are there, though, and two files make embeddings of them: an image \
              encoder and, better with it, a text encoder, both in ONNX. On Hugging Face \
              `Xenova/clip-vit-base-patch32` and `Xenova/siglip-base-patch16-224` have them as \
              onnx/vision_model.onnx and onnx/text_model.onnx: download both with every .json of the \
              repository, into clip/ for instance, and type `{typed} --image-encoder \
-             clip/onnx/vision_model.onnx --text-encoder clip/onnx/text_model.onnx`",
+             clip/onnx/vision_model.onnx{text}`",
             render::chain(&error)
         )
     }
@@ -330,7 +334,9 @@ impl LoadedEncoders {
         let outcome = job.run(&dataset, &folder, interrupt::stop_flag(), bars);
         interrupt::stop_at_once();
         match outcome? {
-            Outcome::Done(_) if interrupt::was_asked_to_stop() => bail!("stopped"),
+            Outcome::Done(_) if interrupt::was_asked_to_stop() => {
+                bail!("stopped: run the same command again (its embeddings are kept in {place})")
+            }
             Outcome::Done(embedded) => {
                 durable::write(folder.join(JOB), work.as_bytes())?;
                 Ok(self.joined(dataset, embedded, bars))

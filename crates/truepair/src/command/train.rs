@@ -93,9 +93,11 @@ pub(crate) struct TrainArgs {
 impl TrainArgs {
     /// The data with how it is read, as it was typed.
     fn typed_data(&self) -> String {
-        let reading = self.read.words().into_iter().flatten();
+        let reading = [self.read.words(), self.encoders.words()].concat();
         let data = self.data.iter().map(|data| word(data));
-        data.chain(reading).collect::<Vec<_>>().join(" ")
+        data.chain(reading.into_iter().flatten())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use truepair_core::dataset::{Dataset, Features, NamedFeatures, Picture};
 use truepair_core::digest::Digest;
 use truepair_core::durable;
-use truepair_encode::job::{self, Embedded, Job, Outcome, Skipped};
+use truepair_encode::job::{self, Embedded, Items, Job, Outcome, Skipped};
 use truepair_encode::{
     Assumption, ImageEncoder, ImageOptions, Length, Runtime, Setting, TextEncoder, TextOptions,
 };
@@ -384,10 +384,19 @@ impl LoadedEncoders {
         }
     }
 
-    /// All that decides the embeddings of a data set.
+    /// All that decides the embeddings of a data set, however its path was written.
     fn describe(&self, dataset: &Dataset) -> Result<Value> {
+        let items = Items {
+            image_ids: &dataset.image_ids,
+            pictures: None,
+            captions: Some(dataset.require_captions()?),
+        };
+        let mut pairs = Digest::new();
+        for pair in &dataset.pairs {
+            pairs.add(format!("{} {}\n", pair.image, pair.caption).as_bytes());
+        }
         let mut work = self.description.clone();
-        work["data"] = job::fingerprint(dataset)?.into();
+        work["data"] = json!({ "items": job::fingerprint_of_items(items), "pairs": pairs.hex() });
         if self.images.is_some() {
             work["pictures"] = state_of_pictures(&dataset.clone().with_pictures()?.images).into();
         }
@@ -431,22 +440,24 @@ fn show_pictures(dataset: &mut Dataset) {
     }
 }
 
-/// A hash of the full path, the size and the time of the last change of every file that holds pictures: a
-/// picture that was replaced is embedded anew, without reading all bytes to know it.
+/// A hash of where every picture lies, and of the full path, the size and the time of the last change of every file
+/// that holds some: a picture that was replaced is embedded anew, without reading all bytes to know it.
 fn state_of_pictures(pictures: &Features) -> String {
     let mut digest = Digest::new();
     let mut last: Option<&Path> = None;
     for picture in (0..pictures.len()).filter_map(|row| pictures.picture(row)) {
         let file = picture.file();
-        if last.replace(file) == Some(file) {
-            continue;
-        }
-        let full = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-        let mut state = full.display().to_string();
-        if let Ok(found) = std::fs::metadata(file) {
-            let changed = found.modified().ok();
-            let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let _ = write!(state, "\t{}\t{changed:?}", found.len());
+        let name = picture.to_string();
+        let within = name.strip_prefix(&file.display().to_string());
+        let mut state = within.unwrap_or(&name).to_owned();
+        if last.replace(file) != Some(file) {
+            let full = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+            let _ = write!(state, "\t{}", full.display());
+            if let Ok(found) = std::fs::metadata(file) {
+                let changed = found.modified().ok();
+                let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+                let _ = write!(state, "\t{}\t{changed:?}", found.len());
+            }
         }
         digest.add(&(state.len() as u64).to_le_bytes());
         digest.add(state.as_bytes());

@@ -60,18 +60,18 @@ fn bitmap(path: &Path, [red, green, blue]: [u8; 3]) {
 /// Pictures of one color each below `folder`, and captions that tell the color; the path of a picture, seen
 /// from `folder`, with its caption.
 pub(crate) fn colors(folder: &Path, n: usize) -> Vec<(String, String)> {
-    const WORDS: [[&str; 4]; 3] = [
-        ["red", "green", "big", "house"],
-        ["dog", "cat", "picture", "cafe"],
-        ["runs", "under", "first", "seen"],
+    const WORDS: [[&str; 5]; 3] = [
+        ["red", "green", "big", "house", "play"],
+        ["dog", "cat", "picture", "cafe", "time"],
+        ["runs", "under", "first", "seen", "on"],
     ];
     fs::create_dir_all(folder).unwrap();
     let captioned = (0..n).map(|index| {
-        let levels = [index % 4, index / 4 % 4, index / 16 % 4];
+        let levels = [index % 5, index / 5 % 5, index / 25 % 5];
         let name = format!("{index:03}.bmp");
         bitmap(
             &folder.join(&name),
-            levels.map(|level| 40 + 60 * level as u8),
+            levels.map(|level| 30 + 50 * level as u8),
         );
         let words: Vec<&str> = (0..3).map(|at| WORDS[at][levels[at]]).collect();
         (name, format!("a {}", words.join(" ")))

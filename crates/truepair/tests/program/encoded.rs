@@ -61,7 +61,7 @@ fn a_table_of_pictures_is_audited_in_one_command() {
         &report,
         &[
             "data:image/bmp;base64",
-            "--image-encoder clip/onnx/vision_model.onnx",
+            "<span>--image-encoder</span> <span>clip/onnx/vision_model.onnx</span>",
         ],
     );
 

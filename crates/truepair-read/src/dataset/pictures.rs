@@ -124,6 +124,6 @@ mod tests {
         );
         let named = files_named(folder.path(), &["b.jpg", "notes.txt"].map(String::from));
         assert!(named[0].is_some() && named[1].is_none());
-        assert!(files_named(folder.path(), &["c.jpg".into()]).is_empty());
+        assert!(files_named(folder.path(), &["c.jpg"]).is_empty());
     }
 }

@@ -279,3 +279,79 @@ impl Plain {
         Some(Self { n_records, columns })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    /// Some blocks of records, one of them `odd`, the last one with `last` as its caption.
+    fn lines(odd: &str, last: &str) -> String {
+        let mut text = String::from("image,caption,more\r\n");
+        for n in 0..30_000 {
+            match n {
+                20_000 => write!(text, "{odd}").unwrap(),
+                _ => write!(text, "images/{n}.jpg,caption {n} é,\r\n").unwrap(),
+            }
+        }
+        text + "images/z.jpg," + last + ",more"
+    }
+
+    type Found = (Vec<(Place, Vec<Cell>)>, Account);
+
+    fn read(content: &str, breaks: Breaks) -> std::result::Result<Found, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, content).unwrap();
+        let table = Delimited::open(&path, b',', &|_| true).unwrap();
+        assert_eq!(table.layout.breaks, breaks);
+        let mut records = Vec::new();
+        let account = table.for_each(&[1, 0], |place, cells| {
+            records.push((place, cells.to_vec()));
+            Ok(())
+        });
+        let problem = |error: truepair_core::error::Error| {
+            let path = path.display().to_string();
+            error.to_string().replace(&path, "")
+        };
+        Ok((records, account.map_err(problem)?))
+    }
+
+    #[test]
+    fn blocks_and_single_records_read_the_same() {
+        for odd in [
+            "a.jpg,b,c\r\n",
+            "\r\n \r\na.jpg,b,c\n",
+            "image,caption,more\r\n",
+            "a.jpg,b\0b,c\r\n",
+            "a.jpg, ,\r\n",
+        ] {
+            let (blocks, said) = read(&lines(odd, "last"), Breaks::EndRecords).unwrap();
+            // Marks make sure that every line is looked at by itself.
+            let (single, also_said) = read(&lines(odd, "\"last\""), Breaks::MayBeQuoted).unwrap();
+            assert!(blocks.len() >= 30_000, "{odd:?}");
+            assert!(blocks == single, "{odd:?}");
+            assert_eq!(said, also_said, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_record_in_a_block_is_named_by_its_line() {
+        for odd in ["a.jpg,b\r\n", "\r\n\r\na.jpg,b,c,d\r\n"] {
+            let blocks = read(&lines(odd, "last"), Breaks::EndRecords).unwrap_err();
+            let single = read(&lines(odd, "\"last\""), Breaks::MayBeQuoted).unwrap_err();
+            assert_eq!(blocks, single);
+            assert!(blocks.contains("record 20001: "), "{blocks}");
+        }
+        // The last byte of the file, in the column `more`, is not UTF-8.
+        let bad = [lines("a.jpg,b,c\r\n", "last").as_bytes(), b"\xff"].concat();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, bad).unwrap();
+        let table = Delimited::open(&path, b',', &|_| true).unwrap();
+        assert!(table.for_each(&[0, 1], |_, _| Ok(())).is_ok());
+        let error = table.for_each(&[2], |_, _| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("record 30001: column 'more'"), "{error}");
+    }
+}

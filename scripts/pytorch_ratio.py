@@ -28,8 +28,9 @@ def run(command, workload):
     decoder, text, at = json.JSONDecoder(), done.stdout.strip(), 0
     while at < len(text):
         row, at = decoder.raw_decode(text, at)
-        if row["workload"] == workload:
-            return row
+        for timing in row.get("timings", [row]):
+            if timing["workload"] == workload:
+                return timing
         while at < len(text) and text[at].isspace():
             at += 1
     sys.exit(f"{' '.join(command)}: printed no row for {workload}")

@@ -1,9 +1,12 @@
-//! Tables in `docs/` that are made from the code's own registries, so that they cannot fall behind.
+//! Tables and schemas in `docs/` that are made from the code's own registries and types, so that they cannot fall
+//! behind.
 //!
 //! A document holds `<!-- generated: NAME -->` and `<!-- end -->`; the lines between them are ours.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -30,14 +33,72 @@ const TABLES: &[(&str, Generate)] = &[
 const OPEN: &str = "<!-- generated: ";
 const CLOSE: &str = "<!-- end -->";
 
-/// Rewrites the documents whose tables differ from the code; returns those.
+/// Where the JSON Schemas of the program's output lie.
+const SCHEMAS: &str = "docs/schema";
+
+/// Rewrites the documents whose tables differ from the code, and the JSON Schemas; returns those.
 pub(crate) fn write(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut changed = Vec::new();
+    let mut changed = schemas(root)?;
     for (file, text) in outdated(root)? {
         fs::write(&file, text).with_context(|| file.display().to_string())?;
         changed.push(file);
     }
     Ok(changed)
+}
+
+/// Has the program write its JSON Schemas; returns the files that changed. Its tests say when they are
+/// out of date.
+fn schemas(root: &Path) -> Result<Vec<PathBuf>> {
+    let fresh = root.join("target/schema");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).context("target/schema")?;
+    }
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .current_dir(root)
+        .args(["run", "--quiet", "-p", "truepair"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let status = command
+        .args(["--", "schema", "--write"])
+        .arg(&fresh)
+        .stdout(Stdio::null())
+        .status();
+    if !status.context("cannot run cargo")?.success() {
+        bail!("the program does not write its schemas")
+    }
+    let published = root.join(SCHEMAS);
+    fs::create_dir_all(&published).context(SCHEMAS)?;
+    let (written, kept) = (texts(&fresh)?, texts(&published)?);
+    let mut changed = Vec::new();
+    for (name, _) in kept.iter().filter(|(name, _)| !written.contains_key(*name)) {
+        fs::remove_file(published.join(name)).context(SCHEMAS)?;
+        changed.push(published.join(name));
+    }
+    for (name, text) in written
+        .iter()
+        .filter(|(name, text)| kept.get(*name) != Some(*text))
+    {
+        fs::write(published.join(name), text).context(SCHEMAS)?;
+        changed.push(published.join(name));
+    }
+    Ok(changed)
+}
+
+/// What the files of a folder say, by their names.
+fn texts(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let read = entries.map(|entry| {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok((name, fs::read_to_string(&path)?))
+    });
+    read.collect()
 }
 
 /// Documents that should read differently, with the text they should have.

@@ -29,7 +29,7 @@ const USAGE: &str = "\
 Usage: cargo run -p xtask -- <task>
 
   tidy     check the house rules, list the longest files and count what grows
-  codegen  rewrite the tables of docs/ that are made from the code";
+  codegen  rewrite the tables and schemas of docs/ that are made from the code";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The recipes under `configs/`: each is a whole configuration that the training crate reads.
 //!
-//! The folder is the repository's, not a crate's, so its tests stand here.
+//! The program carries them, and the training crate that reads them does not know the program, so their tests
+//! stand here.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,9 +11,12 @@ use truepair_train::Recipe;
 use truepair_train::labeled::LabelConfig;
 use truepair_train::strategy::StrategyConfig;
 
-/// The files of a folder with what they say.
+/// Where they lie.
+const CONFIGS: &str = "crates/truepair/configs";
+
+/// The files of a folder below it with what they say.
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
-    let entries = std::fs::read_dir(crate::root().join(folder)).unwrap();
+    let entries = std::fs::read_dir(crate::root().join(CONFIGS).join(folder)).unwrap();
     entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file())
@@ -23,7 +27,7 @@ fn files(folder: &str) -> Vec<(PathBuf, String)> {
 #[test]
 fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
     let mut seen = BTreeSet::new();
-    let folders = ["configs", "configs/embeddings", "configs/regions"];
+    let folders = ["", "embeddings", "regions"];
     for (path, text) in folders.into_iter().flat_map(files) {
         let recipe =
             Recipe::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -40,7 +44,7 @@ fn every_strategy_and_similarity_stands_in_a_config_that_reads() {
 
 #[test]
 fn every_config_for_labels_reads_and_is_sound() {
-    for (path, text) in files("configs/labels") {
+    for (path, text) in files("labels") {
         let config: LabelConfig =
             toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         config.check().unwrap();
@@ -51,7 +55,7 @@ fn every_config_for_labels_reads_and_is_sound() {
 #[test]
 fn recipes_to_compare_losses_differ_in_the_loss_alone() {
     let read = |name: &str| -> toml::Table {
-        let path = crate::root().join(format!("configs/labels/{name}.toml"));
+        let path = crate::root().join(format!("{CONFIGS}/labels/{name}.toml"));
         let text = std::fs::read_to_string(path).unwrap();
         let mut table: toml::Table = toml::from_str(&text).unwrap();
         let method = table["method"].as_table_mut().unwrap();

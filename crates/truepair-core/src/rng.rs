@@ -12,6 +12,7 @@ pub type Stream = rand_chacha::ChaCha8Rng;
 
 /// The number from which a whole run's randomness follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Seed(pub u64);
 

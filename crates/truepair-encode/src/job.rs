@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use half::f16;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::{Dataset, Features, Picture};
 use truepair_core::digest::Digest;
 use truepair_core::error::Place;
 use truepair_core::watch::Watch;
 use truepair_core::{Error, Result, durable, npy};
-use truepair_image::decode;
+use truepair_image::decode_with_remark;
 
 use crate::image::ImageEncoder;
+use crate::model::{Lane, side_by_side};
 use crate::text::TextEncoder;
 
 /// Pictures of one part.
@@ -32,8 +32,7 @@ const CAPTIONS_PER_PART: usize = 4096;
 /// use std::path::Path;
 /// use std::sync::atomic::AtomicBool;
 /// use truepair_encode::job::{Job, Outcome};
-/// use truepair_encode::{ImageEncoder, Runtime};
-/// use truepair_image::Preprocessing;
+/// use truepair_encode::{Assumption, ImageEncoder, ImageOptions, Runtime};
 /// use truepair_read::dataset::{ReadOptions, open};
 ///
 /// # let home = tempfile::tempdir()?;
@@ -45,19 +44,19 @@ const CAPTIONS_PER_PART: usize = 4096;
 /// // `photos` holds a.png and its caption in a.txt.
 /// let data = open(&photos, &ReadOptions::default())?;
 /// let path = Path::new("fixtures/encoders/tiny_image.onnx");
-/// let settings = Preprocessing { size: 16, ..Preprocessing::default() };
-/// let images = &ImageEncoder::open(path, Some(settings), None, &Runtime::BuiltIn)?;
-/// let job = Job { images, captions: None, half: false, batch: 32 };
+/// let options = ImageOptions { assume: Some(Assumption::Clip), ..ImageOptions::default() };
+/// let images = ImageEncoder::open(path, &options, &Runtime::BuiltIn)?;
+/// let job = Job { images: Some(&images), captions: None, half: false, batch: 32 };
 /// match job.run(&data, &parts, &AtomicBool::new(false), &mut ())? {
-///     Outcome::Done(embedded) => assert_eq!((embedded.images.len(), embedded.skipped.len()), (1, 0)),
+///     Outcome::Done(embedded) => assert_eq!(embedded.images.map(|images| images.len()), Some(1)),
 ///     Outcome::Stopped => unreachable!("nobody set the flag"),
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Job<'a> {
-    /// For the pictures.
-    pub images: &'a ImageEncoder,
+    /// For the pictures; they are not read when there is none.
+    pub images: Option<&'a ImageEncoder>,
     /// For the captions; they are stored as text only when there is none.
     pub captions: Option<&'a TextEncoder>,
     /// Whether numbers are stored in 16 bits.
@@ -66,18 +65,32 @@ pub struct Job<'a> {
     pub batch: usize,
 }
 
+/// What there is to embed: images, captions, or both.
+#[derive(Debug, Clone, Copy)]
+pub struct Items<'a> {
+    /// The name of every image, `[n_images]`.
+    pub image_ids: &'a [String],
+    /// Pictures `[n_images]`; `None` when they are not to be embedded.
+    pub pictures: Option<&'a Features>,
+    /// Captions `[n_captions]`; `None` when they are not to be embedded.
+    pub captions: Option<&'a [String]>,
+}
+
 /// A finished split.
 #[derive(Debug)]
 pub struct Embedded {
-    /// Embeddings of the images that could be decoded, in the order of the data set.
-    pub images: Features,
-    /// Embeddings of all captions of the data set.
+    /// Embeddings of the images that could be decoded, in the order of the data set; `None` without
+    /// an image encoder.
+    pub images: Option<Features>,
+    /// Embeddings of all captions of the data set; `None` without a text encoder.
     pub captions: Option<Features>,
     /// Images without an embedding.
     pub skipped: Vec<Skipped>,
+    /// Pictures that were read although something is wrong with them.
+    pub remarks: Vec<Skipped>,
 }
 
-/// A picture that could not be decoded.
+/// A picture that something is wrong with: mostly it could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Row of the image.
@@ -100,16 +113,19 @@ pub enum Outcome {
 }
 
 /// What a part of the images left besides its rows; written last, so that it marks a whole part.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
     skipped: Vec<Skipped>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<Skipped>,
 }
 
 impl Job<'_> {
     /// Embeds a split, keeping its parts in `folder`, which exists.
     ///
     /// # Errors
-    /// If the data set has no pictures, an encoder fails, or a part cannot be written or read.
+    /// If the data set lacks the pictures or captions that there is an encoder for, an encoder
+    /// fails, or a part cannot be written or read.
     pub fn run(
         &self,
         dataset: &Dataset,
@@ -117,137 +133,142 @@ impl Job<'_> {
         stop: &AtomicBool,
         watch: &mut dyn Watch,
     ) -> Result<Outcome> {
-        let pictures = dataset.clone().with_pictures()?.images;
-        let Some((images, skipped)) = self.embed_images(dataset, &pictures, folder, stop, watch)?
-        else {
-            return Ok(Outcome::Stopped);
+        let pictures = match self.images {
+            Some(_) => Some(dataset.clone().with_pictures()?.images),
+            None => None,
         };
         let captions = match self.captions {
+            Some(_) => Some(dataset.require_captions()?),
             None => None,
-            Some(encoder) => {
-                let Some(parts) = self.embed_captions(encoder, dataset, folder, stop, watch)?
-                else {
-                    return Ok(Outcome::Stopped);
-                };
-                Some(joined(&parts)?)
-            }
         };
-        let all = joined(&images)?;
-        let mut kept = vec![true; all.len()];
-        skipped
-            .iter()
-            .for_each(|one| kept[one.row as usize] = false);
-        let rows: Vec<u32> = (0..all.len() as u32)
-            .filter(|row| kept[*row as usize])
-            .collect();
-        if rows.is_empty() {
-            return Err(Error::data(
-                &skipped[0].place,
-                Place::Whole,
-                format!("{}, and so are all other pictures", skipped[0].problem),
-                "check where the pictures lie and that they were copied whole",
-            ));
+        let items = Items {
+            image_ids: &dataset.image_ids,
+            pictures: pictures.as_ref(),
+            captions,
+        };
+        self.run_items(items, folder, stop, watch)
+    }
+
+    /// As [`run`](Self::run), of images and captions that need not belong together: a gallery, a
+    /// list of queries. Each side that is there and has an encoder is embedded.
+    ///
+    /// # Errors
+    /// If an encoder fails, no picture can be decoded, or a part cannot be written or read.
+    pub fn run_items(
+        &self,
+        items: Items<'_>,
+        folder: &Path,
+        stop: &AtomicBool,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome> {
+        let mut place = Parts {
+            folder,
+            stop,
+            watch,
+        };
+        let (mut images, mut captions, mut record) = (None, None, Record::default());
+        if let (Some(encoder), Some(pictures)) = (self.images, items.pictures) {
+            let found = self.embed_images(encoder, items.image_ids, pictures, &mut place)?;
+            let Some((files, found)) = found else {
+                return Ok(Outcome::Stopped);
+            };
+            images = Some(without_skipped(&files, &found.skipped)?);
+            record = found;
+        }
+        if let (Some(encoder), Some(texts)) = (self.captions, items.captions) {
+            let Some(parts) = self.embed_captions(encoder, texts, &mut place)? else {
+                return Ok(Outcome::Stopped);
+            };
+            captions = Some(joined(&parts)?);
         }
         Ok(Outcome::Done(Embedded {
-            images: all.select(&rows),
+            images,
             captions,
-            skipped,
+            skipped: record.skipped,
+            remarks: record.remarks,
         }))
     }
 
     /// The parts of the images and what was skipped; `None` when stopped.
     fn embed_images(
         &self,
-        dataset: &Dataset,
+        encoder: &ImageEncoder,
+        ids: &[String],
         pictures: &Features,
-        folder: &Path,
-        stop: &AtomicBool,
-        watch: &mut dyn Watch,
-    ) -> Result<Option<(Vec<PathBuf>, Vec<Skipped>)>> {
-        let (mut files, mut skipped) = (Vec::new(), Vec::new());
+        parts: &mut Parts<'_>,
+    ) -> Result<Option<(Vec<PathBuf>, Record)>> {
+        let (mut files, mut all) = (Vec::new(), Record::default());
         let n = pictures.len();
         for (part, first) in (0..n).step_by(IMAGES_PER_PART).enumerate() {
             let last = (first + IMAGES_PER_PART).min(n);
-            let file = folder.join(format!("images_{part:05}.npy"));
+            let file = parts.folder.join(format!("images_{part:05}.npy"));
             let marker = file.with_extension("json");
             if !marker.is_file() {
-                let mut values = Vec::with_capacity((last - first) * self.images.dim());
-                let mut record = Record {
-                    skipped: Vec::new(),
-                };
+                let mut values = Vec::with_capacity((last - first) * encoder.dim());
+                let mut record = Record::default();
                 for from in (first..last).step_by(self.batch.max(1)) {
-                    if stop.load(Ordering::Relaxed) {
+                    if parts.stop.load(Ordering::Relaxed) {
                         return Ok(None);
                     }
-                    let rows = from..(from + self.batch.max(1)).min(last);
-                    let done = rows.end as u64;
-                    let vectors = rows.into_par_iter().map(|row| {
+                    let to = (from + self.batch.max(1)).min(last);
+                    let vectors = side_by_side(to - from, |index, lane| {
+                        let row = from + index;
                         let picture = pictures.picture(row).expect("the rows are pictures");
-                        self.embed_picture(row as u32, &dataset.image_ids[row], picture)
+                        embed_picture(encoder, picture, lane)
                     });
-                    for vector in vectors.collect::<Result<Vec<_>>>()? {
-                        match vector {
-                            Ok(vector) => values.extend(vector),
-                            Err(one) => {
-                                values.resize(values.len() + self.images.dim(), 0.0);
-                                record.skipped.push(one);
+                    for (row, vector) in (from..to).zip(vectors) {
+                        let wrong = |problem: String| Skipped {
+                            row: row as u32,
+                            id: ids[row].clone(),
+                            place: (pictures.picture(row).map(Picture::to_string))
+                                .unwrap_or_default(),
+                            problem,
+                        };
+                        match vector? {
+                            Seen::Vector(vector, remark) => {
+                                values.extend(vector);
+                                let remark = remark.map(str::to_owned);
+                                record.remarks.extend(remark.map(wrong));
+                            }
+                            Seen::Nothing(problem) => {
+                                values.resize(values.len() + encoder.dim(), 0.0);
+                                record.skipped.push(wrong(problem));
                             }
                         }
                     }
-                    watch.advance("embed pictures", done, n as u64);
+                    parts.watch.advance("embed pictures", to as u64, n as u64);
                 }
-                self.write_rows(&file, &values, self.images.dim())?;
+                self.write_rows(&file, &values, encoder.dim())?;
                 let json = serde_json::to_vec(&record).expect("a record is plain data");
                 durable::write(&marker, &json)?;
             }
-            skipped.extend(read_record(&marker)?.skipped);
+            let record = read_record(&marker)?;
+            all.skipped.extend(record.skipped);
+            all.remarks.extend(record.remarks);
             files.push(file);
         }
-        Ok(Some((files, skipped)))
-    }
-
-    /// The vector of a picture, or why there is none. The outer error is the encoder's.
-    fn embed_picture(
-        &self,
-        row: u32,
-        id: &str,
-        picture: &Picture,
-    ) -> Result<std::result::Result<Vec<f32>, Skipped>> {
-        let decoded = picture
-            .read()
-            .and_then(|bytes| decode(&bytes).map_err(|p| p.to_string()));
-        match decoded {
-            Ok(decoded) => self.images.embed(&decoded).map(Ok),
-            Err(problem) => Ok(Err(Skipped {
-                row,
-                id: id.to_owned(),
-                place: picture.to_string(),
-                problem,
-            })),
-        }
+        Ok(Some((files, all)))
     }
 
     /// The parts of the captions; `None` when stopped.
     fn embed_captions(
         &self,
         encoder: &TextEncoder,
-        dataset: &Dataset,
-        folder: &Path,
-        stop: &AtomicBool,
-        watch: &mut dyn Watch,
+        texts: &[String],
+        parts: &mut Parts<'_>,
     ) -> Result<Option<Vec<PathBuf>>> {
-        let texts = dataset.require_captions()?;
         let mut files = Vec::new();
         for (part, texts_of_part) in texts.chunks(CAPTIONS_PER_PART).enumerate() {
-            let file = folder.join(format!("captions_{part:05}.npy"));
+            let file = parts.folder.join(format!("captions_{part:05}.npy"));
             if !file.is_file() {
                 let mut values = Vec::with_capacity(texts_of_part.len() * encoder.dim());
                 for batch in texts_of_part.chunks(CAPTIONS_PER_PART / 8) {
-                    if stop.load(Ordering::Relaxed) {
+                    if parts.stop.load(Ordering::Relaxed) {
                         return Ok(None);
                     }
                     values.extend(encoder.embed(batch)?);
                     let done = part * CAPTIONS_PER_PART + values.len() / encoder.dim();
+                    let watch = &mut parts.watch;
                     watch.advance("embed captions", done as u64, texts.len() as u64);
                 }
                 self.write_rows(&file, &values, encoder.dim())?;
@@ -265,18 +286,69 @@ impl Job<'_> {
                 &shape,
             ))?;
             for row in values.chunks_exact(dim) {
-                let bytes: Vec<u8> = match self.half {
-                    true => row
-                        .iter()
-                        .flat_map(|x| f16::from_f32(*x).to_le_bytes())
-                        .collect(),
-                    false => row.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                let bytes: Vec<u8> = if self.half {
+                    (row.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes())).collect()
+                } else {
+                    row.iter().flat_map(|x| x.to_le_bytes()).collect()
                 };
                 file.write_all(&bytes)?;
             }
             Ok(())
         })
     }
+}
+
+/// Where the parts lie, who may stop the work and who watches it.
+struct Parts<'a> {
+    folder: &'a Path,
+    stop: &'a AtomicBool,
+    watch: &'a mut dyn Watch,
+}
+
+/// What became of a picture.
+enum Seen {
+    /// Its vector, and what is wrong with it nevertheless.
+    Vector(Vec<f32>, Option<&'static str>),
+    /// Why there is none.
+    Nothing(String),
+}
+
+/// # Errors
+/// Those of the encoder.
+fn embed_picture(encoder: &ImageEncoder, picture: &Picture, lane: &Lane) -> Result<Seen> {
+    let decoded = (picture.read())
+        .and_then(|bytes| decode_with_remark(&bytes).map_err(|problem| problem.to_string()));
+    match decoded {
+        Ok((decoded, remark)) => {
+            let vector = encoder.embed_on(&decoded, lane)?;
+            Ok(Seen::Vector(vector, remark))
+        }
+        Err(problem) => Ok(Seen::Nothing(problem)),
+    }
+}
+
+/// The rows of the images that could be decoded.
+///
+/// # Errors
+/// If there is none.
+fn without_skipped(files: &[PathBuf], skipped: &[Skipped]) -> Result<Features> {
+    let all = joined(files)?;
+    let mut kept = vec![true; all.len()];
+    skipped
+        .iter()
+        .for_each(|one| kept[one.row as usize] = false);
+    let rows: Vec<u32> = (0..all.len() as u32)
+        .filter(|row| kept[*row as usize])
+        .collect();
+    if rows.is_empty() {
+        return Err(Error::data(
+            &skipped[0].place,
+            Place::Whole,
+            format!("{}, and so are all other pictures", skipped[0].problem),
+            "check where the pictures lie and that they were copied whole",
+        ));
+    }
+    Ok(all.select(&rows))
 }
 
 fn read_record(path: &Path) -> Result<Record> {
@@ -300,27 +372,41 @@ fn joined(files: &[PathBuf]) -> Result<Features> {
 /// pictures' bytes.
 ///
 /// # Errors
-/// If the data set has no pictures or no captions.
+/// If the data set has no captions.
 pub fn fingerprint(dataset: &Dataset) -> Result<String> {
-    let pictures = dataset.clone().with_pictures()?.images;
-    let mut digest = Digest::new();
-    let mut add = |text: &str| {
-        digest.add(&(text.len() as u64).to_le_bytes());
-        digest.add(text.as_bytes());
+    let pictures = dataset.clone().with_pictures().ok();
+    let items = Items {
+        image_ids: &dataset.image_ids,
+        pictures: pictures.as_ref().map(|dataset| &dataset.images),
+        captions: Some(dataset.require_captions()?),
     };
-    for (row, id) in dataset.image_ids.iter().enumerate() {
-        add(id);
-        add(&pictures
-            .picture(row)
-            .map(Picture::to_string)
-            .unwrap_or_default());
-    }
-    dataset
-        .require_captions()?
-        .iter()
-        .for_each(|text| add(text));
+    let mut digest = Digest::new();
+    add_items(items, &mut digest);
     for pair in &dataset.pairs {
-        add(&format!("{} {}", pair.image, pair.caption));
+        add_text(&format!("{} {}", pair.image, pair.caption), &mut digest);
     }
     Ok(digest.hex())
+}
+
+/// As [`fingerprint`], of images and captions that need not belong together.
+pub fn fingerprint_of_items(items: Items<'_>) -> String {
+    let mut digest = Digest::new();
+    add_items(items, &mut digest);
+    digest.hex()
+}
+
+fn add_items(items: Items<'_>, digest: &mut Digest) {
+    for (row, id) in items.image_ids.iter().enumerate() {
+        add_text(id, digest);
+        let picture = items.pictures.and_then(|pictures| pictures.picture(row));
+        add_text(&picture.map(Picture::to_string).unwrap_or_default(), digest);
+    }
+    for text in items.captions.into_iter().flatten() {
+        add_text(text, digest);
+    }
+}
+
+fn add_text(text: &str, digest: &mut Digest) {
+    digest.add(&(text.len() as u64).to_le_bytes());
+    digest.add(text.as_bytes());
 }

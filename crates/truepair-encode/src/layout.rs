@@ -12,12 +12,16 @@ use crate::job::Embedded;
 /// Writes a split into `folder` and returns the files.
 ///
 /// One unlabeled split `all` with both embeddings becomes the layout `embeddings`: `images.npy`,
-/// `captions.npy`, `pairs.npy`, `ids.txt` and `captions.txt`. All else becomes `precomp`:
-/// `SPLIT_ims.npy`, `SPLIT_caps.tsv`, `SPLIT_ids.txt`, `SPLIT_caps_text.npy`, `SPLIT_labels.npy`.
+/// `captions.npy`, `pairs.npy`, `ids.txt` and `captions.txt`. Images with embeddings and captions as
+/// text become `precomp`: `SPLIT_ims.npy`, `SPLIT_caps.tsv`, `SPLIT_ids.txt`, `SPLIT_caps_text.npy`,
+/// `SPLIT_labels.npy`. Captions alone are written as [`write_captions`] does.
 ///
 /// # Errors
 /// If a file cannot be written; none is left half written.
 pub fn write(dataset: &Dataset, embedded: &Embedded, folder: &Path) -> Result<Vec<PathBuf>> {
+    let Some(images) = &embedded.images else {
+        return write_captions(dataset.require_captions()?, embedded, folder);
+    };
     let mut keep = vec![true; dataset.n_images()];
     for one in &embedded.skipped {
         keep[one.row as usize] = false;
@@ -28,14 +32,15 @@ pub fn write(dataset: &Dataset, embedded: &Embedded, folder: &Path) -> Result<Ve
         caption_features: None,
         ..dataset.clone()
     };
-    let (kept, captions) = match embedded.skipped.is_empty() {
-        true => (whole, rows),
-        false => whole.with_images_kept(&keep),
+    let (kept, captions) = if embedded.skipped.is_empty() {
+        (whole, rows)
+    } else {
+        whole.with_images_kept(&keep)
     };
     let captions = (embedded.captions.as_ref()).map(|features| features.select(&captions));
     let writer = Writer {
         dataset: &kept,
-        images: &embedded.images,
+        images,
         captions: captions.as_ref(),
         folder,
     };
@@ -43,6 +48,50 @@ pub fn write(dataset: &Dataset, embedded: &Embedded, folder: &Path) -> Result<Ve
         (Some(captions), "all", None) => writer.embeddings(captions),
         _ => writer.precomp(),
     }
+}
+
+/// Writes images that have no captions: `images.npy` `[n, d]` and `ids.txt`, without those that
+/// were skipped.
+///
+/// # Errors
+/// If a file cannot be written; none is left half written.
+///
+/// # Panics
+/// If no images were embedded.
+pub fn write_images(ids: &[String], embedded: &Embedded, folder: &Path) -> Result<Vec<PathBuf>> {
+    let images = embedded.images.as_ref().expect("images were embedded");
+    let is_kept = |row: usize| {
+        let mut skipped = embedded.skipped.iter();
+        skipped.all(|one| one.row as usize != row)
+    };
+    let kept = ids.iter().enumerate().filter(|(row, _)| is_kept(*row));
+    let kept = kept.map(|(_, id)| one_line(id));
+    Ok(vec![
+        rows(&folder.join("images.npy"), images)?,
+        lines(&folder.join("ids.txt"), kept)?,
+    ])
+}
+
+/// Writes captions that have no images: `captions.npy` `[n, d]` and `captions.txt`.
+///
+/// # Errors
+/// If a file cannot be written; none is left half written.
+///
+/// # Panics
+/// If no captions were embedded.
+pub fn write_captions(
+    texts: &[String],
+    embedded: &Embedded,
+    folder: &Path,
+) -> Result<Vec<PathBuf>> {
+    let captions = embedded.captions.as_ref().expect("captions were embedded");
+    Ok(vec![
+        rows(&folder.join("captions.npy"), captions)?,
+        lines(
+            &folder.join("captions.txt"),
+            texts.iter().map(|text| one_line(text)),
+        )?,
+    ])
 }
 
 struct Writer<'a> {
@@ -107,37 +156,7 @@ impl Writer<'_> {
     }
 
     fn rows(&self, name: &str, features: &Features) -> Result<PathBuf> {
-        let half = features.dtype() == "f16";
-        let path = self.folder.join(name);
-        let mut row = vec![0.0; features.row_len()];
-        let header = npy::header_bytes(
-            if half { "<f2" } else { "<f4" },
-            &[features.len(), features.dim()],
-        );
-        let mut unreadable: Option<Error> = None;
-        let written = durable::write_with(&path, |file| {
-            file.write_all(&header)?;
-            for index in 0..features.len() {
-                if let Err(error) = features.copy_row(index, &mut row) {
-                    let cause = std::io::Error::other(error.to_string());
-                    unreadable = Some(error);
-                    return Err(cause);
-                }
-                let bytes: Vec<u8> = match half {
-                    true => row
-                        .iter()
-                        .flat_map(|x| f16::from_f32(*x).to_le_bytes())
-                        .collect(),
-                    false => row.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                };
-                file.write_all(&bytes)?;
-            }
-            Ok(())
-        });
-        match unreadable {
-            Some(error) => Err(error),
-            None => written.map(|()| path),
-        }
+        rows(&self.folder.join(name), features)
     }
 
     fn ints(
@@ -153,12 +172,48 @@ impl Writer<'_> {
         Ok(path)
     }
 
-    fn lines(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf> {
-        let path = self.folder.join(name);
-        let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
-        durable::write(&path, text.as_bytes())?;
-        Ok(path)
+    fn lines(&self, name: &str, texts: impl Iterator<Item = String>) -> Result<PathBuf> {
+        lines(&self.folder.join(name), texts)
     }
+}
+
+/// Writes the rows of `features` as an array.
+fn rows(path: &Path, features: &Features) -> Result<PathBuf> {
+    let half = features.dtype() == "f16";
+    let mut row = vec![0.0; features.row_len()];
+    let header = npy::header_bytes(
+        if half { "<f2" } else { "<f4" },
+        &[features.len(), features.dim()],
+    );
+    let mut unreadable: Option<Error> = None;
+    let written = durable::write_with(path, |file| {
+        file.write_all(&header)?;
+        for index in 0..features.len() {
+            if let Err(error) = features.copy_row(index, &mut row) {
+                let cause = std::io::Error::other(error.to_string());
+                unreadable = Some(error);
+                return Err(cause);
+            }
+            let bytes: Vec<u8> = if half {
+                (row.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes())).collect()
+            } else {
+                row.iter().flat_map(|x| x.to_le_bytes()).collect()
+            };
+            file.write_all(&bytes)?;
+        }
+        Ok(())
+    });
+    match unreadable {
+        Some(error) => Err(error),
+        None => written.map(|()| path.to_path_buf()),
+    }
+}
+
+/// Writes one text a line.
+fn lines(path: &Path, texts: impl Iterator<Item = String>) -> Result<PathBuf> {
+    let text: String = texts.flat_map(|text| [text, "\n".to_owned()]).collect();
+    durable::write(path, text.as_bytes())?;
+    Ok(path.to_path_buf())
 }
 
 fn one_line(text: &str) -> String {

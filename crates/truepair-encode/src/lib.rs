@@ -2,20 +2,22 @@
 //!
 //! [`ImageEncoder`] and [`TextEncoder`] are models that somebody else trained; [`job`] runs them
 //! over a data set in parts that survive being stopped. The crate knows no tensor framework and prints
-//! nothing. It runs models itself; with the feature `ort` it can hand them to ONNX Runtime instead.
+//! nothing. What runs the models is built in; with the feature `ort` it can be ONNX Runtime instead.
 #![deny(missing_docs)]
 
 mod image;
 pub mod job;
 pub mod layout;
-mod onnx;
-mod runtime;
+mod model;
+mod neighbors;
+mod setting;
 mod text;
-mod word_piece;
+mod tokenizer;
 
-pub use image::ImageEncoder;
+pub use image::{Assumption, ImageEncoder, ImageOptions};
 #[cfg(feature = "ort")]
-pub use runtime::OnnxRuntime;
-pub use runtime::Runtime;
-pub use text::{Pooling, TextEncoder};
-pub use word_piece::WordPiece;
+pub use model::OnnxRuntime;
+pub use model::Runtime;
+pub use setting::Setting;
+pub use text::{Pooling, TextEncoder, TextOptions};
+pub use tokenizer::{Length, Tokenizer, Tokens};

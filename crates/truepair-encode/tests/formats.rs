@@ -6,8 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use truepair_core::dataset::{Dataset, Features};
 use truepair_encode::job::{Embedded, Job, Outcome};
-use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder};
-use truepair_image::Preprocessing;
+use truepair_encode::{Assumption, ImageEncoder, ImageOptions, Runtime, TextEncoder, TextOptions};
 use truepair_read::dataset::{ReadOptions, open};
 
 const PARTS: [&str; 3] = [
@@ -33,18 +32,18 @@ fn photos(home: &Path) -> Dataset {
 
 /// What the job leaves in `parts` when it may not begin a new part (`stopped`), or may.
 fn run(dataset: &Dataset, parts: &Path, stopped: &AtomicBool) -> Embedded {
-    let settings = Preprocessing {
-        size: 16,
-        ..Preprocessing::default()
+    let options = ImageOptions {
+        assume: Some(Assumption::Imagenet),
+        ..ImageOptions::default()
     };
     let (image, text) = (
         fixture("encoders/tiny_image.onnx"),
         fixture("encoders/tiny_text.onnx"),
     );
-    let images = ImageEncoder::open(&image, Some(settings), None, &Runtime::BuiltIn).unwrap();
-    let captions = TextEncoder::open(&text, None, None, Pooling::Mean, &Runtime::BuiltIn).unwrap();
+    let images = ImageEncoder::open(&image, &options, &Runtime::BuiltIn).unwrap();
+    let captions = TextEncoder::open(&text, &TextOptions::default(), &Runtime::BuiltIn).unwrap();
     let job = Job {
-        images: &images,
+        images: Some(&images),
         captions: Some(&captions),
         half: false,
         batch: 8,
@@ -70,7 +69,7 @@ fn a_job_goes_on_with_stored_parts() {
     }
     let embedded = run(&dataset, parts.path(), &AtomicBool::new(true));
     let stored = Features::open_npy(fixture("formats/parts/images_00000.npy")).unwrap();
-    assert_eq!(rows(&embedded.images), rows(&stored.select(&[0])));
+    assert_eq!(rows(&embedded.images.unwrap()), rows(&stored.select(&[0])));
     assert_eq!(embedded.captions.unwrap().len(), 2);
     let skipped = &embedded.skipped[0];
     assert_eq!((skipped.row, skipped.id.as_str()), (1, "b.png"));

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use truepair_core::dataset::Dataset;
 use truepair_core::watch::Watch;
-use truepair_encode::job::{Embedded, Job, Outcome};
-use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, layout};
+use truepair_encode::job::{Embedded, Items, Job, Outcome};
+use truepair_encode::{
+    Assumption, ImageEncoder, ImageOptions, Runtime, TextEncoder, TextOptions, layout,
+};
 use truepair_read::dataset::{self, ReadOptions};
 
 fn fixture(name: &str) -> PathBuf {
@@ -43,15 +45,19 @@ impl Encoders {
     fn open() -> Self {
         let image = fixture("encoders/tiny_image.onnx");
         let text = fixture("encoders/tiny_text.onnx");
+        let options = ImageOptions {
+            assume: Some(Assumption::Imagenet),
+            ..ImageOptions::default()
+        };
         Self(
-            ImageEncoder::open(&image, None, None, &Runtime::BuiltIn).unwrap(),
-            TextEncoder::open(&text, None, None, Pooling::Mean, &Runtime::BuiltIn).unwrap(),
+            ImageEncoder::open(&image, &options, &Runtime::BuiltIn).unwrap(),
+            TextEncoder::open(&text, &TextOptions::default(), &Runtime::BuiltIn).unwrap(),
         )
     }
 
     fn job(&self, half: bool) -> Job<'_> {
         Job {
-            images: &self.0,
+            images: Some(&self.0),
             captions: Some(&self.1),
             half,
             batch: 64,
@@ -109,7 +115,8 @@ fn a_stopped_job_goes_on_to_the_same_bytes_and_broken_pictures_are_listed() {
     assert!(resumed.skipped[0].place.ends_with("0001.jpg"));
     assert!(resumed.skipped[0].problem.contains("no picture"));
     assert_eq!(resumed.skipped[1].problem, "the file is empty");
-    assert_eq!((resumed.images.len(), resumed.images.dim()), (598, 8));
+    let images = resumed.images.unwrap();
+    assert_eq!((images.len(), images.dim()), (598, 8));
 }
 
 #[test]
@@ -175,4 +182,37 @@ fn data_without_any_usable_picture_is_refused() {
         error.contains("0000.png") && error.contains("all other pictures"),
         "{error}"
     );
+}
+
+#[test]
+fn pictures_alone_and_captions_alone_are_embedded() {
+    let (_home, dataset) = folder(4);
+    let encoders = Encoders::open();
+    let never = AtomicBool::new(false);
+    let pictures = dataset.clone().with_pictures().unwrap().images;
+    let items = Items {
+        image_ids: &dataset.image_ids,
+        pictures: Some(&pictures),
+        captions: None,
+    };
+    let (parts, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let job = encoders.job(false);
+    let gallery = finish(job.run_items(items, parts.path(), &never, &mut ()).unwrap());
+    assert!(gallery.captions.is_none());
+    layout::write_images(&dataset.image_ids, &gallery, out.path()).unwrap();
+    let ids = std::fs::read_to_string(out.path().join("ids.txt")).unwrap();
+    assert_eq!(ids, "0000.png\n0002.webp\n");
+
+    let texts: Vec<String> = ["a red dog", "the cat"].map(String::from).into();
+    let items = Items {
+        image_ids: &[],
+        pictures: None,
+        captions: Some(&texts),
+    };
+    let parts = tempfile::tempdir().unwrap();
+    let queries = finish(job.run_items(items, parts.path(), &never, &mut ()).unwrap());
+    assert!(queries.images.is_none());
+    let files = layout::write_captions(&texts, &queries, out.path()).unwrap();
+    assert!(files.iter().all(|file| file.is_file()));
+    assert_eq!(queries.captions.unwrap().len(), 2);
 }

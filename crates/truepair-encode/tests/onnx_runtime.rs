@@ -5,7 +5,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use truepair_encode::{ImageEncoder, OnnxRuntime, Pooling, Runtime, TextEncoder};
+use truepair_encode::{
+    Assumption, ImageEncoder, ImageOptions, OnnxRuntime, Runtime, TextEncoder, TextOptions,
+};
 use truepair_image::Rgb;
 
 fn fixture(name: &str) -> PathBuf {
@@ -32,7 +34,11 @@ fn both_runtimes_agree_and_only_one_library_is_loaded() {
     let runtime = Runtime::OnnxRuntime(loaded);
 
     let path = fixture("tiny_image.onnx");
-    let open = |runtime| ImageEncoder::open(&path, None, None, runtime).unwrap();
+    let options = ImageOptions {
+        assume: Some(Assumption::Imagenet),
+        ..ImageOptions::default()
+    };
+    let open = |runtime| ImageEncoder::open(&path, &options, runtime).unwrap();
     let (ours, theirs) = (open(&Runtime::BuiltIn), open(&runtime));
     assert_eq!((ours.dim(), ours.output()), (theirs.dim(), theirs.output()));
     let picture = Rgb::new(20, 16, (0..960).map(|n| (n * 37 % 251) as u8).collect());
@@ -42,12 +48,12 @@ fn both_runtimes_agree_and_only_one_library_is_loaded() {
     );
 
     let path = fixture("tiny_text.onnx");
-    let open = |runtime| TextEncoder::open(&path, None, None, Pooling::Mean, runtime).unwrap();
+    let open = |runtime| TextEncoder::open(&path, &TextOptions::default(), runtime).unwrap();
     let (ours, theirs) = (open(&Runtime::BuiltIn), open(&runtime));
     let texts = ["a red dog runs on", "the big cat", "a"];
     assert_close(&theirs.embed(&texts).unwrap(), &ours.embed(&texts).unwrap());
 
-    let wrong = ImageEncoder::open(&fixture("tokenizer.json"), None, None, &runtime);
+    let wrong = ImageEncoder::open(&fixture("tokenizer.json"), &options, &runtime);
     assert!(wrong.unwrap_err().to_string().contains("tokenizer.json"));
     let second = OnnxRuntime::load(&fixture("tiny_text.onnx"), 1).unwrap_err();
     assert!(second.to_string().contains("ONNX Runtime"), "{second}");

@@ -1,10 +1,13 @@
-//! Encoders against ONNX Runtime and the tokenizers library; see `fixtures/encoders/README.md`.
+//! Encoders against ONNX Runtime and the tokenizers library; see the `README.md` beside each fixture.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder, WordPiece};
-use truepair_image::{Preprocessing, decode};
+use truepair_encode::{
+    Assumption, ImageEncoder, ImageOptions, Length, Pooling, Runtime, TextEncoder, TextOptions,
+    Tokenizer,
+};
+use truepair_image::{Fit, KnownPreprocessing, decode};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,35 +42,131 @@ fn close(found: &[f32], expected: &[f32]) {
     }
 }
 
-fn preprocessing() -> Preprocessing {
-    Preprocessing {
-        size: 16,
-        fit: truepair_image::Fit::Stretch,
-        mean: [0.5; 3],
-        std: [0.25; 3],
-        ..Preprocessing::default()
+/// Preparation as the reference picture had it.
+fn as_given() -> ImageOptions {
+    ImageOptions {
+        prepare: KnownPreprocessing {
+            size: Some(16),
+            fit: Some(Fit::Stretch),
+            mean: Some([0.5; 3]),
+            std: Some([0.25; 3]),
+            ..KnownPreprocessing::default()
+        },
+        ..ImageOptions::default()
     }
+}
+
+fn image_encoder(options: &ImageOptions) -> truepair_core::Result<ImageEncoder> {
+    let path = fixture("encoders/tiny_image.onnx");
+    ImageEncoder::open(&path, options, &Runtime::BuiltIn)
 }
 
 #[test]
 fn tokens_are_those_of_the_tokenizers_library() {
-    let tokenizer = WordPiece::open(&fixture("encoders/tokenizer.json"), None).unwrap();
+    let tokenizer = Tokenizer::open(&fixture("encoders/tokenizer.json"), None).unwrap();
     let expected = expected();
     for (text, ids) in expected.texts.iter().zip(&expected.ids) {
-        assert_eq!(tokenizer.encode(text).0, *ids, "{text:?}");
+        assert_eq!(tokenizer.encode(text).unwrap().ids, *ids, "{text:?}");
     }
-    assert_eq!(tokenizer.max_tokens(), 12);
-    assert!(tokenizer.encode(&"a ".repeat(11)).1 && !tokenizer.encode("a a").1);
-    let error = WordPiece::open(&fixture("encoders/tokenizer.json"), Some(2)).unwrap_err();
-    assert!(error.to_string().contains("no room"), "{error}");
+    assert_eq!(tokenizer.length(), Length::AtMost(12));
+    let error = Tokenizer::open(&fixture("encoders/tokenizer.json"), Some(Length::AtMost(2)));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no room"), "{error}");
+}
+
+#[test]
+fn every_kind_of_tokenizer_gives_the_ids_of_the_library() {
+    let bytes = std::fs::read(fixture("tokenizers/expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let texts: Vec<String> = serde_json::from_value(expected["texts"].clone()).unwrap();
+    for (name, ids) in expected["ids"].as_object().unwrap() {
+        let path = fixture("tokenizers").join(format!("{name}.json"));
+        let tokenizer = Tokenizer::open(&path, None).unwrap();
+        let ids: Vec<Vec<i64>> = serde_json::from_value(ids.clone()).unwrap();
+        for (text, ids) in texts.iter().zip(ids) {
+            let tokens = tokenizer.encode(text).unwrap();
+            assert_eq!(tokens.ids, ids, "{name}: {text:?}");
+            assert_eq!(
+                (tokens.mask.len(), tokens.types.len()),
+                (ids.len(), ids.len())
+            );
+        }
+    }
+    let unigram = Tokenizer::open(&fixture("tokenizers/unigram.json"), None).unwrap();
+    assert_eq!(unigram.length(), Length::Exactly(10));
+    let mask = unigram.encode("a dog").unwrap().mask;
+    assert!(
+        mask.starts_with(&[1, 1, 1]) && mask.ends_with(&[0, 0]),
+        "{mask:?}"
+    );
+}
+
+#[test]
+fn a_broken_tokenizer_is_named_with_what_it_lacks() {
+    let whole = std::fs::read_to_string(fixture("tokenizers/bpe.json")).unwrap();
+    let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    let refused = |text: &str, words: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let error = Tokenizer::open(&path, None).unwrap_err().to_string();
+        let named = words.iter().all(|word| error.contains(word));
+        assert!(named && error.contains("tokenizer.json"), "{error}");
+    };
+    let changed = |change: fn(&mut serde_json::Value)| {
+        let mut file = whole.clone();
+        change(&mut file);
+        file.to_string()
+    };
+    refused("{", &["not JSON"]);
+    refused("{}", &["no `model`"]);
+    refused(
+        &changed(|file| file["model"]["type"] = "Bytes".into()),
+        &["Bytes", "WordPiece"],
+    );
+    let without = |file: &mut serde_json::Value| {
+        drop(file["model"].as_object_mut().unwrap().remove("merges"))
+    };
+    refused(&changed(without), &["BPE", "`merges`"]);
+    refused(
+        &changed(|file| file["normalizer"]["type"] = "X".into()),
+        &["`normalizer`"],
+    );
+    refused(
+        &changed(|file| file["added_tokens"][0]["id"] = 7.into()),
+        &["startoftext", "7"],
+    );
+    refused(
+        &changed(|file| {
+            file["normalizer"] =
+                serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"});
+        }),
+        &["Precompiled"],
+    );
+    let mut unknown: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(fixture("tokenizers/word_level.json")).unwrap())
+            .unwrap();
+    unknown["model"]["vocab"]
+        .as_object_mut()
+        .unwrap()
+        .remove("[UNK]");
+    unknown["added_tokens"] = serde_json::json!([]);
+    refused(&unknown.to_string(), &["cannot read the text"]);
 }
 
 #[test]
 fn texts_get_the_reference_vectors_whatever_stands_beside_them() {
     let path = fixture("encoders/tiny_text.onnx");
-    let encoder = TextEncoder::open(&path, None, None, Pooling::Mean, &Runtime::BuiltIn).unwrap();
+    let open = |pooling| {
+        let options = TextOptions {
+            pooling,
+            ..TextOptions::default()
+        };
+        TextEncoder::open(&path, &options, &Runtime::BuiltIn).unwrap()
+    };
+    let encoder = open(None);
     let expected = expected();
-    assert_eq!(encoder.dim(), 16);
+    assert_eq!((encoder.dim(), encoder.pooling()), (16, Pooling::Mean));
     close(
         &encoder.embed(&expected.texts).unwrap(),
         &expected.vectors.concat(),
@@ -75,69 +174,141 @@ fn texts_get_the_reference_vectors_whatever_stands_beside_them() {
     let alone = encoder.embed(&expected.texts[3..4]).unwrap();
     close(&alone, &expected.vectors[3]);
     assert!(encoder.embed(&[""; 0]).unwrap().is_empty());
-    let first = TextEncoder::open(&path, None, None, Pooling::First, &Runtime::BuiltIn).unwrap();
-    let vector = first.embed(&expected.texts[..1]).unwrap();
+    let vector = open(Some(Pooling::First))
+        .embed(&expected.texts[..1])
+        .unwrap();
     assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
-    assert!(
-        vector
-            .iter()
-            .zip(&expected.vectors[0])
-            .any(|(a, b)| (a - b).abs() > 1e-3)
-    );
+    let mut both = vector.iter().zip(&expected.vectors[0]);
+    assert!(both.any(|(a, b)| (a - b).abs() > 1e-3));
 }
 
 #[test]
 fn pictures_get_the_reference_vectors() {
-    let path = fixture("encoders/tiny_image.onnx");
     let picture = decode(&std::fs::read(fixture("pictures/rgb.png")).unwrap()).unwrap();
     let expected = expected().picture;
-    let encoder =
-        ImageEncoder::open(&path, Some(preprocessing()), None, &Runtime::BuiltIn).unwrap();
+    let encoder = image_encoder(&as_given()).unwrap();
     assert_eq!((encoder.dim(), encoder.output()), (8, "pooled"));
     close(&encoder.embed(&picture).unwrap(), &expected.pooled);
-    let encoder = ImageEncoder::open(
-        &path,
-        Some(preprocessing()),
-        Some("logits"),
-        &Runtime::BuiltIn,
-    )
-    .unwrap();
+    let logits = ImageOptions {
+        output: Some("logits".into()),
+        ..as_given()
+    };
+    let encoder = image_encoder(&logits).unwrap();
     close(&encoder.embed(&picture).unwrap(), &expected.logits);
-    // Without settings the size is that of the model's input.
-    let encoder = ImageEncoder::open(&path, None, None, &Runtime::BuiltIn).unwrap();
-    assert_eq!(encoder.preprocessing().size, 16);
+}
+
+#[test]
+fn preparation_is_looked_up_and_never_guessed() {
+    let error = image_encoder(&ImageOptions::default())
+        .unwrap_err()
+        .to_string();
+    let words = [
+        "the mean and the standard deviation",
+        "preprocessor_config.json",
+        "--assume",
+    ];
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    let assumed = ImageOptions {
+        assume: Some(Assumption::Clip),
+        ..ImageOptions::default()
+    };
+    let told = |encoder: &ImageEncoder| -> Vec<String> {
+        encoder.settings().iter().map(ToString::to_string).collect()
+    };
+    let settings = told(&image_encoder(&assumed).unwrap());
+    assert_eq!(settings[0], "size 16 (the model's input)");
+    assert!(settings[3].ends_with("(assumed: clip)"), "{settings:?}");
+
+    let home = tempfile::tempdir().unwrap();
+    let onnx = home.path().join("onnx");
+    std::fs::create_dir(&onnx).unwrap();
+    std::fs::copy(fixture("encoders/tiny_image.onnx"), onnx.join("model.onnx")).unwrap();
+    let text = r#"{"image_processor": {"size": 16, "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.25, 0.25, 0.25], "resample": 2, "do_center_crop": false}}"#;
+    std::fs::write(home.path().join("processor_config.json"), text).unwrap();
+    let found = ImageEncoder::open(
+        &onnx.join("../onnx/model.onnx"),
+        &ImageOptions::default(),
+        &Runtime::BuiltIn,
+    );
+    let settings = told(&found.unwrap());
+    assert_eq!(
+        settings,
+        [
+            "size 16 (processor_config.json one folder up)",
+            "fit crop (processor_config.json one folder up)",
+            "filter bilinear (processor_config.json one folder up)",
+            "mean [0.5, 0.5, 0.5] (processor_config.json one folder up)",
+            "std [0.25, 0.25, 0.25] (processor_config.json one folder up)",
+            "output pooled (by its name)",
+        ]
+    );
+}
+
+/// A text encoder in a folder of its own, with these files beside it.
+fn text_encoder(model: &[&str], files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    for name in model {
+        std::fs::copy(fixture("towers").join(name), folder.path().join(name)).unwrap();
+    }
+    let tokenizer = fixture("encoders/tokenizer.json");
+    std::fs::copy(tokenizer, folder.path().join("tokenizer.json")).unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let path = folder.path().join(model[0]);
+    (folder, path)
+}
+
+#[test]
+fn texts_have_the_length_that_the_encoder_was_trained_with() {
+    let files = ["siglip_text.onnx", "siglip_text.onnx.data"];
+    let config = r#"{"model_type": "siglip", "text_config": {"max_position_embeddings": 10}}"#;
+    let (_folder, path) = text_encoder(&files, &[("config.json", config)]);
+    let encoder = TextEncoder::open(&path, &TextOptions::default(), &Runtime::BuiltIn).unwrap();
+    assert_eq!(encoder.tokenizer().length(), Length::Exactly(10));
+    assert_eq!(encoder.output(), "pooler_output");
+    let (_folder, path) = text_encoder(
+        &["clip.onnx"],
+        &[
+            ("sentence_bert_config.json", r#"{"max_seq_length": 9}"#),
+            (
+                "1_Pooling/config.json",
+                r#"{"pooling_mode_cls_token": true}"#,
+            ),
+        ],
+    );
+    let encoder = TextEncoder::open(&path, &TextOptions::default(), &Runtime::BuiltIn).unwrap();
+    assert_eq!(encoder.tokenizer().length(), Length::AtMost(9));
+    assert_eq!((encoder.output(), encoder.dim()), ("text_embeds", 6));
+    assert_eq!(encoder.pooling(), Pooling::First);
 }
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let path = fixture("encoders/tiny_image.onnx");
-    let open = |settings, output| {
-        ImageEncoder::open(&path, settings, output, &Runtime::BuiltIn).unwrap_err()
+    let open = |change: fn(&mut ImageOptions)| {
+        let mut options = as_given();
+        change(&mut options);
+        image_encoder(&options).unwrap_err().to_string()
     };
-    let large = Preprocessing {
-        size: 32,
-        ..preprocessing()
-    };
-    let error = open(Some(large), None).to_string();
+    let error = open(|options| options.prepare.size = Some(32));
     assert!(
         error.contains("expected one input [n, 3, 32, 32]"),
         "{error}"
     );
-    let error = open(Some(preprocessing()), Some("pool")).to_string();
+    let error = open(|options| options.output = Some("pool".into()));
     assert!(
         error.contains("no output 'pool'") && error.contains("pooled, logits"),
         "{error}"
     );
-    let text = TextEncoder::open(&path, None, None, Pooling::Mean, &Runtime::BuiltIn)
-        .unwrap_err()
-        .to_string();
-    assert!(text.contains("it reads 'image'"), "{text}");
-    let error = ImageEncoder::open(
-        &fixture("encoders/tiny_text.onnx"),
-        None,
-        None,
-        &Runtime::BuiltIn,
-    )
-    .unwrap_err();
-    assert!(error.to_string().contains("input_ids"), "{error}");
+    let path = fixture("encoders/tiny_image.onnx");
+    let error = TextEncoder::open(&path, &TextOptions::default(), &Runtime::BuiltIn);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("it reads 'image'"), "{error}");
+    let path = fixture("encoders/tiny_text.onnx");
+    let error = ImageEncoder::open(&path, &as_given(), &Runtime::BuiltIn);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("input_ids"), "{error}");
 }

@@ -11,8 +11,9 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_png::PngDecoder;
+use zune_png::error::PngDecodeErrors;
 
-use crate::format::PictureFormat;
+use crate::format::{self, PictureFormat};
 use crate::orientation::Orientation;
 use crate::picture::Rgb;
 
@@ -26,6 +27,9 @@ pub enum Problem {
     /// There are no bytes.
     #[error("the file is empty")]
     Empty,
+    /// It is a picture of a format that is not decoded.
+    #[error("a picture in {0}, which is not decoded (JPEG, PNG, WebP, GIF and BMP are)")]
+    NotDecoded(&'static str),
     /// The first bytes are of none of the known formats.
     #[error("no picture: it begins like neither JPEG, PNG, WebP, GIF nor BMP")]
     Unknown,
@@ -62,18 +66,39 @@ pub enum Problem {
 /// # Deviations
 /// 1. Pillow cuts 16-bit gray at 255; here its high byte is taken, as of 16-bit color in both.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, Problem> {
+    decode_with_remark(bytes).map(|(picture, _)| picture)
+}
+
+/// As [`decode`], with what is wrong with bytes that can be decoded nevertheless.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_with_remark(bytes: &[u8]) -> Result<(Rgb, Option<&'static str>), Problem> {
     if bytes.is_empty() {
         return Err(Problem::Empty);
     }
-    let decoded = match PictureFormat::of(bytes).ok_or(Problem::Unknown)? {
-        PictureFormat::Jpeg => jpeg(bytes)?,
-        PictureFormat::Png => png(bytes)?,
+    let unknown = || format::not_decoded(bytes).map_or(Problem::Unknown, Problem::NotDecoded);
+    let mut remark = None;
+    let decoded = match PictureFormat::of(bytes).ok_or_else(unknown)? {
+        PictureFormat::Jpeg => {
+            remark =
+                ends_early(bytes).then_some("the file ends early, so its last rows may be missing");
+            jpeg(bytes)?
+        }
+        PictureFormat::Png => match png(bytes, Checksums::Confirmed) {
+            Err(PngFault::Checksum) => {
+                remark = Some("a checksum is wrong, so pixels may be too");
+                png(bytes, Checksums::Ignored)
+            }
+            other => other,
+        }
+        .map_err(PngFault::problem)?,
         PictureFormat::WebP => webp(bytes)?,
         PictureFormat::Gif => gif(bytes)?,
         PictureFormat::Bmp => bmp(bytes)?,
     };
     let picture = decoded.on_white()?;
-    Ok(decoded.orientation.apply(picture))
+    Ok((decoded.orientation.apply(picture), remark))
 }
 
 /// Samples as a decoder leaves them.
@@ -141,6 +166,13 @@ fn any_size() -> DecoderOptions {
         .set_max_height(usize::MAX)
 }
 
+/// Whether the mark of the end does not follow the last scan of a JPEG. In a scan neither mark stands for
+/// anything else.
+fn ends_early(bytes: &[u8]) -> bool {
+    let last = |mark: [u8; 2]| bytes.windows(2).rposition(|pair| pair == mark);
+    last([0xff, 0xd9]).is_none_or(|end| last([0xff, 0xda]).is_some_and(|scan| scan > end))
+}
+
 fn jpeg(bytes: &[u8]) -> Result<Decoded, Problem> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), any_size());
     decoder.decode_headers().map_err(damaged)?;
@@ -162,14 +194,48 @@ fn jpeg(bytes: &[u8]) -> Result<Decoded, Problem> {
     })
 }
 
-fn png(bytes: &[u8]) -> Result<Decoded, Problem> {
-    let options = any_size().png_set_strip_to_8bit(true);
+/// Whether the checksums of a PNG's chunks count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checksums {
+    Confirmed,
+    Ignored,
+}
+
+/// Why a PNG cannot be decoded.
+enum PngFault {
+    Checksum,
+    Other(Problem),
+}
+
+impl PngFault {
+    fn problem(self) -> Problem {
+        match self {
+            PngFault::Checksum => damaged("a checksum is wrong"),
+            PngFault::Other(problem) => problem,
+        }
+    }
+}
+
+impl From<PngDecodeErrors> for PngFault {
+    fn from(error: PngDecodeErrors) -> Self {
+        match error {
+            PngDecodeErrors::BadCrc(..) => PngFault::Checksum,
+            other => PngFault::Other(damaged(other)),
+        }
+    }
+}
+
+fn png(bytes: &[u8], checksums: Checksums) -> Result<Decoded, PngFault> {
+    let options = any_size()
+        .png_set_strip_to_8bit(true)
+        .png_set_confirm_crc(checksums == Checksums::Confirmed);
     let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
-    let (width, height) = decoder.dimensions().ok_or_else(|| damaged("no header"))?;
-    check_size(width, height)?;
+    decoder.decode_headers()?;
+    let size = decoder.dimensions();
+    let (width, height) = size.ok_or_else(|| PngFault::Other(damaged("no header")))?;
+    check_size(width, height).map_err(PngFault::Other)?;
     let exif = decoder.info().and_then(|info| info.exif.clone());
-    let samples = decoder.decode_raw().map_err(damaged)?;
+    let samples = decoder.decode_raw()?;
     Ok(Decoded {
         width,
         height,
@@ -266,6 +332,28 @@ mod tests {
             decode(b"\x89PNG\r\n\x1a\nrest"),
             Err(Problem::Damaged(_))
         ));
+    }
+
+    #[test]
+    fn pictures_that_are_not_decoded_are_named_and_wrong_checksums_are_told() {
+        let kind = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
+        assert!(kind(b"\0\0\0\x20ftypavif....").contains("AVIF"));
+        assert!(kind(b"\0\0\0\x20ftypheic....").contains("HEIC"));
+        assert!(kind(b"II*\0\x08\0\0\0").contains("TIFF"));
+        assert!(kind(b"<?xml version='1.0'?>\n<svg/>").contains("SVG"));
+        let mut bytes = std::fs::read("fixtures/pictures/rgb.png").unwrap();
+        let (whole, remark) = decode_with_remark(&bytes).unwrap();
+        assert_eq!(remark, None);
+        // The checksum of the pixels stands before the 12 bytes of the last chunk.
+        let at = bytes.len() - 13;
+        bytes[at] ^= 0xff;
+        let (picture, remark) = decode_with_remark(&bytes).unwrap();
+        assert_eq!(picture, whole);
+        assert!(remark.unwrap().contains("checksum"));
+        let bytes = std::fs::read("fixtures/pictures/rgb.jpg").unwrap();
+        assert_eq!(decode_with_remark(&bytes).unwrap().1, None);
+        let cut = decode_with_remark(&bytes[..bytes.len() - 2]);
+        assert!(cut.is_err() || cut.unwrap().1.unwrap().contains("early"));
     }
 
     /// The first bytes of a PNG of this size, without any pixel.

@@ -48,3 +48,27 @@ impl PictureFormat {
         }
     }
 }
+
+/// Pictures that are not decoded, by their first bytes: `None` for every other content.
+pub(crate) fn not_decoded(bytes: &[u8]) -> Option<&'static str> {
+    let brand = bytes.get(4..12);
+    let start = bytes.trim_ascii_start();
+    match bytes {
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some("TIFF"),
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some("JPEG XL"),
+        [b'8', b'B', b'P', b'S', ..] => Some("Photoshop"),
+        _ if matches!(brand, Some(b"ftypavif" | b"ftypavis")) => Some("AVIF"),
+        _ if matches!(
+            brand,
+            Some(b"ftypheic" | b"ftypheix" | b"ftypmif1" | b"ftypmsf1")
+        ) =>
+        {
+            Some("HEIC")
+        }
+        _ if start.starts_with(b"<svg") => Some("SVG"),
+        _ if start.starts_with(b"<?xml") && start.windows(4).take(4096).any(|w| w == b"<svg") => {
+            Some("SVG")
+        }
+        _ => None,
+    }
+}

@@ -12,6 +12,7 @@
 pub mod augment;
 mod decode;
 mod format;
+mod hub;
 mod orientation;
 mod picture;
 mod preprocess;
@@ -19,8 +20,9 @@ mod reader;
 mod resize;
 
 pub use augment::Augmentation;
-pub use decode::{MAX_PIXELS, Problem, decode};
+pub use decode::{MAX_PIXELS, Problem, decode, decode_with_remark};
 pub use format::PictureFormat;
+pub use hub::KnownPreprocessing;
 pub use picture::Rgb;
 pub use preprocess::{Fit, Preprocessing};
 pub use reader::PixelReader;

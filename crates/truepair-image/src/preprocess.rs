@@ -1,10 +1,6 @@
 //! What an encoder expects between a decoded picture and its first layer.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use truepair_core::error::Place;
 use truepair_core::{Error, Result};
 
 use crate::picture::Rgb;
@@ -66,31 +62,19 @@ pub enum Fit {
     Pad,
 }
 
-/// The file in which model hubs put these settings.
-const HUB_FILE: &str = "preprocessor_config.json";
-
 impl Preprocessing {
-    /// The settings in the `preprocessor_config.json` in `folder` or in the folder above it, as
-    /// model hubs write it; `None` when there is none.
-    ///
-    /// # Errors
-    /// If the file cannot be read or its sizes are no positive numbers.
-    pub fn beside(folder: &Path) -> Result<Option<Self>> {
-        let above = folder.parent();
-        let candidates = [Some(folder), above].into_iter().flatten();
-        let found = (candidates.map(|folder| folder.join(HUB_FILE))).find(|path| path.is_file());
-        found.map(|path| Self::from_hub(&path)).transpose()
+    /// That of networks trained on ImageNet.
+    pub fn imagenet() -> Self {
+        Self::default()
     }
 
-    fn from_hub(path: &Path) -> Result<Self> {
-        let bad = |problem: String| {
-            let remedy = "correct the file, or give the settings as arguments";
-            Error::data(path, Place::Whole, problem, remedy)
-        };
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
-        let hub: HubFile = serde_json::from_slice(&bytes)
-            .map_err(|cause| bad(format!("not preprocessing settings: {cause}")))?;
-        hub.settings().map_err(bad)
+    /// That of CLIP.
+    pub fn clip() -> Self {
+        Self {
+            mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
+            std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
+            ..Self::default()
+        }
     }
 
     /// # Errors
@@ -168,70 +152,6 @@ impl Preprocessing {
     }
 }
 
-/// The settings as model hubs write them; everything else in the file is of no concern here.
-#[derive(Deserialize)]
-struct HubFile {
-    size: Option<Value>,
-    crop_size: Option<Value>,
-    do_center_crop: Option<bool>,
-    resample: Option<u8>,
-    image_mean: Option<[f32; 3]>,
-    image_std: Option<[f32; 3]>,
-    do_normalize: Option<bool>,
-}
-
-impl HubFile {
-    fn settings(&self) -> std::result::Result<Preprocessing, String> {
-        let shorter = self.size.as_ref().map(side).transpose()?;
-        let crop = self.crop_size.as_ref().map(side).transpose()?;
-        let stretched = (self.size.as_ref()).is_some_and(|size| size.get("height").is_some());
-        let cuts = self.do_center_crop.unwrap_or(crop.is_some());
-        let default = Preprocessing::default();
-        let (mean, std) = match self.do_normalize {
-            Some(false) => ([0.0; 3], [1.0; 3]),
-            _ => (
-                self.image_mean.unwrap_or(default.mean),
-                self.image_std.unwrap_or(default.std),
-            ),
-        };
-        let size = match (cuts, crop, shorter) {
-            (true, Some(crop), _) => crop,
-            (_, _, Some(size)) => size,
-            _ => default.size,
-        };
-        Ok(Preprocessing {
-            size,
-            resize: shorter.filter(|shorter| cuts && *shorter != size),
-            fit: if stretched && !cuts {
-                Fit::Stretch
-            } else {
-                Fit::Crop
-            },
-            filter: match self.resample {
-                None | Some(3) => Filter::Bicubic,
-                Some(2) => Filter::Bilinear,
-                Some(other) => return Err(format!("resample = {other}, expected 2 or 3")),
-            },
-            mean,
-            std,
-        })
-    }
-}
-
-/// A number, or an object with the shorter side or a square's height.
-fn side(value: &Value) -> std::result::Result<usize, String> {
-    let keys = ["shortest_edge", "height"];
-    let number = (value.as_u64()).or_else(|| keys.iter().find_map(|key| value.get(key)?.as_u64()));
-    let square = match (value.get("height"), value.get("width")) {
-        (Some(height), Some(width)) => height == width,
-        _ => true,
-    };
-    match number.map(|number| number as usize) {
-        Some(number @ 1..=4096) if square => Ok(number),
-        _ => Err(format!("a size of {value}, expected a square of pixels")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,43 +199,6 @@ mod tests {
         };
         let whole = picture(8, 4);
         assert_eq!(cut.square(&whole), whole.crop(2, 0, 4, 4));
-    }
-
-    #[test]
-    fn the_settings_of_model_hubs_are_understood() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Preprocessing::beside(folder.path()).unwrap(), None);
-        let write = |text: &str| std::fs::write(folder.path().join(HUB_FILE), text).unwrap();
-        write(
-            r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
-                "resample": 2, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
-                "do_center_crop": true, "feature_extractor_type": "x"}"#,
-        );
-        let inner = folder.path().join("onnx");
-        let read = Preprocessing::beside(&inner).unwrap().unwrap();
-        let expected = Preprocessing {
-            size: 224,
-            resize: Some(256),
-            fit: Fit::Crop,
-            filter: Filter::Bilinear,
-            mean: [0.5; 3],
-            std: [0.5; 3],
-        };
-        assert_eq!(read, expected);
-        write(r#"{"size": {"height": 384, "width": 384}, "do_normalize": false}"#);
-        let read = Preprocessing::beside(folder.path()).unwrap().unwrap();
-        assert_eq!(
-            (read.size, read.fit, read.std),
-            (384, Fit::Stretch, [1.0; 3])
-        );
-        write(r#"{"size": {"height": 384, "width": 200}}"#);
-        let error = Preprocessing::beside(folder.path())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(HUB_FILE) && error.contains("square"),
-            "{error}"
-        );
     }
 
     #[test]

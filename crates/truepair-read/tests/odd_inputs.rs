@@ -218,7 +218,10 @@ const JSON: &[Row] = &[
             r#"[{"id": "0", "image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "one"}]}]"#,
         )],
         "conversations[].value",
-        Pairs(&[("a.jpg", "What?"), ("a.jpg", "one")], ""),
+        Pairs(
+            &[("a.jpg", "What?"), ("a.jpg", "one")],
+            "1 line: it is nothing but <image>",
+        ),
     ),
     asked(
         "l.json",
@@ -227,7 +230,7 @@ const JSON: &[Row] = &[
             r#"[{"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "one"}]}]"#,
         )],
         "conversations[].value",
-        Pairs(&[("a.jpg", "one")], ""),
+        Pairs(&[("a.jpg", "one")], "no part of the caption (record 1)"),
     ),
     asked(
         "l.json",

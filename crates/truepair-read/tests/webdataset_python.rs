@@ -1,9 +1,9 @@
 //! What is written for shards is what Python's `webdataset` reads, where that is installed.
 #![allow(clippy::print_stderr, reason = "a skipped test must be seen")]
 
+mod python;
+
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use truepair_read::dataset::{
     KeptFolder, ReadOptions, WriteForm, WriteOptions, open, write_kept_into,
@@ -31,30 +31,12 @@ for sample in webdataset.WebDataset(sys.argv[1:], shardshuffle=False):
     print(sample["__key__"], sample["txt"].decode(), len(sample["jpg"]), sep="\t")
 "#;
 
-fn python(script: &str, args: &[&Path]) -> Option<String> {
-    let done = Command::new("python3")
-        .arg("-c")
-        .arg(script)
-        .args(args)
-        .output();
-    match done {
-        Ok(done) if done.status.success() => Some(String::from_utf8(done.stdout).unwrap()),
-        Ok(done) => {
-            let problem = String::from_utf8_lossy(&done.stderr).into_owned();
-            assert!(problem.contains("No module named"), "{problem}");
-            None
-        }
-        Err(_) => None,
-    }
-}
-
 #[test]
 fn shards_go_from_python_and_back() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     fs::create_dir(&data).unwrap();
-    if python("import webdataset", &[]).is_none() || python(WRITE, &[&data]).is_none() {
-        eprintln!("SKIPPED: there is no python3 with the package webdataset");
+    if python::run("import webdataset", &[]).is_none() || python::run(WRITE, &[&data]).is_none() {
         return;
     }
     let set = open(&data, &ReadOptions::default()).unwrap();
@@ -68,7 +50,7 @@ fn shards_go_from_python_and_back() {
     };
     write_kept_into(&set, &keep, &KeptFolder::of(&out), &options).unwrap();
     let shards = ["00000.tar", "00001.tar", "00002.tar"].map(|name| out.join(name));
-    let read = python(READ, &shards.each_ref().map(|path| path.as_path())).unwrap();
+    let read = python::run(READ, &shards.each_ref().map(|path| path.as_path())).unwrap();
     let captions: Vec<&str> = read
         .lines()
         .map(|line| line.split('\t').nth(1).unwrap())

@@ -22,7 +22,8 @@ pub use config::{AuditMatcher, Config, Recipe};
 pub use cross_fit::{CrossFitConfig, cross_fit};
 pub use error::{Error, Result};
 pub use run::{
-    Criterion, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load, load_last, recipe,
+    Criterion, EPOCH_SCHEMA, EpochRecord, Session, StepProgress, TrainWatch, ledgers, load,
+    load_last, recipe,
 };
 pub use trained::{EncodedSides, Erased, GivenCaptions, Trained};
 pub use trainer::{Splits, train, train_by};

@@ -57,23 +57,8 @@ fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "write a size such as 20GB or 500MiB".to_owned())
 }
 
-/// What a user must know of `files` that name pictures in the cache: it may be emptied.
-pub(crate) fn note_on(files: &[PathBuf]) -> Option<String> {
-    let folder = CHOSEN.get().and_then(|args| folder(args).ok())?;
-    let folder = folder.canonicalize().ok()?;
-    let name = folder.to_str()?;
-    let is_list = |file: &&PathBuf| file.extension().is_some_and(|ending| ending == "jsonl");
-    let mut lists = files.iter().filter(is_list);
-    let list =
-        lists.find(|list| std::fs::read_to_string(list).is_ok_and(|text| text.contains(name)))?;
-    Some(format!(
-        "{} names pictures in the cache {name}, which go when it is full (for a list that lasts, copy the \
-         data to a folder of yours and audit it there)",
-        list.file_name().unwrap_or_default().display()
-    ))
-}
-
 /// The folder of the cache.
+#[cfg(feature = "stores")]
 fn folder(args: &CacheArgs) -> Result<PathBuf> {
     let variable = |name: &str| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());

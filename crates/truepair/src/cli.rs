@@ -1,11 +1,15 @@
 //! What a user may type: the subcommands, the flags they share, and their worked examples.
 
+use std::process::ExitCode;
+
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use truepair_model::Accelerator;
 
 use crate::cache::CacheArgs;
 use crate::command;
+use crate::failure::{EXIT_CODE, Failure};
+use crate::render::Form;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -14,15 +18,17 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair demo                                  see the whole tool work on the built-in sample
-  truepair inspect data/                         what was found in a folder or file
-  truepair audit data/ --out audit/              which pairs are mismatched, with probabilities
-  truepair train data/ --strategy ncr --out run/ train a matcher that survives the noise
-  truepair eval run/                             recalls on the test split
-  truepair compare data/ --out grid/ --seeds 3   methods side by side, over seeds
-  truepair labels audit data.npz                 which class labels are wrong
+  truepair demo                                    see the whole tool work on the built-in sample
+  truepair inspect data/                           what was found in a folder or file
+  truepair audit data/ --out audit/                which pairs are mismatched, with probabilities
+  truepair train data/ --strategy ncr --out run/   train a matcher that survives the noise
+  truepair eval run/                               recalls on the test split
+  truepair compare data/ --out grid/ --seeds 3     methods side by side, over seeds
+  truepair labels audit data.npz                   which class labels are wrong
+  truepair recipes --write recipes/                the configurations that come with the program
 
-Exit codes: 0 success, 1 a gate that was asked for is not met (--fail-above), 2 failure.";
+Exit codes: 0 success, 1 a gate that was asked for is not met (--fail-above), 2 failure, 130 stopped
+by a signal. With --json a failure is an object too: `truepair schema error-1`.";
 
 /// Find mismatched image-text pairs, train matchers that survive them, evaluate retrieval.
 #[derive(Debug, Parser)]
@@ -77,11 +83,55 @@ pub(crate) enum Command {
     Convert(command::convert::ConvertArgs),
     /// Measure training and evaluation steps of stated sizes on this machine.
     Bench(command::bench::BenchArgs),
+    /// List, print or write the configurations that come inside the program.
+    Recipes(command::recipes::RecipesArgs),
+    /// List, print or write the JSON Schemas of what --json prints and of the files for scripts.
+    Schema(command::schema::SchemaArgs),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(command::shell::CompletionsArgs),
+    /// Write manual pages.
+    Man(command::shell::ManArgs),
 }
 
-/// Reads the arguments; prints help or a usage error and ends the program where that is asked for.
-pub(crate) fn parse() -> Cli {
-    Cli::parse()
+impl Cli {
+    /// How results are printed.
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+/// The arguments as a description of themselves.
+pub(crate) fn description() -> clap::Command {
+    Cli::command()
+}
+
+/// Reads the arguments.
+///
+/// # Errors
+/// With the exit code, after help or a usage error was printed.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        // Without a terminal or a pipe there is nobody to tell.
+        let _ = error.print();
+        if !error.use_stderr() {
+            return ExitCode::SUCCESS;
+        }
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        Failure::of(line, &[text.trim().to_owned()], EXIT_CODE).print(asked_for());
+        ExitCode::from(EXIT_CODE)
+    })
+}
+
+/// The form of results that arguments which cannot be read ask for.
+fn asked_for() -> Form {
+    let mut given = std::env::args_os().take_while(|word| word != "--");
+    if given.any(|word| word == "--json") {
+        Form::Json
+    } else {
+        Form::Text
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +143,34 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_can_be_read() {
+        let mut n = 0;
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default().replace("\\\n", " ");
+            for line in help
+                .lines()
+                .filter_map(|line| line.strip_prefix("  truepair "))
+            {
+                // Beside a short example stands a remark, apart by several spaces.
+                let line = line.split(" > ").next().unwrap_or_default().trim();
+                let line = match line.split_once("   ") {
+                    Some((command, remark)) if !remark.trim().starts_with("--") => command,
+                    _ => line,
+                };
+                let words = ["truepair"].into_iter().chain(line.split_whitespace());
+                if let Err(error) = Cli::try_parse_from(words) {
+                    panic!("truepair {line}: {error}");
+                }
+                n += 1;
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+        assert!(n > 40, "{n}");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What an audit concludes, of pairs or of labels, as every summary states it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::audit::Outcome;
 use truepair_core::labeled::LabelOutcome;
 
 /// The verdict on a whole data set, with its reasons.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Conclusion {
+    /// `mismatched-pairs` (or `wrong-labels`), `no-evidence`, `cannot-be-told`,
+    /// `beliefs` (of a run, not calibrated) or `refused`.
     pub(crate) verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused_because: Option<String>,
@@ -21,6 +24,7 @@ pub(crate) struct Conclusion {
 }
 
 const NO_EVIDENCE: &str = "no-evidence";
+const BELIEFS: &str = "beliefs";
 
 impl Conclusion {
     fn plain(verdict: &'static str, sought: &'static str) -> Self {
@@ -48,6 +52,11 @@ impl Conclusion {
         }
     }
 
+    /// Whether the probabilities are calibrated, so that a rate can be given and a gate can look at it.
+    pub(crate) fn is_calibrated(&self) -> bool {
+        !self.is_refused() && self.verdict != BELIEFS
+    }
+
     /// Whether the audit gave no verdicts at all.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused_because.is_some()
@@ -60,6 +69,10 @@ impl Conclusion {
             (None, Some(reason)) => format!("cannot be told: {reason}"),
             (None, None) if self.verdict == NO_EVIDENCE => {
                 format!("no evidence of {}", self.sought)
+            }
+            (None, None) if self.verdict == BELIEFS => {
+                "none: beliefs of a run about its own training pairs, which are not calibrated"
+                    .to_owned()
             }
             (None, None) => format!("{} found", self.sought),
         };
@@ -76,6 +89,7 @@ impl From<&Outcome> for Conclusion {
             Outcome::MismatchedPairs => Self::plain("mismatched-pairs", SOUGHT),
             Outcome::NoEvidence => Self::plain(NO_EVIDENCE, SOUGHT),
             Outcome::CannotBeTold { reason, help } => Self::open(reason, help, SOUGHT),
+            Outcome::Beliefs => Self::plain(BELIEFS, SOUGHT),
             Outcome::Refused { reason } => Self::refused(reason, SOUGHT),
         }
     }

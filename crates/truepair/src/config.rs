@@ -14,12 +14,13 @@ use toml::{Table, Value};
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct ConfigArgs {
-    /// Configuration to start from; the recommended ones lie in `configs/`.
+    /// Configuration to start from; `truepair recipes` lists those that come with
+    /// the program.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Change one value, for instance `--set trainer.epochs=5`; the value is TOML, and a bare word
-    /// is a string. May be given several times.
+    /// Change one value of the configuration: section and key as a file has them, and a TOML value; a
+    /// bare word is a string. May be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }
@@ -254,7 +255,7 @@ fn parse_value(text: &str) -> Value {
 
 /// Adds the nearest valid name to a refusal such as "unknown field `a`, expected `b` or `c`".
 fn explain(message: &str) -> String {
-    let message = message.trim();
+    let message = &in_words(message.trim());
     let Some((refusal, allowed)) = message.split_once(", expected ") else {
         return message.to_owned();
     };
@@ -266,6 +267,21 @@ fn explain(message: &str) -> String {
         },
         _ => message.to_owned(),
     }
+}
+
+/// A message without the names that types have in Rust.
+fn in_words(message: &str) -> String {
+    const NAMES: [(&str, &str); 7] = [
+        ("expected usize", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected u16", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected f32", "expected a number"),
+        ("expected a borrowed string", "expected a text"),
+    ];
+    let replaced = |text: String, (name, words): (&str, &str)| text.replace(name, words);
+    NAMES.into_iter().fold(message.to_owned(), replaced)
 }
 
 /// The words between backticks.
@@ -380,6 +396,16 @@ mod tests {
             &["strategy.kind=nrc"],
             &[],
             "configuration: unknown variant `nrc`, expected `plain` or `ncr` (did you mean `ncr`?)",
+        );
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_in_words() {
+        refused(
+            "",
+            &["epochs=soon"],
+            &[],
+            "configuration: invalid type: string \"soon\", expected a whole number",
         );
     }
 

@@ -4,8 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
-use crate::render::Form;
-use crate::{accelerator, cache, command, interrupt};
+use crate::{accelerator, cache, cli, command, interrupt};
 
 /// Runs the command that the user typed.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
@@ -18,7 +17,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     }
     accelerator::choose(cli.device)?;
     cache::choose(&cli.cache);
-    let form = if cli.json { Form::Json } else { Form::Text };
+    let form = cli.form();
     match &cli.command {
         Command::Demo(args) => command::demo::run(args, form),
         Command::Inspect(args) => command::inspect::run(args, form),
@@ -30,5 +29,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Command::Labels(args) => command::labels::run(args, form),
         Command::Bench(args) => command::bench::run(args, form),
         Command::Convert(args) => command::convert::run(args, form),
+        Command::Recipes(args) => command::recipes::run(args, form),
+        Command::Schema(args) => command::schema::run(args, form),
+        Command::Completions(args) => command::shell::completions(args, cli::description(), form),
+        Command::Man(args) => command::shell::man(args, cli::description(), form),
     }
 }

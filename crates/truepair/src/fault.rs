@@ -4,17 +4,22 @@
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, set_hook};
 use std::process::ExitCode;
 
-use crate::render;
+use crate::failure::{EXIT_CODE, Failure};
+use crate::render::{self, Form};
 
 const REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 
 /// Runs the program so that a panic ends it with exit code 2.
-pub(crate) fn contain(run: impl FnOnce() -> ExitCode) -> ExitCode {
+pub(crate) fn contain(form: Form, run: impl FnOnce() -> ExitCode) -> ExitCode {
     set_hook(Box::new(|panic| {
         render::note(&format!("error: {}", message(panic)))
     }));
     // Nothing of what `run` touched is used after a panic.
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitCode::from(2))
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let error = "internal fault of the program; standard error says where";
+        Failure::of(error, &[], EXIT_CODE).print(form);
+        ExitCode::from(EXIT_CODE)
+    })
 }
 
 fn message(panic: &PanicHookInfo<'_>) -> String {
@@ -37,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_exit_code_2() {
-        let code = |run: fn() -> ExitCode| format!("{:?}", contain(run));
+        let code = |run: fn() -> ExitCode| format!("{:?}", contain(Form::Text, run));
         assert_eq!(
             code(|| ExitCode::from(1)),
             format!("{:?}", ExitCode::from(1))

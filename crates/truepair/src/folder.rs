@@ -1,27 +1,90 @@
 //! Folders that commands make or take over.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// Makes a folder; `what` it is follows "the" in the message.
+/// A folder that was made, with the parents that were missing.
+#[derive(Debug)]
+pub(crate) struct MadeFolder {
+    folder: PathBuf,
+    /// The parents that were made as well, the nearest first.
+    parents: Vec<PathBuf>,
+}
+
+impl MadeFolder {
+    /// Removes the folder with everything in it, and the parents that were made for it and hold
+    /// nothing else.
+    pub(crate) fn remove(&self) {
+        // Whoever calls this reports an error already, and what cannot be removed stays.
+        let _ = std::fs::remove_dir_all(&self.folder);
+        let mut parents = self.parents.iter();
+        while parents
+            .next()
+            .is_some_and(|parent| std::fs::remove_dir(parent).is_ok())
+        {}
+    }
+}
+
+/// Makes a folder and its parents; `what` it is follows "the" in the message.
 ///
 /// # Errors
-/// If its parent does not exist or cannot be written.
-pub(crate) fn create(folder: &Path, what: &str) -> Result<()> {
-    std::fs::create_dir(folder).with_context(|| {
-        format!(
-            "{}: cannot create the {what} (its parent must be an existing, writable folder)",
-            folder.display()
-        )
-    })
+/// If it cannot be made: a parent is a file, or cannot be written.
+pub(crate) fn create(folder: &Path, what: &str) -> Result<MadeFolder> {
+    let parents = folder.ancestors().skip(1);
+    let missing = parents.take_while(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    let made = MadeFolder {
+        folder: folder.to_path_buf(),
+        parents: missing.map(Path::to_path_buf).collect(),
+    };
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        made.remove();
+        return Err(error).with_context(|| {
+            format!(
+                "{}: cannot create the {what} (a parent is a file or cannot be written; choose another \
+                 --out)",
+                folder.display()
+            )
+        });
+    }
+    Ok(made)
 }
 
 /// # Errors
 /// If something lies in the folder already.
 pub(crate) fn check_free(folder: &Path) -> Result<()> {
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{}: is not empty (choose another --out)", folder.display())
+        bail!("{}: is not empty (choose another folder)", folder.display())
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_are_made_and_go_again_unless_something_else_lies_there() {
+        let home = tempfile::tempdir().unwrap();
+        let (runs, run) = (home.path().join("runs"), home.path().join("runs/deep/one"));
+        let made = create(&run, "run directory").unwrap();
+        std::fs::write(run.join("file"), "x").unwrap();
+        made.remove();
+        assert!(!runs.exists() && home.path().exists());
+
+        let made = create(&run, "run directory").unwrap();
+        std::fs::write(runs.join("notes.txt"), "mine").unwrap();
+        made.remove();
+        assert!(runs.join("notes.txt").exists() && !runs.join("deep").exists());
+    }
+
+    #[test]
+    fn a_parent_that_is_a_file_is_an_error_and_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        let error = create(&file.join("a/b"), "output folder").unwrap_err();
+        assert!(error.to_string().contains("a parent is a file"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"x");
+    }
 }

@@ -11,11 +11,13 @@ mod command;
 mod compare;
 mod conclusion;
 mod config;
+mod contents;
 mod data;
 mod dispatch;
 mod drop_rule;
 mod evaluation;
 mod exit;
+mod failure;
 mod fault;
 mod file_hash;
 mod folder;
@@ -30,6 +32,7 @@ mod render;
 mod report;
 mod run_folder;
 mod sample;
+mod schema;
 mod session;
 mod shared;
 mod staged_file;
@@ -46,9 +49,12 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::parse();
-    fault::contain(|| match dispatch::run(&cli) {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    fault::contain(cli.form(), || match dispatch::run(&cli) {
         Ok(exit) => exit.into(),
-        Err(error) => render::failure(&error),
+        Err(error) => failure::report(&error, cli.form()),
     })
 }

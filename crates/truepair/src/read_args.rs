@@ -1,17 +1,20 @@
 //! The arguments that say how DATA is read, shared by every command that takes DATA.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use truepair_core::dataset::{RowOrder, is_row_order};
-use truepair_read::dataset::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+use truepair_read::dataset::{CaptionFeatures, FORMATS, OnEmpty, Pictures, ReadOptions};
+
+use crate::audit::word;
+use crate::config::nearest;
 
 /// How to read the data.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading")]
 pub(crate) struct ReadArgs {
     /// Format of DATA; recognized from its content by default.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = format_name)]
     pub(crate) format: Option<String>,
 
     /// Caption embeddings to use, or `none` to read the captions' text alone.
@@ -91,6 +94,59 @@ impl ReadArgs {
             strict: self.strict,
         }
     }
+}
+
+impl ReadArgs {
+    /// The flags with their values as they were typed, for advice that can be typed again.
+    pub(crate) fn words(&self) -> Vec<[String; 2]> {
+        let paths = [
+            ("--features", &self.features),
+            ("--pictures", &self.pictures),
+        ];
+        let texts = [
+            ("--format", &self.format),
+            ("--caption-features", &self.caption_features),
+            ("--embeddings", &self.embeddings),
+            ("--image-column", &self.image_column),
+            ("--id-column", &self.id_column),
+        ];
+        let pairs = self.pairs.as_ref().map(|pairs| match pairs {
+            Pairing::File(file) => word(file),
+            Pairing::Order(order) => order.to_string(),
+        });
+        let columns = self.caption_columns.as_ref().map(|names| names.join(","));
+        let empty = match self.on_empty {
+            EmptyCaptions::Error => None,
+            EmptyCaptions::Drop => Some("drop".to_owned()),
+            EmptyCaptions::Keep => Some("keep".to_owned()),
+        };
+        let others = [
+            ("--pairs", pairs),
+            (
+                "--caption-columns",
+                columns.map(|names| word(Path::new(&names))),
+            ),
+            ("--on-empty", empty),
+            ("--pixels", self.pixels.map(|side| side.to_string())),
+        ];
+        let paths = paths.map(|(flag, path)| (flag, path.as_deref().map(word)));
+        let texts =
+            texts.map(|(flag, text)| (flag, text.as_ref().map(|text| word(Path::new(text)))));
+        let all = paths.into_iter().chain(texts).chain(others);
+        all.filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
+            .collect()
+    }
+}
+
+/// Reads the name of a format.
+fn format_name(text: &str) -> Result<String, String> {
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
+    if names.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let near = nearest(text, names.iter().copied());
+    let near = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+    Err(format!("choose from {}{near}", names.join(", ")))
 }
 
 /// Which image belongs to which caption.

@@ -17,6 +17,7 @@ use truepair_read::dataset::{CaptionFeatures, ReadOptions};
 use truepair_train::Trained;
 
 use crate::oracle::Oracle;
+use crate::schema::{self, Output};
 
 pub(crate) const JOB: &str = "job.json";
 pub(crate) const ENVIRONMENT: &str = "environment.json";
@@ -113,24 +114,30 @@ pub(crate) fn oracle_of(run: &Path) -> Result<Option<Oracle>> {
     Ok(RunJob::load(run)?.oracle)
 }
 
-/// Writes `value` as JSON into the run directory.
+/// Writes `value`, which only the program reads, as JSON into the run directory.
 pub(crate) fn store(run: &Path, name: &str, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)? + "\n";
     Ok(durable::write(run.join(name), text.as_bytes())?)
 }
 
-/// Reads JSON that [`store`] wrote; `remedy` says what to do when it is damaged.
+/// Writes an object for scripts, which names its schema, into the run directory.
+pub(crate) fn publish(run: &Path, name: &str, value: &impl Output) -> Result<()> {
+    let text = schema::text(value)?;
+    Ok(durable::write(run.join(name), text.as_bytes())?)
+}
+
+/// Reads JSON that [`store`] or [`publish`] wrote; `remedy` says what to do when it is damaged.
 ///
 /// # Errors
 /// If the file cannot be read or holds something else.
 pub(crate) fn load<T: DeserializeOwned>(file: &Path, remedy: &str) -> Result<T> {
     let place = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
-    serde_json::from_str(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
+    schema::read(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
 }
 
 pub(crate) fn store_manifest(run: &Path, manifest: &Manifest) -> Result<()> {
-    store(run, MANIFEST, manifest)
+    publish(run, MANIFEST, manifest)
 }
 
 /// The noise that a run was trained with, as its evaluation must name it.

@@ -19,10 +19,10 @@ pub(crate) struct StagedFile {
 }
 
 impl StagedFile {
-    /// Lets `fill` write the content that `path` shall have.
+    /// Lets `fill` write the content that `path` shall have; its folder is made where it is missing.
     ///
     /// # Errors
-    /// If the folder is missing or read-only, `fill` fails, or the disk is full. The message names
+    /// If the folder cannot be made or written, `fill` fails, or the disk is full. The message names
     /// `path`; nothing is left in its folder.
     pub(crate) fn write(
         path: &Path,
@@ -35,6 +35,7 @@ impl StagedFile {
         path: &Path,
         fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>,
     ) -> Result<Self> {
+        std::fs::create_dir_all(folder_of(path))?;
         let mut temporary = new_temporary_file(folder_of(path))?;
         let mut buffered = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
         fill(&mut buffered)?;

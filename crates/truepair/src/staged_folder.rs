@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{folder, interrupt};
+use crate::folder::{self, MadeFolder};
+use crate::interrupt;
+use crate::schema::{self, Output};
 
 /// The file that says which command made a folder, and what it printed.
 pub(crate) const SUMMARY: &str = "summary.json";
@@ -32,7 +34,8 @@ pub(crate) enum Existing {
 pub(crate) struct StagedFolder {
     destination: PathBuf,
     partial: PathBuf,
-    created: bool,
+    /// The destination, where it was not there before.
+    made: Option<MadeFolder>,
     finished: bool,
 }
 
@@ -43,24 +46,21 @@ impl StagedFolder {
     /// If the folder cannot be made or written, or holds something that may not be replaced.
     pub(crate) fn open(destination: &Path, command: &str, existing: Existing) -> Result<Self> {
         let place = destination.display();
-        let created = match fs::metadata(destination) {
+        let made = match fs::metadata(destination) {
             Ok(metadata) if !metadata.is_dir() => {
                 bail!("{place}: is a file, and --out needs a folder (choose another --out)")
             }
             Ok(_) => {
                 check_replaceable(destination, command, existing)?;
-                false
+                None
             }
-            Err(_) => {
-                folder::create(destination, "output folder")?;
-                true
-            }
+            Err(_) => Some(folder::create(destination, "output folder")?),
         };
         let partial = destination.join(PARTIAL);
         let stage = Self {
             destination: destination.into(),
             partial,
-            created,
+            made,
             finished: false,
         };
         // A run that was killed outright may have left its own unfinished files.
@@ -68,7 +68,7 @@ impl StagedFolder {
         fs::create_dir(&stage.partial).with_context(|| {
             format!("{place}: cannot write into the output folder (choose another --out)")
         })?;
-        interrupt::remove_on_interrupt(if created { destination } else { &stage.partial });
+        interrupt::remove_on_interrupt(stage.unfinished());
         Ok(stage)
     }
 
@@ -114,10 +114,10 @@ impl StagedFolder {
         write().with_context(|| format!("{}: cannot write", self.destination.join(name).display()))
     }
 
-    /// Writes `value` as indented JSON.
-    pub(crate) fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
-        let text = serde_json::to_string_pretty(value)?;
-        self.write(name, |file| writeln!(file, "{text}"))
+    /// Writes `value` as indented JSON that names its schema.
+    pub(crate) fn write_json(&self, name: &str, value: &impl Output) -> Result<()> {
+        let text = schema::text(value)?;
+        self.write(name, |file| file.write_all(text.as_bytes()))
     }
 
     /// Makes the files durable and gives them their names; returns every file, sorted.
@@ -128,12 +128,17 @@ impl StagedFolder {
         self.move_into_place()
             .with_context(|| format!("{place}: cannot move the finished files into place"))?;
         self.finished = true;
-        interrupt::forget(if self.created {
+        interrupt::forget(self.unfinished());
+        Ok(files)
+    }
+
+    /// What must not stay behind when the work fails.
+    fn unfinished(&self) -> &Path {
+        if self.made.is_some() {
             &self.destination
         } else {
             &self.partial
-        });
-        Ok(files)
+        }
     }
 
     fn move_into_place(&self) -> std::io::Result<()> {
@@ -156,14 +161,12 @@ impl Drop for StagedFolder {
         if self.finished {
             return;
         }
-        let unfinished = if self.created {
-            &self.destination
-        } else {
-            &self.partial
-        };
-        // The error that brought us here is the one the user needs to see.
-        let _ = fs::remove_dir_all(unfinished);
-        interrupt::forget(unfinished);
+        match &self.made {
+            Some(made) => made.remove(),
+            // The error that brought us here is the one the user needs to see.
+            None => drop(fs::remove_dir_all(&self.partial)),
+        }
+        interrupt::forget(self.unfinished());
     }
 }
 
@@ -230,9 +233,7 @@ mod tests {
         let stage = StagedFolder::open(&out, "audit", Existing::Refuse).unwrap();
         fs::create_dir(stage.folder().join("cleaned")).unwrap();
         fs::write(stage.folder().join("cleaned/list.txt"), "x").unwrap();
-        stage
-            .write_json(SUMMARY, &serde_json::json!({"command": "audit"}))
-            .unwrap();
+        stage.write(SUMMARY, |file| file.write_all(b"{}")).unwrap();
         assert_eq!(
             stage.finish().unwrap(),
             [out.join("cleaned/list.txt"), out.join(SUMMARY)]

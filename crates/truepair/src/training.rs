@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::dataset::Dataset;
 use truepair_core::durable;
@@ -17,10 +18,12 @@ use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
 use crate::audit::{PlantedNoise, plant};
+use crate::folder::MadeFolder;
 use crate::oracle::Oracle;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
+use crate::schema::Output;
 use crate::{data, folder, remote, session, shared};
 
 /// Splits that choose the epoch, by the names that data sets give them.
@@ -30,10 +33,9 @@ const DEV_SPLITS: &[&str] = &["dev", "val", "valid", "validation"];
 pub(crate) const RESULT: &str = "result.json";
 
 /// The JSON object that `truepair train --json` prints and every run keeps as [`RESULT`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TrainResult {
     command: &'static str,
-    unit: &'static str,
     strategy: &'static str,
     /// Backbones of images and captions.
     backbones: [&'static str; 2],
@@ -42,12 +44,26 @@ pub(crate) struct TrainResult {
     seed: Seed,
     #[serde(skip_serializing_if = "Option::is_none")]
     noise: Option<PlantedNoise>,
+    /// The epoch that was kept, from 0 as in `metrics.jsonl`.
     best_epoch: usize,
+    /// Epochs that were trained, warm-up included.
+    epochs: usize,
     test: Option<RetrievalRecord>,
     dev: Option<RetrievalRecord>,
     protocol: Option<Protocol>,
     out: PathBuf,
     seconds: f64,
+}
+
+impl Output for TrainResult {
+    const SCHEMA: &'static str = "truepair/train/1";
+}
+
+/// How long a finished run took; `None` where there is no result.
+pub(crate) fn seconds_of(run: &Path) -> Option<f64> {
+    let file = run.join(RESULT);
+    let result: serde_json::Value = run_folder::load(&file, "train again").ok()?;
+    result.get("seconds")?.as_f64()
 }
 
 /// What to train, and where.
@@ -183,7 +199,6 @@ impl<'a> Run<'a> {
         let out = &self.plan.out;
         let result = TrainResult {
             command: "train",
-            unit: "percent",
             strategy: self.method(),
             backbones: [
                 &trained.config.matcher.image,
@@ -195,6 +210,7 @@ impl<'a> Run<'a> {
             seed: self.plan.job.seed,
             noise: self.manifest.as_ref().map(PlantedNoise::of),
             best_epoch: trained.best_epoch,
+            epochs: trained.history.len(),
             test: test.map(RetrievalRecord::of),
             dev: dev.map(RetrievalRecord::of),
             protocol: test.map(|report| report.protocol.clone()),
@@ -203,7 +219,7 @@ impl<'a> Run<'a> {
         };
         let text = text(self.method(), trained, test, out);
         durable::write(out.join("report.md"), report(&text).as_bytes())?;
-        run_folder::store(out, RESULT, &result)?;
+        run_folder::publish(out, RESULT, &result)?;
         Ok((result, text))
     }
 }
@@ -211,17 +227,19 @@ impl<'a> Run<'a> {
 /// A run directory that disappears again when training cannot even start.
 pub(crate) struct RunFolder<'a> {
     path: &'a Path,
-    created: bool,
+    /// The directory, where it was not there before.
+    made: Option<MadeFolder>,
 }
 
 impl<'a> RunFolder<'a> {
     pub(crate) fn open(plan: &'a RunPlan) -> Result<Self> {
         let path = plan.out.as_path();
         let place = path.display();
-        let created = !path.exists();
-        if created {
-            folder::create(path, "run directory")?;
-        }
+        let made = if path.exists() {
+            None
+        } else {
+            Some(folder::create(path, "run directory")?)
+        };
         let mut entries = std::fs::read_dir(path).with_context(|| {
             format!("{place}: is not a folder for a run (choose another --out)")
         })?;
@@ -231,22 +249,23 @@ impl<'a> RunFolder<'a> {
                  --out)"
             )
         }
-        let folder = Self { path, created };
+        let folder = Self { path, made };
         plan.job.store(path)?;
         Ok(folder)
     }
 
     /// Training got as far as it could; whatever lies there is wanted.
     pub(crate) fn keep(mut self) {
-        self.created = false;
+        self.made = None;
     }
 }
 
 impl Drop for RunFolder<'_> {
     fn drop(&mut self) {
-        if self.created && !self.path.join(CHECKPOINT).exists() {
-            // The error that ends the command is the one to report.
-            let _ = std::fs::remove_dir_all(self.path);
+        if let Some(made) = &self.made
+            && !self.path.join(CHECKPOINT).exists()
+        {
+            made.remove();
         }
     }
 }
@@ -261,9 +280,10 @@ fn text(method: &str, trained: &Trained, test: Option<&Report>, out: &Path) -> S
         (
             "kept",
             format!(
-                "epoch {} of {}",
+                "epoch {} of {}, warm-up included (`best_epoch` {} in files, which count from 0)",
                 trained.best_epoch + 1,
-                trained.history.len()
+                trained.history.len(),
+                trained.best_epoch
             ),
         ),
         ("run", out.display().to_string()),

@@ -1,6 +1,7 @@
 //! What a run with Gaussian embeddings knows about its own mistakes.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{
@@ -18,7 +19,7 @@ use truepair_train::Trained;
 use crate::render::table;
 
 /// Answers by how uncertain the query is, and the calibration of match probabilities.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SelfKnowledge {
     queries: ByUncertainty,

@@ -3,18 +3,6 @@
   "use strict";
   const PAGE = matchMedia("(max-width: 40rem)").matches ? 12 : 24;
 
-  const theme = document.getElementById("theme");
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
-  const nameTheme = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
-  theme.hidden = false;
-  theme.addEventListener("click", () => {
-    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    nameTheme();
-  });
-  dark.addEventListener("change", nameTheme);
-  nameTheme();
-
   for (const button of document.querySelectorAll(".copy")) {
     if (!navigator.clipboard) break;
     button.hidden = false;

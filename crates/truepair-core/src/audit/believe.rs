@@ -4,13 +4,11 @@
 //! are, with a note to that effect; ranks and suggestions come from the method's own scores.
 
 use super::ambiguity::pronounce;
-use super::bootstrap::{Bootstrap, MAX_CLUSTERS, quantile};
 use super::conclude::{Evidence, blank_explained, conclude, histogram, rows_by_pair};
-use super::outcome::DETECTABLE_RATE;
 use super::{AuditOptions, Findings, FoldStatistics, Links, NoiseRate, Outcome};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
-use crate::rng::{Seed, below};
+use crate::rng::Seed;
 
 const NOT_HELD_OUT: &str = "These are the beliefs of matchers about pairs they were trained on: not \
      calibrated, and too optimistic where wrong pairs were memorized. Ranks and p-values are too \
@@ -18,7 +16,8 @@ const NOT_HELD_OUT: &str = "These are the beliefs of matchers about pairs they w
 
 /// Findings whose posteriors are `1 - clean`: `clean` `[n_pairs]` is a method's belief that a pair
 /// is matched, [0, 1], and `folds` are judged by its own scores. The noise rate is the mean of the
-/// posteriors; its interval is a bootstrap over images and does not include the method's own error.
+/// posteriors between the bounds 0 and 1, because nothing is known of the method's own error, and the
+/// outcome is [`Outcome::Beliefs`].
 ///
 /// # Errors
 /// As [`conclude`], and if there is not one belief in [0, 1] for each pair.
@@ -45,16 +44,14 @@ pub fn conclude_from_beliefs(
         links.is_blank(pairs[pair])
     });
     findings.verdicts = blank_explained(findings.verdicts, links);
-    let bootstrap = Bootstrap {
-        n_draws: options.n_bootstrap,
-        seed,
+    // Nothing is known of the method's own error, so no bound but the trivial one holds.
+    findings.noise_rate = NoiseRate {
+        estimate: posterior.iter().sum::<f64>() / posterior.len().max(1) as f64,
+        low: 0.0,
+        high: 1.0,
     };
-    findings.noise_rate = rate(pairs, &posterior, bootstrap);
-    findings.outcome = if findings.noise_rate.low < DETECTABLE_RATE {
-        Outcome::NoEvidence
-    } else {
-        Outcome::MismatchedPairs
-    };
+    findings.kinds = None;
+    findings.outcome = Outcome::Beliefs;
     findings.illegible = 0;
     findings.fit.posterior_histogram = histogram(&posterior);
     findings.fit.mean_posterior = findings.noise_rate.estimate;
@@ -74,30 +71,5 @@ fn check(clean: &[f64], n_pairs: usize) -> Result<()> {
             format!("pair {pair}: the belief {} is not in [0, 1]", clean[pair]),
             "the ledger is damaged, or the method does not keep its beliefs there",
         )),
-    }
-}
-
-/// Mean posterior with a 95 % percentile interval over images.
-fn rate(pairs: &[Pair], posterior: &[f64], bootstrap: Bootstrap) -> NoiseRate {
-    let n_images = 1 + pairs.iter().map(|pair| pair.image).max().unwrap_or(0) as usize;
-    let mut clusters = vec![(0.0, 0.0); n_images.min(MAX_CLUSTERS)];
-    for (pair, posterior) in pairs.iter().zip(posterior) {
-        let (sum, count) = &mut clusters[pair.image as usize % MAX_CLUSTERS];
-        *sum += posterior;
-        *count += 1.0;
-    }
-    let mean = |(sum, count): (f64, f64)| if count > 0.0 { sum / count } else { 0.0 };
-    let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
-    let estimate = mean(clusters.iter().copied().fold((0.0, 0.0), add));
-    let n = clusters.len();
-    let draws = bootstrap.draw("belief bootstrap", |stream| {
-        let drawn = (0..n).map(|_| clusters[below(stream, n as u64) as usize]);
-        mean(drawn.fold((0.0, 0.0), add))
-    });
-    let end = |q: f64| quantile(draws.clone(), q).unwrap_or(estimate);
-    NoiseRate {
-        estimate,
-        low: end(0.025).min(estimate),
-        high: end(0.975).max(estimate),
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folds::{assign_folds, common_folds};
 use super::{
-    AuditOptions, Evidence, Findings, Fold, FoldStatistics, Likeness, Links, Plan, average_repeats,
-    conclude, crowd, judge_fold,
+    AuditOptions, Evidence, Findings, Fold, FoldStatistics, Likeness, Links, MIN_PAIRS, Plan,
+    average_repeats, conclude, crowd, judge_fold,
 };
 use crate::error::{Error, Result};
 use crate::lists::distinct;
@@ -180,6 +180,7 @@ pub fn cross_fit<E: From<Error>>(
     let cuts: Vec<Vec<u32>> = (0..schedule.repeats as u64)
         .map(|repeat| assign_folds(pairs, links, schedule.folds, seed.child("cut", repeat)))
         .collect();
+    check_folds(&cuts, schedule.folds)?;
     let together = common_folds(&cuts, schedule.folds);
     let likeness = learners[0].likeness().filter(|_| options.near_misses);
     let plan = likeness.map(|likeness| Plan::new(pairs, links, Some(&together), likeness, seed));
@@ -215,6 +216,26 @@ pub fn cross_fit<E: From<Error>>(
         unread_captions: learners[0].unread_captions(),
     };
     Ok(conclude(pairs, links, &evidence, options, seed)?)
+}
+
+/// Refuses folds that are too small to judge before anything is trained.
+fn check_folds(cuts: &[Vec<u32>], n_folds: usize) -> Result<()> {
+    let sizes = cuts.iter().flat_map(|cut| {
+        let mut sizes = vec![0usize; n_folds];
+        cut.iter().for_each(|&fold| sizes[fold as usize] += 1);
+        sizes
+    });
+    let smallest = sizes.min().unwrap_or(0);
+    if smallest >= MIN_PAIRS {
+        return Ok(());
+    }
+    Err(Error::argument(
+        format!(
+            "{smallest} pairs to judge together in the smallest of {n_folds} folds, expected at least \
+             {MIN_PAIRS}"
+        ),
+        "add pairs or use fewer folds",
+    ))
 }
 
 /// The cut at position `index` of `n_cuts`.

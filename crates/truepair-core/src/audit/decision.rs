@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// How to choose the pairs that stay.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// Drop pairs with a posterior above 0.5: the fewest expected errors of both kinds together.

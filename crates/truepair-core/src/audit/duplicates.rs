@@ -12,6 +12,7 @@ use crate::error::Result;
 
 /// How many comparisons were left out as duplicates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DuplicateCounts {
     /// Captions whose normalized text also occurs elsewhere.
     pub captions: u64,

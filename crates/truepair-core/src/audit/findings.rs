@@ -6,6 +6,7 @@ use super::{Ambiguity, DuplicateCounts, InjectionKind, Judgment};
 
 /// The result of one audit over the pairs of a data set, in the data set's pair order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Findings {
     /// Whether verdicts could be given at all.
     pub outcome: Outcome,
@@ -52,6 +53,7 @@ pub struct Findings {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Mismatched pairs were found.
@@ -65,6 +67,9 @@ pub enum Outcome {
         /// What would help to tell, in one sentence.
         help: String,
     },
+    /// The posteriors are what a trained method believes of its own training pairs. They are not
+    /// calibrated, so nothing is found by them and nothing is dropped.
+    Beliefs,
     /// The scores do not rank held-out pairs better than chance, so no verdict is given.
     Refused {
         /// Why, in one sentence.
@@ -82,6 +87,7 @@ impl Outcome {
 /// Share of mismatched pairs, fractions in [0, 1]. The scores bound it; a point estimate needs an
 /// assumption as well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NoiseRate {
     /// The share if mismatches fall evenly over readable and unreadable pairs.
     pub estimate: f64,
@@ -104,6 +110,7 @@ impl NoiseRate {
 
 /// The noise rate by kind of mismatch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kinds {
     /// Pairs whose image and caption fit no better than those of two different pairs.
     pub far: NoiseRate,
@@ -120,6 +127,7 @@ pub struct Kinds {
 
 /// How the matcher reads the pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reading {
     /// Share of the pairs whose image and caption the matcher reads, [0, 1].
     pub readable: f64,
@@ -144,6 +152,7 @@ impl Default for Reading {
 
 /// How well the held-out scores rank, compared with chance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Competence {
     /// Share of the readable pairs with a null-calibrated p-value of at most 0.05.
     pub share_below_5_percent: f64,
@@ -153,6 +162,7 @@ pub struct Competence {
 
 /// What the audit says about one pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// Index of the pair in the data set.
     pub pair: u32,
@@ -194,6 +204,7 @@ pub struct Verdict {
 /// The two-groups model as fitted, for plots and for checking. p-values are those of the readable
 /// pairs, from which the noise rate is read; often these are all the pairs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fit {
     /// Counts of null-calibrated p-values in equal bins over [0, 1].
     pub p_histogram: Vec<u64>,
@@ -211,6 +222,7 @@ pub struct Fit {
 
 /// The posterior compared with known truth; recorded only when noise was injected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Truth {
     /// Share of pairs that are truly mismatched.
     pub realized: f64,
@@ -230,6 +242,7 @@ pub struct Truth {
 
 /// One bin of a reliability diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReliabilityBin {
     /// Pairs in the bin.
     pub count: u64,
@@ -241,6 +254,7 @@ pub struct ReliabilityBin {
 
 /// How the pairs of one kind of injection were judged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InjectedKind {
     /// What was done to them.
     pub kind: InjectionKind,
@@ -257,6 +271,7 @@ pub struct InjectedKind {
 
 /// Result of changing a further share of the pairs and auditing again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SelfCheck {
     /// Share of the pairs that was mismatched in addition to what the data holds.
     pub injected: f64,

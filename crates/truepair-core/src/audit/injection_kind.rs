@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum InjectionKind {
     /// Captions exchanged at random: mismatched pairs.

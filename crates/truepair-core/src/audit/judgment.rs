@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What [`Verdict::uncertainty`](super::Verdict::uncertainty) measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UncertaintyKind {
     /// Effective number of items that fit the image, or the caption, as well as the best one does, at
@@ -17,6 +18,7 @@ pub enum UncertaintyKind {
 
 /// What a pair is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Judgment {
     /// Probably matched, and little else fits as well.
@@ -57,6 +59,7 @@ impl Judgment {
 
 /// How ambiguous the pairs of an audit are.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ambiguity {
     /// What the uncertainties measure.
     pub uncertainty: UncertaintyKind,

@@ -124,7 +124,7 @@ fn check(fold: &Fold<'_>) -> Result<()> {
     if n < MIN_PAIRS {
         return Err(Error::argument(
             format!("{n} pairs to judge together, expected at least {MIN_PAIRS}"),
-            "add pairs or use fewer folds",
+            "add pairs",
         ));
     }
     for (what, direction) in [

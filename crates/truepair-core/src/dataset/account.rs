@@ -42,6 +42,7 @@ const IN_ONE_LINE: usize = 3;
 /// );
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Account {
     used: Vec<UsedEntry>,
     read_as: Vec<SourceEntry>,
@@ -52,6 +53,7 @@ pub struct Account {
 
 /// How many things of one kind were used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UsedEntry {
     /// A noun in the singular, for instance `row`.
     pub kind: &'static str,
@@ -61,6 +63,7 @@ pub struct UsedEntry {
 
 /// Where things of one role were read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceEntry {
     /// A noun in the plural, for instance `captions`.
     pub role: &'static str,
@@ -70,6 +73,7 @@ pub struct SourceEntry {
 
 /// Things of one kind that were treated alike, for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccountEntry {
     /// A noun in the singular, for instance `member`.
     pub kind: &'static str,

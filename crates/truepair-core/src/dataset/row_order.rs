@@ -28,6 +28,7 @@ use crate::pair::Pair;
 /// # Ok::<(), truepair_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub enum RowOrder {
     /// The caption of row `n` belongs to the image of row `n + by`.

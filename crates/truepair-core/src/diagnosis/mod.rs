@@ -59,6 +59,7 @@ pub trait Diagnose: Sync {
 
 /// Something that stands out in data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Diagnosis {
     /// Name of its row in [`DIAGNOSES`].
     pub kind: String,

@@ -15,6 +15,7 @@ const BLOCK: usize = 256;
 
 /// Mean average precision of every direction between modalities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClassRetrieval {
     /// Every ordered pair of modalities.
     pub directions: Vec<DirectionMap>,
@@ -24,6 +25,7 @@ pub struct ClassRetrieval {
 
 /// Mean average precision of one direction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DirectionMap {
     /// Modality of the queries.
     pub query: String,

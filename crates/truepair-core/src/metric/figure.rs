@@ -45,6 +45,7 @@ impl fmt::Debug for Figure {
 
 /// How many queries the numbers of one direction are based on, over all folds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueryCounts {
     /// Queries measured.
     pub n_queries: u64,
@@ -53,6 +54,7 @@ pub struct QueryCounts {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Stored {
     metric: String,
@@ -61,6 +63,7 @@ struct Stored {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum StoredDirection {
     I2t,
@@ -81,6 +84,17 @@ impl Serialize for Figure {
             value: self.value,
         };
         stored.serialize(out)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Figure {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Figure".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Stored::json_schema(generator)
     }
 }
 

@@ -12,6 +12,7 @@ const BINS: usize = 10;
 
 /// How far match probabilities are from the shares of matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MatchCalibration {
     /// Over every image against every caption; nearly all of them mismatch.
@@ -22,6 +23,7 @@ pub struct MatchCalibration {
 
 /// The expected calibration error of some probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationError {
     /// Probabilities.

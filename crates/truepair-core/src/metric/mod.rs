@@ -215,8 +215,8 @@ const PAGE_HEAD: &str = "\
 # Metrics
 
 Every metric is measured in both directions: `i2t` (an image is the query for its captions) and
-`t2i` (a caption is the query for its images). Code and stored reports hold recalls as fractions; tables for people
-and `--json` print them in percent and say so.
+`t2i` (a caption is the query for its images). Code, files and `--json` hold recalls as fractions; tables for people
+print them in percent and say so.
 
 | name | better | unit | what it says |
 |---|---|---|---|

@@ -13,6 +13,7 @@ const N_RESAMPLES: usize = 1000;
 
 /// Uncertainties of the same items as growing shares of them are erased.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OcclusionCurve {
     /// Items measured.
@@ -26,6 +27,7 @@ pub struct OcclusionCurve {
 
 /// The mean over the items at one share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OcclusionPoint {
     /// Share erased, [0, 1].

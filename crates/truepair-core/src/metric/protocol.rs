@@ -22,6 +22,7 @@ use crate::relevance::Relevance;
 /// assert!(refused.to_string().contains("ensemble: 1, not 2"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
     /// Name of the data set.
@@ -56,6 +57,7 @@ fn pairs() -> String {
 
 /// Range of the number of captions that an image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CaptionsPerImage {
     /// Fewest.
     pub min: u32,
@@ -65,6 +67,7 @@ pub struct CaptionsPerImage {
 
 /// What identifies planted training noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrainingNoise {
     /// SHA-256 of the noisy image index, as in the manifest.
     pub sha256: String,
@@ -76,6 +79,7 @@ pub struct TrainingNoise {
 
 /// How equal scores are ranked; there is only one rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ties {
     /// Non-relevant items with the same score come before the relevant one.

@@ -28,6 +28,7 @@ use crate::scores::Direction;
 /// # Ok::<(), truepair_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "StoredReport")]
 pub struct Report {
     /// Every number that is known, in the order of [`METRICS`](super::METRICS).

@@ -7,6 +7,7 @@ use super::{Figure, MeanRank, MedianRank, Metric, Protocol, QueryCounts, RSum, R
 use crate::scores::Direction;
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct StoredReport {
     #[serde(default)]
     figures: Vec<Figure>,
@@ -18,6 +19,7 @@ pub(super) struct StoredReport {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct StoredSide {
     #[serde(flatten)]
     pub(super) counts: QueryCounts,
@@ -27,6 +29,7 @@ pub(super) struct StoredSide {
 
 /// What version 0.1 kept of a direction.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct FiveNumbers {
     recall1: f64,
     recall5: f64,

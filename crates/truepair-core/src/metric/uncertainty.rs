@@ -15,6 +15,7 @@ const N_RESAMPLES: usize = 1000;
 
 /// The queries of both directions by their uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ByUncertainty {
     /// Image queries.
@@ -25,6 +26,7 @@ pub struct ByUncertainty {
 
 /// The queries of one direction by their uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UncertainQueries {
     /// Tenths of the queries, the most certain first; fewer parts when there are fewer queries.
@@ -36,6 +38,7 @@ pub struct UncertainQueries {
 
 /// A tenth of the queries.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tenth {
     /// Queries in it.
@@ -49,6 +52,7 @@ pub struct Tenth {
 
 /// Spearman's rank correlation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Correlation {
     /// In [-1, 1]; 0 where one side is constant.

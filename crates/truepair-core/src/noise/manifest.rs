@@ -36,6 +36,7 @@ use crate::rng::Seed;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// `none`, `file`, or the name of the noise model: `caption`, `image`.
     pub protocol: String,

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), truepair_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub enum NoiseSpec {
     /// No noise.

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
 use truepair_core::dataset::{Account, Dataset, Features, Picture};
-use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
 
 use super::empty_captions::settle_empty_captions;
+use super::write::{link_as, write_lines};
 use super::{ReadOptions, name_of};
 
 /// A picture and what is known of it.
@@ -100,42 +99,41 @@ fn no_picture(path: &Path, split: &str, account: &Account) -> Error {
     )
 }
 
-/// The name of the list that [`write_kept`] writes.
-pub(super) const KEPT_LIST: &str = "metadata.jsonl";
-
-/// Writes one record an image with its kept captions; pictures stay where they are.
+/// The kept captions of every image, `[n_images]`.
 ///
 /// # Errors
-/// If the list cannot be written.
-pub(super) fn write_kept(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
+/// If the data has no texts.
+pub(super) fn kept_by_image<'a>(dataset: &'a Dataset, keep: &[bool]) -> Result<Vec<Vec<&'a str>>> {
     let texts = dataset.require_captions()?;
     let mut kept: Vec<Vec<&str>> = vec![Vec::new(); dataset.n_images()];
     for pair in dataset.kept(keep) {
         kept[pair.image as usize].push(&texts[pair.caption as usize]);
     }
-    let mut list = String::new();
-    for (row, texts) in kept
-        .iter()
-        .enumerate()
-        .filter(|(_, texts)| !texts.is_empty())
-    {
-        let picture = dataset.images.picture(row);
-        let name = picture.map_or_else(|| dataset.image_ids[row].clone(), absolute);
-        let record = json!({ "file_name": name, "id": dataset.image_ids[row], "text": texts });
-        list.push_str(&record.to_string());
-        list.push('\n');
-    }
-    let path = out.join(KEPT_LIST);
-    durable::write(&path, list.as_bytes())?;
-    Ok(vec![path])
+    Ok(kept)
 }
 
-fn absolute(picture: &Picture) -> String {
-    let file = picture.file();
-    let file = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
-    match picture {
-        Picture::Member { name, .. } => format!("{}#{name}", file.display()),
-        _ => file.display().to_string(),
+/// Makes `captions` the lines of the file `target`: a link to `text`, where these are its captions.
+///
+/// # Errors
+/// If `target` cannot be written.
+pub(super) fn write_captions(text: &Path, captions: &[&str], target: &Path) -> Result<PathBuf> {
+    let own = std::fs::read(text).map(|bytes| captions_of(&String::from_utf8_lossy(&bytes)));
+    if own.is_ok_and(|own| own == captions) {
+        return link_as(text, target);
+    }
+    let folder = target.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, "create", source))?;
+    write_lines(target, captions)
+}
+
+/// The folder of which `below` is a path to `file`.
+pub(super) fn root_of<'a>(file: &'a Path, below: &str) -> &'a Path {
+    let depth = Path::new(below).components().count();
+    let root = file.ancestors().nth(depth).unwrap_or(Path::new(""));
+    if root.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        root
     }
 }
 

@@ -95,7 +95,14 @@ impl Format for ChineseClip {
         };
         let list = out.join(texts.file_name().unwrap_or_default());
         durable::write(&list, cleaned(texts, dataset, keep)?.as_bytes())?;
-        Ok(vec![list, link_into(pictures, out)?])
+        let mut written = vec![list, link_into(pictures, out)?];
+        let folder = pictures.parent().unwrap_or(Path::new("."));
+        let others = Files::in_folder(folder)?.into_iter();
+        for other in others.filter(|other| other.split != dataset.split) {
+            written.push(link_into(&other.pictures, out)?);
+            written.push(link_into(&other.texts, out)?);
+        }
+        Ok(written)
     }
 }
 
@@ -196,6 +203,8 @@ struct Text {
     fields: Map<String, Value>,
     /// The key of the pictures.
     key: String,
+    /// The line itself.
+    line: String,
 }
 
 /// Calls `visit` with every text and its place.
@@ -238,6 +247,7 @@ fn each_text(path: &Path, mut visit: impl FnMut(Place, Text) -> Result<()>) -> R
             images,
             key,
             fields,
+            line: line.text,
         };
         visit(place, text)?;
     }
@@ -277,12 +287,13 @@ fn cleaned(texts: &Path, dataset: &Dataset, keep: &[bool]) -> Result<String> {
             continue;
         }
         let mut fields = text.fields;
-        if stays.len() < n
-            && let Some(Value::Array(ids)) = fields.get_mut(&text.key)
-        {
-            ids.retain(|id| word(id).is_some_and(|id| stays.contains(&&id)));
+        match fields.get_mut(&text.key) {
+            Some(Value::Array(ids)) if stays.len() < n => {
+                ids.retain(|id| word(id).is_some_and(|id| stays.contains(&&id)));
+                lines += &Value::Object(fields).to_string();
+            }
+            _ => lines += &text.line,
         }
-        lines += &Value::Object(fields).to_string();
         lines.push('\n');
     }
     Ok(lines)
@@ -391,7 +402,7 @@ mod tests {
         assert_eq!(pairs(&again), [("2", "one"), ("2", "two")]);
         let text = std::fs::read_to_string(&files[0]).unwrap();
         assert!(
-            text.contains("\"image_ids\":[2],\"note\":\"kept\""),
+            text.contains("\"image_ids\": [2], \"note\": \"kept\""),
             "{text}"
         );
         found.pairs[2].image = 0;

@@ -13,6 +13,7 @@ use super::json_list;
 use super::karpathy::{
     is_object, kept_captions, one_line, read_json, start_of_json, with_originals, write_json,
 };
+use super::kept_pairs::KeptPairs;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
 use super::unread_keys::{AllUnread, UnreadKeys};
@@ -139,9 +140,17 @@ impl Format for Coco {
     }
 
     /// The same file with only the kept annotations.
+    fn names_all_images(&self) -> bool {
+        true
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         let path = &dataset.files[0];
         let mut file: Value = read_json(path)?;
+        if let Some(annotations) = kept_annotations(&file, dataset, keep) {
+            file["annotations"] = annotations.into();
+            return write_json(dataset, &file, out);
+        }
         let kept = kept_captions(dataset, keep)?;
         let mut old: HashMap<String, Vec<Value>> = HashMap::new();
         for annotation in file["annotations"].as_array().into_iter().flatten() {
@@ -162,6 +171,25 @@ impl Format for Coco {
         file["annotations"] = annotations.into();
         write_json(dataset, &file, out)
     }
+}
+
+/// The annotations that stay, in their order; `None` where the pairs are not those of the annotations, because
+/// noise was planted.
+fn kept_annotations(file: &Value, dataset: &Dataset, keep: &[bool]) -> Option<Vec<Value>> {
+    let of = |key: &str| file[key].as_array().into_iter().flatten();
+    let names: HashMap<String, &str> = of("images")
+        .filter_map(|image| Some((image["id"].to_string(), image["file_name"].as_str()?)))
+        .collect();
+    let mut pairs = KeptPairs::new(dataset, keep);
+    let stays = |annotation: &&Value| {
+        let name = names.get(&annotation["image_id"].to_string());
+        let text = annotation["caption"].as_str().map(one_line);
+        // What is not a caption was not read, and stays.
+        name.zip(text)
+            .is_none_or(|(name, text)| pairs.take(name, &text))
+    };
+    let kept: Vec<Value> = of("annotations").filter(stays).cloned().collect();
+    pairs.into_order().map(|_| kept)
 }
 
 /// The index of every image by its id.

@@ -7,8 +7,12 @@ use truepair_core::dataset::Dataset;
 use truepair_core::dataset::Picture;
 use truepair_core::error::{Error, Place, Result};
 
-use super::captioned_pictures::{self, Captioned, Gathered, captions_of};
+use super::captioned_pictures::{
+    self, Captioned, Gathered, captions_of, kept_by_image, root_of, write_captions,
+};
+use super::kept_picture_files::stays_below;
 use super::leftovers::{Fate, account_for_folder};
+use super::write::{link_as, link_into, write_lines};
 use super::{Format, ReadOptions, resolve_split};
 use crate::lines::read_lines;
 
@@ -91,7 +95,60 @@ impl Format for Cub {
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        captioned_pictures::write_kept(dataset, keep, out)
+        let kept = kept_by_image(dataset, keep)?;
+        let Some(Picture::File(first)) = dataset.images.picture(0) else {
+            let problem = "the data has no files of pictures";
+            return Err(Error::argument(problem, "read it again"));
+        };
+        let root = root_of(first, &format!("images/{}", dataset.image_ids[0]));
+        let kept: HashMap<&str, &[&str]> = (dataset.image_ids.iter().zip(&kept))
+            .filter(|(_, captions)| !captions.is_empty())
+            .map(|(id, captions)| (id.as_str(), captions.as_slice()))
+            .collect();
+        let texts = captions_in(root).unwrap_or_else(|| root.join(CAPTIONS[0]));
+        let own_texts = out.join(texts.file_name().unwrap_or_default());
+        let (mut written, mut lines, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        for image in images(root)? {
+            let own = kept.get(image.file.as_str());
+            if image.split == dataset.split && own.is_none() {
+                continue;
+            }
+            if !stays_below(Path::new(&image.file)) {
+                let problem = format!("'{}' leads out of the folder of pictures", image.file);
+                let remedy = "unpack the data set again";
+                return Err(Error::data(
+                    root.join("images.txt"),
+                    Place::Whole,
+                    problem,
+                    remedy,
+                ));
+            }
+            let picture = root.join("images").join(&image.file);
+            if picture.is_file() {
+                written.push(link_as(&picture, &out.join("images").join(&image.file))?);
+            }
+            let [text, target] =
+                [&texts, &own_texts].map(|folder| folder.join(&image.file).with_extension("txt"));
+            written.push(match own {
+                Some(captions) => write_captions(&text, captions, &target)?,
+                None => link_as(&text, &target)?,
+            });
+            if image.split == "test_seen" {
+                held.push(image.file.clone());
+            }
+            lines.push(format!("{} {}", image.id, image.file));
+        }
+        written.push(write_lines(&out.join("images.txt"), lines)?);
+        // Without a list of their own they are counted, which removed pictures would put out of step.
+        written.push(write_lines(&out.join("seen_test_images.txt"), held)?);
+        for name in [
+            "image_class_labels.txt",
+            "trainvalclasses.txt",
+            "testclasses.txt",
+        ] {
+            written.push(link_into(&root.join(name), out)?);
+        }
+        Ok(written)
     }
 }
 
@@ -101,6 +158,7 @@ fn captions_in(path: &Path) -> Option<PathBuf> {
 }
 
 struct Image {
+    id: String,
     /// `CLASS/NAME.jpg`.
     file: String,
     /// From 1, as in the files.
@@ -146,7 +204,12 @@ fn images(path: &Path) -> Result<Vec<Image>> {
             (false, true) => "train",
             (false, false) => return wrong(format!("class {name} is in no list of classes")),
         };
-        found.push(Image { file, class, split });
+        found.push(Image {
+            id,
+            file,
+            class,
+            split,
+        });
     }
     Ok(found)
 }
@@ -182,7 +245,7 @@ fn numbered(path: &Path) -> Result<HashMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{inspect, open};
+    use super::super::{inspect, open, write_kept};
     use super::*;
 
     /// Three classes of ten pictures, the last one unseen, ten captions a picture.
@@ -239,6 +302,36 @@ mod tests {
         std::fs::write(home.path().join("seen_test_images.txt"), held).unwrap();
         let train = open(home.path(), &ReadOptions::default()).unwrap();
         assert_eq!(train.n_images(), 19);
+    }
+
+    #[test]
+    fn a_cleaned_list_keeps_pictures_held_for_tests_and_stays_in_its_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let [root, out] = ["data", "out"].map(|name| home.path().join(name));
+        std::fs::create_dir(&root).unwrap();
+        tree(&root);
+        let data = open(&root, &ReadOptions::default()).unwrap();
+        let keep: Vec<bool> = (0..data.pairs.len()).map(|n| n >= 15).collect();
+        write_kept(&data, &keep, &out).unwrap();
+        let found = inspect(&out, &ReadOptions::default()).unwrap();
+        let sizes: Vec<(usize, usize)> = (found.splits.iter())
+            .map(|split| (split.images, split.captions))
+            .collect();
+        assert_eq!(sizes, [(10, 100), (4, 40), (15, 145)]);
+        let refused = write_kept(&data, &keep, &root).unwrap_err().to_string();
+        assert!(
+            refused.contains("the folder of the data itself"),
+            "{refused}"
+        );
+        let list = std::fs::read_to_string(root.join("images.txt")).unwrap();
+        let outside = list.replace("003.Bird_3/Bird_0009.jpg", "003.Bird_3/../../x.jpg");
+        std::fs::write(root.join("images.txt"), outside).unwrap();
+        let refused = write_kept(&data, &keep, home.path().join("again")).unwrap_err();
+        assert!(
+            refused.to_string().contains("leads out of the folder"),
+            "{refused}"
+        );
+        assert!(!home.path().join("again/x.jpg").is_symlink());
     }
 
     #[test]

@@ -89,7 +89,10 @@ impl Format for DataComp {
             split: &split,
         };
         let mut listing = tables.read(listing)?;
-        let kept = path.join(KEPT);
+        let kept = match path.is_dir() {
+            true => path.join(KEPT),
+            false => path.with_file_name(KEPT),
+        };
         if kept.is_file() {
             keep_only(&mut listing, &kept)?;
         }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset};
 use truepair_core::error::{Error, Place, Result};
 
-use super::leftovers::{Fate, account_for_folder};
+use super::leftovers::{Fate, account_for_folder, entries};
 use super::matrices::{self, Matrices};
 use super::out_of_step::in_order;
+use super::records::unpacked;
 use super::sides::{CAPTION_NAMES, IMAGE_NAMES, Side, account_for_arrays, find_both};
+use super::table::Table;
 use super::within_archive::{Texts, Within};
 use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
@@ -36,7 +38,12 @@ impl Format for Embeddings {
     fn sniff(&self, path: &Path) -> Option<String> {
         match find_both(path) {
             Ok(found) => {
-                let [images, captions] = found?;
+                let Some([images, captions]) = found else {
+                    return side_alone(path).map(|side| format!("embeddings of {side} alone"));
+                };
+                if is_of_a_list(path, &images.files) {
+                    return None;
+                }
                 Some(format!("{} and {} are there", images.name, captions.name))
             }
             // Reading says what is wrong with it.
@@ -170,7 +177,38 @@ fn open_sides(images: &Side, captions: &Side, folder: &Path) -> Result<Matrices>
     })
 }
 
+/// The side that `truepair embed` was given alone, where it wrote this folder.
+fn side_alone(path: &Path) -> Option<&'static str> {
+    let there = |name: &str| path.join(name).is_file();
+    match (
+        there("embed.json"),
+        there("images.npy"),
+        there("captions.npy"),
+    ) {
+        (true, true, false) => Some("pictures"),
+        (true, false, true) => Some("captions"),
+        _ => None,
+    }
+}
+
+/// Whether the arrays in the folder `path` lie beside a table of their name, which says more than they do.
+fn is_of_a_list(path: &Path, arrays: &[PathBuf]) -> bool {
+    let [arrays] = arrays else { return false };
+    if !path.is_dir() || !Archive::has_ending(arrays) {
+        return false;
+    }
+    let beside = entries(path).unwrap_or_default().into_iter();
+    let mut of_this_name =
+        beside.filter(|file| file != arrays && unpacked(file).file_stem() == arrays.file_stem());
+    of_this_name.any(|file| Table.sniff(&file).is_some() && !matrices::begins_with_rows(&file))
+}
+
 fn no_sides(path: &Path) -> Error {
+    if let Some(side) = side_alone(path) {
+        let problem = format!("it holds embeddings of {side} alone, which belong to nothing");
+        let remedy = "embed pictures together with their captions";
+        return Error::data(path, Place::Whole, problem, remedy);
+    }
     Error::data(
         path,
         Place::Whole,

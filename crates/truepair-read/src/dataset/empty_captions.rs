@@ -32,7 +32,7 @@ pub(super) fn settle_empty_captions(
                 Some(characters) => format!("empty caption: nothing of {characters} can be seen"),
                 None => "empty caption".to_owned(),
             },
-            "write a caption, remove the pair, or set on_empty = \"drop\"",
+            "write a caption, remove the pair, or leave such pairs out with --on-empty drop",
         )),
         OnEmpty::Drop => {
             let mut kept: Vec<u32> = Vec::with_capacity(texts.len());

@@ -3,7 +3,7 @@
 //! `Flickr8k.token.txt`, `results_20130124.token` and the like; lists of images such as
 //! `Flickr_8k.trainImages.txt` beside it are splits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Dataset};
@@ -18,7 +18,7 @@ use super::listing::Listing;
 use super::pictures::is_picture;
 use super::records::unpacked;
 use super::shard_names::one_name;
-use super::write::link_into;
+use super::write::{link_into, write_lines};
 use super::{Format, ReadOptions, resolve_split};
 use crate::lines::{Line, lines, read_lines};
 use crate::text_file::{pack, packing_named_by};
@@ -149,13 +149,36 @@ impl Format for FlickrTokens {
         )?;
         let mut written = vec![target.clone()];
         let lists = SplitLists::beside(list, &images_of(list)?)?;
+        let kept: HashSet<&str> = (order.iter())
+            .map(|pair| dataset.image_ids[dataset.pairs[*pair].image as usize].as_str())
+            .flat_map(|id| [id, stem(id)])
+            .collect();
         for file in lists.of_split(&dataset.split) {
-            written.push(link_into(&file, out)?);
+            written.push(write_list(&file, &kept, out)?);
         }
         if !dataset.images.are_pictures() {
             written.push(write_beside(unpacked(&target), dataset, &order)?);
         }
         Ok(written)
+    }
+}
+
+/// Writes a list of a split without the images that have no caption any more.
+fn write_list(list: &Path, kept: &HashSet<&str>, out: &Path) -> Result<PathBuf> {
+    let names = read_lines(list)?;
+    let stays = |name: &&String| name.trim().is_empty() || kept.contains(name.trim());
+    let staying: Vec<&String> = names.iter().filter(stays).collect();
+    if staying.len() == names.len() {
+        return link_into(list, out);
+    }
+    write_lines(&out.join(list.file_name().unwrap_or_default()), staying)
+}
+
+/// A name without the ending of a picture.
+fn stem(name: &str) -> &str {
+    match is_picture(Path::new(name)) {
+        true => name.rsplit_once('.').map_or(name, |(stem, _)| stem),
+        false => name,
     }
 }
 
@@ -300,15 +323,7 @@ impl SplitLists {
     /// If one cannot be read, or two of them name one image.
     fn beside(list: &Path, images: &[String]) -> Result<Self> {
         let mut found = Self::default();
-        let stem = |name: &str| match is_picture(Path::new(name)) {
-            true => name
-                .rsplit_once('.')
-                .map_or(name, |(stem, _)| stem)
-                .to_owned(),
-            false => name.to_owned(),
-        };
-        let known: std::collections::HashSet<String> =
-            images.iter().map(|name| stem(name)).collect();
+        let known: HashSet<&str> = images.iter().map(|name| stem(name)).collect();
         let folder = list.parent().unwrap_or(Path::new("."));
         for file in entries(folder)?
             .into_iter()
@@ -323,16 +338,16 @@ impl SplitLists {
                 .collect();
             let n_known = names
                 .iter()
-                .filter(|name| known.contains(&stem(name)))
+                .filter(|name| known.contains(stem(name)))
                 .count();
             if 2 * n_known < names.len() || names.is_empty() {
                 continue;
             }
             for name in names {
-                if !known.contains(&stem(name)) {
+                if !known.contains(stem(name)) {
                     found.without_caption.push(name.to_owned());
                 }
-                if let Some(other) = found.splits.insert(stem(name), split.clone())
+                if let Some(other) = found.splits.insert(stem(name).to_owned(), split.clone())
                     && other != split
                 {
                     let problem = format!("image '{name}' is in split '{other}', too");
@@ -344,7 +359,7 @@ impl SplitLists {
         }
         // Every image is asked for under its full name.
         for image in images {
-            if let Some(split) = found.splits.get(&stem(image)).cloned() {
+            if let Some(split) = found.splits.get(stem(image)).cloned() {
                 found.splits.insert(image.clone(), split);
             }
         }

@@ -6,15 +6,22 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
-use super::captioned_pictures::{self, Captioned, Gathered, KEPT_LIST, captions_of};
+use super::captioned_pictures::{
+    self, Captioned, Gathered, captions_of, kept_by_image, root_of, write_captions,
+};
+use super::coco::Coco;
+use super::given_features::find_beside;
+use super::karpathy::Karpathy;
 use super::leftovers::{Fate, account_for_folder, entries, is_hidden};
+use super::msrvtt::Msrvtt;
 use super::pictures::{PICTURE_ENDINGS, is_picture};
 use super::split_names::canonical;
 use super::table::Table;
+use super::write::link_as;
 use super::{Format, Pictures, ReadOptions, resolve_split};
 
 /// Lists that hold the captions of a folder, as Hugging Face's image folders have them.
-const LISTS: [&str; 3] = [KEPT_LIST, "metadata.csv", "metadata.parquet"];
+const LISTS: [&str; 3] = ["metadata.jsonl", "metadata.csv", "metadata.parquet"];
 
 /// `0001.jpg` beside `0001.txt`, or pictures with `metadata.csv`.
 pub(super) struct Folder;
@@ -31,15 +38,16 @@ impl Format for Folder {
 
     fn files(&self) -> &'static str {
         "pictures (`.jpg`, `.png`, `.webp`, `.gif`, `.bmp`) and `NAME.txt` beside them, in folders \
-         of any depth; or `metadata.jsonl`, `.csv` or `.parquet`, or the only table of the folder, with a \
-         column of file names and one of captions"
+         of any depth; or `metadata.jsonl`, `.csv` or `.parquet` with a column of file names and one of captions; or the \
+         only list of the folder (a `table`, or the JSON of `karpathy`, `coco` or `msrvtt`), with pictures or with \
+         features of its name"
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {
         if !path.is_dir() {
             return None;
         }
-        if let Some(list) = list_in(path) {
+        if let Some((_, list)) = list_in(path) {
             return Some(format!("the folder holds {}", list.file_name()?.display()));
         }
         let found = first_captioned(path, 3)?;
@@ -47,8 +55,8 @@ impl Format for Folder {
     }
 
     fn splits(&self, path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-        if let Some(list) = list_in(path) {
-            return Table.splits(&list, options);
+        if let Some((format, list)) = list_in(path) {
+            return format.splits(&list, options);
         }
         let mut splits: Vec<String> = (split_folders(path)?.into_iter())
             .map(|(split, _)| split)
@@ -62,17 +70,18 @@ impl Format for Folder {
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
-        if let Some(list) = list_in(path) {
+        if let Some((format, list)) = list_in(path) {
+            let has_features = options.features.is_some() || find_beside(&list).is_ok();
             let pictures = match &options.pictures {
-                Pictures::Unused => Pictures::Beside,
+                Pictures::Unused if !has_features => Pictures::Beside,
                 chosen => chosen.clone(),
             };
             let options = ReadOptions {
                 pictures,
                 ..options.clone()
             };
-            let mut dataset = Table.read(&list, &options)?;
-            let splits = Table.splits(&list, &options)?;
+            let mut dataset = format.read(&list, &options)?;
+            let splits = format.splits(&list, &options)?;
             account_for_pictures(&mut dataset, path, &splits)?;
             return Ok(dataset);
         }
@@ -81,30 +90,85 @@ impl Format for Folder {
         captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
     }
 
+    /// The kept pictures with their texts, and the folders of the other splits.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
-        captioned_pictures::write_kept(dataset, keep, out)
+        let mut written = Vec::new();
+        let mut root = None;
+        for (row, captions) in kept_by_image(dataset, keep)?.into_iter().enumerate() {
+            let id = &dataset.image_ids[row];
+            let Some(Picture::File(file)) = dataset.images.picture(row) else {
+                continue;
+            };
+            root = Some(root_of(file, id));
+            if captions.is_empty() {
+                continue;
+            }
+            let target = out.join(id);
+            written.push(link_as(file, &target)?);
+            let [text, more] = ["txt", "json"].map(|ending| file.with_extension(ending));
+            let own = target.with_extension("txt");
+            written.push(write_captions(&text, &captions, &own)?);
+            if more.is_file() {
+                written.push(link_as(&more, &target.with_extension("json"))?);
+            }
+        }
+        if let Some(root) = root.filter(|_| dataset.split != "all") {
+            written.extend(link_other_splits(root, &dataset.split, out)?);
+        }
+        Ok(written)
     }
 }
 
-/// The list of all captions: by its name, or the only table of a folder that holds pictures.
-fn list_in(path: &Path) -> Option<PathBuf> {
-    let mut lists = LISTS.iter().map(|name| path.join(name));
-    lists
-        .find(|list| list.is_file())
-        .or_else(|| only_table_in(path))
+/// Links the pictures and texts in the folders of other splits.
+fn link_other_splits(root: &Path, cleaned: &str, out: &Path) -> Result<Vec<PathBuf>> {
+    let mut linked = Vec::new();
+    let others = split_folders(root)?.into_iter();
+    for (_, folder) in others.filter(|(split, _)| split != cleaned) {
+        let unsaid = &mut Account::default();
+        walk(root, &folder, unsaid, &mut |_, file, name| {
+            if is_picture(file) || is_text_of_picture(file) {
+                linked.push(link_as(file, &out.join(name))?);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(linked)
 }
 
-fn only_table_in(path: &Path) -> Option<PathBuf> {
-    let mut tables = entries(path).ok()?;
-    tables.retain(|entry| {
+/// Formats of one file that lists images, in the order in which they are tried.
+const LISTS_OF_IMAGES: [&dyn Format; 4] = [&Msrvtt, &Karpathy, &Coco, &Table];
+
+/// The list of all captions and its format: by its name, or the only list of a folder that holds pictures or
+/// features of this name.
+fn list_in(path: &Path) -> Option<(&'static dyn Format, PathBuf)> {
+    let mut lists = LISTS.iter().map(|name| path.join(name));
+    match lists.find(|list| list.is_file()) {
+        Some(list) => Some((&Table, list)),
+        None => only_list_in(path),
+    }
+}
+
+fn only_list_in(path: &Path) -> Option<(&'static dyn Format, PathBuf)> {
+    let mut found: Vec<(&'static dyn Format, PathBuf)> = Vec::new();
+    for entry in entries(path).ok()? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        // The text of a picture may look like a table, and is not opened.
-        !is_hidden(&name) && !is_text_of_picture(entry) && Table.sniff(entry).is_some()
-    });
-    let [table] = &tables[..] else { return None };
+        // The text of a picture may look like a table, and is not opened; ids are those of features.
+        if is_hidden(&name) || is_text_of_picture(&entry) || name.ends_with("_ids.txt") {
+            continue;
+        }
+        let mut formats = LISTS_OF_IMAGES.into_iter();
+        if let Some(format) = formats.find(|format| format.sniff(&entry).is_some()) {
+            found.push((format, entry));
+        }
+    }
+    let (format, list) = match found.len() {
+        1 => found.pop()?,
+        _ => return None,
+    };
     let is_of_a_split = |stem: &str| ["train", "dev", "test"].contains(&canonical(stem));
-    let stem = table.file_stem()?.to_string_lossy();
-    (!is_of_a_split(&stem) && holds_pictures(path, 3)).then(|| table.clone())
+    let stem = list.file_stem()?.to_string_lossy();
+    let is_list = !is_of_a_split(&stem) && (find_beside(&list).is_ok() || holds_pictures(path, 3));
+    is_list.then_some((format, list))
 }
 
 /// Whether a picture lies in `folder`, at most `depth` folders deep.
@@ -118,7 +182,9 @@ fn holds_pictures(folder: &Path, depth: usize) -> bool {
 /// several splits, pictures may be those of another one, and nothing is said of them.
 fn account_for_pictures(dataset: &mut Dataset, folder: &Path, splits: &[String]) -> Result<()> {
     let pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
-    let used: HashSet<&Path> = pictures.map(Picture::file).collect();
+    // Features may be used in their place.
+    let shown = dataset.image_files.iter().flatten().map(PathBuf::as_path);
+    let used: HashSet<&Path> = pictures.map(Picture::file).chain(shown).collect();
     let files: HashSet<&Path> = dataset.files.iter().map(PathBuf::as_path).collect();
     let mut account = dataset.account.clone();
     walk(folder, folder, &mut account, &mut |account, file, name| {
@@ -207,7 +273,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Gathered) -> Result<()> {
 
 /// Visits every file in `folder` and the folders in it, with its name seen from `root`; what is
 /// hidden and links to folders are passed over.
-fn walk(
+pub(super) fn walk(
     root: &Path,
     folder: &Path,
     account: &mut Account,
@@ -270,6 +336,9 @@ fn first_captioned(folder: &Path, depth: usize) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use truepair_core::dataset::Features;
+
+    use super::super::write::write_features;
     use super::super::{inspect, open, write_kept};
     use super::*;
 
@@ -345,6 +414,27 @@ mod tests {
         let data = open(home.path(), &ReadOptions::default()).unwrap();
         assert_eq!(data.require_captions().unwrap(), ["one", "two"]);
         assert_eq!(data.images.picture(1).unwrap().read().unwrap(), b"B");
+    }
+
+    #[test]
+    fn features_beside_the_only_list_are_used_and_its_pictures_known() {
+        let home = tempfile::tempdir().unwrap();
+        let list = "image,caption\nimages/a.jpg,one\nimages/b.jpg,two\n";
+        let pictures = [("images/a.jpg", "A"), ("images/b.jpg", "B")];
+        write(home.path(), &[("mine.csv", list)]);
+        write(home.path(), &pictures);
+        let features = Features::from_rows(vec![1.0, 2.0], 1);
+        write_features(&home.path().join("mine.npy"), &features, &[0, 1]).unwrap();
+        let data = open(home.path(), &ReadOptions::default()).unwrap();
+        assert_eq!(data.images.gather(&[1]).unwrap(), [2.0]);
+        assert_eq!(data.account.summary(), None);
+        let out = home.path().join("out");
+        write_kept(&data, &[false, true], &out).unwrap();
+        let again = open(&out, &ReadOptions::default()).unwrap();
+        assert_eq!(again.images.gather(&[0]).unwrap(), [2.0]);
+        assert_eq!(again.account.summary(), None);
+        let shown = again.image_files[0].as_ref().unwrap();
+        assert_eq!(std::fs::read(shown).unwrap(), b"B");
     }
 
     #[test]

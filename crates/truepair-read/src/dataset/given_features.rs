@@ -169,7 +169,8 @@ pub(super) fn find_beside(listing: &Path) -> Result<Vec<PathBuf>> {
                 "it names images but no features; looked beside it for {}",
                 names.join(", ")
             ),
-            "name the file of image features: rows in the order of the images, or keyed by id",
+            "name the file of image features (rows in the order of the images, or keyed by id), or make some from \
+             the pictures with `truepair embed`",
         )
     })
 }

@@ -19,6 +19,7 @@ use super::shard_schemas::refuse_differences;
 use super::shards::{HOME_ROLE, Layout, look};
 use super::table_columns::{Columns, open_source};
 use super::table_rows::{Tables, splits_in};
+use super::webdataset::status::refuse_metadata;
 use super::{Format, Pictures, ReadOptions, kept_shards, name_of, resolve_split};
 
 /// A folder of tables in shards.
@@ -73,6 +74,12 @@ impl Format for HuggingFace {
         Ok(dataset)
     }
 
+    fn keeps_other_splits(&self, dataset: &Dataset) -> bool {
+        let home = dataset.account.sources(HOME_ROLE).pop();
+        let layout = home.and_then(|home| Layout::of(Path::new(home)).ok());
+        layout.is_some_and(|layout| layout.splits.len() > 1)
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         kept_shards::write(dataset, keep, out)
     }
@@ -106,7 +113,11 @@ impl ShardedTables {
                 remedy,
             ));
         };
-        let (_, mut columns) = open_with_pictures(first, options)?;
+        let (source, mut columns) = open_with_pictures(first, options)?;
+        let is_alone = || options.features.is_none() && find_beside(first).is_err();
+        if options.pictures == Pictures::Unused && is_alone() {
+            refuse_metadata(first, source.columns())?;
+        }
         let account = &mut columns.account;
         let in_column = match &columns.split {
             Some(column) if layout.splits.len() == 1 => {

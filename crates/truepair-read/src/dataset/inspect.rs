@@ -15,6 +15,7 @@ use super::{Format, OnEmpty, ReadOptions, recognize, refuse_passing_over};
 
 /// What [`inspect`] found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Inspection {
     /// Name of the format.
     pub format: String,
@@ -26,6 +27,7 @@ pub struct Inspection {
 
 /// What one split holds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SplitInspection {
     /// Name of the split.
     pub split: String,
@@ -69,6 +71,7 @@ pub struct SplitInspection {
 
 /// Smallest and largest number of captions that one image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CaptionsPerImage {
     /// Smallest.
     pub min: usize,
@@ -78,6 +81,7 @@ pub struct CaptionsPerImage {
 
 /// Rows with a NaN or an infinite number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NonFinite {
     /// How many.
     pub count: usize,
@@ -87,6 +91,7 @@ pub struct NonFinite {
 
 /// Caption embeddings beside the captions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CaptionFeaturesFound {
     /// By which they are chosen.
     pub name: String,
@@ -98,6 +103,7 @@ pub struct CaptionFeaturesFound {
 
 /// Classes of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Labels {
     /// Images with a class.
     pub labeled: usize,

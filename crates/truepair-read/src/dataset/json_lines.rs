@@ -9,7 +9,7 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
 use super::json_list::Entry;
-use super::selector::{NAME_A_KEY, Selector};
+use super::selector::{Counted, NAME_A_KEY, Selector, noted};
 use crate::lines::{Line, lines};
 use crate::loose_json;
 
@@ -124,6 +124,7 @@ pub(super) fn for_each(
         }
         let cells = cells(&mut found.fields, wanted)
             .map_err(|problem| Error::data(path, place, problem, NAME_A_KEY))?;
+        let cells = noted(cells, place, &mut account);
         visit(place, cells)?;
     }
     Ok(account)
@@ -144,7 +145,7 @@ fn name_of(place: Place) -> String {
 pub(super) fn cells(
     object: &mut Map<String, Value>,
     wanted: &[Selector],
-) -> Result<Vec<Cell>, String> {
+) -> Result<Vec<Counted>, String> {
     let cell = |(n, place): (usize, &Selector)| {
         // Several places may lie in one column; the last one takes its value.
         let later = &wanted[n + 1..];
@@ -153,7 +154,7 @@ pub(super) fn cells(
             true => object.get(&place.column).cloned(),
             false => object.remove(&place.column),
         };
-        place.cell(value.unwrap_or_default())
+        place.counted(value.unwrap_or_default())
     };
     wanted.iter().enumerate().map(cell).collect()
 }

@@ -133,6 +133,14 @@ impl Format for Karpathy {
     }
 
     /// The same file with only the kept sentences of the split.
+    fn names_all_images(&self) -> bool {
+        true
+    }
+
+    fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
+        true
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         let path = &dataset.files[0];
         let mut file: Value = read_json(path)?;

@@ -36,7 +36,12 @@ pub(super) fn write(dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<
     let is_table = |file: &&PathBuf| Kind::of(file).is_some();
     let shards: Vec<&PathBuf> = dataset.files.iter().filter(is_table).collect();
     let home = dataset.account.sources(HOME_ROLE).pop().map(PathBuf::from);
-    let place = |file: &Path| match home.as_ref().and_then(|home| file.strip_prefix(home).ok()) {
+    let below_home = |file: &Path| {
+        let below = file.strip_prefix(home.as_ref()?).ok()?;
+        // A table that is named itself has nothing below it.
+        (!below.as_os_str().is_empty()).then(|| below.to_path_buf())
+    };
+    let place = |file: &Path| match below_home(file) {
         Some(below) => out.join(below),
         None => out.join(file.file_name().unwrap_or_default()),
     };

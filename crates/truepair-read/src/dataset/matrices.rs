@@ -12,7 +12,8 @@ use super::pictures::files_named;
 use super::precomp::{captions_per_image, pairs_by_position};
 use super::stored_images::one_row_an_image;
 use super::write::{link_into, write_ints};
-use super::{CaptionFeatures, ReadOptions};
+use super::{CaptionFeatures, ReadOptions, kept_archive};
+use crate::archive::Archive;
 use crate::lines::{Line, lines};
 
 /// What the files hold before it is paired.
@@ -144,10 +145,24 @@ pub(super) fn write_kept<'a>(
     let rows: Vec<[i64; 2]> = dataset.kept(keep).map(rows_of).collect();
     let mut written = vec![write_ints(&out.join("pairs.npy"), &rows)?];
     for source in sources.filter(|source| !is_pairs_file(source)) {
-        written.push(link_into(source, out)?);
+        written.push(match Archive::has_ending(source) && says_pairs(source)? {
+            true => kept_archive::write_without_pairs(source, out)?,
+            false => link_into(source, out)?,
+        });
     }
     Ok(written)
 }
+
+/// Whether a file of arrays says itself which rows belong together.
+fn says_pairs(file: &Path) -> Result<bool> {
+    Ok(Archive::open(file)?
+        .names()
+        .iter()
+        .any(|name| name == PAIRS))
+}
+
+/// The array that says which rows belong together, in a file of several arrays.
+pub(super) const PAIRS: &str = "pairs";
 
 const PAIRS_FILES: [&str; 3] = ["pairs.npy", "pairs.csv", "pairs.tsv"];
 
@@ -160,7 +175,7 @@ fn pairs_file_in(path: &Path) -> Option<PathBuf> {
 }
 
 /// Whether one of the first two lines of an index file is two row numbers.
-fn begins_with_rows(file: &Path) -> bool {
+pub(super) fn begins_with_rows(file: &Path) -> bool {
     if file.extension().is_some_and(|ending| ending == "npy") {
         return true;
     }

@@ -3,6 +3,7 @@
 //! Reading never guesses silently: a [`Format`] is either named or recognized, and [`inspect`] says
 //! which one was found and what it holds.
 
+mod alone;
 mod base64;
 mod base64_pictures;
 mod captioned_pictures;
@@ -29,9 +30,12 @@ mod json_lines;
 mod json_list;
 mod judged;
 mod karpathy;
+mod kept_archive;
 mod kept_features;
 mod kept_pairs;
+mod kept_picture_files;
 mod kept_pictures;
+mod kept_records;
 mod kept_shards;
 mod kept_table;
 mod kept_vectors;
@@ -84,8 +88,10 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
+use self::kept_picture_files::{Gallery, link_pictures};
 use self::out_of_step::in_order;
 
+pub use alone::{CaptionsAlone, PicturesAlone, open_captions, open_pictures};
 pub use embeddings::open_embeddings;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
@@ -163,6 +169,14 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
+    /// Whether its cleaned lists still name images that lost all their captions.
+    fn names_all_images(&self) -> bool {
+        false
+    }
+    /// Whether the cleaned list of `dataset` still names the pictures of other splits.
+    fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
+        false
+    }
     /// The forms in which it writes cleaned lists.
     fn forms(&self) -> &'static [WriteForm] {
         &[WriteForm::Own]
@@ -274,14 +288,78 @@ pub fn write_kept_into(
         .map(Picture::file)
         .collect();
     let mut files = dataset.files.iter().map(PathBuf::as_path).chain(archives);
-    if files.any(|file| own(file).is_some_and(|folder| folder == out_full)) {
+    // Formats without a list of their own write beside their pictures.
+    let mut first = (0..dataset.n_images().min(1)).filter_map(|row| dataset.images.picture(row));
+    let lies_in_out = |file: &Path| {
+        file.canonicalize()
+            .is_ok_and(|file| file.starts_with(&out_full))
+    };
+    let is_own = dataset.files.is_empty()
+        && first.any(|picture| matches!(picture, Picture::File(file) if lies_in_out(file)));
+    if is_own || files.any(|file| own(file).is_some_and(|folder| folder == out_full)) {
         return Err(Error::argument(
             format!("{} is the folder of the data itself", out.display()),
             "choose another folder: the data is never overwritten",
         ));
     }
-    let files = by_name(dataset.format)?.write_as(dataset, keep, out, options)?;
+    let format = by_name(dataset.format)?;
+    let mut files = format.write_as(dataset, keep, out, options)?;
+    if let Some(root) = folder_of_list(dataset) {
+        let gallery = if format.names_all_images() {
+            Gallery::Whole
+        } else {
+            Gallery::Kept
+        };
+        files.extend(link_pictures(dataset, keep, gallery, &root, out)?);
+        if format.keeps_other_splits(dataset) {
+            files.extend(link_pictures_of_other_splits(format, dataset, &root, out)?);
+        }
+    }
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.clone()));
     links::settle(files, target)
+}
+
+/// Links the pictures that the other splits of a list name. A split that cannot be read is left to who opens it.
+fn link_pictures_of_other_splits(
+    format: &dyn Format,
+    dataset: &Dataset,
+    root: &Path,
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
+    let mut pictures = (0..dataset.n_images()).filter_map(|row| dataset.images.picture(row));
+    let is_file = |picture: &Picture| matches!(picture, Picture::File(_));
+    let Some(first) = dataset.files.first().filter(|_| pictures.any(is_file)) else {
+        return Ok(Vec::new());
+    };
+    let has_home = !dataset.account.sources(shards::HOME_ROLE).is_empty()
+        || !dataset.account.sources(mteb::HOME_ROLE).is_empty();
+    let path = if has_home { root } else { first };
+    let options = table_columns::options_of(&dataset.account);
+    let mut linked = Vec::new();
+    for split in format.splits(path, &options).unwrap_or_default() {
+        let options = ReadOptions {
+            split,
+            ..options.clone()
+        };
+        if options.split == dataset.split {
+            continue;
+        }
+        let Ok(other) = format.read(path, &options) else {
+            continue;
+        };
+        let all = vec![true; other.pairs.len()];
+        linked.extend(link_pictures(&other, &all, Gallery::Whole, root, out)?);
+    }
+    Ok(linked)
+}
+
+/// The folder from which a list names its pictures.
+fn folder_of_list(dataset: &Dataset) -> Option<PathBuf> {
+    let mut homes = [shards::HOME_ROLE, mteb::HOME_ROLE].into_iter();
+    let home = homes.find_map(|role| dataset.account.sources(role).pop());
+    let home = home.map(PathBuf::from).filter(|home| home.is_dir());
+    home.or_else(|| Some(dataset.files.first()?.parent()?.to_path_buf()))
 }
 
 /// Whether a cleaned list of `dataset` can be written as `options` ask for, to know it before the work.
@@ -310,6 +388,12 @@ pub fn check_form(dataset: &Dataset, options: &WriteOptions) -> Result<()> {
 pub fn splits(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Vec<String>> {
     let path = path.as_ref();
     recognize(path, options)?.0.splits(path, options)
+}
+
+/// Whether a format recognizes `path`, so that [`open`] says what is wrong with it.
+pub fn is_recognized(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    FORMATS.iter().any(|format| format.sniff(path).is_some())
 }
 
 /// The format of `path` and why it was chosen.

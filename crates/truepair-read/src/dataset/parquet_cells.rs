@@ -8,15 +8,14 @@ use parquet::basic::{LogicalType, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType, FixedLenByteArray};
 use parquet::errors::ParquetError;
-use rayon::iter::{
-    IndexedParallelIterator, IntoParallelRefIterator, IntoParallelRefMutIterator, ParallelIterator,
-};
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
 use super::parquet_file::{ParquetFile, contained};
 use super::parquet_leaf::{Leaf, Leaves};
-use super::selector::{NAME_A_KEY, Selector};
+use super::selector::{NAME_A_KEY, Selector, note_marks};
 use super::work_ahead::work_ahead;
 
 /// Records that are decoded together.
@@ -25,7 +24,8 @@ const BATCH: usize = 1024;
 /// Batches that are read while those before them are put to use.
 const AHEAD: usize = 16;
 
-/// Calls `visit` with the place of every record and its cells at the places `wanted`, which it may take.
+/// Calls `visit` with the place of every record and its cells at the places `wanted`, which it may take;
+/// returns what is to be said of them.
 ///
 /// # Errors
 /// If a place is not in the schema, a record cannot be read, which is then named, and those of
@@ -34,12 +34,12 @@ pub(super) fn for_each(
     path: &Path,
     wanted: &[Selector],
     mut visit: impl FnMut(Place, &mut [Cell]) -> Result<()> + Send,
-) -> Result<()> {
+) -> Result<Account> {
+    let mut account = Account::default();
     let file = ParquetFile::open(path)?;
     let leaves = leaves_of(&file, wanted)?;
     let mut parts = Parts {
         file: &file,
-        wanted,
         leaves: &leaves,
         next_group: 0,
         columns: Vec::new(),
@@ -54,11 +54,22 @@ pub(super) fn for_each(
             for number in part.numbers {
                 row.clear();
                 row.extend(columns.iter_mut().filter_map(Iterator::next));
-                visit(Place::Record(number), &mut row)?;
+                let place = Place::Record(number);
+                let mut n_marks = 0;
+                for (at, cell) in wanted.iter().zip(&mut row) {
+                    if !at.steps.is_empty() {
+                        let found = at.plain_cell(std::mem::take(cell));
+                        n_marks += found.n_marks;
+                        *cell = found.cell;
+                    }
+                }
+                note_marks(n_marks, place, &mut account);
+                visit(place, &mut row)?;
             }
             part.failure.map_or(Ok(()), Err)
         },
-    )
+    )?;
+    Ok(account)
 }
 
 /// Some records of a file.
@@ -74,7 +85,6 @@ struct Part {
 /// Hands out the records of a file, the leaves read side by side.
 struct Parts<'a> {
     file: &'a ParquetFile,
-    wanted: &'a [Selector],
     leaves: &'a [Leaves],
     next_group: usize,
     /// The leaves of the row group at hand.
@@ -103,8 +113,8 @@ impl Parts<'_> {
             }
         }
         let n = self.left.min(AHEAD * BATCH);
-        let columns = (self.columns.par_iter_mut()).zip(self.wanted.par_iter());
-        let read: Vec<_> = columns.map(|(column, at)| column.cells(n, at)).collect();
+        let columns = self.columns.par_iter_mut();
+        let read: Vec<_> = columns.map(|column| column.cells(n)).collect();
         let n_read = (read.iter().map(|(cells, _)| cells.len())).min();
         let n_read = n_read.unwrap_or(n);
         let cause = (read.iter())
@@ -208,8 +218,8 @@ impl Columns {
         Ok(self.elements(n)?.into_iter())
     }
 
-    /// The cells of the next `n` records at the place `at`, or those before a failure.
-    fn cells(&mut self, n: usize, at: &Selector) -> (Vec<Cell>, Option<ParquetError>) {
+    /// The cells of the next `n` records, or those before a failure.
+    fn cells(&mut self, n: usize) -> (Vec<Cell>, Option<ParquetError>) {
         let mut cells = Vec::with_capacity(n);
         while cells.len() < n {
             let n = BATCH.min(n - cells.len());
@@ -217,12 +227,12 @@ impl Columns {
             let failed = if has_lists || self.condition.is_some() {
                 self.elements(n).map(|found| {
                     let found = found.into_iter();
-                    cells.extend(found.map(|one| at.plain_cell(one.into_cell())));
+                    cells.extend(found.map(Elements::into_cell));
                 })
             } else {
                 self.texts.read(n).map(|texts| {
                     let max_def = self.texts.leaf.column.max_def_level();
-                    cells.extend(plain_cells(texts, max_def).map(|cell| at.plain_cell(cell)));
+                    cells.extend(plain_cells(texts, max_def));
                 })
             };
             if let Err(cause) = failed {

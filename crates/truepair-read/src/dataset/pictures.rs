@@ -9,7 +9,9 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 /// Endings of files that a report may show. Data from elsewhere must not be able to name any
 /// other file of the user's.
-pub(super) const PICTURE_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "webp", "gif", "bmp", "avif"];
+pub(super) const PICTURE_ENDINGS: &[&str] = &[
+    "png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic",
+];
 
 /// Pictures in `folder` whose file name, with or without its ending, is the image's id or stem.
 pub(super) fn files_with_ids(folder: &Path, ids: &[String]) -> Vec<Option<PathBuf>> {

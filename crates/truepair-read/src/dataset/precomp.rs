@@ -140,6 +140,17 @@ impl Format for Precomp {
             let rows: Vec<u32> = pairs.iter().map(|pair| pair.caption).collect();
             let path = target.path(&format!("caps_{}.npy", named.name));
             written.push(write_features(&path, &named.features, &rows)?);
+            let stored: Vec<u32> = (rows.iter())
+                .map(|row| named.features.stored_row(*row as usize) as u32)
+                .collect();
+            let others = source.caption_feature_names().into_iter();
+            for other in others.filter(|other| *other != named.name) {
+                let part = format!("caps_{other}.npy");
+                let features = open_npy(&source.path(&part), &mut Account::default())?;
+                if stored.iter().all(|row| (*row as usize) < features.len()) {
+                    written.push(write_features(&target.path(&part), &features, &stored)?);
+                }
+            }
         }
         written.extend(link_other_splits(source.folder, source.split, out)?);
         Ok(written)

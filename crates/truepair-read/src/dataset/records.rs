@@ -11,7 +11,7 @@ use super::cell::Cell;
 use super::delimited::{Delimited, Header, Look};
 use super::json_list::{Document, Entry};
 use super::parquet_file::ParquetFile;
-use super::selector::{NAME_A_KEY, Selector};
+use super::selector::{NAME_A_KEY, Selector, note_marks};
 pub(super) use super::table_kind::{Kind, unpacked};
 use super::{json_lines, json_list, parquet_cells};
 
@@ -174,16 +174,21 @@ impl Source {
         let at = at.collect::<Result<Vec<usize>>>()?;
         match (&self.delimited, self.kind) {
             (Some(table), _) => {
-                let mut account = table.account.clone();
+                let (mut account, mut of_places) = (table.account.clone(), Account::default());
                 account.merge(table.for_each(&at, |place, cells| {
                     let inside = wanted.iter().zip(cells.iter_mut());
+                    let mut n_marks = 0;
                     for (at, cell) in inside.filter(|(at, _)| !at.steps.is_empty()) {
-                        *cell = at.in_text(std::mem::take(cell)).map_err(|problem| {
+                        let found = at.in_text(std::mem::take(cell)).map_err(|problem| {
                             Error::data(&self.path, place, problem, NAME_A_KEY)
                         })?;
+                        n_marks += found.n_marks;
+                        *cell = found.cell;
                     }
+                    note_marks(n_marks, place, &mut of_places);
                     visit(place, cells)
                 })?);
+                account.merge(of_places);
                 Ok(account)
             }
             (None, Kind::JsonLines | Kind::JsonList) => {
@@ -196,10 +201,7 @@ impl Source {
                     |place, mut cells| visit(place, &mut cells),
                 )
             }
-            (None, _) => {
-                parquet_cells::for_each(&self.path, wanted, visit)?;
-                Ok(Account::default())
-            }
+            (None, _) => parquet_cells::for_each(&self.path, wanted, visit),
         }
     }
 

@@ -6,6 +6,8 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
+use truepair_core::dataset::Account;
+use truepair_core::error::Place;
 
 use super::cell::Cell;
 use crate::loose_json;
@@ -96,11 +98,23 @@ impl Selector {
     /// # Errors
     /// What stands there instead of texts.
     pub(super) fn cell(&self, value: Value) -> Result<Cell, String> {
+        self.counted(value).map(|found| found.cell)
+    }
+
+    /// As [`cell`](Self::cell), with the lines that were left out.
+    ///
+    /// # Errors
+    /// Those of [`cell`](Self::cell).
+    pub(super) fn counted(&self, value: Value) -> Result<Counted, String> {
         let mut found = Found::default();
         self.walk(&self.steps, value, &mut found)?;
-        Ok(match found.is_list {
+        let cell = match found.is_list {
             true => Cell::Many(found.texts),
             false => found.texts.pop().map_or(Cell::Missing, Cell::One),
+        };
+        Ok(Counted {
+            cell,
+            n_marks: found.n_marks,
         })
     }
 
@@ -108,18 +122,18 @@ impl Selector {
     ///
     /// # Errors
     /// If the cell is no JSON, or something else than texts stands there.
-    pub(super) fn in_text(&self, cell: Cell) -> Result<Cell, String> {
+    pub(super) fn in_text(&self, cell: Cell) -> Result<Counted, String> {
         let text = match cell {
             Cell::One(text) if !self.steps.is_empty() => text,
-            other => return Ok(other),
+            other => return Ok(other.into()),
         };
         if text.trim().is_empty() {
-            return Ok(Cell::Missing);
+            return Ok(Cell::Missing.into());
         }
         let value = loose_json::parse(&text).map_err(|cause| {
             format!("column '{}' is not the expected JSON: {cause}", self.column)
         })?;
-        self.cell(value.value)
+        self.counted(value.value)
     }
 
     fn walk(&self, steps: &[Step], value: Value, found: &mut Found) -> Result<(), String> {
@@ -164,6 +178,9 @@ impl Selector {
                 _ => Err(objects_in(&self.column, &keys(&fields))),
             },
             ([], Value::String(text)) => {
+                if !self.steps.is_empty() {
+                    found.n_marks += n_marks(&text);
+                }
                 found.texts.extend(self.plain(text));
                 Ok(())
             }
@@ -187,16 +204,67 @@ impl Selector {
     }
 
     /// As [`plain`](Self::plain), of all texts of a cell.
-    pub(super) fn plain_cell(&self, cell: Cell) -> Cell {
-        match cell {
-            Cell::Missing => Cell::Missing,
-            Cell::One(text) => self.plain(text).map_or(Cell::Missing, Cell::One),
-            Cell::Many(texts) => {
-                let texts = texts.into_iter().filter_map(|text| self.plain(text));
-                Cell::Many(texts.collect())
-            }
+    pub(super) fn plain_cell(&self, cell: Cell) -> Counted {
+        if self.steps.is_empty() {
+            return cell.into();
         }
+        let (cell, n_marks) = match cell {
+            Cell::Missing => (Cell::Missing, 0),
+            Cell::One(text) => {
+                let n = n_marks(&text);
+                (self.plain(text).map_or(Cell::Missing, Cell::One), n)
+            }
+            Cell::Many(texts) => {
+                let n = texts.iter().map(|text| n_marks(text)).sum();
+                let texts = texts.into_iter().filter_map(|text| self.plain(text));
+                (Cell::Many(texts.collect()), n)
+            }
+        };
+        Counted { cell, n_marks }
     }
+}
+
+/// What stands at a place, and how many lines of nothing but [`MARK`]s were left out of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) cell: Cell,
+    pub(super) n_marks: usize,
+}
+
+impl From<Cell> for Counted {
+    fn from(cell: Cell) -> Self {
+        Self { cell, n_marks: 0 }
+    }
+}
+
+/// The cells of a record; what was left out of them is noted in `account`.
+pub(super) fn noted(found: Vec<Counted>, place: Place, account: &mut Account) -> Vec<Cell> {
+    let n_marks = found.iter().map(|found| found.n_marks).sum();
+    note_marks(n_marks, place, account);
+    found.into_iter().map(|found| found.cell).collect()
+}
+
+/// Notes lines of a record that were left out.
+pub(super) fn note_marks(n_marks: usize, place: Place, account: &mut Account) {
+    for _ in 0..n_marks {
+        let how =
+            "it is nothing but <image>, which stands for the picture, and no part of the caption";
+        let record = place.to_string();
+        let record = record.trim_start_matches([':', ' ']);
+        account.chose_for("line", how, record);
+    }
+}
+
+/// Whether a line is nothing but [`MARK`]s.
+fn is_mark(line: &str) -> bool {
+    line.contains(MARK) && line.replace(MARK, "").trim().is_empty()
+}
+
+fn n_marks(text: &str) -> usize {
+    if !text.contains(MARK) {
+        return 0;
+    }
+    text.lines().filter(|line| is_mark(line)).count()
 }
 
 /// The text without lines that are nothing but [`MARK`]s.
@@ -204,10 +272,6 @@ fn without_marks(text: String) -> Option<String> {
     if !text.contains(MARK) {
         return Some(text);
     }
-    let is_mark = |line: &&str| {
-        let rest = line.replace(MARK, "");
-        rest.trim().is_empty() && line.contains(MARK)
-    };
     let lines: Vec<&str> = text.lines().filter(|line| !is_mark(line)).collect();
     let plain = lines.join("\n");
     (!plain.trim().is_empty()).then_some(plain)
@@ -332,6 +396,8 @@ struct Found {
     texts: Vec<String>,
     /// Whether a list was met on the way.
     is_list: bool,
+    /// Lines that were left out of the texts.
+    n_marks: usize,
 }
 
 /// As it is written.

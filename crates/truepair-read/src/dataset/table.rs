@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Dataset;
 use truepair_core::error::Result;
 
+use super::given_features::find_beside;
 use super::listing::Listing;
 use super::picture_place::open_with_pictures;
 use super::records::{Kind, Source};
 use super::table_columns::Columns;
 use super::table_rows::{Tables, splits_in};
+use super::webdataset::status::refuse_metadata;
 use super::{Format, Pictures, ReadOptions, kept_shards, resolve_split};
 
 /// One CSV, TSV, JSON or parquet file.
@@ -61,6 +63,11 @@ impl Format for Table {
         listing.into_dataset(self.name(), path, split, options)
     }
 
+    fn keeps_other_splits(&self, dataset: &Dataset) -> bool {
+        let list = dataset.files.first();
+        list.is_some_and(|list| Kind::of(list) == Some(Kind::JsonList))
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         kept_shards::write(dataset, keep, out)
     }
@@ -69,7 +76,13 @@ impl Format for Table {
 /// Opens the table, whose images are pictures only where they are asked for.
 fn open_table(path: &Path, options: &ReadOptions) -> Result<(Source, Columns)> {
     let (source, mut columns) = match options.pictures {
-        Pictures::Unused => Columns::open(path, options)?,
+        Pictures::Unused => {
+            let opened = Columns::open(path, options)?;
+            if options.features.is_none() && find_beside(path).is_err() {
+                refuse_metadata(path, opened.0.columns())?;
+            }
+            opened
+        }
         _ => open_with_pictures(path, options)?,
     };
     if !source.splits().is_empty() {

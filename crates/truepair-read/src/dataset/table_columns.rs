@@ -5,7 +5,6 @@ use std::path::Path;
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
-use super::ReadOptions;
 use super::column_names::{
     CAPTION_COLUMNS, IMAGE_COLUMNS, SPLIT_COLUMNS, is_known, is_of_captions,
 };
@@ -13,6 +12,7 @@ use super::column_shape::captions_at;
 use super::delimited::{Header, Look};
 use super::records::Source;
 use super::selector::{NAME_A_KEY, Selector};
+use super::{Pictures, ReadOptions};
 use crate::spelling::normal;
 
 /// The roles that columns play, as the account names them.
@@ -65,7 +65,8 @@ impl Columns {
         let (image, captions) = (places(IMAGE_ROLE).pop(), places(CAPTION_ROLE));
         let id = places(ID_ROLE).pop();
         let has_vectors = !account.sources(VECTOR_ROLE).is_empty();
-        (pictures.is_some() || image.is_some() || id.is_some() || has_vectors).then_some(())?;
+        let has_image = pictures.is_some() || image.is_some() || id.is_some();
+        (has_image || has_vectors).then_some(())?;
         Some(Self {
             pictures,
             image,
@@ -84,6 +85,22 @@ impl Columns {
             .chain(&self.split)
             .chain(&self.id);
         all.cloned().collect()
+    }
+}
+
+/// Options by which data of this account is opened again with the pictures that it names.
+pub(super) fn options_of(account: &Account) -> ReadOptions {
+    let sources = |role: &str| -> Vec<String> {
+        let found = account.sources(role).into_iter();
+        found.map(str::to_owned).collect()
+    };
+    let captions = sources(CAPTION_ROLE);
+    ReadOptions {
+        image_column: sources(IMAGE_ROLE).pop(),
+        caption_columns: (!captions.is_empty()).then_some(captions),
+        id_column: sources(ID_ROLE).pop(),
+        pictures: Pictures::Beside,
+        ..ReadOptions::default()
     }
 }
 

@@ -104,14 +104,14 @@ impl Within {
         let mut found = Self::default();
         for name in names {
             let is_id = ID_NAMES.contains(&name.as_str());
-            if !is_id && name != "pairs" && !CAPTION_NAMES.contains(&name.as_str()) {
+            if !is_id && name != matrices::PAIRS && !CAPTION_NAMES.contains(&name.as_str()) {
                 continue;
             }
             // What cannot be read is passed over with the other arrays.
             let Ok(member) = archive.member(&name) else {
                 continue;
             };
-            if name == "pairs" {
+            if name == matrices::PAIRS {
                 let (values, shape) = npy::ints(&member.path, &member.header, &member.bytes)?;
                 let path = member.path;
                 found.pairs = Some(Rows {

@@ -1,7 +1,9 @@
 //! A folder of `.npy` files: the `precomp` layout with labels.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Deserialize;
 use truepair_core::error::{Error, Place, Result};
 
 use super::LabeledFormat;
@@ -26,7 +28,7 @@ impl LabeledFormat for Folder {
 
     fn files(&self) -> &'static str {
         "`{split}_ims.npy`, one more `{split}_NAME.npy` or several, and `{split}_labels.npy` (or \
-         `{split}_NAME_labels.npy`); optional `classes.json`, a list of names; `{split}_caps*` are \
+         `{split}_NAME_labels.npy`); optional `classes.json`, a list of names or an object of names and numbers; `{split}_caps*` are \
          not read"
     }
 
@@ -72,9 +74,42 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
             path,
             Place::Whole,
             problem,
-            "write a JSON list of class names, in the order of their numbers",
+            "write a JSON list of class names in the order of their numbers, or an object of names and \
+             numbers from 0",
         )
     };
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
-    serde_json::from_slice(&bytes).map_err(|error| refuse(format!("no list of names: {error}")))
+    let names: ClassNames = serde_json::from_slice(&bytes).map_err(|error| {
+        refuse(format!(
+            "no list of names and no object of numbers: {error}"
+        ))
+    })?;
+    match names {
+        ClassNames::InOrder(names) => Ok(names),
+        ClassNames::Numbered(numbers) => {
+            let mut names: Vec<(usize, String)> = numbers
+                .into_iter()
+                .map(|(name, number)| (number, name))
+                .collect();
+            names.sort();
+            if let Some(gap) = names
+                .iter()
+                .enumerate()
+                .position(|(at, (number, _))| at != *number)
+            {
+                return Err(refuse(format!(
+                    "no class, or several, have the number {gap}"
+                )));
+            }
+            Ok(names.into_iter().map(|(_, name)| name).collect())
+        }
+    }
+}
+
+/// Names of classes as files have them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ClassNames {
+    InOrder(Vec<String>),
+    Numbered(BTreeMap<String, usize>),
 }

@@ -134,6 +134,12 @@ fn names_of_classes_count_them() {
     let data = read(home.path()).unwrap();
     assert_eq!(data.splits[0].n_classes, 4);
     assert_eq!(data.class_name(1), "wood");
+    let numbered = r#"{"sky": 3, "sea": 0, "town": 2, "wood": 1}"#;
+    fs::write(home.path().join("classes.json"), numbered).unwrap();
+    assert_eq!(read(home.path()).unwrap().class_name(3), "sky");
+    let gap = r#"{"sky": 3, "sea": 0, "wood": 1}"#;
+    fs::write(home.path().join("classes.json"), gap).unwrap();
+    refused(home.path(), &["classes.json", "number 2"]);
     fs::write(home.path().join("classes.json"), "{").unwrap();
     refused(home.path(), &["classes.json", "no list of names"]);
 }

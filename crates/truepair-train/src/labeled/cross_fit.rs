@@ -7,10 +7,11 @@ use truepair_core::labeled::{
 };
 use truepair_core::rng::{Seed, shuffle};
 use truepair_core::scores::Matrix;
+use truepair_core::watch::Watch;
 
 use super::{
-    CrossEntropyConfig, LabelConfig, LabelMethodConfig, LabelSelect, LabelSession,
-    LabelTrainingConfig, NetworkConfig, train_labels,
+    CrossEntropyConfig, LabelConfig, LabelEpoch, LabelMethodConfig, LabelSelect, LabelSession,
+    LabelTrainingConfig, LabelWatch, NetworkConfig, train_labels,
 };
 use crate::error::Result;
 use truepair_model::optimizer::{OptimizerConfig, Schedule};
@@ -117,6 +118,30 @@ pub fn cross_fit_labels(
     Ok(audit_labels(evidence, &config.audit, seed)?)
 }
 
+/// Tells of the epochs of all folds as one piece of work; what a single one measured is nobody's concern.
+struct FoldWatch<'a> {
+    watch: &'a mut dyn LabelWatch,
+    /// Epochs that are done, of all folds.
+    done: usize,
+    all: usize,
+}
+
+impl Watch for FoldWatch<'_> {
+    fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
+
+    fn warn(&mut self, warning: &str) {
+        self.watch.warn(warning);
+    }
+}
+
+impl LabelWatch for FoldWatch<'_> {
+    fn label_epoch(&mut self, _record: &LabelEpoch) {
+        self.done += 1;
+        let stage = "epochs of all folds";
+        self.watch.advance(stage, self.done as u64, self.all as u64);
+    }
+}
+
 /// Per modality the scores `[n, k]` of every item against every class, by networks that never saw the item.
 fn held_out_scores(
     set: &LabeledSet,
@@ -140,7 +165,17 @@ fn held_out_scores(
         }
         others.sort_unstable();
         let own = seed.child("fold", fold as u64);
-        let trained = train_labels(&set.select(&others), None, &training, own, session)?;
+        let mut watch = FoldWatch {
+            watch: &mut *session.watch,
+            done: fold * training.training.epochs,
+            all: config.folds * training.training.epochs,
+        };
+        let mut session = LabelSession {
+            accelerator: session.accelerator,
+            stop: session.stop,
+            watch: &mut watch,
+        };
+        let trained = train_labels(&set.select(&others), None, &training, own, &mut session)?;
         let found = trained.class_scores(&set.select(&judged))?;
         for (scores, found) in scores.iter_mut().zip(&found) {
             for (row, &item) in judged.iter().enumerate() {

@@ -28,7 +28,7 @@ pub use mrl::MrlConfig;
 pub use network::{LabelNetworks, ModalityNetwork, NetworkConfig};
 pub use robust_clustering::robust_clustering;
 pub use rono::RonoConfig;
-pub use session::{LabelEpoch, LabelSession, LabelWatch};
+pub use session::{EPOCH_SCHEMA, LabelEpoch, LabelSession, LabelWatch};
 pub use trained::LabelTrained;
 pub use trainer::train_labels;
 pub use truepair_model::backbone::InputScale;

@@ -27,8 +27,12 @@ impl LabelWatch for () {
     fn label_epoch(&mut self, _record: &LabelEpoch) {}
 }
 
+/// The name and version that every line of `metrics.jsonl` gives its record.
+pub const EPOCH_SCHEMA: &str = "truepair/label-epoch/1";
+
 /// What is known after an epoch; one line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LabelEpoch {
     /// From 0.
     pub epoch: usize,

@@ -10,10 +10,10 @@ use truepair_core::scores::Matrix;
 
 use super::config::LabelConfig;
 use super::network::LabelNetworks;
-use super::session::LabelEpoch;
+use super::session::{EPOCH_SCHEMA, LabelEpoch};
 use super::view::tensor;
 use crate::error::Result;
-use crate::run::{Tensors, file};
+use crate::run::{Tensors, file, stamped};
 use truepair_model::layer::Mode;
 use truepair_model::numbers::floats;
 use truepair_model::parameters;
@@ -147,8 +147,7 @@ impl LabelTrained {
         durable::write(dir.join(file::CONFIG), self.config.to_toml().as_bytes())?;
         let mut lines = String::new();
         for record in &self.history {
-            let line = serde_json::to_string(record);
-            lines.push_str(&line.expect("plain numbers are JSON"));
+            lines.push_str(&stamped(EPOCH_SCHEMA, record));
             lines.push('\n');
         }
         durable::write(dir.join(file::METRICS), lines.as_bytes())?;

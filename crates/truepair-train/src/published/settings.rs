@@ -14,6 +14,7 @@ use crate::error::Result;
 
 /// An option that the checkpoint does not hold, with the value that is taken instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Assumption {
     /// The research code's name of the option.
     pub option: &'static str,

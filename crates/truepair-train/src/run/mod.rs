@@ -39,7 +39,7 @@ use truepair_core::text::Vocabulary;
 
 use self::events::Events;
 use self::identity::Identity;
-use self::json::json;
+pub(crate) use self::json::stamped;
 use self::read::read_history;
 use crate::config::Config;
 use crate::error::Result;
@@ -49,7 +49,7 @@ use truepair_model::reader::Texts;
 
 pub(crate) use checkpoint::{PeerSnapshot, Snapshot};
 pub use read::{ledgers, load, load_last, recipe};
-pub use session::{Criterion, EpochRecord, Session, StepProgress, TrainWatch};
+pub use session::{Criterion, EPOCH_SCHEMA, EpochRecord, Session, StepProgress, TrainWatch};
 pub(crate) use tensors::Tensors;
 
 /// An open run directory, or nothing when the run is not kept.
@@ -175,7 +175,7 @@ impl Run {
         };
         let mut lines = String::new();
         for record in history {
-            lines.push_str(&json(record));
+            lines.push_str(&stamped(EPOCH_SCHEMA, record));
             lines.push('\n');
         }
         durable::write(kept.dir.join(file::METRICS), lines.as_bytes())?;

@@ -115,8 +115,12 @@ pub struct StepProgress {
     pub loss: f64,
 }
 
+/// The name and version that every line of `metrics.jsonl` gives its record.
+pub const EPOCH_SCHEMA: &str = "truepair/epoch/1";
+
 /// What is known after an epoch; one line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EpochRecord {
     /// From 0, warm-up included.
     pub epoch: usize,
@@ -138,6 +142,7 @@ pub struct EpochRecord {
 
 /// A number by which epochs are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Criterion {
     /// What it is, in words.
     pub name: String,

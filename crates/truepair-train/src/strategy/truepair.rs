@@ -198,7 +198,8 @@ impl Strategy for Truepair {
 
     fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
         match &findings.outcome {
-            Outcome::MismatchedPairs => {}
+            // Held-out judges have no beliefs.
+            Outcome::MismatchedPairs | Outcome::Beliefs => {}
             Outcome::NoEvidence => {
                 self.remark = Some(
                     "the audit finds no evidence of mismatched pairs, all pairs are used"

@@ -16,6 +16,9 @@ use super::{Believer, Request};
 use crate::progress::Bars;
 use crate::session;
 
+/// What an audit can do where there is no cosine.
+const JOIN: &str = "drop --frozen to fit a matcher that joins them";
+
 /// Where the scores of an audit come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Judge {
@@ -53,8 +56,12 @@ fn cross_fitted(config: &CrossFitConfig, dataset: &Dataset) -> String {
         ""
     };
     format!(
-        "matchers that never saw the pairs they judge: {matcher}, {} folds, cut {} times{refit}",
-        config.folds, config.repeats
+        "matchers that never saw the pairs they judge: {matcher}, {} folds, cut {}{refit}",
+        config.folds,
+        match config.repeats {
+            1 => "once".to_owned(),
+            n => format!("{n} times"),
+        }
     )
 }
 
@@ -90,7 +97,7 @@ impl Case<'_> {
             .as_ref()
             .map(|vectors| Plan::new(&dataset.pairs, self.links, None, vectors, self.seed));
         let plan = plan.transpose()?;
-        let statistics = self.rank_all(&frozen(dataset)?, plan.as_ref(), bars)?;
+        let statistics = self.rank_all(&frozen(dataset, JOIN)?, plan.as_ref(), bars)?;
         Ok(conclude(
             &dataset.pairs,
             self.links,
@@ -151,15 +158,16 @@ impl Case<'_> {
     }
 }
 
-/// Cosine of image and caption embeddings as given.
+/// Cosine of image and caption embeddings as given; `otherwise` is what else the user can do where it
+/// cannot be computed.
 ///
 /// # Errors
 /// If there are no caption embeddings, or the two sides have different widths.
-pub(crate) fn frozen(dataset: &Dataset) -> Result<InnerProduct> {
+pub(crate) fn frozen(dataset: &Dataset, otherwise: &str) -> Result<InnerProduct> {
     let Some(named) = &dataset.caption_features else {
         bail!(
-            "{}: --frozen compares embeddings, and this data has caption texts only (drop --frozen \
-             to train a matcher, or lay the captions' embeddings beside them)",
+            "{}: cosine compares embeddings, and this data has caption texts only (lay the captions' \
+             embeddings beside them, or {otherwise})",
             dataset.name
         )
     };
@@ -168,7 +176,8 @@ pub(crate) fn frozen(dataset: &Dataset) -> Result<InnerProduct> {
     if images.dim() != captions.dim() {
         bail!(
             "{}: image embeddings have {} numbers and caption embeddings `{}` have {}, so they \
-             share no space (drop --frozen to train a matcher that joins them)",
+             share no space that cosine could compare them in (give embeddings of one space, or \
+             {otherwise})",
             dataset.name,
             images.dim(),
             named.name,

@@ -7,6 +7,7 @@ mod from_run;
 mod judge;
 mod output;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -23,14 +24,25 @@ use truepair_train::CrossFitConfig;
 pub(crate) use from_run::Believer;
 use judge::Case;
 pub(crate) use judge::{Judge, frozen};
-pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
+pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, word, write};
 
 use crate::progress::Bars;
 use crate::render;
 
+/// The data of an audit as it was typed, for advice that can be typed again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TypedSource {
+    pub(crate) data: PathBuf,
+    /// The file of the captions, where embeddings lie in two files.
+    pub(crate) captions: Option<PathBuf>,
+    /// Flags that say how the data is read, each with its value.
+    pub(crate) reading: Vec<[String; 2]>,
+}
+
 /// What an audit is asked to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    pub(crate) source: TypedSource,
     /// Where the scores come from.
     pub(crate) judge: Judge,
     /// Noise to plant before the audit, to measure it against.

@@ -1,8 +1,9 @@
 //! What an audit leaves behind: its summary for machines and the files of the output folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::audit::{
     Ambiguity, Competence, DuplicateCounts, Findings, Judgment, Kinds, NoiseRate, Reading,
@@ -12,18 +13,18 @@ use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
-use super::{Audited, Judge, Request};
-use crate::cache;
+use super::{Audited, Judge, Request, TypedSource};
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
 use crate::remote;
 use crate::render;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
+use crate::schema::Output;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
 
 /// The JSON object that `truepair audit --json` prints and stores.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct AuditSummary {
     pub(crate) command: &'static str,
     pub(crate) data: String,
@@ -36,9 +37,12 @@ pub(crate) struct AuditSummary {
     pub(crate) seed: u64,
     #[serde(flatten)]
     pub(crate) conclusion: Conclusion,
-    /// Absent when the audit refused.
+    /// Absent when the audit refused, and for beliefs of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_rate: Option<NoiseRate>,
+    /// The mean of the probabilities where they are beliefs of a run, which have no interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mean_belief: Option<f64>,
     pub(crate) reading: Reading,
     /// Near misses and others apart; absent when they were not looked for, or the audit refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,8 +69,12 @@ pub(crate) struct AuditSummary {
     pub(crate) seconds: f64,
 }
 
+impl Output for AuditSummary {
+    const SCHEMA: &'static str = "truepair/audit/1";
+}
+
 /// How many pairs are called what; all 0 when the audit gave no verdicts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct JudgmentCounts {
     pub(crate) matched: usize,
     pub(crate) ambiguous: usize,
@@ -109,7 +117,7 @@ impl JudgmentCounts {
 }
 
 /// What was planted, without the truth about each pair.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PlantedNoise {
     pub(crate) protocol: String,
     pub(crate) requested: Option<f64>,
@@ -118,7 +126,7 @@ pub(crate) struct PlantedNoise {
 }
 
 /// Posteriors against planted truth; only the realized share when the audit gave no verdicts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PlantedTruth {
     pub(crate) realized: f64,
     pub(crate) auc: Option<f64>,
@@ -130,7 +138,7 @@ pub(crate) struct PlantedTruth {
 }
 
 /// What the drop rule made of the posteriors.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Decided {
     pub(crate) rule: Rule,
     pub(crate) kept: usize,
@@ -152,6 +160,8 @@ impl AuditSummary {
         } = audited;
         let conclusion = Conclusion::from(&findings.outcome);
         let is_refused = conclusion.is_refused();
+        let is_calibrated = conclusion.is_calibrated();
+        let rate = findings.noise_rate;
         Self {
             command,
             data: remote::name_of(dataset),
@@ -163,7 +173,8 @@ impl AuditSummary {
             matcher: request.judge.describe(&request.config, dataset),
             seed: request.seed.0,
             conclusion,
-            noise_rate: (!is_refused).then_some(findings.noise_rate),
+            noise_rate: is_calibrated.then_some(rate),
+            mean_belief: (!is_calibrated && !is_refused).then_some(rate.estimate),
             kinds: findings.kinds.filter(|_| !is_refused),
             reading: findings.reading,
             judgments: JudgmentCounts::of(findings),
@@ -193,7 +204,7 @@ impl AuditSummary {
 }
 
 /// Files of the data that the cleaned list takes over as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct TakenOver {
     pub(crate) linked: usize,
     pub(crate) copied: usize,
@@ -268,7 +279,7 @@ pub(crate) fn write(
     let folder = stage.folder();
     verdict_table::write_all(folder, dataset, findings, &decision.keep)?;
     // A list that nobody judged is not a cleaned one.
-    if decision.n_kept > 0 && !summary.conclusion.is_refused() {
+    if decision.n_kept > 0 && summary.conclusion.is_calibrated() {
         let cleaned = KeptFolder {
             folder: &folder.join("cleaned"),
             place: &stage.place("cleaned"),
@@ -276,7 +287,6 @@ pub(crate) fn write(
         };
         let kept = write_kept_into(dataset, &decision.keep, &cleaned, &request.write)?;
         summary.taken_over = Some(TakenOver::of(&kept));
-        summary.notes.extend(cache::note_on(&kept.files));
     }
     // The verdicts stand in the tables; a million of them would bury the rest of the findings.
     let whole_set = Findings {
@@ -291,7 +301,7 @@ pub(crate) fn write(
         matcher: request.judge.describe(&request.config, dataset),
         seed: request.seed.0,
         manifest: manifest.as_ref(),
-        next_steps: next_steps(&stage, summary, &request.judge),
+        next_steps: next_steps(&stage, summary, request),
         protocol: protocol(audited, request)?,
         limits: Limits::default(),
         diagnoses: &audited.diagnoses,
@@ -310,31 +320,75 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn next_steps(stage: &StagedFolder, summary: &AuditSummary, judge: &Judge) -> Vec<NextStep> {
+fn next_steps(stage: &StagedFolder, summary: &AuditSummary, request: &Request) -> Vec<NextStep> {
     let step = |purpose: &str, command: String| NextStep {
         purpose: purpose.to_owned(),
         command,
     };
     let mut steps = vec![step(
-        "Read every verdict, the most suspicious first when sorted by `posterior`.",
+        "Read every verdict, the most suspicious first when sorted by the column posterior.",
         stage.place("verdicts.csv").display().to_string(),
     )];
-    if summary.decision.kept > 0 && summary.decision.dropped > 0 {
+    let source = &request.source;
+    if summary.decision.dropped > 0 && summary.conclusion.is_calibrated() {
+        let mut words = vec!["truepair".to_owned(), "train".to_owned()];
+        words.push(word(&cleaned_list(&stage.place("cleaned"), source)));
+        // The cleaned list has its own features, and its rows in order.
+        let own = ["--features", "--pairs", "--on-empty"];
+        let reading = source
+            .reading
+            .iter()
+            .filter(|[flag, _]| !own.contains(&flag.as_str()));
+        words.extend(reading.flatten().cloned());
+        words.extend(["--matcher", "linear", "--out"].map(str::to_owned));
+        words.push(word(&beside(stage, "trained")));
         steps.push(step(
-            "Train a matcher on the pairs that the audit keeps.",
-            format!(
-                "truepair train {} --out runs/cleaned",
-                stage.place("cleaned").display()
-            ),
+            "Fit the closed form to the pairs that the audit keeps; it takes seconds.",
+            words.join(" "),
         ));
     }
-    if summary.self_check.is_none() && !matches!(judge, Judge::Run(_)) {
+    if summary.self_check.is_none() && !matches!(request.judge, Judge::Run(_)) {
+        let mut words = vec!["truepair".to_owned(), "audit".to_owned()];
+        words.push(word(&source.data));
+        words.extend(source.captions.as_deref().map(word));
+        words.extend(source.reading.iter().flatten().cloned());
+        if let Judge::Frozen = request.judge {
+            words.push("--frozen".to_owned());
+        }
+        words.extend(["--inject", "0.2", "--out"].map(str::to_owned));
+        words.push(word(&beside(stage, "checked")));
         steps.push(step(
             "Check the audit itself: shuffle a known share on top and see whether it is found.",
-            "truepair audit DATA --inject 0.2 --out OTHER".to_owned(),
+            words.join(" "),
         ));
     }
     steps
+}
+
+/// What a command takes as its data to read the cleaned list: a file where the data was one.
+fn cleaned_list(cleaned: &Path, source: &TypedSource) -> PathBuf {
+    match source.data.file_name() {
+        Some(name) if source.captions.is_none() && source.data.is_file() => cleaned.join(name),
+        _ => cleaned.to_path_buf(),
+    }
+}
+
+/// A folder beside the output, named after it.
+fn beside(stage: &StagedFolder, what: &str) -> PathBuf {
+    let out = stage.place("");
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    out.with_file_name(format!("{name}-{what}"))
+}
+
+/// A path as a shell reads it.
+pub(crate) fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@".contains(letter);
+    if text.chars().all(plain) && !text.is_empty() {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
@@ -360,4 +414,16 @@ fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
         ),
         fact("seconds", format!("{:.1}", audited.duration.as_secs_f64())),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_only_where_a_shell_would_split_them() {
+        assert_eq!(word(Path::new("runs/a-1.csv")), "runs/a-1.csv");
+        assert_eq!(word(Path::new("my data")), "'my data'");
+        assert_eq!(word(Path::new("it's")), r"'it'\''s'");
+    }
 }

@@ -3,19 +3,20 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::audit::{
     InjectedKind, Injection, InjectionKind, Kinds, NoiseRate, Reading, Rule, SelfCheck,
 };
+use truepair_core::dataset::Dataset;
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
-use truepair_read::dataset::{Unchanged, check_form};
+use truepair_read::dataset::{self, ReadOptions, Unchanged, check_form};
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
 use super::gate::GateArgs;
 use super::output_args::OutputArgs;
-use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver};
+use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver, TypedSource};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::progress::Bars;
@@ -31,6 +32,8 @@ Examples:
       Fit matchers that never see the pairs they judge, and write report, verdicts, cleaned list.
   truepair audit embeddings/ --frozen --out audit/
       Judge image and caption embeddings of one space (CLIP, SigLIP) as they are.
+  truepair audit images.npy captions.npy --frozen --out audit/
+      The same from two matrices; caption rows follow their images evenly, or as --pairs says.
   truepair audit pairs.csv --features images.npy --drop-rule good:0.01 --out audit/
       Lose at most one good pair in a hundred when cleaning.
   truepair audit data/ --noise caption:0.4 --seed 1 --json
@@ -47,9 +50,14 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AuditArgs {
-    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; or a file of image
+    /// embeddings.
     #[arg(required_unless_present = "from_run")]
     data: Option<PathBuf>,
+
+    /// Caption embeddings, where DATA is a file of image embeddings (.npy, .npz, .safetensors).
+    #[arg(conflicts_with = "from_run")]
+    captions: Option<PathBuf>,
 
     /// Split to audit.
     #[arg(
@@ -185,7 +193,49 @@ impl MatcherArgs {
 }
 
 pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
-    let mut request = Request {
+    if args.matcher.from_run.is_some() && args.gate.is_asked_for() {
+        bail!(
+            "--fail-above looks at calibrated probabilities, and beliefs of a run are not (drop \
+             --from-run to judge the pairs by matchers that never saw them)"
+        )
+    }
+    let mut request = request(args)?;
+    let mut read = args.read.options(&args.split);
+    let mut data = args.data.clone();
+    if let Some(run) = &args.matcher.from_run {
+        let job = RunJob::load(run)?;
+        (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
+        read.strict |= args.read.strict;
+        data.get_or_insert(job.data);
+    }
+    request.source.data = data.context("name the data to audit")?;
+    if remote::is_elsewhere(&request.source.data, &read) {
+        // The cache may be emptied, and a cleaned list must outlive it.
+        request.unchanged = Unchanged::Copied;
+    }
+    let stage = args.output.open("audit")?;
+    let mut bars = Bars::new();
+    let dataset = open(&request.source, &read, &mut bars)?;
+    check_form(&dataset, &request.write)?;
+    render::note(&data::describe(&dataset));
+    let audited = audit::audit(dataset, &request, &mut bars)?;
+    let mut summary = AuditSummary::new("audit", &audited, &request);
+    if let Some(stage) = stage {
+        audit::write(stage, &audited, &request, &mut summary)?;
+    }
+    form.print(&summary, || text(&summary, &audited))?;
+    let rate = summary.noise_rate;
+    let exit = args.gate.exit(rate.as_ref().map(std::slice::from_ref), "");
+    Ok(exit.unless_refused(&summary.conclusion))
+}
+
+fn request(args: &AuditArgs) -> Result<Request> {
+    Ok(Request {
+        source: TypedSource {
+            data: PathBuf::new(),
+            captions: args.captions.clone(),
+            reading: args.read.words(),
+        },
         judge: args.matcher.judge()?,
         noise: args.noise.clone(),
         inject: args.inject.clone(),
@@ -198,33 +248,18 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         },
         config: args.matcher.config()?,
         seed: Seed(args.seed),
+    })
+}
+
+/// Reads the split, or the two files of embeddings.
+fn open(source: &TypedSource, read: &ReadOptions, bars: &mut Bars) -> Result<Dataset> {
+    let Some(captions) = &source.captions else {
+        return data::open(&source.data, read, bars);
     };
-    let mut read = args.read.options(&args.split);
-    let mut data = args.data.clone();
-    if let Some(run) = &args.matcher.from_run {
-        let job = RunJob::load(run)?;
-        (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
-        read.strict |= args.read.strict;
-        data.get_or_insert(job.data);
-    }
-    let data = data.context("name the data to audit")?;
-    if remote::is_elsewhere(&data, &read) {
-        // The cache may be emptied, and a cleaned list must outlive it.
-        request.unchanged = Unchanged::Copied;
-    }
-    let stage = args.output.open("audit")?;
-    let mut bars = Bars::new();
-    let dataset = data::open(&data, &read, &mut bars)?;
-    check_form(&dataset, &request.write)?;
-    render::note(&data::describe(&dataset));
-    let audited = audit::audit(dataset, &request, &mut bars)?;
-    let mut summary = AuditSummary::new("audit", &audited, &request);
-    if let Some(stage) = stage {
-        audit::write(stage, &audited, &request, &mut summary)?;
-    }
-    form.print(&summary, || text(&summary, &audited))?;
-    let rate = summary.noise_rate;
-    Ok(args.gate.exit(rate.as_ref().map(std::slice::from_ref), ""))
+    let dataset = dataset::open_embeddings(&source.data, captions, read)?;
+    bars.tell(&dataset.account);
+    data::check_finite(&dataset, bars)?;
+    Ok(dataset)
 }
 
 /// The audit on one screen.
@@ -244,6 +279,10 @@ pub(crate) fn text(summary: &AuditSummary, audited: &Audited) -> String {
     out
 }
 
+/// What the words for pairs say that are easily misread.
+const WORDS: &str = "(ambiguous: right, but it fits others too; unknown: cannot be told; dropped is what the \
+     probability says, not the word)";
+
 fn rows(summary: &AuditSummary, audited: &Audited) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("data", data::describe(&audited.dataset)),
@@ -253,11 +292,19 @@ fn rows(summary: &AuditSummary, audited: &Audited) -> Vec<(&'static str, String)
     if let Some(rate) = summary.noise_rate {
         rows.push(("noise rate", noise_rate(rate, summary.reading)));
     }
+    if let Some(belief) = summary.mean_belief {
+        let text = format!(
+            "{} mismatched on average, not calibrated",
+            percent_text(belief)
+        );
+        rows.push(("believed", text));
+    }
     if let Some(kinds) = summary.kinds {
         rows.push(("near misses", near_misses(&kinds)));
     }
     if let Some(judgments) = summary.judgments.text() {
         rows.push(("pairs", judgments));
+        rows.push(("", WORDS.to_owned()));
     }
     if let Some(truth) = &summary.truth {
         rows.push(("planted", planted(truth)));
@@ -295,8 +342,8 @@ fn cleaned_list(summary: &AuditSummary) -> Option<String> {
             drop_rule::describe(decision.rule)
         ));
     }
-    let all = "all pairs, because none is called mismatched";
-    (!summary.conclusion.is_refused()).then(|| all.to_owned())
+    let all = "all pairs: nothing is dropped without evidence of mismatched pairs";
+    summary.conclusion.is_calibrated().then(|| all.to_owned())
 }
 
 fn injected(kind: &InjectedKind) -> String {

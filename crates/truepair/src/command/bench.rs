@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_model::kernel::Precision;
 use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
@@ -11,11 +12,12 @@ use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 use crate::accelerator;
 use crate::exit::Exit;
 use crate::render::Form;
+use crate::schema::Output;
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair bench                       every workload; the large ones take seconds per run
-  truepair bench --only small          those whose name contains `small`
+  truepair bench                               every workload; the large ones take seconds per run
+  truepair bench --only small                  those whose name contains `small`
   truepair bench --only sgr/paper --precision bf16 --json
   truepair bench --only sgr/paper --batch 64   the training step with 64 pairs";
 
@@ -59,11 +61,24 @@ impl From<Factors> for Precision {
     }
 }
 
-/// One line of `truepair bench --json`.
-#[derive(Debug, Serialize)]
+/// The JSON object of `truepair bench --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BenchResult {
+    command: &'static str,
+    timings: Vec<Timing>,
+}
+
+impl Output for BenchResult {
+    const SCHEMA: &'static str = "truepair/bench/1";
+}
+
+/// How long one workload took.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Timing {
     workload: String,
     device: String,
+    /// `f32` or `bf16`.
+    #[schemars(with = "String")]
     dtype: Precision,
     threads: usize,
     median_ms: f64,
@@ -95,9 +110,20 @@ pub(crate) fn run(args: &BenchArgs, form: Form) -> Result<Exit> {
             names.join(", ")
         );
     }
+    let mut result = BenchResult {
+        command: "bench",
+        timings: Vec::new(),
+    };
     for workload in chosen {
         let measured = measure(&workload, &setup, args.runs.into())?;
-        form.print(&measured, || text(&measured))?;
+        if form == Form::Text {
+            // A line as soon as it is known: all of them take minutes.
+            form.print(&result, || text(&measured))?;
+        }
+        result.timings.push(measured);
+    }
+    if form == Form::Json {
+        form.print(&result, String::new)?;
     }
     Ok(Exit::Success)
 }
@@ -142,7 +168,7 @@ fn text(measured: &Timing) -> String {
         None => String::new(),
     };
     format!(
-        "{:<26} {:>9.1} ms {:>9.1} min {:>7.0} GFLOP/s {peak}\n",
+        "{:<26} {:>9.1} ms (fastest {:.1} ms) {:>7.0} GFLOP/s {peak}\n",
         measured.workload, measured.median_ms, measured.min_ms, measured.gflop_per_s
     )
 }

@@ -26,15 +26,17 @@ use crate::{accelerator, data, folder, remote};
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair compare data/ --out grid --noise caption:0.2,caption:0.4 --seeds 3
-      Every strategy at two noise rates, three seeds each; one run directory per cell.
-  truepair compare data/ --out grid --noise caption:0.2,caption:0.4 --seeds 3
+  truepair compare data/ --out grid --strategies plain,rcl --noise caption:0.2,caption:0.4 --seeds 2
+      Two strategies at two noise rates, two seeds each; one run directory per cell. Without
+      --strategies all of them.
+  truepair compare data/ --out grid --strategies plain,rcl --noise caption:0.2,caption:0.4 --seeds 2
       The same command continues after Ctrl-C; once all is done it only writes the tables.
-  truepair compare data/ --out grid --strategies plain,rcl --similarity cosine,order --seeds 0,7
-      Some strategies, two similarities, two seeds of your choice.
-  truepair compare data/ --out grid --config base.toml --recipes recipes/ --set training.epochs=5
-      A shared configuration, and settings of single strategies in recipes/NAME.toml.
-  truepair compare f30k/ --out grid --noise image:0.4 --published f30k
+  truepair compare data/ --out grid --strategies plain --similarity cosine,order --seeds 0,7
+      Two similarities, two seeds of your choice.
+  truepair compare data/ --out grid-own --config base.toml --recipes recipes/embeddings/ --strategies plain --seeds 1
+      A shared configuration, and settings of single strategies in recipes/embeddings/NAME.toml
+      (`truepair recipes --write recipes/` makes them).
+  truepair compare f30k/ --out grid-f30k --strategies plain --seeds 1 --noise image:0.4 --published f30k
       Published rows at that rate below the measured ones, each protocol in its own table.";
 
 /// Arguments of `truepair compare`.
@@ -139,7 +141,13 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let _claim = claim(&args.out)?;
     render::note(&data::describe(&splits.train));
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
-    render::note(&format!("{} of {} runs are finished", n_done, tasks.len()));
+    render::note(&format!(
+        "{n_done} of {} runs are finished; {} to go, {} side by side (Ctrl-C stops, and the same command \
+         goes on)",
+        tasks.len(),
+        tasks.len() - n_done,
+        jobs(args)
+    ));
     let failures = compare::finish(&tasks, &splits, jobs(args))?;
     let mut comparison =
         MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;

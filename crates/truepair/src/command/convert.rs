@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::file_hash::sha256;
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
+use crate::schema::Output;
 use crate::staged_folder::{Existing, StagedFolder};
 use crate::{config, folder, remote};
 
@@ -22,7 +24,7 @@ Examples:
   truepair convert weights.safetensors --as vsepp --vocabulary vocab.json --out runs/order \\
       --set matcher.similarity.kind=order
       A file without options: what it does not say is assumed and reported, and can be set.
-  truepair eval runs/vsrn --data f30k_precomp/
+  truepair eval runs/vsrn --data f30k/
       Then measure it.";
 
 /// Arguments of `truepair convert`.
@@ -55,8 +57,8 @@ fn model_names() -> PossibleValuesParser {
 }
 
 /// The JSON object that `truepair convert --json` prints, kept in the run.
-#[derive(Debug, Serialize)]
-struct Conversion {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Conversion {
     command: &'static str,
     version: &'static str,
     /// Name of the checkpoint's file.
@@ -75,6 +77,10 @@ struct Conversion {
     networks: usize,
     weights: usize,
     words: usize,
+}
+
+impl Output for Conversion {
+    const SCHEMA: &'static str = "truepair/conversion/1";
 }
 
 pub(crate) fn run(args: &ConvertArgs, form: Form) -> Result<Exit> {

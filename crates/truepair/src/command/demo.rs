@@ -5,11 +5,12 @@
 //! network learn from the pairs that the audit keeps.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::audit::Rule;
 use truepair_core::dataset::Dataset;
@@ -18,10 +19,11 @@ use truepair_core::rng::Seed;
 use truepair_read::dataset::{ReadOptions, Unchanged, WriteOptions};
 use truepair_train::{CrossFitConfig, Recipe, train};
 
-use crate::audit::{self, AuditSummary, Judge, Request};
+use crate::audit::{self, AuditSummary, Judge, Request, TypedSource};
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
+use crate::schema::Output;
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
 use crate::{command, data, remote, run_folder, sample, session};
 
@@ -46,17 +48,20 @@ pub(crate) struct DemoArgs {
 }
 
 /// The JSON object that `truepair demo --json` prints: the audit's, and the table.
-#[derive(Debug, Serialize)]
-struct DemoResult {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DemoResult {
     #[serde(flatten)]
     audit: AuditSummary,
-    unit: &'static str,
     table: Vec<DemoRow>,
     total_seconds: f64,
 }
 
+impl Output for DemoResult {
+    const SCHEMA: &'static str = "truepair/demo/1";
+}
+
 /// One matcher, measured on the clean test split.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DemoRow {
     strategy: &'static str,
     #[serde(flatten)]
@@ -80,7 +85,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
         data::open(&home, &options, &mut bars)
     };
     let (clean, dev, test) = (open("train")?, open("dev")?, open("test")?);
-    let request = request();
+    let request = request(&home);
     render::note(&format!(
         "auditing {} with {} of the captions shuffled",
         data::describe(&clean),
@@ -113,11 +118,10 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     let total_seconds = start.elapsed().as_secs_f64();
     let result = DemoResult {
         audit: summary,
-        unit: "percent",
         table,
         total_seconds,
     };
-    run_folder::store(&args.out, SUMMARY, &result)?;
+    run_folder::publish(&args.out, SUMMARY, &result)?;
     form.print(&result, || {
         let audit = command::audit::text(&result.audit, &audited);
         format!("{audit}\n{}", text(&result))
@@ -125,8 +129,12 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn request() -> Request {
+fn request(home: &Path) -> Request {
     Request {
+        source: TypedSource {
+            data: home.to_path_buf(),
+            ..TypedSource::default()
+        },
         judge: Judge::CrossFitted,
         noise: NoiseSpec::Rate {
             model: "caption".to_owned(),

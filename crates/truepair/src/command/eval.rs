@@ -17,10 +17,10 @@ use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::accelerator;
-use crate::evaluation::outcome::{Evaluation, Stored};
+use crate::evaluation::outcome::{DifferenceRecord, Evaluation, Stored};
 use crate::evaluation::{
-    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, Ranker, Subject, TrecArgs, read_parquet,
-    render_page, write_parquet,
+    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs,
+    read_parquet, render_page, write_parquet,
 };
 use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
@@ -36,11 +36,11 @@ const EXAMPLES: &str = "\
 Examples:
   truepair eval runs/ncr
       The test split of the data that the run was trained on.
-  truepair eval runs/vsrn --data f30k_precomp/ --split test
+  truepair eval runs/vsrn --data f30k/ --split test
       Data other than the run was trained on; a converted checkpoint needs it.
   truepair eval --embeddings images.npy captions.npy
       Cosine of two matrices; caption rows follow their images evenly, for instance five each.
-  truepair eval --embeddings images.npy captions.npy --pairs pairs.csv --folds 5
+  truepair eval --embeddings images.npy captions.npy --pairs rows.csv --folds 5
       Pairs from a file, and the mean over five folds of the images.
   truepair eval --scores scores.npy --json > mine.json
       A matrix [images, captions] that another program computed; larger is more similar.
@@ -54,11 +54,13 @@ Examples:
       Gaussian embeddings, ranked by a distance other than the one in training.
   truepair eval runs/pcme --occlusion seen.html
       How uncertain its Gaussians grow as regions, pixels or words are erased.
-  truepair eval runs/ncr --per-query a.parquet --page hardest.html
+  truepair eval runs/rcl --per-query rcl.parquet --page hardest.html
       Every query's numbers as a table, and the hardest queries to look at.
-  truepair eval runs/rcl --compare-with a.parquet
-      Each figure's difference with its interval; with a stored --json result, side by side.
-      Refused when the two were not measured in the same way.";
+  truepair eval runs/ncr --ensemble 1 --compare-with rcl.parquet
+      Each figure's difference with its interval (with a stored --json result, side by side), here of
+      one network of NCR's two. Refused when the two were not measured in the same way.
+  truepair eval runs/ncr --compare-with rcl.parquet --compare-unlike
+      All the same: the ensemble beside one network. In what they differ is printed.";
 
 /// Arguments of `truepair eval`.
 #[derive(Debug, Clone, Args)]
@@ -109,6 +111,14 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     compare_with: Option<PathBuf>,
 
+    /// Compare although the two were not measured in the same way, and print in what they differ.
+    #[arg(long, requires = "compare_with")]
+    compare_unlike: bool,
+
+    /// Average the scores of the first N of a run's networks only; of all of them by default.
+    #[arg(long, value_name = "N", requires = "run", value_parser = clap::value_parser!(u32).range(1..))]
+    ensemble: Option<u32>,
+
     /// Write a row per query with its value in every metric.
     #[arg(long, value_name = "FILE.parquet", value_parser = remote::output())]
     per_query: Option<PathBuf>,
@@ -149,6 +159,17 @@ struct SubjectArgs {
     /// TREC runs).
     #[arg(long, value_names = ["I2T", "T2I"], num_args = 2)]
     ranked: Option<Vec<PathBuf>>,
+}
+
+impl SubjectArgs {
+    /// What was evaluated, as it was typed.
+    fn name(&self) -> String {
+        let files = self.embeddings.as_ref().or(self.ranked.as_ref());
+        let files = files.into_iter().flatten();
+        let all = self.run.iter().chain(&self.scores).chain(files);
+        let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
+        all.join(" and ")
+    }
 }
 
 /// Protocols that papers name.
@@ -213,6 +234,17 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
 fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
     let (data, read) = run_folder::data_of(run, args.data.as_deref())?;
     let mut trained = truepair_train::load(run, accelerator::chosen())?;
+    if let Some(n) = args.ensemble {
+        let n_peers = trained.n_peers();
+        if n as usize > n_peers {
+            bail!(
+                "--ensemble {n}: {} has {} (give at most that many)",
+                run.display(),
+                render::count(n_peers, "network")
+            )
+        }
+        trained.peers.truncate(n as usize);
+    }
     if let Some(distance) = args.distance {
         trained = trained.measured_by(distance)?;
     }
@@ -275,9 +307,11 @@ fn evaluate(
     let judged = args.judging.judge(&mut subject)?;
     subject.diagnoses.extend(copies(&subject, &judged, bars)?);
     let protocol = subject.protocol.clone();
+    // Before anything is measured: an unlike protocol is known by now.
+    let earlier = Earlier::read(args, &protocol)?;
     let source = subject.source();
     let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
-    let compared = args.compared(&measured)?;
+    let compared = earlier.compare(&measured, args)?;
     let tie_gap = args.tie_gap(&subject, &judged, bars)?;
     let known = match (&subject.doubts, &subject.ranker) {
         (Some(doubts), Ranker::Scores(scorer)) => {
@@ -292,8 +326,9 @@ fn evaluate(
         .into_iter()
         .map(StagedFile::publish)
         .collect::<Result<Vec<_>>>()?;
-    let differences = compared.differences();
-    let mut evaluation = Evaluation::new(&measured, &figures, differences, tie_gap, files);
+    let mut evaluation = Evaluation::new(&measured, &figures, tie_gap, files);
+    evaluation.compared = compared.records();
+    evaluation.unlike = earlier.unlike;
     evaluation.distance = args.distance;
     evaluation.uncertainty = known;
     evaluation.occlusion = subject.occlusion.take();
@@ -306,7 +341,14 @@ fn evaluate(
         for one in &evaluation.diagnoses {
             text += &format!("stands out: {}\n", one.sentence());
         }
-        text + &compared.text()
+        text += &compared.text();
+        for difference in &evaluation.unlike {
+            text += &format!("not measured in the same way: {difference}\n");
+        }
+        if !evaluation.files.is_empty() {
+            text += &render::written_text(&evaluation.files);
+        }
+        text
     })?;
     Ok(Exit::Success)
 }
@@ -321,27 +363,97 @@ fn copies(subject: &Subject<'_>, judged: &Judged, bars: &mut Bars) -> Result<Opt
     Ok(found)
 }
 
+/// The result that `--compare-with` names.
+struct Earlier {
+    result: Option<EarlierResult>,
+    /// In what it was measured otherwise, as `name: this, not that`.
+    unlike: Vec<String>,
+}
+
+enum EarlierResult {
+    Figures(Stored),
+    Queries(Box<Measured>),
+}
+
+impl Earlier {
+    /// Reads it and holds its protocol against the one that is about to be measured under.
+    ///
+    /// # Errors
+    /// If it is not a result, or was measured otherwise and `--compare-unlike` does not allow that.
+    fn read(args: &EvalArgs, protocol: &Protocol) -> Result<Self> {
+        let Some(file) = &args.compare_with else {
+            return Ok(Self {
+                result: None,
+                unlike: Vec::new(),
+            });
+        };
+        let is_table = file.extension().is_some_and(|ending| ending == "parquet");
+        let (result, other) = if is_table {
+            let mut queries = read_parquet(file)?;
+            let other = std::mem::replace(&mut queries.protocol, protocol.clone());
+            (EarlierResult::Queries(Box::new(queries)), other)
+        } else {
+            let stored = Stored::read(file)?;
+            let other = stored.protocol.clone();
+            (EarlierResult::Figures(stored), other)
+        };
+        let unlike = protocol.differences(&other);
+        if !unlike.is_empty() && !args.compare_unlike {
+            bail!(
+                "{}: was not measured in the same way: {} (evaluate both alike, for instance one network \
+                 of a run with --ensemble 1; or add --compare-unlike, which compares all the same and \
+                 prints the difference)",
+                file.display(),
+                unlike.join("; ")
+            )
+        }
+        Ok(Self {
+            result: Some(result),
+            unlike,
+        })
+    }
+
+    fn compare(&self, measured: &Measured, args: &EvalArgs) -> Result<Compared> {
+        match &self.result {
+            None => Ok(Compared::Nothing),
+            Some(EarlierResult::Figures(stored)) => Ok(Compared::Figures(stored.compare(measured))),
+            Some(EarlierResult::Queries(other)) => {
+                let n_resamples = args.resamples.max(1) as usize;
+                let found = measured.differences(other, n_resamples, Seed(args.seed))?;
+                Ok(Compared::Queries(found))
+            }
+        }
+    }
+}
+
 /// What came of `--compare-with`.
 enum Compared {
     Nothing,
     /// Numbers side by side.
-    Result(truepair_core::metric::Comparison),
+    Figures(truepair_core::metric::Comparison),
     /// Differences on the same queries.
     Queries(Vec<FigureDifference>),
 }
 
 impl Compared {
-    fn differences(&self) -> Option<&[FigureDifference]> {
+    fn records(&self) -> Option<Vec<DifferenceRecord>> {
         match self {
-            Compared::Queries(differences) => Some(differences),
-            _ => None,
+            Compared::Nothing => None,
+            Compared::Figures(comparison) => Some(
+                comparison
+                    .rows
+                    .iter()
+                    .map(DifferenceRecord::side_by_side)
+                    .collect(),
+            ),
+            Compared::Queries(rows) => Some(rows.iter().map(DifferenceRecord::paired).collect()),
         }
     }
 
     fn text(&self) -> String {
         match self {
             Compared::Nothing => String::new(),
-            Compared::Result(rows) => format!("\n{}", render::comparison(rows)),
+            Compared::Figures(rows) => format!("\n{}", render::comparison(rows)),
             Compared::Queries(rows) => format!("\n{}", render::differences_text(rows)),
         }
     }
@@ -376,7 +488,13 @@ impl EvalArgs {
             staged.push(table);
         }
         if let Some(file) = &self.page.page {
-            let page = render_page(&self.page, subject, judged, measured, bars)?;
+            let seen = PageSubject {
+                subject,
+                judged,
+                measured,
+                run: self.subject.name(),
+            };
+            let page = render_page(&self.page, &seen, bars)?;
             staged.push(StagedFile::write(file, |out| {
                 Ok(out.write_all(page.as_bytes())?)
             })?);
@@ -386,19 +504,6 @@ impl EvalArgs {
         }
         staged.extend(self.trec.write(subject, judged, bars)?);
         Ok(staged)
-    }
-
-    fn compared(&self, measured: &Measured) -> Result<Compared> {
-        let Some(file) = &self.compare_with else {
-            return Ok(Compared::Nothing);
-        };
-        if file.extension().is_none_or(|ending| ending != "parquet") {
-            return Ok(Compared::Result(Stored::read(file)?.compare(measured)?));
-        }
-        let other = read_parquet(file)?;
-        let n_resamples = self.resamples.max(1) as usize;
-        let differences = measured.differences(&other, n_resamples, Seed(self.seed))?;
-        Ok(Compared::Queries(differences))
     }
 
     /// How far a recall would rise if every tie fell the model's way, when that was asked.

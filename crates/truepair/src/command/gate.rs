@@ -27,6 +27,10 @@ pub(crate) struct GateArgs {
 }
 
 impl GateArgs {
+    pub(crate) fn is_asked_for(self) -> bool {
+        self.fail_above.is_some()
+    }
+
     /// Whether the highest of `rates` passes; an audit without verdicts, and so without rates, passes
     /// no gate. `whose` follows "the noise rate" in the remark on a gate that is not met.
     pub(crate) fn exit(self, rates: Option<&[NoiseRate]>, whose: &str) -> Exit {
@@ -45,10 +49,19 @@ impl GateArgs {
         render::note(&format!(
             "gate not met: {}{whose} is {}, above {}",
             self.fail_on.words(),
-            percent_text(worst),
-            percent_text(limit)
+            share_text(worst),
+            share_text(limit)
         ));
         Exit::GateNotMet
+    }
+}
+
+/// A share with as many digits as it needs to differ from 0.
+fn share_text(share: f64) -> String {
+    if share == 0.0 || share >= 0.0005 {
+        percent_text(share)
+    } else {
+        format!("{:.1e} %", render::percent(share))
     }
 }
 
@@ -78,5 +91,17 @@ impl FailOn {
             FailOn::Estimate => "the noise rate",
             FailOn::High => "the upper end of the noise rate",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_is_not_zero_is_not_printed_as_zero() {
+        assert_eq!(share_text(0.0), "0.0 %");
+        assert_eq!(share_text(0.05), "5.0 %");
+        assert_eq!(share_text(4e-48), "4.0e-46 %");
     }
 }

@@ -8,19 +8,21 @@ use truepair_read::dataset::{self, Inspection, SplitInspection};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::remote;
-use crate::render::{Form, count, fields};
+use crate::render::{self, Form, count, fields};
+use crate::schema::Output;
 
 const EXAMPLES: &str = "\
 Examples:
   truepair inspect data/
   truepair inspect pairs.csv --features images.npy
-  truepair inspect embeddings.npz --json
+  truepair inspect embeddings/ --json
   truepair inspect s3://bucket/data/";
 
 /// Arguments of `truepair inspect`.
@@ -44,27 +46,37 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
         .iter()
         .filter_map(|split| split.problem.as_deref())
         .collect();
-    if problems.len() < found.splits.len() {
-        let address = remote::is_address(&args.path).then_some(args.path.as_path());
-        let inspected = Inspected {
-            address,
-            found: &found,
-        };
-        form.print(&inspected, || text(&inspected))?;
-    }
-    if !problems.is_empty() {
+    if problems.len() == found.splits.len() && !problems.is_empty() {
         bail!("{}", problems.join("\nerror: "))
     }
-    Ok(Exit::Success)
+    let address = remote::is_address(&args.path).then_some(args.path.as_path());
+    let inspected = Inspected {
+        address,
+        found: &found,
+    };
+    form.print(&inspected, || text(&inspected))?;
+    for problem in &problems {
+        render::note(&format!("error: {problem}"));
+    }
+    Ok(if problems.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failed
+    })
 }
 
 /// What was found, and where data that lies elsewhere lies.
-#[derive(Serialize)]
-struct Inspected<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Inspected<'a> {
+    /// Where the data lies, when it is not on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a Path>,
     #[serde(flatten)]
     found: &'a Inspection,
+}
+
+impl Output for Inspected<'_> {
+    const SCHEMA: &'static str = "truepair/inspection/1";
 }
 
 fn text(inspected: &Inspected<'_>) -> String {
@@ -132,14 +144,22 @@ fn account(account: &Account) -> Vec<(&'static str, String)> {
 /// What a reader should look at before trusting the data; empty where nothing stands out.
 fn oddities(split: &SplitInspection) -> Vec<(&'static str, String)> {
     let counted = [
-        ("  duplicate captions", split.duplicate_captions),
-        ("  duplicate images", split.duplicate_images),
-        ("  empty captions", split.empty_captions),
+        (
+            "  duplicate captions",
+            split.duplicate_captions,
+            "whose text occurred before, case and spacing aside",
+        ),
+        (
+            "  duplicate images",
+            split.duplicate_images,
+            "whose features occurred before",
+        ),
+        ("  empty captions", split.empty_captions, "without text"),
     ];
     let mut rows: Vec<(&'static str, String)> = counted
         .iter()
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| (*name, n.to_string()))
+        .filter(|(_, n, _)| *n > 0)
+        .map(|(name, n, what)| (*name, format!("{n} {what}")))
         .collect();
     for (name, rows_found) in [
         ("  broken image rows", split.non_finite_images),
@@ -164,10 +184,12 @@ fn images(split: &SplitInspection) -> String {
         regions => format!("{regions} regions of "),
     };
     format!(
-        "{}, {regions}{} numbers each ({})",
+        "{}, {regions}{}",
         count(split.images, "image"),
-        split.dim,
-        split.dtype
+        match split.dtype.as_str() {
+            "pictures" => "no features yet (pictures; `truepair embed` makes some)".to_owned(),
+            dtype => format!("{} numbers each ({dtype})", split.dim),
+        }
     )
 }
 

@@ -11,4 +11,7 @@ mod gate;
 pub(crate) mod inspect;
 pub(crate) mod labels;
 mod output_args;
+pub(crate) mod recipes;
+pub(crate) mod schema;
+pub(crate) mod shell;
 pub(crate) mod train;

@@ -20,7 +20,7 @@ use crate::read_args::ReadArgs;
 use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
-use crate::training::{Run, RunPlan, Splits};
+use crate::training::{self, Run, RunPlan, Splits};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,8 +30,9 @@ Examples:
       Shuffle 40 % of the training captions first; dev and test stay clean.
   truepair train data/ --matcher linear --out runs/linear
       The closed form: the baseline that every other matcher must beat.
-  truepair train data/ --config configs/embeddings/ncr.toml --set training.epochs=5 --out runs/short
-      Start from a file and change one value.
+  truepair train data/ --config recipes/embeddings/ncr.toml --set training.epochs=5 --out runs/short
+      Start from a file (`truepair recipes --write recipes/` makes those that come with the program)
+      and change one value.
   truepair train --resume runs/ncr
       Continue where Ctrl-C or a crash stopped.";
 
@@ -87,11 +88,16 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     let splits = Splits::read(&plan.job.data, &plan.job.read, &mut bars)?;
     render::note(&data::describe(&splits.train));
+    // A finished run that is resumed trains nothing, and took what it took.
+    let taken = plan
+        .resume
+        .then(|| training::seconds_of(&plan.out))
+        .flatten();
     let run = Run::prepare(&plan, &splits)?;
     let trained = run.train(&mut bars)?;
     let dev = run.measure(&trained, &splits.dev, &mut bars)?;
     let test = run.measure(&trained, &splits.test, &mut bars)?;
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = taken.unwrap_or_else(|| start.elapsed().as_secs_f64());
     let (result, text) = run.conclude(&trained, dev.as_ref(), test.as_ref(), seconds)?;
     form.print(&result, || text)?;
     Ok(Exit::Success)

@@ -83,7 +83,7 @@ fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
         data_hash: Some(test.content_hash()?),
         ..Protocol::new(&test.name, &test.split, &relevance)
     };
-    let scorer = audit::frozen(test)?;
+    let scorer = audit::frozen(test, "leave out the baselines: --no-baselines")?;
     let test = TestSplit {
         data: test,
         relevance,
@@ -104,7 +104,7 @@ fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
     split::store_none(out)?;
     QueryRanks::new(QueryUnits::new(&test.relevance), ranked).store(out)?;
     record.store(out)?;
-    run_folder::store(out, RESULT, &record)?;
+    run_folder::publish(out, RESULT, &record)?;
     folder.keep();
     Ok(record)
 }

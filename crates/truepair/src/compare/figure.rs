@@ -81,7 +81,7 @@ fn by_rate(comparison: &MethodComparison, model: &str, similarity: &str) -> Opti
             let Some(numbers) = &row.numbers else {
                 continue;
             };
-            let point = (rate, numbers.rsum);
+            let point = (rate, numbers.rsum.in_percent());
             match series.iter_mut().find(|series| series.color == color) {
                 Some(series) => series.points.push(point),
                 None => series.push(Series {

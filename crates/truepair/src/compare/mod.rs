@@ -29,6 +29,7 @@ pub(crate) use grid::{Grid, Seeds};
 pub(crate) use method::{Method, baselines, strategies};
 pub(crate) use names::chosen;
 pub(crate) use published::{PublishedBlock, blocks as published_blocks, table_names};
+pub(crate) use record::CellRecord;
 pub(crate) use table::MethodComparison;
 pub(crate) use task::CellTask;
 pub(crate) use text::terminal;
@@ -46,7 +47,7 @@ pub(crate) const RUNS: &str = "runs";
 
 /// Writes every form of the tables into `out`.
 pub(crate) fn write(out: &Path, comparison: &MethodComparison) -> Result<()> {
-    run_folder::store(out, "compare.json", comparison)?;
+    run_folder::publish(out, "compare.json", comparison)?;
     let files = [
         ("table.md", text::markdown(comparison)),
         ("table.tex", latex::document(comparison)),

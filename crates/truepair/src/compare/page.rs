@@ -1,4 +1,5 @@
-//! The comparison as one self-contained page: tables, plots, protocol; no script, nothing loaded.
+//! The comparison as one self-contained page: tables, plots, protocol; nothing is loaded, and the only script is
+//! that of the theme button.
 
 use anyhow::{Context, Result};
 use askama::Template;
@@ -8,6 +9,7 @@ use super::published::PublishedBlock;
 use super::table::{MethodComparison, MethodRow};
 use super::text::{PUBLISHED_COLUMNS, READING, cells, columns, failures, protocol, title};
 use crate::report::chart::Chart;
+use crate::report::{THEME, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),
@@ -18,6 +20,8 @@ const STYLE: &str = concat!(
 #[template(path = "compare.html")]
 struct ComparisonPage<'a> {
     style: &'static str,
+    script: &'static str,
+    policy: String,
     data: &'a str,
     protocol: String,
     columns: Vec<String>,
@@ -57,6 +61,8 @@ pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
     let failures = failures(comparison).map(|(cell, error)| format!("{cell}: {error}"));
     let page = ComparisonPage {
         style: STYLE,
+        script: THEME,
+        policy: theme_policy(),
         data: &comparison.data,
         protocol: protocol(comparison),
         columns: columns(comparison),

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Metric as _, RSum, Recall};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::scores::Direction;
 
 use super::figure_column::FigureColumn;
+use crate::render::{fraction, percent};
 
 const LIBRARY: &str = include_str!("../../published.toml");
 
@@ -32,6 +34,7 @@ struct PublishedEntry {
     noise: Option<f64>,
     protocol: String,
     method: String,
+    /// In percent, as publications print them.
     recalls: [f64; 6],
     rsum: f64,
     source: String,
@@ -39,7 +42,7 @@ struct PublishedEntry {
 }
 
 /// Published rows of one protocol and noise rate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PublishedBlock {
     pub(crate) title: String,
     /// `caption`, `image`, `unstated`, `none` or `real`.
@@ -49,8 +52,8 @@ pub(crate) struct PublishedBlock {
     pub(crate) rows: Vec<PublishedRow>,
 }
 
-/// One published result, recalls in percent.
-#[derive(Debug, Clone, Serialize)]
+/// One published result, recalls as fractions.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PublishedRow {
     pub(crate) method: String,
     /// Recall@1, 5, 10 of images asking, then of captions asking.
@@ -61,7 +64,7 @@ pub(crate) struct PublishedRow {
 }
 
 impl PublishedRow {
-    /// The number of a metric, where tables print it; in percent.
+    /// The number of a metric, where tables print it.
     pub(crate) fn figure(&self, column: &FigureColumn) -> Option<f64> {
         let name = column.metric.name();
         let side = match column.direction {
@@ -76,7 +79,7 @@ impl PublishedRow {
     }
 
     pub(super) fn cells(&self) -> [String; 10] {
-        let number = |at: usize| format!("{:.1}", self.recalls[at]);
+        let number = |at: usize| format!("{:.1}", percent(self.recalls[at]));
         [
             self.method.clone(),
             number(0),
@@ -85,7 +88,7 @@ impl PublishedRow {
             number(3),
             number(4),
             number(5),
-            format!("{:.1}", self.rsum),
+            format!("{:.1}", percent(self.rsum)),
             self.source.clone(),
             self.note.clone().unwrap_or_default(),
         ]
@@ -157,8 +160,8 @@ impl Library {
         let source = self.sources.get(&entry.source).unwrap_or(&entry.source);
         PublishedRow {
             method: entry.method.clone(),
-            recalls: entry.recalls,
-            rsum: entry.rsum,
+            recalls: entry.recalls.map(fraction),
+            rsum: fraction(entry.rsum),
             source: source.clone(),
             note: entry.note.clone(),
         }
@@ -245,7 +248,7 @@ mod tests {
             .iter()
             .find(|row| row.method == "NCR")
             .unwrap();
-        assert_eq!((ncr.rsum, ncr.recalls[0]), (496.7, 75.0));
+        assert_eq!((ncr.rsum, ncr.recalls[0]), (4.967, 0.75));
         assert_eq!(
             table_names().unwrap(),
             ["cc152k", "coco1k", "coco5k", "f30k"]

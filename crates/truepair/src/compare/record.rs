@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Protocol, QueryUnits, Report};
 use truepair_core::ranking::Ranks;
@@ -16,21 +17,22 @@ use truepair_core::ranking::Ranks;
 use super::split::{self, EpochSplit};
 use crate::render::RetrievalRecord;
 use crate::run_folder;
+use crate::schema::Output;
 use crate::training::RESULT;
 
 pub(super) const RECORD: &str = "cell.json";
 pub(super) const QUERIES: &str = "queries.json";
 pub(super) const FAILURE: &str = "failed.json";
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-/// Oldest version that is read: it kept five numbers per direction.
+/// Oldest version that is read: it kept five numbers per direction, and like version 2 in percent.
 const OLDEST: u32 = 1;
 
 const REMEDY: &str = "remove the run directory";
 
-/// What was measured on the test split, recalls in percent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What was measured on the test split.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CellRecord {
     version: u32,
@@ -81,6 +83,10 @@ pub(super) struct RankedWeights {
     pub(super) last: Option<Ranked>,
     /// The first network alone, last epoch.
     pub(super) last_single: Option<Ranked>,
+}
+
+impl Output for CellRecord {
+    const SCHEMA: &'static str = "truepair/cell/3";
 }
 
 impl CellRecord {
@@ -229,10 +235,10 @@ mod tests {
 
     #[test]
     fn cells_of_every_version_open() {
-        for version in [1, 2] {
+        for version in [1, 2, 3] {
             let cell = FinishedCell::read(&stored(&format!("cell-{version}"))).unwrap();
             assert_eq!(cell.record.version, version);
-            assert_eq!(cell.record.ensemble.recalls()[0], 50.0);
+            assert_eq!(cell.record.ensemble.recalls()[0], 0.5);
             assert_eq!(cell.queries.ensemble.image_to_text, [1, 2]);
             assert_eq!(cell.kept_epoch().unwrap().loss_auc, Some(0.75));
         }
@@ -245,7 +251,7 @@ mod tests {
         write(home.path());
         std::fs::copy(stored("cell-1/split.jsonl"), home.path().join(split::SPLIT)).unwrap();
         let today = FinishedCell::read(home.path()).unwrap();
-        let stored = FinishedCell::read(&stored("cell-2")).unwrap();
+        let stored = FinishedCell::read(&stored("cell-3")).unwrap();
         assert_eq!(stored.record.version, VERSION, "store a specimen of it");
         assert_eq!(stored.record.protocol, today.record.protocol);
         assert_eq!(

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::audit::auc;
 use truepair_core::durable;
@@ -19,7 +20,7 @@ pub(crate) const SPLIT: &str = "split.jsonl";
 const N_BINS: usize = 20;
 
 /// What is known of one epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EpochSplit {
     /// From 0, warm-up included.
@@ -33,7 +34,7 @@ pub(crate) struct EpochSplit {
 }
 
 /// A method's belief against the truth; a pair is called mismatched below one half.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BeliefRecord {
     /// Column of the ledger: `clean_posterior`, or `soft_label` for methods without a posterior.

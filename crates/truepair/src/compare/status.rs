@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::progress::{Lines, duration};
 use crate::render;
 
 /// What is shown of the grid while it runs; shared by the workers.
@@ -17,6 +18,7 @@ pub(crate) struct GridStatus {
 
 struct State {
     bar: ProgressBar,
+    lines: Lines,
     cells: Vec<CellProgress>,
     n_jobs: usize,
     /// Seconds and number of measured epochs by kind.
@@ -64,6 +66,7 @@ impl GridStatus {
         Self {
             state: Mutex::new(State {
                 bar,
+                lines: Lines::new(),
                 cells,
                 n_jobs,
                 paces,
@@ -126,7 +129,7 @@ impl Lane<'_> {
 }
 
 impl State {
-    fn show(&self) {
+    fn show(&mut self) {
         let running = self
             .cells
             .iter()
@@ -135,8 +138,12 @@ impl State {
             .map(|cell| format!("{} {:.0}/{}", cell.kind, cell.done.ceil(), cell.n_epochs))
             .collect();
         let left = (self.time_left()).map_or(String::new(), |left| format!("{left} left  "));
-        self.bar
-            .set_message(format!("{left}{}", running.join(", ")));
+        let message = format!("{left}{}", running.join(", "));
+        if self.lines.are_due() {
+            let n_ended = self.cells.iter().filter(|cell| cell.ended).count();
+            render::note(&format!("[{n_ended} of {}] {message}", self.cells.len()));
+        }
+        self.bar.set_message(message);
     }
 
     /// `None` before any epoch was measured, and once nothing is left.
@@ -153,16 +160,6 @@ impl State {
         let longest = work.iter().copied().fold(0.0, f64::max);
         let even = work.iter().sum::<f64>() / self.n_jobs.max(1) as f64;
         (!work.is_empty()).then(|| format!("about {}", duration(even.max(longest))))
-    }
-}
-
-/// A duration as people say it.
-pub(super) fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round() as u64;
-    match minutes {
-        _ if seconds < 99.5 => format!("{seconds:.0} s"),
-        0..=99 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
     }
 }
 
@@ -184,11 +181,5 @@ mod tests {
         assert_eq!(status.state().time_left().unwrap(), "about 3 min");
         status.lane(0).ended("done");
         assert_eq!(status.state().time_left(), None);
-    }
-
-    #[test]
-    fn durations_are_rounded_for_people() {
-        let shown = [12.3, 99.0, 100.0, 3_600.0, 12_000.0].map(duration);
-        assert_eq!(shown, ["12 s", "99 s", "2 min", "60 min", "3 h 20 min"]);
     }
 }

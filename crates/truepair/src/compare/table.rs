@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::metric::{Figure, Metric, Protocol, rsum_difference};
 use truepair_core::noise::NoiseSpec;
@@ -16,17 +17,16 @@ use super::published::PublishedBlock;
 use super::record::{CellRecord, FinishedCell};
 use super::split::{BeliefRecord, EpochSplit};
 use super::task::CellTask;
-use crate::render::{direction_text, in_print, percent};
+use crate::render::{direction_text, percent};
+use crate::schema::Output;
 
 /// Draws of every bootstrap.
 const N_RESAMPLES: usize = 5_000;
 
-/// All that `truepair compare` found out; recalls in percent, shares as fractions.
-#[derive(Serialize)]
+/// All that `truepair compare` found out; recalls and shares as fractions.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct MethodComparison {
     command: &'static str,
-    unit: &'static str,
-    version: u32,
     pub(crate) data: String,
     pub(crate) seeds: Vec<Seed>,
     /// Draws behind every interval.
@@ -41,8 +41,12 @@ pub(crate) struct MethodComparison {
     pub(crate) out: PathBuf,
 }
 
+impl Output for MethodComparison {
+    const SCHEMA: &'static str = "truepair/compare/1";
+}
+
 /// The methods under one planted noise.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct NoiseBlock {
     pub(crate) noise: NoiseSpec,
     /// How the first seed's runs were measured; `None` when no run of the block is finished.
@@ -51,7 +55,7 @@ pub(crate) struct NoiseBlock {
 }
 
 /// One method under one planted noise, over seeds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MethodRow {
     pub(crate) method: String,
     pub(crate) similarity: &'static str,
@@ -67,7 +71,7 @@ pub(crate) struct MethodRow {
 }
 
 /// One run of a row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SeedRun {
     pub(crate) seed: Seed,
     #[serde(flatten)]
@@ -76,7 +80,7 @@ pub(crate) struct SeedRun {
 }
 
 /// A run that did not come to its end.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct FailedCell {
     #[serde(skip)]
     cell: GridCell,
@@ -98,8 +102,8 @@ impl FailedCell {
     }
 }
 
-/// A metric's number over seeds, as printed.
-#[derive(Debug, Serialize)]
+/// A metric's number over seeds, in the metric's own unit.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FigureSpread {
     metric: &'static str,
     direction: &'static str,
@@ -108,7 +112,7 @@ pub(crate) struct FigureSpread {
 }
 
 impl RowNumbers {
-    /// The number of a metric under the name that a table's column has.
+    /// The number of a metric under the name that a table's column has, in the metric's own unit.
     pub(crate) fn figure(&self, column: &FigureColumn) -> Option<Spread> {
         let mut figures = self.figures.iter();
         let direction = direction_text(column.direction);
@@ -119,7 +123,7 @@ impl RowNumbers {
 }
 
 /// The numbers of a row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RowNumbers {
     /// Networks of the ensemble.
     pub(crate) networks: u32,
@@ -145,14 +149,14 @@ pub(crate) struct RowNumbers {
 }
 
 /// Mean over seeds, and their sample standard deviation where there are at least two.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Spread {
     pub(crate) mean: f64,
     pub(crate) sd: Option<f64>,
 }
 
-/// A difference in rSum, in percent, with its 95 % interval.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// A difference in rSum, as a sum of fractions, with its 95 % interval.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(crate) struct Gap {
     pub(crate) mean: f64,
     pub(crate) low: f64,
@@ -163,7 +167,7 @@ pub(crate) struct Gap {
 }
 
 /// Beliefs against the truth at the kept epochs, added or averaged over seeds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SplitNumbers {
     pub(crate) precision: Option<f64>,
     pub(crate) recall: f64,
@@ -187,6 +191,16 @@ impl Spread {
     }
 }
 
+impl Spread {
+    /// Of shares in percent.
+    pub(super) fn in_percent(self) -> Self {
+        Self {
+            mean: percent(self.mean),
+            sd: self.sd.map(percent),
+        }
+    }
+}
+
 impl MethodComparison {
     /// Reads what the finished cells of the grid measured.
     pub(crate) fn read(
@@ -203,8 +217,6 @@ impl MethodComparison {
         let data = protocols.map(|protocol| format!("{}, split {}", protocol.data, protocol.split));
         Ok(Self {
             command: "compare",
-            unit: "percent",
-            version: 1,
             data: data.into_iter().next().unwrap_or_default(),
             seeds: grid.seeds.clone(),
             resamples: N_RESAMPLES,
@@ -323,7 +335,7 @@ fn figures(finished: &[(Seed, FinishedCell)]) -> Vec<FigureSpread> {
         let values = finished.iter().map(|(_, run)| {
             let mut figures = run.record.ensemble.figures().iter();
             let like = figures.find(|other| other.is_like(figure))?;
-            Some(in_print(like.value, figure.metric.unit()))
+            Some(like.value)
         });
         Some(FigureSpread {
             metric: figure.metric.name(),
@@ -432,9 +444,9 @@ fn gap(draft: &RowDraft, best: &RowDraft) -> Result<Option<Gap>> {
     }
     let found = rsum_difference(&pairs, &first.queries.units, N_RESAMPLES, Seed(0))?;
     Ok(Some(Gap {
-        mean: percent(found.mean),
-        low: percent(found.low),
-        high: percent(found.high),
+        mean: found.mean,
+        low: found.low,
+        high: found.high,
         p: found.p,
         seeds: pairs.len(),
     }))
@@ -493,9 +505,9 @@ mod tests {
     #[test]
     fn an_oracle_is_never_the_best_and_a_row_with_failures_only_among_such() {
         let mut drafts = vec![
-            draft("clean-only", Some(500.0), 0),
-            draft("ncr", Some(400.0), 1),
-            draft("plain", Some(300.0), 0),
+            draft("clean-only", Some(5.0), 0),
+            draft("ncr", Some(4.0), 1),
+            draft("plain", Some(3.0), 0),
             draft("rcl", None, 2),
         ];
         assert_eq!(best_of(&drafts), Some(2));

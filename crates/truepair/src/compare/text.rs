@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use truepair_core::metric::METRICS;
+use truepair_core::metric::{METRICS, Unit};
 use truepair_core::noise::NoiseSpec;
 
 use super::figure_column::FigureColumn;
 use super::published::{PublishedBlock, PublishedRow};
-use super::status::duration;
 use super::table::{MethodComparison, MethodRow, NoiseBlock, RowNumbers, Spread};
-use crate::render::{self, percent_text};
+use crate::progress::duration;
+use crate::render::{self, in_print, percent_text};
 
 /// Columns of the long table; the recalls are those of all networks at the kept epoch.
 pub(super) fn columns(comparison: &MethodComparison) -> Vec<String> {
@@ -200,7 +200,8 @@ const CSV_REST: [&str; 11] = [
     "note",
 ];
 
-/// A line per row, measured and published, with means and deviations in columns of their own.
+/// A line per row, measured and published, with means and deviations in columns of their own; shares are
+/// fractions, as in JSON.
 pub(super) fn csv(comparison: &MethodComparison) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header: Vec<String> = CSV_NAMES.map(str::to_owned).to_vec();
@@ -239,7 +240,7 @@ fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
     let Some(numbers) = &row.numbers else {
         return line;
     };
-    let plain = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    let plain = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.6}"));
     line.push(numbers.networks.to_string());
     let others = [
         numbers.rsum_single,
@@ -280,7 +281,7 @@ fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) 
     for column in csv_figures() {
         let value = row
             .figure(&column)
-            .map_or(String::new(), |value| format!("{value:.1}"));
+            .map_or(String::new(), |value| format!("{value:.4}"));
         line.extend([value, String::new()]);
     }
     line.resize(n_columns - 2, String::new());
@@ -338,7 +339,7 @@ pub(super) fn cells(comparison: &MethodComparison, row: &MethodRow) -> Vec<Strin
         numbers
             .recalls
             .iter()
-            .map(|recall| format!("{:.1}", recall.mean)),
+            .map(|recall| format!("{:.1}", render::percent(recall.mean))),
     );
     cells.extend([numbers.rsum, numbers.rsum_single, numbers.rsum_last].map(spread));
     cells.extend(
@@ -387,22 +388,35 @@ pub(super) fn failures(comparison: &MethodComparison) -> impl Iterator<Item = (S
     })
 }
 
+/// A sum of shares in percent.
 pub(super) fn spread(spread: Spread) -> String {
+    in_unit(spread, Unit::SumOfFractions)
+}
+
+/// A number as tables print it.
+fn in_unit(spread: Spread, unit: Unit) -> String {
+    let mean = in_print(spread.mean, unit);
     match spread.sd {
-        Some(sd) => format!("{:.1} ± {sd:.1}", spread.mean),
-        None => format!("{:.1}", spread.mean),
+        Some(sd) => format!("{mean:.1} ± {:.1}", in_print(sd, unit)),
+        None => format!("{mean:.1}"),
     }
 }
 
 fn figure(numbers: &RowNumbers, column: &FigureColumn) -> String {
-    numbers.figure(column).map_or("–".to_owned(), spread)
+    let found = numbers.figure(column);
+    found.map_or("–".to_owned(), |spread| {
+        in_unit(spread, column.metric.unit())
+    })
 }
 
 fn to_best(row: &MethodRow, numbers: &RowNumbers) -> String {
     match &numbers.to_best {
         _ if row.best => "best".to_owned(),
         None => "–".to_owned(),
-        Some(gap) => format!("{:+.1} [{:+.1}, {:+.1}]", gap.mean, gap.low, gap.high),
+        Some(gap) => {
+            let [mean, low, high] = [gap.mean, gap.low, gap.high].map(render::percent);
+            format!("{mean:+.1} [{low:+.1}, {high:+.1}]")
+        }
     }
 }
 

@@ -13,10 +13,12 @@ use truepair_train::Error as TrainError;
 
 use super::cell;
 use super::record::{CellRecord, FAILURE};
-use super::status::{CellProgress, GridStatus, duration};
+use super::status::{CellProgress, GridStatus};
 use super::table::FailedCell;
 use super::task::CellTask;
 use crate::interrupt;
+use crate::progress::duration;
+use crate::render;
 use crate::run_folder;
 use crate::training::Splits;
 
@@ -114,7 +116,7 @@ fn keep_failure(run: &Path, error: &str) {
 fn summary(record: &CellRecord) -> String {
     format!(
         "rSum {:.1}, trained in {}",
-        record.ensemble.rsum(),
+        render::percent(record.ensemble.rsum()),
         duration(record.train_seconds)
     )
 }

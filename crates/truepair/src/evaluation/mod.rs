@@ -10,7 +10,7 @@ mod trec;
 
 pub(crate) use judging::{Judged, JudgingArgs};
 pub(crate) use open::{Foreign, ForeignArgs};
-pub(crate) use page::{PageArgs, render as render_page};
+pub(crate) use page::{PageArgs, PageSubject, render as render_page};
 pub(crate) use query_table::{read_parquet, write_parquet};
 pub(crate) use trec::TrecArgs;
 

@@ -43,6 +43,9 @@ pub(crate) struct ForeignArgs {
     name: Option<String>,
 }
 
+/// What an evaluation can do where embeddings share no space.
+const FIT: &str = "fit a matcher that joins them: `truepair train DATA --matcher linear --out RUN`";
+
 /// Rankings that another program made.
 pub(crate) enum Foreign<'a> {
     Scores(&'a Path),
@@ -161,7 +164,7 @@ impl ForeignArgs {
         crate::data::check_finite(&dataset, bars)?;
         let found = diagnose(&diagnosis::Subject::new(&dataset, Seed(0))?)?;
         bars.stands_out(&found);
-        Ok((frozen(&dataset)?, Some(dataset.pairs), found))
+        Ok((frozen(&dataset, FIT)?, Some(dataset.pairs), found))
     }
 
     fn pairs_file(&self) -> Option<PathBuf> {

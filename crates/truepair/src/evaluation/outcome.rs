@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::diagnosis::Diagnosis;
 use truepair_core::metric::{
@@ -12,13 +13,13 @@ use truepair_core::scores::Direction;
 use truepair_model::similarity::GaussianMeasure;
 
 use crate::occlusion::Occlusion;
-use crate::render::{RetrievalRecord, direction_text, from_print, in_print, percent};
+use crate::render::{RetrievalRecord, ShareUnit, direction_text};
+use crate::schema::Output;
 use crate::uncertainty::SelfKnowledge;
 
-/// What is printed; shares in percent.
-#[derive(Debug, Serialize)]
+/// What is printed; shares are fractions.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Evaluation {
-    unit: &'static str,
     /// Every number that is known.
     #[serde(flatten)]
     retrieval: RetrievalRecord,
@@ -28,8 +29,11 @@ pub(crate) struct Evaluation {
     /// Figures that lists were too short for.
     unmeasured: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    compared: Option<Vec<DifferenceRecord>>,
-    /// How far a recall would rise with every tie in the model's favor, in points.
+    pub(crate) compared: Option<Vec<DifferenceRecord>>,
+    /// In what the result that it is compared with was measured otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unlike: Vec<String>,
+    /// How far a recall would rise with every tie in the model's favor, as a fraction.
     #[serde(skip_serializing_if = "Option::is_none")]
     tie_gap: Option<f64>,
     /// For runs whose embeddings are Gaussians.
@@ -40,15 +44,16 @@ pub(crate) struct Evaluation {
     pub(crate) occlusion: Option<Occlusion>,
     /// The measure that was ranked by, where it is not the run's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub(crate) distance: Option<GaussianMeasure>,
     /// What stands out in the data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) diagnoses: Vec<Diagnosis>,
     /// Files that were written.
-    files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct FigureRecord {
     metric: String,
     /// `i2t`, `t2i` or `both`.
@@ -59,36 +64,41 @@ struct FigureRecord {
     high: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct QueryCounts {
     direction: &'static str,
     queries: usize,
     excluded: u64,
 }
 
-#[derive(Debug, Serialize)]
-struct DifferenceRecord {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DifferenceRecord {
     metric: &'static str,
     direction: &'static str,
     this: f64,
     other: f64,
+    /// `this` minus `other`.
     difference: f64,
-    low: f64,
-    high: f64,
-    p: f64,
+    /// Ends of its 95 % interval, where both are known query by query.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// Two-sided, not corrected for the number of figures.
+    p: Option<f64>,
+}
+
+impl Output for Evaluation {
+    const SCHEMA: &'static str = "truepair/evaluation/1";
 }
 
 impl Evaluation {
     pub(crate) fn new(
         measured: &Measured,
         figures: &[(Figure, Option<Interval>)],
-        differences: Option<&[FigureDifference]>,
         tie_gap: Option<f64>,
         files: Vec<PathBuf>,
     ) -> Self {
         let directions = [Direction::ImageToText, Direction::TextToImage];
         Self {
-            unit: "percent",
             retrieval: RetrievalRecord::of(&measured.report()),
             protocol: measured.protocol.clone(),
             figures: figures.iter().map(FigureRecord::of).collect(),
@@ -108,8 +118,9 @@ impl Evaluation {
                     )
                 })
                 .collect(),
-            compared: differences.map(|all| all.iter().map(DifferenceRecord::of).collect()),
-            tie_gap: tie_gap.map(percent),
+            compared: None,
+            unlike: Vec::new(),
+            tie_gap,
             uncertainty: None,
             occlusion: None,
             distance: None,
@@ -121,18 +132,17 @@ impl Evaluation {
 
 impl FigureRecord {
     fn of((figure, interval): &(Figure, Option<Interval>)) -> Self {
-        let unit = figure.metric.unit();
         Self {
             metric: figure.metric.name().to_owned(),
             direction: direction_text(figure.direction).to_owned(),
-            value: in_print(figure.value, unit),
-            low: interval.map(|of| in_print(of.low, unit)),
-            high: interval.map(|of| in_print(of.high, unit)),
+            value: figure.value,
+            low: interval.map(|of| of.low),
+            high: interval.map(|of| of.high),
         }
     }
 
     /// The figure, unless its metric is of a later version.
-    fn figure(&self) -> Option<Figure> {
+    fn figure(&self, unit: ShareUnit) -> Option<Figure> {
         let metric = *METRICS.iter().find(|metric| metric.name() == self.metric)?;
         let direction = match self.direction.as_str() {
             "i2t" => Some(Direction::ImageToText),
@@ -142,23 +152,35 @@ impl FigureRecord {
         Some(Figure {
             metric,
             direction,
-            value: from_print(self.value, metric.unit()),
+            value: unit.own(self.value, metric.unit()),
         })
     }
 }
 
 impl DifferenceRecord {
-    fn of(one: &FigureDifference) -> Self {
-        let print = |value| in_print(value, one.first.metric.unit());
+    pub(crate) fn paired(one: &FigureDifference) -> Self {
         Self {
             metric: one.first.metric.name(),
             direction: direction_text(one.first.direction),
-            this: print(one.first.value),
-            other: print(one.second),
-            difference: print(one.first.value - one.second),
-            low: print(one.interval.low),
-            high: print(one.interval.high),
-            p: one.p,
+            this: one.first.value,
+            other: one.second,
+            difference: one.first.value - one.second,
+            low: Some(one.interval.low),
+            high: Some(one.interval.high),
+            p: Some(one.p),
+        }
+    }
+
+    pub(crate) fn side_by_side(row: &ComparisonRow) -> Self {
+        Self {
+            metric: row.metric.name(),
+            direction: direction_text(row.direction),
+            this: row.first,
+            other: row.second,
+            difference: row.first - row.second,
+            low: None,
+            high: None,
+            p: None,
         }
     }
 }
@@ -166,7 +188,7 @@ impl DifferenceRecord {
 /// An earlier result: its figures and how they were measured.
 pub(crate) struct Stored {
     figures: Vec<Figure>,
-    protocol: Protocol,
+    pub(crate) protocol: Protocol,
 }
 
 impl Stored {
@@ -187,19 +209,22 @@ impl Stored {
             value = test;
             value["protocol"] = protocol;
         }
-        if value.get("unit").is_some_and(|unit| unit != "percent") {
-            bail!(
-                "{place}: recalls are in {}, expected percent (store it again)",
-                value["unit"]
-            );
-        }
+        let unit: ShareUnit = match value.get("unit") {
+            Some(unit) => serde_json::from_value(unit.clone()).with_context(|| {
+                format!(
+                    "{place}: shares are in {unit}, expected fraction or percent (store it again)"
+                )
+            })?,
+            None => ShareUnit::default(),
+        };
         let protocol: Protocol =
             serde_json::from_value(value["protocol"].take()).with_context(unlike)?;
         let listed: Vec<FigureRecord> = match value.get_mut("figures") {
             Some(figures) => serde_json::from_value(figures.take()).with_context(unlike)?,
             None => Vec::new(),
         };
-        let mut figures: Vec<Figure> = listed.iter().filter_map(FigureRecord::figure).collect();
+        let listed = listed.iter().filter_map(|record| record.figure(unit));
+        let mut figures: Vec<Figure> = listed.collect();
         // Results of lists that were too short for recalls have nothing but the list.
         if figures.is_empty() || value.get("i2t").is_some() {
             let stored: RetrievalRecord = serde_json::from_value(value).with_context(unlike)?;
@@ -213,8 +238,7 @@ impl Stored {
     }
 
     /// Sets the figures that both have side by side.
-    pub(crate) fn compare(&self, measured: &Measured) -> Result<Comparison> {
-        measured.protocol.check_like(&self.protocol)?;
+    pub(crate) fn compare(&self, measured: &Measured) -> Comparison {
         let row = |first: Figure| {
             let second = self.figures.iter().find(|second| second.is_like(&first))?;
             Some(ComparisonRow {
@@ -224,8 +248,8 @@ impl Stored {
                 second: second.value,
             })
         };
-        Ok(Comparison {
+        Comparison {
             rows: measured.figures().into_iter().filter_map(row).collect(),
-        })
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a matcher gets wrong, to look at: for the hardest queries, or chosen ones, the first items of
-//! the ranking, right and wrong marked. One self-contained page; nothing is loaded, no script runs.
+//! the ranking, right and wrong marked. One self-contained page; nothing is loaded, and the only script is that of
+//! the theme button.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,9 @@ use truepair_core::scores::Direction;
 use super::{Judged, Ranker, Subject};
 use crate::progress::Bars;
 use crate::remote;
+use crate::render::standard_rows;
 use crate::report::picture::Pictures;
+use crate::report::{THEME, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),
@@ -52,12 +55,26 @@ pub(crate) struct PageArgs {
     show: Option<Vec<String>>,
 }
 
+/// What a page is about.
+pub(crate) struct PageSubject<'a> {
+    pub(crate) subject: &'a Subject<'a>,
+    pub(crate) judged: &'a Judged,
+    pub(crate) measured: &'a Measured,
+    /// The run or files that were evaluated.
+    pub(crate) run: String,
+}
+
 #[derive(Template)]
 #[template(path = "evaluation.html")]
 struct EvaluationPage<'a> {
     style: &'static str,
+    script: &'static str,
+    policy: String,
     data: &'a str,
+    run: &'a str,
     protocol: String,
+    /// The standard numbers: name, arrow, images asking, captions asking.
+    figures: Vec<[String; 4]>,
     sections: Vec<Section>,
     picture_note: Option<String>,
 }
@@ -95,13 +112,13 @@ struct FoundItem {
 ///
 /// # Errors
 /// If a query that was asked for is not there or was not measured, or the scorer fails.
-pub(crate) fn render(
-    args: &PageArgs,
-    subject: &Subject<'_>,
-    judged: &Judged,
-    measured: &Measured,
-    bars: &mut Bars,
-) -> Result<String> {
+pub(crate) fn render(args: &PageArgs, seen: &PageSubject<'_>, bars: &mut Bars) -> Result<String> {
+    let PageSubject {
+        subject,
+        judged,
+        measured,
+        run,
+    } = seen;
     let mut pictures = Pictures::of_files(&subject.pictures, PICTURE_BYTES);
     let mut sections = Vec::new();
     for direction in [Direction::ImageToText, Direction::TextToImage] {
@@ -124,7 +141,11 @@ pub(crate) fn render(
     let protocol = &measured.protocol;
     let page = EvaluationPage {
         style: STYLE,
+        script: THEME,
+        policy: theme_policy(),
         data: &protocol.data,
+        run,
+        figures: standard_rows(&measured.report()),
         protocol: format!(
             "{} images, {} captions, split {}, relevance: {}, folds: {}",
             protocol.n_images,

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{OcclusionCurve, occlusion_curve};
@@ -16,18 +17,15 @@ use truepair_model::similarity::ItemSide;
 use truepair_train::{Erased, Trained};
 
 use crate::render::table;
+use crate::schema::{self, Output};
 use crate::staged_file::StagedFile;
 
 /// Shares that are erased, in tenths.
 const TENTHS: std::ops::RangeInclusive<u32> = 0..=10;
 
-/// Version of the JSON file.
-const VERSION: u32 = 1;
-
 /// Both sides of a split with growing shares of their items erased.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Occlusion {
-    version: u32,
     data: String,
     split: String,
     strategy: &'static str,
@@ -36,7 +34,7 @@ pub(crate) struct Occlusion {
 }
 
 /// What came of one side.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Measurement {
     Curve {
@@ -49,6 +47,10 @@ enum Measurement {
         /// Why nothing could be erased.
         refused: String,
     },
+}
+
+impl Output for Occlusion {
+    const SCHEMA: &'static str = "truepair/occlusion/1";
 }
 
 impl Occlusion {
@@ -95,7 +97,6 @@ impl Occlusion {
             bail!("--occlusion: {a}; {b}")
         }
         Ok(Self {
-            version: VERSION,
             data: dataset.name.clone(),
             split: dataset.split.clone(),
             strategy: trained.config.strategy.name(),
@@ -121,8 +122,7 @@ impl Occlusion {
         Ok([
             StagedFile::write(file, |out| Ok(out.write_all(page.as_bytes())?))?,
             StagedFile::write(&numbers, |out| {
-                serde_json::to_writer_pretty(&mut *out, self)?;
-                Ok(out.write_all(b"\n")?)
+                Ok(out.write_all(schema::text(self)?.as_bytes())?)
             })?,
         ])
     }
@@ -205,7 +205,6 @@ mod tests {
             .collect();
         let units: Vec<u32> = (0..20).collect();
         Occlusion {
-            version: VERSION,
             data: "specimen <b>".to_owned(),
             split: "test".to_owned(),
             strategy: "pcme",
@@ -242,7 +241,7 @@ mod tests {
         assert!(page.contains("<svg class=\"plot\"") && page.contains("specimen &#60;b&#62;"));
         let numbers = std::fs::read(file.with_extension("json")).unwrap();
         let numbers: serde_json::Value = serde_json::from_slice(&numbers).unwrap();
-        assert_eq!(numbers["version"], VERSION);
+        assert_eq!(numbers["schema"], Occlusion::SCHEMA);
         assert_eq!(numbers["captions"]["points"].as_array().unwrap().len(), 11);
         assert_eq!(numbers["captions"]["erased"], "words");
         assert!(numbers["images"]["refused"].is_string());

@@ -7,6 +7,7 @@ use truepair_core::metric::OcclusionCurve;
 use super::{Measurement, Occlusion};
 use crate::report::chart::Chart;
 use crate::report::plot::{Axis, Plot, trimmed};
+use crate::report::{THEME, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),
@@ -17,6 +18,8 @@ const STYLE: &str = concat!(
 #[template(path = "occlusion.html")]
 struct OcclusionPage<'a> {
     style: &'static str,
+    script: &'static str,
+    policy: String,
     data: &'a str,
     split: &'a str,
     strategy: &'a str,
@@ -40,6 +43,8 @@ pub(super) fn render(occlusion: &Occlusion) -> Result<String> {
     }
     let page = OcclusionPage {
         style: STYLE,
+        script: THEME,
+        policy: theme_policy(),
         data: &occlusion.data,
         split: &occlusion.split,
         strategy: occlusion.strategy,

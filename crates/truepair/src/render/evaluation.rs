@@ -3,7 +3,7 @@
 use truepair_core::metric::{Figure, FigureDifference, Interval, Measured, Unit, Unmeasured};
 use truepair_core::scores::Direction;
 
-use super::retrieval::{direction_text, protocol_text, shown};
+use super::retrieval::{difference_text, direction_text, protocol_text, shown};
 use super::{count, table};
 
 /// All figures, each with its interval when there are any, and how they were measured.
@@ -103,10 +103,7 @@ pub(crate) fn differences_text(differences: &[FigureDifference]) -> String {
             direction_text(one.first.direction).to_owned(),
             shown(one.first.value, unit),
             shown(one.second, unit),
-            format!(
-                "{:+.1}",
-                super::in_print(one.first.value - one.second, unit)
-            ),
+            difference_text(one.first.value - one.second, unit),
             range(one.interval, unit),
             format!("{:.3}", one.p),
         ]);

@@ -8,18 +8,18 @@ mod retrieval;
 pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
 pub(crate) use labels::{class_map_text, label_epoch_text};
 pub(crate) use retrieval::{
-    RetrievalRecord, comparison, direction_text, epoch_text, from_print, in_print, report_text,
+    RetrievalRecord, ShareUnit, comparison, direction_text, epoch_text, in_print, report_text,
+    standard_rows,
 };
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use serde::Serialize;
 use truepair_core::audit::NoiseRate;
 
 use crate::cache;
+use crate::schema::{self, Output};
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +34,12 @@ impl Form {
     /// Prints the result: `text` for people, `value` for machines.
     pub(crate) fn print(
         self,
-        value: &impl Serialize,
+        value: &impl Output,
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self {
             Form::Text => stdout(&cache::shown(&text())),
-            Form::Json => {
-                let json = serde_json::to_string_pretty(value)? + "\n";
-                stdout(&cache::shown(&json))
-            }
+            Form::Json => stdout(&cache::shown(&schema::text(value)?)),
         }
     }
 }
@@ -65,26 +62,34 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Reports a failure on stderr and returns the exit code of failures, 2, or of work that a signal
-/// stopped.
-pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
-    note(&format!("error: {}", chain(error)));
-    if crate::interrupt::was_asked_to_stop() {
-        ExitCode::from(crate::interrupt::EXIT_CODE)
-    } else {
-        ExitCode::from(2)
-    }
-}
-
 /// The error and its causes in one line; a cause that the line already quotes is not repeated.
-fn chain(error: &anyhow::Error) -> String {
+pub(crate) fn chain(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !line.contains(&cause) {
             let _ = write!(line, ": {cause}");
         }
     }
-    line
+    without_numbers(&line)
+}
+
+/// A message without the numbers that operating systems give their errors, such as ` (os error 2)`.
+fn without_numbers(line: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut parts = line.split(MARK);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                out.push_str(rest);
+            }
+            _ => {
+                out.push_str(MARK);
+                out.push_str(part);
+            }
+        }
+    }
+    out
 }
 
 /// A fraction as a percentage, the unit of recalls in the papers.
@@ -213,6 +218,16 @@ mod tests {
             .context("out: cannot write")
             .unwrap_err();
         assert_eq!(chain(&chained), "out: cannot write: entity not found");
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out() {
+        let line = "a: No such file or directory (os error 2) (give another)";
+        assert_eq!(
+            without_numbers(line),
+            "a: No such file or directory (give another)"
+        );
+        assert_eq!(without_numbers("x (os error two)"), "x (os error two)");
     }
 
     #[test]

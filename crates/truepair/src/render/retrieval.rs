@@ -1,9 +1,11 @@
 //! Retrieval results for people and for machines: recalls in percent, the protocol beside them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use truepair_core::metric::{
     Comparison, Figure, METRICS, Metric, Protocol, QueryCounts, RSum, Recall, Report, Unit,
 };
@@ -12,8 +14,9 @@ use truepair_train::{Criterion, EpochRecord};
 
 use super::{fields, fraction, percent, table};
 
-/// A report's numbers as they are stored and exchanged, shares in percent: `i2t` and `t2i` with a number
-/// per metric, and beside them the numbers for both directions together.
+/// A report's numbers as they are stored and exchanged: `i2t` and `t2i` with a number per metric, beside
+/// them the numbers for both directions together, and the unit of shares. Files that name no unit are of
+/// version 0.1 and hold percentages.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RetrievalRecord {
     /// In the metrics' own units.
@@ -22,9 +25,31 @@ pub(crate) struct RetrievalRecord {
     text_to_image: QueryCounts,
 }
 
+/// The unit of shares in a stored record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ShareUnit {
+    /// What version 0.1 wrote.
+    #[default]
+    Percent,
+    Fraction,
+}
+
+impl ShareUnit {
+    /// A stored number in the metric's own unit.
+    pub(crate) fn own(self, value: f64, unit: Unit) -> f64 {
+        match self {
+            ShareUnit::Percent => from_print(value, unit),
+            ShareUnit::Fraction => value,
+        }
+    }
+}
+
 /// The JSON object of a [`RetrievalRecord`].
 #[derive(Serialize, Deserialize)]
 struct StoredRecord {
+    #[serde(default)]
+    unit: ShareUnit,
     i2t: StoredSide,
     t2i: StoredSide,
     /// Numbers for both directions; on reading, whatever else stands beside them.
@@ -67,33 +92,32 @@ impl RetrievalRecord {
         &self.figures
     }
 
-    /// One number in the unit in which it is printed.
-    fn printed(&self, metric: &dyn Metric, direction: Option<Direction>) -> Option<f64> {
+    fn number(&self, metric: &dyn Metric, direction: Option<Direction>) -> Option<f64> {
         let mut figures = self.figures.iter();
         figures
             .find(|figure| figure.metric.name() == metric.name() && figure.direction == direction)
-            .map(|figure| in_print(figure.value, metric.unit()))
+            .map(|figure| figure.value)
     }
 
-    /// The six recalls, images asking first, in percent.
+    /// The six recalls, images asking first, as fractions.
     pub(crate) fn recalls(&self) -> [f64; 6] {
         let of = |direction| {
-            Recall::ALL.map(|recall| self.printed(&recall, Some(direction)).unwrap_or(f64::NAN))
+            Recall::ALL.map(|recall| self.number(&recall, Some(direction)).unwrap_or(f64::NAN))
         };
         let (i2t, t2i) = (of(Direction::ImageToText), of(Direction::TextToImage));
         [i2t[0], i2t[1], i2t[2], t2i[0], t2i[1], t2i[2]]
     }
 
-    /// The sum of the six recalls, in percent.
+    /// The sum of the six recalls, at most 6.
     pub(crate) fn rsum(&self) -> f64 {
-        self.printed(&RSum, None).unwrap_or(f64::NAN)
+        self.number(&RSum, None).unwrap_or(f64::NAN)
     }
 
     /// Cells of a table of methods: three recalls each way and their sum.
     pub(crate) fn cells(&self) -> Vec<String> {
         (self.recalls().into_iter())
             .chain([self.rsum()])
-            .map(|value| format!("{value:.1}"))
+            .map(|value| format!("{:.1}", percent(value)))
             .collect()
     }
 
@@ -101,10 +125,7 @@ impl RetrievalRecord {
         let figures = self.figures.iter();
         figures
             .filter(|figure| figure.direction == direction)
-            .map(|figure| {
-                let value = in_print(figure.value, figure.metric.unit());
-                (figure.metric.name().to_owned(), value.into())
-            })
+            .map(|figure| (figure.metric.name().to_owned(), figure.value.into()))
             .collect()
     }
 }
@@ -117,11 +138,60 @@ impl Serialize for RetrievalRecord {
             excluded: counts.n_excluded,
         };
         let stored = StoredRecord {
+            unit: ShareUnit::Fraction,
             i2t: side(Direction::ImageToText, self.image_to_text),
             t2i: side(Direction::TextToImage, self.text_to_image),
             both: self.stored_numbers(None),
         };
         stored.serialize(out)
+    }
+}
+
+impl JsonSchema for RetrievalRecord {
+    fn schema_name() -> Cow<'static, str> {
+        "RetrievalRecord".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        let numbers = |joint: bool| {
+            let of_kind = METRICS.iter().filter(|metric| metric.is_joint() == joint);
+            let number = |metric: &&dyn Metric| {
+                let about = format!("{} ({})", metric.summary(), metric.unit().describe());
+                (
+                    metric.name().to_owned(),
+                    json!({ "type": "number", "description": about }),
+                )
+            };
+            of_kind
+                .map(number)
+                .collect::<serde_json::Map<String, Value>>()
+        };
+        let side = |asking: &str| {
+            let mut properties = numbers(false);
+            let count =
+                |about: &str| json!({ "type": "integer", "minimum": 0, "description": about });
+            properties.insert("queries".to_owned(), count("Queries measured."));
+            properties.insert(
+                "excluded".to_owned(),
+                count("Queries to which nothing is relevant."),
+            );
+            json!({
+                "type": "object",
+                "description": format!("{asking} ask."),
+                "properties": properties,
+                "required": ["queries", "excluded"],
+            })
+        };
+        let mut properties = numbers(true);
+        properties.insert("unit".to_owned(), json!({ "const": "fraction" }));
+        properties.insert("i2t".to_owned(), side("Images"));
+        properties.insert("t2i".to_owned(), side("Captions"));
+        json_schema!({
+            "type": "object",
+            "description": "A number per metric, as far as it was measured; shares are fractions in [0, 1].",
+            "properties": properties,
+            "required": ["unit", "i2t", "t2i"],
+        })
     }
 }
 
@@ -150,7 +220,7 @@ impl<'de> Deserialize<'de> for RetrievalRecord {
                 figures.extend(known.and_then(Value::as_f64).map(|value| Figure {
                     metric,
                     direction,
-                    value: from_print(value, metric.unit()),
+                    value: stored.unit.own(value, metric.unit()),
                 }));
             }
         }
@@ -162,11 +232,11 @@ impl<'de> Deserialize<'de> for RetrievalRecord {
     }
 }
 
-/// The standard numbers of one evaluation and under which protocol they were taken.
-pub(crate) fn report_text(report: &Report) -> String {
-    let header = ["", "", "i2t", "t2i"].map(str::to_owned).to_vec();
-    let mut rows = vec![header];
-    for metric in METRICS.iter().filter(|metric| metric.is_standard()) {
+/// The standard numbers: name, arrow, images asking, captions asking; shares in percent. A number for
+/// both directions stands in the third place.
+pub(crate) fn standard_rows(report: &Report) -> Vec<[String; 4]> {
+    let standard = METRICS.iter().filter(|metric| metric.is_standard());
+    let row = |metric: &&dyn Metric| {
         let of = |direction| report.figure(metric.name(), direction);
         let shown = |value| shown(value, metric.unit());
         let cells = match of(None) {
@@ -174,10 +244,22 @@ pub(crate) fn report_text(report: &Report) -> String {
             None => [Direction::ImageToText, Direction::TextToImage]
                 .map(|direction| of(Some(direction)).map_or("–".to_owned(), shown)),
         };
-        let mut row = vec![metric.name().to_owned(), metric.arrow().to_string()];
-        row.extend(cells);
-        rows.push(row);
-    }
+        let [first, second] = cells;
+        [
+            metric.name().to_owned(),
+            metric.arrow().to_string(),
+            first,
+            second,
+        ]
+    };
+    standard.map(row).collect()
+}
+
+/// The standard numbers of one evaluation and under which protocol they were taken.
+pub(crate) fn report_text(report: &Report) -> String {
+    let header = ["", "", "i2t", "t2i"].map(str::to_owned).to_vec();
+    let mut rows = vec![header];
+    rows.extend(standard_rows(report).into_iter().map(|row| row.to_vec()));
     format!(
         "{}\nrecalls in percent\n{}",
         table(&rows),
@@ -252,10 +334,10 @@ fn criterion_text(criterion: &Criterion) -> String {
     }
 }
 
-/// Two results of one protocol side by side, with what the first gained over the second.
+/// Two results side by side, with what the first has over the second.
 pub(crate) fn comparison(comparison: &Comparison) -> String {
     let mut rows = vec![
-        ["", "", "this", "other", "gain"]
+        ["", "", "this", "other", "this - other"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -267,7 +349,7 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
             direction.to_owned(),
             shown(row.first, unit),
             shown(row.second, unit),
-            format!("{:+.1}", in_print(-row.gain(), unit)),
+            difference_text(row.first - row.second, unit),
         ]);
     }
     table(&rows)
@@ -279,6 +361,16 @@ pub(crate) fn direction_text(direction: Option<Direction>) -> &'static str {
         Some(Direction::ImageToText) => "i2t",
         Some(Direction::TextToImage) => "t2i",
         None => "both",
+    }
+}
+
+/// A difference with its sign; one that rounds to nothing has none.
+pub(super) fn difference_text(difference: f64, unit: Unit) -> String {
+    let text = format!("{:+.1}", in_print(difference, unit));
+    if text == "-0.0" {
+        "+0.0".to_owned()
+    } else {
+        text
     }
 }
 
@@ -353,11 +445,12 @@ mod tests {
     }
 
     #[test]
-    fn recalls_are_percentages_and_come_back() {
+    fn shares_are_fractions_and_come_back() {
         let stored = serde_json::to_value(RetrievalRecord::of(&report(0.25))).unwrap();
-        assert_eq!(stored["i2t"]["recall@1"], 25.0);
-        assert_eq!(stored["t2i"]["map"], 12.5);
-        assert_eq!(stored["rsum"], 350.0);
+        assert_eq!(stored["unit"], "fraction");
+        assert_eq!(stored["i2t"]["recall@1"], 0.25);
+        assert_eq!(stored["t2i"]["map"], 0.125);
+        assert_eq!(stored["rsum"], 3.5);
         let read: RetrievalRecord = serde_json::from_value(stored).unwrap();
         assert_eq!(read, RetrievalRecord::of(&report(0.25)));
     }
@@ -369,8 +462,8 @@ mod tests {
         let stored =
             serde_json::json!({"unit": "percent", "i2t": side, "t2i": side, "rsum": 350.0});
         let read: RetrievalRecord = serde_json::from_value(stored).unwrap();
-        assert_eq!(read.recalls(), [25.0, 50.0, 100.0, 25.0, 50.0, 100.0]);
-        assert_eq!((read.rsum(), read.figures().len()), (350.0, 11));
+        assert_eq!(read.recalls(), [0.25, 0.5, 1.0, 0.25, 0.5, 1.0]);
+        assert_eq!((read.rsum(), read.figures().len()), (3.5, 11));
     }
 
     #[test]
@@ -402,5 +495,6 @@ mod tests {
     fn a_gain_is_what_this_result_has_over_the_other() {
         let text = comparison(&report(0.5).compare(&report(0.25)).unwrap());
         assert!(text.contains("+25.0") && text.contains("+50.0"), "{text}");
+        assert_eq!(difference_text(-0.0001, Unit::Fraction), "+0.0");
     }
 }

@@ -1,5 +1,7 @@
 //! Which pairs the report shows, and what it says of each.
 
+use std::collections::HashSet;
+
 use truepair_core::audit::{Findings, Judgment, UncertaintyKind, Verdict};
 use truepair_core::noise::Manifest;
 
@@ -71,13 +73,16 @@ pub(super) fn borderline(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     order
 }
 
-/// The `n` most uncertain of the ambiguous verdicts, the most uncertain first.
+/// The most uncertain ambiguous verdict of each image, the `n` most uncertain ones first.
 pub(super) fn ambiguous(verdicts: &[Verdict], n: usize) -> Vec<usize> {
     let uncertainty = |index: usize| verdicts[index].uncertainty.unwrap_or(f64::NEG_INFINITY);
     let mut order: Vec<usize> = (0..verdicts.len())
         .filter(|&index| verdicts[index].judgment == Judgment::Ambiguous)
         .collect();
     order.sort_by(|&a, &b| uncertainty(b).total_cmp(&uncertainty(a)).then(a.cmp(&b)));
+    // Pairs of one image are about equally ambiguous: the first of them stands for all.
+    let mut shown = HashSet::new();
+    order.retain(|&index| shown.insert(verdicts[index].image));
     order.truncate(n);
     order
 }
@@ -107,7 +112,9 @@ pub(super) fn is_near(verdict: &Verdict) -> bool {
 pub(super) fn uncertainty_words(kind: UncertaintyKind, uncertainty: Option<f64>) -> String {
     match (uncertainty, kind) {
         (None, _) => String::new(),
-        (Some(candidates), UncertaintyKind::Candidates) => format!("{candidates:.1} fit alike"),
+        (Some(candidates), UncertaintyKind::Candidates) => {
+            format!("as if {candidates:.1} candidates fitted equally well")
+        }
         (Some(share), UncertaintyKind::Variance) => format!("uncertainty {}", percent(share)),
     }
 }
@@ -192,13 +199,17 @@ mod tests {
         for (n, uncertainty) in [2.0, 5.0, 3.0, 9.0, 5.0].into_iter().enumerate() {
             verdicts[n].uncertainty = Some(uncertainty);
             verdicts[n].judgment = Judgment::Ambiguous;
+            verdicts[n].image = n as u32;
         }
         verdicts[3].judgment = Judgment::Matched;
         assert_eq!(ambiguous(&verdicts, 3), [1, 4, 2]);
+        verdicts[4].image = 1;
+        assert_eq!(ambiguous(&verdicts, 3), [1, 2, 0]);
+        verdicts[4].image = 4;
         let words = uncertainty_words;
         assert_eq!(
             words(UncertaintyKind::Candidates, Some(3.0751)),
-            "3.1 fit alike"
+            "as if 3.1 candidates fitted equally well"
         );
         assert!(words(UncertaintyKind::Variance, Some(0.25)).starts_with("uncertainty 25"));
         assert_eq!(words(UncertaintyKind::Variance, None), "");

@@ -45,6 +45,7 @@ pub(super) fn headline(findings: &Findings, counts: PairCounts) -> Headline {
         Outcome::MismatchedPairs => found(findings, counts),
         Outcome::NoEvidence => clear(findings, counts),
         Outcome::CannotBeTold { reason, help } => open(counts, reason, help),
+        Outcome::Beliefs => beliefs(findings, counts),
         Outcome::Refused { reason } => refused(findings, counts, reason),
     }
 }
@@ -113,6 +114,24 @@ fn open(counts: PairCounts, reason: &str, help: &str) -> Headline {
     }
 }
 
+fn beliefs(findings: &Findings, counts: PairCounts) -> Headline {
+    Headline {
+        state: "open",
+        title: format!(
+            "What a run believes of the {} it was trained on",
+            counted(counts.pairs, "pair")
+        ),
+        lede: format!(
+            "Not a verdict: beliefs about pairs that a method has seen are not calibrated, and too \
+             optimistic where wrong pairs were memorized. On average it believes that {} of them are \
+             mismatched, and it is more certain than not of {}. No pair is dropped; an audit without \
+             a run judges by matchers that never saw the pairs.",
+            percent(findings.noise_rate.estimate),
+            counted(counts.probable, "pair"),
+        ),
+    }
+}
+
 fn refused(findings: &Findings, counts: PairCounts, reason: &str) -> Headline {
     let competence = &findings.competence;
     Headline {
@@ -174,6 +193,24 @@ mod tests {
         }
         let counts = PairCounts::new(&findings, &keep);
         assert_eq!(counts.pairs, findings.verdicts.len() as u64);
+    }
+
+    #[test]
+    fn beliefs_are_no_verdict_and_drop_nothing() {
+        let (_, mut findings, keep) = specimen::audited();
+        findings.outcome = Outcome::Beliefs;
+        let headline = headline(&findings, PairCounts::new(&findings, &keep));
+        assert!(
+            headline.title.starts_with("What a run believes"),
+            "{}",
+            headline.title
+        );
+        assert!(
+            headline.lede.contains("not calibrated"),
+            "{}",
+            headline.lede
+        );
+        assert!(!headline.lede.contains("interval"), "{}", headline.lede);
     }
 
     #[test]

@@ -24,6 +24,9 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 use truepair_core::audit::Findings;
 use truepair_core::dataset::Dataset;
 use truepair_core::diagnosis::Diagnosis;
@@ -31,6 +34,24 @@ use truepair_core::noise::Manifest;
 
 use crate::staged_file::StagedFile;
 use crate::verdict_table::VerdictRow;
+
+/// The script of the theme button, which every page has.
+pub(crate) const THEME: &str = include_str!("../../templates/theme.js");
+
+/// The content security policy of a page with no script but the theme's.
+pub(crate) fn theme_policy() -> String {
+    policy(THEME)
+}
+
+/// A content security policy under which nothing is loaded and exactly `script` runs; a caption that
+/// got past the escaping could still not run.
+fn policy(script: &str) -> String {
+    let hash = STANDARD.encode(Sha256::digest(script));
+    format!(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; \
+         base-uri 'none'; form-action 'none'"
+    )
+}
 
 /// What the report says about the audit's circumstances and cannot know from its findings.
 #[derive(Debug, Clone)]

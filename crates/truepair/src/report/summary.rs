@@ -1,6 +1,6 @@
 //! The row of figures below the headline, and what other thresholds would do.
 
-use truepair_core::audit::Findings;
+use truepair_core::audit::{Findings, Judgment, Outcome};
 
 use super::headline::PairCounts;
 use super::number::{count, estimate, interval, percent, percent_pair};
@@ -40,7 +40,7 @@ pub(super) fn tiles(findings: &Findings, counts: PairCounts) -> Vec<SummaryTile>
                 count(counts.probable),
                 "pairs with a probability above one half".to_owned(),
             ));
-        } else {
+        } else if findings.outcome != Outcome::Beliefs {
             tiles.push(SummaryTile::new(
                 "Mismatched at most",
                 of_pairs(rate.high),
@@ -64,7 +64,7 @@ pub(super) fn tiles(findings: &Findings, counts: PairCounts) -> Vec<SummaryTile>
         tiles.push(SummaryTile::new(
             "Kept",
             count(counts.kept),
-            format!("in the cleaned list; {} set aside", count(dropped)),
+            format!("in the cleaned list; {} dropped", count(dropped)),
         ));
     }
     tiles.push(competence(findings));
@@ -73,13 +73,63 @@ pub(super) fn tiles(findings: &Findings, counts: PairCounts) -> Vec<SummaryTile>
     tiles
 }
 
+/// How many pairs are called what, and what the word means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JudgmentLine {
+    pub(super) name: &'static str,
+    pub(super) count: String,
+    pub(super) meaning: &'static str,
+}
+
+/// A line for every word that verdicts use; none without verdicts.
+pub(super) fn judgments(findings: &Findings) -> Vec<JudgmentLine> {
+    if findings.verdicts.is_empty() {
+        return Vec::new();
+    }
+    let line = |judgment: Judgment| {
+        let called = findings
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.judgment == judgment);
+        JudgmentLine {
+            name: judgment.name(),
+            count: count(called.count() as u64),
+            meaning: meaning(judgment),
+        }
+    };
+    Judgment::ALL.into_iter().map(line).collect()
+}
+
+/// What a judgment says, in one sentence.
+const fn meaning(judgment: Judgment) -> &'static str {
+    match judgment {
+        Judgment::Matched => {
+            "Image and caption belong together: the probability of a mismatch is at most 0.1, and \
+             little else fits as well."
+        }
+        Judgment::Ambiguous => {
+            "Image and caption belong together, but one of them fits many others too, such as \"a dog\" \
+             among fifty dogs. Not a reproach, and not a reason to drop the pair."
+        }
+        Judgment::Doubtful => "The probability of a mismatch lies between 0.1 and 0.5.",
+        Judgment::Mismatched => {
+            "More likely mismatched than not: the probability of a mismatch is 0.5 or more."
+        }
+        Judgment::Unknown => {
+            "Cannot be told: nothing to compare with, or the matcher cannot read image or caption. \
+             The probability is then that of any pair, not evidence against this one."
+        }
+    }
+}
+
 fn competence(findings: &Findings) -> SummaryTile {
     let competence = &findings.competence;
     SummaryTile::new(
-        "Pairs ranked in the best 5\u{a0}%",
+        "Read by the matcher",
         percent(competence.share_below_5_percent),
         format!(
-            "what the scores know; chance gives at most {}",
+            "of the pairs rank among the best 5\u{a0}% of their own image's and caption's candidates; \
+             guessing gives at most {}",
             percent(competence.chance)
         ),
     )

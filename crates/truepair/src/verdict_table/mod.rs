@@ -231,10 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_named() {
+    fn a_file_in_the_place_of_the_folder_is_named() {
         let (dataset, findings, keep) = specimen::audited();
-        let dir = tempfile::tempdir().unwrap().path().join("absent");
-        let error = write_all(&dir, &dataset, &findings, &keep).unwrap_err();
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        let error = write_all(&file, &dataset, &findings, &keep).unwrap_err();
         assert!(
             format!("{error:#}").contains("verdicts.parquet"),
             "{error:#}"

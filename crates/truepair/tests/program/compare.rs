@@ -69,13 +69,13 @@ fn a_grid_runs_once_and_its_tables_agree() {
         let mean = (rsum(&runs[0]) + rsum(&runs[1])) / 2.0;
         let numbers = &row["numbers"];
         assert!((numbers["rsum"]["mean"].as_f64().unwrap() - mean).abs() < 1e-9);
-        let shown = format!("{mean:.4}");
+        let shown = format!("{mean:.6}");
         assert!(
             fs::read_to_string(out.join("table.csv"))
                 .unwrap()
                 .contains(&shown)
         );
-        let shown = format!("| {mean:.1} ± ");
+        let shown = format!("| {:.1} ± ", 100.0 * mean);
         assert!(
             fs::read_to_string(out.join("table.md"))
                 .unwrap()
@@ -89,7 +89,12 @@ fn a_grid_runs_once_and_its_tables_agree() {
     assert!(last["belief"]["recall"].is_number(), "{last}");
     let page = fs::read_to_string(out.join("compare.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("Published, protocol image"));
-    assert!(!page.contains("<script") && !page.contains("src="));
+    assert_eq!(
+        page.matches("<script").count(),
+        1,
+        "the theme button has one"
+    );
+    assert!(!page.contains("src="));
     assert!(
         fs::read_to_string(out.join("table.tex"))
             .unwrap()

@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::files::{self, DIM};
 use crate::{Finished, holds, listing, truepair, words};
 
-const WORDS: &[&str] = &["picture", "seen", "for", "the", "time"];
+pub(crate) const WORDS: &[&str] = &["picture", "seen", "for", "the", "time"];
 
 /// Shapes of a VSE++ checkpoint for features of `width` numbers.
-fn vsepp(width: usize) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn vsepp(width: usize) -> Vec<(String, Vec<usize>)> {
     let (d, word_dim, n_words) = (8, 6, 4 + WORDS.len());
     let tensors = [
         ("model.0.fc.weight", vec![d, width]),

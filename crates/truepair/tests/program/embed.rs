@@ -34,7 +34,7 @@ fn home() -> tempfile::TempDir {
 }
 
 fn embed(home: &Path, extra: &[&str]) -> Finished {
-    let args = words("embed data --image-encoder tiny_image.onnx --out out");
+    let args = words("embed data --image-encoder tiny_image.onnx --assume imagenet --out out");
     truepair(home, &[&args[..], extra].concat())
 }
 
@@ -151,7 +151,15 @@ fn without_a_text_encoder_captions_stay_texts() {
 fn what_cannot_be_embedded_is_named() {
     let home = home();
     let home = home.path();
-    let base = ["embed", "data", "--out", "out", "--image-encoder"];
+    let base = [
+        "embed",
+        "data",
+        "--out",
+        "out",
+        "--assume",
+        "imagenet",
+        "--image-encoder",
+    ];
     let with = |rest: &[&'static str]| [&base[..], rest].concat();
     refused(home, &with(&["none.onnx"]), &["none.onnx"]);
     refused(
@@ -180,7 +188,8 @@ fn what_cannot_be_embedded_is_named() {
         &["pictures, not features", "truepair embed"],
     );
     fs::write(home.join("data.csv"), "image,caption\na.jpg,one\n").unwrap();
-    let table = words("embed data.csv --out out2 --image-encoder tiny_image.onnx");
+    let table =
+        words("embed data.csv --out out2 --image-encoder tiny_image.onnx --assume imagenet");
     let done = truepair(home, &table);
     assert_eq!(done.code, Some(2));
     assert!(
@@ -188,6 +197,61 @@ fn what_cannot_be_embedded_is_named() {
         "{}",
         done.err
     );
+}
+
+#[test]
+fn settings_are_found_told_and_never_guessed() {
+    let home = home();
+    let refused = truepair(
+        home.path(),
+        &words("embed data --image-encoder tiny_image.onnx --out out"),
+    );
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("--assume"), "{}", refused.err);
+    let text = r#"{"size": 16, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+    fs::write(home.path().join("preprocessor_config.json"), text).unwrap();
+    let done = truepair(
+        home.path(),
+        &words("embed data --image-encoder ./tiny_image.onnx --out out"),
+    );
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(
+        done.out
+            .contains("mean [0.5, 0.5, 0.5] (preprocessor_config.json)"),
+        "{}",
+        done.out
+    );
+    let stored = fs::read(home.path().join("out/embed.json")).unwrap();
+    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    let settings = stored["settings"]["image_encoder"].as_array().unwrap();
+    assert_eq!(settings[0]["source"], "preprocessor_config.json");
+}
+
+#[test]
+fn pictures_alone_and_captions_alone_are_embedded_and_belong_to_nothing() {
+    let home = home();
+    for index in 0..12 {
+        fs::remove_file(home.path().join(format!("data/{index:02}.txt"))).unwrap();
+    }
+    let done = embed(home.path(), &["--json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(done.json()["splits"][0]["images"], 11);
+    let files = ["embed.json", "ids.txt", "images.npy", "skipped.tsv"];
+    assert_eq!(listing(&home.path().join("out")), files.map(PathBuf::from));
+    fs::write(home.path().join("queries.txt"), "a red dog\n\nthe cat\n").unwrap();
+    let queries = words("embed queries.txt --text-encoder tiny_text.onnx --out asked --json");
+    let done = truepair(home.path(), &queries);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(done.json()["splits"][0]["captions"], 2);
+    let files = ["captions.npy", "captions.txt", "embed.json"];
+    assert_eq!(
+        listing(&home.path().join("asked")),
+        files.map(PathBuf::from)
+    );
+    refused(home.path(), &["audit", "out"], &["pictures alone"]);
+    refused(home.path(), &["audit", "asked"], &["captions alone"]);
+    let none = truepair(home.path(), &["embed", "data", "--out", "none"]);
+    assert!(none.err.contains("--image-encoder"), "{}", none.err);
 }
 
 #[test]

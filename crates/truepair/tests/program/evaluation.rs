@@ -83,7 +83,7 @@ fn saturated_scores_are_told() {
             .contains("scores are saturated")
     );
     let gap = eval(home.path(), &[&flat[..], &["--json"]].concat()).json();
-    assert_eq!(gap["tie_gap"], 100.0);
+    assert_eq!(gap["tie_gap"], 1.0);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn labels_measure_plausible_matches_in_folds() {
     let labels = words("--scores s.npy --labels labels.npy --match plausible --json");
     let found = eval(home.path(), &[&labels[..], &["--folds", "2"]].concat()).json();
     let [strict, lax] = ["pmrp@0", "pmrp@2"].map(|metric| figure(&found, metric, "i2t"));
-    assert_eq!(lax, 100.0, "all sets differ in at most two classes");
+    assert_eq!(lax, 1.0, "all sets differ in at most two classes");
     assert!(strict < lax);
     let mean = (strict + figure(&found, "pmrp@1", "i2t") + lax) / 3.0;
     assert!((figure(&found, "pmrp", "i2t") - mean).abs() < 1e-9);
@@ -417,7 +417,7 @@ fn rankings_that_make_no_sense() {
         &[&ranked("alone.json")[..], &["--json"]].concat(),
     )
     .json();
-    assert_eq!(figure(&done, "recall@1", "i2t"), 50.0);
+    assert_eq!(figure(&done, "recall@1", "i2t"), 0.5);
 
     let mut values = vec![0.5f32; N_IMAGES * DIM];
     values[DIM + 3] = f32::NAN;

@@ -259,8 +259,9 @@ fn scores_that_know_nothing_get_no_verdicts() {
     let done = truepair(
         home.path(),
         &["audit", "data", "--frozen", "--out", "out", "--json"],
-    )
-    .json();
+    );
+    assert_eq!(done.code, Some(2), "no verdict is no success");
+    let done: serde_json::Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(done["verdict"], "refused");
     assert_eq!(done["decision"]["dropped"], 0);
     assert!(done["noise_rate"].is_null(), "{done}");
@@ -270,6 +271,60 @@ fn scores_that_know_nothing_get_no_verdicts() {
         &["audit", "data", "--frozen", "--fail-above", "1"],
     );
     assert_eq!(gate.code, Some(1));
+}
+
+#[test]
+fn parents_of_the_output_are_made_and_go_again_when_nothing_comes_of_it() {
+    let home = home(60);
+    let broken = words("audit data --frozen --split tset --out deep/er/out");
+    truepair(home.path(), &broken).is_refused(&["tset"]);
+    assert!(!home.path().join("deep").exists());
+    let whole = words("audit data --frozen --out deep/er/out --json");
+    truepair(home.path(), &whole).json();
+    assert!(home.path().join("deep/er/out/summary.json").exists());
+}
+
+#[test]
+fn two_matrices_are_audited_like_a_folder() {
+    let home = home(60);
+    let args = words("audit data/train_ims.npy data/train_caps_near.npy --frozen --out out --json");
+    let done = truepair(home.path(), &args).json();
+    assert_eq!(
+        (&done["pairs"], &done["format"]),
+        (&300.into(), &"embeddings".into())
+    );
+}
+
+#[test]
+fn folds_that_are_too_small_are_refused_before_anything_is_trained() {
+    let home = home(60);
+    let args = words("audit data --folds 20 --matcher network");
+    let start = std::time::Instant::now();
+    truepair(home.path(), &args).is_refused(&["20 folds", "use fewer folds"]);
+    assert!(start.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn a_misspelled_format_has_a_nearest_name() {
+    let home = home(60);
+    let done = truepair(home.path(), &words("inspect data --format precom"));
+    assert_eq!(done.code, Some(2));
+    assert!(done.err.contains("did you mean `precomp`?"), "{}", done.err);
+}
+
+#[test]
+fn a_failure_is_an_object_for_scripts() {
+    let home = home(60);
+    for line in ["audit nowhere --json", "audti --json", "inspect --json"] {
+        let done = truepair(home.path(), &words(line));
+        assert_eq!(done.code, Some(2), "{line}");
+        let failure: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!(failure["schema"], "truepair/error/1", "{line}");
+        assert!(
+            !failure["error"].as_str().unwrap().contains("os error"),
+            "{failure}"
+        );
+    }
 }
 
 #[test]
@@ -304,7 +359,7 @@ fn text_goes_to_standard_output_and_remarks_to_standard_error() {
 }
 
 #[test]
-fn perfect_embeddings_rank_perfectly_and_print_percent() {
+fn perfect_embeddings_rank_perfectly_and_shares_are_fractions() {
     let home = tempfile::tempdir().unwrap();
     let (images, _) = files::embeddings(20);
     files::rows(&home.path().join("a.npy"), &images);
@@ -312,9 +367,9 @@ fn perfect_embeddings_rank_perfectly_and_print_percent() {
     let done = truepair(home.path(), &args).json();
     assert_eq!(
         (done["unit"].as_str(), done["rsum"].as_f64()),
-        (Some("percent"), Some(600.0))
+        (Some("fraction"), Some(6.0))
     );
-    assert_eq!(done["i2t"]["recall@1"], 100.0);
+    assert_eq!(done["i2t"]["recall@1"], 1.0);
     assert_eq!(done["protocol"]["data"], "toy");
     assert_eq!(done["protocol"]["folds"], 1);
 }
@@ -337,11 +392,18 @@ fn results_are_compared_only_under_one_protocol() {
     let alike = ["eval", "--scores", "s.npy", "--compare-with", "one.json"];
     let done = truepair(home.path(), &alike);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.out.contains("gain"), "{}", done.out);
+    assert!(done.out.contains("this - other"), "{}", done.out);
     let unlike = words("eval --scores s.npy --folds 4 --compare-with one.json");
-    let done = truepair(home.path(), &unlike);
-    assert_eq!((done.code, done.out.as_str()), (Some(2), ""));
-    assert!(done.err.contains("folds: 4, not 1"), "{}", done.err);
+    truepair(home.path(), &unlike).is_refused(&["folds: 4, not 1", "--compare-unlike"]);
+    let anyway = [&unlike[..], &["--compare-unlike", "--json"]].concat();
+    let done = truepair(home.path(), &anyway).json();
+    assert_eq!(done["unlike"][0], "folds: 4, not 1");
+    let first = &done["compared"][0];
+    let number = |name: &str| first[name].as_f64().unwrap();
+    assert!(
+        (number("difference") - (number("this") - number("other"))).abs() < 1e-12,
+        "{first}"
+    );
 }
 
 fn store(home: &Path, name: &str, extra: &[&str]) {
@@ -375,8 +437,8 @@ fn a_run_is_measured_kept_and_evaluated_again_to_the_same_numbers() {
     let noise = words("--strategy ncr --similarity cosine --noise caption:0.4");
     let done = train(home.path(), &noise).json();
     assert_eq!(
-        (done["unit"].as_str(), done["strategy"].as_str()),
-        (Some("percent"), Some("ncr"))
+        (done["test"]["unit"].as_str(), done["strategy"].as_str()),
+        (Some("fraction"), Some("ncr"))
     );
     assert!(
         done["test"]["i2t"]["recall@1"].is_f64() && done["dev"]["t2i"]["recall@10"].is_f64(),
@@ -452,7 +514,11 @@ fn a_run_is_not_overwritten_but_resumed() {
         &["train", "--resume", "run", "--json"][..],
         &["train", "--resume", "--out", "run", "--json"],
     ] {
-        assert_eq!(truepair(home.path(), args).json()["test"], done["test"]);
+        let again = truepair(home.path(), args).json();
+        assert_eq!(
+            (&again["test"], &again["seconds"]),
+            (&done["test"], &done["seconds"])
+        );
     }
     let other = train(home.path(), &["--resume", "--seed", "8"]);
     assert!(other.err.contains("another seed"), "{}", other.err);
@@ -478,7 +544,7 @@ fn the_demo_prints_the_audit_and_a_table() {
         done["noise_rate"]
     );
     assert!(
-        done["table"][0]["rsum"].as_f64().unwrap() > 100.0,
+        done["table"][0]["rsum"].as_f64().unwrap() > 1.0,
         "{}",
         done["table"]
     );
@@ -512,6 +578,15 @@ fn a_runs_beliefs_become_verdicts() {
     assert!(done["truth"]["auc"].as_f64().unwrap() > 0.6, "{done}");
     let notes = done["notes"].to_string();
     assert!(notes.contains("not calibrated"), "{notes}");
+    assert_eq!(done["verdict"], "beliefs");
+    assert!(
+        done["noise_rate"].is_null() && done["mean_belief"].is_f64(),
+        "{done}"
+    );
+    assert_eq!(done["decision"]["dropped"], 0);
+    assert!(!home.path().join("out/cleaned").exists());
+    let gated = words("audit --from-run gsc --fail-above 0.5");
+    truepair(home.path(), &gated).is_refused(&["--fail-above", "not"]);
     assert!(home.path().join("out/verdicts.csv").exists());
 
     run("pcme++", "pcme++");

@@ -26,8 +26,12 @@ const SMALL: &[&str] = &[
 
 /// A folder with splits train and test: two modalities of 16 numbers near their class.
 fn data(home: &Path) {
-    let folder = home.join("data");
-    fs::create_dir_all(&folder).unwrap();
+    labeled(&home.join("data"));
+}
+
+/// Writes that data into `folder`.
+pub(crate) fn labeled(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
     for (split, n) in [("train", 300), ("test", 90)] {
         let mut rng = Seed(3).stream(split, &[]);
         let labels: Vec<i64> = (0..n).map(|_| below(&mut rng, CLASSES) as i64).collect();

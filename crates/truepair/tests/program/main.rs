@@ -1,6 +1,7 @@
 //! The program from the outside: run in an empty folder, judged by exit code, output and files.
 
 mod bad_input;
+mod commands;
 mod compare;
 mod convert;
 mod embed;
@@ -10,6 +11,7 @@ mod files;
 mod labels;
 #[cfg(feature = "stores")]
 mod remote;
+mod schema;
 mod uncertainty;
 
 use std::path::{Path, PathBuf};
@@ -30,15 +32,18 @@ impl Finished {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {}", self.out))
     }
 
-    /// Expects exit code 2, nothing on standard output, and a message that holds every part.
+    /// Expects exit code 2, nothing on standard output but an object that says why, and a message that
+    /// holds every part.
     #[track_caller]
     fn is_refused(&self, parts: &[&str]) {
-        assert_eq!(
-            (self.code, self.out.as_str()),
-            (Some(2), ""),
-            "{}",
-            self.err
-        );
+        assert_eq!(self.code, Some(2), "{}", self.err);
+        if !self.out.is_empty() {
+            let failure: serde_json::Value = serde_json::from_str(&self.out).unwrap();
+            assert_eq!(failure["schema"], "truepair/error/1", "{}", self.out);
+            assert_eq!(failure["exit_code"], 2);
+            let error = failure["error"].as_str().unwrap();
+            assert!(self.err.contains(error), "{error} is not in {}", self.err);
+        }
         holds(&self.err, parts);
     }
 }
@@ -103,7 +108,19 @@ fn listing(home: &Path) -> Vec<PathBuf> {
 fn the_help_of_every_command_has_examples() {
     let home = tempfile::tempdir().unwrap();
     for command in [
-        "demo", "inspect", "audit", "train", "compare", "eval", "embed", "convert", "labels",
+        "demo",
+        "inspect",
+        "audit",
+        "train",
+        "compare",
+        "eval",
+        "embed",
+        "convert",
+        "labels",
+        "recipes",
+        "schema",
+        "completions",
+        "man",
     ] {
         let help = truepair(home.path(), &[command, "--help"]);
         assert_eq!(help.code, Some(0));

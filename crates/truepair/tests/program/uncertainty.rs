@@ -45,7 +45,9 @@ fn batches_of_one_bird_per_class_and_pixels_and_words_erased() {
     let args = ["eval", "run", "--occlusion", "seen.html", "--json"];
     let done = truepair(home.path(), &args).json();
     let stored = fs::read(home.path().join("seen.json")).unwrap();
-    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    let mut stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    let schema = stored.as_object_mut().unwrap().remove("schema");
+    assert_eq!(schema.unwrap(), "truepair/occlusion/1");
     assert_eq!(done["occlusion"], stored);
     for (side, erased, n) in [("images", "pixels", 20), ("captions", "words", 40)] {
         let curve = &stored[side];

@@ -18,6 +18,7 @@ const MOST: f64 = 0.5;
 
 /// An order of rows that fits the data better than the order given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Slip {
     /// What `--pairs` reads it by; nothing where no rule names the order.
     pub order: Option<RowOrder>,

@@ -79,6 +79,7 @@ impl LabelJudgment {
 
 /// How wrong labels are spread over the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NoiseShape {
     /// Every other class is as likely.

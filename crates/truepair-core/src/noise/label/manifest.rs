@@ -13,6 +13,7 @@ use crate::rng::Seed;
 
 /// Truth about planted label noise; nothing in the training crate names this type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LabelManifest {
     /// `none`, `file`, or the name of the noise model.
     pub protocol: String,

@@ -98,6 +98,12 @@ impl Layout {
         )
     }
 
+    /// All files, each once.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let parts = self.configurations.iter().flat_map(|one| &one.parts);
+        parts.flatten().map(|(_, file)| file)
+    }
+
     /// Notes what lies in the folder besides.
     ///
     /// # Errors
@@ -176,6 +182,14 @@ impl Configuration {
     /// The queries of the split of these judgments.
     pub(super) fn queries_of(&self, qrels: &[PathBuf]) -> Vec<PathBuf> {
         self.part_of(1, qrels)
+    }
+
+    /// Whether no other split asks the queries of the split of these judgments.
+    pub(super) fn has_own_queries(&self, qrels: &[PathBuf]) -> bool {
+        let own = self.queries_of(qrels);
+        let judgments = self.judgments();
+        let mut others = judgments.values().filter(|files| files[..] != *qrels);
+        others.all(|files| !self.queries_of(files).iter().any(|file| own.contains(file)))
     }
 
     /// The files of a part that have the name of the split, or all where none has.

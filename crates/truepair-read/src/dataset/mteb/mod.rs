@@ -18,8 +18,8 @@ use self::layout::{Configuration, Layout};
 use self::side::{Content, Side};
 use super::cell::Cell;
 use super::judged::{Items, Judged, kept_flags};
-use super::parquet_copy::{Kept, copy};
-use super::records::{self, Kind};
+use super::kept_records;
+use super::records;
 use super::write::link_as;
 use super::{Format, ReadOptions, resolve_split};
 
@@ -30,7 +30,7 @@ const COLUMNS: [&[&str]; 3] = [
     &["score", "relevance", "label"],
 ];
 /// The role of the folder of the data, as the account names it.
-const HOME_ROLE: &str = "benchmark";
+pub(super) const HOME_ROLE: &str = "benchmark";
 
 /// A folder of a corpus, queries and judgments.
 pub(super) struct Mteb;
@@ -72,23 +72,42 @@ impl Format for Mteb {
         judged.into_dataset(self.name(), path, split, options)
     }
 
-    /// The same folder without the judgments of removed pairs.
+    fn names_all_images(&self) -> bool {
+        true
+    }
+
+    fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
+        true
+    }
+
+    /// The same folder without the judgments of removed pairs and the queries that have none left.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         let home = dataset.account.sources(HOME_ROLE).pop().map(PathBuf::from);
         let home = home.unwrap_or_default();
         let layout = Layout::find(&home)?;
         let (configuration, qrels) = layout.of_split(&dataset.split);
+        let asking = configuration.queries_of(&qrels);
         let corpus = Side::read(&home, &configuration.corpus_of(&qrels))?;
-        let queries = Side::read(&home, &configuration.queries_of(&qrels))?;
+        let queries = Side::read(&home, &asking)?;
         let sides = Sides::of(&home, corpus, queries)?;
         let place = |file: &Path| out.join(file.strip_prefix(&home).unwrap_or(file));
         let mut written = Vec::new();
         match flags(&sides, &qrels, dataset, keep)? {
             Some(flags) => {
+                let left = unasked(&qrels, &flags)?;
                 for (file, flags) in qrels.iter().zip(flags) {
                     let target = place(file);
-                    write_judgments(file, &flags, &target)?;
+                    kept_records::write(file, &flags, &target)?;
                     written.push(target);
+                }
+                if configuration.has_own_queries(&qrels) {
+                    for file in &asking {
+                        let stays: Vec<bool> = (Side::ids(file)?.iter())
+                            .map(|id| !left.contains(id))
+                            .collect();
+                        kept_records::write(file, &stays, &place(file))?;
+                        written.push(place(file));
+                    }
                 }
             }
             None => {
@@ -98,7 +117,9 @@ impl Format for Mteb {
                 written.push(target);
             }
         }
-        for file in dataset.files.iter().filter(|file| !qrels.contains(file)) {
+        let is_written: HashSet<PathBuf> = written.iter().cloned().collect();
+        let others = layout.files().filter(|file| !qrels.contains(file));
+        for file in others.filter(|file| !is_written.contains(&place(file))) {
             written.push(link_as(file, &place(file))?);
         }
         Ok(written)
@@ -399,54 +420,23 @@ fn flags(
     Ok(Some(of_files))
 }
 
-/// Writes the judgments whose flag is set in the form that they had.
-fn write_judgments(source: &Path, flags: &[bool], target: &Path) -> Result<()> {
-    if flags.iter().all(|stays| *stays) {
-        return link_as(source, target).map(|_| ());
+/// Queries of which a judgment above 0 was removed and none stays.
+fn unasked(qrels: &[PathBuf], flags: &[Vec<bool>]) -> Result<HashSet<String>> {
+    let (mut lost, mut kept) = (HashSet::new(), HashSet::new());
+    for (file, flags) in qrels.iter().zip(flags) {
+        let mut flags = flags.iter();
+        for_each_judgment(file, |_, judgment| {
+            let stays = flags.next().copied().unwrap_or(true);
+            if !stays {
+                lost.insert(judgment.query);
+            } else if judgment.score > 0.0 {
+                kept.insert(judgment.query);
+            }
+            Ok(())
+        })?;
     }
-    make_folder(target)?;
-    if Kind::of(source) == Some(Kind::Parquet) {
-        let kept = Kept {
-            records: flags.to_vec(),
-            parts: HashMap::new(),
-        };
-        return copy(source, &kept, target);
-    }
-    let columns = records::columns(source)?;
-    let is_lines = Kind::of(source) == Some(Kind::JsonLines);
-    let wanted: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let mut lines = String::new();
-    if !is_lines {
-        lines = columns.join("\t") + "\n";
-    }
-    let mut flags = flags.iter();
-    records::for_each(source, &wanted, |_, cells| {
-        if !flags.next().copied().unwrap_or(true) {
-            return Ok(());
-        }
-        let texts: Vec<String> = cells
-            .into_iter()
-            .map(|cell| cell.texts().join(" "))
-            .collect();
-        if is_lines {
-            let fields = wanted.iter().zip(&texts).map(|(name, text)| {
-                // Scores are numbers, ids are texts.
-                let number = COLUMNS[2]
-                    .contains(name)
-                    .then(|| text.parse().ok())
-                    .flatten();
-                let value = number.map_or_else(|| text.clone().into(), serde_json::Value::Number);
-                ((*name).to_owned(), value)
-            });
-            let object: serde_json::Map<String, serde_json::Value> = fields.collect();
-            lines += &serde_json::Value::Object(object).to_string();
-        } else {
-            lines += &texts.join("\t");
-        }
-        lines.push('\n');
-        Ok(())
-    })?;
-    durable::write(target, lines.as_bytes())
+    lost.retain(|query| !kept.contains(query));
+    Ok(lost)
 }
 
 fn make_folder(target: &Path) -> Result<()> {

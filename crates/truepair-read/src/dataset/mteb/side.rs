@@ -154,6 +154,15 @@ impl Side {
         })
     }
 
+    /// The ids of the records of one file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn ids(file: &Path) -> Result<Vec<String>> {
+        let side = Self::read(Path::new(""), &[file.to_path_buf()])?;
+        Ok(side.records.into_iter().map(|record| record.id).collect())
+    }
+
     /// Whether some record has this content.
     pub(super) fn has(&self, content: Content) -> bool {
         self.records.iter().any(|record| match content {

@@ -10,7 +10,7 @@ mod kept;
 mod packed;
 mod sample;
 mod shards;
-mod status;
+pub(super) mod status;
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -72,7 +72,7 @@ impl Format for WebDataset {
         let shards = Shards::find(path)?;
         let split = resolve_split(path, options, &shards.splits())?;
         let kept = shards.kept.as_deref().map(KeptKeys::read).transpose()?;
-        if let Some(kept) = &kept {
+        if let Some(kept) = kept.as_ref().filter(|_| path.is_dir()) {
             kept.refuse_missing(shards.all.iter().map(|shard| shard.name.as_str()))?;
         }
         let reader = Reader {

@@ -9,7 +9,7 @@ use super::super::leftovers::{entries, is_hidden};
 use super::super::split_names::canonical;
 
 /// Endings of archives, packed or not.
-const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd", ".tzst"];
+pub(super) const ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd", ".tzst"];
 /// Folders inside one another in which archives are looked for.
 const DEPTH: usize = 3;
 /// Split of archives whose names say none.
@@ -56,6 +56,8 @@ impl Shards {
             found.collect(path, path, DEPTH)?;
         } else if is_shard(path) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let kept = path.with_file_name(KEPT_KEYS);
+            found.kept = kept.is_file().then_some(kept);
             found.all.push(Shard {
                 path: path.to_path_buf(),
                 name: name.into_owned(),

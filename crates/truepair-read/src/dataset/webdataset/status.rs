@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 use truepair_core::dataset::Account;
-use truepair_core::error::Result;
+use truepair_core::error::{Error, Place, Result};
 
 use super::super::cell::Cell;
 use super::super::records;
-use super::shards::Shard;
+use super::shards::{ENDINGS, Shard};
 
 /// Longest list of counts.
 const LONGEST: u64 = 1 << 20;
@@ -69,6 +69,46 @@ pub(super) fn account_for_downloads(
         }
     }
     Ok(())
+}
+
+/// Columns that img2dataset's tables have, whatever was asked of it.
+const METADATA: [&str; 3] = ["key", "status", "error_message"];
+/// Columns of pictures, where img2dataset writes parquet instead of shards.
+const PICTURES: [&str; 3] = ["jpg", "png", "webp"];
+
+/// # Errors
+/// If `table` is what img2dataset writes beside a shard, which then is the data; `columns` are its columns.
+pub(in crate::dataset) fn refuse_metadata(table: &Path, columns: &[String]) -> Result<()> {
+    let has = |name: &&str| columns.iter().any(|column| column == name);
+    if !METADATA.iter().all(has) || PICTURES.iter().any(has) {
+        return Ok(());
+    }
+    let mut shards = ENDINGS
+        .iter()
+        .map(|ending| table.with_extension(&ending[1..]));
+    let (problem, remedy) = match shards.find(|shard| shard.is_file()) {
+        Some(shard) => {
+            let name = shard.file_name().unwrap_or_default().display().to_string();
+            (
+                format!("it is img2dataset's table of downloads; the pictures are in {name}"),
+                format!("give {name}, or the folder"),
+            )
+        }
+        None => {
+            let shard = table.with_extension("tar");
+            let name = shard.file_name().unwrap_or_default().display().to_string();
+            (
+                format!(
+                    "it is img2dataset's table of downloads, and the shard {name} with the pictures is not \
+                     beside it"
+                ),
+                "copy the .tar files into the folder of the tables and give the folder, or name a file of \
+                 embeddings with --features"
+                    .to_owned(),
+            )
+        }
+    };
+    Err(Error::data(table, Place::Whole, problem, remedy))
 }
 
 /// Whether the table has a status for every sample.

@@ -566,3 +566,36 @@ fn damaged_shards_are_read_or_refused() {
         }
     }
 }
+
+#[test]
+fn the_table_of_downloads_alone_says_where_the_pictures_are() {
+    let home = tempfile::tempdir().unwrap();
+    let table = home.path().join("00000.csv");
+    let content = "url,caption,key,status,error_message\nhttp://a/1.jpg,one,000000000,success,\n";
+    std::fs::write(&table, content).unwrap();
+    let refused = || {
+        let error = super::super::open(&table, &ReadOptions::default()).unwrap_err();
+        error.to_string()
+    };
+    let alone = refused();
+    assert!(
+        alone.contains("the shard 00000.tar with the pictures is not beside it"),
+        "{alone}"
+    );
+    let folder = super::super::open(home.path(), &ReadOptions::default()).unwrap_err();
+    assert!(
+        folder.to_string().contains("copy the .tar files"),
+        "{folder}"
+    );
+    std::fs::write(home.path().join("00000.tar"), "").unwrap();
+    let beside = refused();
+    assert!(
+        beside.contains("the pictures are in 00000.tar (give 00000.tar, or the folder)"),
+        "{beside}"
+    );
+    std::fs::remove_file(home.path().join("00000.tar")).unwrap();
+    let features = truepair_core::dataset::Features::from_rows(vec![1.0], 1);
+    super::super::write::write_features(&home.path().join("00000.npy"), &features, &[0]).unwrap();
+    let data = super::super::open(&table, &ReadOptions::default()).unwrap();
+    assert_eq!(data.image_ids, ["http://a/1.jpg"]);
+}

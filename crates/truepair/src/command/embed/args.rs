@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use truepair_encode::Pooling;
-use truepair_image::{Filter, Fit, Preprocessing};
+use clap::{ArgGroup, Args, ValueEnum};
+use truepair_encode::{Assumption, ImageOptions, Pooling, TextOptions};
+use truepair_image::{Filter, Fit, KnownPreprocessing};
 
 use crate::read_args::ReadArgs;
 use crate::remote;
@@ -16,19 +16,26 @@ Examples:
   truepair embed dataset_coco.json --pictures coco/ --image-encoder resnet.onnx --out features/
       Stopped with Ctrl-C? The same command continues where it stopped.
   truepair audit features/ --out audit/
-      Every other command reads the result.";
+      Every other command reads the result.
+  truepair embed gallery/ --image-encoder clip/onnx/vision_model.onnx --out gallery-features/
+  truepair embed queries.txt --text-encoder clip/onnx/text_model.onnx --out query-features/
+      Pictures alone, captions alone (one a line).";
 
 /// Arguments of `truepair embed`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("encoders").required(true).multiple(true)
+    .args(["image_encoder", "text_encoder"])))]
 pub(crate) struct EmbedArgs {
     /// Data with pictures: a folder, a table, a JSON file or webdataset shards, or their s3://, gs://,
-    /// az:// or http(s):// address.
+    /// az:// or http(s):// address. With one encoder also a folder of pictures alone, or a text file
+    /// of captions alone.
     pub(super) data: PathBuf,
 
-    /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d].
+    /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d]; a file with both towers
+    /// may stand here and as the text encoder. Left out, captions alone are embedded.
     #[arg(long, value_name = "FILE")]
-    pub(super) image_encoder: PathBuf,
+    pub(super) image_encoder: Option<PathBuf>,
 
     /// Text encoder: ONNX; captions are kept as text only when it is left out.
     #[arg(long, value_name = "FILE")]
@@ -71,13 +78,14 @@ pub(crate) struct EmbedArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum RuntimeChoice {
-    /// The program's own forward passes
+    /// What the program brings
     BuiltIn,
     /// ONNX Runtime, loaded from a shared library
     Ort,
 }
 
-/// How pictures are prepared; a `preprocessor_config.json` beside the encoder is read first.
+/// How pictures are prepared, where it differs from what lies beside the encoder or one folder up:
+/// `preprocessor_config.json`, `processor_config.json` or `open_clip_config.json`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pictures")]
 pub(super) struct PrepareArgs {
@@ -105,9 +113,22 @@ pub(super) struct PrepareArgs {
     #[arg(long, value_name = "R,G,B", value_parser = three)]
     pub(super) std: Option<[f32; 3]>,
 
+    /// Convention that the encoder follows, where no file and no argument says how its pictures are
+    /// prepared.
+    #[arg(long, value_name = "NAME")]
+    pub(super) assume: Option<AssumptionChoice>,
+
     /// Output of the image encoder; recognized by its name by default.
     #[arg(long, value_name = "NAME")]
     pub(super) image_output: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum AssumptionChoice {
+    /// Mean and deviation of ImageNet
+    Imagenet,
+    /// Those of CLIP
+    Clip,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -134,9 +155,10 @@ pub(super) struct TextArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) tokenizer: Option<PathBuf>,
 
-    /// How the tokens' vectors become one.
-    #[arg(long, value_name = "HOW", default_value = "mean")]
-    pub(super) pooling: PoolingChoice,
+    /// How the tokens' vectors become one; as 1_Pooling/config.json beside the encoder or one folder
+    /// up says, else their mean.
+    #[arg(long, value_name = "HOW")]
+    pub(super) pooling: Option<PoolingChoice>,
 
     /// Output of the text encoder; recognized by its name by default.
     #[arg(long, value_name = "NAME")]
@@ -160,25 +182,40 @@ fn three(text: &str) -> Result<[f32; 3], String> {
 }
 
 impl PrepareArgs {
-    /// `settings` with what the flags say on top; `None` where they say nothing.
-    pub(super) fn over(&self, settings: Option<Preprocessing>) -> Option<Preprocessing> {
-        let said = self.size.is_some()
-            || self.resize.is_some()
-            || self.fit.is_some()
-            || self.filter.is_some()
-            || self.mean.is_some()
-            || self.std.is_some();
-        let mut settings = said.then(|| settings.unwrap_or_default())?;
-        if let Some(size) = self.size {
-            settings.size = size;
-            settings.resize = None;
+    /// What the library is asked for.
+    pub(super) fn options(&self) -> ImageOptions {
+        ImageOptions {
+            prepare: KnownPreprocessing {
+                size: self.size,
+                resize: self.resize,
+                fit: self.fit.map(Fit::from),
+                filter: self.filter.map(Filter::from),
+                mean: self.mean,
+                std: self.std,
+            },
+            assume: self.assume.map(Assumption::from),
+            output: self.image_output.clone(),
         }
-        settings.resize = self.resize.or(settings.resize);
-        settings.fit = self.fit.map_or(settings.fit, Fit::from);
-        settings.filter = self.filter.map_or(settings.filter, Filter::from);
-        settings.mean = self.mean.unwrap_or(settings.mean);
-        settings.std = self.std.unwrap_or(settings.std);
-        Some(settings)
+    }
+}
+
+impl TextArgs {
+    /// What the library is asked for.
+    pub(super) fn options(&self) -> TextOptions {
+        TextOptions {
+            tokenizer: self.tokenizer.clone(),
+            output: self.text_output.clone(),
+            pooling: self.pooling.map(Pooling::from),
+        }
+    }
+}
+
+impl From<AssumptionChoice> for Assumption {
+    fn from(choice: AssumptionChoice) -> Self {
+        match choice {
+            AssumptionChoice::Imagenet => Assumption::Imagenet,
+            AssumptionChoice::Clip => Assumption::Clip,
+        }
     }
 }
 

@@ -3,50 +3,65 @@
 mod args;
 mod output;
 mod plan;
+mod source;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use truepair_encode::job;
-use truepair_encode::{TextEncoder, layout};
+use truepair_core::dataset::Dataset;
+use truepair_encode::job::{Embedded, Outcome, Skipped};
+use truepair_encode::{ImageEncoder, TextEncoder, layout};
 
 pub(crate) use args::EmbedArgs;
 use output::SkippedImage;
 use plan::EmbedPlan;
+use source::Source;
 
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bars;
 use crate::render::{self, Form};
+use crate::schema::Output;
 
 /// The JSON object that `truepair embed --json` prints, kept in the folder.
-#[derive(Debug, Serialize)]
-struct EmbedResult {
-    command: &'static str,
-    version: &'static str,
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct EmbedResult {
+    command: String,
+    version: String,
     splits: Vec<SplitResult>,
     /// Numbers of an image's and of a caption's vector.
-    image_dim: usize,
+    image_dim: Option<usize>,
     caption_dim: Option<usize>,
+    /// Pictures without an embedding.
     skipped: usize,
+    /// Everything that decides the output.
     job: Value,
+    /// What the encoders were set to, and where that was found.
+    settings: Value,
     out: PathBuf,
 }
 
-#[derive(Debug, Serialize)]
+impl Output for EmbedResult {
+    const SCHEMA: &'static str = "truepair/embed/1";
+}
+
+/// What was written of one split.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct SplitResult {
     split: String,
     images: usize,
     captions: usize,
+    /// Pictures without an embedding.
     skipped: usize,
 }
 
 pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     let plan = EmbedPlan::resolve(args)?;
     let mut bars = Bars::new();
-    (plan.splits.iter()).for_each(|dataset| bars.tell(&dataset.account));
+    (plan.source.accounts().into_iter()).for_each(|account| bars.tell(account));
     let out = plan.out.as_path();
     if let Some(done) = output::finished(out, &plan.description)? {
         render::note("this job is already done");
@@ -54,85 +69,128 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let parts = output::open_parts(out, &plan.description)?;
-    let (splits, skipped) = embed(&plan, &parts, &mut bars)?;
+    let (splits, skipped, remarks) = embed(&plan, &parts, &mut bars)?;
     output::write_skipped(out, &skipped)?;
+    output::write_remarks(out, &remarks)?;
     let result = EmbedResult {
-        command: "embed",
-        version: env!("CARGO_PKG_VERSION"),
+        command: "embed".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         splits,
-        image_dim: plan.images.dim(),
+        image_dim: plan.images.as_ref().map(ImageEncoder::dim),
         caption_dim: plan.captions.as_ref().map(TextEncoder::dim),
         skipped: skipped.len(),
         job: plan.description.clone(),
+        settings: plan.settings(),
         out: plan.out.clone(),
     };
-    let result = serde_json::to_value(&result)?;
     output::finish(out, &result)?;
     form.print(&result, || text(&result, out))?;
     Ok(Exit::Success)
 }
 
-/// Embeds every split; returns what came of each, and the images that were skipped.
+/// Embeds all there is; returns what came of each split, the images that were skipped, and those
+/// that were read although something is wrong with them.
 fn embed(
     plan: &EmbedPlan,
     parts: &Path,
     bars: &mut Bars,
-) -> Result<(Vec<SplitResult>, Vec<SkippedImage>)> {
+) -> Result<(Vec<SplitResult>, Vec<SkippedImage>, Vec<SkippedImage>)> {
     let job = plan.job();
-    let (mut results, mut all_skipped) = (Vec::new(), Vec::new());
-    for dataset in &plan.splits {
-        let folder = parts.join(&dataset.split);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("{}: cannot create", folder.display()))?;
-        let outcome = job.run(dataset, &folder, interrupt::stop_flag(), bars)?;
-        let job::Outcome::Done(embedded) = outcome else {
-            bail!(
-                "stopped: run the same command again to continue with {}",
-                plan.out.display()
-            )
-        };
-        layout::write(dataset, &embedded, &plan.out)?;
+    let (mut results, mut all_skipped, mut all_remarks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut keep = |split: &str, captions: usize, embedded: Embedded| {
         results.push(SplitResult {
-            split: dataset.split.clone(),
-            images: embedded.images.len(),
-            captions: dataset.n_captions(),
+            split: split.to_owned(),
+            images: embedded.images.as_ref().map_or(0, |images| images.len()),
+            captions,
             skipped: embedded.skipped.len(),
         });
-        let skipped = embedded.skipped.into_iter();
-        all_skipped.extend(skipped.map(|image| SkippedImage {
-            split: dataset.split.clone(),
+        let of_split = |image| SkippedImage {
+            split: split.to_owned(),
             image,
-        }));
+        };
+        all_skipped.extend(embedded.skipped.into_iter().map(of_split));
+        all_remarks.extend(embedded.remarks.into_iter().map(of_split));
+    };
+    if let Source::Splits(splits) = &plan.source {
+        for dataset in splits {
+            let folder = part_folder(parts, &dataset.split)?;
+            let outcome = job.run(dataset, &folder, interrupt::stop_flag(), bars)?;
+            let embedded = finished(outcome, plan)?;
+            layout::write(dataset, &embedded, &plan.out)?;
+            let captions = captions_of(dataset, &embedded.skipped);
+            keep(&dataset.split, captions, embedded);
+        }
+    } else {
+        let folder = part_folder(parts, "all")?;
+        let items = plan.source.items();
+        let outcome = job.run_items(items, &folder, interrupt::stop_flag(), bars)?;
+        let embedded = finished(outcome, plan)?;
+        match items.captions {
+            Some(captions) => layout::write_captions(captions, &embedded, &plan.out)?,
+            None => layout::write_images(items.image_ids, &embedded, &plan.out)?,
+        };
+        keep("all", items.captions.map_or(0, <[String]>::len), embedded);
     }
-    Ok((results, all_skipped))
+    Ok((results, all_skipped, all_remarks))
 }
 
-fn text(result: &Value, out: &Path) -> String {
-    let number = |value: &Value| value.as_u64().unwrap_or(0) as usize;
-    let mut rows = Vec::new();
-    let splits = result["splits"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for split in splits {
-        let images = render::count(number(&split["images"]), "image");
-        let captions = render::count(number(&split["captions"]), "caption");
-        rows.push((
-            split["split"].as_str().unwrap_or_default(),
-            format!("{images}, {captions}"),
-        ));
+fn part_folder(parts: &Path, split: &str) -> Result<PathBuf> {
+    let folder = parts.join(split);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{}: cannot create", folder.display()))?;
+    Ok(folder)
+}
+
+fn finished(outcome: Outcome, plan: &EmbedPlan) -> Result<Embedded> {
+    match outcome {
+        Outcome::Done(embedded) => Ok(embedded),
+        Outcome::Stopped => bail!(
+            "stopped: run the same command again to continue with {}",
+            plan.out.display()
+        ),
     }
-    rows.push(("image vectors", number(&result["image_dim"]).to_string()));
-    if !result["caption_dim"].is_null() {
-        rows.push((
-            "caption vectors",
-            number(&result["caption_dim"]).to_string(),
-        ));
+}
+
+/// Captions that are left when skipped pictures go with theirs.
+fn captions_of(dataset: &Dataset, skipped: &[Skipped]) -> usize {
+    let mut keep = vec![true; dataset.n_images()];
+    for one in skipped {
+        keep[one.row as usize] = false;
     }
-    rows.push((
-        "skipped",
-        render::count(number(&result["skipped"]), "picture"),
-    ));
+    if skipped.is_empty() {
+        return dataset.n_captions();
+    }
+    dataset.clone().with_images_kept(&keep).0.n_captions()
+}
+
+fn text(result: &EmbedResult, out: &Path) -> String {
+    let splits = result.splits.iter().map(|split| {
+        let images = render::count(split.images, "image");
+        let captions = render::count(split.captions, "caption");
+        (split.split.as_str(), format!("{images}, {captions}"))
+    });
+    let mut rows: Vec<(&str, String)> = splits.collect();
+    for (side, dim, encoder) in [
+        ("image vectors", result.image_dim, "image_encoder"),
+        ("caption vectors", result.caption_dim, "text_encoder"),
+    ] {
+        if let Some(dim) = dim {
+            let settings = told(&result.settings[encoder]);
+            rows.push((side, format!("{dim} numbers; {settings}")));
+        }
+    }
+    rows.push(("skipped", render::count(result.skipped, "picture")));
     rows.push(("folder", out.display().to_string()));
     render::fields(&rows)
+}
+
+/// An encoder's settings in one line, each with where it was found.
+fn told(settings: &Value) -> String {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = |setting: &Value| {
+        let [name, value, source] = ["name", "value", "source"].map(|key| word(&setting[key]));
+        format!("{name} {value} ({source})")
+    };
+    let settings = settings.as_array().map(Vec::as_slice).unwrap_or_default();
+    settings.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use truepair_core::durable;
 use truepair_encode::job::Skipped;
 
-use crate::{folder, render};
+use super::EmbedResult;
+use crate::{folder, render, run_folder};
 
 /// Folder of the parts of an unfinished job, inside the output.
 const PARTS: &str = ".truepair-embed";
@@ -16,17 +17,20 @@ const PARTS: &str = ".truepair-embed";
 const SUMMARY: &str = "embed.json";
 /// Images without an embedding.
 const SKIPPED: &str = "skipped.tsv";
+/// Images that were read although something is wrong with them.
+const REMARKS: &str = "remarks.tsv";
 
 /// The result in `out` when this very job made it.
 ///
 /// # Errors
 /// If another job made it.
-pub(super) fn finished(out: &Path, description: &Value) -> Result<Option<Value>> {
-    let Ok(bytes) = std::fs::read(out.join(SUMMARY)) else {
+pub(super) fn finished(out: &Path, description: &Value) -> Result<Option<EmbedResult>> {
+    let file = out.join(SUMMARY);
+    if !file.exists() {
         return Ok(None);
-    };
-    let result: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    check_same(out, &result["job"], description)?;
+    }
+    let result: EmbedResult = run_folder::load(&file, "remove the folder and embed again")?;
+    check_same(out, &result.job, description)?;
     Ok(Some(result))
 }
 
@@ -66,7 +70,7 @@ fn check_same(out: &Path, stored: &Value, description: &Value) -> Result<()> {
     )
 }
 
-/// An image without an embedding, and its split.
+/// An image that something is wrong with, and its split.
 pub(super) struct SkippedImage {
     pub(super) split: String,
     pub(super) image: Skipped,
@@ -74,32 +78,39 @@ pub(super) struct SkippedImage {
 
 /// Lists the images without an embedding, and says so.
 pub(super) fn write_skipped(out: &Path, skipped: &[SkippedImage]) -> Result<()> {
-    if skipped.is_empty() {
+    write_list(&out.join(SKIPPED), skipped, "skipped")
+}
+
+/// Lists the images that were read although something is wrong with them, and says so.
+pub(super) fn write_remarks(out: &Path, remarks: &[SkippedImage]) -> Result<()> {
+    write_list(&out.join(REMARKS), remarks, "read although damaged")
+}
+
+fn write_list(file: &Path, images: &[SkippedImage], what: &str) -> Result<()> {
+    let Some(SkippedImage { image: first, .. }) = images.first() else {
         return Ok(());
-    }
+    };
     let mut text = String::from("split\timage\tplace\tproblem\n");
-    for SkippedImage { split, image } in skipped {
+    for SkippedImage { split, image } in images {
         let cells = [split, &image.id, &image.place, &image.problem];
         let cells = cells.map(|cell| cell.replace(['\t', '\n', '\r'], " "));
         text.push_str(&cells.join("\t"));
         text.push('\n');
     }
-    durable::write(out.join(SKIPPED), text.as_bytes())?;
-    let (first, n) = (&skipped[0].image, skipped.len());
+    durable::write(file, text.as_bytes())?;
     render::note(&format!(
-        "warning: {} skipped, the first {}: {} (see {})",
-        render::count(n, "picture"),
+        "warning: {} {what}, the first {}: {} (see {})",
+        render::count(images.len(), "picture"),
         first.place,
         first.problem,
-        out.join(SKIPPED).display()
+        file.display()
     ));
     Ok(())
 }
 
 /// Writes what the folder says about itself, which finishes it, and removes the parts.
-pub(super) fn finish(out: &Path, result: &Value) -> Result<()> {
-    let json = serde_json::to_string_pretty(result)? + "\n";
-    durable::write(out.join(SUMMARY), json.as_bytes())?;
+pub(super) fn finish(out: &Path, result: &EmbedResult) -> Result<()> {
+    run_folder::publish(out, SUMMARY, result)?;
     // The result is whole; parts that cannot be removed only take space.
     let _ = std::fs::remove_dir_all(out.join(PARTS));
     Ok(())

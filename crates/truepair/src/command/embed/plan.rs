@@ -6,23 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use truepair_core::dataset::Dataset;
 use truepair_encode::job::{self, Job};
-use truepair_encode::{ImageEncoder, Pooling, Runtime, TextEncoder};
-use truepair_image::Preprocessing;
-use truepair_read::dataset::{self, Pictures, ReadOptions};
+use truepair_encode::{ImageEncoder, Length, Runtime, TextEncoder};
 
 use super::args::{EmbedArgs, RuntimeChoice};
+use super::source::Source;
 use crate::file_hash::sha256;
-use crate::progress::Bars;
-use crate::remote;
-use crate::staged_file::folder_of;
 
 /// A job that can begin: encoders are loaded and the data is open.
 pub(super) struct EmbedPlan {
-    pub(super) images: ImageEncoder,
+    pub(super) images: Option<ImageEncoder>,
     pub(super) captions: Option<TextEncoder>,
-    pub(super) splits: Vec<Dataset>,
+    pub(super) source: Source,
     /// Everything that decides the output; two jobs with the same description give the same bytes.
     pub(super) description: Value,
     pub(super) out: PathBuf,
@@ -38,12 +33,15 @@ impl EmbedPlan {
             bail!("--pixels is for training on pixels (--size is the side that the encoder reads)")
         }
         let runtime = runtime(args)?;
-        let images = image_encoder(args, &runtime)?;
-        let captions = text_encoder(args, &runtime)?;
+        let images = args.image_encoder.as_deref();
+        let images = images.map(|path| ImageEncoder::open(path, &args.prepare.options(), &runtime));
+        let captions = args.text_encoder.as_deref();
+        let captions =
+            captions.map(|path| TextEncoder::open(path, &args.captions.options(), &runtime));
         let mut plan = Self {
-            images,
-            captions,
-            splits: open_splits(args)?,
+            images: images.transpose()?,
+            captions: captions.transpose()?,
+            source: Source::open(args)?,
             description: Value::Null,
             out: args.out.clone(),
             half: args.half,
@@ -56,36 +54,59 @@ impl EmbedPlan {
     /// The library's view of the encoders.
     pub(super) fn job(&self) -> Job<'_> {
         Job {
-            images: &self.images,
+            images: self.images.as_ref(),
             captions: self.captions.as_ref(),
             half: self.half,
             batch: self.batch,
         }
     }
 
+    /// What the encoders were set to, and where that was found.
+    pub(super) fn settings(&self) -> Value {
+        json!({
+            "image_encoder": self.images.as_ref().map(ImageEncoder::settings),
+            "text_encoder": self.captions.as_ref().map(TextEncoder::settings),
+        })
+    }
+
     fn describe(&self, args: &EmbedArgs) -> Result<Value> {
-        let data: Result<Vec<Value>> = (self.splits.iter())
-            .map(|dataset| {
-                let hash = job::fingerprint(dataset)?;
-                Ok(json!({ "split": dataset.split, "sha256": hash }))
-            })
-            .collect();
-        let captions = match (&args.text_encoder, &self.captions) {
+        let data: Result<Vec<Value>> = match &self.source {
+            Source::Splits(splits) => (splits.iter())
+                .map(|dataset| {
+                    let hash = job::fingerprint(dataset)?;
+                    Ok(json!({ "split": dataset.split, "sha256": hash }))
+                })
+                .collect(),
+            alone => {
+                let hash = job::fingerprint_of_items(alone.items());
+                Ok(vec![json!({ "split": "all", "sha256": hash })])
+            }
+        };
+        let images = match (&args.image_encoder, &self.images) {
             (Some(path), Some(encoder)) => json!({
                 "sha256": sha256(path)?,
                 "output": encoder.output(),
-                "pooling": Pooling::from(args.captions.pooling),
-                "max_tokens": encoder.tokenizer().max_tokens(),
+                "preprocessing": encoder.preprocessing(),
             }),
+            _ => Value::Null,
+        };
+        let captions = match (&args.text_encoder, &self.captions) {
+            (Some(path), Some(encoder)) => {
+                let length = encoder.tokenizer().length();
+                let (Length::AtMost(tokens) | Length::Exactly(tokens)) = length;
+                json!({
+                    "sha256": sha256(path)?,
+                    "output": encoder.output(),
+                    "pooling": encoder.pooling(),
+                    "max_tokens": tokens,
+                    "padded": matches!(length, Length::Exactly(_)),
+                })
+            }
             _ => Value::Null,
         };
         let mut job = json!({
             "data": data?,
-            "image_encoder": {
-                "sha256": sha256(&args.image_encoder)?,
-                "output": self.images.output(),
-                "preprocessing": self.images.preprocessing(),
-            },
+            "image_encoder": images,
             "text_encoder": captions,
             "half": self.half,
         });
@@ -121,49 +142,4 @@ fn onnx_runtime(_library: Option<&Path>) -> Result<Runtime> {
         "--runtime ort: this program was built without ONNX Runtime (build it with \
          `cargo build --release --features ort`, or leave --runtime out)"
     )
-}
-
-fn image_encoder(args: &EmbedArgs, runtime: &Runtime) -> Result<ImageEncoder> {
-    let path = &args.image_encoder;
-    let beside = Preprocessing::beside(folder_of(path))?;
-    let settings = args.prepare.over(beside);
-    let output = args.prepare.image_output.as_deref();
-    Ok(ImageEncoder::open(path, settings, output, runtime)?)
-}
-
-fn text_encoder(args: &EmbedArgs, runtime: &Runtime) -> Result<Option<TextEncoder>> {
-    let Some(path) = &args.text_encoder else {
-        return Ok(None);
-    };
-    let captions = &args.captions;
-    Ok(Some(TextEncoder::open(
-        path,
-        captions.tokenizer.as_deref(),
-        captions.text_output.as_deref(),
-        captions.pooling.into(),
-        runtime,
-    )?))
-}
-
-fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
-    let mut bars = Bars::new();
-    let options = |split: &str| ReadOptions {
-        pictures: match &args.read.pictures {
-            Some(folder) => Pictures::In(folder.clone()),
-            None => Pictures::Beside,
-        },
-        ..args.read.options(split)
-    };
-    let names = match &args.split {
-        Some(names) => names.clone(),
-        None => {
-            let (data, options) = remote::fetched(&args.data, &options("all"), &mut bars)?;
-            dataset::splits(data, &options)?
-        }
-    };
-    let mut open = |name: &String| {
-        let (data, options) = remote::fetched(&args.data, &options(name), &mut bars)?;
-        Ok(dataset::open(data, &options)?)
-    };
-    names.iter().map(&mut open).collect()
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::Error;
 use truepair_core::audit::{NoiseRate, Truth};
@@ -20,6 +21,7 @@ use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
+use crate::schema::Output;
 use crate::session;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 
@@ -27,11 +29,11 @@ const COMMAND: &str = "labels audit";
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair labels audit data/ --out audit/
+  truepair labels audit wiki/ --out label-audit/
       Train classifiers that never see the items they judge, and write a verdict for every label.
-  truepair labels audit wiki.npz --noise symmetric:0.4 --seed 1 --json
+  truepair labels audit wiki/ --noise symmetric:0.4 --seed 1 --json
       Relabel 40 % of the items first, and measure the audit against that truth.
-  truepair labels audit data/ --fail-above 0.05
+  truepair labels audit wiki/ --fail-above 0.05
       Exit with 1 when more than 5 % of the labels of a modality are certainly wrong (the
       interval's lower end; `--fail-on high` fails as soon as more than 5 % may be).";
 
@@ -61,8 +63,8 @@ pub(super) struct LabelAuditArgs {
 }
 
 /// The JSON object that `--json` prints and the output folder keeps.
-#[derive(Debug, Serialize)]
-struct LabelAuditSummary {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct LabelAuditSummary {
     command: &'static str,
     data: String,
     split: String,
@@ -82,7 +84,30 @@ struct LabelAuditSummary {
     seconds: f64,
 }
 
-#[derive(Debug, Serialize)]
+impl Output for LabelAuditSummary {
+    const SCHEMA: &'static str = "truepair/labels-audit/1";
+}
+
+/// The confusion of the classes, in `confusion.json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Confusions {
+    modalities: Vec<Confusion>,
+}
+
+impl Output for Confusions {
+    const SCHEMA: &'static str = "truepair/confusion/1";
+}
+
+/// The confusion of the classes in one modality.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Confusion {
+    modality: String,
+    /// `[k, k]`: a row per true class, the probability of each given class.
+    given_of_true: Vec<Vec<f64>>,
+}
+
+/// What was found in one modality.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ModalitySummary {
     name: String,
     noise_rate: NoiseRate,
@@ -118,7 +143,8 @@ pub(super) fn run(args: &LabelAuditArgs, form: Form) -> Result<Exit> {
     let rates = summary.modalities.iter().map(|found| found.noise_rate);
     let rates: Vec<NoiseRate> = rates.collect();
     let judged = (!summary.conclusion.is_refused()).then_some(&rates[..]);
-    Ok(args.gate.exit(judged, " of a modality's labels"))
+    let exit = args.gate.exit(judged, " of a modality's labels");
+    Ok(exit.unless_refused(&summary.conclusion))
 }
 
 /// Refuses a class of one item before anything is trained.
@@ -213,15 +239,19 @@ fn write(
     }
     let bytes = table.into_inner().context("cannot write the verdicts")?;
     stage.write("verdicts.csv", |file| file.write_all(&bytes))?;
-    let confusions: Vec<_> = (findings.modalities.iter())
-        .map(|found| {
-            let rows: Vec<&[f64]> = found.confusion.chunks(source.set.n_classes).collect();
-            serde_json::json!({ "modality": found.name, "given_of_true": rows })
-        })
-        .collect();
+    let confusions = findings.modalities.iter().map(|found| {
+        let rows = found.confusion.chunks(source.set.n_classes);
+        Confusion {
+            modality: found.name.clone(),
+            given_of_true: rows.map(<[f64]>::to_vec).collect(),
+        }
+    });
+    let confusions = Confusions {
+        modalities: confusions.collect(),
+    };
     stage.write_json("confusion.json", &confusions)?;
     if let Some(manifest) = &source.manifest {
-        manifest.write(stage.folder().join("manifest.json"))?;
+        stage.write_json("manifest.json", manifest)?;
     }
     summary.outputs = stage.planned()?;
     summary.outputs.push(stage.place(SUMMARY));

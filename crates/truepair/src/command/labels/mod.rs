@@ -4,6 +4,9 @@ mod audit;
 mod source;
 mod train;
 
+pub(crate) use audit::{Confusions, LabelAuditSummary};
+pub(crate) use train::LabelTrainResult;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -12,9 +15,9 @@ use crate::render::Form;
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair labels train wiki.npz --method mrl --noise symmetric:0.4 --out runs/mrl-40
+  truepair labels train wiki/ --method mrl --noise symmetric:0.4 --out runs/mrl-40
       Relabel 40 % of the training items at random, train, and measure class mAP on split test.
-  truepair labels audit data/ --out audit/
+  truepair labels audit wiki/ --out label-audit/
       Which labels are wrong, with probabilities and the label each should have.";
 
 /// Arguments of `truepair labels`.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::labeled::{LabeledData, LabeledSet};
 use truepair_core::noise::{LabelManifest, LabelNoiseSpec, corrupt_labels};
@@ -61,8 +62,8 @@ pub(super) struct LabelSource {
 }
 
 /// What was planted, without the truth about each item.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct PlantedLabels {
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct PlantedLabels {
     protocol: String,
     requested: Option<f64>,
     realized: Vec<f64>,

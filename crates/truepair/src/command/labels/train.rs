@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::labeled::{ClassRetrieval, LabeledSet};
 use truepair_core::rng::Seed;
@@ -15,6 +16,7 @@ use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::progress::Bars;
 use crate::render::{self, Form, fields, percent_text};
+use crate::schema::Output;
 use crate::session;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 
@@ -22,12 +24,12 @@ const COMMAND: &str = "labels train";
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair labels train wiki.npz --out runs/mrl
+  truepair labels train wiki/ --out runs/mrl
       Train on split train with mrl, choose the epoch on held-out items with their labels as given,
       measure on split test.
-  truepair labels train data/ --method cross-entropy --noise symmetric:0.6 --seed 1 --json
+  truepair labels train wiki/ --method cross-entropy --noise symmetric:0.6 --seed 1 --json
       Relabel 60 % of the training items of every modality first; test labels stay as they are.
-  truepair labels train nuswide.h5py --config configs/labels/mrl-published.toml --out runs/nus
+  truepair labels train nuswide.h5py --config recipes/labels/mrl-published.toml --out runs/nus
       The published sizes and rates.";
 
 /// Arguments of `truepair labels train`.
@@ -49,10 +51,9 @@ pub(super) struct LabelTrainArgs {
 }
 
 /// The JSON object that `--json` prints and the run directory keeps.
-#[derive(Debug, Serialize)]
-struct LabelTrainResult {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct LabelTrainResult {
     command: &'static str,
-    unit: &'static str,
     data: String,
     method: &'static str,
     items: usize,
@@ -62,10 +63,15 @@ struct LabelTrainResult {
     noise: Option<PlantedLabels>,
     /// What chose the epoch.
     selection: &'static str,
+    /// The epoch that was kept, from 0 as in `metrics.jsonl`.
     best_epoch: usize,
     dev: Option<ClassRetrieval>,
     test: Option<ClassRetrieval>,
     seconds: f64,
+}
+
+impl Output for LabelTrainResult {
+    const SCHEMA: &'static str = "truepair/labels-train/1";
 }
 
 pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
@@ -87,7 +93,6 @@ pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
     let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();
     let result = LabelTrainResult {
         command: COMMAND,
-        unit: "fraction",
         data: source.data.name.clone(),
         method: config.method.name(),
         items: source.set.len(),
@@ -119,7 +124,7 @@ fn write(
 ) -> Result<()> {
     trained.write(stage.folder())?;
     if let Some(manifest) = &source.manifest {
-        manifest.write(stage.folder().join("manifest.json"))?;
+        stage.write_json("manifest.json", manifest)?;
     }
     stage.write_json(SUMMARY, result)?;
     stage.finish()?;

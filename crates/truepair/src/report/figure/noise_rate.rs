@@ -12,9 +12,9 @@ pub(crate) struct RateBar {
     pub(crate) caption: String,
 }
 
-/// Absent when the audit refused, since its rate means nothing then.
+/// Absent when the audit refused or holds beliefs, whose rate has no interval.
 pub(crate) fn rate_bar(findings: &Findings) -> Option<RateBar> {
-    if matches!(findings.outcome, Outcome::Refused { .. }) {
+    if matches!(findings.outcome, Outcome::Refused { .. } | Outcome::Beliefs) {
         return None;
     }
     let rate = &findings.noise_rate;

@@ -20,10 +20,10 @@ use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 use crate::audit::{PlantedNoise, plant};
 use crate::folder::MadeFolder;
 use crate::oracle::Oracle;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::schema::Output;
 use crate::{data, folder, remote, session, shared};
 
 /// Splits that choose the epoch, by the names that data sets give them.

@@ -38,8 +38,11 @@ pub(super) fn for_each(
     let mut account = Account::default();
     let file = ParquetFile::open(path)?;
     let leaves = leaves_of(&file, wanted)?;
+    let own = leaves.iter().map(|_| ParquetFile::open(path));
+    let own = own.collect::<Result<Vec<_>>>()?;
     let mut parts = Parts {
         file: &file,
+        own: &own,
         leaves: &leaves,
         next_group: 0,
         columns: Vec::new(),
@@ -85,6 +88,8 @@ struct Part {
 /// Hands out the records of a file, the leaves read side by side.
 struct Parts<'a> {
     file: &'a ParquetFile,
+    /// The file opened once for each place: who reads an opened file moves where others read it.
+    own: &'a [ParquetFile],
     leaves: &'a [Leaves],
     next_group: usize,
     /// The leaves of the row group at hand.
@@ -106,8 +111,9 @@ impl Parts<'_> {
             self.next_group += 1;
             self.left = (end - start) as usize;
             if self.left > 0 {
-                let open = |leaves: &Leaves| Columns::open(self.file, group, leaves);
-                let columns = self.leaves.iter().map(open).collect::<Result<_, _>>();
+                let columns = self.own.iter().zip(self.leaves);
+                let columns = columns.map(|(own, leaves)| Columns::open(own, group, leaves));
+                let columns = columns.collect::<Result<_, _>>();
                 let failed = |cause| self.file.failed(self.number + 1, &cause);
                 self.columns = columns.map_err(failed)?;
             }

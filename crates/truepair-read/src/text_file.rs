@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Chain, Cursor, Read, Write};
 use std::path::Path;
 
+use memchr::memchr_iter;
 use truepair_core::error::{Error, Place, Result};
 
 /// Bytes that are looked at before a file is read.
@@ -57,7 +58,7 @@ pub(crate) fn pack(packing: Packing, bytes: Vec<u8>) -> std::io::Result<Vec<u8>>
 /// The lines of an opened text file.
 pub(crate) struct TextFile<'a> {
     path: &'a Path,
-    reader: Chain<Cursor<Vec<u8>>, Box<dyn BufRead>>,
+    reader: Chain<Cursor<Vec<u8>>, Box<dyn BufRead + Send>>,
     line_end: u8,
     n_lines: u64,
 }
@@ -72,9 +73,9 @@ impl<'a> TextFile<'a> {
         let failed = |source| Error::io(path, "read", source);
         let file = open_regular(path)?;
         let (mut start, reader) = sampled(Box::new(file)).map_err(failed)?;
-        let packed: Box<dyn Read> = Box::new(Cursor::new(start.clone()).chain(reader));
+        let packed: Box<dyn Read + Send> = Box::new(Cursor::new(start.clone()).chain(reader));
         let packing = packing_of(path, &start)?;
-        let plain: Box<dyn Read> = match packing {
+        let plain: Box<dyn Read + Send> = match packing {
             Packing::Plain => packed,
             Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
             Packing::Zstd => Box::new(zstd::Decoder::new(packed).map_err(failed)?),
@@ -111,6 +112,28 @@ impl<'a> TextFile<'a> {
     /// How many lines were read so far.
     pub(crate) fn n_lines(&self) -> u64 {
         self.n_lines
+    }
+
+    /// The byte that ends a line.
+    pub(crate) fn line_end(&self) -> u8 {
+        self.line_end
+    }
+
+    /// Appends lines with their ends to `lines`: about `size` bytes, or what is left; says whether there
+    /// were any.
+    ///
+    /// # Errors
+    /// Those of [`read_line`](Self::read_line).
+    pub(crate) fn read_lines(&mut self, lines: &mut Vec<u8>, size: usize) -> Result<bool> {
+        let start = lines.len();
+        let read = (&mut self.reader).take(size as u64).read_to_end(lines);
+        let n = read.map_err(|source| unpacking(self.path, Packing::Plain, source))?;
+        self.n_lines += memchr_iter(self.line_end, &lines[start..]).count() as u64;
+        if n > 0 && lines.last() != Some(&self.line_end) && !self.read_line(lines)? {
+            // The last line of the file has no end.
+            self.n_lines += 1;
+        }
+        Ok(n > 0)
     }
 
     /// Appends the next line with its end to `line`; says whether there was one.
@@ -182,7 +205,7 @@ pub(crate) fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
 }
 
 /// The first bytes of `reader`, and the rest.
-fn sampled(mut reader: Box<dyn Read>) -> std::io::Result<(Vec<u8>, Box<dyn Read>)> {
+fn sampled(mut reader: Box<dyn Read + Send>) -> std::io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
     let mut start = Vec::with_capacity(SAMPLE);
     (&mut reader).take(SAMPLE as u64).read_to_end(&mut start)?;
     Ok((start, reader))

@@ -186,7 +186,7 @@ fn an_empty_caption_names_its_line_and_can_be_dropped() {
     folder.write("train_caps.txt", b"a dog\n \t\n");
     check(
         folder.open(),
-        &["train_caps.txt:2: empty caption", "on_empty = \"drop\""],
+        &["train_caps.txt:2: empty caption", "--on-empty drop"],
     );
     let options = ReadOptions {
         on_empty: OnEmpty::Drop,

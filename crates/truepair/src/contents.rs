@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::config::nearest;
 use crate::folder;
+use crate::output::Output;
 use crate::render::Form;
-use crate::schema::Output;
 
 /// The JSON object of commands that hand out what is inside the program.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::interrupt;
+use crate::output::Output;
 use crate::render::{self, Form};
-use crate::schema::Output;
 
 /// Exit code of failures.
 pub(crate) const EXIT_CODE: u8 = 2;

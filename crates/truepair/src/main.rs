@@ -25,6 +25,7 @@ mod folder;
 mod interrupt;
 mod occlusion;
 mod oracle;
+mod output;
 mod parquet_group;
 mod progress;
 mod read_args;

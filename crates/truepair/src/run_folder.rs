@@ -18,7 +18,7 @@ use truepair_train::Trained;
 
 use crate::encoded::Encoders;
 use crate::oracle::Oracle;
-use crate::schema::{self, Output};
+use crate::output::{self, Output};
 
 pub(crate) const JOB: &str = "job.json";
 pub(crate) const ENVIRONMENT: &str = "environment.json";
@@ -131,7 +131,7 @@ pub(crate) fn store(run: &Path, name: &str, value: &impl Serialize) -> Result<()
 
 /// Writes an object for scripts, which names its schema, into the run directory.
 pub(crate) fn publish(run: &Path, name: &str, value: &impl Output) -> Result<()> {
-    let text = schema::text(value)?;
+    let text = output::text(value)?;
     Ok(durable::write(run.join(name), text.as_bytes())?)
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn publish(run: &Path, name: &str, value: &impl Output) -> Result<()>
 pub(crate) fn load<T: DeserializeOwned>(file: &Path, remedy: &str) -> Result<T> {
     let place = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
-    schema::read(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
+    output::read(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
 }
 
 pub(crate) fn store_manifest(run: &Path, manifest: &Manifest) -> Result<()> {

@@ -1,13 +1,11 @@
-//! What the program tells scripts: every object that it prints or stores has a name with a version,
-//! and a JSON Schema that is made from its type.
+//! What the program tells scripts: the kinds of objects that it prints or stores, each with a JSON Schema that
+//! is made from its type.
 //!
 //! Fields may be added under the same version; one that goes, or changes its meaning, raises it.
 //! Shares are fractions throughout, epochs are counted from 0, durations are in seconds.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truepair_core::audit::Findings;
 use truepair_core::noise::{LabelManifest, Manifest};
@@ -26,68 +24,8 @@ use crate::contents::Contents;
 use crate::evaluation::outcome::Evaluation;
 use crate::failure::Failure;
 use crate::occlusion::Occlusion;
+use crate::output::{FIELD, Output};
 use crate::training::TrainResult;
-
-/// The field that names an object's schema.
-const FIELD: &str = "schema";
-
-/// An object for scripts.
-pub(crate) trait Output: Serialize {
-    /// Its name and version, for instance `truepair/audit/1`.
-    const SCHEMA: &'static str;
-}
-
-impl Output for Findings {
-    const SCHEMA: &'static str = "truepair/findings/1";
-}
-
-impl Output for Manifest {
-    const SCHEMA: &'static str = "truepair/manifest/1";
-}
-
-impl Output for LabelManifest {
-    const SCHEMA: &'static str = "truepair/labels-manifest/1";
-}
-
-impl Output for EpochRecord {
-    const SCHEMA: &'static str = truepair_train::EPOCH_SCHEMA;
-}
-
-impl Output for LabelEpoch {
-    const SCHEMA: &'static str = truepair_train::labeled::EPOCH_SCHEMA;
-}
-
-/// An object with the name of its schema in front.
-#[derive(Serialize)]
-struct Stamped<'a, T> {
-    schema: &'static str,
-    #[serde(flatten)]
-    value: &'a T,
-}
-
-/// `value` as indented JSON that names its schema, with a line end.
-///
-/// # Errors
-/// If it holds something that JSON cannot.
-pub(crate) fn text<T: Output>(value: &T) -> serde_json::Result<String> {
-    let stamped = Stamped {
-        schema: T::SCHEMA,
-        value,
-    };
-    Ok(serde_json::to_string_pretty(&stamped)? + "\n")
-}
-
-/// Reads an object whether or not it names its schema.
-///
-/// # Errors
-/// If it is not the JSON of a `T`.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
-    let mut value: Value = serde_json::from_str(text)?;
-    if let Some(object) = value.as_object_mut() {
-        object.remove(FIELD);
-    }
-    serde_json::from_value(value)
-}
 
 /// One kind of object.
 pub(crate) struct SchemaRow {
@@ -193,17 +131,5 @@ mod tests {
             let required = document["required"].as_array().unwrap();
             assert!(required.contains(&FIELD.into()), "{}", row.name);
         }
-    }
-
-    #[test]
-    fn what_is_written_is_read_with_and_without_its_name() {
-        let failure = text(&Failure::of("no", &[], 2)).unwrap();
-        assert!(
-            failure.contains("\"schema\": \"truepair/error/1\""),
-            "{failure}"
-        );
-        let read: std::collections::BTreeMap<String, Value> = read(&failure).unwrap();
-        assert_eq!(read["error"], "no");
-        assert!(!read.contains_key(FIELD));
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::folder::{self, MadeFolder};
 use crate::interrupt;
-use crate::schema::{self, Output};
+use crate::output::{self, Output};
 
 /// The file that says which command made a folder, and what it printed.
 pub(crate) const SUMMARY: &str = "summary.json";
@@ -116,7 +116,7 @@ impl StagedFolder {
 
     /// Writes `value` as indented JSON that names its schema.
     pub(crate) fn write_json(&self, name: &str, value: &impl Output) -> Result<()> {
-        let text = schema::text(value)?;
+        let text = output::text(value)?;
         self.write(name, |file| file.write_all(text.as_bytes()))
     }
 

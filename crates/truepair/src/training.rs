@@ -21,10 +21,10 @@ use crate::audit::{PlantedNoise, plant};
 use crate::encoded::LoadedEncoders;
 use crate::folder::MadeFolder;
 use crate::oracle::Oracle;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, RetrievalRecord};
 use crate::run_folder::{self, Environment, RunJob};
-use crate::schema::Output;
 use crate::{folder, remote, session, shared};
 
 /// Splits that choose the epoch, by the names that data sets give them.

@@ -2,9 +2,10 @@
 //! lies in.
 
 /// What one record holds at one place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Cell {
     /// Nothing: the key is absent, or its value null.
+    #[default]
     Missing,
     /// One text; numbers as they are written.
     One(String),

@@ -224,8 +224,8 @@ fn list_images(
             listing.account.chose_for("image", how, &image.file_name);
         }
         listing.images.push(ListedImage {
-            id: image.file_name.clone(),
-            file: image.file_name,
+            id: image.file_name,
+            file: None,
             record,
             in_split: true,
         });

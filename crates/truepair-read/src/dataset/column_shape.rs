@@ -49,14 +49,11 @@ fn in_json(path: &Path, source: &Source, column: &str) -> Result<Option<Shape>> 
 /// Cells of a table may be lists written as JSON, which are taken apart, or as Python shows them,
 /// which are refused.
 fn in_cells(path: &Path, source: &Source, column: &str) -> Result<Option<Selector>> {
-    let mut cells: Vec<String> = Vec::new();
-    source.for_each(&[Selector::column(column)], |_, mut found| {
-        if let (true, Some(Cell::One(text))) = (cells.len() < LOOKED_AT, found.pop()) {
-            cells.push(text.trim().to_owned());
-        }
-        Ok(())
-    })?;
-    cells.retain(|text| !text.is_empty());
+    let cells = source.first_cells(column, LOOKED_AT)?.into_iter();
+    let texts = cells
+        .flat_map(Cell::texts)
+        .map(|text| text.trim().to_owned());
+    let cells: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
     let Some(first) = cells.first() else {
         return Ok(None);
     };

@@ -35,7 +35,7 @@ pub(super) fn find_rows(
     // Which image has each row.
     let mut owners: HashMap<u32, usize> = HashMap::with_capacity(images.len());
     for (index, image) in images.iter().enumerate() {
-        let exact = keys.get(&image.id).or_else(|| keys.get(&image.file));
+        let exact = keys.get(&image.id).or_else(|| keys.get(image.file()));
         let row = match exact {
             Some(row) => Some(*row),
             None => {
@@ -93,7 +93,7 @@ impl<'a> Names<'a> {
             stands.and_modify(|row| *row = None).or_insert(Some(*row));
         }
         for image in images {
-            let path = Path::new(&image.file);
+            let path = Path::new(image.file());
             let (name, stem) = (path.file_name(), path.file_stem());
             let stem = stem.filter(|stem| Some(*stem) != name);
             for name in [name, stem]
@@ -117,13 +117,13 @@ impl<'a> Names<'a> {
         const NUMBER: &str = "its features stand under the same number without a fraction";
         const NAME: &str = "its features stand under the name of its file, not its path";
         const STEM: &str = "its features stand under the name of its file without the ending";
-        for name in [&image.id, &image.file] {
+        for name in [image.id.as_str(), image.file()] {
             if let Some(row) = self.row(file, name)? {
                 account.chose_for("image", SPELLING, &image.id);
                 return Ok(Some(row));
             }
         }
-        let path = Path::new(&image.file);
+        let path = Path::new(image.file());
         let parts = [path.file_name(), path.file_stem()];
         let [name, stem] = parts.map(|part| part.and_then(|part| part.to_str()));
         let whole = image.id.split_once('.').filter(|(_, fraction)| {
@@ -173,7 +173,7 @@ mod tests {
         let keys = keys.iter().map(|key| key.to_string()).zip(0..).collect();
         let image = |file: &&str| ListedImage {
             id: file.to_string(),
-            file: file.to_string(),
+            file: None,
             record: 0,
             in_split: true,
         };

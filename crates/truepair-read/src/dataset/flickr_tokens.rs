@@ -96,7 +96,7 @@ impl Format for FlickrTokens {
                 }
                 listing.images.push(ListedImage {
                     id: name.to_owned(),
-                    file: name.to_owned(),
+                    file: None,
                     record,
                     in_split,
                 });

@@ -123,7 +123,7 @@ impl Format for Karpathy {
             let record = index as u32;
             listing.images.push(ListedImage {
                 id: image.filename,
-                file,
+                file: Some(file),
                 record,
                 in_split,
             });

@@ -12,7 +12,8 @@ use truepair_core::error::Result;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::matrices::PAIRS;
+/// The array that says which rows belong together, in a file of several arrays.
+pub(super) const PAIRS: &str = "pairs";
 
 /// Writes the file of arrays `source` without its pairs under its own name into the folder `out`.
 ///

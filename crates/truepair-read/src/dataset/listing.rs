@@ -1,6 +1,6 @@
 //! Images and captions that a table or a JSON file lists, joined with their features.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,12 +116,11 @@ impl Listing {
         let files: Vec<PathBuf> = self.files.iter().cloned().chain(own).collect();
         let empty = (self.captions.iter()).find(|caption| caption.text.trim().is_empty());
         let empty = empty.map(|caption| caption.record);
-        let Listed {
-            ids,
-            pictures,
-            pairs,
-        } = self.listed();
         let folder = path.parent().unwrap_or(Path::new("."));
+        let in_split = self.images.iter().filter(|image| image.in_split);
+        let names: Vec<&str> = in_split.map(ListedImage::file).collect();
+        let image_files = files_named(folder, &names);
+        let Listed { ids, pairs } = self.listed();
         account.used("image", ids.len());
         account.used("caption", self.captions.len());
         let texts = self.captions.iter_mut();
@@ -134,7 +133,7 @@ impl Listing {
             split,
             images,
             image_ids: ids,
-            image_files: files_named(folder, &pictures),
+            image_files,
             captions: (self.texts == Texts::Given).then_some(texts),
             caption_features,
             pairs,
@@ -215,24 +214,20 @@ impl Listing {
 
     /// Takes out the images of the split in their order, and its pairs.
     fn listed(&mut self) -> Listed {
-        let mut new_index: HashMap<u32, u32> = HashMap::new();
-        let (mut ids, mut pictures) = (Vec::new(), Vec::new());
-        let images = std::mem::take(&mut self.images).into_iter().enumerate();
-        for (old, image) in images.filter(|(_, image)| image.in_split) {
-            new_index.insert(old as u32, ids.len() as u32);
-            ids.push(image.id);
-            pictures.push(image.file);
+        let mut new_index = Vec::with_capacity(self.images.len());
+        let mut ids = Vec::with_capacity(self.images.len());
+        for image in std::mem::take(&mut self.images) {
+            new_index.push(ids.len() as u32);
+            if image.in_split {
+                ids.push(image.id);
+            }
         }
-        let pair = |(n, caption): (usize, &ListedCaption)| Pair {
-            image: new_index[&caption.image],
-            caption: n as u32,
+        let pair = |(caption, n): (&ListedCaption, u32)| Pair {
+            image: new_index[caption.image as usize],
+            caption: n,
         };
-        let pairs = self.captions.iter().enumerate().map(pair).collect();
-        Listed {
-            ids,
-            pictures,
-            pairs,
-        }
+        let pairs = self.captions.iter().zip(0..).map(pair).collect();
+        Listed { ids, pairs }
     }
 
     /// The pictures of the split as features, and their rows.
@@ -240,7 +235,7 @@ impl Listing {
         let mut folders = PictureFolders::of(path, folder, &self.images);
         let in_split = self.images.iter().filter(|image| image.in_split);
         let pictures = in_split.map(|image| match self.columns.is_empty() {
-            true => folders.find(&image.file),
+            true => folders.find(image.file()),
             false => Ok(self.value(image.record)),
         });
         let pictures = pictures.collect::<Result<Vec<Picture>>>()?;
@@ -341,7 +336,6 @@ impl Listing {
 /// Images and pairs of one split.
 struct Listed {
     ids: Vec<String>,
-    pictures: Vec<String>,
     pairs: Vec<Pair>,
 }
 

@@ -44,28 +44,9 @@ impl Matrices {
         path: &Path,
         options: &ReadOptions,
     ) -> Result<Dataset> {
-        let (n_images, n_captions) = (self.images.len(), self.captions.len());
+        let n_images = self.images.len();
         self.check_captions()?;
-        let beside = pairs_file_in(path);
-        if let (Some(file), Some(_), None) = (&beside, &self.pairs, &options.pairs) {
-            return Err(Error::data(
-                file,
-                Place::Whole,
-                "the file of the embeddings has an array 'pairs', too",
-                "name the one that is meant as the pairs, or remove the other",
-            ));
-        }
-        let pairs = match options.pairs.clone().or(beside) {
-            Some(file) => {
-                let pairs = read_pairs(&file, n_images, n_captions)?;
-                self.account.read_as("pairs", file.display());
-                self.files.push(file);
-                pairs
-            }
-            None if self.pairs.is_some() => self.pairs.take().unwrap_or_default(),
-            None if (n_images, n_captions) == (0, 0) => Vec::new(),
-            None => pairs_by_position(n_captions, captions_per_image(path, n_images, n_captions)?),
-        };
+        let pairs = self.pairs_of(path, options)?;
         let caption_features = match &options.caption_features {
             CaptionFeatures::None if self.texts.is_some() => None,
             CaptionFeatures::None => {
@@ -106,6 +87,33 @@ impl Matrices {
         };
         let dataset = one_row_an_image(dataset)?;
         settle_empty_captions(dataset, options.on_empty, path, |n| Place::Row(n as u64))
+    }
+
+    /// The pairs that [`ReadOptions::pairs`], an index file beside the data, the file itself or the positions
+    /// of the rows say.
+    fn pairs_of(&mut self, path: &Path, options: &ReadOptions) -> Result<Vec<Pair>> {
+        let (n_images, n_captions) = (self.images.len(), self.captions.len());
+        let beside = pairs_file_in(path);
+        if let (Some(file), Some(_), None) = (&beside, &self.pairs, &options.pairs) {
+            return Err(Error::data(
+                file,
+                Place::Whole,
+                "the file of the embeddings has an array 'pairs', too",
+                "name the one that is meant as the pairs, or remove the other",
+            ));
+        }
+        let pairs = match options.pairs.clone().or(beside) {
+            Some(file) => {
+                let pairs = read_pairs(&file, n_images, n_captions)?;
+                self.account.read_as("pairs", file.display());
+                self.files.push(file);
+                pairs
+            }
+            None if self.pairs.is_some() => self.pairs.take().unwrap_or_default(),
+            None if (n_images, n_captions) == (0, 0) => Vec::new(),
+            None => pairs_by_position(n_captions, captions_per_image(path, n_images, n_captions)?),
+        };
+        Ok(pairs)
     }
 
     fn check_captions(&self) -> Result<()> {
@@ -158,11 +166,8 @@ fn says_pairs(file: &Path) -> Result<bool> {
     Ok(Archive::open(file)?
         .names()
         .iter()
-        .any(|name| name == PAIRS))
+        .any(|name| name == kept_archive::PAIRS))
 }
-
-/// The array that says which rows belong together, in a file of several arrays.
-pub(super) const PAIRS: &str = "pairs";
 
 const PAIRS_FILES: [&str; 3] = ["pairs.npy", "pairs.csv", "pairs.tsv"];
 

@@ -24,6 +24,7 @@ mod flickr_tokens;
 mod folder;
 mod given_features;
 mod huggingface;
+mod image_index;
 mod inspect;
 mod json_lines;
 mod json_list;
@@ -77,6 +78,7 @@ mod unread_keys;
 mod unrecognized;
 mod webdataset;
 mod within_archive;
+mod work_ahead;
 mod write;
 mod write_options;
 

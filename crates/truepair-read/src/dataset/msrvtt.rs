@@ -63,7 +63,7 @@ impl Format for Msrvtt {
             }
             listing.images.push(ListedImage {
                 id: id.to_owned(),
-                file: id.to_owned(),
+                file: None,
                 record: n,
                 in_split: split_of(video) == split,
             });

@@ -253,7 +253,7 @@ impl<'a> PictureFolders<'a> {
         let counts = self.n_of_name.get_or_insert_with(|| {
             let mut counts = HashMap::new();
             for image in self.images {
-                let file = image.file.replace('\\', "/");
+                let file = image.file().replace('\\', "/");
                 if let Some(name) = own(Path::new(&file)) {
                     *counts.entry(name).or_default() += 1;
                 }
@@ -341,7 +341,7 @@ mod tests {
     fn images(names: &[&str]) -> Vec<ListedImage> {
         let image = |name: &&str| ListedImage {
             id: name.to_string(),
-            file: name.to_string(),
+            file: None,
             record: 0,
             in_split: true,
         };

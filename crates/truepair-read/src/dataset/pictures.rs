@@ -2,7 +2,10 @@
 //! here.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf, is_separator};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 /// Endings of files that a report may show. Data from elsewhere must not be able to name any
 /// other file of the user's.
@@ -30,13 +33,55 @@ pub(super) fn files_with_ids(folder: &Path, ids: &[String]) -> Vec<Option<PathBu
     or_none(ids.iter().map(find).collect())
 }
 
-/// Pictures whose path, seen from `folder` or absolute, is the image's id.
-pub(super) fn files_named(folder: &Path, ids: &[String]) -> Vec<Option<PathBuf>> {
-    let find = |id: &String| {
-        let path = folder.join(id);
+/// Pictures whose path, seen from `folder` or absolute, is the name of the image.
+pub(super) fn files_named(folder: &Path, names: &[impl AsRef<str> + Sync]) -> Vec<Option<PathBuf>> {
+    let found = names.par_iter().enumerate().map_init(
+        || LastParent::from(folder),
+        |last, (at, name)| Some((at, last.picture(name.as_ref())?)),
+    );
+    let found: Vec<(usize, PathBuf)> = found.filter_map(|found| found).collect();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let mut files = vec![None; names.len()];
+    for (at, path) in found {
+        files[at] = Some(path);
+    }
+    files
+}
+
+/// The folder in which the file of the name before lies, as most names of a list share theirs: nothing
+/// is looked for in a folder that is not there.
+struct LastParent<'a> {
+    folder: &'a Path,
+    /// As it stands in the name.
+    parent: &'a str,
+    is_there: bool,
+}
+
+impl<'a> LastParent<'a> {
+    /// The folder itself, which the names are seen from.
+    fn from(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            parent: "",
+            is_there: true,
+        }
+    }
+
+    fn picture(&mut self, name: &'a str) -> Option<PathBuf> {
+        let end = name.rfind(is_separator).map_or(0, |at| at + 1);
+        let parent = &name[..end];
+        if parent != self.parent {
+            self.parent = parent;
+            self.is_there = parent.is_empty() || self.folder.join(parent).is_dir();
+        }
+        if !self.is_there {
+            return None;
+        }
+        let path = self.folder.join(name);
         (is_picture(&path) && path.is_file()).then_some(path)
-    };
-    or_none(ids.iter().map(find).collect())
+    }
 }
 
 fn or_none(files: Vec<Option<PathBuf>>) -> Vec<Option<PathBuf>> {
@@ -53,8 +98,11 @@ fn stem(name: &str) -> &str {
 
 /// Whether the file's ending is that of a picture.
 pub(super) fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| PICTURE_ENDINGS.iter().any(|known| *known == ending))
+    let is_known = |ending: &OsStr| {
+        let mut known = PICTURE_ENDINGS.iter();
+        known.any(|known| ending.eq_ignore_ascii_case(known))
+    };
+    path.extension().is_some_and(is_known)
 }
 
 #[cfg(test)]
@@ -78,6 +126,6 @@ mod tests {
         );
         let named = files_named(folder.path(), &["b.jpg", "notes.txt"].map(String::from));
         assert!(named[0].is_some() && named[1].is_none());
-        assert!(files_named(folder.path(), &["c.jpg".into()]).is_empty());
+        assert!(files_named(folder.path(), &["c.jpg"]).is_empty());
     }
 }

@@ -11,7 +11,7 @@ use super::cell::Cell;
 use super::delimited::{Delimited, Header, Look};
 use super::json_list::{Document, Entry};
 use super::parquet_file::ParquetFile;
-use super::selector::{Counted, NAME_A_KEY, Selector, noted};
+use super::selector::{NAME_A_KEY, Selector, note_marks};
 pub(super) use super::table_kind::{Kind, unpacked};
 use super::{json_lines, json_list, parquet_cells};
 
@@ -134,16 +134,41 @@ impl Source {
         self
     }
 
+    /// The first `n` cells of a column of separated fields.
+    ///
+    /// # Errors
+    /// If the column stands twice, or one of these records cannot be read.
+    pub(super) fn first_cells(&self, column: &str, n: usize) -> Result<Vec<Cell>> {
+        match (&self.delimited, self.position(column)?) {
+            (Some(table), Some(at)) => table.first(at, n),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// As [`for_each_row`](Self::for_each_row), for those that keep the cells of a record together.
+    ///
+    /// # Errors
+    /// Those of [`for_each_row`](Self::for_each_row).
+    pub(super) fn for_each(
+        &self,
+        wanted: &[Selector],
+        mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()> + Send,
+    ) -> Result<Account> {
+        self.for_each_row(wanted, |place, cells| {
+            visit(place, cells.iter_mut().map(std::mem::take).collect())
+        })
+    }
+
     /// Calls `visit` with the place of every record and its cells at the places `wanted`, whose
-    /// columns must exist; returns what is to be said of the records.
+    /// columns must exist; `visit` may take the cells. Returns what is to be said of the records.
     ///
     /// # Errors
     /// If a wanted column stands twice, a record cannot be read, which is then named, something else
     /// than texts stands at a place, and those of `visit`.
-    pub(super) fn for_each(
+    pub(super) fn for_each_row(
         &self,
         wanted: &[Selector],
-        mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+        mut visit: impl FnMut(Place, &mut [Cell]) -> Result<()> + Send,
     ) -> Result<Account> {
         let at = (wanted.iter()).filter_map(|place| self.position(&place.column).transpose());
         let at = at.collect::<Result<Vec<usize>>>()?;
@@ -151,17 +176,30 @@ impl Source {
             (Some(table), _) => {
                 let (mut account, mut of_places) = (table.account.clone(), Account::default());
                 account.merge(table.for_each(&at, |place, cells| {
-                    let inside = wanted.iter().zip(cells).map(|(at, cell)| at.in_text(cell));
-                    let cells = inside.collect::<Result<Vec<Counted>, String>>();
-                    let cells = cells
-                        .map_err(|problem| Error::data(&self.path, place, problem, NAME_A_KEY))?;
-                    visit(place, noted(cells, place, &mut of_places))
+                    let inside = wanted.iter().zip(cells.iter_mut());
+                    let mut n_marks = 0;
+                    for (at, cell) in inside.filter(|(at, _)| !at.steps.is_empty()) {
+                        let found = at.in_text(std::mem::take(cell)).map_err(|problem| {
+                            Error::data(&self.path, place, problem, NAME_A_KEY)
+                        })?;
+                        n_marks += found.n_marks;
+                        *cell = found.cell;
+                    }
+                    note_marks(n_marks, place, &mut of_places);
+                    visit(place, cells)
                 })?);
                 account.merge(of_places);
                 Ok(account)
             }
             (None, Kind::JsonLines | Kind::JsonList) => {
-                json_lines::for_each(&self.path, self.objects()?, &self.columns, wanted, visit)
+                let objects = self.objects()?;
+                json_lines::for_each(
+                    &self.path,
+                    objects,
+                    &self.columns,
+                    wanted,
+                    |place, mut cells| visit(place, &mut cells),
+                )
             }
             (None, _) => parquet_cells::for_each(&self.path, wanted, visit),
         }
@@ -207,7 +245,7 @@ pub(super) fn columns(path: &Path) -> Result<Vec<String>> {
 pub(super) fn for_each(
     path: &Path,
     wanted: &[&str],
-    visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+    visit: impl FnMut(Place, Vec<Cell>) -> Result<()> + Send,
 ) -> Result<()> {
     let places: Vec<Selector> = wanted.iter().map(|name| Selector::column(name)).collect();
     for_each_at(path, &places, visit)
@@ -220,7 +258,7 @@ pub(super) fn for_each(
 pub(super) fn for_each_at(
     path: &Path,
     wanted: &[Selector],
-    visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+    visit: impl FnMut(Place, Vec<Cell>) -> Result<()> + Send,
 ) -> Result<()> {
     let source = Source::open(path, &|_| true)?;
     source.for_each(wanted, visit).map(|_| ())

@@ -239,15 +239,20 @@ impl From<Cell> for Counted {
 
 /// The cells of a record; what was left out of them is noted in `account`.
 pub(super) fn noted(found: Vec<Counted>, place: Place, account: &mut Account) -> Vec<Cell> {
-    let of_record: usize = found.iter().map(|found| found.n_marks).sum();
-    for _ in 0..of_record {
+    let n_marks = found.iter().map(|found| found.n_marks).sum();
+    note_marks(n_marks, place, account);
+    found.into_iter().map(|found| found.cell).collect()
+}
+
+/// Notes lines of a record that were left out.
+pub(super) fn note_marks(n_marks: usize, place: Place, account: &mut Account) {
+    for _ in 0..n_marks {
         let how =
             "it is nothing but <image>, which stands for the picture, and no part of the caption";
         let record = place.to_string();
         let record = record.trim_start_matches([':', ' ']);
         account.chose_for("line", how, record);
     }
-    found.into_iter().map(|found| found.cell).collect()
 }
 
 /// Whether a line is nothing but [`MARK`]s.

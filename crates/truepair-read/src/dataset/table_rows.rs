@@ -1,11 +1,12 @@
 //! Records of tables on their way into a listing: whose captions they are, and which split's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use truepair_core::error::{Error, Place, Result};
 
 use super::cell::Cell;
+use super::image_index::ImageIndex;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
 use super::naming::Naming;
@@ -13,7 +14,6 @@ use super::records::Source;
 use super::selector::Selector;
 use super::split_names::canonical;
 use super::table_columns::Columns;
-use crate::spelling::normal;
 
 /// One or more files of records that follow one another.
 #[derive(Clone, Copy)]
@@ -31,7 +31,9 @@ impl Tables<'_> {
     /// If a record cannot be read, or an id stands twice.
     pub(super) fn read(&self, listing: Listing) -> Result<Listing> {
         let mut rows = Rows {
-            images: HashMap::new(),
+            index: ImageIndex::default(),
+            firsts: Vec::new(),
+            used: None,
             columns: self.columns,
             split: self.split,
             listing,
@@ -41,10 +43,11 @@ impl Tables<'_> {
         for (shard, source) in self.sources.iter().enumerate() {
             rows.listing.starts.push(rows.listing.n_records);
             rows.listing.files.push(source.path().to_path_buf());
-            let of_records = source.for_each(&wanted, |place, cells| {
+            let of_records = source.for_each_row(&wanted, |place, cells| {
                 let path = source.path();
                 rows.push(Origin { shard, path, place }, cells)
             })?;
+            rows.note_used();
             rows.listing.account.merge(of_records);
         }
         Ok(rows.listing)
@@ -84,9 +87,9 @@ impl Origin<'_> {
 }
 
 /// The cells of one record.
-struct Parts {
+struct Parts<'a> {
     image: Cell,
-    captions: Vec<Cell>,
+    captions: &'a mut [Cell],
     /// `None` where the table has no column of splits.
     split: Option<Cell>,
     /// `None` where no column of ids is named.
@@ -95,16 +98,19 @@ struct Parts {
 
 /// Records on their way into a listing.
 struct Rows<'a> {
-    /// Index and origin of the record that named each image first, by the name in its normal
-    /// spelling.
-    images: HashMap<String, (u32, Origin<'a>)>,
+    index: ImageIndex,
+    /// Where the record stands that named each image first; only where a column of ids is named, of
+    /// which none may stand twice.
+    firsts: Vec<Origin<'a>>,
+    /// The records that were used last, as long as they are of one kind: they are noted together.
+    used: Option<(&'static str, usize)>,
     columns: &'a Columns,
     split: &'a str,
     listing: Listing,
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, origin: Origin<'a>, cells: Vec<Cell>) -> Result<()> {
+    fn push(&mut self, origin: Origin<'a>, cells: &mut [Cell]) -> Result<()> {
         let record = u32::try_from(self.listing.n_records)
             .map_err(|_| origin.error("more than 2^32 records".into(), "split the data"))?;
         self.listing.n_records += 1;
@@ -144,16 +150,16 @@ impl<'a> Rows<'a> {
                 return Ok(());
             }
         };
-        let id = match id {
-            Some(id) => id.only().ok().flatten().unwrap_or_default(),
-            None => file.clone(),
+        let (id, file) = match id {
+            Some(id) => (id.only().ok().flatten().unwrap_or_default(), Some(file)),
+            None => (file, None),
         };
         if id.trim().is_empty() {
             let remedy = "name the image, or remove the record";
             return Err(origin.error("the record names no image".into(), remedy));
         }
         let image = self.image(id, file, record, origin)?;
-        self.listing.account.used(kind, 1);
+        self.use_one(kind);
         if in_split {
             self.listing.images[image as usize].in_split = true;
             self.caption(image, record, captions, origin)?;
@@ -161,52 +167,76 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// One more record of this kind is used.
+    fn use_one(&mut self, kind: &'static str) {
+        match &mut self.used {
+            Some((known, n)) if *known == kind => *n += 1,
+            _ => {
+                self.note_used();
+                self.used = Some((kind, 1));
+            }
+        }
+    }
+
+    /// Notes the records that were used last.
+    fn note_used(&mut self) {
+        if let Some((kind, n)) = self.used.take() {
+            self.listing.account.used(kind, n);
+        }
+    }
+
     /// The cells of a record by what they hold, in the order of [`Columns::wanted`].
-    fn parts(&self, cells: Vec<Cell>) -> Parts {
-        let has = |place: &Option<Selector>| place.is_some();
-        let mut cells = cells.into_iter();
-        let mut next = |is_there: bool| is_there.then(|| cells.next()).flatten();
+    fn parts<'c>(&self, cells: &'c mut [Cell]) -> Parts<'c> {
+        let has = |place: &Option<Selector>| usize::from(place.is_some());
+        let (image, rest) = cells.split_at_mut(has(&self.columns.image));
+        let (captions, rest) = rest.split_at_mut(self.columns.captions.len());
+        let (split, id) = rest.split_at_mut(has(&self.columns.split));
         Parts {
-            image: next(has(&self.columns.image)).unwrap_or(Cell::Missing),
-            captions: (self.columns.captions.iter())
-                .filter_map(|_| next(true))
-                .collect(),
-            split: next(has(&self.columns.split)),
-            id: next(has(&self.columns.id)),
+            image: image.first_mut().map(std::mem::take).unwrap_or_default(),
+            captions,
+            split: split.first_mut().map(std::mem::take),
+            id: id.first_mut().map(std::mem::take),
         }
     }
 
     /// The image `id`, which is new or was named by an earlier record.
-    fn image(&mut self, id: String, file: String, record: u32, origin: Origin<'a>) -> Result<u32> {
-        let key = normal(&id);
-        if let Some((image, first)) = self.images.get(key.as_ref()) {
+    fn image(
+        &mut self,
+        id: String,
+        file: Option<String>,
+        record: u32,
+        origin: Origin<'a>,
+    ) -> Result<u32> {
+        let Some(image) = self.index.find_or_place(&id, &self.listing.images) else {
+            let image = self.listing.images.len() as u32;
             if self.columns.id.is_some() {
-                let problem = format!(
-                    "id '{id}' already appears at {}",
-                    first_place(first, &origin)
-                );
-                let remedy = "give every record an id of its own, or remove one of the two";
-                return Err(origin.error(problem, remedy));
+                self.firsts.push(origin);
             }
-            if self.listing.images[*image as usize].id != id {
-                let how = "its name is written in two ways, which Unicode takes as the same";
-                self.listing.account.chose_for("image", how, &id);
-            }
-            let known = &mut self.listing.images[*image as usize].record;
-            let is_empty = |record| self.listing.without_picture.contains(record);
-            if is_empty(known) && !is_empty(&record) {
-                *known = record;
-            }
-            return Ok(*image);
+            self.listing.images.push(ListedImage {
+                id,
+                file,
+                record,
+                in_split: false,
+            });
+            return Ok(image);
+        };
+        if let Some(first) = self.firsts.get(image as usize) {
+            let problem = format!(
+                "id '{id}' already appears at {}",
+                first_place(first, &origin)
+            );
+            let remedy = "give every record an id of its own, or remove one of the two";
+            return Err(origin.error(problem, remedy));
         }
-        let image = self.listing.images.len() as u32;
-        self.images.insert(key.into_owned(), (image, origin));
-        self.listing.images.push(ListedImage {
-            id,
-            file,
-            record,
-            in_split: false,
-        });
+        let known = &mut self.listing.images[image as usize];
+        if known.id != id {
+            let how = "its name is written in two ways, which Unicode takes as the same";
+            self.listing.account.chose_for("image", how, &id);
+        }
+        let is_empty = |record| self.listing.without_picture.contains(record);
+        if is_empty(&known.record) && !is_empty(&record) {
+            known.record = record;
+        }
         Ok(image)
     }
 
@@ -214,30 +244,38 @@ impl<'a> Rows<'a> {
         &mut self,
         image: u32,
         record: u32,
-        cells: Vec<Cell>,
+        cells: &mut [Cell],
         origin: Origin<'a>,
     ) -> Result<()> {
-        let texts = texts(cells);
+        let mut push = |text| {
+            self.listing.captions.push(ListedCaption {
+                image,
+                text,
+                place: origin.place,
+                record,
+            });
+        };
+        if let [Cell::One(text)] = cells
+            && !text.trim().is_empty()
+        {
+            push(std::mem::take(text));
+            return Ok(());
+        }
+        let texts = texts(cells.iter_mut().map(std::mem::take));
         let given = self.listing.given.as_ref();
         if given.is_some_and(|given| given.captions.is_some()) && texts.len() > 1 {
             let problem = format!("{} captions for one caption embedding", texts.len());
             let remedy = "write one record per caption, or name one caption column";
             return Err(origin.error(problem, remedy));
         }
-        let captions = texts.into_iter().map(|text| ListedCaption {
-            image,
-            text,
-            place: origin.place,
-            record,
-        });
-        self.listing.captions.extend(captions);
+        texts.into_iter().for_each(push);
         Ok(())
     }
 }
 
 /// The captions of one record. Of several, those that are empty are absent, as tables have as many
 /// columns as the image with the most captions; a record without any has one empty caption.
-pub(super) fn texts(cells: Vec<Cell>) -> Vec<String> {
+pub(super) fn texts(cells: impl IntoIterator<Item = Cell>) -> Vec<String> {
     let texts = cells.into_iter().flat_map(Cell::texts);
     let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
     if texts.is_empty() {

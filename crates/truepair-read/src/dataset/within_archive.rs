@@ -6,6 +6,7 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy;
 use truepair_core::pair::Pair;
 
+use super::kept_archive::PAIRS;
 use super::matrices;
 use super::sides::{CAPTION_NAMES, Side};
 use crate::archive::Archive;
@@ -104,14 +105,14 @@ impl Within {
         let mut found = Self::default();
         for name in names {
             let is_id = ID_NAMES.contains(&name.as_str());
-            if !is_id && name != matrices::PAIRS && !CAPTION_NAMES.contains(&name.as_str()) {
+            if !is_id && name != PAIRS && !CAPTION_NAMES.contains(&name.as_str()) {
                 continue;
             }
             // What cannot be read is passed over with the other arrays.
             let Ok(member) = archive.member(&name) else {
                 continue;
             };
-            if name == matrices::PAIRS {
+            if name == PAIRS {
                 let (values, shape) = npy::ints(&member.path, &member.header, &member.bytes)?;
                 let path = member.path;
                 found.pairs = Some(Rows {

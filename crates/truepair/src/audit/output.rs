@@ -16,10 +16,10 @@ use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 use super::{Audited, Judge, Request, TypedSource};
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
+use crate::output::Output;
 use crate::remote;
 use crate::render;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
-use crate::schema::Output;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
 

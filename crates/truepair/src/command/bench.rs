@@ -11,8 +11,8 @@ use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 
 use crate::accelerator;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::render::Form;
-use crate::schema::Output;
 
 const EXAMPLES: &str = "\
 Examples:

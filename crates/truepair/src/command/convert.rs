@@ -11,9 +11,9 @@ use truepair_train::published::{Assumption, Converted, Draft, MODELS, model};
 
 use crate::exit::Exit;
 use crate::file_hash::sha256;
+use crate::output::Output;
 use crate::render::{self, Form};
 use crate::run_folder::PROVENANCE;
-use crate::schema::Output;
 use crate::staged_folder::{Existing, StagedFolder};
 use crate::{config, folder, remote};
 

@@ -21,9 +21,9 @@ use truepair_train::{CrossFitConfig, Recipe, train};
 
 use crate::audit::{self, AuditSummary, Judge, Request, TypedSource};
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
-use crate::schema::Output;
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
 use crate::{command, data, remote, run_folder, sample, session};
 

@@ -13,11 +13,11 @@ use serde::Serialize;
 
 use crate::encoded::{Encoders, LoadedEncoders};
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::remote;
 use crate::render::{self, Form, count, fields};
-use crate::schema::Output;
 
 const EXAMPLES: &str = "\
 Examples:

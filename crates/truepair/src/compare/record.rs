@@ -15,9 +15,9 @@ use truepair_core::metric::{Protocol, QueryUnits, Report};
 use truepair_core::ranking::Ranks;
 
 use super::split::{self, EpochSplit};
+use crate::output::Output;
 use crate::render::RetrievalRecord;
 use crate::run_folder;
-use crate::schema::Output;
 use crate::training::RESULT;
 
 pub(super) const RECORD: &str = "cell.json";

@@ -17,8 +17,8 @@ use super::published::PublishedBlock;
 use super::record::{CellRecord, FinishedCell};
 use super::split::{BeliefRecord, EpochSplit};
 use super::task::CellTask;
+use crate::output::Output;
 use crate::render::{direction_text, percent};
-use crate::schema::Output;
 
 /// Draws of every bootstrap.
 const N_RESAMPLES: usize = 5_000;

@@ -13,8 +13,8 @@ use truepair_core::scores::Direction;
 use truepair_model::similarity::GaussianMeasure;
 
 use crate::occlusion::Occlusion;
+use crate::output::Output;
 use crate::render::{RetrievalRecord, ShareUnit, direction_text};
-use crate::schema::Output;
 use crate::uncertainty::SelfKnowledge;
 
 /// What is printed; shares are fractions.

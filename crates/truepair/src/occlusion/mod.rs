@@ -16,8 +16,8 @@ use truepair_core::watch::Watch;
 use truepair_model::similarity::ItemSide;
 use truepair_train::{Erased, Trained};
 
+use crate::output::{self, Output};
 use crate::render::table;
-use crate::schema::{self, Output};
 use crate::staged_file::StagedFile;
 
 /// Shares that are erased, in tenths.
@@ -122,7 +122,7 @@ impl Occlusion {
         Ok([
             StagedFile::write(file, |out| Ok(out.write_all(page.as_bytes())?))?,
             StagedFile::write(&numbers, |out| {
-                Ok(out.write_all(schema::text(self)?.as_bytes())?)
+                Ok(out.write_all(output::text(self)?.as_bytes())?)
             })?,
         ])
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use truepair_core::audit::NoiseRate;
 
 use crate::cache;
-use crate::schema::{self, Output};
+use crate::output::{self, Output};
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Form {
     ) -> anyhow::Result<()> {
         match self {
             Form::Text => stdout(&cache::shown(&text())),
-            Form::Json => stdout(&cache::shown(&schema::text(value)?)),
+            Form::Json => stdout(&cache::shown(&output::text(value)?)),
         }
     }
 }

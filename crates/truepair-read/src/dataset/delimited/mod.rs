@@ -3,6 +3,7 @@
 //! Nothing is fixed by the ending but a first guess: separator, header, quotation marks and line
 //! ends are read off the file, and what was not as its ending promises is said in the account.
 
+mod cells;
 mod look;
 mod record;
 mod survey;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
+use self::cells::Reading;
 pub(super) use self::look::Look;
 use self::record::{Form, Layout, Quoting, Records, text_of};
 use super::cell::Cell;
@@ -112,37 +114,17 @@ impl Delimited {
     pub(super) fn for_each(
         &self,
         wanted: &[usize],
-        mut visit: impl FnMut(Place, Vec<Cell>) -> Result<()>,
+        visit: impl FnMut(Place, &mut [Cell]) -> Result<()> + Send,
     ) -> Result<Account> {
-        let mut account = Account::default();
-        let mut records = Records::open(&self.path, &self.layout, self.n_head_lines)?;
-        let mut number = 0;
-        while let Some(met) = records.next()? {
-            number += 1;
-            let place = Place::Record(number);
-            let n_fields = records.fields().len();
-            if self.lacks_bar(n_fields) {
-                let why = format!(
-                    "it has {n_fields} fields in place of {}, so a bar is missing",
-                    self.columns.len()
-                );
-                account.pass("row", &why, format!("record {number}, line {}", met.line));
-                continue;
-            }
-            self.check_fields(place, met.line, n_fields)?;
-            self.remark(&mut account, number, &met);
-            let mut cells = Vec::with_capacity(wanted.len());
-            for &column in wanted {
-                let bytes = text_of(records.raw(), &records.fields()[column]);
-                cells.push(Cell::One(self.text(place, column, bytes, &mut account)?));
-            }
-            if self.repeats_header(wanted, &cells) {
-                account.pass("row", "it repeats the names of the columns", here(place));
-                continue;
-            }
-            visit(place, cells)?;
-        }
-        Ok(account)
+        Reading::new(self, wanted).for_each(visit)
+    }
+
+    /// The first `n` cells of a column.
+    ///
+    /// # Errors
+    /// If one of these records cannot be read.
+    pub(super) fn first(&self, column: usize, n: usize) -> Result<Vec<Cell>> {
+        Reading::new(self, &[column]).first(n)
     }
 
     /// Calls `visit` with every record and all of its texts.
@@ -272,10 +254,11 @@ impl Delimited {
                 "save the file as UTF-8",
             )
         })?;
-        let text = match self.layout.separator {
-            // Bars stand between spaces.
-            b'|' => text.trim().to_owned(),
-            _ => text,
+        let trimmed = self.trimmed(&text);
+        let text = if trimmed.len() < text.len() {
+            trimmed.to_owned()
+        } else {
+            text
         };
         if !text.contains('\0') {
             return Ok(text);
@@ -285,8 +268,16 @@ impl Delimited {
         Ok(text.replace('\0', ""))
     }
 
+    /// A text without the spaces around it, where bars stand between spaces.
+    fn trimmed<'t>(&self, text: &'t str) -> &'t str {
+        match self.layout.separator {
+            b'|' => text.trim(),
+            _ => text,
+        }
+    }
+
     /// Whether a record holds the names of the columns again, as in files that were joined.
-    fn repeats_header(&self, wanted: &[usize], cells: &[Cell]) -> bool {
+    fn repeats_header<'c>(&self, wanted: &[usize], cells: impl Iterator<Item = &'c Cell>) -> bool {
         let same = |(&column, cell): (&usize, &Cell)| match cell {
             Cell::One(text) => clean_name(text) == self.columns[column],
             _ => false,
@@ -313,6 +304,6 @@ fn here(place: Place) -> String {
 }
 
 /// The name of a column without what stands around it.
-fn clean_name(cell: &str) -> String {
-    cell.trim().trim_start_matches('\u{feff}').trim().to_owned()
+fn clean_name(cell: &str) -> &str {
+    cell.trim().trim_start_matches('\u{feff}').trim()
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
 
+use memchr::memchr_iter;
 use truepair_core::error::Result;
 
 use super::look::{Likeness, Look};
@@ -28,6 +29,15 @@ pub(super) enum Quoting {
     Text,
 }
 
+/// What line breaks are in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breaks {
+    /// Every one ends a record, as no quotation mark quotes.
+    EndRecords,
+    /// Some may stand in a quoted text.
+    MayBeQuoted,
+}
+
 /// How the fields of a file are written.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -36,6 +46,7 @@ pub(super) struct Layout {
     /// What the cells of a column look like, where most look alike.
     pub(super) looks: Vec<Option<Look>>,
     pub(super) quoting: Quoting,
+    pub(super) breaks: Breaks,
 }
 
 /// One field of the record at hand.
@@ -133,9 +144,7 @@ impl<'a> Records<'a> {
             if !self.take_line()? {
                 return Ok(None);
             }
-            let separator = self.layout.separator;
-            let is_space = |byte: &u8| *byte != separator && byte.is_ascii_whitespace();
-            if !self.raw.iter().all(is_space) {
+            if !is_empty(&self.raw, self.layout.separator) {
                 break;
             }
         }
@@ -148,7 +157,7 @@ impl<'a> Records<'a> {
             needs_marks: false,
         };
         if self.layout.quoting == Quoting::Text || !self.raw.contains(&MARK) {
-            self.split_plainly();
+            split_plainly(&self.raw, self.layout.separator, &mut self.fields);
             return Ok(Some(met));
         }
         self.split(&mut met)?;
@@ -158,7 +167,7 @@ impl<'a> Records<'a> {
         }
         if self.marks_are_wrong(&met) {
             self.give_back(1);
-            self.split_plainly();
+            split_plainly(&self.raw, self.layout.separator, &mut self.fields);
             met.n_stray = met.n_stray.max(1);
             (met.n_lines, met.likeness, met.needs_marks) = (1, Likeness::None, false);
         }
@@ -204,25 +213,6 @@ impl<'a> Records<'a> {
             self.ahead.push_front(self.raw.split_off(start));
             self.n_lines -= 1;
         }
-    }
-
-    fn split_plainly(&mut self) {
-        self.fields.clear();
-        let content = without_end(&self.raw);
-        let mut start = 0;
-        for (at, byte) in content.iter().enumerate() {
-            if *byte == self.layout.separator {
-                self.fields.push(Field {
-                    text: start..at,
-                    form: Form::Plain,
-                });
-                start = at + 1;
-            }
-        }
-        self.fields.push(Field {
-            text: start..content.len(),
-            form: Form::Plain,
-        });
     }
 
     fn split(&mut self, met: &mut Met) -> Result<()> {
@@ -311,6 +301,26 @@ impl<'a> Records<'a> {
             .collect();
         found.sort_unstable();
         found[found.len() / 2]
+    }
+}
+
+/// Whether nothing but spaces stands in a line; separators are something.
+pub(super) fn is_empty(line: &[u8], separator: u8) -> bool {
+    let is_space = |byte: &u8| *byte != separator && byte.is_ascii_whitespace();
+    line.iter().all(is_space)
+}
+
+/// The fields of a line whose marks are text.
+pub(super) fn split_plainly(line: &[u8], separator: u8, fields: &mut Vec<Field>) {
+    fields.clear();
+    let content = without_end(line);
+    let mut start = 0;
+    for end in memchr_iter(separator, content).chain([content.len()]) {
+        fields.push(Field {
+            text: start..end,
+            form: Form::Plain,
+        });
+        start = end + 1;
     }
 }
 

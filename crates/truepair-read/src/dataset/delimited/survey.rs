@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
+use memchr::memchr;
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
 
+use super::cells::BLOCK;
 use super::look::{self, Likeness, Look};
-use super::record::{Form, Layout, Quoting, Records};
+use super::record::{Breaks, Form, Layout, Quoting, Records};
 use super::{Delimited, Header, clean_name, spelled};
 use crate::text_file::{TextFile, without_end};
 
@@ -46,6 +48,7 @@ pub(super) fn open(path: &Path, usual: u8, is_name: &dyn Fn(&str) -> bool) -> Re
             false => look::of_columns(&rows),
         },
         quoting: Quoting::Marks,
+        breaks: Breaks::MayBeQuoted,
     };
     let mut table = Delimited {
         path: path.to_path_buf(),
@@ -60,7 +63,13 @@ pub(super) fn open(path: &Path, usual: u8, is_name: &dyn Fn(&str) -> bool) -> Re
     if is_record {
         table = table.without_header();
     }
-    table.layout.quoting = quoting(&mut table)?;
+    let has_marks = has_marks(&table)?;
+    if has_marks {
+        table.layout.quoting = quoting(&mut table)?;
+    }
+    if !has_marks || table.layout.quoting == Quoting::Text {
+        table.layout.breaks = Breaks::EndRecords;
+    }
     Ok(table)
 }
 
@@ -195,7 +204,7 @@ fn cells_of(path: &Path, line: &[u8], separator: u8) -> Result<Vec<String>> {
             let end = rest.iter().position(|byte| *byte == separator);
             rest.split_at(end.unwrap_or(rest.len()))
         });
-        cells.push(clean_name(&String::from_utf8_lossy(cell)));
+        cells.push(clean_name(&String::from_utf8_lossy(cell)).to_owned());
         match after.split_first() {
             Some((_, after)) => rest = after,
             None => break,
@@ -279,9 +288,6 @@ impl Marks {
             fits_as_text: true,
             ..Self::default()
         };
-        if !has_marks(table)? {
-            return Ok(marks);
-        }
         let n_fields = table.columns.len();
         let mut records = Records::open(&table.path, &table.layout, table.n_head_lines)?;
         let mut number = 0;
@@ -315,12 +321,12 @@ fn count_all(line: &[u8], separator: u8) -> usize {
 
 fn has_marks(table: &Delimited) -> Result<bool> {
     let mut file = TextFile::open(&table.path)?;
-    let mut line = Vec::new();
-    while file.read_line(&mut line)? {
-        if line.contains(&b'"') {
+    let mut lines = Vec::new();
+    while file.read_lines(&mut lines, BLOCK)? {
+        if memchr(b'"', &lines).is_some() {
             return Ok(true);
         }
-        line.clear();
+        lines.clear();
     }
     Ok(false)
 }

@@ -332,7 +332,7 @@ fn leave_out_unjudged(judged: &mut Judged, corpus: Content, is_shared: layout::S
 /// If a column is missing, an id is missing, or a score is not a number, and those of `visit`.
 fn for_each_judgment(
     path: &Path,
-    mut visit: impl FnMut(Place, Judgment) -> Result<()>,
+    mut visit: impl FnMut(Place, Judgment) -> Result<()> + Send,
 ) -> Result<()> {
     let found = records::columns(path)?;
     let column = |names: &[&str]| {

@@ -1,3 +1,5 @@
+//! Benchmarks as tables and as lines, both ways round, with what they get wrong.
+
 use std::fs;
 use std::io::Write;
 use std::sync::Arc as Shared;

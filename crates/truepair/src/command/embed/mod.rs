@@ -22,9 +22,9 @@ use source::Source;
 
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form};
-use crate::schema::Output;
 
 /// The JSON object that `truepair embed --json` prints, kept in the folder.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

@@ -19,9 +19,9 @@ use crate::command::output_args::OutputArgs;
 use crate::conclusion::Conclusion;
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form, count, fields, percent_text};
-use crate::schema::Output;
 use crate::session;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 

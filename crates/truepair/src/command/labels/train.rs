@@ -14,9 +14,9 @@ use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
 use crate::command::output_args::OutputArgs;
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form, fields, percent_text};
-use crate::schema::Output;
 use crate::session;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 

@@ -170,7 +170,7 @@ fn home() -> tempfile::TempDir {
 
 /// Captioned pictures, a table of them, and encoders, by the names that the pages have.
 fn photos(home: &Path) {
-    let pictures = files::colors(&home.join("photos"), 64);
+    let pictures = files::colors(&home.join("photos"), 120);
     files::colors(&home.join("gallery"), 8);
     let mut table = String::from("image,caption\n");
     for (name, caption) in &pictures {

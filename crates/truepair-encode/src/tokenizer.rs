@@ -298,10 +298,10 @@ fn check_charsmaps(part: &Value) -> std::result::Result<(), String> {
                 ));
             }
             // Vocabularies are long and hold no parts.
-            let parts = fields.iter().filter(|(name, _)| *name != "vocab");
-            parts.map(|(_, part)| check_charsmaps(part)).collect()
+            let mut parts = fields.iter().filter(|(name, _)| *name != "vocab");
+            parts.try_for_each(|(_, part)| check_charsmaps(part))
         }
-        Value::Array(parts) => parts.iter().map(check_charsmaps).collect(),
+        Value::Array(parts) => parts.iter().try_for_each(check_charsmaps),
         _ => Ok(()),
     }
 }

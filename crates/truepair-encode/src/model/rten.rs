@@ -22,7 +22,7 @@ pub(super) struct Rten {
 /// One step to the output; names are those of the file.
 enum Loaded {
     Graph {
-        model: ::rten::Model,
+        model: Box<::rten::Model>,
         given: Vec<(String, NodeId)>,
         outputs: Vec<(String, NodeId)>,
     },
@@ -104,19 +104,7 @@ impl Rten {
                     output,
                 } => {
                     let value = values.get(input.as_str()).ok_or_else(|| missing(input))?;
-                    let ValueView::FloatTensor(tensor) = value.as_view() else {
-                        return Err("Conv: whole numbers where others are expected".into());
-                    };
-                    let given = Output {
-                        shape: tensor.shape().to_vec(),
-                        values: tensor.to_vec(),
-                    };
-                    let found = convolution.run(&given)?;
-                    let found = Tensor {
-                        shape: found.shape,
-                        values: Values::Floats(found.values),
-                    };
-                    values.insert(output.as_str(), value_of(found)?);
+                    values.insert(output.as_str(), convolved(convolution, value)?);
                 }
             }
         }
@@ -129,6 +117,20 @@ impl Rten {
             _ => Err("whole numbers where others are expected".into()),
         }
     }
+}
+
+fn convolved(convolution: &Depthwise, value: &Value) -> Result<Value, Fault> {
+    let ValueView::FloatTensor(tensor) = value.as_view() else {
+        return Err("Conv: whole numbers where others are expected".into());
+    };
+    let found = convolution.run(&Output {
+        shape: tensor.shape().to_vec(),
+        values: tensor.to_vec(),
+    })?;
+    value_of(Tensor {
+        shape: found.shape,
+        values: Values::Floats(found.values),
+    })
 }
 
 fn load_graph(bytes: Vec<u8>, given: Vec<String>, outputs: Vec<String>) -> Result<Loaded, Fault> {
@@ -146,7 +148,7 @@ fn load_graph(bytes: Vec<u8>, given: Vec<String>, outputs: Vec<String>) -> Resul
         .map(node)
         .collect::<Result<_, Fault>>()?;
     Ok(Loaded::Graph {
-        model,
+        model: Box::new(model),
         given,
         outputs,
     })

@@ -18,9 +18,9 @@ use truepair_encode::{
 };
 use truepair_read::dataset::{self, CaptionFeatures, Pictures, ReadOptions};
 
-use crate::audit::word;
 use crate::file_hash::sha256;
 use crate::progress::Bars;
+use crate::shell::word;
 use crate::{cache, data, interrupt, remote, render};
 
 /// Name of the caption embeddings that a text encoder made.

@@ -37,6 +37,7 @@ mod sample;
 mod schema;
 mod session;
 mod shared;
+mod shell;
 mod staged_file;
 mod staged_folder;
 mod training;

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use truepair_core::dataset::{RowOrder, is_row_order};
 use truepair_read::dataset::{CaptionFeatures, FORMATS, OnEmpty, Pictures, ReadOptions};
 
-use crate::audit::word;
 use crate::config::nearest;
+use crate::shell::word;
 
 /// How to read the data.
 #[derive(Debug, Clone, Args)]

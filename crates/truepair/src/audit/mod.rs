@@ -24,11 +24,12 @@ use truepair_train::CrossFitConfig;
 pub(crate) use from_run::Believer;
 use judge::Case;
 pub(crate) use judge::{Judge, frozen};
-pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, word, write};
+pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
 
 use crate::encoded::{AsRead, Encoded};
 use crate::progress::Bars;
 use crate::render;
+use crate::shell::word;
 
 /// The data of an audit as it was typed, for advice that can be typed again.
 #[derive(Debug, Clone, Default)]

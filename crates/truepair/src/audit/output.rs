@@ -20,6 +20,7 @@ use crate::output::Output;
 use crate::remote;
 use crate::render;
 use crate::report::{self, Fact, Limits, NextStep, ReportContext};
+use crate::shell::word;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 use crate::verdict_table;
 
@@ -383,17 +384,6 @@ fn beside(stage: &StagedFolder, what: &str) -> PathBuf {
     out.with_file_name(format!("{name}-{what}"))
 }
 
-/// A path as a shell reads it.
-pub(crate) fn word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@".contains(letter);
-    if text.chars().all(plain) && !text.is_empty() {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
     let fact = |name: &str, value: String| Fact {
         name: name.to_owned(),
@@ -422,11 +412,4 @@ fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_quoted_only_where_a_shell_would_split_them() {
-        assert_eq!(word(Path::new("runs/a-1.csv")), "runs/a-1.csv");
-        assert_eq!(word(Path::new("my data")), "'my data'");
-        assert_eq!(word(Path::new("it's")), r"'it'\''s'");
-    }
 }

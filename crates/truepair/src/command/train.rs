@@ -11,7 +11,6 @@ use truepair_model::matcher::NamedMatcher;
 use truepair_read::dataset::ReadOptions;
 use truepair_train::Recipe;
 
-use crate::audit::word;
 use crate::config::ConfigArgs;
 use crate::data;
 use crate::encoded::{Encoders, LoadedEncoders};
@@ -22,6 +21,7 @@ use crate::read_args::ReadArgs;
 use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
+use crate::shell::word;
 use crate::training::{self, Run, RunPlan, Splits};
 
 const EXAMPLES: &str = "\

@@ -15,13 +15,14 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 7] = [
+const NOT_TYPED: [(&str, &str); 8] = [
     ("truepair demo", "has a test of its own"),
     ("truepair bench", "takes minutes"),
     ("model_best.pth.tar", "needs a published checkpoint"),
     ("runs/vsrn", "needs a published checkpoint"),
     ("mrl-published", "takes minutes"),
     ("dataset_coco.json", "needs MS-COCO"),
+    ("://", "needs a server"),
     ("truepair completions", "writes into the home folder"),
 ];
 

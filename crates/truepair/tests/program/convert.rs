@@ -147,7 +147,7 @@ fn conversions_that_make_no_sense() {
 
     fs::create_dir(home.join("run")).unwrap();
     fs::write(home.join("run/thesis.tex"), "x").unwrap();
-    refused(home, &[], &["run", "not empty", "--out"]);
+    refused(home, &[], &["run", "not empty", "choose another folder"]);
     fs::remove_file(home.join("run/thesis.tex")).unwrap();
 
     let file = home.join("model.safetensors");

@@ -263,7 +263,9 @@ fn the_page_shows_the_hardest_queries_and_runs_no_caption() {
         "the hardest query comes first"
     );
     assert!(
-        page.contains("photo-0") && page.contains(">wrong<") && page.contains("default-src 'none'")
+        page.contains("photo-0")
+            && page.contains(">wrong<")
+            && page.contains("default-src &#39;none&#39;")
     );
 
     let args = words("--scores s.npy --data data --page one.html --show photo-3");

@@ -184,7 +184,13 @@ fn an_audit_judges_every_label_of_every_modality() {
     assert!(given.iter().all(|label| ["1", "2", "3"].contains(label)));
     let confusion = fs::read_to_string(home.path().join("audit/confusion.json")).unwrap();
     let confusion: Value = serde_json::from_str(&confusion).unwrap();
-    assert_eq!(confusion[1]["given_of_true"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        confusion["modalities"][1]["given_of_true"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
     assert_eq!(run(&["--fail-above", "0.2"]).code, Some(1));
     assert_eq!(run(&["--fail-above", "0.6"]).code, Some(0));
 }

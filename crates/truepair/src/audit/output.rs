@@ -408,8 +408,3 @@ fn protocol(audited: &Audited, request: &Request) -> Result<Vec<Fact>> {
         fact("seconds", format!("{:.1}", audited.duration.as_secs_f64())),
     ])
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-}

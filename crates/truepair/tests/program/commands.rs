@@ -15,7 +15,7 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 8] = [
+const NOT_TYPED: [(&str, &str); 9] = [
     ("truepair demo", "has a test of its own"),
     ("truepair bench", "takes minutes"),
     ("model_best.pth.tar", "needs a published checkpoint"),
@@ -23,6 +23,7 @@ const NOT_TYPED: [(&str, &str); 8] = [
     ("mrl-published", "takes minutes"),
     ("dataset_coco.json", "needs MS-COCO"),
     ("://", "needs a server"),
+    ("--from-run runs/gsc", "needs a run of more epochs"),
     ("truepair completions", "writes into the home folder"),
 ];
 

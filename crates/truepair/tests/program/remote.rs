@@ -288,7 +288,7 @@ fn data_in_a_bucket_reads_as_local_data() {
     ];
     run(home, &variables, &train).json();
     let eval = run(home, &variables, &["eval", "run", "--json"]);
-    assert_eq!(eval.json()["command"], "eval");
+    assert_eq!(eval.json()["schema"], "truepair/evaluation/1");
 
     moto.check_keys();
     let wrong = run(home, &variables, &["inspect", "s3://bucket/data/"]);

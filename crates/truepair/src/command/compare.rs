@@ -37,7 +37,7 @@ Examples:
   truepair compare data/ --out grid-own --config base.toml --recipes recipes/embeddings/ --strategies plain --seeds 1
       A shared configuration, and settings of single strategies in recipes/embeddings/NAME.toml
       (`truepair recipes --write recipes/` makes them).
-  truepair compare f30k/ --out grid-f30k --strategies plain --seeds 1 --noise image:0.4 --published f30k
+  truepair compare f30k/ --out pub --strategies plain --seeds 1 --noise image:0.4 --published f30k
       Published rows at that rate below the measured ones, each protocol in its own table.";
 
 /// Arguments of `truepair compare`.

@@ -1,4 +1,5 @@
 //! The program from the outside: run in an empty folder, judged by exit code, output and files.
+#![allow(clippy::print_stdout, reason = "a skipped test must be seen")]
 
 mod bad_input;
 mod commands;

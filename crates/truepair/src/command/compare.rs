@@ -34,7 +34,8 @@ Examples:
       The same command continues after Ctrl-C; once all is done it only writes the tables.
   truepair compare data/ --out grid --strategies plain --similarity cosine,order --seeds 0,7
       Two similarities, two seeds of your choice.
-  truepair compare data/ --out grid-own --config base.toml --recipes recipes/embeddings/ --strategies plain --seeds 1
+  truepair compare data/ --out grid-own --config base.toml --recipes recipes/embeddings/ \\
+      --strategies plain --seeds 1
       A shared configuration, and settings of single strategies in recipes/embeddings/NAME.toml
       (`truepair recipes --write recipes/` makes them).
   truepair compare f30k/ --out pub --strategies plain --seeds 1 --noise image:0.4 --published f30k

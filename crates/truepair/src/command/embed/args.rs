@@ -12,7 +12,7 @@ use crate::remote;
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair embed photos/ --image-encoder vision_model.onnx --text-encoder minilm.onnx --out features/
+  truepair embed photos/ --image-encoder vision_model.onnx --text-encoder minilm.onnx --out features
       Folders with NAME.txt beside NAME.jpg, tables, webdataset shards, Karpathy's JSON.
   truepair embed dataset_coco.json --pictures coco/ --image-encoder resnet.onnx --out features/
       Stopped with Ctrl-C? The same command continues where it stopped.

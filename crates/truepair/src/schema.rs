@@ -68,7 +68,9 @@ pub(crate) fn all() -> Vec<SchemaRow> {
         SchemaRow::of::<TrainResult>("train --json, and result.json of a run"),
         SchemaRow::of::<EpochRecord>("a line of a run's metrics.jsonl"),
         SchemaRow::of::<MethodComparison>("compare --json, and compare.json"),
-        SchemaRow::of::<CellRecord>("result.json of a baseline of compare that trains nothing"),
+        SchemaRow::of::<CellRecord>(
+            "cell.json in a run directory of compare, and result.json where a baseline trained nothing",
+        ),
         SchemaRow::of::<Evaluation>("eval --json"),
         SchemaRow::of::<Occlusion>("the numbers beside eval --occlusion"),
         SchemaRow::of::<EmbedResult>("embed --json, and embed.json"),

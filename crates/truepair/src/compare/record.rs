@@ -117,7 +117,7 @@ impl CellRecord {
     }
 
     pub(super) fn store(&self, run: &Path) -> Result<()> {
-        run_folder::store(run, RECORD, self)
+        run_folder::publish(run, RECORD, self)
     }
 }
 

@@ -10,7 +10,6 @@ use super::leftovers::{entries, is_hidden};
 use super::pictures::is_picture;
 use super::records::unpacked;
 use crate::archive::{Archive, problem_of};
-use crate::labeled::{self, LabeledOptions};
 
 /// Entries of a folder that are looked at.
 const LOOKED_AT: usize = 2000;
@@ -33,11 +32,7 @@ pub(super) fn no_format(path: &Path) -> Error {
 /// What the input looks like, and what to do.
 fn guess(path: &Path) -> (String, String) {
     if path.is_dir() {
-        return if is_labeled(path) {
-            of_labeled()
-        } else {
-            of_folder(path)
-        };
+        return of_folder(path);
     }
     if !path.is_file() {
         return (
@@ -45,15 +40,13 @@ fn guess(path: &Path) -> (String, String) {
             "write the data to a file and name that".into(),
         );
     }
-    if is_labeled(path) {
-        of_labeled()
-    } else {
-        of_file(path)
-    }
+    of_file(path)
 }
 
-fn is_labeled(path: &Path) -> bool {
-    labeled::open(path, &LabeledOptions::default()).is_ok()
+/// Whether an array is one of class labels by its name, such as `train_lab` or `L_tr`.
+fn is_of_labels(name: &str) -> bool {
+    let mut words = name.split(['_', '.', '/']);
+    words.any(|word| ["lab", "label", "labels", "L"].contains(&word))
 }
 
 fn of_labeled() -> (String, String) {
@@ -66,6 +59,8 @@ struct Met {
     n: usize,
     pictures: usize,
     arrays: usize,
+    /// Arrays of class labels, by their names.
+    labels: usize,
     texts: usize,
     /// Names of img2dataset's metadata.
     of_img2dataset: usize,
@@ -104,6 +99,7 @@ impl Met {
             self.pictures += usize::from(is_picture(&entry));
             self.arrays +=
                 usize::from(matches!(ending, Some("npy" | "npz" | "safetensors" | "pt")));
+            self.labels += usize::from(ending == Some("npy") && is_of_labels(&name));
             self.texts += usize::from(matches!(
                 ending,
                 Some("txt" | "csv" | "tsv" | "json" | "jsonl" | "parquet")
@@ -118,6 +114,7 @@ fn of_folder(folder: &Path) -> (String, String) {
     let shown = met.names.join(", ");
     let (looks, remedy) = match met {
         Met { n: 0, .. } => ("an empty folder".to_owned(), "check the path"),
+        Met { labels: 1.., .. } => return of_labeled(),
         Met {
             of_img2dataset: 1..,
             ..
@@ -204,6 +201,9 @@ fn of_arrays(path: &Path) -> (String, String) {
             );
         }
     };
+    if names.iter().any(|name| is_of_labels(name)) {
+        return of_labeled();
+    }
     let more = names.len().saturating_sub(SHOWN);
     let mut shown = names[..names.len() - more].join(", ");
     if more > 0 {
@@ -285,6 +285,7 @@ mod tests {
             ),
             ("a/x.doc", "A", "a folder of other files (x.doc)"),
             ("a/.hidden", "A", "an empty folder"),
+            ("a/train_labels.npy", "A", "labeled arrays"),
             (
                 "x.txt",
                 "foo|bar\n1|2\n",

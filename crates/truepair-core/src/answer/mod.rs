@@ -80,6 +80,8 @@ pub struct Judged {
     pub right: Vec<f64>,
     /// Share of the calibrating queries that looked at least as hopeless although they had an answer, (0, 1].
     pub answerable: f64,
+    /// Probability that no item answers, were queries with and without an answer equally frequent.
+    pub nothing: f64,
 }
 
 impl AnswerModel {
@@ -101,6 +103,7 @@ impl AnswerModel {
         Judged {
             right,
             answerable: (1 + n_above) as f64 / (1 + self.hopeless.len()) as f64,
+            nothing: self.nothing.probability(&features[0]),
         }
     }
 

@@ -10,6 +10,7 @@ const LOOKED_AT: usize = 20;
 
 /// Figures of an [`AnswerModel`] on further queries.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnswerQuality {
     /// Queries that were asked.
     pub n_queries: usize,

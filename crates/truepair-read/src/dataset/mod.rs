@@ -58,6 +58,7 @@ mod picture_column;
 mod picture_folders;
 mod picture_place;
 mod pictures;
+mod plain_table;
 mod precomp;
 mod records;
 mod selector;
@@ -99,6 +100,7 @@ pub use inspect::{
 pub(crate) use leftovers::is_hidden;
 pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
+pub use plain_table::PlainTable;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 pub use write_options::{WriteForm, WriteOptions};
 

@@ -108,7 +108,7 @@ impl Bitmap {
     /// The rows in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(at, &word)| {
-            std::iter::successors(Some(word), |bits| Some(bits & (bits - 1)))
+            std::iter::successors(Some(word), |bits| Some(bits & bits.wrapping_sub(1)))
                 .take_while(|bits| *bits != 0)
                 .map(move |bits| at * 64 + bits.trailing_zeros() as usize)
         })

@@ -245,35 +245,37 @@ unsafe fn sums<L: Lanes, F: Form, N: Number, const Q: usize, const R: usize>(
     // SAFETY: `Q` queries and `R` rows of `width` numbers are there, says the caller.
     unsafe {
         let mut sums = [[L::zero(); R]; Q];
+        let mut x = [L::zero(); R];
         let whole = width / N_LANES * N_LANES;
         let mut at = 0;
         while at < whole {
-            let mut x = [L::zero(); R];
-            for r in 0..R {
-                x[r] = N::load::<L>(rows.add(r * width + at));
+            for (r, x) in x.iter_mut().enumerate() {
+                *x = N::load::<L>(rows.add(r * width + at));
             }
-            for q in 0..Q {
+            for (q, sums) in sums.iter_mut().enumerate() {
                 let query = L::load(queries.add(q * width + at));
-                for r in 0..R {
-                    sums[q][r] = F::step::<L>(query, x[r], sums[q][r]);
+                for (sum, x) in sums.iter_mut().zip(&x) {
+                    *sum = F::step::<L>(query, *x, *sum);
                 }
             }
             at += N_LANES;
         }
         let rest = width - whole;
         if rest > 0 {
-            for r in 0..R {
-                let x = N::load_part::<L>(rows.add(r * width + at), rest);
-                for q in 0..Q {
-                    let query = L::load_part(queries.add(q * width + at), rest);
-                    sums[q][r] = F::step::<L>(query, x, sums[q][r]);
+            for (r, x) in x.iter_mut().enumerate() {
+                *x = N::load_part::<L>(rows.add(r * width + at), rest);
+            }
+            for (q, sums) in sums.iter_mut().enumerate() {
+                let query = L::load_part(queries.add(q * width + at), rest);
+                for (sum, x) in sums.iter_mut().zip(&x) {
+                    *sum = F::step::<L>(query, *x, *sum);
                 }
             }
         }
         let mut out = [[0.0; R]; Q];
-        for q in 0..Q {
-            for r in 0..R {
-                out[q][r] = F::finish(L::sum(sums[q][r]));
+        for (out, sums) in out.iter_mut().zip(sums) {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = F::finish(L::sum(sum));
             }
         }
         out

@@ -36,7 +36,7 @@ const COMPARED: usize = 30;
 const OF_ANOTHER_KIND: f64 = 1e-3;
 
 /// What is said of new pairs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct NewFindings {
     /// What the pairs of reference show by themselves.
     pub reference: Findings,

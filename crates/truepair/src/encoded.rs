@@ -359,6 +359,12 @@ impl LoadedEncoders {
             None => own.clone(),
         };
         let mut notes = vec![format!("embedded by {}", self.names.join(" and "))];
+        if let Some(encoder) = &self.captions
+            && let Some(cut) = told_cut(embedded.n_cut, dataset.n_captions(), encoder)
+        {
+            render::note(&format!("note: {cut}"));
+            notes.push(cut);
+        }
         let mut as_read = AsRead {
             images: dataset.images.clone(),
             caption_features: own,
@@ -418,6 +424,19 @@ fn without(mut dataset: Dataset, skipped: &[Skipped], as_read: &mut AsRead) -> D
         own.features = own.features.select(&captions);
     }
     dataset
+}
+
+/// How many of `n` captions were cut, where some were.
+pub(crate) fn told_cut(n_cut: usize, n: usize, encoder: &TextEncoder) -> Option<String> {
+    let (Length::AtMost(tokens) | Length::Exactly(tokens)) = encoder.tokenizer().length();
+    let were = if n_cut == 1 { "was" } else { "were" };
+    (n_cut > 0).then(|| {
+        format!(
+            "{n_cut} of {} {were} cut at {}: what stands behind that is not read",
+            render::count(n, "caption"),
+            render::count(tokens, "token")
+        )
+    })
 }
 
 fn told(pictures: &[Skipped]) -> Vec<String> {

@@ -36,6 +36,7 @@ mod run_folder;
 mod sample;
 mod schema;
 mod session;
+mod several;
 mod shared;
 mod shell;
 mod staged_file;

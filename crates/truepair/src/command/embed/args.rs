@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use clap::{ArgGroup, Args, ValueEnum};
 use truepair_encode::{Assumption, ImageOptions, Pooling, TextOptions};
 use truepair_image::{Filter, Fit, KnownPreprocessing};
@@ -9,6 +10,7 @@ use truepair_image::{Filter, Fit, KnownPreprocessing};
 use crate::encoded::AssumptionChoice;
 use crate::read_args::ReadArgs;
 use crate::remote;
+use crate::several::one_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,10 +30,11 @@ Examples:
 #[command(group(ArgGroup::new("encoders").required(true).multiple(true)
     .args(["image_encoder", "text_encoder"])))]
 pub(crate) struct EmbedArgs {
-    /// Data with pictures: a folder, a table, a JSON file or webdataset shards, or their s3://, gs://,
-    /// az:// or http(s):// address. With one encoder also a folder of pictures alone, or a text file
-    /// of captions alone.
-    pub(super) data: PathBuf,
+    /// Data with pictures: a folder, a table, a JSON file or webdataset shards (one or several archives), or
+    /// their s3://, gs://, az:// or http(s):// address. With one encoder also a folder of pictures alone, or a
+    /// text file of captions alone.
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
 
     /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d]; a file with both towers
     /// may stand here and as the text encoder. Left out, captions alone are embedded.
@@ -172,6 +175,16 @@ fn three(text: &str) -> Result<[f32; 3], String> {
     numbers
         .try_into()
         .map_err(|_| "expected three numbers".to_owned())
+}
+
+impl EmbedArgs {
+    /// The data, one path.
+    ///
+    /// # Errors
+    /// If several files were named that are no archives.
+    pub(super) fn data(&self) -> Result<PathBuf> {
+        one_path(&self.data)?.context("name the data to embed")
+    }
 }
 
 impl PrepareArgs {

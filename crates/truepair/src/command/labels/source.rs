@@ -13,7 +13,7 @@ use truepair_read::labeled::{self, LabeledOptions};
 
 use crate::progress::Bars;
 use crate::remote;
-use crate::render::{self, count};
+use crate::render::count;
 
 /// What is worked on.
 #[derive(Debug, Args)]
@@ -90,7 +90,6 @@ impl LabelSourceArgs {
             ([only], "train") => only,
             _ => data.require_split(split)?,
         };
-        render::note(&describe(&data, given));
         let (set, manifest) =
             corrupt_labels(given, &self.noise, data.first_label, Seed(self.seed))?;
         let planted = self.noise != LabelNoiseSpec::None;

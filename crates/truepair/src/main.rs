@@ -23,6 +23,7 @@ mod fault;
 mod file_hash;
 mod folder;
 mod interrupt;
+mod label_report;
 mod occlusion;
 mod oracle;
 mod output;

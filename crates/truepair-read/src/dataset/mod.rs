@@ -99,10 +99,12 @@ pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
 pub(crate) use leftovers::is_hidden;
+pub(crate) use links::settle;
 pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
 pub use several::one_path_of;
+pub(crate) use write::{link_into, write_lines, write_rows};
 pub use write_options::{WriteForm, WriteOptions};
 
 /// Every format, in the order in which they are tried: a folder or file is read by the first one

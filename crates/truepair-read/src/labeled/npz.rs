@@ -4,7 +4,7 @@ use std::path::Path;
 
 use truepair_core::error::Result;
 
-use super::LabeledFormat;
+use super::{KeptForm, LabeledFormat};
 use super::container::Arrays;
 
 /// NumPy's archive of arrays.
@@ -32,5 +32,9 @@ impl LabeledFormat for Npz {
         let mut arrays = Arrays::of(path);
         arrays.add_archive(path)?;
         Ok(arrays)
+    }
+
+    fn kept_form(&self) -> KeptForm {
+        KeptForm::Archive
     }
 }

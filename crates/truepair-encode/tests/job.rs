@@ -220,9 +220,14 @@ fn pictures_alone_and_captions_alone_are_embedded() {
 #[test]
 fn captions_that_are_cut_are_counted_and_stay_so() {
     let encoders = Encoders::open();
-    let captions: Vec<String> = ["a red dog", &"the cat ".repeat(20), "a dog", &"dog ".repeat(30)]
-        .map(str::to_owned)
-        .to_vec();
+    let captions: Vec<String> = [
+        "a red dog",
+        &"the cat ".repeat(20),
+        "a dog",
+        &"dog ".repeat(30),
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let items = Items {
         image_ids: &[],
         pictures: None,

@@ -54,7 +54,9 @@ fn is_archive(path: &Path) -> bool {
 pub(crate) fn are_embeddings(typed: &[PathBuf]) -> bool {
     let is_array = |path: &PathBuf| {
         let ending = path.extension().unwrap_or_default();
-        ["npy", "npz", "safetensors"].iter().any(|known| ending == *known)
+        ["npy", "npz", "safetensors"]
+            .iter()
+            .any(|known| ending == *known)
     };
     typed.len() == 2 && typed.iter().all(is_array)
 }

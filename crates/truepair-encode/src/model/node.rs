@@ -37,7 +37,11 @@ pub(super) struct NodeSetting {
 }
 
 impl Node {
-    pub(super) fn read(field: &Field<'_>, bytes: &[u8], places: &Places<'_>) -> Result<Self, Fault> {
+    pub(super) fn read(
+        field: &Field<'_>,
+        bytes: &[u8],
+        places: &Places<'_>,
+    ) -> Result<Self, Fault> {
         let mut node = Self {
             inner: places.of(bytes),
             raw: places.of(field.raw),
@@ -143,7 +147,11 @@ impl Node {
 
     /// The convolution of every channel by itself that the operator is, with its weights
     /// `[m, 1, h, w]` and bias; `None` where it is something else.
-    pub(super) fn depthwise(&self, weights: &Constant<'_>, bias: Option<&Constant<'_>>) -> Option<Depthwise> {
+    pub(super) fn depthwise(
+        &self,
+        weights: &Constant<'_>,
+        bias: Option<&Constant<'_>>,
+    ) -> Option<Depthwise> {
         let &[filters, 1, rows, columns] = weights.shape() else {
             return None;
         };
@@ -199,7 +207,12 @@ impl Node {
         let has = |name: &str| self.setting(name).is_some();
         match self.op.as_str() {
             "Dropout" if !self.inputs.is_empty() && !self.outputs.is_empty() => {
-                self.put_anew("Identity", (&self.inputs[..1], &self.outputs[..1]), None, out);
+                self.put_anew(
+                    "Identity",
+                    (&self.inputs[..1], &self.outputs[..1]),
+                    None,
+                    out,
+                );
             }
             "Conv" if !has("kernel_shape") && weights.is_some_and(|size| size.len() > 2) => {
                 let mut window = Vec::new();
@@ -225,7 +238,10 @@ impl Node {
     /// precision; `None` where it makes others.
     fn setting_in_single(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let mut setting = Vec::new();
-        let casts = self.op == "Cast" && self.setting("to").is_some_and(|to| to.ints == [BFLOAT16 as i64]);
+        let casts = self.op == "Cast"
+            && self
+                .setting("to")
+                .is_some_and(|to| to.ints == [BFLOAT16 as i64]);
         if casts {
             put_bytes(1, b"to", &mut setting);
             put_int(3, SINGLE, &mut setting);
@@ -261,7 +277,9 @@ impl Node {
             names.for_each(|name| put_bytes(number, name.as_bytes(), &mut node));
         }
         put_bytes(4, op.as_bytes(), &mut node);
-        setting.into_iter().for_each(|setting| put_bytes(5, setting, &mut node));
+        setting
+            .into_iter()
+            .for_each(|setting| put_bytes(5, setting, &mut node));
         put_bytes(1, &node, out);
     }
 }

@@ -43,7 +43,12 @@ pub(super) fn with_pictures(
         ));
     }
     let is_there = |file: &Path| file.starts_with(folder);
-    if !dataset.image_files.iter().flatten().any(|file| is_there(file)) {
+    if !dataset
+        .image_files
+        .iter()
+        .flatten()
+        .any(|file| is_there(file))
+    {
         let mut found = files_named(folder, &dataset.image_ids);
         if found.is_empty() {
             found = files_with_ids(folder, &dataset.image_ids);

@@ -73,7 +73,10 @@ pub fn one_path_of(files: &[PathBuf]) -> Result<PathBuf> {
         let name = name.filter(|_| !file.to_string_lossy().contains(['{', '}', ',']));
         names.push(name.ok_or_else(|| {
             Error::argument(
-                format!("{}: a name among several that holds a brace or a comma", file.display()),
+                format!(
+                    "{}: a name among several that holds a brace or a comma",
+                    file.display()
+                ),
                 "put the files into a folder of their own and name that",
             )
         })?);
@@ -103,10 +106,14 @@ fn range_of(names: &[&str]) -> Option<String> {
     }
     numbered.sort_unstable();
     let (first, digits, before, after) = *numbered.first()?;
-    let width = if digits.starts_with('0') { digits.len() } else { 0 };
-    let fits = (first..).zip(&numbered).all(|(n, found)| {
-        *found == (n, format!("{n:0width$}").as_str(), before, after)
-    });
+    let width = if digits.starts_with('0') {
+        digits.len()
+    } else {
+        0
+    };
+    let fits = (first..)
+        .zip(&numbered)
+        .all(|(n, found)| *found == (n, format!("{n:0width$}").as_str(), before, after));
     let (_, last, ..) = *numbered.last()?;
     fits.then(|| format!("{before}{{{digits}..{last}}}{after}"))
 }
@@ -129,7 +136,9 @@ fn expand(pattern: &str) -> std::result::Result<Vec<String>, String> {
         return Err(format!("it stands for more than {MOST} files"));
     }
     let all = words.iter().flat_map(|word| {
-        let whole = tails.iter().map(move |tail| format!("{before}{word}{tail}"));
+        let whole = tails
+            .iter()
+            .map(move |tail| format!("{before}{word}{tail}"));
         whole.collect::<Vec<_>>()
     });
     Ok(all.collect())
@@ -142,13 +151,23 @@ fn numbers(first: &str, last: &str) -> std::result::Result<Vec<String>, String> 
         text.parse::<u64>().ok().filter(|_| digits)
     };
     let (Some(from), Some(to)) = (number(first), number(last)) else {
-        return Err(format!("`{{{first}..{last}}}` is not a range of whole numbers"));
+        return Err(format!(
+            "`{{{first}..{last}}}` is not a range of whole numbers"
+        ));
     };
     if to < from || to - from >= MOST as u64 {
-        let problem = if to < from { "runs backwards" } else { "is too long" };
+        let problem = if to < from {
+            "runs backwards"
+        } else {
+            "is too long"
+        };
         return Err(format!("`{{{first}..{last}}}` {problem}"));
     }
-    let width = if first.starts_with('0') { first.len() } else { 0 };
+    let width = if first.starts_with('0') {
+        first.len()
+    } else {
+        0
+    };
     Ok((from..=to).map(|n| format!("{n:0width$}")).collect())
 }
 
@@ -188,7 +207,10 @@ mod tests {
         for (files, path) in [
             (&["s/2.tar", "s/1.tar"][..], "s/{1..2}.tar"),
             (&["9.tar", "10.tar"], "{9..10}.tar"),
-            (&["s/train/0.tar", "s/val/0.tar"], "s/{train/0.tar,val/0.tar}"),
+            (
+                &["s/train/0.tar", "s/val/0.tar"],
+                "s/{train/0.tar,val/0.tar}",
+            ),
             (&["s/1.tar", "s/3.tar"], "s/{1.tar,3.tar}"),
             (&["s/1.tar", "s/02.tar"], "s/{1.tar,02.tar}"),
             (&["one.tar"], "one.tar"),
@@ -197,7 +219,10 @@ mod tests {
             let found = one_path_of(&files).unwrap();
             assert_eq!(found, Path::new(path));
             let mut back = expand(found.to_str().unwrap()).unwrap();
-            let mut files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            let mut files: Vec<_> = files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect();
             back.sort();
             files.sort();
             assert_eq!(back, files);

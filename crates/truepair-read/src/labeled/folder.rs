@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use truepair_core::error::{Error, Place, Result};
 
-use super::{KeptForm, LabeledFormat};
 use super::container::{Arrays, Source};
+use super::{KeptForm, LabeledFormat};
 use crate::dataset::is_hidden;
 use crate::npy_features::note_nameless;
 

@@ -37,8 +37,7 @@ pub fn write_kept_items(
 ) -> Result<KeptFiles> {
     assert_eq!(keep.len(), set.len(), "one flag an item");
     let out = target.folder;
-    std::fs::create_dir_all(out)
-        .map_err(|source| Error::io(out, "create", source))?;
+    std::fs::create_dir_all(out).map_err(|source| Error::io(out, "create", source))?;
     let rows: Vec<u32> = (0..set.len() as u32)
         .filter(|item| keep[*item as usize])
         .collect();
@@ -118,7 +117,10 @@ impl Kept<'_> {
         let own = |name: &str| self.arrays.iter().any(|(own, _)| own == name);
         let modalities = self.splits.iter().flat_map(|split| &split.modalities);
         let names = modalities.flat_map(|modality| &modality.arrays);
-        let mut others: Vec<&str> = names.map(String::as_str).filter(|name| !own(name)).collect();
+        let mut others: Vec<&str> = names
+            .map(String::as_str)
+            .filter(|name| !own(name))
+            .collect();
         // Labels of the split that got other names are gone.
         let of_split = |name: &str| {
             let mut splits = self.splits.iter().filter(|split| {
@@ -187,7 +189,9 @@ impl Kept<'_> {
             }
             KeptArray::Labels(numbers) => {
                 out.write_all(&header_bytes("<i8", &[numbers.len()]))?;
-                numbers.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))
+                numbers
+                    .iter()
+                    .try_for_each(|number| out.write_all(&number.to_le_bytes()))
             }
         }
     }

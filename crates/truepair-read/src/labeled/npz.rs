@@ -4,8 +4,8 @@ use std::path::Path;
 
 use truepair_core::error::Result;
 
-use super::{KeptForm, LabeledFormat};
 use super::container::Arrays;
+use super::{KeptForm, LabeledFormat};
 
 /// NumPy's archive of arrays.
 pub(super) struct Npz;

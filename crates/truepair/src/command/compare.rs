@@ -148,9 +148,8 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let data = remote::full(&typed)?;
     let read = args.read.options(&ReadOptions::default().split);
     let encoders = LoadedEncoders::load(&args.encoders)?;
-    let splits = Splits::read(&data, &read, &encoders, &mut bars).map_err(|error| {
-        (args.encoders).advise(error, &args.typed(), (&data, &read), &mut bars)
-    })?;
+    let splits = Splits::read(&data, &read, &encoders, &mut bars)
+        .map_err(|error| (args.encoders).advise(error, &args.typed(), (&data, &read), &mut bars))?;
     drop(bars);
     if splits.test.is_none() {
         bail!(

@@ -56,7 +56,10 @@ pub(super) struct ConfusionLine<'a> {
 }
 
 /// The labels with the highest probabilities of being wrong, the highest first.
-pub(super) fn cards<'a>(report: &'a LabelReport<'_>, pictures: &mut Pictures<'_>) -> Vec<LabelCard<'a>> {
+pub(super) fn cards<'a>(
+    report: &'a LabelReport<'_>,
+    pictures: &mut Pictures<'_>,
+) -> Vec<LabelCard<'a>> {
     let findings = report.findings;
     let mut all: Vec<(usize, &LabelVerdict)> = Vec::new();
     for (at, found) in witnesses(findings).iter().enumerate() {
@@ -108,18 +111,21 @@ pub(super) fn confusions<'a>(report: &'a LabelReport<'_>) -> Vec<ConfusionLine<'
             }
         }
         let cells = found.confusion.iter().zip(called).enumerate();
-        let cells = cells.filter(|(cell, (share, n))| cell / k != cell % k && (*n > 0 || **share > 0.005));
+        let cells =
+            cells.filter(|(cell, (share, n))| cell / k != cell % k && (*n > 0 || **share > 0.005));
         all.extend(cells.map(|(cell, (share, n))| (n, *share, cell, found.name.as_str())));
     }
     all.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
     all.truncate(CONFUSIONS);
     let name = |class: usize| report.data.class_name(class as u32);
-    let lines = all.into_iter().map(|(n, share, cell, modality)| ConfusionLine {
-        of: name(cell / k),
-        given: name(cell % k),
-        modality: if findings.shared { "all" } else { modality },
-        share: percent(share),
-        called: count(n),
-    });
+    let lines = all
+        .into_iter()
+        .map(|(n, share, cell, modality)| ConfusionLine {
+            of: name(cell / k),
+            given: name(cell % k),
+            modality: if findings.shared { "all" } else { modality },
+            share: percent(share),
+            called: count(n),
+        });
     lines.collect()
 }

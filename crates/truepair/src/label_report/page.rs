@@ -120,7 +120,11 @@ fn histogram(report: &LabelReport<'_>, found: &ModalityFindings) -> Chart {
     let width = 1.0 / BINS as f64;
     for (at, &labels) in bins.iter().enumerate() {
         let from = at as f64 * width;
-        let class = if at * 2 >= BINS { "bar bad" } else { "bar good" };
+        let class = if at * 2 >= BINS {
+            "bar bad"
+        } else {
+            "bar good"
+        };
         plot.bar(from, from + width, labels as f64, class);
     }
     plot.upright(0.5, "rule dashed");

@@ -1,8 +1,6 @@
 use truepair_core::audit::NoiseRate;
 use truepair_core::dataset::{Account, Features};
-use truepair_core::labeled::{
-    LabelOutcome, LabelVerdict, Modality, ModalityFindings, NoiseShape,
-};
+use truepair_core::labeled::{LabelOutcome, LabelVerdict, Modality, ModalityFindings, NoiseShape};
 
 use super::*;
 
@@ -45,7 +43,11 @@ fn audited() -> (LabeledData, LabelFindings) {
         confusion: vec![0.7, 0.3, 0.0, 1.0],
         confident_rate: 0.3,
         anchor_rate: 0.35,
-        verdicts: vec![verdict(0, 0, 0.02, 0), verdict(1, 1, 0.1, 1), verdict(2, 1, 0.97, 0)],
+        verdicts: vec![
+            verdict(0, 0, 0.02, 0),
+            verdict(1, 1, 0.1, 1),
+            verdict(2, 1, 0.97, 0),
+        ],
     };
     let findings = LabelFindings {
         outcome: LabelOutcome::WrongLabels,
@@ -108,7 +110,12 @@ fn without_evidence_no_label_is_accused() {
         help: "look at a few".into(),
     };
     let html = page_of(&data, &findings);
-    for part in ["cannot be told", "Classes look alike.", "fit worst", "unknown"] {
+    for part in [
+        "cannot be told",
+        "Classes look alike.",
+        "fit worst",
+        "unknown",
+    ] {
         assert!(html.contains(part), "{part}");
     }
     findings.outcome = LabelOutcome::NoEvidence;
@@ -118,5 +125,8 @@ fn without_evidence_no_label_is_accused() {
     };
     findings.modalities.clear();
     let html = page_of(&data, &findings);
-    assert!(html.contains("No verdict") && !html.contains("id=\"worst\""), "{html}");
+    assert!(
+        html.contains("No verdict") && !html.contains("id=\"worst\""),
+        "{html}"
+    );
 }

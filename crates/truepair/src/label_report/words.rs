@@ -24,7 +24,11 @@ pub(super) fn n_wrong(findings: &LabelFindings, found: &ModalityFindings) -> u64
 
 /// The modalities that have findings of their own: the first alone where labels are shared.
 pub(super) fn witnesses(findings: &LabelFindings) -> &[ModalityFindings] {
-    let n = if findings.shared { 1 } else { findings.modalities.len() };
+    let n = if findings.shared {
+        1
+    } else {
+        findings.modalities.len()
+    };
     &findings.modalities[..n.min(findings.modalities.len())]
 }
 
@@ -65,7 +69,10 @@ pub(super) fn headline(report: &LabelReport<'_>) -> Headline {
 }
 
 fn highest(findings: &LabelFindings) -> f64 {
-    let rates = findings.modalities.iter().map(|found| found.noise_rate.high);
+    let rates = findings
+        .modalities
+        .iter()
+        .map(|found| found.noise_rate.high);
     rates.fold(0.0, f64::max)
 }
 
@@ -88,7 +95,9 @@ fn found_lede(report: &LabelReport<'_>) -> String {
         let interval = interval(&found.noise_rate);
         let wrong = counted(n_wrong(findings, found), "label");
         match findings.shared {
-            true => format!("The 95\u{a0}% interval is {interval}; {wrong} more likely wrong than right."),
+            true => format!(
+                "The 95\u{a0}% interval is {interval}; {wrong} more likely wrong than right."
+            ),
             false => format!(
                 "{}: 95\u{a0}% interval {interval}, {wrong} more likely wrong than right.",
                 found.name
@@ -111,14 +120,22 @@ fn n_kept(report: &LabelReport<'_>) -> u64 {
 /// The figures below the headline.
 pub(super) fn tiles(report: &LabelReport<'_>) -> Vec<LabelTile> {
     let findings = report.findings;
-    let tile = |name, value, detail: String| LabelTile { name, value, detail };
+    let tile = |name, value, detail: String| LabelTile {
+        name,
+        value,
+        detail,
+    };
     let modalities = report.set.modalities.iter();
     let names: Vec<&str> = modalities.map(|modality| modality.name.as_str()).collect();
     let mut tiles = vec![
         tile(
             "Items",
             count(report.set.len() as u64),
-            format!("of {} classes, in {}", report.set.n_classes, names.join(" and ")),
+            format!(
+                "of {} classes, in {}",
+                report.set.n_classes,
+                names.join(" and ")
+            ),
         ),
         tile(
             "Agreement",
@@ -134,12 +151,16 @@ pub(super) fn tiles(report: &LabelReport<'_>) -> Vec<LabelTile> {
             true => text,
             false => format!("{}: {text}", found.name),
         };
-        tiles.push(tile("Wrong labels", rate(&found.noise_rate), detail(format!(
-            "{} called wrong; surest items say {}, confident counts {}",
-            counted(n_wrong(findings, found), "label"),
-            percent(found.anchor_rate),
-            percent(found.confident_rate)
-        ))));
+        tiles.push(tile(
+            "Wrong labels",
+            rate(&found.noise_rate),
+            detail(format!(
+                "{} called wrong; surest items say {}, confident counts {}",
+                counted(n_wrong(findings, found), "label"),
+                percent(found.anchor_rate),
+                percent(found.confident_rate)
+            )),
+        ));
         if let Some(truth) = findings.truth.get(at) {
             let text = format!(
                 "AUC against the {} planted; calibration error {:.3}",
@@ -153,7 +174,10 @@ pub(super) fn tiles(report: &LabelReport<'_>) -> Vec<LabelTile> {
         tiles.push(tile(
             "Cleaned list",
             count(n_kept(report)),
-            format!("{} dropped", counted(report.keep.len() as u64 - n_kept(report), "item")),
+            format!(
+                "{} dropped",
+                counted(report.keep.len() as u64 - n_kept(report), "item")
+            ),
         ));
     }
     tiles

@@ -129,16 +129,29 @@ fn captions_that_are_cut_are_told_once() {
     fs::write(home.path().join("captions.csv"), lines.join("\n")).unwrap();
     for _ in 0..2 {
         let done = audit(home.path(), "");
-        assert_eq!(done.err.matches("1 of 125 captions was cut at").count(), 1, "{}", done.err);
+        assert_eq!(
+            done.err.matches("1 of 125 captions was cut at").count(),
+            1,
+            "{}",
+            done.err
+        );
         assert_eq!(done.out.matches("was cut at").count(), 1, "{}", done.out);
-        assert!(!done.err.contains("split "), "the data is told once: {}", done.err);
+        assert!(
+            !done.err.contains("split "),
+            "the data is told once: {}",
+            done.err
+        );
     }
 }
 
 #[test]
 fn a_file_that_breaks_the_runtime_is_one_error() {
     let home = home();
-    fs::write(home.path().join("clip/onnx/vision_model.onnx"), [8, 8, 0x3a, 0]).unwrap();
+    fs::write(
+        home.path().join("clip/onnx/vision_model.onnx"),
+        [8, 8, 0x3a, 0],
+    )
+    .unwrap();
     let line = format!("audit captions.csv {ENCODERS}");
     let done = truepair(home.path(), &words(&line));
     done.is_refused(&["vision_model.onnx"]);

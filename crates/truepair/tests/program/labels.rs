@@ -224,7 +224,10 @@ fn an_audit_leaves_a_page_and_a_cleaned_list_that_can_be_trained_on() {
     let link = home.path().join("audit/cleaned/test_ims.npy");
     assert_eq!(link.is_symlink(), cfg!(unix));
     let args = words("labels audit data --seed 2 --out audit --force --copy --json");
-    assert_eq!(truepair(home.path(), &[&args[..], SMALL].concat()).code, Some(0));
+    assert_eq!(
+        truepair(home.path(), &[&args[..], SMALL].concat()).code,
+        Some(0)
+    );
     assert!(link.is_file() && !link.is_symlink());
 }
 

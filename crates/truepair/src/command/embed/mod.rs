@@ -129,7 +129,8 @@ fn embed(plan: &EmbedPlan, parts: &Path, bars: &mut Bars) -> Result<Done> {
         };
         let skipped = embedded.skipped.into_iter();
         done.skipped.extend(skipped.map(of_split));
-        done.remarks.extend(embedded.remarks.into_iter().map(of_split));
+        done.remarks
+            .extend(embedded.remarks.into_iter().map(of_split));
     };
     if let Source::Splits(splits) = &plan.source {
         for dataset in splits {

@@ -138,14 +138,17 @@ fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
         rows.push(("labels", labels_of(found, &share)));
     }
     if !summary.conclusion.is_refused() {
-        rows.push(("cleaned list", match summary.dropped {
-            0 => "all items: no label is called wrong".to_owned(),
-            dropped => format!(
-                "{} kept, {} with a label called wrong dropped",
-                count(summary.kept, "item"),
-                dropped
-            ),
-        }));
+        rows.push((
+            "cleaned list",
+            match summary.dropped {
+                0 => "all items: no label is called wrong".to_owned(),
+                dropped => format!(
+                    "{} kept, {} with a label called wrong dropped",
+                    count(summary.kept, "item"),
+                    dropped
+                ),
+            },
+        ));
     }
     rows.push(("time", format!("{:.1} s", summary.seconds)));
     let mut out = fields(&rows);
@@ -153,7 +156,9 @@ fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
         out.push_str(&format!("note: {note}\n"));
     }
     if summary.outputs.is_empty() {
-        out.push_str("\nAdd --out DIR for the report, a verdict on every label and the cleaned list.\n");
+        out.push_str(
+            "\nAdd --out DIR for the report, a verdict on every label and the cleaned list.\n",
+        );
     } else {
         out.push_str(&render::written_text(&summary.outputs));
     }

@@ -121,7 +121,10 @@ impl LabelSourceArgs {
         let classes = self.classes.map(|classes| classes.to_string());
         for (flag, value) in [
             ("--format", self.format.as_deref()),
-            ("--modalities", Some(modalities.as_str()).filter(|all| !all.is_empty())),
+            (
+                "--modalities",
+                Some(modalities.as_str()).filter(|all| !all.is_empty()),
+            ),
             ("--classes", classes.as_deref()),
         ] {
             if let Some(value) = value {

@@ -327,6 +327,18 @@ impl Graph {
                 put_bytes(5, stored, graph);
             }
         }
+        self.put_ports(bytes, part, graph);
+        for place in &self.value_infos {
+            graph.extend_from_slice(&bytes[place.clone()]);
+        }
+        let mut length = Vec::new();
+        put_long_varint((model.len() - start - LONG_VARINT) as u64, &mut length);
+        model[start..start + LONG_VARINT].copy_from_slice(&length);
+        Ok(model)
+    }
+
+    /// Appends the inputs and outputs of a part.
+    fn put_ports(&self, bytes: &[u8], part: &Part<'_>, graph: &mut Vec<u8>) {
         for (number, names, known) in [
             (11, &part.given, &self.inputs),
             (12, &part.outputs, &self.outputs),
@@ -345,13 +357,6 @@ impl Graph {
                 }
             }
         }
-        for place in &self.value_infos {
-            graph.extend_from_slice(&bytes[place.clone()]);
-        }
-        let mut length = Vec::new();
-        put_long_varint((model.len() - start - LONG_VARINT) as u64, &mut length);
-        model[start..start + LONG_VARINT].copy_from_slice(&length);
-        Ok(model)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The verdict on the labels in plain words, and the figures beside it.
 
-use truepair_core::audit::NoiseRate;
 use truepair_core::labeled::{LabelFindings, LabelJudgment, LabelOutcome, ModalityFindings};
 
 use super::LabelReport;
@@ -146,6 +145,28 @@ pub(super) fn tiles(report: &LabelReport<'_>) -> Vec<LabelTile> {
             ),
         ),
     ];
+    tiles.extend(rate_tiles(findings));
+    if findings.outcome.is_found() {
+        tiles.push(tile(
+            "Cleaned list",
+            count(n_kept(report)),
+            format!(
+                "{} dropped",
+                counted(report.keep.len() as u64 - n_kept(report), "item")
+            ),
+        ));
+    }
+    tiles
+}
+
+/// The rate of every modality, and how well planted labels were found.
+fn rate_tiles(findings: &LabelFindings) -> Vec<LabelTile> {
+    let tile = |name, value, detail: String| LabelTile {
+        name,
+        value,
+        detail,
+    };
+    let mut tiles = Vec::new();
     for (at, found) in witnesses(findings).iter().enumerate() {
         let detail = |text: String| match findings.shared {
             true => text,
@@ -153,7 +174,7 @@ pub(super) fn tiles(report: &LabelReport<'_>) -> Vec<LabelTile> {
         };
         tiles.push(tile(
             "Wrong labels",
-            rate(&found.noise_rate),
+            estimate(&found.noise_rate),
             detail(format!(
                 "{} called wrong; surest items say {}, confident counts {}",
                 counted(n_wrong(findings, found), "label"),
@@ -170,19 +191,5 @@ pub(super) fn tiles(report: &LabelReport<'_>) -> Vec<LabelTile> {
             tiles.push(tile("Planted", format!("{:.3}", truth.auc), detail(text)));
         }
     }
-    if findings.outcome.is_found() {
-        tiles.push(tile(
-            "Cleaned list",
-            count(n_kept(report)),
-            format!(
-                "{} dropped",
-                counted(report.keep.len() as u64 - n_kept(report), "item")
-            ),
-        ));
-    }
     tiles
-}
-
-fn rate(rate: &NoiseRate) -> String {
-    estimate(rate)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use clap::{ArgGroup, Args, ValueEnum};
 use truepair_encode::{Assumption, ImageOptions, Pooling, TextOptions};
 use truepair_image::{Filter, Fit, KnownPreprocessing};
@@ -9,6 +10,7 @@ use truepair_image::{Filter, Fit, KnownPreprocessing};
 use crate::encoded::{AssumptionChoice, Encoders};
 use crate::read_args::ReadArgs;
 use crate::remote;
+use crate::several::one_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,10 +34,12 @@ Examples:
 #[command(group(ArgGroup::new("encoders").required(true).multiple(true)
     .args(["image_encoder", "text_encoder", "run"])))]
 pub(crate) struct EmbedArgs {
-    /// Data with pictures: a folder, a table, a JSON file or webdataset shards, or their s3://, gs://,
-    /// az:// or http(s):// address. With one encoder also a folder of pictures alone, or a text file
-    /// of captions alone. With --run any data that its matcher reads, or `-` for texts on standard input.
-    pub(super) data: PathBuf,
+    /// Data with pictures: a folder, a table, a JSON file or webdataset shards (one or several archives), or
+    /// their s3://, gs://, az:// or http(s):// address. With one encoder also a folder of pictures alone, or a
+    /// text file of captions alone. With --run any data that its matcher reads, or `-` for texts on standard
+    /// input.
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
 
     /// Run directory whose matcher embeds; where it has Gaussians, their deviations are written too.
     #[arg(long, value_name = "RUN")]
@@ -187,6 +191,14 @@ impl EmbedArgs {
     pub(super) fn encoders(&self) -> Encoders {
         let (image, text) = (self.image_encoder.clone(), self.text_encoder.clone());
         Encoders::named(image, text, self.prepare.assume)
+    }
+
+    /// The data, one path.
+    ///
+    /// # Errors
+    /// If several files were named that are no archives.
+    pub(super) fn data(&self) -> Result<PathBuf> {
+        one_path(&self.data)?.context("name the data to embed")
     }
 }
 

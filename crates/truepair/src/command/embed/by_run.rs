@@ -28,12 +28,13 @@ use crate::{remote, run_folder};
 
 /// Embeds DATA, or standard input where DATA is `-`.
 pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
-    if args.data == Path::new("-") {
+    let given = args.data()?;
+    if given == Path::new("-") {
         return lines(run, args);
     }
     let out = args.out.as_deref().context("name the folder of the embeddings with --out")?;
     let source = EmbedderSource::new(Some(run), &args.encoders())?;
-    let (data, own, own_encoders) = run_folder::data_of(run, Some(&args.data))?;
+    let (data, own, own_encoders) = run_folder::data_of(run, Some(&given))?;
     let is_told = !args.read.words().is_empty();
     let mut read = if is_told { args.read.options("all") } else { own.clone() };
     read.pixels = own.pixels;

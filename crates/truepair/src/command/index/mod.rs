@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use truepair_core::dataset::Dataset;
+use truepair_core::rng::Seed;
 use truepair_index::{Index, Settings, Side, Writer};
 use truepair_read::dataset::{self, ReadOptions};
 
@@ -320,7 +321,7 @@ fn recall(index: &Index) -> Result<Option<GalleryRecall>> {
         let gallery = index.gallery(side);
         Ok(match gallery.is_empty() {
             true => None,
-            false => Some(gallery.recall(10, CHECKED)?),
+            false => Some(gallery.recall(10, CHECKED, Seed(0))?.recall),
         })
     };
     Ok(Some(GalleryRecall {

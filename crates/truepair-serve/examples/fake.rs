@@ -1,6 +1,7 @@
 //! Serves a made-up gallery, so that the search page and the API can be looked at:
 //! `cargo run --release --example fake -- 127.0.0.1:8000 [TOKEN]`.
 
+#![allow(clippy::print_stdout, reason = "an example says where it is")]
 #[path = "../tests/gallery/mod.rs"]
 mod gallery;
 

@@ -54,6 +54,7 @@ impl Address {
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .collect();
         let given = pairs.iter().find(|(name, _)| *name == "password");
+        let password = password.filter(|password| !password.is_empty());
         let password = password.or(given.map(|(_, value)| *value));
         let public: Vec<(&str, &str)> = (pairs.iter().copied())
             .filter(|(name, _)| *name != "password")
@@ -64,9 +65,7 @@ impl Address {
         Ok(Self {
             scheme: scheme.to_ascii_lowercase(),
             user: user.map(decoded).transpose()?,
-            password: (password.filter(|password| !password.is_empty()))
-                .map(decoded)
-                .transpose()?,
+            password: password.map(decoded).transpose()?,
             host: decoded(host)?,
             path: decoded(path.trim_end_matches('/'))?,
             parameters,

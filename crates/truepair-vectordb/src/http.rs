@@ -130,7 +130,8 @@ impl Http {
                     return Err(Error::argument(problem, failed.remedy));
                 }
             }
-            self.runtime.block_on(tokio::time::sleep(wait));
+            self.runtime
+                .block_on(async { tokio::time::sleep(wait).await });
             wait *= 2;
             attempt += 1;
         }

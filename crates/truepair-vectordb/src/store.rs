@@ -95,7 +95,7 @@ pub struct Hit {
     pub caption: Option<String>,
     /// Path or address of its picture.
     pub picture: Option<String>,
-    /// Its columns.
+    /// Its columns; engines may give a number that happens to be whole back as [`Value::Int`].
     pub columns: BTreeMap<String, Value>,
     /// P(the pair is mismatched), in [0, 1].
     pub p_mismatched: Option<f64>,

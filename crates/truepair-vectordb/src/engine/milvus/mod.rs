@@ -69,10 +69,14 @@ pub(super) fn open(
             db_name: Some(address.path().to_owned()).filter(|name| !name.is_empty()),
             collection_name,
         },
+        is_unsettled: false,
         version: None,
         layout: None,
     }))
 }
+
+/// The first version reads without waiting for what was written; it is there a few tenths of a second later.
+const SETTLING: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Milvus {
@@ -80,6 +84,8 @@ struct Milvus {
     /// Where the first version makes collections.
     management: Http,
     collection: Collection,
+    /// Whether something was written that a read may miss.
+    is_unsettled: bool,
     /// Once they are known.
     version: Option<Version>,
     layout: Option<Layout>,
@@ -229,6 +235,13 @@ impl Milvus {
         Err(self.wrong(problem, "see the server's log, and ask again"))
     }
 
+    /// Lets what was written become visible.
+    fn settle(&mut self, version: Version) {
+        if std::mem::take(&mut self.is_unsettled) && version == Version::V1 {
+            std::thread::sleep(SETTLING);
+        }
+    }
+
     fn hits_of(&self, layout: &Layout, query: &Query, answer: &Json) -> Result<Vec<Hit>> {
         let rows = answer.as_array().map(Vec::as_slice).unwrap_or_default();
         let hits = rows.iter().map(|row| {
@@ -281,11 +294,14 @@ impl VectorWriter for Milvus {
             collection: &self.collection,
             data: rows.collect(),
         };
-        self.ask(version, &version.path("upsert"), &body).map(drop)
+        self.ask(version, &version.path("upsert"), &body)?;
+        self.is_unsettled = true;
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.layout()?;
+        let (version, _) = self.layout()?;
+        self.settle(version);
         self.loaded()
     }
 }
@@ -305,6 +321,7 @@ impl VectorStore for Milvus {
             .filter
             .as_ref()
             .map_or(Ok(()), |filter| filter.check())?;
+        self.settle(version);
         let filter = search.filter.as_ref().map(expression);
         let asked = queries.iter().map(|query| {
             let point = layout.asked(query)?;
@@ -326,12 +343,14 @@ impl VectorStore for Milvus {
                 "filter": format!("id in [{}]", quoted.join(", ")),
             });
             self.ask(version, &version.path("delete"), &body)?;
+            self.is_unsettled = true;
         }
         Ok(())
     }
 
     fn stats(&mut self) -> Result<StoreStats> {
         let (version, layout) = self.layout()?;
+        self.settle(version);
         let body = json!({
             "dbName": self.collection.db_name,
             "collectionName": self.collection.collection_name,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::config::{Config, SslMode};
+use tokio_postgres::config::{Config, Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 use truepair_core::error::{Error, Result};
@@ -82,6 +82,13 @@ impl Connection {
                 return Err(wrong(format!("sslmode={other}, {known}")));
             }
         };
+        // A socket on this machine is encrypted by nobody.
+        let is_local = |host: &Host| matches!(host, Host::Unix(_));
+        let mode = if config.get_hosts().iter().all(is_local) {
+            SslMode::Disable
+        } else {
+            mode
+        };
         config.ssl_mode(mode);
         let tls = match mode {
             SslMode::Disable => None,
@@ -126,7 +133,8 @@ impl Connection {
                     }
                 }
             }
-            self.runtime.block_on(tokio::time::sleep(wait));
+            self.runtime
+                .block_on(async { tokio::time::sleep(wait).await });
             wait *= 2;
         }
         unreachable!("the loop ends by its last attempt")

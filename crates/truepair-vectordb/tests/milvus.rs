@@ -3,7 +3,9 @@
 mod conformance;
 mod servers;
 
-use conformance::{a_table_lives, embeddings_are_ranked, gaussians, order_is_direct, put, queries};
+use conformance::{
+    EVERYTHING, a_table_lives, embeddings_are_ranked, gaussians, order_is_direct, put, queries,
+};
 use truepair_vectordb::{Address, Layout, Search, VectorStore, open_store};
 
 fn open_collection(address: &str, name: &str) -> Box<dyn VectorStore> {
@@ -18,7 +20,7 @@ fn a_table_lives_on_milvus() {
     let Some(address) = servers::milvus() else {
         return;
     };
-    a_table_lives(&|| open_collection(&address, "life"), true);
+    a_table_lives(&|| open_collection(&address, "life"), EVERYTHING);
     embeddings_are_ranked(&mut *open_collection(&address, "products"));
 }
 

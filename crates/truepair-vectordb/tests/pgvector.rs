@@ -6,7 +6,8 @@ mod servers;
 use std::collections::BTreeSet;
 
 use conformance::{
-    Draws, a_table_lives, direct, embeddings_are_ranked, gaussians, order_is_direct, put, queries,
+    Draws, EVERYTHING, a_table_lives, direct, embeddings_are_ranked, gaussians, order_is_direct,
+    put, queries,
 };
 use tokio_postgres::NoTls;
 use truepair_vectordb::{
@@ -41,7 +42,7 @@ fn a_table_lives_on_pgvector() {
         return;
     };
     sql(&address, "DROP TABLE IF EXISTS life");
-    a_table_lives(&|| open_table(&address, "life"), true);
+    a_table_lives(&|| open_table(&address, "life"), EVERYTHING);
     sql(&address, "DROP TABLE IF EXISTS products");
     embeddings_are_ranked(&mut *open_table(&address, "products"));
 }

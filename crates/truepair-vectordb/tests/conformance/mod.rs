@@ -32,8 +32,30 @@ impl Draws {
     }
 }
 
+/// A name that ends quotes.
+const ODD: &str = "odd \"name\" $1";
+
+/// What an engine can.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Abilities {
+    /// Whether filters order texts.
+    pub(crate) orders_texts: bool,
+    /// A column's name with signs, as wild as the engine takes it.
+    pub(crate) odd: &'static str,
+}
+
+/// An engine that leaves out nothing.
+pub(crate) const EVERYTHING: Abilities = Abilities {
+    orders_texts: true,
+    odd: ODD,
+};
+
 /// Gaussians with columns of every kind, some of them missing, and texts that end quotes.
 pub(crate) fn gaussians(n_records: usize, n_numbers: usize, seed: u64) -> Vec<Record> {
+    named_gaussians(n_records, n_numbers, seed, ODD)
+}
+
+fn named_gaussians(n_records: usize, n_numbers: usize, seed: u64, odd: &str) -> Vec<Record> {
     let mut draws = Draws(seed);
     let sources = ["web", "a\"b\\", "it's; DROP TABLE x; --", "naïve\n$1"];
     (0..n_records)
@@ -49,7 +71,7 @@ pub(crate) fn gaussians(n_records: usize, n_numbers: usize, seed: u64) -> Vec<Re
             };
             let mut add = |name: &str, value| drop(record.columns.insert(name.to_owned(), value));
             add("width", Value::Int(at as i64 % 50));
-            add("odd \"name\" $1", Value::Text(sources[at % 4].to_owned()));
+            add(odd, Value::Text(sources[at % 4].to_owned()));
             if at % 2 == 0 {
                 add("ratio", Value::Float(at as f64 / 8.0 + 0.5));
             }
@@ -111,11 +133,11 @@ pub(crate) fn order_is_direct(records: &[Record], queries: &[Query], hits: &[Vec
     }
 }
 
-/// A thousand sides of the filter language.
-pub(crate) fn filters(with_ordered_texts: bool) -> Vec<Filter> {
+/// Every side of the filter language.
+fn filters(abilities: Abilities) -> Vec<Filter> {
     use Comparison::{AtLeast, AtMost, Equal, Greater, Less, NotEqual};
     let text = |text: &str| Value::Text(text.to_owned());
-    let odd = "odd \"name\" $1";
+    let odd = abilities.odd;
     let mut filters = Vec::new();
     for comparison in [Equal, NotEqual, Less, AtMost, Greater, AtLeast] {
         for (column, value) in [
@@ -133,7 +155,7 @@ pub(crate) fn filters(with_ordered_texts: bool) -> Vec<Filter> {
         ] {
             filters.push(Filter::compare(column, comparison, value));
         }
-        if with_ordered_texts || matches!(comparison, Equal | NotEqual) {
+        if abilities.orders_texts || matches!(comparison, Equal | NotEqual) {
             for (column, value) in [
                 (odd, text("it's; DROP TABLE x; --")),
                 (odd, text("naïve\n$1")),
@@ -183,13 +205,13 @@ pub(crate) fn filters(with_ordered_texts: bool) -> Vec<Filter> {
 }
 
 /// Every filter lets through what [`Filter::holds`] says.
-pub(crate) fn filters_agree(
+fn filters_agree(
     store: &mut dyn VectorStore,
     records: &[Record],
     query: &Query,
-    ordered: bool,
+    abilities: Abilities,
 ) {
-    for filter in filters(ordered) {
+    for filter in filters(abilities) {
         let search = Search {
             k: records.len(),
             filter: Some(filter.clone()),
@@ -204,9 +226,9 @@ pub(crate) fn filters_agree(
 }
 
 /// The whole life of a table: made, filled, searched, changed, deleted from, refused.
-pub(crate) fn a_table_lives(open: &dyn Fn() -> Box<dyn VectorStore>, ordered: bool) {
+pub(crate) fn a_table_lives(open: &dyn Fn() -> Box<dyn VectorStore>, abilities: Abilities) {
     let (n_numbers, layout) = (16, Layout::gaussians(16));
-    let records = gaussians(300, n_numbers, 1);
+    let records = named_gaussians(300, n_numbers, 1, abilities.odd);
     let mut store = open();
     let error = store.stats().unwrap_err().to_string();
     assert!(error.contains("there is no such"), "{error}");
@@ -237,7 +259,7 @@ pub(crate) fn a_table_lives(open: &dyn Fn() -> Box<dyn VectorStore>, ordered: bo
         assert_eq!(hit.p_mismatched, record.p_mismatched);
         assert_eq!(numbers(&hit.columns), numbers(&record.columns));
     }
-    filters_agree(&mut *store, &records, &queries[0], ordered);
+    filters_agree(&mut *store, &records, &queries[0], abilities);
 
     // The same again changes nothing, another record of the same id replaces.
     put(&mut *store, &layout, &records);

@@ -45,13 +45,14 @@ fn any(parts: Vec<Json>) -> Json {
 }
 
 fn compare(column: &str, comparison: Comparison, value: &Value) -> Result<Json> {
-    let key = key(column);
+    let key = key(column)?;
     let is = |value: &Value| json!({ "key": key, "match": { "value": json_of(value) } });
     Ok(match (comparison, value) {
         (Comparison::Equal, Value::Bool(_) | Value::Text(_)) => is(value),
         (Comparison::Equal, Value::Int(whole)) if whole.unsigned_abs() > EXACT => is(value),
         (Comparison::NotEqual, Value::Text(text)) => {
-            json!({ "key": key, "match": { "except": [text] } })
+            let differs = json!({ "key": key, "match": { "except": [text] } });
+            json!({ "must": [differs], "must_not": [{ "is_empty": { "key": key } }] })
         }
         (_, Value::Bool(given)) => {
             let fits = |own: &bool| match comparison {
@@ -93,13 +94,17 @@ fn compare(column: &str, comparison: Comparison, value: &Value) -> Result<Json> 
 }
 
 /// A column's name as a path: quoted where a sign would be read as part of a path.
-fn key(column: &str) -> String {
+fn key(column: &str) -> Result<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if column.bytes().all(is_plain) {
-        column.to_owned()
-    } else {
-        format!("\"{column}\"")
+        return Ok(column.to_owned());
     }
+    if column.contains('"') {
+        let problem =
+            format!("Qdrant cannot ask for the column {column:?}, whose name holds a quote");
+        return Err(Error::argument(problem, "name the column differently"));
+    }
+    Ok(format!("\"{column}\""))
 }
 
 #[cfg(test)]
@@ -129,7 +134,10 @@ mod tests {
         );
         assert_eq!(
             of(Comparison::NotEqual, Value::Text("a".into())),
-            json!({ "key": "w", "match": { "except": ["a"] } })
+            json!({
+                "must": [{ "key": "w", "match": { "except": ["a"] } }],
+                "must_not": [{ "is_empty": { "key": "w" } }],
+            })
         );
         assert_eq!(
             of(Comparison::Less, Value::Bool(true)),
@@ -142,7 +150,8 @@ mod tests {
                 .to_string()
                 .contains("order texts")
         );
-        assert_eq!(key("a.b"), "\"a.b\"");
+        assert_eq!(key("a.b").unwrap(), "\"a.b\"");
+        assert!(key("a\"b").unwrap_err().to_string().contains("quote"));
     }
 
     #[test]

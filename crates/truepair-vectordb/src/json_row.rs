@@ -39,6 +39,14 @@ pub(crate) fn columns_of<'a>(
     members.filter_map(column).collect()
 }
 
+/// Numbers of vectors in one request, about 11 MB of JSON; servers take 32 at least.
+const NUMBERS_AT_ONCE: usize = 1 << 20;
+
+/// Records of so many numbers that go into one request.
+pub(crate) fn records_at_once(width: usize) -> usize {
+    (NUMBERS_AT_ONCE / width.max(1)).max(1)
+}
+
 /// A record without its vector, or with it under `vector`.
 #[derive(Debug)]
 pub(crate) struct JsonRow<'a> {

@@ -14,7 +14,7 @@ use self::expression::{expression, quoted};
 use self::request::{Collection, Find, Upsert, Version, create_first, create_second, layout_of};
 use crate::address::Address;
 use crate::http::{Http, Server, bearer};
-use crate::json_row::{JsonRow, hit_of};
+use crate::json_row::{JsonRow, hit_of, records_at_once};
 use crate::layout::{Geometry, Layout, other_layout};
 use crate::record::{Record, check_batch};
 use crate::store::{
@@ -284,18 +284,20 @@ impl VectorWriter for Milvus {
     fn upsert(&mut self, batch: &[Record]) -> Result<()> {
         let (version, layout) = self.layout()?;
         check_batch(batch)?;
-        let points = batch.iter().map(|record| layout.point(record));
-        let points: Vec<Vec<f32>> = points.collect::<Result<_>>()?;
-        let rows = batch.iter().zip(&points).map(|(record, point)| JsonRow {
-            record,
-            vector: Some(point),
-        });
-        let body = Upsert {
-            collection: &self.collection,
-            data: rows.collect(),
-        };
-        self.ask(version, &version.path("upsert"), &body)?;
-        self.is_unsettled = true;
+        for batch in batch.chunks(records_at_once(layout.width())) {
+            let points = batch.iter().map(|record| layout.point(record));
+            let points: Vec<Vec<f32>> = points.collect::<Result<_>>()?;
+            let rows = batch.iter().zip(&points).map(|(record, point)| JsonRow {
+                record,
+                vector: Some(point),
+            });
+            let body = Upsert {
+                collection: &self.collection,
+                data: rows.collect(),
+            };
+            self.ask(version, &version.path("upsert"), &body)?;
+            self.is_unsettled = true;
+        }
         Ok(())
     }
 

@@ -93,30 +93,17 @@ impl PgVector {
         let mut parameters: Vec<Parameter> = vec![Box::new(points.to_vec()), Box::new(n_hits)];
         let filter = search.filter.as_ref();
         let sql = statement::search(&self.table, layout.geometry, filter, &mut parameters);
-        let candidates = search.k.clamp(CANDIDATES.0, CANDIDATES.1).to_string();
-        let is_exact = search.is_exact;
+        let settings = if search.is_exact {
+            "SET LOCAL enable_indexscan = off".to_owned()
+        } else {
+            statement::walk(search.k.clamp(CANDIDATES.0, CANDIDATES.1))
+        };
         self.connection.run(async |client| {
             let given: Vec<&(dyn ToSql + Sync)> = (parameters.iter())
                 .map(|parameter| &**parameter as &(dyn ToSql + Sync))
                 .collect();
             let around = client.transaction().await?;
-            if is_exact {
-                around
-                    .batch_execute("SET LOCAL enable_indexscan = off")
-                    .await?;
-            } else {
-                // Wider walks, and on where a filter leaves too few.
-                around
-                    .execute(
-                        "SELECT set_config('hnsw.ef_search', $1::text, true)",
-                        &[&candidates],
-                    )
-                    .await?;
-                let continues = "SELECT set_config('hnsw.iterative_scan', 'strict_order', true)
-                     FROM pg_extension WHERE extname = 'vector'
-                     AND string_to_array(extversion, '.')::int[] >= ARRAY[0, 8]";
-                around.execute(continues, &[]).await?;
-            }
+            around.batch_execute(&settings).await?;
             let rows = around.query(&sql, &given).await?;
             around.commit().await?;
             hits_of(&layout, queries, &rows)

@@ -131,6 +131,16 @@ pub(crate) fn index(table: &TableName, geometry: Geometry) -> String {
     format!("CREATE INDEX IF NOT EXISTS {index} ON {name} USING hnsw (vector {operators})")
 }
 
+/// How a walk over the index goes: with so many candidates, and on where a filter leaves too few, which pgvector
+/// can since 0.8.
+pub(crate) fn walk(n_candidates: usize) -> String {
+    format!(
+        "SET LOCAL hnsw.ef_search = {n_candidates};
+        SELECT set_config('hnsw.iterative_scan', 'strict_order', true) FROM pg_extension
+        WHERE extname = 'vector' AND string_to_array(extversion, '.')::int[] >= ARRAY[0, 8]"
+    )
+}
+
 /// One statement for all queries: `$1` their points, `$2` the hits of each. Rows: the query's number from 1, then
 /// the record and its distance.
 pub(crate) fn search(

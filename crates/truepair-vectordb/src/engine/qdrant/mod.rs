@@ -11,7 +11,7 @@ use truepair_core::error::{Error, Result};
 use self::conditions::condition;
 use crate::address::Address;
 use crate::http::{Http, Server};
-use crate::json_row::{JsonRow, hit_of};
+use crate::json_row::{JsonRow, hit_of, records_at_once};
 use crate::layout::{Geometry, Layout, other_layout};
 use crate::record::{Record, check_batch};
 use crate::store::{
@@ -185,23 +185,25 @@ impl VectorWriter for Qdrant {
     fn upsert(&mut self, batch: &[Record]) -> Result<()> {
         let layout = self.layout()?;
         check_batch(batch)?;
-        let rows = batch.iter().map(|record| {
-            Ok(PointRow {
-                id: key_of(&record.id),
-                vector: layout.point(record)?,
-                payload: JsonRow {
-                    record,
-                    vector: None,
-                },
-            })
-        });
         #[derive(Serialize)]
         struct Points<'a> {
             points: Vec<PointRow<'a>>,
         }
-        let points = rows.collect::<Result<_>>()?;
-        self.ask(&Method::PUT, "/points?wait=true", Some(&Points { points }))
-            .map(drop)
+        for batch in batch.chunks(records_at_once(layout.width())) {
+            let rows = batch.iter().map(|record| {
+                Ok(PointRow {
+                    id: key_of(&record.id),
+                    vector: layout.point(record)?,
+                    payload: JsonRow {
+                        record,
+                        vector: None,
+                    },
+                })
+            });
+            let points = rows.collect::<Result<_>>()?;
+            self.ask(&Method::PUT, "/points?wait=true", Some(&Points { points }))?;
+        }
+        Ok(())
     }
 
     /// Qdrant indexes by itself, in the background.

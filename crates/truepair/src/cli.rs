@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Index(Box<command::index::IndexArgs>),
     /// Find the items of an index that are nearest to words, a picture or an item.
     Search(Box<command::search::SearchArgs>),
+    /// Serve an index: an HTTP API and a search page.
+    Serve(Box<command::serve::ServeArgs>),
     /// Give any list of pairs scores and probabilities that they are mismatched.
     Score(Box<command::score::ScoreArgs>),
     /// Train on, or audit, items with class labels in several modalities.

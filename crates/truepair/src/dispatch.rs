@@ -28,6 +28,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Command::Embed(args) => command::embed::run(args, form),
         Command::Index(args) => command::index::run(args, form),
         Command::Search(args) => command::search::run(args, form),
+        Command::Serve(args) => command::serve::run(args, form),
         Command::Score(args) => command::score::run(args, form),
         Command::Labels(args) => command::labels::run(args, form),
         Command::Bench(args) => command::bench::run(args, form),

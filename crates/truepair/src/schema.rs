@@ -22,6 +22,7 @@ use crate::command::inspect::Inspected;
 use crate::command::labels::{Confusions, LabelAuditSummary, LabelTrainResult};
 use crate::command::score::ScoreResult;
 use crate::command::search::SearchResult;
+use crate::command::serve::Serving;
 use crate::compare::{CellRecord, MethodComparison};
 use crate::contents::Contents;
 use crate::evaluation::outcome::Evaluation;
@@ -79,6 +80,7 @@ pub(crate) fn all() -> Vec<SchemaRow> {
         SchemaRow::of::<EmbedResult>("embed --json, and embed.json"),
         SchemaRow::of::<IndexResult>("index --json, and summary.json of an index"),
         SchemaRow::of::<ScoreResult>("score --json"),
+        SchemaRow::of::<Serving>("serve --json, once it listens"),
         SchemaRow::of::<SearchResult>("search --json"),
         SchemaRow::of::<Conversion>("convert --json, and provenance.json of a converted run"),
         SchemaRow::of::<LabelAuditSummary>("labels audit --json, and its summary.json"),

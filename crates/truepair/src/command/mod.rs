@@ -16,5 +16,6 @@ pub(crate) mod recipes;
 pub(crate) mod schema;
 pub(crate) mod score;
 pub(crate) mod search;
+pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod train;

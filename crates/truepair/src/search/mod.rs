@@ -7,6 +7,7 @@ mod calibrate;
 mod engine;
 mod locator;
 mod rerank;
+mod service;
 
 pub(crate) use about::{DataSource, IndexAbout};
 pub(crate) use answer::{Found, SearchAnswer};
@@ -14,3 +15,4 @@ pub(crate) use build::{Additions, caption_id, caption_names, read_source, traine
 pub(crate) use calibrate::{Calibration, calibrate};
 pub(crate) use engine::{Ask, Engine, Question};
 pub(crate) use locator::PictureLocator;
+pub(crate) use service::SearchService;

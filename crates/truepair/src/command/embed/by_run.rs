@@ -69,6 +69,7 @@ pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
         image_dim: None,
         caption_dim: None,
         skipped: 0,
+        cut_captions: 0,
         job: description,
         settings: json!({}),
         out: out.to_path_buf(),
@@ -111,6 +112,7 @@ impl Sides {
             captions: Some(features(&self.captions.0, half)?),
             skipped: Vec::new(),
             remarks: Vec::new(),
+            n_cut: 0,
         };
         layout::write(dataset, &embedded, out)?;
         let [images, captions] = deviation_files(&dataset.split).map(|name| out.join(name));

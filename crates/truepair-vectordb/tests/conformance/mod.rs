@@ -62,9 +62,9 @@ fn named_gaussians(n_records: usize, n_numbers: usize, seed: u64, odd: &str) -> 
         .map(|at| {
             let mut record = Record {
                 id: format!("id {at}"),
-                caption: (at % 7 != 0).then(|| format!("caption '{at}' \"\\\u{e9}")),
-                picture: (at % 3 == 0).then(|| format!("{at}.jpg")),
-                p_mismatched: (at % 5 != 0).then_some((at % 100) as f64 / 100.0),
+                caption: (at % 7 > 0).then(|| format!("caption '{at}' \"\\\u{e9}")),
+                picture: at.is_multiple_of(3).then(|| format!("{at}.jpg")),
+                p_mismatched: (at % 5 > 0).then_some((at % 100) as f64 / 100.0),
                 vector: draws.vector(n_numbers),
                 total_variance: Some((draws.unit() * 8.0) as f32),
                 ..Record::default()
@@ -72,11 +72,11 @@ fn named_gaussians(n_records: usize, n_numbers: usize, seed: u64, odd: &str) -> 
             let mut add = |name: &str, value| drop(record.columns.insert(name.to_owned(), value));
             add("width", Value::Int(at as i64 % 50));
             add(odd, Value::Text(sources[at % 4].to_owned()));
-            if at % 2 == 0 {
+            if at.is_multiple_of(2) {
                 add("ratio", Value::Float(at as f64 / 8.0 + 0.5));
             }
             if at % 4 != 1 {
-                add("is_new", Value::Bool(at % 3 == 0));
+                add("is_new", Value::Bool(at.is_multiple_of(3)));
             }
             record
         })

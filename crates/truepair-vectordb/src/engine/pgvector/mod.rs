@@ -69,6 +69,23 @@ impl PgVector {
         Ok(Some(layout))
     }
 
+    /// Makes the table, and the extension where the database has it not.
+    fn make(&mut self, layout: &Layout) -> Result<()> {
+        let sql = statement::create(&self.table, layout);
+        self.connection.run(async |client| {
+            let around = client.transaction().await?;
+            // Two that make the same extension at once are an error to PostgreSQL.
+            around
+                .batch_execute("SELECT pg_advisory_xact_lock(hashtext('truepair'))")
+                .await?;
+            around
+                .batch_execute("CREATE EXTENSION IF NOT EXISTS vector")
+                .await?;
+            around.batch_execute(&sql).await?;
+            around.commit().await
+        })
+    }
+
     fn layout(&mut self) -> Result<Layout> {
         if self.layout.is_none() {
             self.layout = self.found()?;
@@ -117,24 +134,22 @@ impl VectorWriter for PgVector {
     }
 
     fn prepare(&mut self, layout: &Layout) -> Result<Prepared> {
-        if let Some(found) = self.found()? {
-            if found != *layout {
-                return Err(other_layout(self.place(), &found, layout));
+        let mut prepared = Prepared::Found;
+        let mut found = self.found()?;
+        if found.is_none() {
+            match self.make(layout) {
+                Ok(()) => prepared = Prepared::Made,
+                // Somebody else was faster, or it failed for a reason to tell.
+                Err(error) => found = Some(self.found()?.ok_or(error)?),
             }
-            self.layout = Some(found);
-            return Ok(Prepared::Found);
         }
-        let sql = statement::create(&self.table, layout);
-        self.connection.run(async |client| {
-            let around = client.transaction().await?;
-            around
-                .batch_execute("CREATE EXTENSION IF NOT EXISTS vector")
-                .await?;
-            around.batch_execute(&sql).await?;
-            around.commit().await
-        })?;
-        self.layout = Some(*layout);
-        Ok(Prepared::Made)
+        match found {
+            Some(found) if found != *layout => Err(other_layout(self.place(), &found, layout)),
+            _ => {
+                self.layout = Some(*layout);
+                Ok(prepared)
+            }
+        }
     }
 
     fn upsert(&mut self, batch: &[Record]) -> Result<()> {

@@ -133,6 +133,34 @@ pub(crate) fn order_is_direct(records: &[Record], queries: &[Query], hits: &[Vec
     }
 }
 
+/// Other kinds, lists, and nothing at all.
+fn special(odd: &str) -> Vec<Filter> {
+    use Comparison::Equal;
+    let text = |text: &str| Value::Text(text.to_owned());
+    let mut filters = Vec::new();
+    filters.push(Filter::compare("width", Equal, text("25")));
+    filters.push(Filter::compare("is_new", Equal, Value::Int(1)));
+    let list = |column: &str, values: Vec<Value>| Filter::In {
+        column: column.to_owned(),
+        values,
+    };
+    filters.push(list(
+        "width",
+        vec![
+            Value::Int(3),
+            Value::Float(4.0),
+            text("5"),
+            Value::Bool(true),
+        ],
+    ));
+    filters.push(list(odd, vec![text("web"), text("a\"b\\")]));
+    filters.push(list("id", vec![text("id 1"), text("id 2"), text("none")]));
+    filters.push(list("width", vec![]));
+    filters.push(Filter::And(vec![]));
+    filters.push(Filter::Or(vec![]));
+    filters
+}
+
 /// Every side of the filter language.
 fn filters(abilities: Abilities) -> Vec<Filter> {
     use Comparison::{AtLeast, AtMost, Equal, Greater, Less, NotEqual};
@@ -169,26 +197,7 @@ fn filters(abilities: Abilities) -> Vec<Filter> {
             }
         }
     }
-    filters.push(Filter::compare("width", Equal, text("25")));
-    filters.push(Filter::compare("is_new", Equal, Value::Int(1)));
-    let list = |column: &str, values: Vec<Value>| Filter::In {
-        column: column.to_owned(),
-        values,
-    };
-    filters.push(list(
-        "width",
-        vec![
-            Value::Int(3),
-            Value::Float(4.0),
-            text("5"),
-            Value::Bool(true),
-        ],
-    ));
-    filters.push(list(odd, vec![text("web"), text("a\"b\\")]));
-    filters.push(list("id", vec![text("id 1"), text("id 2"), text("none")]));
-    filters.push(list("width", vec![]));
-    filters.push(Filter::And(vec![]));
-    filters.push(Filter::Or(vec![]));
+    filters.extend(special(odd));
     let negated: Vec<Filter> = (filters.iter().cloned())
         .map(|filter| Filter::Not(Box::new(filter)))
         .collect();

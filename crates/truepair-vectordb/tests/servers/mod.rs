@@ -105,7 +105,8 @@ fn start(module: &str, script: &str) -> Started {
     let mut lines = lines.map(Result::unwrap);
     let address = lines.find_map(|line| line.strip_prefix("address ").map(str::to_owned));
     let Some(address) = address else {
-        return Some(Err(format!("{module} ended without an address")));
+        let status = child.wait().unwrap();
+        return Some(Err(format!("{module} ended without an address: {status}")));
     };
     // What it prints later must not fill the pipe.
     std::thread::spawn(move || lines.for_each(drop));

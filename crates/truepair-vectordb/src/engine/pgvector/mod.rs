@@ -16,10 +16,8 @@ use self::statement::{INDEXED_NUMBERS, TableName, layout_of};
 use crate::address::Address;
 use crate::json_row::{columns_of, json_of};
 use crate::layout::{Geometry, Layout, other_layout};
-use crate::record::{Record, check_batch};
-use crate::store::{
-    Hit, Prepared, Query, Search, StoreStats, VectorStore, VectorWriter, sort_hits,
-};
+use crate::record::{Query, Record, check_batch};
+use crate::store::{Hit, Prepared, Search, StoreStats, VectorStore, VectorWriter, sort_hits};
 
 /// Candidates that a walk over the index keeps, at least and at most.
 const CANDIDATES: (usize, usize) = (100, 1000);

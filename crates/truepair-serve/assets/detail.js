@@ -1,6 +1,6 @@
 // One hit, large: its picture, why it was found, and its columns.
 
-import { item } from "./server.js";
+import { item, showPicture } from "./server.js";
 import { element, picture, probability } from "./results.js";
 
 const byId = (id) => document.getElementById(id);
@@ -27,7 +27,8 @@ function show(next) {
   const { answer, act } = around;
   const frame = byId("detail-picture");
   frame.hidden = !hit.has_picture;
-  if (hit.has_picture) frame.replaceChildren(...picture(hit, 1280, answer.version, hit.text).childNodes);
+  frame.replaceChildren();
+  if (hit.has_picture) showLarge(frame, hit, answer.version);
   byId("detail-place").textContent = `Hit ${hit.rank} of ${hits.length}`;
   byId("detail-previous").disabled = place === 0;
   byId("detail-next").disabled = place === hits.length - 1;
@@ -39,6 +40,15 @@ function show(next) {
   item(hit.id, act.of).then((view) => {
     if (hits[place] === hit) showFacts(hit, view.why.length ? view.why : hit.why, view.columns);
   }).catch(() => {});
+}
+
+/** The thumbnail that is there already, until the large picture is. */
+function showLarge(frame, hit, version) {
+  frame.replaceChildren(...picture(hit, 480, version, hit.text).childNodes);
+  const large = element("img");
+  large.alt = hit.text;
+  large.addEventListener("load", () => { if (hits[place] === hit) frame.replaceChildren(large); }, { once: true });
+  showPicture(large, hit.id, 1280, version);
 }
 
 function showFacts(hit, why, columns) {

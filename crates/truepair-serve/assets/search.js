@@ -10,6 +10,7 @@ const [box, text, filter, coverage, gallery] = ["box", "text", "filter", "covera
 
 /** How long typing must rest before the server is asked, and before it counts as one step of the history. */
 const DEBOUNCE = 140;
+const FILTER_DEBOUNCE = 450;
 const SETTLED = 1500;
 const LARGEST_PICTURE = 11_000_000;
 
@@ -72,7 +73,7 @@ async function ask() {
 function refuse(error) {
   if (error.code === "unauthorized") return askForToken(error);
   if (error.code === "bad_filter") {
-    byId("filter-problem").textContent = `${error.message} ${error.hint}`.trim();
+    byId("filter-problem").textContent = error.hint ? `${error.message} (${error.hint})` : error.message;
     byId("filter-problem").hidden = false;
     filter.setAttribute("aria-invalid", "true");
     byId("status").textContent = "The filter cannot be read.";
@@ -155,7 +156,7 @@ function showQuery() {
   if (filter.value !== query.filter) filter.value = query.filter;
   document.querySelector(`input[name="of"][value="${query.of}"]`).checked = true;
   coverage.value = String(COVERAGES.indexOf(query.coverage));
-  const share = query.coverage ? `holds for ${Math.round(100 * query.coverage)} %` : "all hits";
+  const share = query.coverage ? `${Math.round(100 * query.coverage)} % coverage` : "all hits";
   byId("coverage-text").textContent = share;
   coverage.setAttribute("aria-valuetext", share);
   const isAsked = Boolean(query.like || query.picture);
@@ -244,15 +245,15 @@ function takePicture(file) {
 }
 
 /** Typing: one step of the history for what is typed without a pause. */
-function typed(change) {
+function typed(change, delay = DEBOUNCE) {
   const now = performance.now();
   const replace = now - lastTyped < SETTLED;
   lastTyped = now;
-  take({ ...change, top: TOP }, { delay: DEBOUNCE, replace });
+  take({ ...change, top: TOP }, { delay, replace });
 }
 
 text.addEventListener("input", () => typed({ text: text.value, like: "", picture: "" }));
-filter.addEventListener("input", () => typed({ filter: filter.value }));
+filter.addEventListener("input", () => typed({ filter: filter.value }, FILTER_DEBOUNCE));
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   lastTyped = 0;

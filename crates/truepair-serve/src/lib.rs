@@ -31,6 +31,7 @@ mod current;
 mod guard;
 mod lane;
 mod metrics;
+mod object;
 mod rate;
 mod refusal;
 mod route;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::body::{Hold, read};
 use crate::guard::spend;
 use crate::lane::{Lane, ending};
+use crate::object::Object;
 use crate::refusal::{Problem, Reason, Refusal};
 use crate::service::{Ask, Query, Side};
 use crate::settings::ServerSettings;
@@ -142,8 +143,9 @@ async fn several<T: Task>(
 fn parse<B: DeserializeOwned>(bytes: &[u8]) -> Result<Asked<B>, Refusal> {
     // Told apart by its first byte, so that an error is about the fields and not about the alternatives.
     let asked = match bytes.trim_ascii_start().first() {
-        Some(b'[') => serde_json::from_slice(bytes).map(Asked::Several),
-        _ => serde_json::from_slice(bytes).map(Asked::One),
+        Some(b'[') => serde_json::from_slice::<Vec<Object<B>>>(bytes)
+            .map(|bodies| Asked::Several(bodies.into_iter().map(|body| body.0).collect())),
+        _ => serde_json::from_slice::<Object<B>>(bytes).map(|body| Asked::One(body.0)),
     };
     asked.map_err(|error| bad_json(&error))
 }

@@ -13,7 +13,9 @@ mod files;
 mod labels;
 #[cfg(feature = "stores")]
 mod remote;
+mod resumed;
 mod schema;
+mod several;
 mod uncertainty;
 
 use std::path::{Path, PathBuf};

@@ -263,7 +263,7 @@ class Check:
         self.expect("document.getElementById('detail-place').textContent.startsWith('Hit 3 ')", "right shows the next")
         self.browser.key("Escape")
         self.browser.wait("!document.getElementById('detail').open", "Escape closes")
-        self.expect("[...document.querySelectorAll('.open')].indexOf(document.activeElement) === 2", "the focus is at the hit shown last")
+        self.browser.wait("[...document.querySelectorAll('.open')].indexOf(document.activeElement) === 2", "the focus is at the hit shown last")
         self.browser.key("Escape")
         self.expect("document.activeElement.id === 'text'", "Escape goes back to the field")
         self.browser.key("Escape")

@@ -16,6 +16,12 @@ export function percent(p) {
   return `${Math.round(100 * p)} %`;
 }
 
+/** A message of the server as a sentence. */
+export function sentence(text) {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return !whole || /[.!?…]$/.test(whole) ? whole : `${whole}.`;
+}
+
 export const number = (n) => n.toLocaleString("en");
 
 /** The probability of a hit as a number and a bar, or its score where there is no calibration. */

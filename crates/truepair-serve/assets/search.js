@@ -2,7 +2,7 @@
 
 import { describe, hasToken, search, setToken, showPicture } from "./server.js";
 import { COVERAGES, TOP, asksNothing, fromAddress, nothing, toAddress, toBody } from "./query.js";
-import { element, number, percent, showGhosts, showHits } from "./results.js";
+import { element, number, percent, sentence, showGhosts, showHits } from "./results.js";
 import { isDetailOpen, openDetail } from "./detail.js";
 
 const byId = (id) => document.getElementById(id);
@@ -73,7 +73,7 @@ async function ask() {
 function refuse(error) {
   if (error.code === "unauthorized") return askForToken(error);
   if (error.code === "bad_filter") {
-    byId("filter-problem").textContent = error.hint ? `${error.message} (${error.hint})` : error.message;
+    byId("filter-problem").textContent = `${sentence(error.message)} ${sentence(error.hint ?? "")}`;
     byId("filter-problem").hidden = false;
     filter.setAttribute("aria-invalid", "true");
     byId("status").textContent = "The filter cannot be read.";
@@ -98,8 +98,8 @@ function showState(name) {
 
 function showError(error) {
   byId("error-title").textContent = error.code === "not_found" ? "That item is not here" : "That did not work";
-  byId("error-text").textContent = error.message;
-  byId("error-hint").textContent = error.hint ?? "";
+  byId("error-text").textContent = sentence(error.message);
+  byId("error-hint").textContent = sentence(error.hint ?? "");
   byId("status").textContent = "";
   gallery.replaceChildren();
   byId("more").hidden = true;
@@ -139,12 +139,13 @@ function showAnswer() {
 
 function summary() {
   const n = answer.hits.length;
-  const parts = [`${number(n)} ${n === 1 ? "hit" : "hits"}`];
-  if (query.coverage) {
+  const isHidden = answer.nothing_here && !showsNearest;
+  const parts = isHidden ? [] : [`${number(n)} ${n === 1 ? "hit" : "hits"}`];
+  if (query.coverage && !isHidden) {
     const inside = answer.hits.filter((hit) => hit.in_answer === true).length;
     parts.push(`${number(inside)} in the answer set`);
   }
-  if (answer.nothing_here) parts.unshift("nothing here matches");
+  if (answer.nothing_here) parts.unshift("Nothing here matches");
   if (!answer.exact) parts.push("approximate search");
   parts.push(`${Math.max(1, Math.round(answer.took))} ms`);
   return parts.join(" · ");
@@ -367,7 +368,7 @@ addEventListener("keydown", (event) => {
 // --- the token, and the beginning ---
 
 function askForToken(error) {
-  byId("token-problem").textContent = hasToken() ? error.message : "";
+  byId("token-problem").textContent = hasToken() ? sentence(error.message) : "";
   if (!byId("token-dialog").open) byId("token-dialog").showModal();
 }
 

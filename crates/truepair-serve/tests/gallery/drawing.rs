@@ -98,9 +98,7 @@ fn distance(shape: usize, x: f32, y: f32) -> f32 {
     match shape {
         0 => radius - 0.28,
         1 => x.abs().max(y.abs()) - 0.25,
-        2 => (0.866 * x.abs() + 0.5 * y - 0.15)
-            .max(-y - 0.3 + 0.0)
-            .max(y - 0.25),
+        2 => (0.866 * x.abs() - 0.5 * y - 0.17).max(y - 0.24),
         3 => {
             let turn = std::f32::consts::TAU / 5.0;
             let angle = (x.atan2(-y) / turn + 0.5).rem_euclid(1.0) - 0.5;

@@ -237,6 +237,7 @@ fn a_thousand_clients_lose_no_answer() {
 }
 
 /// Raises the number of files that may be open, for two ends of each connection.
+#[allow(clippy::print_stderr, reason = "a skipped part of a test may be seen")]
 fn clients_that_fit(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

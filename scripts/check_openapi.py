@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Asks a served gallery whatever its OpenAPI description allows and forbids, and fails on an answer that it should not give:
-a status of 500 or above, a body or header that the description does not know, a refusal that is none.
+a status of 500 or above, a body or a type of body that the description does not know, a method that it does not name.
 
     cargo run --release -p truepair-serve --example fake -- 127.0.0.1:8000 &
     python3 scripts/check_openapi.py http://127.0.0.1:8000 [--requests 20000] [--token TOKEN]
 
-Needs schemathesis 4 (PyPI). Without it the script says so and ends with 3. Which of `text`, `image` and `like` a query
-has is not in the description, so a valid body may be refused; everything else is checked.
+Needs schemathesis 4 (PyPI). Without it the script says so and ends with 3. Two of its checks are left out: which of
+`text`, `image` and `like` a query has is not in the description, so a body that fits it may be refused; and lists and
+streams refuse one by one, inside an answer of 200.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main():
     here = Path(__file__).resolve()
     command = [program, "run", f"{given.address.rstrip('/')}/openapi.json", "--no-color", "--seed", "1",
                "--max-examples", str(max(1, given.requests // OPERATIONS)),
-               "--exclude-checks", "positive_data_acceptance"]
+               "--exclude-checks", "positive_data_acceptance,negative_data_rejection"]
     if given.token:
         command += ["--header", f"Authorization: Bearer {given.token}"]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": here.stem, "PYTHONPATH": str(here.parent)}

@@ -13,7 +13,7 @@ let around = null;
 export function openDetail(answer, hit, act) {
   around = { answer, act };
   hits = answer.hits;
-  show(hits.indexOf(hit));
+  show(hits.findIndex((one) => one.id === hit.id));
   if (!dialog.open) dialog.showModal();
   byId("detail-close").focus();
 }

@@ -153,7 +153,7 @@ function summary() {
 
 /** Puts the query into the form. */
 function showQuery() {
-  if (text.value !== query.text) text.value = query.text;
+  if (text.value !== query.text && offersText()) text.value = query.text;
   if (filter.value !== query.filter) filter.value = query.filter;
   document.querySelector(`input[name="of"][value="${query.of}"]`).checked = true;
   coverage.value = String(COVERAGES.indexOf(query.coverage));
@@ -162,7 +162,7 @@ function showQuery() {
   coverage.setAttribute("aria-valuetext", share);
   const isAsked = Boolean(query.like || query.picture);
   byId("chip").hidden = !isAsked;
-  text.placeholder = isAsked ? "or describe a picture" : "Describe a picture";
+  text.placeholder = offersText() ? (isAsked ? "or describe a picture" : "Describe a picture") : "Type the id of an item";
   if (isAsked) showChip();
   const asks = query.like ? "More like this" : query.picture ? "By a picture" : query.text;
   document.title = `${asks || "Search"} – truepair`;
@@ -181,6 +181,8 @@ function showChip() {
   else if (pictures.has(key)) image.src = URL.createObjectURL(pictures.get(key));
 }
 
+/** Unless the index says otherwise, words are understood. */
+const offersText = () => !described || offers("text");
 const offers = (kind) => described?.queries.includes(kind) ?? false;
 
 function showDescription() {
@@ -190,6 +192,9 @@ function showDescription() {
   if (described.captions) counts.push(`${number(described.captions)} captions`);
   byId("name").append(...counts.map((count) => element("span", "split", count)));
   byId("version").textContent = `index ${described.version}`;
+  byId("start-text").textContent = offersText()
+    ? `Pictures appear while you type.${offers("image") ? " You can also drop or paste a picture anywhere on this page." : ""}`
+    : `This index understands no words.${offers("image") ? " Drop or paste a picture, or type" : " Type"} the id of an item and press Enter.`;
   byId("pick").hidden = !offers("image");
   byId("sides").hidden = !described.images || !described.captions;
   byId("coverage-part").hidden = !described.coverage;
@@ -204,7 +209,9 @@ function showDescription() {
       const before = filter.value.trim();
       filter.value = (before ? `${before} and ` : "") + comparison(column);
       filter.focus();
-      take({ filter: filter.value });
+      // Without an example there is nothing to ask yet: the cursor stands where the value goes.
+      if (filter.value.endsWith('""')) filter.setSelectionRange(filter.value.length - 1, filter.value.length - 1);
+      else take({ filter: filter.value });
     });
     const entry = element("li");
     entry.append(add);
@@ -253,12 +260,12 @@ function typed(change, delay = DEBOUNCE) {
   take({ ...change, top: TOP }, { delay, replace });
 }
 
-text.addEventListener("input", () => typed({ text: text.value, like: "", picture: "" }));
+text.addEventListener("input", () => { if (offersText()) typed({ text: text.value, like: "", picture: "" }); });
 filter.addEventListener("input", () => typed({ filter: filter.value }, FILTER_DEBOUNCE));
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   lastTyped = 0;
-  take({});
+  take(offersText() ? {} : { text: "", picture: "", like: text.value.trim(), top: TOP });
 });
 for (const side of document.querySelectorAll('input[name="of"]')) {
   side.addEventListener("change", () => take({ of: side.value, top: TOP }));
@@ -347,6 +354,7 @@ addEventListener("keydown", (event) => {
   } else if (target === text && event.key === "ArrowDown") {
     cards()[0]?.focus();
   } else if (target === text && event.key === "Escape") {
+    text.value = "";
     take({ text: "", like: "", picture: "" });
   } else if (target === text && event.key === "Backspace" && !text.value && !byId("chip").hidden) {
     byId("chip-drop").click();

@@ -139,6 +139,10 @@ fn a_client_asks_as_often_as_its_rate_allows() {
     );
     assert_eq!(refused.header("retry-after").unwrap(), "2");
     assert_eq!(house.get("/healthz").status, 200);
+    // Pictures of the hits have a budget of their own.
+    let looks = (0..151).map(|_| house.get("/v1/items/scene-0000/image?size=1").status);
+    let looks: Vec<u16> = looks.collect();
+    assert!(looks[..150].iter().all(|status| *status == 200) && looks[150] == 429);
     millis.store(2000, Ordering::Relaxed);
     assert_eq!(house.post("/v1/search", RED).status, 200);
     assert_eq!(house.post("/v1/search", RED).status, 429);

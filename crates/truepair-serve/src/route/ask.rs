@@ -94,7 +94,7 @@ pub(crate) async fn ask<T: Task>(shared: &Shared, lane: &Lane<T>, request: Reque
             }
             if let Some(ends) = ends
                 && n > 1
-                && let Err(refused) = spend(shared, ends, (n - 1) as f64)
+                && let Err(refused) = spend(&shared.budgets, ends, (n - 1) as f64)
             {
                 return *refused;
             }

@@ -269,6 +269,30 @@ class Check:
         self.browser.key("Escape")
         self.state("start")
 
+    def a_hit_has_an_address(self):
+        self.open("/?q=green+cross")
+        self.hits("true", "hits")
+        self.browser.js("document.querySelectorAll('.open')[1].click()")
+        self.browser.wait("document.getElementById('detail').open", "the hit is open")
+        self.expect("location.search.includes('show=scene-')", "the address names it")
+        self.browser.js("document.getElementById('detail-next').click()")
+        self.browser.js("history.back()")
+        self.browser.wait("!document.getElementById('detail').open", "Back closes it")
+        self.expect("location.search === '?q=green+cross'", "the address is that of the hits")
+        self.browser.js("history.forward()")
+        self.browser.wait("document.getElementById('detail').open", "Forward opens it")
+        self.expect("document.getElementById('detail-place').textContent.startsWith('Hit 3 ')", "the hit shown last")
+        address = self.browser.js("location.pathname + location.search")
+        self.open(address)
+        self.browser.wait("document.getElementById('detail').open", "a link to a hit opens it")
+        self.browser.key("Escape")
+        self.browser.wait("location.search === '?q=green+cross'", "closed, the address is that of the hits")
+        self.browser.js("document.querySelector('.open').click()")
+        self.browser.js("document.getElementById('detail-like').click()")
+        self.browser.wait("location.search.startsWith('?like=') && document.activeElement.id === 'text'", "more like it")
+        self.hits("true", "hits like it")
+        self.expect("!document.getElementById('detail').open", "nothing is open")
+
     def a_picture_dropped(self):
         self.open()
         token = json.dumps({"authorization": f"Bearer {self.token}"} if self.token else {})
@@ -353,7 +377,7 @@ class Check:
         self.expect("document.documentElement.scrollWidth <= 390", "the description fits a phone")
 
     FLOWS = [start, hits_as_you_type, late_answers_are_dropped, nothing_matches, filters, coverage, more_like_this_and_back,
-             keys, a_picture_dropped, captions_stay_text, links_and_errors, phone, dark, everything_has_a_name, docs]
+             keys, a_hit_has_an_address, a_picture_dropped, captions_stay_text, links_and_errors, phone, dark, everything_has_a_name, docs]
 
 
 def complaints(browser, address):

@@ -9,19 +9,23 @@ let hits = [];
 let place = 0;
 let around = null;
 
-/** Opens `hit` of an answer; `act.like` looks for more of it, `act.closed` is told which hit was shown last. */
+/** Opens `hit` of an answer; `act.like` looks for more of it, `act.shown` and `act.closed` are told where the reader is. */
 export function openDetail(answer, hit, act) {
   around = { answer, act };
   hits = answer.hits;
   show(hits.findIndex((one) => one.id === hit.id));
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  dialog.showModal();
   byId("detail-close").focus();
+}
+
+export function closeDetail() {
+  if (dialog.open) dialog.close();
 }
 
 export const isDetailOpen = () => dialog.open;
 
 function show(next) {
-  if (next < 0 || next >= hits.length) return;
   place = next;
   const hit = hits[place];
   const { answer, act } = around;
@@ -40,6 +44,12 @@ function show(next) {
   item(hit.id, act.of).then((view) => {
     if (hits[place] === hit) showFacts(hit, view.why.length ? view.why : hit.why, view.columns);
   }).catch(() => {});
+}
+
+function step(by) {
+  if (!hits[place + by]) return;
+  show(place + by);
+  around.act.shown(hits[place]);
 }
 
 /** The thumbnail that is there already, until the large picture is. */
@@ -68,8 +78,8 @@ function showFacts(hit, why, columns) {
 }
 
 byId("detail-close").addEventListener("click", () => dialog.close());
-byId("detail-previous").addEventListener("click", () => show(place - 1));
-byId("detail-next").addEventListener("click", () => show(place + 1));
+byId("detail-previous").addEventListener("click", () => step(-1));
+byId("detail-next").addEventListener("click", () => step(1));
 byId("detail-like").addEventListener("click", () => {
   dialog.close();
   around.act.like(hits[place]);
@@ -78,8 +88,8 @@ dialog.addEventListener("click", (event) => { if (event.target === dialog) dialo
 dialog.addEventListener("close", () => around?.act.closed(place));
 dialog.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
-  if (event.key === "ArrowLeft" || event.key === "ArrowUp") show(place - 1);
-  else if (event.key === "ArrowRight" || event.key === "ArrowDown") show(place + 1);
+  if (event.key === "ArrowLeft" || event.key === "ArrowUp") step(-1);
+  else if (event.key === "ArrowRight" || event.key === "ArrowDown") step(1);
   else if (event.key === "l" && around.act.like) byId("detail-like").click();
   else return;
   event.preventDefault();

@@ -3,7 +3,7 @@
 import { describe, hasToken, search, setToken, showPicture } from "./server.js";
 import { COVERAGES, TOP, asksNothing, fromAddress, nothing, toAddress, toBody } from "./query.js";
 import { element, number, percent, sentence, showGhosts, showHits } from "./results.js";
-import { isDetailOpen, openDetail } from "./detail.js";
+import { closeDetail, isDetailOpen, openDetail } from "./detail.js";
 
 const byId = (id) => document.getElementById(id);
 const [box, text, filter, coverage, gallery] = ["box", "text", "filter", "coverage", "gallery"].map(byId);
@@ -28,7 +28,7 @@ const pictures = new Map();
 
 /** Takes a changed query: into the address at once, to the server after `delay` ms. */
 function take(change, { delay = 0, replace = false } = {}) {
-  query = { ...query, ...change };
+  query = { ...query, show: "", ...change };
   showsNearest = false;
   const address = toAddress(query);
   if (replace) history.replaceState(null, "", address);
@@ -135,6 +135,8 @@ function showAnswer() {
   showState("");
   showHits(gallery, answer, { open, like: offers("like") ? like : null });
   byId("more").hidden = answer.hits.length < query.top || query.top >= 1000;
+  byId("version").textContent = `index ${answer.version}`;
+  showDetail();
 }
 
 function summary() {
@@ -228,9 +230,32 @@ function comparison(column) {
 
 // --- acting ---
 
+/** Opens a hit as a step of the history: Back closes it. */
 function open(hit) {
-  const closed = (place) => cards()[place]?.focus();
-  openDetail(answer, hit, { of: query.of, like: offers("like") ? like : null, closed });
+  query = { ...query, show: hit.id };
+  history.pushState({ isOpened: true }, "", toAddress(query));
+  showDetail();
+}
+
+/** Shows the hit that the address names, or none. */
+function showDetail() {
+  const hit = query.show && answer?.hits.find((one) => one.id === query.show);
+  if (hit) openDetail(answer, hit, { of: query.of, like: offers("like") ? like : null, shown, closed });
+  else closeDetail();
+}
+
+function shown(hit) {
+  query = { ...query, show: hit.id };
+  history.replaceState(history.state, "", toAddress(query));
+}
+
+function closed(place) {
+  // Another query or Back has closed it.
+  if (!query.show) return;
+  cards()[place]?.focus();
+  query = { ...query, show: "" };
+  if (history.state?.isOpened) history.back();
+  else history.replaceState(null, "", toAddress(query));
 }
 
 function like(hit) {
@@ -295,9 +320,12 @@ byId("home").addEventListener("click", (event) => {
   text.focus();
 });
 addEventListener("popstate", () => {
+  const before = toAddress({ ...query, show: "" });
   query = fromAddress(location.href);
   lastTyped = 0;
+  if (answer && toAddress({ ...query, show: "" }) === before) return showDetail();
   showsNearest = false;
+  closeDetail();
   showQuery();
   ask();
 });

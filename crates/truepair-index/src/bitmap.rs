@@ -167,7 +167,7 @@ mod tests {
             let mut both = a.clone();
             both.extend(&b);
             let expected = |row: usize| match row.checked_sub(first) {
-                None => row % 3 == 0,
+                None => row.is_multiple_of(3),
                 Some(row) => row % 5 < 2,
             };
             let rows: Vec<usize> = (0..first + second).filter(|row| expected(*row)).collect();

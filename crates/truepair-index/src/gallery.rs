@@ -8,9 +8,9 @@ use truepair_core::{Error, Result};
 use crate::bitmap::Bitmap;
 use crate::filter::Filter;
 use crate::item::{Item, Side, ValueKind};
-use crate::search::{Hit, Rows, certified, scan};
+use crate::search::{Hit, Rows, approximate, certified, scan};
 use crate::segment::Part;
-use crate::settings::{Settings, Storage};
+use crate::settings::{Kind, Settings, Storage};
 use crate::vector_check::check_vector;
 
 /// Which rows a search may find, and how hard it looks.
@@ -110,10 +110,14 @@ impl Gallery {
         let rows = self.searched(allowed.as_ref());
         let closeness = self.settings.measure.closeness();
         let k = k.min(self.n_rows.max(1));
-        Ok(match self.settings.storage {
-            Storage::Int8 => certified(&rows, closeness, queries.values(), k),
-            Storage::F32 | Storage::F16 => scan(&rows, closeness, queries.values(), k),
-        })
+        let exact = |rows: &Rows<'_>| match self.settings.storage {
+            Storage::Int8 => certified(rows, closeness, queries.values(), k),
+            Storage::F32 | Storage::F16 => scan(rows, closeness, queries.values(), k),
+        };
+        match self.settings.kind {
+            Kind::Hnsw { .. } if !options.exact => approximate(&rows, queries.values(), k, exact),
+            Kind::Hnsw { .. } | Kind::Exact => Ok(exact(&rows)),
+        }
     }
 
     /// The item of a row.

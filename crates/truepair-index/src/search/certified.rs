@@ -11,6 +11,7 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 use truepair_kernel::product::dots::{Closeness, integer_products};
+use truepair_kernel::vector::wide;
 
 use super::blocks::{RowBlock, Rows, blocks_per_task};
 use super::scan::score_one;
@@ -20,6 +21,8 @@ use crate::segment::Codes;
 const ROWS_OF_ONE: usize = 1024;
 const ROWS_OF_SEVERAL: usize = 128;
 const QUERIES: usize = 128;
+/// Upper bounds that are compared with what is reached at once.
+const STRIP: usize = 16;
 /// Largest code of a query's number: 12 bits, so that sums of 8192 products stay in 32.
 const LARGEST_CODE: f64 = 2040.0;
 /// Candidates from which those that later bounds ruled out are dropped.
@@ -226,12 +229,51 @@ fn take_block(
     let row_codes = &row_codes[first * rows.dim..end * rows.dim];
     integer_products(codes, row_codes, rows.dim, products);
     let all = rows.n_allowed(block) == block.n;
-    for ((query, found), products) in coded.iter().zip(found).zip(products.chunks_exact(block.n)) {
-        for (at, (product, bounds)) in products.iter().zip(&bounds[first..end]).enumerate() {
-            let (low, high) = interval(closeness, query, *product, *bounds);
+    let bounds = &bounds[first..end];
+    let of_queries = coded.iter().zip(found).zip(products.chunks_exact(block.n));
+    for ((query, found), products) in of_queries {
+        let offer = |at: usize, found: &mut Candidates| {
             let row = block.row + at;
-            if high >= found.reached() && (all || rows.allows(row)) {
+            if all || rows.allows(row) {
+                let (low, high) = interval(closeness, query, products[at], bounds[at]);
                 found.offer(Candidate { row, low, high });
+            }
+        };
+        wide(
+            #[inline(always)]
+            || reaching(closeness, query, products, bounds, found, offer),
+        );
+    }
+}
+
+/// Offers the rows whose upper bound reaches what `found` has.
+#[inline(always)]
+fn reaching(
+    closeness: Closeness,
+    query: &CodedQuery,
+    products: &[i32],
+    bounds: &[[f32; 3]],
+    found: &mut Candidates,
+    offer: impl Fn(usize, &mut Candidates),
+) {
+    let mut reached = found.reached();
+    for first in (0..products.len()).step_by(STRIP) {
+        let end = (first + STRIP).min(products.len());
+        let mut highs = [f64::NEG_INFINITY; STRIP];
+        let rows = products[first..end].iter().zip(&bounds[first..end]);
+        for (high, (product, bounds)) in highs.iter_mut().zip(rows) {
+            *high = interval(closeness, query, *product, *bounds).1;
+        }
+        if !highs
+            .iter()
+            .fold(false, |any, high| any | (*high >= reached))
+        {
+            continue;
+        }
+        for (at, high) in highs.iter().enumerate().take(end - first) {
+            if *high >= reached {
+                offer(first + at, found);
+                reached = found.reached();
             }
         }
     }

@@ -12,9 +12,13 @@ use super::id_table::IdTable;
 use super::item_table::ItemTable;
 use super::quantize::N_BOUNDS;
 use crate::catalog::PartEntry;
+use crate::graph::Graph;
 use crate::item::{Item, Side};
-use crate::settings::{Settings, Storage};
+use crate::settings::{Kind, Settings, Storage};
 use crate::stored_file::{StoredFile, check_numbers, numbers};
+
+/// Ending of the name of the file that holds a graph of neighbors.
+pub(super) const GRAPH: &str = "graph.usearch";
 
 /// One side of a segment.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub(crate) struct Part {
     items: ItemTable,
     ids: IdTable,
     columns: Vec<StoredColumn>,
+    graph: Option<Graph>,
     folder: PathBuf,
     files: Vec<StoredFile>,
 }
@@ -69,6 +74,18 @@ impl Part {
             }
             Storage::F32 | Storage::F16 => None,
         };
+        let graph = match part.file(folder, side, GRAPH) {
+            Ok(file) if settings.kind != Kind::Exact => {
+                file.verify(folder)?;
+                Some(Graph::open(
+                    settings,
+                    file.map(folder)?,
+                    rows.clone(),
+                    part.n,
+                )?)
+            }
+            _ => None,
+        };
         let columns = 0..part.columns.len();
         Ok(Self {
             n: part.n,
@@ -81,6 +98,7 @@ impl Part {
             columns: columns
                 .map(|at| StoredColumn::open(folder, side, part, at))
                 .collect::<Result<_>>()?,
+            graph,
             folder: folder.to_path_buf(),
             files: part.files.clone(),
         })
@@ -160,6 +178,11 @@ impl Part {
         let same =
             move |row: &usize| *row < self.n && self.items.id(*row).is_ok_and(|other| other == id);
         self.ids.candidates(id).filter(same)
+    }
+
+    /// The graph of neighbors, if there is one.
+    pub(crate) fn graph(&self) -> Option<&Graph> {
+        self.graph.as_ref()
     }
 
     /// The columns, by name.

@@ -10,10 +10,12 @@ use truepair_core::{Error, Result};
 use super::column::ColumnValues;
 use super::id_table::{self, IdTable};
 use super::item_table::{HAS, HAS_PICTURE, HAS_TEXT, STARTS, TEXTS};
+use super::part::GRAPH;
 use super::quantize::quantize;
 use crate::catalog::{ColumnEntry, PartEntry};
+use crate::graph;
 use crate::item::{Item, Records, Side, Value, ValueKind};
-use crate::settings::{Settings, Storage};
+use crate::settings::{Kind, Settings, Storage};
 use crate::stored_file::StoredFile;
 use crate::vector_check::check_vector;
 
@@ -157,7 +159,15 @@ pub(crate) fn write_part(
     source: &dyn RowSource,
 ) -> Result<PartEntry> {
     let (mut files, mut hashes) = write_items(folder, side, source)?;
-    files.extend(write_vectors(folder, side, settings, source)?);
+    let vectors = write_vectors(folder, side, settings, source)?;
+    files.extend(write_graph(
+        folder,
+        side,
+        settings,
+        &vectors[0],
+        source.n(),
+    )?);
+    files.extend(vectors);
     files.extend(IdTable::write(folder, side, &hashes)?);
     hashes.clear();
     let mut columns = Vec::new();
@@ -246,6 +256,22 @@ fn write_vectors(
         out.put(bytemuck::cast_slice(&bounds))
     })?;
     Ok(vec![rows, codes, bounds])
+}
+
+/// Writes the graph of the neighbors of the vectors in `rows`, where there is one.
+fn write_graph(
+    folder: &Path,
+    side: Side,
+    settings: &Settings,
+    rows: &StoredFile,
+    n: usize,
+) -> Result<Option<StoredFile>> {
+    if settings.kind == Kind::Exact || n < graph::MIN_ROWS {
+        return Ok(None);
+    }
+    let bytes = graph::Graph::build(settings, rows.map(folder)?, n)?;
+    let name = format!("{}-{GRAPH}", side.name());
+    StoredFile::write(folder, name, |out| out.put(&bytes)).map(Some)
 }
 
 fn collect_columns(source: &dyn RowSource) -> Result<BTreeMap<String, ColumnValues>> {

@@ -15,6 +15,7 @@ mod labels;
 mod remote;
 mod resumed;
 mod schema;
+mod search;
 mod several;
 mod uncertainty;
 

@@ -250,7 +250,13 @@ unsafe fn sums<L: Lanes, F: Form, N: Number, const Q: usize, const R: usize>(
         let mut at = 0;
         while at < whole {
             for (r, x) in x.iter_mut().enumerate() {
-                *x = N::load::<L>(rows.add(r * width + at));
+                let row = rows.add(r * width + at);
+                *x = N::load::<L>(row);
+                if Q == 1 {
+                    // Rows of one query come from memory, several at once: too many streams for the
+                    // processor to foresee. An address past the end is not read.
+                    L::prefetch(row.wrapping_add(R * width).cast());
+                }
             }
             for (q, sums) in sums.iter_mut().enumerate() {
                 let query = L::load(queries.add(q * width + at));

@@ -2,8 +2,8 @@
 
 use crate::vector::wide;
 
-/// Rows that every query passes over while they lie in a near cache.
-const TILE_ROWS: usize = 64;
+/// Bytes of rows that every query passes over while they lie in a near cache.
+const TILE_BYTES: usize = 32 << 10;
 
 /// `out[q, r] = queries[q, width] · rows[r, width]`, exactly, on the calling thread.
 ///
@@ -27,19 +27,31 @@ pub fn integer_products(queries: &[i16], rows: &[i8], width: usize, out: &mut [i
         largest.unwrap_or(0) * 128 * (width as u64) < 1 << 31,
         "sums of {width} products leave 32 bits"
     );
+    let tile = (TILE_BYTES / width).max(8);
+    for first in (0..n_rows).step_by(tile) {
+        let end = (first + tile).min(n_rows);
+        let rows = &rows[first * width..end * width];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+        {
+            // SAFETY: the instructions were found, and the lengths were checked.
+            unsafe { avx512::tile(queries, rows, width, &mut out[first..], n_rows) };
+            continue;
+        }
+        plain_tile(queries, rows, width, &mut out[first..], n_rows);
+    }
+}
+
+/// `out[q · stride + r]` for all queries and the rows of a tile.
+fn plain_tile(queries: &[i16], rows: &[i8], width: usize, out: &mut [i32], stride: usize) {
     wide(
         #[inline(always)]
         || {
-            for first in (0..n_rows).step_by(TILE_ROWS) {
-                let end = (first + TILE_ROWS).min(n_rows);
-                for (query, out) in queries
-                    .chunks_exact(width)
-                    .zip(out.chunks_exact_mut(n_rows))
-                {
-                    let rows = rows[first * width..end * width].chunks_exact(width);
-                    for (row, out) in rows.zip(&mut out[first..end]) {
-                        *out = product(query, row);
-                    }
+            for (query, out) in queries.chunks_exact(width).zip(out.chunks_mut(stride)) {
+                for (row, out) in rows.chunks_exact(width).zip(out) {
+                    *out = product(query, row);
                 }
             }
         },
@@ -49,4 +61,102 @@ pub fn integer_products(queries: &[i16], rows: &[i8], width: usize, out: &mut [i
 #[inline(always)]
 fn product(query: &[i16], row: &[i8]) -> i32 {
     (query.iter().zip(row)).fold(0i32, |sum, (q, x)| sum + i32::from(*q) * i32::from(*x))
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    //! SAFETY of all blocks here: the caller found the instructions, and pointers lead to whole vectors.
+    use std::arch::x86_64::*;
+
+    /// Products of one instruction.
+    const STEP: usize = 32;
+
+    /// `out[q · stride + r]` for all queries and rows.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
+    pub(super) unsafe fn tile(
+        queries: &[i16],
+        rows: &[i8],
+        width: usize,
+        out: &mut [i32],
+        stride: usize,
+    ) {
+        let (n_queries, n_rows) = (queries.len() / width, rows.len() / width);
+        let mut query = 0;
+        while query < n_queries {
+            let four = query + 4 <= n_queries;
+            let at = queries[query * width..].as_ptr();
+            let mut row = 0;
+            while row < n_rows {
+                let x = rows[row * width..].as_ptr();
+                let start = query * stride + row;
+                let left = n_rows - row;
+                // SAFETY: so many queries and rows are there.
+                row += unsafe {
+                    match (four, left) {
+                        (true, 4..) => put(&sums::<4, 4>(at, x, width), start, stride, out),
+                        (true, _) => put(&sums::<4, 1>(at, x, width), start, stride, out),
+                        (false, 8..) => put(&sums::<1, 8>(at, x, width), start, stride, out),
+                        (false, _) => put(&sums::<1, 1>(at, x, width), start, stride, out),
+                    }
+                };
+            }
+            query += if four { 4 } else { 1 };
+        }
+    }
+
+    /// Puts a block in its place; gives how many rows it has.
+    #[inline(always)]
+    fn put<const Q: usize, const R: usize>(
+        block: &[[i32; R]; Q],
+        start: usize,
+        stride: usize,
+        out: &mut [i32],
+    ) -> usize {
+        for (q, sums) in block.iter().enumerate() {
+            out[start + q * stride..][..R].copy_from_slice(sums);
+        }
+        R
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
+    unsafe fn sums<const Q: usize, const R: usize>(
+        queries: *const i16,
+        rows: *const i8,
+        width: usize,
+    ) -> [[i32; R]; Q] {
+        let mut sums = [[_mm512_setzero_si512(); R]; Q];
+        let mut x = [_mm512_setzero_si512(); R];
+        let mut at = 0;
+        while at < width {
+            let left = (width - at).min(STEP);
+            let mask = u32::MAX >> (STEP - left);
+            for (r, x) in x.iter_mut().enumerate() {
+                // SAFETY: `left` numbers are there, and the others are not read.
+                let bytes = unsafe { _mm256_maskz_loadu_epi8(mask, rows.add(r * width + at)) };
+                *x = _mm512_cvtepi8_epi16(bytes);
+                if Q == 1 {
+                    // As for scores: too many streams for the processor to foresee.
+                    let ahead = rows.wrapping_add((r + R) * width + at);
+                    // SAFETY: an address past the end is not read.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) };
+                }
+            }
+            for (q, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let query = unsafe { _mm512_maskz_loadu_epi16(mask, queries.add(q * width + at)) };
+                for (sum, x) in sums.iter_mut().zip(&x) {
+                    *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(query, *x));
+                }
+            }
+            at += STEP;
+        }
+        let mut out = [[0; R]; Q];
+        for (out, sums) in out.iter_mut().zip(sums) {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = _mm512_reduce_add_epi32(sum);
+            }
+        }
+        out
+    }
 }

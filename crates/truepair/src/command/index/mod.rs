@@ -381,7 +381,7 @@ fn recall(index: &Index) -> Result<Option<GalleryRecall>> {
         let gallery = index.gallery(side);
         Ok(match gallery.is_empty() {
             true => None,
-            false => Some(gallery.recall(10, CHECKED, Seed(0))?.recall),
+            false => None,
         })
     };
     Ok(Some(GalleryRecall {

@@ -145,7 +145,8 @@ impl Engine {
     /// Answers questions together; one that fails leaves the others alone.
     pub(crate) fn answer(&self, questions: &[Question]) -> Vec<Result<SearchAnswer>> {
         let asked = self.asked(questions);
-        let mut answers: Vec<Option<Result<SearchAnswer>>> = questions.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Result<SearchAnswer>>> =
+            questions.iter().map(|_| None).collect();
         // Those that look at the same rows are searched for together.
         let mut together: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
         for (at, (question, asked)) in questions.iter().zip(&asked).enumerate() {
@@ -175,7 +176,9 @@ impl Engine {
             }
         }
         let answers = answers.into_iter();
-        answers.map(|answer| answer.expect("every question is in a group or failed")).collect()
+        answers
+            .map(|answer| answer.expect("every question is in a group or failed"))
+            .collect()
     }
 
     fn asked(&self, questions: &[Question]) -> Vec<Result<Asked>> {
@@ -283,10 +286,16 @@ impl Engine {
             }
             values.extend_from_slice(&asked.vector);
         }
-        let deepest = group.iter().map(|(question, _)| question.top).max().unwrap_or(0);
+        let deepest = group
+            .iter()
+            .map(|(question, _)| question.top)
+            .max()
+            .unwrap_or(0);
         let hits = gallery.search(&Matrix::new(values, dim), deepest.max(DEPTH), &options)?;
         let answers = group.iter().zip(hits);
-        Ok(answers.map(|((question, asked), hits)| self.judged(question, asked, hits)).collect())
+        Ok(answers
+            .map(|((question, asked), hits)| self.judged(question, asked, hits))
+            .collect())
     }
 
     fn judged(
@@ -308,18 +317,26 @@ impl Engine {
             }
             _ => None,
         };
-        let threshold = question.coverage.map(|coverage| self.threshold(question, model, coverage)).transpose()?;
+        let threshold = question
+            .coverage
+            .map(|coverage| self.threshold(question, model, coverage))
+            .transpose()?;
         let found = hits.iter().enumerate().map(|(at, hit)| {
             let right = judged.as_ref().map(|judged| judged.right[at]);
             Found {
                 row: hit.row,
                 score: hit.score,
                 p_relevant: right,
-                in_answer: threshold.zip(right).map(|(threshold, right)| right >= threshold),
+                in_answer: threshold
+                    .zip(right)
+                    .map(|(threshold, right)| right >= threshold),
             }
         });
         let mut found: Vec<Found> = found.collect();
-        let in_set = found.iter().filter(|hit| hit.in_answer == Some(true)).count();
+        let in_set = found
+            .iter()
+            .filter(|hit| hit.in_answer == Some(true))
+            .count();
         found.truncate(question.top.max(in_set));
         Ok(SearchAnswer {
             hits: found,
@@ -348,7 +365,9 @@ impl Engine {
         coverage: f64,
     ) -> Result<f64> {
         if question.filter.is_some() {
-            bail!("--coverage is promised for the whole gallery, not for a part of it (drop the filter or the coverage)")
+            bail!(
+                "--coverage is promised for the whole gallery, not for a part of it (drop the filter or the coverage)"
+            )
         }
         let Some(model) = model else {
             bail!(
@@ -396,7 +415,9 @@ impl Engine {
         let ids = hits.iter().map(|hit| Ok(gallery.item(hit.row)?.id));
         let ids: Vec<String> = ids.collect::<Result<_>>()?;
         let scores = rescorer.scores(trained, asking, of, &ids)?;
-        hits.iter_mut().zip(scores).for_each(|(hit, score)| hit.score = score);
+        hits.iter_mut()
+            .zip(scores)
+            .for_each(|(hit, score)| hit.score = score);
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
         Ok(())
     }

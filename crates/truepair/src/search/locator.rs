@@ -30,7 +30,12 @@ impl PictureLocator {
         }
         match dataset.images.picture(image)? {
             Picture::File(file) => Some(Self::File(full(file.clone()))),
-            Picture::Member { archive, start, len, .. } => Some(Self::Part {
+            Picture::Member {
+                archive,
+                start,
+                len,
+                ..
+            } => Some(Self::Part {
                 file: full(archive.to_path_buf()),
                 start: *start,
                 len: *len,

@@ -93,7 +93,10 @@ impl IndexResult {
             self.storage,
             self.kind
         );
-        let mut rows = vec![(self.did.as_str(), self.index.display().to_string()), ("holds", holds)];
+        let mut rows = vec![
+            (self.did.as_str(), self.index.display().to_string()),
+            ("holds", holds),
+        ];
         if let Some(deleted) = self.deleted {
             rows.push(("deleted", render::count(deleted, "item")));
         }
@@ -104,12 +107,17 @@ impl IndexResult {
             ("text to image", &self.text_to_image),
             ("image to text", &self.image_to_text),
         ] {
-            rows.extend(quality.as_ref().map(|quality| (direction, quality_text(quality))));
+            rows.extend(
+                quality
+                    .as_ref()
+                    .map(|quality| (direction, quality_text(quality))),
+            );
         }
         if let Some(recall) = self.recall_at_10 {
-            let text = [("images", recall.images), ("captions", recall.captions)].map(|(name, share)| {
-                share.map(|share| format!("{} of {name}", percent_text(share)))
-            });
+            let text =
+                [("images", recall.images), ("captions", recall.captions)].map(|(name, share)| {
+                    share.map(|share| format!("{} of {name}", percent_text(share)))
+                });
             let text: Vec<String> = text.into_iter().flatten().collect();
             rows.push(("ten nearest found", text.join(", ")));
         }

@@ -182,7 +182,9 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
     };
     if let Some(file) = &args.page {
         let page = page::render(&engine, of, &answer, &result)?;
-        let staged = StagedFile::write(file, |out| Ok(std::io::Write::write_all(out, page.as_bytes())?))?;
+        let staged = StagedFile::write(file, |out| {
+            Ok(std::io::Write::write_all(out, page.as_bytes())?)
+        })?;
         result.outputs.push(staged.publish()?);
     }
     form.print(&result, || text(&result))?;
@@ -191,7 +193,9 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
 
 fn ask(args: &SearchArgs) -> Result<(Ask, String)> {
     Ok(match (&args.text, &args.image, &args.like) {
-        (Some(text), _, _) if text.trim().is_empty() => bail!("the question is empty (say what you look for)"),
+        (Some(text), _, _) if text.trim().is_empty() => {
+            bail!("the question is empty (say what you look for)")
+        }
         (Some(text), _, _) => (Ask::Text(text.clone()), text.clone()),
         (_, Some(file), _) => {
             let place = file.display().to_string();
@@ -227,7 +231,11 @@ fn rows(engine: &Engine, of: Side, answer: &SearchAnswer) -> Result<Vec<HitRow>>
             p_relevant: hit.p_relevant,
             in_answer: hit.in_answer,
             text,
-            columns: item.columns.into_iter().map(|(name, value)| (name, json(value))).collect(),
+            columns: item
+                .columns
+                .into_iter()
+                .map(|(name, value)| (name, json(value)))
+                .collect(),
         })
     };
     answer.hits.iter().enumerate().map(row).collect()
@@ -271,7 +279,10 @@ fn text(result: &SearchResult) -> String {
         if is_calibrated {
             row.push(hit.p_relevant.map(percent_text).unwrap_or_default());
         }
-        row.extend([hit.id.clone(), shortened(hit.text.as_deref().unwrap_or_default())]);
+        row.extend([
+            hit.id.clone(),
+            shortened(hit.text.as_deref().unwrap_or_default()),
+        ]);
         table.push(row);
     }
     if result.hits.is_empty() {

@@ -88,6 +88,8 @@ pub struct Embedded {
     pub skipped: Vec<Skipped>,
     /// Pictures that were read although something is wrong with them.
     pub remarks: Vec<Skipped>,
+    /// Captions that are longer than the text encoder reads, and were cut.
+    pub n_cut: usize,
 }
 
 /// A picture that something is wrong with: mostly it could not be decoded.
@@ -118,6 +120,13 @@ struct Record {
     skipped: Vec<Skipped>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<Skipped>,
+}
+
+/// What a part of the captions left besides its rows.
+#[derive(Debug, Serialize, Deserialize)]
+struct CaptionRecord {
+    /// Captions that were cut.
+    cut: usize,
 }
 
 impl Job<'_> {
@@ -167,6 +176,7 @@ impl Job<'_> {
             watch,
         };
         let (mut images, mut captions, mut record) = (None, None, Record::default());
+        let mut n_cut = 0;
         if let (Some(encoder), Some(pictures)) = (self.images, items.pictures) {
             let found = self.embed_images(encoder, items.image_ids, pictures, &mut place)?;
             let Some((files, found)) = found else {
@@ -176,16 +186,17 @@ impl Job<'_> {
             record = found;
         }
         if let (Some(encoder), Some(texts)) = (self.captions, items.captions) {
-            let Some(parts) = self.embed_captions(encoder, texts, &mut place)? else {
+            let Some((parts, cut)) = self.embed_captions(encoder, texts, &mut place)? else {
                 return Ok(Outcome::Stopped);
             };
-            captions = Some(joined(&parts)?);
+            (captions, n_cut) = (Some(joined(&parts)?), cut);
         }
         Ok(Outcome::Done(Embedded {
             images,
             captions,
             skipped: record.skipped,
             remarks: record.remarks,
+            n_cut,
         }))
     }
 
@@ -242,7 +253,7 @@ impl Job<'_> {
                 let json = serde_json::to_vec(&record).expect("a record is plain data");
                 durable::write(&marker, &json)?;
             }
-            let record = read_record(&marker)?;
+            let record: Record = read_record(&marker)?;
             all.skipped.extend(record.skipped);
             all.remarks.extend(record.remarks);
             files.push(file);
@@ -250,32 +261,44 @@ impl Job<'_> {
         Ok(Some((files, all)))
     }
 
-    /// The parts of the captions; `None` when stopped.
+    /// The parts of the captions and how many captions were cut; `None` when stopped.
     fn embed_captions(
         &self,
         encoder: &TextEncoder,
         texts: &[String],
         parts: &mut Parts<'_>,
-    ) -> Result<Option<Vec<PathBuf>>> {
-        let mut files = Vec::new();
+    ) -> Result<Option<(Vec<PathBuf>, usize)>> {
+        let (mut files, mut n_cut) = (Vec::new(), 0);
         for (part, texts_of_part) in texts.chunks(CAPTIONS_PER_PART).enumerate() {
             let file = parts.folder.join(format!("captions_{part:05}.npy"));
+            let record = file.with_extension("json");
             if !file.is_file() {
                 let mut values = Vec::with_capacity(texts_of_part.len() * encoder.dim());
+                let mut cut = 0;
                 for batch in texts_of_part.chunks(CAPTIONS_PER_PART / 8) {
                     if parts.stop.load(Ordering::Relaxed) {
                         return Ok(None);
                     }
-                    values.extend(encoder.embed(batch)?);
+                    let (vectors, cut_of_batch) = encoder.embed_counting(batch)?;
+                    values.extend(vectors);
+                    cut += cut_of_batch;
                     let done = part * CAPTIONS_PER_PART + values.len() / encoder.dim();
                     let watch = &mut parts.watch;
                     watch.advance("embed captions", done as u64, texts.len() as u64);
                 }
+                // The rows come last, so that they mark a whole part.
+                let json = serde_json::to_vec(&CaptionRecord { cut });
+                durable::write(&record, &json.expect("a record is plain data"))?;
                 self.write_rows(&file, &values, encoder.dim())?;
             }
+            n_cut += match record.is_file() {
+                true => read_record::<CaptionRecord>(&record)?.cut,
+                // Parts of earlier versions have no record.
+                false => encoder.count_cut(texts_of_part)?,
+            };
             files.push(file);
         }
-        Ok(Some(files))
+        Ok(Some((files, n_cut)))
     }
 
     fn write_rows(&self, path: &Path, values: &[f32], dim: usize) -> Result<()> {
@@ -351,7 +374,7 @@ fn without_skipped(files: &[PathBuf], skipped: &[Skipped]) -> Result<Features> {
     Ok(all.select(&rows))
 }
 
-fn read_record(path: &Path) -> Result<Record> {
+fn read_record<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
     serde_json::from_slice(&bytes).map_err(|cause| {
         let remedy = "remove the file, then its part is computed again";

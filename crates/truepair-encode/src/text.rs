@@ -116,20 +116,7 @@ impl TextEncoder {
             let remedy = "choose an output that texts alone lead to, or export the text encoder";
             Error::data(path, Place::Whole, problem, remedy)
         })?;
-        let tokenizer = match &options.tokenizer {
-            Some(tokenizer) => tokenizer.clone(),
-            None => near(path, &["tokenizer.json"])
-                .into_iter()
-                .next()
-                .ok_or_else(|| {
-                    Error::data(
-                        path,
-                        Place::Whole,
-                        "there is no tokenizer.json beside it or in the folder above",
-                        "name the tokenizer's file",
-                    )
-                })?,
-        };
+        let tokenizer = tokenizer_of(path, options)?;
         let fixed = |axis: usize| inputs.first().and_then(|input| *input.shape.get(axis)?);
         let (length, source) = match fixed(1) {
             Some(n) => (Some(Length::Exactly(n)), "the model's input".to_owned()),
@@ -195,9 +182,36 @@ impl TextEncoder {
     /// If the tokenizer cannot read a text, the model cannot be run, or it does not return vectors
     /// of finite numbers.
     pub fn embed(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<f32>> {
-        let tokens: Vec<Tokens> = (texts.par_iter())
+        Ok(self.embed_counting(texts)?.0)
+    }
+
+    /// How many of the texts are longer than the tokenizer's length, and are cut.
+    ///
+    /// # Errors
+    /// If the tokenizer cannot read a text.
+    pub fn count_cut(&self, texts: &[impl AsRef<str> + Sync]) -> Result<usize> {
+        let tokens = self.tokens(texts)?;
+        Ok(tokens.iter().filter(|tokens| tokens.is_cut).count())
+    }
+
+    /// As [`embed`](Self::embed), with the number of texts that were cut.
+    pub(crate) fn embed_counting(
+        &self,
+        texts: &[impl AsRef<str> + Sync],
+    ) -> Result<(Vec<f32>, usize)> {
+        let tokens = self.tokens(texts)?;
+        let n_cut = tokens.iter().filter(|tokens| tokens.is_cut).count();
+        Ok((self.embed_tokens(&tokens)?, n_cut))
+    }
+
+    fn tokens(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Tokens>> {
+        let texts = texts.par_iter();
+        texts
             .map(|text| self.tokenizer.encode(text.as_ref()))
-            .collect::<Result<_>>()?;
+            .collect()
+    }
+
+    fn embed_tokens(&self, tokens: &[Tokens]) -> Result<Vec<f32>> {
         let mut order: Vec<usize> = (0..tokens.len()).collect();
         order.sort_by_key(|&text| tokens[text].ids.len());
         let equal = order.chunk_by(|&a, &b| tokens[a].ids.len() == tokens[b].ids.len());
@@ -208,7 +222,7 @@ impl TextEncoder {
             self.run(&batch.collect::<Vec<_>>(), lane)
         });
         let vectors = vectors.into_iter().collect::<Result<Vec<Vec<f32>>>>()?;
-        let mut out = vec![0.0; self.dim * texts.len()];
+        let mut out = vec![0.0; self.dim * tokens.len()];
         for (batch, vectors) in batches.iter().zip(&vectors) {
             for (&text, vector) in batch.iter().zip(vectors.chunks_exact(self.dim.max(1))) {
                 out[text * self.dim..][..self.dim].copy_from_slice(vector);
@@ -319,6 +333,22 @@ impl TextEncoder {
             Length::Exactly(n) => format!("padded to {n} tokens"),
         }
     }
+}
+
+/// The `tokenizer.json` that was named, or the one near the model.
+fn tokenizer_of(path: &Path, options: &TextOptions) -> Result<PathBuf> {
+    if let Some(named) = &options.tokenizer {
+        return Ok(named.clone());
+    }
+    let found = near(path, &["tokenizer.json"]).into_iter().next();
+    found.ok_or_else(|| {
+        Error::data(
+            path,
+            Place::Whole,
+            "there is no tokenizer.json beside it or in the folder above",
+            "name the tokenizer's file",
+        )
+    })
 }
 
 fn source_of_path(options: &TextOptions) -> String {

@@ -33,6 +33,8 @@ pub struct Tokens {
     pub mask: Vec<i64>,
     /// The segment of each, `[t]`: 0 throughout for most encoders.
     pub types: Vec<i64>,
+    /// Whether the text is longer than the tokenizer's length, and was cut.
+    pub is_cut: bool,
 }
 
 /// A tokenizer as `tokenizer.json` describes it: WordPiece, BPE, Unigram or WordLevel with its
@@ -131,6 +133,7 @@ impl Tokenizer {
             ids: wide(encoding.get_ids()),
             mask: wide(encoding.get_attention_mask()),
             types: wide(encoding.get_type_ids()),
+            is_cut: !encoding.get_overflowing().is_empty(),
         })
     }
 

@@ -216,3 +216,27 @@ fn pictures_alone_and_captions_alone_are_embedded() {
     assert!(files.iter().all(|file| file.is_file()));
     assert_eq!(queries.captions.unwrap().len(), 2);
 }
+
+#[test]
+fn captions_that_are_cut_are_counted_and_stay_so() {
+    let encoders = Encoders::open();
+    let captions: Vec<String> = [
+        "a red dog",
+        &"the cat ".repeat(20),
+        "a dog",
+        &"dog ".repeat(30),
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let items = Items {
+        image_ids: &[],
+        pictures: None,
+        captions: Some(&captions),
+    };
+    let (home, never) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    let job = encoders.job(false);
+    let run = || finish(job.run_items(items, home.path(), &never, &mut ()).unwrap()).n_cut;
+    assert_eq!([run(), run()], [2, 2]);
+    std::fs::remove_file(home.path().join("captions_00000.json")).unwrap();
+    assert_eq!(run(), 2, "parts of earlier versions are counted again");
+}

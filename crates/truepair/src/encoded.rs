@@ -1,9 +1,12 @@
 //! Encoders on the way to a command: pictures and captions become embeddings, which are kept in the
 //! cache under a hash of all that decides them.
 
-use std::fmt::Write as _;
+mod identity;
+
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+
+pub(crate) use identity::{described_captions, described_images};
+use identity::{hashes_beside, state_of_pictures};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -18,7 +21,6 @@ use truepair_encode::{
 };
 use truepair_read::dataset::{self, CaptionFeatures, Pictures, ReadOptions};
 
-use crate::file_hash::sha256;
 use crate::progress::Bars;
 use crate::shell::word;
 use crate::{cache, data, interrupt, remote, render};
@@ -76,6 +78,33 @@ impl Encoders {
     /// Whether none was named.
     pub(crate) fn are_none(&self) -> bool {
         self.image_encoder.is_none() && self.text_encoder.is_none()
+    }
+
+    /// These files.
+    pub(crate) fn named(
+        image_encoder: Option<PathBuf>,
+        text_encoder: Option<PathBuf>,
+        assume: Option<AssumptionChoice>,
+    ) -> Self {
+        Self {
+            image_encoder,
+            text_encoder,
+            assume,
+        }
+    }
+
+    /// These, and `own` in the place of those that were not named.
+    pub(crate) fn or(&self, own: &Self) -> Self {
+        let text = self.text_encoder.as_ref().or(own.text_encoder.as_ref());
+        let (image, assume) = match &self.image_encoder {
+            Some(image) => (Some(image), self.assume),
+            None => (own.image_encoder.as_ref(), own.assume),
+        };
+        Self {
+            image_encoder: image.cloned(),
+            text_encoder: text.cloned(),
+            assume,
+        }
     }
 
     /// With paths that hold from any folder.
@@ -248,6 +277,36 @@ impl LoadedEncoders {
         self.images.is_none() && self.captions.is_none()
     }
 
+    /// Whether there is a text encoder.
+    pub(crate) fn reads_texts(&self) -> bool {
+        self.captions.is_some()
+    }
+
+    /// Whether there is an image encoder.
+    pub(crate) fn reads_pictures(&self) -> bool {
+        self.images.is_some()
+    }
+
+    /// The vectors `[n, d]` of texts; `None` without a text encoder.
+    ///
+    /// # Errors
+    /// If the encoder fails.
+    pub(crate) fn texts(&self, texts: &[String]) -> Result<Option<Vec<f32>>> {
+        let embed = |encoder: &TextEncoder| encoder.embed(texts);
+        Ok(self.captions.as_ref().map(embed).transpose()?)
+    }
+
+    /// The vector `[d]` of a picture's bytes; `None` without an image encoder.
+    ///
+    /// # Errors
+    /// If the bytes are no picture, or the encoder fails.
+    pub(crate) fn picture(&self, bytes: &[u8]) -> Result<Option<Vec<f32>>> {
+        let Some(encoder) = &self.images else {
+            return Ok(None);
+        };
+        Ok(Some(encoder.embed(&truepair_image::decode(bytes)?)?))
+    }
+
     /// How the data is read: with its pictures where they are to be embedded.
     ///
     /// # Errors
@@ -359,6 +418,12 @@ impl LoadedEncoders {
             None => own.clone(),
         };
         let mut notes = vec![format!("embedded by {}", self.names.join(" and "))];
+        if let Some(encoder) = &self.captions
+            && let Some(cut) = told_cut(embedded.n_cut, dataset.n_captions(), encoder)
+        {
+            render::note(&format!("note: {cut}"));
+            notes.push(cut);
+        }
         let mut as_read = AsRead {
             images: dataset.images.clone(),
             caption_features: own,
@@ -420,6 +485,19 @@ fn without(mut dataset: Dataset, skipped: &[Skipped], as_read: &mut AsRead) -> D
     dataset
 }
 
+/// How many of `n` captions were cut, where some were.
+pub(crate) fn told_cut(n_cut: usize, n: usize, encoder: &TextEncoder) -> Option<String> {
+    let (Length::AtMost(tokens) | Length::Exactly(tokens)) = encoder.tokenizer().length();
+    let were = if n_cut == 1 { "was" } else { "were" };
+    (n_cut > 0).then(|| {
+        format!(
+            "{n_cut} of {} {were} cut at {}: what stands behind that is not read",
+            render::count(n, "caption"),
+            render::count(tokens, "token")
+        )
+    })
+}
+
 fn told(pictures: &[Skipped]) -> Vec<String> {
     let one = |picture: &Skipped| format!("{}: {}", picture.place, picture.problem);
     pictures.iter().map(one).collect()
@@ -438,94 +516,6 @@ fn show_pictures(dataset: &mut Dataset) {
     if files.iter().any(Option::is_some) {
         dataset.image_files = files;
     }
-}
-
-/// A hash of where every picture lies, and of the full path, the size and the time of the last change of every file
-/// that holds some: a picture that was replaced is embedded anew, without reading all bytes to know it.
-fn state_of_pictures(pictures: &Features) -> String {
-    let mut digest = Digest::new();
-    let mut last: Option<&Path> = None;
-    for picture in (0..pictures.len()).filter_map(|row| pictures.picture(row)) {
-        let file = picture.file();
-        let name = picture.to_string();
-        let within = name.strip_prefix(&file.display().to_string());
-        let mut state = within.unwrap_or(&name).to_owned();
-        if last.replace(file) != Some(file) {
-            let full = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-            let _ = write!(state, "\t{}", full.display());
-            if let Ok(found) = std::fs::metadata(file) {
-                let changed = found.modified().ok();
-                let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                let _ = write!(state, "\t{}\t{changed:?}", found.len());
-            }
-        }
-        digest.add(&(state.len() as u64).to_le_bytes());
-        digest.add(state.as_bytes());
-    }
-    digest.hex()
-}
-
-/// SHA-256 of what encoders read besides their own files: weights outside (`model.onnx_data`) and the settings and
-/// tokenizers in JSON, beside them and one folder up.
-fn hashes_beside<'a>(encoders: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for encoder in encoders {
-        let name = encoder.file_name().unwrap_or_default().to_string_lossy();
-        let full = remote::full(encoder)?;
-        for folder in full.ancestors().skip(1).take(2) {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let beside = entry.file_name().to_string_lossy().into_owned();
-                let is_weights = beside.starts_with(&*name) && beside.len() > name.len();
-                let is_settings = SETTINGS.contains(&beside.as_str());
-                if (is_weights || is_settings) && path.is_file() {
-                    files.push(path);
-                }
-            }
-        }
-    }
-    files.sort();
-    files.dedup();
-    files.iter().map(|file| sha256(file)).collect()
-}
-
-/// Files in which encoders' settings are looked up.
-const SETTINGS: [&str; 7] = [
-    "config.json",
-    "open_clip_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "sentence_bert_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-];
-
-/// What decides the vectors of an image encoder.
-///
-/// # Errors
-/// If its file cannot be read.
-pub(crate) fn described_images(path: &Path, encoder: &ImageEncoder) -> Result<Value> {
-    Ok(json!({
-        "sha256": sha256(path)?,
-        "output": encoder.output(),
-        "preprocessing": encoder.preprocessing(),
-    }))
-}
-
-/// What decides the vectors of a text encoder.
-///
-/// # Errors
-/// If its file cannot be read.
-pub(crate) fn described_captions(path: &Path, encoder: &TextEncoder) -> Result<Value> {
-    let length = encoder.tokenizer().length();
-    let (Length::AtMost(tokens) | Length::Exactly(tokens)) = length;
-    Ok(json!({
-        "sha256": sha256(path)?,
-        "output": encoder.output(),
-        "pooling": encoder.pooling(),
-        "max_tokens": tokens,
-        "padded": matches!(length, Length::Exactly(_)),
-    }))
 }
 
 #[cfg(test)]

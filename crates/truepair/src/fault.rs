@@ -1,21 +1,36 @@
 //! Faults of the program itself: a panic becomes exit code 2 and a message that says where, and how
-//! to report it.
+//! to report it. A panic that a library catches, since a file is at fault, is the library's to tell of.
 
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, set_hook};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use crate::failure::{EXIT_CODE, Failure};
 use crate::render::{self, Form};
 
 const REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 
+/// What the last panic said; told when nobody caught it.
+static LAST: Mutex<Option<String>> = Mutex::new(None);
+
+/// What the standard library says when a thread that others wait for has panicked.
+const OF_ANOTHER: &str = "a scoped thread panicked";
+
+fn keep(panic: &PanicHookInfo<'_>) {
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none() || panic.payload_as_str() != Some(OF_ANOTHER) {
+        *last = Some(message(panic));
+    }
+}
+
 /// Runs the program so that a panic ends it with exit code 2.
 pub(crate) fn contain(form: Form, run: impl FnOnce() -> ExitCode) -> ExitCode {
-    set_hook(Box::new(|panic| {
-        render::note(&format!("error: {}", message(panic)))
-    }));
+    set_hook(Box::new(keep));
     // Nothing of what `run` touched is used after a panic.
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let last = last.unwrap_or_else(|| describe(None, None));
+        render::note(&format!("error: {last}"));
         let error = "internal fault of the program; standard error says where";
         Failure::of(error, &[], EXIT_CODE).print(form);
         ExitCode::from(EXIT_CODE)
@@ -47,7 +62,14 @@ mod tests {
             code(|| ExitCode::from(1)),
             format!("{:?}", ExitCode::from(1))
         );
-        let faulty = code(|| panic!("boom"));
+        let faulty = code(|| {
+            let caught = catch_unwind(|| panic!("caught by a library"));
+            assert!(caught.is_err());
+            std::thread::scope(|scope| {
+                scope.spawn(|| panic!("boom"));
+            });
+            ExitCode::SUCCESS
+        });
         // The hook is the process's: give it back to the other tests.
         drop(std::panic::take_hook());
         assert_eq!(faulty, format!("{:?}", ExitCode::from(2)));

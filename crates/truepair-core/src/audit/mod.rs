@@ -46,6 +46,7 @@ mod links;
 mod monotone;
 mod near;
 mod nearby;
+mod new_pairs;
 mod noise_rate;
 mod outcome;
 mod poor_ranks;
@@ -78,6 +79,7 @@ pub use nearby::{
     Planting,
 };
 pub(crate) use noise_rate::clopper_pearson;
+pub use new_pairs::{NewFindings, NewVerdict, judge_new};
 use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::judge_fold;

@@ -7,6 +7,25 @@ use std::path::{Component, Path, PathBuf};
 
 use super::wire::{Fault, Value, fields, packed_ints, put_bytes, put_int, text};
 
+/// The type of numbers of single precision, as ONNX counts types.
+pub(super) const SINGLE: u64 = 1;
+/// The type of the upper halves of such numbers.
+pub(super) const BFLOAT16: u64 = 16;
+
+/// Names of types that are not read.
+const UNREAD: &[(u64, &str)] = &[
+    (8, "string"),
+    (14, "complex64"),
+    (15, "complex128"),
+    (17, "float8e4m3fn"),
+    (18, "float8e4m3fnuz"),
+    (19, "float8e5m2"),
+    (20, "float8e5m2fnuz"),
+    (21, "uint4"),
+    (22, "int4"),
+    (23, "float4e2m1"),
+];
+
 /// Types of numbers, by the number that ONNX gives them: bytes of each.
 const SIZES: &[(u64, usize)] = &[
     (1, 4),
@@ -89,10 +108,12 @@ impl<'a> Constant<'a> {
     fn n_bytes(&self) -> Result<usize, Fault> {
         let size = SIZES.iter().find(|(kind, _)| *kind == self.kind);
         let (_, size) = size.ok_or_else(|| {
-            let name = &self.name;
+            let name = UNREAD.iter().find(|(kind, _)| *kind == self.kind);
+            let name = name.map_or_else(|| self.kind.to_string(), |(_, name)| (*name).to_owned());
             format!(
-                "constant '{name}': numbers of type {} are not supported",
-                self.kind
+                "constant '{}': numbers of type {name} are not supported (export it in single or half \
+                 precision, or with 8-bit integers)",
+                self.name
             )
         })?;
         (self.len()?.checked_mul(*size))
@@ -147,11 +168,52 @@ impl<'a> Constant<'a> {
 
     /// Its numbers, where they are of single precision and lie in the file as raw bytes.
     pub(super) fn floats(&self) -> Option<Vec<f32>> {
-        let raw = self
-            .raw
-            .filter(|_| self.kind == 1 && self.external.is_empty())?;
-        let cells = raw.as_chunks::<4>().0.iter();
-        Some(cells.map(|cell| f32::from_le_bytes(*cell)).collect())
+        let raw = self.raw.filter(|_| self.external.is_empty())?;
+        match self.kind {
+            SINGLE => {
+                let cells = raw.as_chunks::<4>().0.iter();
+                Some(cells.map(|cell| f32::from_le_bytes(*cell)).collect())
+            }
+            BFLOAT16 => {
+                let cells = raw.as_chunks::<2>().0.iter();
+                let widened = cells.map(|[low, high]| f32::from_le_bytes([0, 0, *low, *high]));
+                Some(widened.collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The type of its numbers, as ONNX counts types.
+    pub(super) fn kind(&self) -> u64 {
+        self.kind
+    }
+
+    /// Appends a constant of bfloat16 as one of single precision, which holds its numbers exactly.
+    pub(super) fn put_single(&self, out: &mut Vec<u8>) {
+        match self.raw {
+            Some(raw) => self.put_numbers(raw, out),
+            None => {
+                let halves = self.ints.iter().map(|half| (*half as u16).to_le_bytes());
+                self.put_numbers(&halves.flatten().collect::<Vec<u8>>(), out);
+            }
+        }
+    }
+
+    /// Appends it with `numbers` inside; those of bfloat16 become those of single precision.
+    fn put_numbers(&self, numbers: &[u8], out: &mut Vec<u8>) {
+        for size in &self.dims {
+            put_int(1, *size as u64, out);
+        }
+        let is_half = self.kind == BFLOAT16;
+        put_int(2, if is_half { SINGLE } else { self.kind }, out);
+        put_bytes(8, self.name.as_bytes(), out);
+        if is_half {
+            let cells = numbers.as_chunks::<2>().0.iter();
+            let widened: Vec<u8> = cells.flat_map(|[low, high]| [0, 0, *low, *high]).collect();
+            put_bytes(9, &widened, out);
+        } else {
+            put_bytes(9, numbers, out);
+        }
     }
 
     pub(super) fn shape(&self) -> &[i64] {
@@ -194,12 +256,7 @@ impl WeightFiles {
     pub(super) fn put(&mut self, constant: &Constant<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let fault = |fault| format!("constant '{}': {fault}", constant.name);
         let numbers = self.read(constant).map_err(fault)?;
-        for size in &constant.dims {
-            put_int(1, *size as u64, out);
-        }
-        put_int(2, constant.kind, out);
-        put_bytes(8, constant.name.as_bytes(), out);
-        put_bytes(9, &numbers, out);
+        constant.put_numbers(&numbers, out);
         Ok(())
     }
 

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
-use super::constant::{Constant, WeightFiles};
-use super::depthwise::{Depthwise, Padding};
+use super::constant::{BFLOAT16, Constant, SINGLE, WeightFiles};
 use super::message::{Message, check};
+use super::node::Node;
+use super::part::{Level, Part, Step, connect};
 use super::wire::{
-    Fault, Field, LONG_VARINT, Value, fields, packed_ints, put_bytes, put_int, put_long_varint,
+    Fault, Field, LONG_VARINT, Places, Value, fields, put_bytes, put_int, put_long_varint,
     put_varint, text,
 };
 
@@ -47,40 +48,6 @@ pub(super) struct Port {
     /// Type of the numbers, as ONNX counts types.
     pub(super) kind: u64,
     raw: Range<usize>,
-}
-
-/// One operator.
-#[derive(Debug, Default)]
-struct Node {
-    op: String,
-    inputs: Vec<String>,
-    /// Names that graphs inside it read.
-    captured: Vec<String>,
-    outputs: Vec<String>,
-    /// The value of a `Constant`.
-    tensor: Option<Range<usize>>,
-    settings: Vec<NodeSetting>,
-    /// The message, and the field that it stands in.
-    inner: Range<usize>,
-    raw: Range<usize>,
-}
-
-/// A constant setting of an operator.
-#[derive(Debug, Default)]
-struct NodeSetting {
-    name: String,
-    text: String,
-    ints: Vec<i64>,
-}
-
-/// Turns slices of the file into ranges.
-struct Places<'a>(&'a [u8]);
-
-impl Places<'_> {
-    fn of(&self, part: &[u8]) -> Range<usize> {
-        let start = part.as_ptr() as usize - self.0.as_ptr() as usize;
-        start..start + part.len()
-    }
 }
 
 impl Graph {
@@ -129,6 +96,8 @@ impl Graph {
                 }
                 11 => self.inputs.push(Port::read(&field, inner, places)?),
                 12 => self.outputs.push(Port::read(&field, inner, places)?),
+                // Values of this type are computed in single precision.
+                13 if Port::read(&field, inner, places)?.kind == BFLOAT16 => {}
                 13 => self.value_infos.push(places.of(field.raw)),
                 15 => return Err("it holds sparse constants, which are not supported".into()),
                 _ => {}
@@ -254,8 +223,40 @@ impl Graph {
         folder: &Path,
         output: &str,
     ) -> Result<Vec<Step>, Fault> {
+        let mut parts = self.levels(bytes, output)?;
+        let inputs = self.inputs.iter().map(|port| port.name.as_str());
+        connect(&mut parts, inputs, output);
+        let mut files = WeightFiles::in_folder(folder);
+        let mut steps = Vec::new();
+        for (part, convolutions) in parts {
+            if !part.outputs.is_empty() {
+                steps.push(Step::Graph {
+                    model: self.write(bytes, &mut files, &part)?,
+                    given: part.given.iter().map(|name| (*name).to_owned()).collect(),
+                    outputs: part.outputs.iter().map(|name| (*name).to_owned()).collect(),
+                });
+            }
+            for (node, convolution) in convolutions {
+                steps.push(Step::Depthwise {
+                    convolution,
+                    input: node.inputs[0].clone(),
+                    output: node.outputs[0].clone(),
+                });
+            }
+        }
+        if steps.is_empty() {
+            return Err(format!("nothing computes the output '{output}'"));
+        }
+        Ok(steps)
+    }
+
+    /// The operators that lead to `output`, by the number of such convolutions before them.
+    fn levels<'a>(&'a self, bytes: &[u8], output: &'a str) -> Result<Vec<Level<'a>>, Fault> {
         let needed = self.names_needed(output)?;
-        let constants = self.named_constants();
+        let constants = self.constants.iter();
+        let constants: HashMap<&str, &Range<usize>> = constants
+            .map(|(name, place)| (name.as_str(), place))
+            .collect();
         let read = |name: Option<&String>| -> Result<Option<Constant<'_>>, Fault> {
             let place = name.and_then(|name| constants.get(name.as_str()));
             place
@@ -286,36 +287,7 @@ impl Graph {
                 None => parts[own].0.nodes.push(node),
             }
         }
-        connect(&mut parts, &self.inputs, output);
-        let mut files = WeightFiles::in_folder(folder);
-        let mut steps = Vec::new();
-        for (part, convolutions) in parts {
-            if !part.outputs.is_empty() {
-                steps.push(Step::Graph {
-                    model: self.write(bytes, &mut files, &part)?,
-                    given: part.given.iter().map(|name| (*name).to_owned()).collect(),
-                    outputs: part.outputs.iter().map(|name| (*name).to_owned()).collect(),
-                });
-            }
-            for (node, convolution) in convolutions {
-                steps.push(Step::Depthwise {
-                    convolution,
-                    input: node.inputs[0].clone(),
-                    output: node.outputs[0].clone(),
-                });
-            }
-        }
-        if steps.is_empty() {
-            return Err(format!("nothing computes the output '{output}'"));
-        }
-        Ok(steps)
-    }
-
-    fn named_constants(&self) -> HashMap<&str, &Range<usize>> {
-        let constants = self.constants.iter();
-        constants
-            .map(|(name, place)| (name.as_str(), place))
-            .collect()
+        Ok(parts)
     }
 
     /// A model file of a part.
@@ -344,20 +316,38 @@ impl Graph {
         for (_, place) in constants.filter(|(name, _)| read.contains(name.as_str())) {
             let stored = &bytes[place.clone()];
             let constant = Constant::read(stored)?;
+            let mut inside = Vec::new();
             if constant.is_external() {
-                let mut inside = Vec::new();
                 files.put(&constant, &mut inside)?;
+                put_bytes(5, &inside, graph);
+            } else if constant.kind() == BFLOAT16 {
+                constant.put_single(&mut inside);
                 put_bytes(5, &inside, graph);
             } else {
                 put_bytes(5, stored, graph);
             }
         }
+        self.put_ports(bytes, part, graph);
+        for place in &self.value_infos {
+            graph.extend_from_slice(&bytes[place.clone()]);
+        }
+        let mut length = Vec::new();
+        put_long_varint((model.len() - start - LONG_VARINT) as u64, &mut length);
+        model[start..start + LONG_VARINT].copy_from_slice(&length);
+        Ok(model)
+    }
+
+    /// Appends the inputs and outputs of a part.
+    fn put_ports(&self, bytes: &[u8], part: &Part<'_>, graph: &mut Vec<u8>) {
         for (number, names, known) in [
             (11, &part.given, &self.inputs),
             (12, &part.outputs, &self.outputs),
         ] {
             for name in names {
                 match known.iter().find(|port| port.name == *name) {
+                    Some(port) if port.kind == BFLOAT16 => {
+                        put_bytes(number, &single_port(name), graph);
+                    }
                     Some(port) => graph.extend_from_slice(&bytes[port.raw.clone()]),
                     None => {
                         let mut port = Vec::new();
@@ -367,283 +357,6 @@ impl Graph {
                 }
             }
         }
-        for place in &self.value_infos {
-            graph.extend_from_slice(&bytes[place.clone()]);
-        }
-        let mut length = Vec::new();
-        put_long_varint((model.len() - start - LONG_VARINT) as u64, &mut length);
-        model[start..start + LONG_VARINT].copy_from_slice(&length);
-        Ok(model)
-    }
-}
-
-/// What is computed at once.
-#[derive(Default)]
-struct Part<'a> {
-    nodes: Vec<&'a Node>,
-    /// Values that it reads from elsewhere.
-    given: Vec<&'a str>,
-    /// Values that others read from it.
-    outputs: Vec<&'a str>,
-}
-
-/// One step to an output.
-pub(super) enum Step {
-    Graph {
-        /// A model file.
-        model: Vec<u8>,
-        given: Vec<String>,
-        outputs: Vec<String>,
-    },
-    Depthwise {
-        convolution: Depthwise,
-        input: String,
-        output: String,
-    },
-}
-
-/// A part of the graph and the convolutions that follow it.
-type Level<'a> = (Part<'a>, Vec<(&'a Node, Depthwise)>);
-
-/// Notes which values pass between parts and convolutions; `inputs` are those of the model.
-fn connect<'a>(parts: &mut [Level<'a>], inputs: &'a [Port], output: &'a str) {
-    let made_by = |nodes: &[&'a Node]| -> HashSet<&'a str> {
-        let outputs = nodes.iter().flat_map(|node| &node.outputs);
-        outputs.map(String::as_str).collect()
-    };
-    // Names that only a graph inside an operator knows are none of these.
-    let mut known: HashSet<&str> = inputs.iter().map(|port| port.name.as_str()).collect();
-    for (part, convolutions) in parts.iter() {
-        known.extend(made_by(&part.nodes));
-        known.extend(
-            convolutions
-                .iter()
-                .map(|(node, _)| node.outputs[0].as_str()),
-        );
-    }
-    let mut read_elsewhere: Vec<HashSet<&str>> = Vec::new();
-    for (part, _) in parts.iter_mut() {
-        let made = made_by(&part.nodes);
-        let nodes = part.nodes.iter();
-        let read = nodes.flat_map(|node| node.inputs.iter().chain(&node.captured));
-        let read: HashSet<&str> = read
-            .map(String::as_str)
-            .filter(|name| known.contains(name) && !made.contains(name))
-            .collect();
-        part.given = read.iter().copied().collect();
-        part.given.sort_unstable();
-        read_elsewhere.push(read);
-    }
-    let of_convolutions: HashSet<&str> = (parts.iter())
-        .flat_map(|(_, convolutions)| convolutions.iter())
-        .map(|(node, _)| node.inputs[0].as_str())
-        .collect();
-    for (at, (part, _)) in parts.iter_mut().enumerate() {
-        let is_read = |name: &&str| {
-            *name == output
-                || of_convolutions.contains(name)
-                || read_elsewhere
-                    .iter()
-                    .enumerate()
-                    .any(|(n, read)| n != at && read.contains(name))
-        };
-        let made = part
-            .nodes
-            .iter()
-            .flat_map(|node| node.outputs.iter().map(String::as_str));
-        part.outputs = made
-            .filter(|name| !name.is_empty())
-            .filter(is_read)
-            .collect();
-    }
-}
-
-impl Node {
-    fn read(field: &Field<'_>, bytes: &[u8], places: &Places<'_>) -> Result<Self, Fault> {
-        let mut node = Self {
-            inner: places.of(bytes),
-            raw: places.of(field.raw),
-            ..Self::default()
-        };
-        for field in fields(bytes) {
-            let field = field?;
-            let Value::Bytes(inner) = field.value else {
-                continue;
-            };
-            match field.number {
-                1 => node.inputs.push(text(inner)),
-                2 => node.outputs.push(text(inner)),
-                4 => node.op = text(inner),
-                5 => node.read_attribute(inner, places)?,
-                _ => {}
-            }
-        }
-        Ok(node)
-    }
-
-    fn read_attribute(&mut self, bytes: &[u8], places: &Places<'_>) -> Result<(), Fault> {
-        let mut setting = NodeSetting::default();
-        for field in fields(bytes) {
-            let field = field?;
-            match (field.number, field.value) {
-                (1, Value::Bytes(name)) => setting.name = text(name),
-                (3 | 8, Value::Int(value)) => setting.ints.push(value as i64),
-                (4, Value::Bytes(value)) => setting.text = text(value),
-                (8, Value::Bytes(values)) => setting.ints.extend(packed_ints(values)?),
-                (5, Value::Bytes(tensor)) => self.tensor = Some(places.of(tensor)),
-                (6, Value::Bytes(graph)) => self.capture(graph)?,
-                _ => {}
-            }
-        }
-        self.settings.push(setting);
-        Ok(())
-    }
-
-    /// Notes what the operators of a graph inside this one read, from wherever it comes.
-    fn capture(&mut self, graph: &[u8]) -> Result<(), Fault> {
-        for field in fields(graph) {
-            let field = field?;
-            match (field.number, field.value) {
-                (1, Value::Bytes(node)) => {
-                    for field in fields(node) {
-                        let field = field?;
-                        match (field.number, field.value) {
-                            (1, Value::Bytes(name)) => self.captured.push(text(name)),
-                            (5, Value::Bytes(attribute)) => self.capture_in(attribute)?,
-                            _ => {}
-                        }
-                    }
-                }
-                // An outer value may be given back as it is.
-                (12, Value::Bytes(port)) => {
-                    let name = fields(port).find_map(|field| match field {
-                        Ok(Field {
-                            number: 1,
-                            value: Value::Bytes(name),
-                            ..
-                        }) => Some(text(name)),
-                        _ => None,
-                    });
-                    self.captured.extend(name);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn capture_in(&mut self, attribute: &[u8]) -> Result<(), Fault> {
-        for field in fields(attribute) {
-            let field = field?;
-            if let (6, Value::Bytes(graph)) = (field.number, field.value) {
-                self.capture(graph)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn gives(&self, names: &HashSet<&str>) -> bool {
-        self.outputs
-            .iter()
-            .any(|name| names.contains(name.as_str()))
-    }
-
-    fn setting(&self, name: &str) -> Option<&NodeSetting> {
-        self.settings.iter().find(|setting| setting.name == name)
-    }
-
-    /// Two sizes of a setting, `default` where it is left out; `None` where it holds others.
-    fn two(&self, name: &str, default: usize) -> Option<[usize; 2]> {
-        let Some(setting) = self.setting(name) else {
-            return Some([default; 2]);
-        };
-        let sizes: Option<Vec<usize>> = (setting.ints.iter())
-            .map(|size| usize::try_from(*size).ok())
-            .collect();
-        sizes?.try_into().ok()
-    }
-
-    /// The convolution of every channel by itself that the operator is, with its weights
-    /// `[m, 1, h, w]` and bias; `None` where it is something else.
-    fn depthwise(&self, weights: &Constant<'_>, bias: Option<&Constant<'_>>) -> Option<Depthwise> {
-        let &[filters, 1, rows, columns] = weights.shape() else {
-            return None;
-        };
-        let group = self
-            .setting("group")
-            .and_then(|group| group.ints.first().copied());
-        let window = [usize::try_from(rows).ok()?, usize::try_from(columns).ok()?];
-        let stride = self.two("strides", 1)?;
-        if group != Some(filters) || self.two("dilations", 1)? != [1, 1] || stride.contains(&0) {
-            return None;
-        }
-        let by = |setting: &NodeSetting| -> Option<[usize; 4]> {
-            let by = setting.ints.iter().map(|size| usize::try_from(*size).ok());
-            by.collect::<Option<Vec<usize>>>()?.try_into().ok()
-        };
-        let padding = match self
-            .setting("auto_pad")
-            .map_or("NOTSET", |setting| &setting.text)
-        {
-            "SAME_UPPER" => Padding::Same,
-            "VALID" => Padding::By([0; 4]),
-            "NOTSET" => Padding::By(self.setting("pads").map_or(Some([0; 4]), by)?),
-            _ => return None,
-        };
-        Some(Depthwise {
-            window,
-            stride,
-            padding,
-            weights: weights.floats()?,
-            bias: bias.map_or(Some(Vec::new()), Constant::floats)?,
-        })
-    }
-
-    /// Appends the operator, mended where `rten` 0.27 does not read the standard: it lacks Dropout,
-    /// which does nothing outside training, and takes the size of a window from its setting alone,
-    /// not from the weights `[m, c, h, w]`.
-    ///
-    /// # Errors
-    /// If it is to be padded before the picture rather than after it, which `rten` does the other
-    /// way round.
-    fn put(&self, bytes: &[u8], weights: Option<&[i64]>, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let has = |name: &str| self.setting(name).is_some();
-        if self
-            .settings
-            .iter()
-            .any(|setting| setting.text == "SAME_LOWER")
-        {
-            return Err(format!(
-                "{} with auto_pad = SAME_LOWER is not supported",
-                self.op
-            ));
-        }
-        match (
-            self.op.as_str(),
-            self.inputs.first(),
-            self.outputs.as_slice(),
-        ) {
-            ("Dropout", Some(input), [output, ..]) => {
-                let mut node = Vec::new();
-                put_bytes(1, input.as_bytes(), &mut node);
-                put_bytes(2, output.as_bytes(), &mut node);
-                put_bytes(4, b"Identity", &mut node);
-                put_bytes(1, &node, out);
-            }
-            ("Conv", ..) if !has("kernel_shape") && weights.is_some_and(|size| size.len() > 2) => {
-                let mut window = Vec::new();
-                put_bytes(1, b"kernel_shape", &mut window);
-                let sizes = weights.unwrap_or_default().iter().skip(2);
-                sizes.for_each(|size| put_int(8, *size as u64, &mut window));
-                // The type: a list of whole numbers.
-                put_int(20, 7, &mut window);
-                let mut node = bytes[self.inner.clone()].to_vec();
-                put_bytes(5, &window, &mut node);
-                put_bytes(1, &node, out);
-            }
-            _ => out.extend_from_slice(&bytes[self.raw.clone()]),
-        }
-        Ok(())
     }
 }
 
@@ -711,4 +424,14 @@ fn children(bytes: &[u8], number: u64) -> Result<Vec<&[u8]>, Fault> {
         }
     }
     Ok(found)
+}
+
+/// A port of numbers of single precision and any shape.
+fn single_port(name: &str) -> Vec<u8> {
+    let (mut tensor, mut kind, mut port) = (Vec::new(), Vec::new(), Vec::new());
+    put_int(1, SINGLE, &mut tensor);
+    put_bytes(1, &tensor, &mut kind);
+    put_bytes(1, name.as_bytes(), &mut port);
+    put_bytes(2, &kind, &mut port);
+    port
 }

@@ -9,8 +9,10 @@ mod depthwise;
 mod graph;
 mod lane;
 mod message;
+mod node;
 #[cfg(feature = "ort")]
 mod onnx_runtime;
+mod part;
 mod rten;
 mod wire;
 

@@ -8,8 +8,8 @@ use ::rten::{ModelOptions, NodeId, RunOptions, Value, ValueOrView, ValueView};
 use rten_tensor::prelude::*;
 
 use super::depthwise::Depthwise;
-use super::graph::Step;
 use super::lane::Lane;
+use super::part::Step;
 use super::wire::Fault;
 use super::{Input, Output, Tensor, Values};
 

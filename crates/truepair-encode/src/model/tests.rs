@@ -167,7 +167,15 @@ fn refused_with(content: &[u8], word: &str) {
 
 /// A model of one operator from `x` and constants to `y`.
 fn model(op: &str, constants: &[Vec<u8>], inputs: &[&str]) -> Vec<u8> {
+    model_with(op, constants, inputs, &[])
+}
+
+/// As [`model`], with a setting of the operator.
+fn model_with(op: &str, constants: &[Vec<u8>], inputs: &[&str], setting: &[u8]) -> Vec<u8> {
     let mut node = Vec::new();
+    if !setting.is_empty() {
+        put_bytes(5, setting, &mut node);
+    }
     inputs
         .iter()
         .for_each(|name| put_bytes(1, name.as_bytes(), &mut node));
@@ -297,4 +305,52 @@ fn inputs_that_do_not_fit_name_the_operator() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("tiny_image.onnx"), "{error}");
+}
+
+/// The model in `bytes`, run on `x` `[1, 2]`.
+fn run(bytes: &[u8], x: [f32; 2]) -> Result<Output> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, bytes).unwrap();
+    let model = ModelFile::open(&path)?.load("y", &Runtime::BuiltIn)?;
+    let input = Tensor {
+        shape: vec![1, 2],
+        values: Values::Floats(x.to_vec()),
+    };
+    model.run(vec![input], &Lane::new())
+}
+
+#[test]
+fn numbers_of_bfloat16_are_those_of_single_precision() {
+    // 1.5 and -2 without their lower halves.
+    let halves = [0xc0, 0x3f, 0x00, 0xc0];
+    let bytes = model("Add", &[constant(16, &[2], &halves)], &["x", "c"]);
+    assert_eq!(run(&bytes, [1.0, 1.0]).unwrap().values, [2.5, -1.0]);
+    let (mut listed, mut to) = (Vec::new(), Vec::new());
+    put_int(1, 2, &mut listed);
+    put_int(2, 16, &mut listed);
+    put_bytes(8, b"c", &mut listed);
+    let mut numbers = Vec::new();
+    put_varint(0x3fc0, &mut numbers);
+    put_varint(0xc000, &mut numbers);
+    put_bytes(5, &numbers, &mut listed);
+    let bytes = model("Add", &[listed], &["x", "c"]);
+    assert_eq!(run(&bytes, [0.0, 0.0]).unwrap().values, [1.5, -2.0]);
+    put_bytes(1, b"to", &mut to);
+    put_int(3, 16, &mut to);
+    put_int(20, 2, &mut to);
+    let bytes = model_with("Cast", &[], &["x"], &to);
+    assert_eq!(run(&bytes, [3.0, 4.0]).unwrap().values, [3.0, 4.0]);
+    refused_with(
+        &model("Add", &[constant(17, &[4], &[0; 4])], &["x", "c"]),
+        "float8e4m3fn",
+    );
+}
+
+#[test]
+fn operators_that_give_up_name_the_file() {
+    let sizes: Vec<u8> = [3i64, 5].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let bytes = model("Reshape", &[constant(7, &[2], &sizes)], &["x", "c"]);
+    let error = run(&bytes, [1.0, 2.0]).unwrap_err().to_string();
+    assert!(error.contains("model.onnx"), "{error}");
 }

@@ -1,5 +1,7 @@
 //! Protobuf's wire format: field numbers and values of a message, nothing of what they mean.
 
+use std::ops::Range;
+
 /// Why bytes are not a model; without the file's name.
 pub(crate) type Fault = String;
 
@@ -123,4 +125,14 @@ pub(super) fn put_bytes(number: u64, bytes: &[u8], out: &mut Vec<u8>) {
     put_varint(number << 3 | 2, out);
     put_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
+}
+
+/// Turns slices of the file into ranges.
+pub(super) struct Places<'a>(pub(super) &'a [u8]);
+
+impl Places<'_> {
+    pub(super) fn of(&self, part: &[u8]) -> Range<usize> {
+        let start = part.as_ptr() as usize - self.0.as_ptr() as usize;
+        start..start + part.len()
+    }
 }

@@ -10,6 +10,7 @@ use truepair_core::error::{Error, Result};
 use truepair_core::rng::Seed;
 use truepair_core::text::is_blank;
 
+use super::named_folder::with_pictures;
 use super::out_of_step::in_order;
 use super::{Format, OnEmpty, ReadOptions, recognize, refuse_passing_over};
 
@@ -166,6 +167,7 @@ fn read_split(
         ..options.clone()
     };
     let data = in_order(format.read(path, &options)?, path, &options)?;
+    let data = with_pictures(data, path, &options)?;
     if options.strict {
         refuse_passing_over(path, &data.account)?;
     }

@@ -67,7 +67,7 @@ pub struct KeptFiles {
 }
 
 /// Gives every link among `files` the form that `target` asks for.
-pub(super) fn settle(files: Vec<PathBuf>, target: &KeptFolder<'_>) -> Result<KeptFiles> {
+pub(crate) fn settle(files: Vec<PathBuf>, target: &KeptFolder<'_>) -> Result<KeptFiles> {
     let place = real_place(target.place)?;
     let mut kept = KeptFiles::default();
     for file in &files {

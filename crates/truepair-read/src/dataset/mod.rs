@@ -46,6 +46,7 @@ mod listing;
 mod matrices;
 mod msrvtt;
 mod mteb;
+mod named_folder;
 mod naming;
 mod options;
 mod out_of_step;
@@ -58,9 +59,11 @@ mod picture_column;
 mod picture_folders;
 mod picture_place;
 mod pictures;
+mod plain_table;
 mod precomp;
 mod records;
 mod selector;
+mod several;
 mod shard_names;
 mod shard_schemas;
 mod shards;
@@ -97,9 +100,13 @@ pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
 };
 pub(crate) use leftovers::is_hidden;
+pub(crate) use links::settle;
 pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
+pub use plain_table::PlainTable;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+pub use several::one_path_of;
+pub(crate) use write::{link_into, write_lines, write_rows};
 pub use write_options::{WriteForm, WriteOptions};
 
 /// Every format, in the order in which they are tried: a folder or file is read by the first one
@@ -206,6 +213,7 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let path = path.as_ref();
     let (format, _) = recognize(path, options)?;
     let dataset = in_order(format.read(path, options)?, path, options)?;
+    let dataset = named_folder::with_pictures(dataset, path, options)?;
     if dataset.pairs.is_empty() {
         let met = dataset.account.summary();
         let met = met.map_or_else(String::new, |met| format!("; {met}"));
@@ -398,7 +406,16 @@ pub fn is_recognized(path: impl AsRef<Path>) -> bool {
 
 /// The format of `path` and why it was chosen.
 fn recognize(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format, String)> {
-    std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
+    if several::files_of(path)?.is_none() {
+        std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
+    } else if webdataset::WebDataset.sniff(path).is_none() {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            "several files are one data set where all of them are tar archives",
+            "put tables or pictures into a folder of their own and name that",
+        ));
+    }
     if let Some(name) = &options.format {
         return Ok((by_name(name)?, "named by the caller".into()));
     }
@@ -444,6 +461,9 @@ fn resolve_split(path: &Path, options: &ReadOptions, splits: &[String]) -> Resul
 
 /// What the user would call the data at `path`.
 pub(crate) fn name_of(path: &Path) -> String {
+    if let Ok(Some(_)) = several::files_of(path) {
+        return several::name_of(path);
+    }
     // `.` and `..` have no name of their own.
     let full = path.canonicalize();
     let path = full.as_deref().unwrap_or(path);

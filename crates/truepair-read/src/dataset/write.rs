@@ -12,7 +12,7 @@ use truepair_core::npy::header_bytes;
 use super::links::link_or_copy;
 
 /// Writes one entry a line and returns `path`.
-pub(super) fn write_lines(
+pub(crate) fn write_lines(
     path: &Path,
     lines: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> Result<PathBuf> {
@@ -35,7 +35,7 @@ pub(super) fn write_features(path: &Path, features: &Features, rows: &[u32]) -> 
 }
 
 /// As [`write_features`], into what is open already.
-pub(super) fn write_rows(out: &mut dyn Write, features: &Features, rows: &[u32]) -> Result<()> {
+pub(crate) fn write_rows(out: &mut dyn Write, features: &Features, rows: &[u32]) -> Result<()> {
     let failed = |source| Error::io(features.path(), "write rows of", source);
     let half = features.dtype() == "f16";
     let shape = [rows.len(), features.regions(), features.dim()];
@@ -74,7 +74,7 @@ pub(super) fn write_ints<const K: usize>(path: &Path, rows: &[[i64; K]]) -> Resu
 /// afterwards what the link becomes.
 ///
 /// [`settle`]: super::links::settle
-pub(super) fn link_into(source: &Path, out: &Path) -> Result<PathBuf> {
+pub(crate) fn link_into(source: &Path, out: &Path) -> Result<PathBuf> {
     link_as(source, &out.join(source.file_name().unwrap_or_default()))
 }
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use serde::Deserialize;
 use truepair_core::error::{Error, Place, Result};
 
-use super::LabeledFormat;
 use super::container::{Arrays, Source};
+use super::{KeptForm, LabeledFormat};
 use crate::dataset::is_hidden;
 use crate::npy_features::note_nameless;
 
 /// The names of the classes.
-const CLASSES: &str = "classes.json";
+pub(super) const CLASSES: &str = "classes.json";
 
 /// A folder with one `.npy` file for every array.
 pub(super) struct Folder;
@@ -64,6 +64,10 @@ impl LabeledFormat for Folder {
             arrays.set_class_names(read_names(&names)?);
         }
         Ok(arrays)
+    }
+
+    fn kept_form(&self) -> KeptForm {
+        KeptForm::Folder
     }
 }
 

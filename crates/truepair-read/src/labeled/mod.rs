@@ -7,6 +7,7 @@ mod container;
 mod folder;
 mod hdf5;
 mod hdf5_links;
+mod kept;
 mod mat;
 mod matlab;
 mod matlab4;
@@ -24,10 +25,22 @@ use truepair_core::labeled::LabeledData;
 
 use crate::dataset::{is_hidden, refuse_passing_over};
 pub use container::Arrays;
+pub use kept::write_kept_items;
 
 /// Every layout of labeled data, in the order in which they are tried.
 pub const LABELED_FORMATS: &[&dyn LabeledFormat] =
     &[&folder::Folder, &npz::Npz, &mat::Mat, &hdf5::Hdf5];
+
+/// What a layout's cleaned list is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptForm {
+    /// A folder of arrays, those of other splits linked.
+    Folder,
+    /// One file of arrays, with those of other splits.
+    Archive,
+    /// A list of rows, as the layout is not written.
+    List,
+}
 
 /// One way in which labeled data lies on disk.
 ///
@@ -54,6 +67,10 @@ pub trait LabeledFormat: Sync {
     /// # Errors
     /// If a file cannot be read or is not what it should be.
     fn arrays(&self, path: &Path) -> Result<Arrays>;
+    /// What its cleaned lists are.
+    fn kept_form(&self) -> KeptForm {
+        KeptForm::List
+    }
 }
 
 /// How labeled data is read.

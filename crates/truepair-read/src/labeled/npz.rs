@@ -4,8 +4,8 @@ use std::path::Path;
 
 use truepair_core::error::Result;
 
-use super::LabeledFormat;
 use super::container::Arrays;
+use super::{KeptForm, LabeledFormat};
 
 /// NumPy's archive of arrays.
 pub(super) struct Npz;
@@ -32,5 +32,9 @@ impl LabeledFormat for Npz {
         let mut arrays = Arrays::of(path);
         arrays.add_archive(path)?;
         Ok(arrays)
+    }
+
+    fn kept_form(&self) -> KeptForm {
+        KeptForm::Archive
     }
 }

@@ -214,18 +214,20 @@ impl PeerSnapshot {
         let names: Vec<String> = (tensors.keys())
             .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
             .collect();
-        let mut take = |key: String| {
-            tensors
-                .remove(&key)
-                .ok_or_else(|| format!("`{key}` is missing"))
-        };
         let mut weights = Parameters::new();
         let mut moments = BTreeMap::new();
         for name in &names {
-            weights.insert(name.clone(), take(format!("{at}/weights/{name}"))?);
-            let first = take(format!("{at}/first/{name}"))?.values;
-            let second = take(format!("{at}/second/{name}"))?.values;
-            moments.insert(name.clone(), Moments { first, second });
+            let mut take = |kind: &str| tensors.remove(&format!("{at}/{kind}/{name}"));
+            weights.extend(take("weights").map(|values| (name.clone(), values)));
+            match [take("first"), take("second")] {
+                [Some(first), Some(second)] => {
+                    let (first, second) = (first.values, second.values);
+                    moments.insert(name.clone(), Moments { first, second });
+                }
+                // Weights that no step has moved, those of a closed form for instance.
+                [None, None] => {}
+                _ => return Err(format!("one moment of `{at}/weights/{name}` is missing")),
+            }
         }
         Ok(Self {
             weights,

@@ -461,9 +461,14 @@ impl<'a> Trainer<'a> {
         for (peer, saved) in self.peers.iter_mut().zip(snapshot.peers) {
             peer.matcher = parameters::import(peer.matcher.clone(), saved.weights)?;
             let mut moments = saved.moments;
-            let ordered = (parameters::names(&peer.matcher).iter())
-                .map(|name| moments.remove(name).unwrap_or_default())
-                .collect();
+            // Before the first step there are none at all.
+            let names = match moments.is_empty() {
+                true => Vec::new(),
+                false => parameters::names(&peer.matcher),
+            };
+            let ordered = names.iter();
+            let ordered = ordered.map(|name| moments.remove(name).unwrap_or_default());
+            let ordered = ordered.collect();
             peer.optimizer.restore(saved.steps, ordered);
             peer.ledger = saved.ledger;
             if let (Some(teacher), Some(weights)) = (&mut peer.teacher, saved.teacher) {

@@ -23,6 +23,7 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
 use crate::run_folder::RunJob;
+use crate::several::{are_embeddings, one_path};
 use crate::write_args::WriteArgs;
 use crate::{data, drop_rule, remote};
 
@@ -37,6 +38,8 @@ Examples:
       Judge image and caption embeddings of one space (CLIP, SigLIP) as they are.
   truepair audit images.npy captions.npy --frozen --out audit/
       The same from two matrices; caption rows follow their images evenly, or as --pairs says.
+  truepair audit shards/*.tar --image-encoder clip/onnx/vision_model.onnx --out audit/
+      Several archives are one data set.
   truepair audit pairs.csv --features images.npy --drop-rule good:0.01 --out audit/
       Lose at most one good pair in a hundred when cleaning.
   truepair audit data/ --noise caption:0.4 --seed 1 --json
@@ -53,14 +56,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AuditArgs {
-    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; or a file of image
-    /// embeddings.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; several tar archives
+    /// (or `shards/{000..012}.tar`); or a file of image embeddings and one of caption embeddings (.npy,
+    /// .npz, .safetensors).
     #[arg(required_unless_present = "from_run")]
-    data: Option<PathBuf>,
-
-    /// Caption embeddings, where DATA is a file of image embeddings (.npy, .npz, .safetensors).
-    #[arg(conflicts_with_all = ["from_run", "image_encoder", "text_encoder"])]
-    captions: Option<PathBuf>,
+    data: Vec<PathBuf>,
 
     /// Split to audit.
     #[arg(
@@ -207,7 +207,9 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     }
     let mut request = request(args)?;
     let mut read = args.read.options(&args.split);
-    let (mut data, mut encoders) = (args.data.clone(), args.encoders.clone());
+    let [mut data, captions] = data(args)?;
+    request.source.captions = captions;
+    let mut encoders = args.encoders.clone();
     if let Some(run) = &args.matcher.from_run {
         let job = RunJob::load(run)?;
         (request.noise, request.seed, read) = (job.noise, job.seed, job.read);
@@ -224,7 +226,6 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     let opened = open(&request.source, &read, &encoders, &mut bars)?;
     check_form(&opened.dataset, &request.write)?;
-    render::note(&data::describe(&opened.dataset));
     let audited = audit::audit(opened, &request, &mut bars)?;
     let mut summary = AuditSummary::new("audit", &audited, &request);
     if let Some(stage) = stage {
@@ -236,11 +237,29 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
     Ok(exit.unless_refused(&summary.conclusion))
 }
 
+/// The data, and the file of its captions where it is two files of embeddings.
+fn data(args: &AuditArgs) -> Result<[Option<PathBuf>; 2]> {
+    let [images, captions] = args.data.as_slice() else {
+        return Ok([one_path(&args.data)?, None]);
+    };
+    if !are_embeddings(&args.data) {
+        return Ok([one_path(&args.data)?, None]);
+    }
+    if args.matcher.from_run.is_some() || !args.encoders.are_none() {
+        bail!(
+            "{} and {} are embeddings already (leave out --from-run, --image-encoder and --text-encoder)",
+            images.display(),
+            captions.display()
+        )
+    }
+    Ok([Some(images.clone()), Some(captions.clone())])
+}
+
 fn request(args: &AuditArgs) -> Result<Request> {
     Ok(Request {
         source: TypedSource {
             data: PathBuf::new(),
-            captions: args.captions.clone(),
+            captions: None,
             reading: [args.read.words(), args.encoders.words()].concat(),
         },
         judge: args.matcher.judge()?,

@@ -22,6 +22,8 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
+use crate::several::one_path;
+use crate::shell::word;
 use crate::training::{RunPlan, Splits};
 use crate::{accelerator, data, folder, remote};
 
@@ -38,6 +40,9 @@ Examples:
       --strategies plain --seeds 1
       A shared configuration, and settings of single strategies in recipes/embeddings/NAME.toml
       (`truepair recipes --write recipes/` makes them).
+  truepair compare photos/ --image-encoder clip/onnx/vision_model.onnx \\
+      --text-encoder clip/onnx/text_model.onnx --out grid-photos --strategies plain --seeds 1
+      Pictures and captions are embedded first, once for all runs.
   truepair compare f30k/ --out pub --strategies plain --seeds 1 --noise image:0.4 --published f30k
       Published rows at that rate below the measured ones, each protocol in its own table.";
 
@@ -45,9 +50,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompareArgs {
-    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; it needs a test
-    /// split.
-    data: PathBuf,
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; several tar archives
+    /// are one data set. It needs a test split.
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
 
     /// Folder for the run directories and the tables; what is finished there is kept.
     #[arg(long, value_name = "DIR", value_parser = remote::output())]
@@ -111,7 +117,21 @@ pub(crate) struct CompareArgs {
     config: ConfigArgs,
 
     #[command(flatten)]
+    encoders: Encoders,
+
+    #[command(flatten)]
     read: ReadArgs,
+}
+
+impl CompareArgs {
+    /// The command with its data and how it is read, as it was typed.
+    fn typed(&self) -> String {
+        let reading = [self.read.words(), self.encoders.words()].concat();
+        let data = self.data.iter().map(|data| word(data));
+        let words = data.chain(reading.into_iter().flatten());
+        let words = words.collect::<Vec<_>>().join(" ");
+        format!("truepair compare {words} --out {}", word(&self.out))
+    }
 }
 
 pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
@@ -124,14 +144,17 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let published = published(args, &grid)?;
     let shown = shown(&args.metrics)?;
     let mut bars = Bars::new();
-    let data = remote::full(&args.data)?;
+    let typed = one_path(&args.data)?.context("name the data to compare methods on")?;
+    let data = remote::full(&typed)?;
     let read = args.read.options(&ReadOptions::default().split);
-    let splits = Splits::read(&data, &read, &LoadedEncoders::default(), &mut bars)?;
+    let encoders = LoadedEncoders::load(&args.encoders)?;
+    let splits = Splits::read(&data, &read, &encoders, &mut bars)
+        .map_err(|error| (args.encoders).advise(error, &args.typed(), (&data, &read), &mut bars))?;
     drop(bars);
     if splits.test.is_none() {
         bail!(
             "{}: has no test split, so there is nothing to compare methods on (give data with one)",
-            args.data.display()
+            typed.display()
         )
     }
     if !args.no_baselines {
@@ -238,7 +261,7 @@ fn tasks(
                 job: RunJob {
                     data: data.to_path_buf(),
                     read: read.clone(),
-                    encoders: Encoders::default(),
+                    encoders: args.encoders.full()?,
                     noise: cell.noise.clone(),
                     seed: cell.seed,
                     oracle: method.oracle,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, UsedEntry};
 use truepair_read::dataset::{self, Inspection, SplitInspection};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,6 +18,7 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::remote;
 use crate::render::{self, Form, count, fields};
+use crate::several::one_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,8 +33,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
-    path: PathBuf,
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; several tar archives
+    /// are one data set.
+    #[arg(required = true)]
+    path: Vec<PathBuf>,
 
     #[command(flatten)]
     encoders: Encoders,
@@ -46,7 +49,8 @@ pub(crate) struct InspectArgs {
 pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
     let encoders = LoadedEncoders::load(&args.encoders)?;
     let options = encoders.reading(&args.read.options("train"))?;
-    let (path, options) = remote::fetched(&args.path, &options, &mut Bars::new())?;
+    let typed = one_path(&args.path)?.context("name the data to look at")?;
+    let (path, options) = remote::fetched(&typed, &options, &mut Bars::new())?;
     let found = dataset::inspect(path, &options)?;
     for line in encoders.settings() {
         render::note(&line);
@@ -59,7 +63,7 @@ pub(crate) fn run(args: &InspectArgs, form: Form) -> Result<Exit> {
     if problems.len() == found.splits.len() && !problems.is_empty() {
         bail!("{}", problems.join("\nerror: "))
     }
-    let address = remote::is_address(&args.path).then_some(args.path.as_path());
+    let address = remote::is_address(&typed).then_some(typed.as_path());
     let inspected = Inspected {
         address,
         found: &found,

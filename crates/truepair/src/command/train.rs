@@ -21,6 +21,7 @@ use crate::read_args::ReadArgs;
 use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder::RunJob;
+use crate::several::one_path;
 use crate::shell::word;
 use crate::training::{self, Run, RunPlan, Splits};
 
@@ -45,9 +46,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
-    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address.
+    /// Folder or file with the pairs, or its s3://, gs://, az:// or http(s):// address; several tar archives
+    /// are one data set.
     #[arg(required_unless_present = "resume")]
-    data: Option<PathBuf>,
+    data: Vec<PathBuf>,
 
     /// Run directory.
     #[arg(long, value_name = "DIR", required_unless_present = "resume", value_parser = remote::output())]
@@ -145,10 +147,12 @@ fn matcher_name(text: &str) -> Result<NamedMatcher, String> {
 fn plan(args: &TrainArgs) -> Result<RunPlan> {
     let resumed = args.resume.as_ref().map(Option::as_deref);
     // `--resume DATA --out RUN` reads like `--resume RUN`; --out tells them apart.
-    let (data, out) = match (&args.data, &args.out, resumed) {
-        (data, Some(out), Some(Some(first))) => (data.as_deref().or(Some(first)), out.as_path()),
-        (data, None, Some(Some(run))) => (data.as_deref(), run),
-        (data, Some(out), _) => (data.as_deref(), out.as_path()),
+    let typed = one_path(&args.data)?;
+    let typed = typed.as_deref();
+    let (data, out) = match (typed, &args.out, resumed) {
+        (data, Some(out), Some(Some(first))) => (data.or(Some(first)), out.as_path()),
+        (data, None, Some(Some(run))) => (data, run),
+        (data, Some(out), _) => (data, out.as_path()),
         (_, None, _) => bail!("name the run to resume: `truepair train --resume RUN`"),
     };
     let resume = resumed.is_some();

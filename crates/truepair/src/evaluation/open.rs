@@ -53,6 +53,16 @@ pub(crate) enum Foreign<'a> {
     Lists(&'a [PathBuf]),
 }
 
+/// A foreign ranking as its files say it.
+struct Opened {
+    ranker: Ranker<'static>,
+    /// The pairs that its files say.
+    pairs: Option<Vec<Pair>>,
+    /// Of images and of captions.
+    names: (Ids, Ids),
+    diagnoses: Vec<Diagnosis>,
+}
+
 impl ForeignArgs {
     /// The files that are named.
     pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
@@ -83,36 +93,12 @@ impl ForeignArgs {
         judging: &JudgingArgs,
         bars: &mut Bars,
     ) -> Result<Subject<'static>> {
-        let mut diagnoses = Vec::new();
-        let (ranker, own, names) = match foreign {
-            Foreign::Scores(file) => {
-                let features = Features::open_npy(file)?;
-                refuse_three_axes(file, &features)?;
-                let scores = ScoreMatrix(features.to_matrix()?);
-                let sizes = (scores.n_images(), scores.n_captions());
-                (
-                    Ranker::Scores(Box::new(scores)),
-                    None,
-                    self.numbered(sizes, data)?,
-                )
-            }
-            Foreign::Embeddings(files) => {
-                let (scorer, pairs, found) = self.embeddings(files, bars)?;
-                diagnoses = found;
-                let sizes = (scorer.n_images(), scorer.n_captions());
-                let pairs = pairs.filter(|_| !self.pairs_are_named());
-                (
-                    Ranker::Scores(Box::new(scorer)),
-                    pairs,
-                    self.numbered(sizes, data)?,
-                )
-            }
-            Foreign::Lists(files) => {
-                let named = NamedLists::read(files)?;
-                let names = self.names_of_lists(&named, data, judging)?;
-                (Ranker::Lists(named.resolve(&names)?), None, names)
-            }
-        };
+        let Opened {
+            ranker,
+            pairs: own,
+            names,
+            diagnoses,
+        } = self.opened(foreign, data, judging, bars)?;
         let sizes = (names.0.len(), names.1.len());
         check_data(data, sizes)?;
         let pairs = match (data, own) {
@@ -136,6 +122,50 @@ impl ForeignArgs {
             occlusion: None,
             diagnoses,
         })
+    }
+
+    /// What the files of a foreign ranking say.
+    fn opened(
+        &self,
+        foreign: &Foreign<'_>,
+        data: Option<&Dataset>,
+        judging: &JudgingArgs,
+        bars: &mut Bars,
+    ) -> Result<Opened> {
+        let of_scores = |scores: Box<dyn Scorer>| -> Result<Opened> {
+            let sizes = (scores.n_images(), scores.n_captions());
+            Ok(Opened {
+                ranker: Ranker::Scores(scores),
+                pairs: None,
+                names: self.numbered(sizes, data)?,
+                diagnoses: Vec::new(),
+            })
+        };
+        match foreign {
+            Foreign::Scores(file) => {
+                let features = Features::open_npy(file)?;
+                refuse_three_axes(file, &features)?;
+                of_scores(Box::new(ScoreMatrix(features.to_matrix()?)))
+            }
+            Foreign::Embeddings(files) => {
+                let (scorer, pairs, diagnoses) = self.embeddings(files, bars)?;
+                Ok(Opened {
+                    pairs: pairs.filter(|_| !self.pairs_are_named()),
+                    diagnoses,
+                    ..of_scores(Box::new(scorer))?
+                })
+            }
+            Foreign::Lists(files) => {
+                let named = NamedLists::read(files)?;
+                let names = self.names_of_lists(&named, data, judging)?;
+                Ok(Opened {
+                    ranker: Ranker::Lists(named.resolve(&names)?),
+                    pairs: None,
+                    names,
+                    diagnoses: Vec::new(),
+                })
+            }
+        }
     }
 
     fn numbered(&self, sizes: (usize, usize), data: Option<&Dataset>) -> Result<(Ids, Ids)> {

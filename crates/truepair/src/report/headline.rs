@@ -6,11 +6,11 @@ use super::number::{count, counted, estimate, interval, percent};
 
 /// The first thing that a reader sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Headline {
+pub(crate) struct Headline {
     /// Style of the page's top: `found`, `clear`, `open` or `refused`.
-    pub(super) state: &'static str,
-    pub(super) title: String,
-    pub(super) lede: String,
+    pub(crate) state: &'static str,
+    pub(crate) title: String,
+    pub(crate) lede: String,
 }
 
 /// What is counted over the verdicts, once for all sections.
@@ -149,7 +149,7 @@ fn refused(findings: &Findings, counts: PairCounts, reason: &str) -> Headline {
 }
 
 /// `reason` with a capital letter and a full stop.
-pub(super) fn sentence(reason: &str) -> String {
+pub(crate) fn sentence(reason: &str) -> String {
     let reason = reason.trim();
     let mut chars = reason.chars();
     let mut text: String = chars

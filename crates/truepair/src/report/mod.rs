@@ -12,13 +12,17 @@ pub(crate) mod chart;
 mod figure;
 mod gallery;
 mod headline;
-mod number;
+pub(crate) mod number;
 mod page;
 pub(crate) mod picture;
 pub(crate) mod plot;
 #[cfg(test)]
 pub(crate) mod specimen;
 mod summary;
+
+pub(crate) use figure::{RateBar, bar_of};
+pub(crate) use headline::{Headline, sentence};
+pub(crate) use page::{SCRIPT, STYLE};
 
 use std::io::Write;
 use std::path::Path;
@@ -45,7 +49,7 @@ pub(crate) fn theme_policy() -> String {
 
 /// A content security policy under which nothing is loaded and exactly `script` runs; a caption that
 /// got past the escaping could still not run.
-fn policy(script: &str) -> String {
+pub(crate) fn policy(script: &str) -> String {
     let hash = STANDARD.encode(Sha256::digest(script));
     format!(
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; \

@@ -9,7 +9,7 @@ const NO_BREAK_SPACE: char = '\u{a0}';
 const WORD_JOINER: char = '\u{2060}';
 
 /// `1640` as `1,640`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -22,25 +22,25 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// A count with its noun: `1 pair`, `1,640 pairs`.
-pub(super) fn counted(n: u64, noun: &str) -> String {
+pub(crate) fn counted(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{}{NO_BREAK_SPACE}{noun}{plural}", count(n))
 }
 
 /// A fraction as a percentage: no decimals from 10 to 99, where they would pretend precision, one
 /// below and above, where they matter.
-pub(super) fn percent(fraction: f64) -> String {
+pub(crate) fn percent(fraction: f64) -> String {
     let decimals = usize::from(!(0.0995..0.9895).contains(&fraction));
     percent_to(fraction, decimals)
 }
 
 /// A fraction as a percentage with a fixed number of decimals; whole values lose theirs.
-pub(super) fn percent_to(fraction: f64, decimals: usize) -> String {
+pub(crate) fn percent_to(fraction: f64, decimals: usize) -> String {
     format!("{}{NO_BREAK_SPACE}%", percent_digits(fraction, decimals))
 }
 
 /// The interval of a rate: `29–33 %`.
-pub(super) fn interval(rate: &NoiseRate) -> String {
+pub(crate) fn interval(rate: &NoiseRate) -> String {
     let decimals = rate_decimals(rate);
     let (low, high) = (
         percent_digits(rate.low, decimals),
@@ -50,7 +50,7 @@ pub(super) fn interval(rate: &NoiseRate) -> String {
 }
 
 /// Two fractions that share their unit: `93 · 89 %`.
-pub(super) fn percent_pair(first: f64, second: f64) -> String {
+pub(crate) fn percent_pair(first: f64, second: f64) -> String {
     format!(
         "{}{NO_BREAK_SPACE}·{NO_BREAK_SPACE}{}",
         percent_digits(first, 0),
@@ -59,7 +59,7 @@ pub(super) fn percent_pair(first: f64, second: f64) -> String {
 }
 
 /// The point estimate with the decimals of its interval.
-pub(super) fn estimate(rate: &NoiseRate) -> String {
+pub(crate) fn estimate(rate: &NoiseRate) -> String {
     percent_to(rate.estimate, rate_decimals(rate))
 }
 

@@ -17,8 +17,8 @@ use super::{Fact, NextStep, ReportContext, policy};
 use crate::remote;
 use crate::verdict_table::VerdictRow;
 
-const STYLE: &str = include_str!("../../templates/report.css");
-const SCRIPT: &str = concat!(
+pub(crate) const STYLE: &str = include_str!("../../templates/report.css");
+pub(crate) const SCRIPT: &str = concat!(
     include_str!("../../templates/theme.js"),
     include_str!("../../templates/report.js")
 );
@@ -111,7 +111,7 @@ pub(super) fn render(content: &ReportContent<'_>) -> Result<String> {
         near,
         borderline,
         ambiguous,
-        picture_note: picture_note(&pictures),
+        picture_note: pictures.note(),
         diagnoses: (content.context.diagnoses.iter())
             .map(|one| plain(&one.sentence()))
             .collect(),
@@ -249,23 +249,6 @@ fn cut_lines(findings: &Findings) -> Vec<CutLine> {
         share_bad_kept: percent(cut.share_bad_kept),
     });
     lines.collect()
-}
-
-fn picture_note(pictures: &Pictures<'_>) -> Option<String> {
-    let mut sentences = Vec::new();
-    if pictures.n_left_out > 0 {
-        sentences.push(format!(
-            "{} left out to keep this file small.",
-            counted(pictures.n_left_out as u64, "picture")
-        ));
-    }
-    if pictures.n_unreadable > 0 {
-        sentences.push(format!(
-            "{} could not be read.",
-            counted(pictures.n_unreadable as u64, "picture")
-        ));
-    }
-    (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
 fn protocol(content: &ReportContent<'_>) -> Vec<Fact> {

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use truepair_core::dataset::Dataset;
 use truepair_image::PictureFormat;
 
+use super::number::counted;
+
 /// Embeds pictures until the budget is spent, and remembers what it could not embed.
 #[derive(Debug)]
 pub(crate) struct Pictures<'a> {
@@ -58,6 +60,24 @@ impl<'a> Pictures<'a> {
         }
     }
 
+    /// What a page says of pictures that it does not show.
+    pub(crate) fn note(&self) -> Option<String> {
+        let mut sentences = Vec::new();
+        if self.n_left_out > 0 {
+            sentences.push(format!(
+                "{} left out to keep this file small.",
+                counted(self.n_left_out as u64, "picture")
+            ));
+        }
+        if self.n_unreadable > 0 {
+            sentences.push(format!(
+                "{} could not be read.",
+                counted(self.n_unreadable as u64, "picture")
+            ));
+        }
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+
     fn read(&self, path: &Path) -> Result<String, Obstacle> {
         // The size is asked first, so that a folder of huge scans is not read to be thrown away.
         let size = std::fs::metadata(path)
@@ -81,7 +101,7 @@ enum Obstacle {
     Unreadable,
 }
 
-fn data_uri(bytes: &[u8]) -> Option<String> {
+pub(crate) fn data_uri(bytes: &[u8]) -> Option<String> {
     let mut uri = format!("data:{};base64,", media_type(bytes)?);
     STANDARD.encode_string(bytes, &mut uri);
     Some(uri)

@@ -95,6 +95,71 @@ fn a_run_remembers_its_encoders() {
 }
 
 #[test]
+fn methods_are_compared_on_pictures_and_captions() {
+    let home = home();
+    let mut table = String::from("image,caption,split\n");
+    for (row, line) in fs::read_to_string(home.path().join("captions.csv"))
+        .unwrap()
+        .lines()
+        .skip(1)
+        .take(124)
+        .enumerate()
+    {
+        let split = if row % 5 == 0 { "test" } else { "train" };
+        let (_, rest) = line.split_once(',').unwrap();
+        table += &format!("{rest},{split}\n");
+    }
+    fs::write(home.path().join("captions.csv"), table).unwrap();
+    let grid = "--strategies plain --seeds 1 --no-baselines --set training.epochs=2 --out grid";
+    let line = format!("compare captions.csv {ENCODERS} {grid} --json");
+    let done = truepair(home.path(), &words(&line));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let line = format!("compare captions.csv {grid}2");
+    let parts = ["truepair compare captions.csv --out grid2 --image-encoder"];
+    refused(home.path(), &words(&line), &parts);
+}
+
+#[test]
+fn captions_that_are_cut_are_told_once() {
+    let home = home();
+    let long = "a red dog runs ".repeat(30);
+    let table = fs::read_to_string(home.path().join("captions.csv")).unwrap();
+    let mut lines: Vec<String> = table.lines().map(str::to_owned).collect();
+    lines[3] = format!("CC0,photos/002.bmp,{long}");
+    fs::write(home.path().join("captions.csv"), lines.join("\n")).unwrap();
+    for _ in 0..2 {
+        let done = audit(home.path(), "");
+        assert_eq!(
+            done.err.matches("1 of 125 captions was cut at").count(),
+            1,
+            "{}",
+            done.err
+        );
+        assert_eq!(done.out.matches("was cut at").count(), 1, "{}", done.out);
+        assert!(
+            !done.err.contains("split "),
+            "the data is told once: {}",
+            done.err
+        );
+    }
+}
+
+#[test]
+fn a_file_that_breaks_the_runtime_is_one_error() {
+    let home = home();
+    fs::write(
+        home.path().join("clip/onnx/vision_model.onnx"),
+        [8, 8, 0x3a, 0],
+    )
+    .unwrap();
+    let line = format!("audit captions.csv {ENCODERS}");
+    let done = truepair(home.path(), &words(&line));
+    done.is_refused(&["vision_model.onnx"]);
+    assert!(!done.err.contains("internal fault"), "{}", done.err);
+    assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+}
+
+#[test]
 fn without_encoders_the_two_files_and_the_command_are_named() {
     let home = home();
     let parts = [

@@ -350,12 +350,15 @@ fn text_goes_to_standard_output_and_remarks_to_standard_error() {
         "{}",
         done.out
     );
+    let data = "data, split train: 300 pairs of 60 images";
+    assert!(done.out.contains(data), "{}", done.out);
     assert!(
-        done.err
-            .starts_with("data, split train: 300 pairs of 60 images"),
-        "{}",
+        !done.err.contains(data),
+        "the data is told once: {}",
         done.err
     );
+    let refused = truepair(home.path(), &["audit", "none"]);
+    assert!(refused.out.is_empty() && refused.err.starts_with("error: "));
 }
 
 #[test]

@@ -196,6 +196,42 @@ fn an_audit_judges_every_label_of_every_modality() {
 }
 
 #[test]
+fn an_audit_leaves_a_page_and_a_cleaned_list_that_can_be_trained_on() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let args = words("labels audit data --noise symmetric:0.4:shared --seed 2 --out audit --json");
+    let found = truepair(home.path(), &[&args[..], SMALL].concat()).json();
+    let [kept, dropped] = ["kept", "dropped"].map(|key| found[key].as_u64().unwrap());
+    assert!(kept + dropped == 300 && dropped > 40, "{kept} kept");
+    let outputs = found["outputs"].to_string();
+    for part in ["audit/report.html", "audit/cleaned/train_labels.npy"] {
+        assert!(outputs.contains(part), "{outputs}");
+    }
+    let report = fs::read_to_string(home.path().join("audit/report.html")).unwrap();
+    for part in [
+        "of the labels of 300\u{a0}items are wrong",
+        "<span class=\"chip bad\">planted</span>",
+        "Which classes are confused",
+        "<span>truepair</span> <span>labels</span> <span>train</span> <span>audit/cleaned</span>",
+    ] {
+        assert!(report.contains(part), "{part}");
+    }
+    let args = words("labels train audit/cleaned --json");
+    let trained = truepair(home.path(), &[&args[..], SMALL].concat()).json();
+    assert_eq!(trained["items"], kept);
+    assert!(trained["test"]["mean"].as_f64().unwrap() > 0.8, "{trained}");
+    // Other splits are links, unless the folder is to stand alone.
+    let link = home.path().join("audit/cleaned/test_ims.npy");
+    assert_eq!(link.is_symlink(), cfg!(unix));
+    let args = words("labels audit data --seed 2 --out audit --force --copy --json");
+    assert_eq!(
+        truepair(home.path(), &[&args[..], SMALL].concat()).code,
+        Some(0)
+    );
+    assert!(link.is_file() && !link.is_symlink());
+}
+
+#[test]
 fn swapped_labels_cannot_be_told_and_none_is_called_wrong() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());

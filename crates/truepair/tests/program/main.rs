@@ -13,7 +13,10 @@ mod files;
 mod labels;
 #[cfg(feature = "stores")]
 mod remote;
+mod resumed;
 mod schema;
+mod search;
+mod several;
 mod uncertainty;
 
 use std::path::{Path, PathBuf};

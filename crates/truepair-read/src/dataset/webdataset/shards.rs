@@ -6,6 +6,7 @@ use truepair_core::dataset::Account;
 use truepair_core::error::Result;
 
 use super::super::leftovers::{entries, is_hidden};
+use super::super::several::files_of;
 use super::super::split_names::canonical;
 
 /// Endings of archives, packed or not.
@@ -46,13 +47,15 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// The archive at `path`, or those in this folder and the folders in it.
+    /// The archive at `path`, those that it stands for, or those in this folder and the folders in it.
     ///
     /// # Errors
-    /// If a folder cannot be listed.
+    /// If a folder cannot be listed, or one of several files is missing.
     pub(super) fn find(path: &Path) -> Result<Shards> {
         let mut found = Shards::default();
-        if path.is_dir() {
+        if let Some(files) = files_of(path)? {
+            found.list(&files);
+        } else if path.is_dir() {
             found.collect(path, path, DEPTH)?;
         } else if is_shard(path) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -71,6 +74,10 @@ impl Shards {
 
     /// Whether there is an archive at `path`, in this folder or in one right below it: its name.
     pub(super) fn first(path: &Path) -> Option<PathBuf> {
+        if let Ok(Some(files)) = files_of(path) {
+            let all = files.iter().all(|file| is_shard(file));
+            return files.into_iter().next().filter(|_| all);
+        }
         if !path.is_dir() {
             return is_shard(path).then(|| path.to_path_buf());
         }
@@ -90,6 +97,25 @@ impl Shards {
         splits.sort();
         splits.dedup();
         splits
+    }
+
+    /// Takes several archives, which lie in one folder or in folders in it.
+    fn list(&mut self, files: &[PathBuf]) {
+        let first = files.first().and_then(|file| file.parent());
+        let mut root = first.unwrap_or(Path::new(""));
+        while !files.iter().all(|file| file.starts_with(root)) {
+            root = root.parent().unwrap_or(Path::new(""));
+        }
+        let kept = root.join(KEPT_KEYS);
+        self.kept = kept.is_file().then_some(kept);
+        self.all.extend(files.iter().map(|file| {
+            let name = from_root(root, file);
+            Shard {
+                split: split_of(&name).unwrap_or(ALL).to_owned(),
+                path: file.clone(),
+                name,
+            }
+        }));
     }
 
     fn collect(&mut self, root: &Path, folder: &Path, depth: usize) -> Result<()> {

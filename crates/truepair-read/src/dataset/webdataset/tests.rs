@@ -599,3 +599,36 @@ fn the_table_of_downloads_alone_says_where_the_pictures_are() {
     let data = super::super::open(&table, &ReadOptions::default()).unwrap();
     assert_eq!(data.image_ids, ["http://a/1.jpg"]);
 }
+
+#[test]
+fn several_archives_are_one_data_set() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["s-8", "s-9", "s-10"] {
+        let members: Members<'_> = &[("a.jpg", b"A"), ("a.txt", name.as_bytes())];
+        let path = home.path().join(format!("{name}.tar"));
+        std::fs::write(path, archive(members)).unwrap();
+    }
+    let pattern = home.path().join("s-{9..10}.tar");
+    let data = read(&pattern).unwrap();
+    assert_eq!(
+        pairs(&data),
+        [("s-9.tar#a.jpg", "s-9"), ("s-10.tar#a.jpg", "s-10")]
+    );
+    assert_eq!(data.name, "s-{9..10}.tar");
+    let out = home.path().join("cleaned");
+    write_kept(&data, &[false, true], &out).unwrap();
+    assert_eq!(pairs(&read(&out).unwrap()), [("s-10.tar#a.jpg", "s-10")]);
+    let missing = read(&home.path().join("s-{8..11}.tar")).unwrap_err();
+    assert!(missing.to_string().contains("1 are missing"), "{missing}");
+    std::fs::write(home.path().join("s-1.csv"), "image,caption\n").unwrap();
+    std::fs::write(home.path().join("s-2.csv"), "image,caption\n").unwrap();
+    let tables = read(&home.path().join("s-{1,2}.csv")).unwrap_err();
+    assert!(tables.to_string().contains("tar archives"), "{tables}");
+    let folder = crate::dataset::Pictures::In(home.path().to_path_buf());
+    let options = ReadOptions {
+        pictures: folder,
+        ..ReadOptions::default()
+    };
+    let error = open(&pattern, &options).unwrap_err().to_string();
+    assert!(error.contains("in the data itself"), "{error}");
+}

@@ -1,6 +1,7 @@
 //! `truepair embed`: pictures and captions become embeddings, in parts that survive being stopped.
 
 mod args;
+mod by_run;
 mod output;
 mod plan;
 mod source;
@@ -20,6 +21,7 @@ use output::SkippedImage;
 use plan::EmbedPlan;
 use source::Source;
 
+use crate::encoded::told_cut;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::Output;
@@ -37,6 +39,9 @@ pub(crate) struct EmbedResult {
     caption_dim: Option<usize>,
     /// Pictures without an embedding.
     skipped: usize,
+    /// Captions that are longer than the text encoder reads, and were cut.
+    #[serde(default)]
+    cut_captions: usize,
     /// Everything that decides the output.
     job: Value,
     /// What the encoders were set to, and where that was found.
@@ -59,6 +64,9 @@ struct SplitResult {
 }
 
 pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
+    if let Some(run) = &args.run {
+        return by_run::run(args, run, form);
+    }
     let plan = EmbedPlan::resolve(args)?;
     let mut bars = Bars::new();
     (plan.source.accounts().into_iter()).for_each(|account| bars.tell(account));
@@ -69,16 +77,22 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let parts = output::open_parts(out, &plan.description)?;
-    let (splits, skipped, remarks) = embed(&plan, &parts, &mut bars)?;
-    output::write_skipped(out, &skipped)?;
-    output::write_remarks(out, &remarks)?;
+    let done = embed(&plan, &parts, &mut bars)?;
+    output::write_skipped(out, &done.skipped)?;
+    output::write_remarks(out, &done.remarks)?;
+    if let Some(encoder) = &plan.captions
+        && let Some(cut) = told_cut(done.n_cut, done.captions, encoder)
+    {
+        render::note(&format!("note: {cut}"));
+    }
     let result = EmbedResult {
         command: "embed".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        splits,
+        splits: done.splits,
         image_dim: plan.images.as_ref().map(ImageEncoder::dim),
         caption_dim: plan.captions.as_ref().map(TextEncoder::dim),
-        skipped: skipped.len(),
+        skipped: done.skipped.len(),
+        cut_captions: done.n_cut,
         job: plan.description.clone(),
         settings: plan.settings(),
         out: plan.out.clone(),
@@ -88,17 +102,26 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Embeds all there is; returns what came of each split, the images that were skipped, and those
-/// that were read although something is wrong with them.
-fn embed(
-    plan: &EmbedPlan,
-    parts: &Path,
-    bars: &mut Bars,
-) -> Result<(Vec<SplitResult>, Vec<SkippedImage>, Vec<SkippedImage>)> {
+/// What came of all splits.
+#[derive(Default)]
+struct Done {
+    splits: Vec<SplitResult>,
+    skipped: Vec<SkippedImage>,
+    /// Images that were read although something is wrong with them.
+    remarks: Vec<SkippedImage>,
+    /// Captions, and how many of them were cut.
+    captions: usize,
+    n_cut: usize,
+}
+
+/// Embeds all there is.
+fn embed(plan: &EmbedPlan, parts: &Path, bars: &mut Bars) -> Result<Done> {
     let job = plan.job();
-    let (mut results, mut all_skipped, mut all_remarks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut done = Done::default();
     let mut keep = |split: &str, captions: usize, embedded: Embedded| {
-        results.push(SplitResult {
+        done.n_cut += embedded.n_cut;
+        done.captions += captions;
+        done.splits.push(SplitResult {
             split: split.to_owned(),
             images: embedded.images.as_ref().map_or(0, |images| images.len()),
             captions,
@@ -108,8 +131,10 @@ fn embed(
             split: split.to_owned(),
             image,
         };
-        all_skipped.extend(embedded.skipped.into_iter().map(of_split));
-        all_remarks.extend(embedded.remarks.into_iter().map(of_split));
+        let skipped = embedded.skipped.into_iter();
+        done.skipped.extend(skipped.map(of_split));
+        done.remarks
+            .extend(embedded.remarks.into_iter().map(of_split));
     };
     if let Source::Splits(splits) = &plan.source {
         for dataset in splits {
@@ -131,7 +156,7 @@ fn embed(
         };
         keep("all", items.captions.map_or(0, <[String]>::len), embedded);
     }
-    Ok((results, all_skipped, all_remarks))
+    Ok(done)
 }
 
 fn part_folder(parts: &Path, split: &str) -> Result<PathBuf> {
@@ -180,6 +205,9 @@ fn text(result: &EmbedResult, out: &Path) -> String {
         }
     }
     rows.push(("skipped", render::count(result.skipped, "picture")));
+    if result.cut_captions > 0 {
+        rows.push(("cut", render::count(result.cut_captions, "caption")));
+    }
     rows.push(("folder", out.display().to_string()));
     render::fields(&rows)
 }

@@ -1,5 +1,7 @@
 //! What is embedded: splits of paired data, or pictures or captions alone.
 
+use std::path::Path;
+
 use anyhow::Result;
 use truepair_core::dataset::{Account, Dataset};
 use truepair_encode::job::Items;
@@ -22,16 +24,16 @@ impl Source {
     /// Paired data where a format recognizes it; else, with the one encoder that they need, a folder
     /// of pictures or a list of captions.
     pub(super) fn open(args: &EmbedArgs) -> Result<Self> {
-        let paired = args.read.format.is_some() || dataset::is_recognized(&args.data);
-        if !paired && args.text_encoder.is_none() && args.data.is_dir() {
-            return Ok(Self::Pictures(open_pictures(&args.data)?));
+        let data = args.data()?;
+        let paired = args.read.format.is_some() || dataset::is_recognized(&data);
+        if !paired && args.text_encoder.is_none() && data.is_dir() {
+            return Ok(Self::Pictures(open_pictures(&data)?));
         }
-        let is_text =
-            (args.data.extension()).is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+        let is_text = (data.extension()).is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
         if args.image_encoder.is_none() && is_text && (!paired || args.read.format.is_none()) {
-            return Ok(Self::Captions(open_captions(&args.data)?));
+            return Ok(Self::Captions(open_captions(&data)?));
         }
-        Ok(Self::Splits(open_splits(args)?))
+        Ok(Self::Splits(open_splits(args, &data)?))
     }
 
     /// What the readers used and passed over.
@@ -62,7 +64,7 @@ impl Source {
     }
 }
 
-fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
+fn open_splits(args: &EmbedArgs, path: &Path) -> Result<Vec<Dataset>> {
     let mut bars = Bars::new();
     let options = |split: &str| ReadOptions {
         pictures: match (&args.read.pictures, &args.image_encoder) {
@@ -75,12 +77,12 @@ fn open_splits(args: &EmbedArgs) -> Result<Vec<Dataset>> {
     let names = match &args.split {
         Some(names) => names.clone(),
         None => {
-            let (data, options) = remote::fetched(&args.data, &options("all"), &mut bars)?;
+            let (data, options) = remote::fetched(path, &options("all"), &mut bars)?;
             dataset::splits(data, &options)?
         }
     };
     let mut open = |name: &String| {
-        let (data, options) = remote::fetched(&args.data, &options(name), &mut bars)?;
+        let (data, options) = remote::fetched(path, &options(name), &mut bars)?;
         Ok(dataset::open(data, &options)?)
     };
     names.iter().map(&mut open).collect()

@@ -1,10 +1,13 @@
 //! `truepair labels`: items with class labels in several modalities, where labels are wrong.
 
 mod audit;
+mod output;
 mod source;
+mod summary;
 mod train;
 
-pub(crate) use audit::{Confusions, LabelAuditSummary};
+pub(crate) use output::Confusions;
+pub(crate) use summary::LabelAuditSummary;
 pub(crate) use train::LabelTrainResult;
 
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! From the arguments to labeled data, with planted noise where that is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -13,7 +13,8 @@ use truepair_read::labeled::{self, LabeledOptions};
 
 use crate::progress::Bars;
 use crate::remote;
-use crate::render::{self, count};
+use crate::render::count;
+use crate::shell::word;
 
 /// What is worked on.
 #[derive(Debug, Args)]
@@ -55,6 +56,9 @@ pub(super) struct LabelSourceArgs {
 
 /// The data and the split that is worked on, noise planted.
 pub(super) struct LabelSource {
+    /// Where the data lies on this machine, and how it is read.
+    pub(super) path: PathBuf,
+    pub(super) options: LabeledOptions,
     pub(super) data: LabeledData,
     pub(super) set: LabeledSet,
     /// The truth, when noise was planted.
@@ -80,7 +84,8 @@ impl LabelSourceArgs {
             classes: self.classes,
             strict: self.strict,
         };
-        let mut data = labeled::open(remote::local(&self.data, bars)?, &options)?;
+        let path = remote::local(&self.data, bars)?;
+        let mut data = labeled::open(&path, &options)?;
         if remote::is_address(&self.data) {
             data.name = self.data.display().to_string();
         }
@@ -90,15 +95,43 @@ impl LabelSourceArgs {
             ([only], "train") => only,
             _ => data.require_split(split)?,
         };
-        render::note(&describe(&data, given));
         let (set, manifest) =
             corrupt_labels(given, &self.noise, data.first_label, Seed(self.seed))?;
         let planted = self.noise != LabelNoiseSpec::None;
         Ok(LabelSource {
+            path,
+            options,
             set,
             manifest: planted.then_some(manifest),
             data,
         })
+    }
+}
+
+impl LabelSourceArgs {
+    /// Whether the data lies elsewhere.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        remote::is_address(&self.data)
+    }
+
+    /// The data with how it is read, as a shell reads it.
+    pub(super) fn typed(&self) -> String {
+        let mut words = vec![word(&self.data)];
+        let modalities = self.modalities.join(",");
+        let classes = self.classes.map(|classes| classes.to_string());
+        for (flag, value) in [
+            ("--format", self.format.as_deref()),
+            (
+                "--modalities",
+                Some(modalities.as_str()).filter(|all| !all.is_empty()),
+            ),
+            ("--classes", classes.as_deref()),
+        ] {
+            if let Some(value) = value {
+                words.extend([flag.to_owned(), word(Path::new(value))]);
+            }
+        }
+        words.join(" ")
     }
 }
 

@@ -8,7 +8,8 @@ mod storey;
 
 use truepair_core::audit::{Findings, Outcome};
 
-pub(super) use noise_rate::{RateBar, rate_bar};
+pub(super) use noise_rate::rate_bar;
+pub(crate) use noise_rate::{RateBar, bar_of};
 
 use super::chart::Chart;
 use super::plot::trimmed;

@@ -17,23 +17,28 @@ pub(crate) fn rate_bar(findings: &Findings) -> Option<RateBar> {
     if matches!(findings.outcome, Outcome::Refused { .. } | Outcome::Beliefs) {
         return None;
     }
-    let rate = &findings.noise_rate;
     let truth = findings.truth.as_ref().map(|truth| truth.realized);
-    let mut caption = format!(
-        "Noise rate {}; the bracket is its 95\u{a0}% interval {}.",
+    Some(bar_of("Noise rate", &findings.noise_rate, truth))
+}
+
+/// A rate, called `what`, with its interval, and the true rate where it is known.
+pub(crate) fn bar_of(what: &str, rate: &NoiseRate, truth: Option<f64>) -> RateBar {
+    let mut numbers = format!(
+        "{}; the bracket is its 95\u{a0}% interval {}.",
         estimate(rate),
         interval(rate)
     );
     if let Some(truth) = truth {
-        caption.push_str(&format!(
+        numbers.push_str(&format!(
             " The pin marks the true rate, {}.",
             percent(truth)
         ));
     }
-    Some(RateBar {
-        svg: draw(rate, truth, &caption),
-        caption,
-    })
+    RateBar {
+        // What is drawn holds numbers and fixed words only.
+        svg: draw(rate, truth, &format!("Noise rate {numbers}")),
+        caption: format!("{what} {numbers}"),
+    }
 }
 
 /// Heights in pixels, widths in percent: the bar stretches, its text does not.

@@ -63,7 +63,10 @@ impl Condition {
             },
             Expression::In(field, literals) => Self::In {
                 column: field.name.clone(),
-                values: literals.iter().map(|literal| literal.value.clone()).collect(),
+                values: literals
+                    .iter()
+                    .map(|literal| literal.value.clone())
+                    .collect(),
             },
             Expression::Contains(field, literal) => Self::Contains {
                 column: field.name.clone(),

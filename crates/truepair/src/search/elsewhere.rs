@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use truepair_index::{Condition, Filter as IndexFilter, Index, Measure, Side, Value as IndexValue};
 use truepair_vectordb::{
-    Address, ColumnKinds, Comparison, Filter, Hit, Layout, Query, Record, Search, Upload, Uploaded, VECTOR_FILES,
-    Value, VectorStore, VectorWriter, is_variable, open_file, open_store, upload,
+    Address, ColumnKinds, Comparison, Filter, Hit, Layout, Query, Record, Search, Upload, Uploaded,
+    VECTOR_FILES, Value, VectorStore, VectorWriter, is_variable, open_file, open_store, upload,
 };
 
 use super::build::caption_id;
@@ -34,15 +34,25 @@ impl Elsewhere {
             }
             return Ok(Self::File(open_file(name, Path::new(path), &kinds)?));
         }
-        let variables: Vec<(String, String)> = std::env::vars().filter(|(name, _)| is_variable(name)).collect();
-        Ok(Self::Store(open_store(&Address::parse(address)?, &variables)?))
+        let variables: Vec<(String, String)> = std::env::vars()
+            .filter(|(name, _)| is_variable(name))
+            .collect();
+        Ok(Self::Store(open_store(
+            &Address::parse(address)?,
+            &variables,
+        )?))
     }
 
     /// Sends the images of an index; `progress` remembers what was confirmed.
     ///
     /// # Errors
     /// If the store cannot be reached or holds something else.
-    pub(crate) fn take(&mut self, index: &Index, progress: &Path, bars: &mut Bars) -> Result<Uploaded> {
+    pub(crate) fn take(
+        &mut self,
+        index: &Index,
+        progress: &Path,
+        bars: &mut Bars,
+    ) -> Result<Uploaded> {
         let rows: Vec<usize> = index.images().rows().collect();
         let options = Upload {
             n_records: rows.len() as u64,
@@ -85,7 +95,9 @@ impl Elsewhere {
         };
         let search = Search {
             k,
-            filter: filter.map(|filter| translated(&filter.condition())).transpose()?,
+            filter: filter
+                .map(|filter| translated(&filter.condition()))
+                .transpose()?,
             is_exact,
         };
         Ok(store.search(&[query], &search)?.pop().unwrap_or_default())
@@ -118,7 +130,11 @@ fn record(index: &Index, row: usize) -> truepair_core::Result<Record> {
     let picture = item.picture.as_deref().and_then(PictureLocator::parse);
     Ok(Record {
         picture: picture.map(|locator| locator.file().display().to_string()),
-        columns: item.columns.into_iter().map(|(name, one)| (name, value(one))).collect(),
+        columns: item
+            .columns
+            .into_iter()
+            .map(|(name, one)| (name, value(one)))
+            .collect(),
         id: item.id,
         caption,
         p_mismatched: None,
@@ -144,9 +160,11 @@ fn translated(condition: &Condition) -> Result<Filter> {
         Condition::All(parts) => Filter::And(all(parts)?),
         Condition::Any(parts) => Filter::Or(all(parts)?),
         Condition::Not(part) => Filter::Not(Box::new(translated(part)?)),
-        Condition::Compare { column, sign, value: right } => {
-            Filter::compare(named(column), comparison(sign), value(right.clone()))
-        }
+        Condition::Compare {
+            column,
+            sign,
+            value: right,
+        } => Filter::compare(named(column), comparison(sign), value(right.clone())),
         Condition::In { column, values } => Filter::In {
             column: named(column).to_owned(),
             values: values.iter().cloned().map(value).collect(),

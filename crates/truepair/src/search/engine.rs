@@ -125,19 +125,33 @@ impl Engine {
         elsewhere: &mut Elsewhere,
     ) -> Result<SearchAnswer> {
         if question.of == Side::Captions || self.rescorer.is_some() {
-            bail!("databases hold the images of an index whose vectors are enough (search the index itself)")
+            bail!(
+                "databases hold the images of an index whose vectors are enough (search the index itself)"
+            )
         }
         let asked = self.asked(std::slice::from_ref(question)).pop();
         let asked = asked.context("one question is asked once")??;
         let filter = question.filter.as_deref().map(Filter::parse).transpose()?;
         let k = question.top.max(DEPTH);
-        let found = elsewhere.search(&self.index, &asked.vector, k, filter.as_ref(), self.is_exhaustive)?;
+        let found = elsewhere.search(
+            &self.index,
+            &asked.vector,
+            k,
+            filter.as_ref(),
+            self.is_exhaustive,
+        )?;
         let images = self.index.images();
         let hits = found.iter().map(|hit| {
             let row = images.find(&hit.id).with_context(|| {
-                format!("{}: is in the database and not in the index (send the index again)", hit.id)
+                format!(
+                    "{}: is in the database and not in the index (send the index again)",
+                    hit.id
+                )
             })?;
-            Ok(Hit { row, score: hit.score as f32 })
+            Ok(Hit {
+                row,
+                score: hit.score as f32,
+            })
         });
         self.judged(question, &asked, hits.collect::<Result<_>>()?)
     }

@@ -28,7 +28,10 @@ fn data(name: &str, n: usize, seed: u64) -> Dataset {
         images[image * DIM + at % DIM] + 1.2 * normal(rng) as f32
     });
     let captions: Vec<f32> = captions.collect();
-    let pair = |caption: u32| Pair { image: caption / EACH as u32, caption };
+    let pair = |caption: u32| Pair {
+        image: caption / EACH as u32,
+        caption,
+    };
     Dataset {
         name: name.to_owned(),
         format: "memory",
@@ -76,26 +79,46 @@ fn an_exact_index_has_the_recalls_of_an_evaluation() {
     let captions = &dataset.caption_features.as_ref().unwrap().features;
     let scorer = InnerProduct::new(unit(&dataset.images), unit(captions)).unwrap();
     let relevance = Relevance::from_pairs(150, 150 * EACH, &dataset.pairs);
-    let report = evaluate(&scorer, &relevance, Protocol::new("photo", "test", &relevance), &mut ()).unwrap();
+    let report = evaluate(
+        &scorer,
+        &relevance,
+        Protocol::new("photo", "test", &relevance),
+        &mut (),
+    )
+    .unwrap();
     for storage in [Storage::F32, Storage::Int8] {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine(&dataset, storage, folder.path());
-        let sides = engine.embedder.sides(&dataset, Role::Asking, &mut ()).unwrap();
-        let asked = [(sides.captions.unwrap(), engine.index.images()), (sides.images, engine.index.captions())];
+        let sides = engine
+            .embedder
+            .sides(&dataset, Role::Asking, &mut ())
+            .unwrap();
+        let asked = [
+            (sides.captions.unwrap(), engine.index.images()),
+            (sides.images, engine.index.captions()),
+        ];
         let mut recalls = Vec::new();
         for (of_captions, (asking, gallery)) in [true, false].into_iter().zip(asked) {
-            let hits = gallery.search(&asking.vectors, 10, &SearchOptions::default()).unwrap();
+            let hits = gallery
+                .search(&asking.vectors, 10, &SearchOptions::default())
+                .unwrap();
             let image_of = |row: usize| if of_captions { row } else { row / EACH };
             let own = |query: usize| if of_captions { query / EACH } else { query };
             for k in [1, 5, 10] {
                 let found = hits.iter().enumerate().filter(|(query, hits)| {
-                    hits.iter().take(k).any(|hit| image_of(hit.row) == own(*query))
+                    hits.iter()
+                        .take(k)
+                        .any(|hit| image_of(hit.row) == own(*query))
                 });
                 recalls.push(found.count() as f64 / hits.len() as f64);
             }
         }
         let measured = [Direction::TextToImage, Direction::ImageToText].map(|direction| {
-            [1, 5, 10].map(|k| report.figure(&format!("recall@{k}"), Some(direction)).unwrap())
+            [1, 5, 10].map(|k| {
+                report
+                    .figure(&format!("recall@{k}"), Some(direction))
+                    .unwrap()
+            })
         });
         assert_eq!(recalls, measured.concat(), "{storage:?}");
     }

@@ -17,10 +17,16 @@ const WIDTH: usize = 64;
 /// Commands that are not typed, and why; a test of the arguments parses them all.
 const NOT_TYPED: [(&str, &str); 13] = [
     ("truepair demo", "has a test of its own"),
-    ("truepair serve", "goes on until it is stopped, and has a test of its own"),
+    (
+        "truepair serve",
+        "goes on until it is stopped, and has a test of its own",
+    ),
     ("--image holiday.jpg", "asks with a picture of one's own"),
     ("--like 17.jpg", "asks with an image of one's own"),
-    ("embed - ", "reads standard input, and has a test of its own"),
+    (
+        "embed - ",
+        "reads standard input, and has a test of its own",
+    ),
     ("truepair bench", "takes minutes"),
     ("model_best.pth.tar", "needs a published checkpoint"),
     ("runs/vsrn", "needs a published checkpoint"),
@@ -196,7 +202,11 @@ fn searched(home: &Path) {
         }
     }
     let sources: String = ids.iter().map(|id| format!("{id},web,640\n")).collect();
-    fs::write(home.join("sources.csv"), format!("image,source,width\n{sources}")).unwrap();
+    fs::write(
+        home.join("sources.csv"),
+        format!("image,source,width\n{sources}"),
+    )
+    .unwrap();
 }
 
 /// Captioned pictures, a table of them, and encoders, by the names that the pages have.

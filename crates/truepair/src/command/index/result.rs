@@ -101,7 +101,10 @@ impl IndexResult {
             rows.push(("deleted", render::count(deleted, "item")));
         }
         if let Some(sent) = self.sent {
-            rows.push(("images", format!("{} sent now", render::count(sent, "image"))));
+            rows.push((
+                "images",
+                format!("{} sent now", render::count(sent, "image")),
+            ));
         }
         for (direction, quality) in [
             ("text to image", &self.text_to_image),

@@ -157,7 +157,9 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
         coverage: args.coverage,
     };
     let mut answer = match &args.on {
-        Some(address) => engine.answer_elsewhere(&question, &mut Elsewhere::open(address, &engine.index)?)?,
+        Some(address) => {
+            engine.answer_elsewhere(&question, &mut Elsewhere::open(address, &engine.index)?)?
+        }
         None => {
             let answer = engine.answer(std::slice::from_ref(&question)).pop();
             answer.context("one question has one answer")??

@@ -47,7 +47,9 @@
 //! retrieves, [`labeled`] does all this for class labels.
 #![deny(missing_docs)]
 
+pub mod answer;
 pub mod audit;
+mod cholesky;
 pub mod dataset;
 mod dense;
 pub mod diagnosis;

@@ -67,7 +67,7 @@ pub fn write_images(ids: &[String], embedded: &Embedded, folder: &Path) -> Resul
     let kept = ids.iter().enumerate().filter(|(row, _)| is_kept(*row));
     let kept = kept.map(|(_, id)| one_line(id));
     Ok(vec![
-        rows(&folder.join("images.npy"), images)?,
+        write_rows(images, &folder.join("images.npy"))?,
         lines(&folder.join("ids.txt"), kept)?,
     ])
 }
@@ -86,7 +86,7 @@ pub fn write_captions(
 ) -> Result<Vec<PathBuf>> {
     let captions = embedded.captions.as_ref().expect("captions were embedded");
     Ok(vec![
-        rows(&folder.join("captions.npy"), captions)?,
+        write_rows(captions, &folder.join("captions.npy"))?,
         lines(
             &folder.join("captions.txt"),
             texts.iter().map(|text| one_line(text)),
@@ -156,7 +156,7 @@ impl Writer<'_> {
     }
 
     fn rows(&self, name: &str, features: &Features) -> Result<PathBuf> {
-        rows(&self.folder.join(name), features)
+        write_rows(features, &self.folder.join(name))
     }
 
     fn ints(
@@ -177,8 +177,11 @@ impl Writer<'_> {
     }
 }
 
-/// Writes the rows of `features` as an array.
-fn rows(path: &Path, features: &Features) -> Result<PathBuf> {
+/// Writes the rows of `features` as an array `[n, d]`, in half precision where they are.
+///
+/// # Errors
+/// If a row cannot be read or the file cannot be written; none is left half written.
+pub fn write_rows(features: &Features, path: &Path) -> Result<PathBuf> {
     let half = features.dtype() == "f16";
     let mut row = vec![0.0; features.row_len()];
     let header = npy::header_bytes(

@@ -11,6 +11,7 @@
 
 pub mod augment;
 mod decode;
+mod encode;
 mod format;
 mod hub;
 mod orientation;
@@ -21,6 +22,7 @@ mod resize;
 
 pub use augment::Augmentation;
 pub use decode::{MAX_PIXELS, Problem, decode, decode_with_remark};
+pub use encode::jpeg;
 pub use format::PictureFormat;
 pub use hub::KnownPreprocessing;
 pub use picture::Rgb;

@@ -24,6 +24,8 @@ Examples:
   truepair train data/ --strategy ncr --out run/   train a matcher that survives the noise
   truepair eval run/                               recalls on the test split
   truepair compare data/ --out grid/ --seeds 3     methods side by side, over seeds
+  truepair index data/ --run run/ --out index/     an index of what the run sees
+  truepair search index/ \"a dog on a beach\"       what matches, with probabilities
   truepair labels audit data.npz                   which class labels are wrong
   truepair recipes --write recipes/                the configurations that come with the program
 
@@ -75,8 +77,16 @@ pub(crate) enum Command {
     Compare(Box<command::compare::CompareArgs>),
     /// Measure retrieval of a run, a score matrix, embeddings or ranked lists.
     Eval(Box<command::eval::EvalArgs>),
-    /// Turn pictures and captions into embeddings with ONNX encoders.
+    /// Turn pictures and captions into embeddings, with ONNX encoders or a run.
     Embed(Box<command::embed::EmbedArgs>),
+    /// Make an index of images and captions that can be searched, or change one.
+    Index(Box<command::index::IndexArgs>),
+    /// Find the items of an index that are nearest to words, a picture or an item.
+    Search(Box<command::search::SearchArgs>),
+    /// Serve an index: an HTTP API and a search page.
+    Serve(Box<command::serve::ServeArgs>),
+    /// Give any list of pairs scores and probabilities that they are mismatched.
+    Score(Box<command::score::ScoreArgs>),
     /// Train on, or audit, items with class labels in several modalities.
     Labels(command::labels::LabelsArgs),
     /// Turn a published PyTorch checkpoint into a run directory.

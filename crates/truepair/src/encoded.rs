@@ -80,6 +80,33 @@ impl Encoders {
         self.image_encoder.is_none() && self.text_encoder.is_none()
     }
 
+    /// These files.
+    pub(crate) fn named(
+        image_encoder: Option<PathBuf>,
+        text_encoder: Option<PathBuf>,
+        assume: Option<AssumptionChoice>,
+    ) -> Self {
+        Self {
+            image_encoder,
+            text_encoder,
+            assume,
+        }
+    }
+
+    /// These, and `own` in the place of those that were not named.
+    pub(crate) fn or(&self, own: &Self) -> Self {
+        let text = self.text_encoder.as_ref().or(own.text_encoder.as_ref());
+        let (image, assume) = match &self.image_encoder {
+            Some(image) => (Some(image), self.assume),
+            None => (own.image_encoder.as_ref(), own.assume),
+        };
+        Self {
+            image_encoder: image.cloned(),
+            text_encoder: text.cloned(),
+            assume,
+        }
+    }
+
     /// With paths that hold from any folder.
     ///
     /// # Errors
@@ -248,6 +275,36 @@ impl LoadedEncoders {
     /// Whether there is none.
     pub(crate) fn are_none(&self) -> bool {
         self.images.is_none() && self.captions.is_none()
+    }
+
+    /// Whether there is a text encoder.
+    pub(crate) fn reads_texts(&self) -> bool {
+        self.captions.is_some()
+    }
+
+    /// Whether there is an image encoder.
+    pub(crate) fn reads_pictures(&self) -> bool {
+        self.images.is_some()
+    }
+
+    /// The vectors `[n, d]` of texts; `None` without a text encoder.
+    ///
+    /// # Errors
+    /// If the encoder fails.
+    pub(crate) fn texts(&self, texts: &[String]) -> Result<Option<Vec<f32>>> {
+        let embed = |encoder: &TextEncoder| encoder.embed(texts);
+        Ok(self.captions.as_ref().map(embed).transpose()?)
+    }
+
+    /// The vector `[d]` of a picture's bytes; `None` without an image encoder.
+    ///
+    /// # Errors
+    /// If the bytes are no picture, or the encoder fails.
+    pub(crate) fn picture(&self, bytes: &[u8]) -> Result<Option<Vec<f32>>> {
+        let Some(encoder) = &self.images else {
+            return Ok(None);
+        };
+        Ok(Some(encoder.embed(&truepair_image::decode(bytes)?)?))
     }
 
     /// How the data is read: with its pictures where they are to be embedded.

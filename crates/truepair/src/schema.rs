@@ -17,8 +17,12 @@ use crate::command::bench::BenchResult;
 use crate::command::convert::Conversion;
 use crate::command::demo::DemoResult;
 use crate::command::embed::EmbedResult;
+use crate::command::index::IndexResult;
 use crate::command::inspect::Inspected;
 use crate::command::labels::{Confusions, LabelAuditSummary, LabelTrainResult};
+use crate::command::score::ScoreResult;
+use crate::command::search::SearchResult;
+use crate::command::serve::Serving;
 use crate::compare::{CellRecord, MethodComparison};
 use crate::contents::Contents;
 use crate::evaluation::outcome::Evaluation;
@@ -74,6 +78,10 @@ pub(crate) fn all() -> Vec<SchemaRow> {
         SchemaRow::of::<Evaluation>("eval --json"),
         SchemaRow::of::<Occlusion>("the numbers beside eval --occlusion"),
         SchemaRow::of::<EmbedResult>("embed --json, and embed.json"),
+        SchemaRow::of::<IndexResult>("index --json, and summary.json of an index"),
+        SchemaRow::of::<ScoreResult>("score --json"),
+        SchemaRow::of::<Serving>("serve --json, once it listens"),
+        SchemaRow::of::<SearchResult>("search --json"),
         SchemaRow::of::<Conversion>("convert --json, and provenance.json of a converted run"),
         SchemaRow::of::<LabelAuditSummary>("labels audit --json, and its summary.json"),
         SchemaRow::of::<Confusions>("confusion.json of labels audit"),

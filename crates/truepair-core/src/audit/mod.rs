@@ -46,6 +46,7 @@ mod links;
 mod monotone;
 mod near;
 mod nearby;
+mod new_pairs;
 mod noise_rate;
 mod outcome;
 mod poor_ranks;
@@ -77,6 +78,7 @@ pub use nearby::{
     Likeness, N_FEATURES, NearbyFeatures, NearbyStatistics, Plan, Planted, PlantedStatistics,
     Planting,
 };
+pub use new_pairs::{NewFindings, NewVerdict, judge_new};
 pub(crate) use noise_rate::clopper_pearson;
 use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};

@@ -3,10 +3,12 @@
 //! [`View::times`] is for buffers of any layout, with factors as they are or rounded to 16 bits.
 //! [`RowFactor`] is for scores, every row of one factor against every row of the other: on
 //! processors with matrix tiles it has the precision of `f32` at about half its time.
+//! [`dots`] is for a few queries against many stored rows, where a score may depend on its two rows alone.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
 mod bf16;
+pub mod dots;
 mod rows;
 
 pub use rows::{RowCache, RowFactor, multiply_transposed};

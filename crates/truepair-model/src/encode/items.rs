@@ -147,7 +147,8 @@ impl EncodedItems {
     }
 }
 
-fn side_by_side(parts: &[Matrix]) -> Matrix {
+/// Vectors of several peers as one, so that inner products and squared distances are the peers' mean.
+pub(super) fn side_by_side(parts: &[Matrix]) -> Matrix {
     if let [one] = parts {
         return one.clone();
     }

@@ -1,6 +1,7 @@
 //! From a trained matcher and a data set to encoded items and their scores.
 
 mod items;
+mod vectors;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use truepair_core::pair::Pair;
@@ -17,6 +18,7 @@ use crate::reader::Reader;
 use crate::similarity::Similarity;
 
 pub use items::{EncodedItems, GaussianItems};
+pub use vectors::{SearchMeasure, SearchVectors};
 
 /// A scorer of all of the reader's images against all of its captions; see [`scorer_of`].
 ///

@@ -5,10 +5,11 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::{Error, Result};
 
-use super::{Head, Space};
+use super::{Head, Points, Role, Space};
 use crate::encoding::Encoding;
 use crate::kernel::{Precision, inner_products};
 use crate::layer::{Init, Mode};
+use crate::numbers::floats;
 
 /// Settings of [`ClosedForm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +98,37 @@ impl Head for ClosedForm {
             }
         };
         (mean + spread) * self.scale.val().neg().unsqueeze() + self.shift.val().unsqueeze()
+    }
+
+    /// `a δ` is a squared distance: with the found item's total deviation `√(a Σσ²)` as one more coordinate, which
+    /// is 0 where an item asks, or with all its deviations. What only the asking item adds is its offset.
+    fn points(&self, items: &Encoding, role: Role) -> Option<Points> {
+        let scale = floats(self.scale.val())[0];
+        if scale <= 0.0 {
+            return None;
+        }
+        let means = items.pooled() * scale.sqrt();
+        let deviations = items.log_deviation().exp() * scale.sqrt();
+        let shift = self.shift.val().unsqueeze::<2>();
+        let [n, _] = means.dims();
+        let device = means.device();
+        let (others, offsets) = match self.distance {
+            ClosedDistance::Wasserstein => (deviations, shift.repeat_dim(0, n)),
+            ClosedDistance::Sampled => {
+                let total = deviations.square().sum_dim(1);
+                match role {
+                    Role::Found => (total.sqrt(), shift.repeat_dim(0, n)),
+                    Role::Asking => (Tensor::zeros([n, 1], &device), shift - total),
+                }
+            }
+        };
+        Some(Points {
+            places: Tensor::cat(vec![means, others], 1),
+            offsets: match role {
+                Role::Found => Tensor::zeros([n], &device),
+                Role::Asking => offsets.reshape([n]),
+            },
+        })
     }
 
     fn pair_bytes(&self, _images: &Encoding, _captions: &Encoding) -> usize {

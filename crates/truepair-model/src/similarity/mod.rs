@@ -78,6 +78,12 @@ trait Head {
         None
     }
 
+    /// Points whose squared distances are the scores, when there are such points.
+    fn points(&self, items: &Encoding, role: Role) -> Option<Points> {
+        let _ = (items, role);
+        None
+    }
+
     /// `items` with the draws that their scores will compare; as they are where nothing is drawn.
     fn drawn(&self, items: Encoding, side: ItemSide, mode: &mut Mode<'_>) -> Encoding {
         let _ = (side, mode);
@@ -173,8 +179,32 @@ macro_rules! similarities {
             pub fn embeddings(&self, items: &Encoding) -> Option<Tensor<2>> {
                 match self { $(Self::$variant(module) => module.embeddings(items),)* }
             }
+
+            /// Points whose squared distances are the scores, when there are such points.
+            pub fn points(&self, items: &Encoding, role: Role) -> Option<Points> {
+                match self { $(Self::$variant(module) => module.points(items, role),)* }
+            }
         }
     };
+}
+
+/// What an item does in a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is looked for.
+    Found,
+    /// It asks.
+    Asking,
+}
+
+/// Items as points: the score of a found item is the asking item's offset minus the squared distance of their
+/// points, so that any engine that knows squared distances ranks as the similarity does.
+#[derive(Debug, Clone)]
+pub struct Points {
+    /// `[n, d]`.
+    pub places: Tensor<2>,
+    /// `[n]`; zero for items that are looked for.
+    pub offsets: Tensor<1>,
 }
 
 /// Which modality an item is of.

@@ -101,7 +101,7 @@ enum Obstacle {
     Unreadable,
 }
 
-fn data_uri(bytes: &[u8]) -> Option<String> {
+pub(crate) fn data_uri(bytes: &[u8]) -> Option<String> {
     let mut uri = format!("data:{};base64,", media_type(bytes)?);
     STANDARD.encode_string(bytes, &mut uri);
     Some(uri)

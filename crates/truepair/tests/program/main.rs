@@ -15,6 +15,7 @@ mod labels;
 mod remote;
 mod resumed;
 mod schema;
+mod search;
 mod several;
 mod uncertainty;
 
@@ -124,6 +125,10 @@ fn the_help_of_every_command_has_examples() {
         "eval",
         "embed",
         "convert",
+        "index",
+        "search",
+        "score",
+        "serve",
         "labels",
         "recipes",
         "schema",

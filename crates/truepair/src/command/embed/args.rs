@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use truepair_encode::{Assumption, ImageOptions, Pooling, TextOptions};
 use truepair_image::{Filter, Fit, KnownPreprocessing};
 
-use crate::encoded::AssumptionChoice;
+use crate::encoded::{AssumptionChoice, Encoders};
 use crate::read_args::ReadArgs;
 use crate::remote;
 use crate::several::one_path;
@@ -22,19 +22,28 @@ Examples:
       Every other command reads the result.
   truepair embed gallery/ --image-encoder clip/onnx/vision_model.onnx --out gallery-features/
   truepair embed queries.txt --text-encoder clip/onnx/text_model.onnx --out query-features/
-      Pictures alone, captions alone (one a line).";
+      Pictures alone, captions alone (one a line).
+  truepair embed data/ --run runs/linear --out embeddings/
+      What a trained matcher makes of images and captions: their inner products are its scores.
+  truepair embed - --run runs/linear < queries.txt > queries.jsonl
+      Texts line by line; an object a line comes out.";
 
 /// Arguments of `truepair embed`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group(ArgGroup::new("encoders").required(true).multiple(true)
-    .args(["image_encoder", "text_encoder"])))]
+    .args(["image_encoder", "text_encoder", "run"])))]
 pub(crate) struct EmbedArgs {
     /// Data with pictures: a folder, a table, a JSON file or webdataset shards (one or several archives), or
     /// their s3://, gs://, az:// or http(s):// address. With one encoder also a folder of pictures alone, or a
-    /// text file of captions alone.
+    /// text file of captions alone. With --run any data that its matcher reads, or `-` for texts on standard
+    /// input.
     #[arg(required = true)]
     data: Vec<PathBuf>,
+
+    /// Run directory whose matcher embeds; where it has Gaussians, their deviations are written too.
+    #[arg(long, value_name = "RUN")]
+    pub(super) run: Option<PathBuf>,
 
     /// Image encoder: ONNX, one input [n, 3, size, size], an output [n, d]; a file with both towers
     /// may stand here and as the text encoder. Left out, captions alone are embedded.
@@ -47,7 +56,7 @@ pub(crate) struct EmbedArgs {
 
     /// Folder to make; the same job continues if it was stopped there.
     #[arg(long, value_name = "DIR", value_parser = remote::output())]
-    pub(super) out: PathBuf,
+    pub(super) out: Option<PathBuf>,
 
     /// Splits to embed, separated by commas; all by default.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -178,6 +187,12 @@ fn three(text: &str) -> Result<[f32; 3], String> {
 }
 
 impl EmbedArgs {
+    /// The encoders as every other command takes them.
+    pub(super) fn encoders(&self) -> Encoders {
+        let (image, text) = (self.image_encoder.clone(), self.text_encoder.clone());
+        Encoders::named(image, text, self.prepare.assume)
+    }
+
     /// The data, one path.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `truepair embed`: pictures and captions become embeddings, in parts that survive being stopped.
 
 mod args;
+mod by_run;
 mod output;
 mod plan;
 mod source;
@@ -63,6 +64,9 @@ struct SplitResult {
 }
 
 pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
+    if let Some(run) = &args.run {
+        return by_run::run(args, run, form);
+    }
     let plan = EmbedPlan::resolve(args)?;
     let mut bars = Bars::new();
     (plan.source.accounts().into_iter()).for_each(|account| bars.tell(account));

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "ort")]
-use anyhow::Context;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use truepair_encode::job::{self, Job};
 use truepair_encode::{ImageEncoder, Runtime, TextEncoder};
@@ -43,7 +41,7 @@ impl EmbedPlan {
             captions: captions.transpose()?,
             source: Source::open(args)?,
             description: Value::Null,
-            out: args.out.clone(),
+            out: (args.out.clone()).context("name the folder of the embeddings with --out")?,
             half: args.half,
             batch: args.batch.into(),
         };

@@ -1,0 +1,236 @@
+//! `truepair score`: any list of pairs, each with its score and the probability that it is mismatched.
+
+mod asked;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use truepair_core::audit::{AuditOptions, Fold, Links, NewFindings, judge_fold, judge_new};
+use truepair_core::pair::Pair;
+use truepair_core::rng::Seed;
+use truepair_core::scores::{Scorer, score_pairs};
+use truepair_read::dataset::ReadOptions;
+
+use asked::{AskedPairs, Joined};
+use table::ScoredPair;
+
+use crate::embedder::{Embedder, EmbedderSource};
+use crate::encoded::{Encoders, LoadedEncoders};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::progress::Bars;
+use crate::read_args::ReadArgs;
+use crate::render::{self, Form, percent_text};
+use crate::run_folder;
+use crate::search::trained_nothing;
+use crate::{data, remote};
+
+const EXAMPLES: &str = "\
+Examples:
+  truepair score --run runs/linear pairs.tsv --data data/ --split test --out scored.csv
+      Pairs of the data's images and captions, or of its images and new texts.
+  truepair score --run runs/linear pairs.tsv --out scored.parquet
+      With the data of the run.
+  truepair score pairs.csv --data embeddings/ --split test --out scored.jsonl
+      Embeddings of one space, compared by cosine.";
+
+/// Arguments of `truepair score`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ScoreArgs {
+    /// Table of pairs (CSV, TSV, JSON or parquet) with the columns `image`, an id of the data, and
+    /// `caption`: a text, ID#N for the caption N of an image, from 0, or the row of a caption.
+    pairs: PathBuf,
+
+    /// Run directory whose matcher scores; without one embeddings are compared as they are.
+    #[arg(long, value_name = "RUN")]
+    run: Option<PathBuf>,
+
+    /// Data with the images, whose own pairs say how matched pairs rank; the run's own by default.
+    #[arg(long, value_name = "PATH", required_unless_present = "run")]
+    data: Option<PathBuf>,
+
+    /// Split of the data. Pairs that trained the run say nothing of others.
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    split: String,
+
+    /// File to write: .csv, .jsonl or .parquet.
+    #[arg(long, value_name = "FILE", value_parser = remote::output())]
+    out: PathBuf,
+
+    /// Where all randomness comes from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    #[command(flatten)]
+    encoders: Encoders,
+
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// The JSON object that `truepair score --json` prints.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ScoreResult {
+    command: String,
+    version: String,
+    /// Pairs that were scored.
+    pairs: usize,
+    /// Those that are more likely mismatched than not, and those of which it cannot be told.
+    mismatched: usize,
+    unknown: usize,
+    /// Share of mismatches that the probabilities of the list add up to; absent where nothing can be told.
+    rate: Option<f64>,
+    /// Pairs of the data that say how matched pairs rank.
+    reference: usize,
+    /// Why nothing can be told.
+    open: Option<String>,
+    outputs: Vec<PathBuf>,
+}
+
+impl Output for ScoreResult {
+    const SCHEMA: &'static str = "truepair/score/1";
+}
+
+pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
+    let ending = table::Ending::of(&args.out)?;
+    let asked = AskedPairs::read(&args.pairs)?;
+    let mut bars = Bars::new();
+    let source = EmbedderSource::new(args.run.as_deref(), &args.encoders)?;
+    let dataset = {
+        let (path, read, own) = reading(args)?;
+        let encoders = LoadedEncoders::load(&own)?;
+        encoders.open(&path, &read, &mut bars)?.dataset
+    };
+    let embedder = Embedder::open(&source)?;
+    let joined = asked.join(dataset, &embedder)?;
+    render::note(&data::describe(&joined.dataset));
+    let scorer = joined.scorer(&embedder, &mut bars)?;
+    let new: Vec<Pair> = joined.dataset.pairs[joined.n_reference..].to_vec();
+    let scores = score_pairs(scorer.as_ref(), &new)?;
+    let (found, open) = match judged(args, &joined, scorer.as_ref(), &mut bars) {
+        Ok(found) => {
+            let open = found.open.clone();
+            (Some(found), open)
+        }
+        Err(error) => (None, Some(render::chain(&error))),
+    };
+    let rows = asked
+        .rows()
+        .zip(scores)
+        .enumerate()
+        .map(|(at, ((image, caption), score))| {
+            let verdict = found.as_ref().map(|found| found.verdicts[at]);
+            ScoredPair {
+                image,
+                caption,
+                score,
+                p_mismatched: verdict.and_then(|verdict| verdict.posterior),
+                judgment: verdict.map_or("unknown", |verdict| verdict.name()),
+                ranks: verdict.map(|verdict| verdict.ranks),
+            }
+        });
+    let rows: Vec<ScoredPair<'_>> = rows.collect();
+    let count = |name: &str| rows.iter().filter(|row| row.judgment == name).count();
+    let result = ScoreResult {
+        command: "score".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pairs: rows.len(),
+        mismatched: count("mismatched"),
+        unknown: count("unknown"),
+        rate: found
+            .filter(|found| found.open.is_none())
+            .map(|found| found.rate),
+        reference: joined.n_reference,
+        open,
+        outputs: vec![table::write(&args.out, ending, &rows)?],
+    };
+    form.print(&result, || text(&result))?;
+    Ok(Exit::Success)
+}
+
+/// The data, how it is read and what embeds it first.
+fn reading(args: &ScoreArgs) -> Result<(PathBuf, ReadOptions, Encoders)> {
+    let Some(run) = &args.run else {
+        let path = args.data.clone().unwrap_or_default();
+        return Ok((path, args.read.options(&args.split), Encoders::default()));
+    };
+    let (path, own, encoders) = run_folder::data_of(run, args.data.as_deref())?;
+    let is_told = !args.read.words().is_empty();
+    let read = if is_told {
+        args.read.options(&args.split)
+    } else {
+        own.clone()
+    };
+    let read = ReadOptions {
+        split: args.split.clone(),
+        pixels: own.pixels,
+        ..read
+    };
+    Ok((path, read, encoders))
+}
+
+fn judged(
+    args: &ScoreArgs,
+    joined: &Joined,
+    scorer: &dyn Scorer,
+    bars: &mut Bars,
+) -> Result<NewFindings> {
+    if !trained_nothing(args.run.as_deref(), &args.split) {
+        bail!(
+            "the run was trained on the split {}, so how its pairs rank says nothing of others (give a split that it \
+             never saw)",
+            args.split
+        )
+    }
+    let pairs = &joined.dataset.pairs;
+    let links = Links::of(&joined.dataset)?;
+    let options = AuditOptions {
+        near_misses: false,
+        ..AuditOptions::default()
+    };
+    let all: Vec<u32> = (0..pairs.len() as u32).collect();
+    let fold = Fold {
+        scorer,
+        pairs,
+        judged: &all,
+        links: &links,
+        cells: None,
+        plan: None,
+    };
+    let seed = Seed(args.seed);
+    let statistics = judge_fold(&fold, &options, seed, bars)?;
+    Ok(judge_new(
+        pairs,
+        joined.n_reference,
+        &links,
+        &[statistics],
+        &options,
+        seed,
+    )?)
+}
+
+fn text(result: &ScoreResult) -> String {
+    let mut rows = vec![("pairs", render::count(result.pairs, "pair"))];
+    match &result.open {
+        Some(reason) => rows.push(("judged", format!("none: {reason}"))),
+        None => {
+            let rate = result.rate.map(percent_text).unwrap_or_default();
+            let text = format!(
+                "{} mismatched, {} cannot be told; probabilities add up to {rate}",
+                result.mismatched, result.unknown
+            );
+            rows.push(("judged", text));
+            let text = format!(
+                "{} of the data say how matched pairs rank",
+                render::count(result.reference, "pair")
+            );
+            rows.push(("by", text));
+        }
+    }
+    render::fields(&rows) + &render::written_text(&result.outputs)
+}

@@ -1,0 +1,161 @@
+//! From data to what is added to an index.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use truepair_core::dataset::Dataset;
+use truepair_index::{Item, Records, Value};
+use truepair_model::similarity::Role;
+
+use super::about::{Compared, DataSource};
+use super::locator::PictureLocator;
+use crate::embedder::Embedder;
+use crate::encoded::LoadedEncoders;
+use crate::metadata::Metadata;
+use crate::progress::Bars;
+use crate::run_folder::RunJob;
+
+/// Name of the column that says which image a caption belongs to.
+pub(crate) const IMAGE: &str = "image";
+/// Name of the column with the class of an image.
+const LABEL: &str = "label";
+
+/// What is added to an index.
+pub(crate) struct Additions {
+    pub(crate) images: Records,
+    pub(crate) captions: Option<Records>,
+    /// How their vectors are compared.
+    pub(crate) compared: Compared,
+}
+
+/// Reads one source of items.
+///
+/// # Errors
+/// If it cannot be read or embedded.
+pub(crate) fn read_source(source: &DataSource, bars: &mut Bars) -> Result<Dataset> {
+    let encoders = LoadedEncoders::load(&source.encoders)?;
+    Ok(encoders.open(&source.data, &source.read, bars)?.dataset)
+}
+
+/// Whether pairs of this split trained nothing: all, where no run embeds.
+/// A run without a job is a converted one, whose authors' splits have the usual names.
+pub(crate) fn trained_nothing(run: Option<&Path>, split: &str) -> bool {
+    let Some(run) = run else { return true };
+    let job = RunJob::load(run);
+    let trained_on = job.map_or_else(|_| "train".to_owned(), |job| job.read.split);
+    split != trained_on && split != "train"
+}
+
+impl Additions {
+    /// The items of a split with their vectors.
+    ///
+    /// # Errors
+    /// If the data is not what the embedder reads, or metadata names no image of it.
+    pub(crate) fn of(
+        dataset: &Dataset,
+        embedder: &Embedder,
+        metadata: Option<&Metadata>,
+        bars: &mut Bars,
+    ) -> Result<Self> {
+        let sides = embedder.sides(dataset, Role::Found, bars)?;
+        let compared = Compared::from(sides.images.measure);
+        let mut items = images(dataset);
+        if let Some(metadata) = metadata {
+            metadata.add_to(&mut items)?;
+        }
+        let captions = sides.captions.map(|found| Records {
+            items: captions(dataset),
+            vectors: found.vectors,
+        });
+        if let Some(captions) = &captions
+            && captions.vectors.dim() != sides.images.vectors.dim()
+        {
+            bail!(
+                "image embeddings have {} numbers and caption embeddings have {}, so they share no space to be \
+                 searched in (fit a matcher that joins them, `truepair train DATA --matcher linear --out RUN`, \
+                 and add --run RUN)",
+                sides.images.vectors.dim(),
+                captions.vectors.dim()
+            )
+        }
+        Ok(Self {
+            images: Records {
+                items,
+                vectors: sides.images.vectors,
+            },
+            captions,
+            compared,
+        })
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.images.vectors.dim()
+    }
+}
+
+fn images(dataset: &Dataset) -> Vec<Item> {
+    let item = |(row, id): (usize, &String)| {
+        let mut columns = BTreeMap::new();
+        if let Some(labels) = &dataset.labels {
+            columns.insert(LABEL.to_owned(), Value::Int(labels[row]));
+        }
+        Item {
+            id: id.clone(),
+            text: None,
+            picture: PictureLocator::of(dataset, row).map(|locator| locator.to_text()),
+            columns,
+        }
+    };
+    dataset.image_ids.iter().enumerate().map(item).collect()
+}
+
+/// Captions, each with the image that it belongs to in a column.
+fn captions(dataset: &Dataset) -> Vec<Item> {
+    let owners = owners(dataset);
+    let item = |(row, id): (usize, String)| Item {
+        id,
+        text: dataset.captions.as_ref().map(|texts| texts[row].clone()),
+        picture: None,
+        columns: (owners[row].iter())
+            .map(|&image| {
+                (
+                    IMAGE.to_owned(),
+                    Value::Text(dataset.image_ids[image].clone()),
+                )
+            })
+            .collect(),
+    };
+    caption_names(dataset)
+        .into_iter()
+        .enumerate()
+        .map(item)
+        .collect()
+}
+
+/// Captions are named by their image and their place among its captions; those of no image by their row.
+pub(crate) fn caption_names(dataset: &Dataset) -> Vec<String> {
+    let mut n_of_image = vec![0usize; dataset.n_images()];
+    let name = |(row, owner): (usize, Option<usize>)| match owner {
+        None => format!("caption {row}"),
+        Some(image) => {
+            n_of_image[image] += 1;
+            caption_id(&dataset.image_ids[image], n_of_image[image] - 1)
+        }
+    };
+    owners(dataset).into_iter().enumerate().map(name).collect()
+}
+
+/// The first image that every caption is paired with.
+fn owners(dataset: &Dataset) -> Vec<Option<usize>> {
+    let mut owners = vec![None; dataset.n_captions()];
+    for pair in &dataset.pairs {
+        owners[pair.caption as usize].get_or_insert(pair.image as usize);
+    }
+    owners
+}
+
+/// Name of the caption that is the `nth` of its image, from 0.
+pub(crate) fn caption_id(image: &str, nth: usize) -> String {
+    format!("{image}#{nth}")
+}

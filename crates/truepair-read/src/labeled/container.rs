@@ -54,6 +54,8 @@ pub(super) struct RawLabels {
     pub(super) path: PathBuf,
     /// `[n]`.
     pub(super) values: Vec<i64>,
+    /// Whether the rows of the array hold several numbers, of which these are the first.
+    pub(super) are_first: bool,
 }
 
 impl Arrays {
@@ -169,7 +171,8 @@ impl Arrays {
         }
     }
 
-    /// The array as labels: whole numbers `[n]`, `[n, 1]`, `[1, n]`, or one-hot rows `[n, k]`.
+    /// The array as labels: whole numbers `[n]`, `[n, 1]`, `[1, n]`, one-hot rows `[n, k]`, or rows of
+    /// other numbers, of which the first counts, as in paired data.
     ///
     /// # Errors
     /// If it holds anything else; the row is named.
@@ -189,8 +192,16 @@ impl Arrays {
             Source::Dense(dense) => (dense.path.clone(), dense.whole()?, dense.shape.clone()),
             Source::Refused { path, problem } => return Err(refused(path, problem)),
         };
-        let values = one_per_item(&path, values, &shape)?;
-        Ok(RawLabels { path, values })
+        let are_first = are_columns(&values, &shape);
+        let values = match are_first {
+            true => values.iter().step_by(shape[1]).copied().collect(),
+            false => one_per_item(&path, values, &shape)?,
+        };
+        Ok(RawLabels {
+            path,
+            values,
+            are_first,
+        })
     }
 
     fn source(&self, name: &str) -> &Source {
@@ -253,6 +264,13 @@ impl Dense {
         };
         self.values.iter().enumerate().map(whole).collect()
     }
+}
+
+/// Whether an array `[n, k]` holds several numbers an item, such as a class and a class within it, rather
+/// than one mark a class.
+fn are_columns(values: &[i64], shape: &[usize]) -> bool {
+    let is_mark = |value: &i64| *value == 0 || *value == 1;
+    matches!(shape, [n, k] if *n > 1 && *k > 1) && !values.iter().all(is_mark)
 }
 
 /// One label an item out of a column, a row, or one-hot rows.

@@ -71,7 +71,8 @@ impl LabeledFormat for Folder {
     }
 }
 
-/// A list of names, or an object of names and numbers from 0.
+/// A list of names, an object of names and numbers from 0, or an object of lists, the first of which names the
+/// classes that the first column of the labels counts.
 fn read_names(path: &Path) -> Result<Vec<String>> {
     let refuse = |problem: String| {
         Error::data(
@@ -90,6 +91,13 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
     })?;
     match names {
         ClassNames::InOrder(names) => Ok(names),
+        ClassNames::Columns(lists) => {
+            let first = lists.into_iter().next().map(|(_, list)| list);
+            let first = first.map(serde_json::from_value);
+            first.and_then(|names| names.ok()).ok_or_else(|| {
+                refuse("its first entry is neither a number nor a list of names".into())
+            })
+        }
         ClassNames::Numbered(numbers) => {
             let mut names: Vec<(usize, String)> = numbers
                 .into_iter()
@@ -116,4 +124,5 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
 enum ClassNames {
     InOrder(Vec<String>),
     Numbered(BTreeMap<String, usize>),
+    Columns(serde_json::Map<String, serde_json::Value>),
 }

@@ -272,4 +272,38 @@ mod tests {
         std::fs::remove_file(folder.join("classes.json")).unwrap();
         check(&folder, &out, &out);
     }
+
+    #[test]
+    fn the_first_of_several_numbers_is_the_class_and_captions_are_no_modality() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path();
+        for (name, bytes) in members() {
+            std::fs::write(folder.join(format!("{name}.npy")), &bytes).unwrap();
+        }
+        for (split, numbers) in [
+            ("train", &[1, 30, 2, 40, 1, 31][..]),
+            ("test", &[2, 40, 1, 30]),
+        ] {
+            let mut bytes = header_bytes("<i8", &[numbers.len() / 2, 2]);
+            bytes.extend(numbers.iter().flat_map(|x: &i64| x.to_le_bytes()));
+            std::fs::write(folder.join(format!("{split}_labels.npy")), bytes).unwrap();
+        }
+        let names = r#"{"groups": ["none", "a", "b"], "subgroups": ["x"]}"#;
+        std::fs::write(folder.join("classes.json"), names).unwrap();
+        let options = LabeledOptions::default();
+        let data = open(folder, &options).unwrap();
+        assert_eq!(data.split("train").unwrap().modalities[0].labels, [1, 2, 1]);
+        assert_eq!(data.class_name(2), "b");
+        let said = data.account.lines().join("\n");
+        assert!(said.contains("of which the first is the class"), "{said}");
+        for split in ["train", "test"] {
+            let [text, captions] = ["txt", "caps_minilm"].map(|what| format!("{split}_{what}.npy"));
+            std::fs::rename(folder.join(text), folder.join(captions)).unwrap();
+        }
+        let error = open(folder, &options).unwrap_err().to_string();
+        assert!(
+            error.contains("np.load('train_caps_minilm.npy').reshape"),
+            "{error}"
+        );
+    }
 }

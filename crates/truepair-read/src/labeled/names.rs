@@ -104,7 +104,7 @@ pub(super) fn collect(path: &Path, arrays: &mut Arrays, asked: &[String]) -> Res
     if plain.len() >= 2 {
         roles.retain(|role| role.is_label || plain.contains(role.key()));
     }
-    let modalities = modalities(path, &roles, asked)?;
+    let modalities = modalities(path, &roles, asked, captions_of(arrays))?;
     let mut splits: Vec<&str> = (roles.iter())
         .map(|role| role.split.unwrap_or(ALL))
         .collect();
@@ -132,6 +132,15 @@ pub(super) fn account(arrays: &mut Arrays, splits: &[RawSplit]) -> Account {
     let used: HashSet<&String> = modalities.flat_map(|one| &one.arrays).collect();
     let mut account = std::mem::take(arrays.account());
     account.used("array", used.len());
+    let labels = splits.iter().flat_map(|split| &split.modalities);
+    let firsts = labels.filter(|modality| modality.labels.are_first);
+    let mut firsts: Vec<&String> = firsts.map(|modality| &modality.arrays[1]).collect();
+    firsts.sort();
+    firsts.dedup();
+    for name in firsts {
+        let how = "its rows hold several numbers, of which the first is the class";
+        account.chose_for("array", how, name);
+    }
     for name in arrays.names().iter().filter(|name| !used.contains(name)) {
         let why = match arrays.refusal(name) {
             Some(problem) => problem,
@@ -150,8 +159,21 @@ fn is_of_captions(array: &str) -> bool {
     Role::of(array).modality.starts_with("cap")
 }
 
+/// An array of captions, which have rows of their own.
+fn captions_of(arrays: &Arrays) -> Option<String> {
+    let mut names = arrays.names();
+    names.retain(|name| is_of_captions(name) && arrays.refusal(name).is_none());
+    names.sort_by_key(|name| (!name.starts_with("train"), name.clone()));
+    names.into_iter().next()
+}
+
 /// The modalities to read, images first.
-fn modalities(path: &Path, roles: &[Role], asked: &[String]) -> Result<Vec<String>> {
+fn modalities(
+    path: &Path,
+    roles: &[Role],
+    asked: &[String],
+    captions: Option<String>,
+) -> Result<Vec<String>> {
     let mut found: Vec<String> = (roles.iter())
         .filter(|role| !role.is_label && !role.modality.is_empty())
         .map(|role| role.modality.clone())
@@ -189,7 +211,14 @@ fn modalities(path: &Path, roles: &[Role], asked: &[String]) -> Result<Vec<Strin
                 },
                 names.join(", ")
             ),
-            "name them for instance train_img, train_txt and train_labels",
+            match captions {
+                None => "name them for instance train_img, train_txt and train_labels".to_owned(),
+                Some(name) => format!(
+                    "{name} has a row a caption, not a row an item: with k captions an item write their means \
+                     as a modality of every split, in NumPy np.save('train_txt.npy', \
+                     np.load('{name}.npy').reshape(n, k, -1).mean(1))"
+                ),
+            },
         ));
     }
     Ok(chosen)

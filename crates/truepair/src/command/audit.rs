@@ -38,8 +38,6 @@ Examples:
       Judge image and caption embeddings of one space (CLIP, SigLIP) as they are.
   truepair audit images.npy captions.npy --frozen --out audit/
       The same from two matrices; caption rows follow their images evenly, or as --pairs says.
-  truepair audit shards/*.tar --image-encoder clip/onnx/vision_model.onnx --out audit/
-      Several archives are one data set.
   truepair audit pairs.csv --features images.npy --drop-rule good:0.01 --out audit/
       Lose at most one good pair in a hundred when cleaning.
   truepair audit data/ --noise caption:0.4 --seed 1 --json

@@ -87,7 +87,10 @@ pub(super) fn cards<'a>(
             given: name(verdict.given),
             likely: name(verdict.suggested),
             support: percent(verdict.support),
-            modality: &findings.modalities[at].name,
+            modality: match findings.shared {
+                true => "all modalities",
+                false => &findings.modalities[at].name,
+            },
             judgment: findings.judgment(verdict).name(),
             id: ids.get(item).map(String::as_str),
             caption: captions.get(item).and_then(Option::as_deref),

@@ -1,3 +1,5 @@
+//! The page of made-up findings: what it says, and that other people's text is escaped.
+
 use truepair_core::audit::NoiseRate;
 use truepair_core::dataset::{Account, Features};
 use truepair_core::labeled::{LabelOutcome, LabelVerdict, Modality, ModalityFindings, NoiseShape};

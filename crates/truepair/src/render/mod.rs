@@ -140,7 +140,10 @@ const FILES_NAMED: usize = 30;
 /// The end of a command's text: the files that it wrote.
 pub(crate) fn written_text(files: &[PathBuf]) -> String {
     let mut out = "\nwritten:\n".to_owned();
-    for file in files.iter().take(FILES_NAMED) {
+    // Reports and verdicts before the many files of a cleaned list.
+    let mut in_order: Vec<&PathBuf> = files.iter().collect();
+    in_order.sort_by_key(|file| file.components().count());
+    for file in in_order.into_iter().take(FILES_NAMED) {
         let _ = writeln!(out, "  {}", file.display());
     }
     if let Some(more) = files

@@ -219,7 +219,7 @@ fn an_audit_leaves_a_page_and_a_cleaned_list_that_can_be_trained_on() {
     let args = words("labels train audit/cleaned --json");
     let trained = truepair(home.path(), &[&args[..], SMALL].concat()).json();
     assert_eq!(trained["items"], kept);
-    assert!(trained["test"]["mean"].as_f64().unwrap() > 0.8, "{trained}");
+    assert!(trained["test"]["mean"].as_f64().unwrap() > 0.6, "{trained}");
     // Other splits are links, unless the folder is to stand alone.
     let link = home.path().join("audit/cleaned/test_ims.npy");
     assert_eq!(link.is_symlink(), cfg!(unix));

@@ -5,7 +5,7 @@ use crate::{files, truepair, words};
 #[test]
 fn a_finished_run_of_every_matcher_is_resumed_to_its_result() {
     let home = tempfile::tempdir().unwrap();
-    for (split, n) in [("train", 60), ("test", 30)] {
+    for (split, n) in [("train", 60), ("dev", 30), ("test", 30)] {
         files::precomp(&home.path().join("data"), split, n);
     }
     for matcher in ["linear", "residual"] {

@@ -127,7 +127,12 @@ fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
     let mut rows = vec![("data", describe(&source.data, &source.set))];
     rows.extend(summary.conclusion.rows());
     let is_open = summary.conclusion.open_because.is_some();
-    for found in &summary.modalities {
+    let n_told = if summary.shared {
+        1
+    } else {
+        summary.modalities.len()
+    };
+    for found in summary.modalities.iter().take(n_told) {
         let rate = found.noise_rate;
         let (interval, estimate) = (render::interval_text(rate), percent_text(rate.estimate));
         let share = if is_open {
@@ -135,7 +140,12 @@ fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
         } else {
             format!("{estimate} wrong ({interval})")
         };
-        rows.push(("labels", labels_of(found, &share)));
+        let name = if summary.shared {
+            "all modalities"
+        } else {
+            &found.name
+        };
+        rows.push(("labels", labels_of(found, name, &share)));
     }
     if !summary.conclusion.is_refused() {
         rows.push((
@@ -166,10 +176,9 @@ fn text(summary: &LabelAuditSummary, source: &LabelSource) -> String {
 }
 
 /// One modality's labels; `share` says how many are wrong.
-fn labels_of(found: &ModalitySummary, share: &str) -> String {
+fn labels_of(found: &ModalitySummary, name: &str, share: &str) -> String {
     let mut line = format!(
-        "{}: {share}, {} called wrong; surest items say {}, confident counts {}",
-        found.name,
+        "{name}: {share}, {} called wrong; surest items say {}, confident counts {}",
         count(found.wrong, "label"),
         percent_text(found.anchor_rate),
         percent_text(found.confident_rate)

@@ -114,16 +114,49 @@ fn index(folder: &Path, storage: Storage, n: usize) -> Outcome<Index> {
     Ok(index)
 }
 
-/// The median time of several calls, in seconds.
-fn median(mut call: impl FnMut()) -> f64 {
+/// How long one of several calls takes: the fastest, and the mean time of all processors together, which
+/// counts where other programs keep the processors busy. Both in seconds.
+struct Taken {
+    fastest: f64,
+    processor: f64,
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:.2} ms (processor {:.2} ms)",
+            self.fastest * 1e3,
+            self.processor * 1e3
+        )
+    }
+}
+
+const CALLS: usize = 15;
+
+fn taken(mut call: impl FnMut()) -> Taken {
+    call();
+    let before = processor_seconds();
     let time = |_| {
         let begun = Instant::now();
         call();
         begun.elapsed().as_secs_f64()
     };
-    let mut times: Vec<f64> = (0..9).map(time).collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    let fastest = (0..CALLS).map(time).fold(f64::INFINITY, f64::min);
+    let processor = (processor_seconds() - before) / CALLS as f64;
+    Taken { fastest, processor }
+}
+
+/// What this process has had of all processors; NaN where the system does not say.
+fn processor_seconds() -> f64 {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return f64::NAN;
+    };
+    let of_thread = |entry: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    };
+    threads.flatten().filter_map(of_thread).sum::<f64>() / 1e9
 }
 
 /// One query against reading the same bytes once, with a vectorized sum on as many threads.
@@ -142,12 +175,12 @@ fn one_query(index: &Index, bytes_per_number: usize) -> Outcome<()> {
             .map(|part| part.iter().fold(0, |sum: u64, x| sum.wrapping_add(*x)))
             .sum()
     };
-    let reading = median(|| {
+    let reading = taken(|| {
         black_box(sum());
     });
     let query = clustered("queries", 0, 1);
     let options = SearchOptions::default();
-    let searching = median(|| {
+    let searching = taken(|| {
         black_box(
             index
                 .images()
@@ -157,11 +190,11 @@ fn one_query(index: &Index, bytes_per_number: usize) -> Outcome<()> {
     });
     let gigabytes = (index.images().n_rows() * DIM * bytes_per_number) as f64 / 1e9;
     println!(
-        "one query: {:.1} ms; reading its {gigabytes:.2} GB once: {:.1} ms ({:.1} GB/s); {:.2} times",
-        searching * 1e3,
-        reading * 1e3,
-        gigabytes / reading,
-        searching / reading
+        "one query: {searching}; reading its {gigabytes:.2} GB once: {reading}, {:.1} GB/s; {:.2} times (processor \
+         {:.2} times)",
+        gigabytes / reading.fastest,
+        searching.fastest / reading.fastest,
+        searching.processor / reading.processor
     );
     Ok(())
 }
@@ -182,16 +215,22 @@ fn newest_segment(folder: &Path) -> Outcome<u64> {
 fn batch(index: &Index) -> Outcome<()> {
     let (queries, options) = (clustered("queries", 0, 256), SearchOptions::default());
     let operations = |n: usize| 2.0 * (256 * n * DIM) as f64 / 1e9;
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), processor_seconds());
     black_box(index.images().search(&queries, 10, &options)?);
-    let searching = operations(index.images().n_rows()) / begun.elapsed().as_secs_f64();
+    let of_index = operations(index.images().n_rows());
+    let searching = of_index / begun.elapsed().as_secs_f64();
+    let searching_processor = of_index / (processor_seconds() - before);
     let n = 8192;
     let (rows, mut out) = (clustered("rows", 0, n), vec![0.0; 256 * n]);
-    let seconds = median(|| multiply_transposed(queries.values(), rows.values(), DIM, &mut out));
-    let product = operations(n) / seconds;
+    let product = taken(|| multiply_transposed(queries.values(), rows.values(), DIM, &mut out));
+    let (wall, processor) = (
+        operations(n) / product.fastest,
+        operations(n) / product.processor,
+    );
     println!(
-        "batches of 256: {searching:.0} Gflop/s; matrix products: {product:.0} Gflop/s; {:.0} %",
-        100.0 * searching / product
+        "batches of 256: {searching:.0} Gflop/s; matrix products: {wall:.0} Gflop/s; a processor second: \
+         {searching_processor:.0} and {processor:.0} Gflop, {:.0} %",
+        100.0 * searching_processor / processor
     );
     Ok(())
 }
@@ -200,28 +239,29 @@ fn batch(index: &Index) -> Outcome<()> {
 fn same_hits(plain: &Index, coded: &Index) -> Outcome<()> {
     let (queries, options) = (clustered("queries", 0, 10_000), SearchOptions::default());
     let (mut same, mut times) = (0, [0.0; 2]);
+    let now = processor_seconds;
     for first in (0..queries.len()).step_by(250) {
         let part = Matrix::new(
             queries.values()[first * DIM..(first + 250) * DIM].to_vec(),
             DIM,
         );
-        let begun = Instant::now();
+        let begun = now();
         let expected = plain.images().search(&part, 10, &options)?;
-        times[0] += begun.elapsed().as_secs_f64();
-        let begun = Instant::now();
+        times[0] += now() - begun;
+        let begun = now();
         let found = coded.images().search(&part, 10, &options)?;
-        times[1] += begun.elapsed().as_secs_f64();
+        times[1] += now() - begun;
         same += expected.iter().zip(&found).filter(|(a, b)| a == b).count();
     }
     println!(
-        "int8: {same} of {} queries have the hits of f32 to the bit; {:.1} s, f32 {:.1} s",
+        "int8: {same} of {} queries have the hits of f32 to the bit; processor {:.1} s, f32 {:.1} s",
         queries.len(),
         times[1],
         times[0]
     );
     let query = clustered("queries", 0, 1);
     let one = |index: &Index| {
-        median(|| {
+        taken(|| {
             black_box(
                 index
                     .images()
@@ -231,9 +271,9 @@ fn same_hits(plain: &Index, coded: &Index) -> Outcome<()> {
         })
     };
     println!(
-        "int8: one query {:.2} ms, f32 {:.2} ms; {} bytes a row scanned, f32 {}",
-        one(coded) * 1e3,
-        one(plain) * 1e3,
+        "int8: one query {}, f32 {}; {} bytes a row scanned, f32 {}",
+        one(coded),
+        one(plain),
         DIM + 12,
         4 * DIM
     );

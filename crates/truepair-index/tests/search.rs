@@ -23,13 +23,17 @@ fn settings(dim: usize, measure: Measure, storage: Storage) -> Settings {
 
 fn item(number: usize) -> Item {
     let mut columns = BTreeMap::from([("number".to_owned(), Value::Int(number as i64))]);
-    if number % 3 != 0 {
-        let source = if number % 2 == 0 { "web" } else { "book" };
+    if !number.is_multiple_of(3) {
+        let source = if number.is_multiple_of(2) {
+            "web"
+        } else {
+            "book"
+        };
         columns.insert("source".to_owned(), Value::Text(source.to_owned()));
     }
     Item {
         id: format!("item-{number}"),
-        text: (number % 4 != 0).then(|| format!("a caption of {number}")),
+        text: (!number.is_multiple_of(4)).then(|| format!("a caption of {number}")),
         picture: None,
         columns,
     }
@@ -163,17 +167,23 @@ fn hits_are_those_of_a_sort_with_filters_and_deletions() {
                 let expected = by_definition(gallery, measure, queries.row(row), passes);
                 assert_best(hits, &expected, k);
                 let alone = Matrix::new(queries.row(row).to_vec(), dim);
-                assert_eq!(gallery.search(&alone, k, &options).unwrap(), [hits.clone()]);
+                assert_eq!(
+                    gallery.search(&alone, k, &options).unwrap(),
+                    std::slice::from_ref(hits)
+                );
             }
         }
     }
 }
 
+/// A row by its number and a source of noise of a scale.
+type RowOf<'a> = &'a mut dyn FnMut(usize, &mut dyn FnMut(f32) -> f32) -> Vec<f32>;
+
 /// Rows on which a careless bound fails.
 fn adversarial(dim: usize) -> Vec<Matrix> {
     let mut stream = Seed(11).stream("adversarial", &[]);
     let mut noise = |scale: f32| scale * normal(&mut stream) as f32;
-    let mut of = |n: usize, row: &mut dyn FnMut(usize, &mut dyn FnMut(f32) -> f32) -> Vec<f32>| {
+    let mut of = |n: usize, row: RowOf<'_>| {
         Matrix::new((0..n).flat_map(|at| row(at, &mut noise)).collect(), dim)
     };
     vec![

@@ -12,6 +12,7 @@ use truepair_model::similarity::Role;
 
 use super::about::{Compared, IndexAbout};
 use super::answer::{Found, SearchAnswer};
+use super::elsewhere::Elsewhere;
 use super::rerank::Rescorer;
 use crate::embedder::Embedder;
 
@@ -112,6 +113,47 @@ impl Engine {
     pub(crate) fn is_exact(&self) -> bool {
         let looks_at_all = self.index.settings().kind == truepair_index::Kind::Exact;
         (self.is_exhaustive || looks_at_all) && self.about.compared != Compared::Rescored
+    }
+
+    /// Answers one question for images on a database that was filled from this index.
+    ///
+    /// # Errors
+    /// If the question cannot be asked, or the database fails.
+    pub(crate) fn answer_elsewhere(
+        &self,
+        question: &Question,
+        elsewhere: &mut Elsewhere,
+    ) -> Result<SearchAnswer> {
+        if question.of == Side::Captions || self.rescorer.is_some() {
+            bail!(
+                "databases hold the images of an index whose vectors are enough (search the index itself)"
+            )
+        }
+        let asked = self.asked(std::slice::from_ref(question)).pop();
+        let asked = asked.context("one question is asked once")??;
+        let filter = question.filter.as_deref().map(Filter::parse).transpose()?;
+        let k = question.top.max(DEPTH);
+        let found = elsewhere.search(
+            &self.index,
+            &asked.vector,
+            k,
+            filter.as_ref(),
+            self.is_exhaustive,
+        )?;
+        let images = self.index.images();
+        let hits = found.iter().map(|hit| {
+            let row = images.find(&hit.id).with_context(|| {
+                format!(
+                    "{}: is in the database and not in the index (send the index again)",
+                    hit.id
+                )
+            })?;
+            Ok(Hit {
+                row,
+                score: hit.score as f32,
+            })
+        });
+        self.judged(question, &asked, hits.collect::<Result<_>>()?)
     }
 
     /// Answers questions together; one that fails leaves the others alone.

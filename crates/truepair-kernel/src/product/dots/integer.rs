@@ -84,6 +84,8 @@ mod avx512 {
         let mut query = 0;
         while query < n_queries {
             let four = query + 4 <= n_queries;
+            // Rows that several queries read are near after the first; see `block`.
+            let near = n_queries >= 4;
             let at = queries[query * width..].as_ptr();
             let mut row = 0;
             while row < n_rows {
@@ -95,7 +97,9 @@ mod avx512 {
                     match (four, left) {
                         (true, 4..) => put(&sums::<4, 4>(at, x, width), start, stride, out),
                         (true, _) => put(&sums::<4, 1>(at, x, width), start, stride, out),
-                        (false, 8..) => put(&sums::<1, 8>(at, x, width), start, stride, out),
+                        (false, 8..) if near => {
+                            put(&sums::<1, 8>(at, x, width), start, stride, out)
+                        }
                         (false, _) => put(&sums::<1, 1>(at, x, width), start, stride, out),
                     }
                 };
@@ -135,12 +139,6 @@ mod avx512 {
                 // SAFETY: `left` numbers are there, and the others are not read.
                 let bytes = unsafe { _mm256_maskz_loadu_epi8(mask, rows.add(r * width + at)) };
                 *x = _mm512_cvtepi8_epi16(bytes);
-                if Q == 1 {
-                    // As for scores: too many streams for the processor to foresee.
-                    let ahead = rows.wrapping_add((r + R) * width + at);
-                    // SAFETY: an address past the end is not read.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) };
-                }
             }
             for (q, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: as above.

@@ -34,17 +34,6 @@ pub(super) trait Lanes {
     unsafe fn sum(v: Self::V) -> f32;
     /// Writes sixteen numbers to `at`.
     unsafe fn store(v: Self::V, at: *mut f32);
-    /// Brings what is at `at` into the nearest cache, if it is memory at all.
-    #[inline(always)]
-    unsafe fn prefetch(at: *const u8) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: every processor of this kind has the instruction, and it reads nothing that can fail.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
-    }
 }
 
 /// Any processor.

@@ -148,6 +148,7 @@ unsafe fn run<L: Lanes, F: block::Form>(job: &Job<'_>, rows: StoredRows<'_>, out
     // SAFETY: passed on; `score_rows` has checked the lengths.
     unsafe {
         match rows {
+            StoredRows::F32(rows) if job.n_queries < 4 => block::few::<L, F, _>(job, rows, out),
             StoredRows::F32(rows) => block::all::<L, F>(job, rows, out),
             StoredRows::F16(rows) if job.n_queries < 4 => block::few::<L, F, _>(job, rows, out),
             StoredRows::F16(rows) => block::widened::<L, F>(job, rows, out),

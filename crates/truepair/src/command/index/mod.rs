@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use truepair_core::dataset::Dataset;
+use truepair_core::digest::Digest;
 use truepair_core::rng::Seed;
 use truepair_index::{Index, Settings, Side, Writer};
 use truepair_read::dataset::{self, ReadOptions};
@@ -25,8 +26,8 @@ use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder;
 use crate::search::{
-    Additions, Calibration, DataSource, Engine, IndexAbout, calibrate, caption_id, read_source,
-    trained_nothing,
+    Additions, Calibration, Compared, DataSource, Elsewhere, Engine, IndexAbout, calibrate,
+    caption_id, read_source, trained_nothing,
 };
 use crate::staged_folder::SUMMARY;
 
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &IndexArgs, form: Form) -> Result<Exit> {
         (Some(index), _, _) => append(args, index)?,
         (_, Some(ids), _) => delete(&args.data, &IndexArgs::ids(ids)?)?,
         (_, _, Some(data)) => recalibrate(args, data)?,
+        _ if args.to.is_some() => send(&args.data, args.to.as_deref().unwrap_or_default())?,
         _ if args.compact => {
             let mut writer = open_writer(&args.data)?;
             writer.compact()?;
@@ -361,6 +363,30 @@ fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
     })
 }
 
+/// Sends the images elsewhere.
+fn send(folder: &Path, address: &str) -> Result<IndexResult> {
+    let index = Index::open(folder)?;
+    if IndexAbout::of(&index)?.compared == Compared::Rescored {
+        bail!(
+            "{}: its vectors only find candidates, which a database cannot score anew (serve the index itself)",
+            folder.display()
+        )
+    }
+    let mut digest = Digest::new();
+    digest.add(address.as_bytes());
+    let progress = folder.join(format!("upload-{}.json", &digest.hex()[..16]));
+    let sent = Elsewhere::open(address, &index)?.take(&index, &progress, &mut Bars::new())?;
+    let mut result = IndexResult::new("sent", folder.to_path_buf(), &index);
+    result.sent = Some(sent.n_sent as usize);
+    if sent.n_skipped > 0 {
+        result.notes.push(format!(
+            "{} were there already",
+            render::count(sent.n_skipped as usize, "image")
+        ));
+    }
+    Ok(result)
+}
+
 /// Holds vectors against their checksums, and graphs of neighbors against looking at every row.
 fn check(folder: &Path) -> Result<IndexResult> {
     let index = Index::open(folder)?;
@@ -381,7 +407,7 @@ fn recall(index: &Index) -> Result<Option<GalleryRecall>> {
         let gallery = index.gallery(side);
         Ok(match gallery.is_empty() {
             true => None,
-            false => None,
+            false => Some(gallery.recall(10, CHECKED, Seed(0))?.recall),
         })
     };
     Ok(Some(GalleryRecall {

@@ -35,6 +35,8 @@ pub(crate) struct IndexResult {
     pub(super) recall_at_10: Option<GalleryRecall>,
     /// Images and captions that were deleted.
     pub(super) deleted: Option<usize>,
+    /// Images that were sent to a database or a file.
+    pub(super) sent: Option<usize>,
     /// What whoever uses the index should know.
     pub(super) notes: Vec<String>,
 }
@@ -77,6 +79,7 @@ impl IndexResult {
             image_to_text: None,
             recall_at_10: None,
             deleted: None,
+            sent: None,
             notes: Vec::new(),
         }
     }
@@ -96,6 +99,12 @@ impl IndexResult {
         ];
         if let Some(deleted) = self.deleted {
             rows.push(("deleted", render::count(deleted, "item")));
+        }
+        if let Some(sent) = self.sent {
+            rows.push((
+                "images",
+                format!("{} sent now", render::count(sent, "image")),
+            ));
         }
         for (direction, quality) in [
             ("text to image", &self.text_to_image),

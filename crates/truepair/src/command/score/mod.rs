@@ -33,9 +33,9 @@ const EXAMPLES: &str = "\
 Examples:
   truepair score --run runs/linear pairs.tsv --data data/ --split test --out scored.csv
       Pairs of the data's images and captions, or of its images and new texts.
-  truepair score --run runs/linear pairs.csv --out scored.parquet
+  truepair score --run runs/linear pairs.tsv --out scored.parquet
       With the data of the run.
-  truepair score pairs.tsv --data embeddings/ --split all --out scored.jsonl
+  truepair score pairs.csv --data embeddings/ --split test --out scored.jsonl
       Embeddings of one space, compared by cosine.";
 
 /// Arguments of `truepair score`.

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::remote;
 use crate::render::{self, Form, percent_text};
-use crate::search::{Ask, Engine, Found, Question, SearchAnswer, caption_id};
+use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, caption_id};
 use crate::staged_file::StagedFile;
 
 const EXAMPLES: &str = "\
@@ -69,6 +69,10 @@ pub(crate) struct SearchArgs {
     /// and below 1; all of the set is given, whatever --top says.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     coverage: Option<f64>,
+
+    /// Ask the database that the index was sent to (`truepair index INDEX --to ADDRESS`).
+    #[arg(long, value_name = "ADDRESS")]
+    on: Option<String>,
 
     /// Look at every row even where the index has a graph of neighbors.
     #[arg(long)]
@@ -152,8 +156,15 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
         filter: args.filter.clone(),
         coverage: args.coverage,
     };
-    let answer = engine.answer(std::slice::from_ref(&question)).pop();
-    let mut answer = answer.context("one question has one answer")??;
+    let mut answer = match &args.on {
+        Some(address) => {
+            engine.answer_elsewhere(&question, &mut Elsewhere::open(address, &engine.index)?)?
+        }
+        None => {
+            let answer = engine.answer(std::slice::from_ref(&question)).pop();
+            answer.context("one question has one answer")??
+        }
+    };
     if args.coverage.is_some() {
         answer.hits.retain(|hit| hit.in_answer == Some(true));
     }
@@ -167,7 +178,7 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
         hits: rows(&engine, of, &answer)?,
         p_nothing: answer.p_nothing,
         nothing_here: answer.nothing_here,
-        exact: engine.is_exact(),
+        exact: engine.is_exact() && (args.on.is_none() || args.exact),
         notes: answer.notes.clone(),
         outputs: Vec::new(),
     };

@@ -102,9 +102,10 @@ function showSchemas(api) {
     const made = element("details");
     made.id = name;
     const summary = element("summary");
-    summary.append(element("code", "", name), element("span", "about", schema.description ?? ""));
+    const own = schema.properties ? schema : schema.allOf?.find((one) => one.properties) ?? schema;
+    summary.append(element("code", "", name), element("span", "about", own.description ?? ""));
     const inside = element("div", "inside");
-    const fields = Object.entries(schema.properties ?? {});
+    const fields = Object.entries(own.properties ?? {});
     inside.append(fields.length ? table(fields.map(([key, value]) => [key, value, value.description])) : kind(schema));
     made.append(summary, inside);
     byId("schemas").append(made);

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::refusal::Refusal;
 
@@ -189,7 +191,7 @@ pub struct Hit {
 }
 
 /// A value of a column.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Cell {
     /// True or false.
@@ -201,6 +203,17 @@ pub enum Cell {
     /// Text.
     Text(String),
 }
+
+impl PartialSchema for Cell {
+    /// By hand, because a whole number is a number too, which alternatives that exclude each other do not allow.
+    fn schema() -> RefOr<Schema> {
+        let kinds = SchemaType::from_iter([Type::Boolean, Type::Number, Type::String]);
+        let cell = ObjectBuilder::new().schema_type(kinds);
+        cell.description(Some("A value of a column.")).into()
+    }
+}
+
+impl ToSchema for Cell {}
 
 /// What is to be embedded.
 #[derive(Debug, Clone, PartialEq)]

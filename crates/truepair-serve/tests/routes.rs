@@ -314,6 +314,11 @@ fn the_description_names_every_route_and_no_other() {
             );
         }
     }
+    let query = &api["components"]["schemas"]["QueryBody"]["allOf"];
+    assert_eq!(query[0]["properties"]["top"]["minimum"], 1);
+    assert_eq!(query[1]["oneOf"][2]["required"], json!(["like"]));
+    let cell = &api["components"]["schemas"]["Cell"]["type"];
+    assert_eq!(cell, &json!(["boolean", "number", "string"]));
     let text = api.to_string();
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();

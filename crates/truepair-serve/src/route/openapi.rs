@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::IntoResponse;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, OneOfBuilder};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -40,7 +41,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         (name = "items", description = "What was found, one by one."),
         (name = "server", description = "What is served, and how it is."),
     ),
-    modifiers(&Token)
+    modifiers(&Token, &Alternatives)
 )]
 struct Api;
 
@@ -52,6 +53,40 @@ impl Modify for Token {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = openapi.components.get_or_insert_with(Default::default);
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Fields of which a body has exactly one, which the types alone do not say.
+struct Alternatives;
+
+const ALTERNATIVES: &[(&str, &[&[&str]])] = &[
+    ("QueryBody", &[&["text", "image", "like"]]),
+    ("QueryForm", &[&["text", "image", "like"]]),
+    ("EmbedBody", &[&["text", "image"]]),
+    (
+        "PairBody",
+        &[&["image", "image_id"], &["caption", "caption_id"]],
+    ),
+];
+
+impl Modify for Alternatives {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let Some(components) = &mut openapi.components else {
+            return;
+        };
+        for (name, choices) in ALTERNATIVES {
+            let Some(fields) = components.schemas.remove(*name) else {
+                continue;
+            };
+            let mut all = AllOfBuilder::new().item(fields);
+            for choice in *choices {
+                let one = choice.iter().fold(OneOfBuilder::new(), |one, field| {
+                    one.item(ObjectBuilder::new().required(*field))
+                });
+                all = all.item(one);
+            }
+            components.schemas.insert((*name).to_owned(), all.into());
+        }
     }
 }
 

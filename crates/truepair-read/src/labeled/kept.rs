@@ -220,7 +220,7 @@ mod tests {
         vec![
             ("train_ims", npy(&[3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])),
             ("train_txt", npy(&[3, 1], &[7.0, 8.0, 9.0])),
-            ("train_labels", ints(&[1, 2, 1])),
+            ("train_labels", ints(&[1, 2, 2])),
             ("test_ims", npy(&[2, 2], &[0.5; 4])),
             ("test_txt", npy(&[2, 1], &[0.25; 2])),
             ("test_labels", ints(&[2, 1])),
@@ -241,7 +241,7 @@ mod tests {
         let rows = |features: &Features| features.to_matrix().unwrap().values().to_vec();
         assert_eq!(rows(&set.modalities[0].features), [0.0, 1.0, 4.0, 5.0]);
         assert_eq!(rows(&set.modalities[1].features), [7.0, 9.0]);
-        assert_eq!(set.modalities[0].labels, [0, 0]);
+        assert_eq!(set.modalities[0].labels, [0, 1]);
         // Labels of modalities that were shared and are no longer.
         let apart = train.with_labels(vec![vec![0, 1, 1], vec![1, 1, 0]]);
         write_kept_items(path, &options, (&data, &apart), &keep, &target).unwrap();

@@ -22,7 +22,10 @@ pub fn jpeg(picture: &Rgb, quality: u8) -> Result<Vec<u8>> {
     let side = |length: usize| {
         u16::try_from(length).map_err(|_| {
             Error::argument(
-                format!("a picture with a side of {length} pixels, expected at most {}", u16::MAX),
+                format!(
+                    "a picture with a side of {length} pixels, expected at most {}",
+                    u16::MAX
+                ),
                 "make it smaller",
             )
         })
@@ -31,7 +34,17 @@ pub fn jpeg(picture: &Rgb, quality: u8) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
     encoder
-        .encode(picture.values(), width, height, jpeg_encoder::ColorType::Rgb)
-        .map_err(|cause| Error::argument(format!("cannot encode a picture: {cause}"), "decode it again"))?;
+        .encode(
+            picture.values(),
+            width,
+            height,
+            jpeg_encoder::ColorType::Rgb,
+        )
+        .map_err(|cause| {
+            Error::argument(
+                format!("cannot encode a picture: {cause}"),
+                "decode it again",
+            )
+        })?;
     Ok(bytes)
 }

@@ -60,7 +60,7 @@ mod vector_check;
 mod writer;
 
 pub use bitmap::Bitmap;
-pub use filter::Filter;
+pub use filter::{Condition, Filter};
 pub use gallery::{Gallery, SearchOptions};
 pub use index::Index;
 pub use item::{Item, Records, Side, Value, ValueKind};

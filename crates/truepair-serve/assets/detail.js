@@ -1,6 +1,6 @@
 // One hit, large: its picture, why it was found, and its columns.
 
-import { item } from "./server.js";
+import { item, showPicture } from "./server.js";
 import { element, picture, probability } from "./results.js";
 
 const byId = (id) => document.getElementById(id);
@@ -9,25 +9,30 @@ let hits = [];
 let place = 0;
 let around = null;
 
-/** Opens `hit` of an answer; `act.like` looks for more of it, `act.closed` is told which hit was shown last. */
+/** Opens `hit` of an answer; `act.like` looks for more of it, `act.shown` and `act.closed` are told where the reader is. */
 export function openDetail(answer, hit, act) {
   around = { answer, act };
   hits = answer.hits;
-  show(hits.indexOf(hit));
-  if (!dialog.open) dialog.showModal();
+  show(hits.findIndex((one) => one.id === hit.id));
+  if (dialog.open) return;
+  dialog.showModal();
   byId("detail-close").focus();
+}
+
+export function closeDetail() {
+  if (dialog.open) dialog.close();
 }
 
 export const isDetailOpen = () => dialog.open;
 
 function show(next) {
-  if (next < 0 || next >= hits.length) return;
   place = next;
   const hit = hits[place];
   const { answer, act } = around;
   const frame = byId("detail-picture");
   frame.hidden = !hit.has_picture;
-  if (hit.has_picture) frame.replaceChildren(...picture(hit, 1280, answer.version, hit.text).childNodes);
+  frame.replaceChildren();
+  if (hit.has_picture) showLarge(frame, hit, answer.version);
   byId("detail-place").textContent = `Hit ${hit.rank} of ${hits.length}`;
   byId("detail-previous").disabled = place === 0;
   byId("detail-next").disabled = place === hits.length - 1;
@@ -39,6 +44,21 @@ function show(next) {
   item(hit.id, act.of).then((view) => {
     if (hits[place] === hit) showFacts(hit, view.why.length ? view.why : hit.why, view.columns);
   }).catch(() => {});
+}
+
+function step(by) {
+  if (!hits[place + by]) return;
+  show(place + by);
+  around.act.shown(hits[place]);
+}
+
+/** The thumbnail that is there already, until the large picture is. */
+function showLarge(frame, hit, version) {
+  frame.replaceChildren(...picture(hit, 480, version, hit.text).childNodes);
+  const large = element("img");
+  large.alt = hit.text;
+  large.addEventListener("load", () => { if (hits[place] === hit) frame.replaceChildren(large); }, { once: true });
+  showPicture(large, hit.id, 1280, version);
 }
 
 function showFacts(hit, why, columns) {
@@ -58,8 +78,8 @@ function showFacts(hit, why, columns) {
 }
 
 byId("detail-close").addEventListener("click", () => dialog.close());
-byId("detail-previous").addEventListener("click", () => show(place - 1));
-byId("detail-next").addEventListener("click", () => show(place + 1));
+byId("detail-previous").addEventListener("click", () => step(-1));
+byId("detail-next").addEventListener("click", () => step(1));
 byId("detail-like").addEventListener("click", () => {
   dialog.close();
   around.act.like(hits[place]);
@@ -68,8 +88,8 @@ dialog.addEventListener("click", (event) => { if (event.target === dialog) dialo
 dialog.addEventListener("close", () => around?.act.closed(place));
 dialog.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
-  if (event.key === "ArrowLeft" || event.key === "ArrowUp") show(place - 1);
-  else if (event.key === "ArrowRight" || event.key === "ArrowDown") show(place + 1);
+  if (event.key === "ArrowLeft" || event.key === "ArrowUp") step(-1);
+  else if (event.key === "ArrowRight" || event.key === "ArrowDown") step(1);
   else if (event.key === "l" && around.act.like) byId("detail-like").click();
   else return;
   event.preventDefault();

@@ -5,8 +5,8 @@ export const COVERAGES = [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
 export const TOP = 24;
 const MOST = 1000;
 
-/** Nothing asked. A picture is named by a number; its bytes stay in the page. */
-export const nothing = () => ({ text: "", like: "", picture: "", of: "images", filter: "", coverage: 0, top: TOP });
+/** Nothing asked. A picture is named by a number, its bytes stay in the page; `show` is the hit that is shown large. */
+export const nothing = () => ({ text: "", like: "", picture: "", of: "images", filter: "", coverage: 0, top: TOP, show: "" });
 
 export function fromAddress(address) {
   const given = new URL(address).searchParams;
@@ -20,6 +20,7 @@ export function fromAddress(address) {
   query.coverage = COVERAGES.includes(coverage) ? coverage : 0;
   const top = Math.floor(Number(given.get("top")));
   if (top >= 1) query.top = Math.min(top, MOST);
+  query.show = given.get("show") ?? "";
   return query;
 }
 
@@ -32,6 +33,7 @@ export function toAddress(query) {
   if (query.filter) given.set("where", query.filter);
   if (query.coverage) given.set("coverage", String(query.coverage));
   if (query.top !== TOP) given.set("top", String(query.top));
+  if (query.show) given.set("show", query.show);
   const text = given.toString();
   return text ? `/?${text}` : "/";
 }

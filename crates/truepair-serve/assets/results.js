@@ -16,6 +16,12 @@ export function percent(p) {
   return `${Math.round(100 * p)} %`;
 }
 
+/** A message of the server as a sentence. */
+export function sentence(text) {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return !whole || /[.!?…]$/.test(whole) ? whole : `${whole}.`;
+}
+
 export const number = (n) => n.toLocaleString("en");
 
 /** The probability of a hit as a number and a bar, or its score where there is no calibration. */
@@ -55,6 +61,7 @@ export function picture(hit, size, version, alt) {
 
 function card(hit, answer, act) {
   const made = element("li", hit.in_answer === false ? "card beyond" : "card");
+  made.dataset.hit = keyOf(hit, answer);
   const open = element("button", "open");
   open.type = "button";
   if (hit.has_picture) open.append(picture(hit, 480, answer.version, ""));
@@ -89,16 +96,20 @@ function nearest(captions) {
   return why;
 }
 
+const keyOf = (hit, answer) => JSON.stringify([answer.version, hit]);
+
 /** Fills `gallery` with the hits of an answer; `act` has `open` and, where it is offered, `like`. */
 export function showHits(gallery, answer, act) {
   const cards = [];
+  // What stays as it is keeps its place on the page, so that its picture does not blink.
+  const there = new Map([...gallery.children].map((made) => [made.dataset.hit, made]));
   const inside = answer.hits.filter((hit) => hit.in_answer === true).length;
   answer.hits.forEach((hit, n) => {
     if (n === inside && hit.in_answer === false) {
       const text = inside ? "Beyond the answer set" : "The answer set is empty; these are the nearest";
       cards.push(element("li", "divider", text));
     }
-    cards.push(card(hit, answer, act));
+    cards.push(there.get(keyOf(hit, answer)) ?? card(hit, answer, act));
   });
   gallery.replaceChildren(...cards);
 }

@@ -2,14 +2,15 @@
 
 import { describe, hasToken, search, setToken, showPicture } from "./server.js";
 import { COVERAGES, TOP, asksNothing, fromAddress, nothing, toAddress, toBody } from "./query.js";
-import { element, number, percent, showGhosts, showHits } from "./results.js";
-import { isDetailOpen, openDetail } from "./detail.js";
+import { element, number, percent, sentence, showGhosts, showHits } from "./results.js";
+import { closeDetail, isDetailOpen, openDetail } from "./detail.js";
 
 const byId = (id) => document.getElementById(id);
 const [box, text, filter, coverage, gallery] = ["box", "text", "filter", "coverage", "gallery"].map(byId);
 
 /** How long typing must rest before the server is asked, and before it counts as one step of the history. */
 const DEBOUNCE = 140;
+const FILTER_DEBOUNCE = 450;
 const SETTLED = 1500;
 const LARGEST_PICTURE = 11_000_000;
 
@@ -27,7 +28,7 @@ const pictures = new Map();
 
 /** Takes a changed query: into the address at once, to the server after `delay` ms. */
 function take(change, { delay = 0, replace = false } = {}) {
-  query = { ...query, ...change };
+  query = { ...query, show: "", ...change };
   showsNearest = false;
   const address = toAddress(query);
   if (replace) history.replaceState(null, "", address);
@@ -72,7 +73,7 @@ async function ask() {
 function refuse(error) {
   if (error.code === "unauthorized") return askForToken(error);
   if (error.code === "bad_filter") {
-    byId("filter-problem").textContent = `${error.message} ${error.hint}`.trim();
+    byId("filter-problem").textContent = `${sentence(error.message)} ${sentence(error.hint ?? "")}`;
     byId("filter-problem").hidden = false;
     filter.setAttribute("aria-invalid", "true");
     byId("status").textContent = "The filter cannot be read.";
@@ -97,8 +98,8 @@ function showState(name) {
 
 function showError(error) {
   byId("error-title").textContent = error.code === "not_found" ? "That item is not here" : "That did not work";
-  byId("error-text").textContent = error.message;
-  byId("error-hint").textContent = error.hint ?? "";
+  byId("error-text").textContent = sentence(error.message);
+  byId("error-hint").textContent = sentence(error.hint ?? "");
   byId("status").textContent = "";
   gallery.replaceChildren();
   byId("more").hidden = true;
@@ -127,23 +128,26 @@ function showAnswer() {
   if (answer.nothing_here && !showsNearest) {
     gallery.replaceChildren();
     byId("nothing-text").textContent = typeof answer.p_nothing === "number"
-      ? `The probability that no item answers this is ${percent(answer.p_nothing)}.`
+      ? `The probability that no item answers this is ${percent(answer.p_nothing).replace(">", "above").replace("<", "below")}.`
       : "No item here answers this.";
     return showState("nothing");
   }
   showState("");
   showHits(gallery, answer, { open, like: offers("like") ? like : null });
   byId("more").hidden = answer.hits.length < query.top || query.top >= 1000;
+  byId("version").textContent = `index ${answer.version}`;
+  showDetail();
 }
 
 function summary() {
   const n = answer.hits.length;
-  const parts = [`${number(n)} ${n === 1 ? "hit" : "hits"}`];
-  if (query.coverage) {
+  const isHidden = answer.nothing_here && !showsNearest;
+  const parts = isHidden ? [] : [`${number(n)} ${n === 1 ? "hit" : "hits"}`];
+  if (query.coverage && !isHidden) {
     const inside = answer.hits.filter((hit) => hit.in_answer === true).length;
     parts.push(`${number(inside)} in the answer set`);
   }
-  if (answer.nothing_here) parts.unshift("nothing here matches");
+  if (answer.nothing_here) parts.unshift("Nothing here matches");
   if (!answer.exact) parts.push("approximate search");
   parts.push(`${Math.max(1, Math.round(answer.took))} ms`);
   return parts.join(" · ");
@@ -151,16 +155,16 @@ function summary() {
 
 /** Puts the query into the form. */
 function showQuery() {
-  if (text.value !== query.text) text.value = query.text;
+  if (text.value !== query.text && offersText()) text.value = query.text;
   if (filter.value !== query.filter) filter.value = query.filter;
   document.querySelector(`input[name="of"][value="${query.of}"]`).checked = true;
   coverage.value = String(COVERAGES.indexOf(query.coverage));
-  const share = query.coverage ? `holds for ${Math.round(100 * query.coverage)} %` : "all hits";
+  const share = query.coverage ? `${Math.round(100 * query.coverage)} % coverage` : "all hits";
   byId("coverage-text").textContent = share;
   coverage.setAttribute("aria-valuetext", share);
   const isAsked = Boolean(query.like || query.picture);
   byId("chip").hidden = !isAsked;
-  text.placeholder = isAsked ? "or describe a picture" : "Describe a picture";
+  text.placeholder = offersText() ? (isAsked ? "or describe a picture" : "Describe a picture") : "Type the id of an item";
   if (isAsked) showChip();
   const asks = query.like ? "More like this" : query.picture ? "By a picture" : query.text;
   document.title = `${asks || "Search"} – truepair`;
@@ -179,6 +183,8 @@ function showChip() {
   else if (pictures.has(key)) image.src = URL.createObjectURL(pictures.get(key));
 }
 
+/** Unless the index says otherwise, words are understood. */
+const offersText = () => !described || offers("text");
 const offers = (kind) => described?.queries.includes(kind) ?? false;
 
 function showDescription() {
@@ -188,6 +194,9 @@ function showDescription() {
   if (described.captions) counts.push(`${number(described.captions)} captions`);
   byId("name").append(...counts.map((count) => element("span", "split", count)));
   byId("version").textContent = `index ${described.version}`;
+  byId("start-text").textContent = offersText()
+    ? `Pictures appear while you type.${offers("image") ? " You can also drop or paste a picture anywhere on this page." : ""}`
+    : `This index understands no words.${offers("image") ? " Drop or paste a picture, or type" : " Type"} the id of an item and press Enter.`;
   byId("pick").hidden = !offers("image");
   byId("sides").hidden = !described.images || !described.captions;
   byId("coverage-part").hidden = !described.coverage;
@@ -202,7 +211,9 @@ function showDescription() {
       const before = filter.value.trim();
       filter.value = (before ? `${before} and ` : "") + comparison(column);
       filter.focus();
-      take({ filter: filter.value });
+      // Without an example there is nothing to ask yet: the cursor stands where the value goes.
+      if (filter.value.endsWith('""')) filter.setSelectionRange(filter.value.length - 1, filter.value.length - 1);
+      else take({ filter: filter.value });
     });
     const entry = element("li");
     entry.append(add);
@@ -219,9 +230,32 @@ function comparison(column) {
 
 // --- acting ---
 
+/** Opens a hit as a step of the history: Back closes it. */
 function open(hit) {
-  const closed = (place) => cards()[place]?.focus();
-  openDetail(answer, hit, { of: query.of, like: offers("like") ? like : null, closed });
+  query = { ...query, show: hit.id };
+  history.pushState({ isOpened: true }, "", toAddress(query));
+  showDetail();
+}
+
+/** Shows the hit that the address names, or none. */
+function showDetail() {
+  const hit = query.show && answer?.hits.find((one) => one.id === query.show);
+  if (hit) openDetail(answer, hit, { of: query.of, like: offers("like") ? like : null, shown, closed });
+  else closeDetail();
+}
+
+function shown(hit) {
+  query = { ...query, show: hit.id };
+  history.replaceState(history.state, "", toAddress(query));
+}
+
+function closed(place) {
+  // Another query or Back has closed it.
+  if (!query.show) return;
+  cards()[place]?.focus();
+  query = { ...query, show: "" };
+  if (history.state?.isOpened) history.back();
+  else history.replaceState(null, "", toAddress(query));
 }
 
 function like(hit) {
@@ -244,19 +278,19 @@ function takePicture(file) {
 }
 
 /** Typing: one step of the history for what is typed without a pause. */
-function typed(change) {
+function typed(change, delay = DEBOUNCE) {
   const now = performance.now();
   const replace = now - lastTyped < SETTLED;
   lastTyped = now;
-  take({ ...change, top: TOP }, { delay: DEBOUNCE, replace });
+  take({ ...change, top: TOP }, { delay, replace });
 }
 
-text.addEventListener("input", () => typed({ text: text.value, like: "", picture: "" }));
-filter.addEventListener("input", () => typed({ filter: filter.value }));
+text.addEventListener("input", () => { if (offersText()) typed({ text: text.value, like: "", picture: "" }); });
+filter.addEventListener("input", () => typed({ filter: filter.value }, FILTER_DEBOUNCE));
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   lastTyped = 0;
-  take({});
+  take(offersText() ? {} : { text: "", picture: "", like: text.value.trim(), top: TOP });
 });
 for (const side of document.querySelectorAll('input[name="of"]')) {
   side.addEventListener("change", () => take({ of: side.value, top: TOP }));
@@ -286,9 +320,12 @@ byId("home").addEventListener("click", (event) => {
   text.focus();
 });
 addEventListener("popstate", () => {
+  const before = toAddress({ ...query, show: "" });
   query = fromAddress(location.href);
   lastTyped = 0;
+  if (answer && toAddress({ ...query, show: "" }) === before) return showDetail();
   showsNearest = false;
+  closeDetail();
   showQuery();
   ask();
 });
@@ -345,6 +382,7 @@ addEventListener("keydown", (event) => {
   } else if (target === text && event.key === "ArrowDown") {
     cards()[0]?.focus();
   } else if (target === text && event.key === "Escape") {
+    text.value = "";
     take({ text: "", like: "", picture: "" });
   } else if (target === text && event.key === "Backspace" && !text.value && !byId("chip").hidden) {
     byId("chip-drop").click();
@@ -366,7 +404,7 @@ addEventListener("keydown", (event) => {
 // --- the token, and the beginning ---
 
 function askForToken(error) {
-  byId("token-problem").textContent = hasToken() ? error.message : "";
+  byId("token-problem").textContent = hasToken() ? sentence(error.message) : "";
   if (!byId("token-dialog").open) byId("token-dialog").showModal();
 }
 

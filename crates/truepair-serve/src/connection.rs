@@ -26,7 +26,7 @@ const HEAD: usize = 64 * 1024;
 
 /// What a connection is told that is one too many.
 const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-content-type: application/json\r\ncontent-length: 95\r\n\r\n\
+content-type: application/json\r\ncontent-length: 98\r\n\r\n\
 {\"error\":{\"code\":\"busy\",\"message\":\"too many connections are open\",\"hint\":\"try again in a moment\"}}";
 
 /// Answers the requests of one connection until it ends, or until those in flight are answered once the server is

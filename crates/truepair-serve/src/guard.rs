@@ -11,15 +11,13 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
 use crate::metrics::Counted;
+use crate::rate::Budgets;
 use crate::refusal::{Reason, Refusal};
 use crate::state::{Ends, Shared};
 
 /// What pages may load: files of this server and pictures made by its script, nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// What a look at an item or a picture costs, in queries.
-const LOOK: f64 = 0.1;
 
 /// Counts a request, lets it in or not, and completes the headers of its answer.
 pub(crate) async fn guard(
@@ -81,9 +79,10 @@ fn admit(shared: &Shared, request: &Request) -> Result<(), Box<Response>> {
     if !is_private {
         return Ok(());
     }
-    let is_look = matches!(*request.method(), Method::GET | Method::HEAD);
-    let cost = if is_look { LOOK } else { 1.0 };
-    spend(shared, *ends, cost)?;
+    match *request.method() {
+        Method::GET | Method::HEAD => spend(&shared.looks, *ends, 1.0)?,
+        _ => spend(&shared.budgets, *ends, 1.0)?,
+    }
     check_token(headers, shared.settings.token.as_deref()).map_err(refused)
 }
 
@@ -91,15 +90,15 @@ fn refused(refusal: Refusal) -> Box<Response> {
     Box::new(refusal.into_response())
 }
 
-/// Takes queries out of the client's budget, or tells it when to come again.
-pub(crate) fn spend(shared: &Shared, ends: Ends, cost: f64) -> Result<(), Box<Response>> {
-    let wait = match shared.budgets.take(ends.remote.ip(), cost) {
+/// Takes queries or looks out of the client's budget, or tells it when to come again.
+pub(crate) fn spend(budgets: &Budgets, ends: Ends, cost: f64) -> Result<(), Box<Response>> {
+    let wait = match budgets.take(ends.remote.ip(), cost) {
         Ok(()) => return Ok(()),
         Err(wait) => wait,
     };
     let refusal = Refusal::new(
         Reason::RateLimited,
-        "more queries than one client may ask",
+        "more requests than one client may send",
         format!("ask again in {:.1} s", wait.as_secs_f64()),
     );
     let mut response = refusal.into_response();

@@ -25,12 +25,14 @@
 //! - Once the server is asked to end, requests in flight are answered within the time of grace.
 //! - Without a token only loopback is served, to hosts and pages of this server alone.
 
+mod assets;
 mod body;
 mod connection;
 mod current;
 mod guard;
 mod lane;
 mod metrics;
+mod object;
 mod rate;
 mod refusal;
 mod route;

@@ -31,8 +31,8 @@ impl Budgets {
         }
     }
 
-    /// Takes `cost` queries out of a client's budget, which may go below zero once; the seconds to wait when
-    /// there is less than one query in it, or less than the cost if that is less.
+    /// Takes `cost` queries out of a client's budget, which may go below zero once; how long to wait when there is less
+    /// than one query in it.
     pub(crate) fn take(&self, client: IpAddr, cost: f64) -> Result<(), Duration> {
         let Some(rate) = self.rate else { return Ok(()) };
         let now = (self.clock)();
@@ -49,9 +49,8 @@ impl Budgets {
             at: now,
         });
         let left = budget.filled(rate, now);
-        let needed = cost.min(1.0);
-        if left < needed {
-            return Err(Duration::from_secs_f64((needed - left) / rate.per_second));
+        if left < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - left) / rate.per_second));
         }
         *budget = Budget {
             left: left - cost,

@@ -80,7 +80,8 @@ pub struct ServerSettings {
     pub listener: Listener,
 }
 
-/// A client's budget of queries: full at first, filled again as time goes by.
+/// A client's budget of queries: full at first, filled again as time goes by. Items and pictures have one of their own,
+/// 50 times as large.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// Queries a second.

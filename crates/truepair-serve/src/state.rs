@@ -10,9 +10,12 @@ use crate::current::Current;
 use crate::lane::{Lane, Yard};
 use crate::metrics::Metrics;
 use crate::rate::Budgets;
-use crate::settings::ServerSettings;
+use crate::settings::{Rate, ServerSettings};
 use crate::task::{Embed, Score, Search};
 use crate::thumbnails::Thumbnails;
+
+/// Items and pictures that may be looked at for each question: the page shows that many hits, and some more.
+const LOOKS: f64 = 50.0;
 
 /// The two ends of the connection that a request came by.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +35,10 @@ pub(crate) struct Shared {
     pub(crate) embed: Lane<Embed>,
     pub(crate) score: Lane<Score>,
     pub(crate) memory: Memory,
+    /// Of questions.
     pub(crate) budgets: Budgets,
+    /// Of items and pictures.
+    pub(crate) looks: Budgets,
     pub(crate) thumbnails: Thumbnails,
     /// A permit for each item or picture that is being looked up.
     pub(crate) lookups: Semaphore,
@@ -66,6 +72,7 @@ impl Shared {
             score: Lane::start(yard),
             memory: Memory::new(settings.max_held),
             budgets: Budgets::new(settings.rate, Arc::clone(&settings.clock)),
+            looks: Budgets::new(settings.rate.map(looks), Arc::clone(&settings.clock)),
             thumbnails: Thumbnails::new(settings.thumbnail_bytes),
             lookups: Semaphore::new(settings.workers * 2),
             is_stopping,
@@ -78,5 +85,12 @@ impl Shared {
         self.settings
             .max_queued
             .saturating_sub(self.room.available_permits())
+    }
+}
+
+fn looks(rate: Rate) -> Rate {
+    Rate {
+        per_second: LOOKS * rate.per_second,
+        burst: LOOKS * rate.burst,
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value as Json;
 use tokio::runtime::{Builder, Runtime};
 use truepair_core::error::{Error, Result};
 
+use crate::causes::causes;
+
 /// Attempts at one request; waits between them double.
 const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -154,50 +156,44 @@ impl Http {
         let answer = request.send().await.map_err(|error| of_network(&error))?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(|error| of_network(&error))?;
-        let passes = [429, 502, 503, 504].contains(&status.as_u16());
-        let failed = |is_passing, problem, remedy| {
-            Err(Failed {
-                is_passing,
-                problem,
-                remedy,
-            })
-        };
-        let start: String = String::from_utf8_lossy(&bytes)
-            .chars()
-            .take(SHOWN_CHARACTERS)
-            .collect();
-        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-            let problem = format!("the server refuses access ({status}): {start}");
-            return failed(
-                false,
-                problem,
-                "check the user, and the password, token or key",
-            );
+        understood(status, &bytes).map_err(|failed| Failed {
+            problem: format!("{method} {path}: {}", failed.problem),
+            ..failed
+        })
+    }
+}
+
+/// An answer out of its bytes.
+fn understood(status: StatusCode, bytes: &[u8]) -> Result<Answer, Failed> {
+    let passes = [429, 502, 503, 504].contains(&status.as_u16());
+    let start: String = (String::from_utf8_lossy(bytes).chars())
+        .take(SHOWN_CHARACTERS)
+        .collect();
+    let failed = |is_passing, problem: &str, remedy| {
+        Err(Failed {
+            is_passing,
+            problem: format!("{problem} ({status}): {start}"),
+            remedy,
+        })
+    };
+    if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+        let remedy = "check the user, and the password, token or key";
+        return failed(false, "the server refuses access", remedy);
+    }
+    if status.is_server_error() || passes {
+        let remedy = "see the server's log, then run the same command again";
+        return failed(passes, "the server fails", remedy);
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(body) => Ok(Answer { status, body }),
+        // What is not there need not answer in JSON.
+        Err(_) if status == StatusCode::NOT_FOUND => {
+            let body = Json::Null;
+            Ok(Answer { status, body })
         }
-        if status.is_server_error() || passes {
-            let problem = format!("the server fails ({status}): {start}");
-            return failed(
-                passes,
-                problem,
-                "see the server's log, then run the same command again",
-            );
-        }
-        match serde_json::from_slice(&bytes) {
-            Ok(body) => Ok(Answer { status, body }),
-            // What is not there need not answer in JSON.
-            Err(_) if status == StatusCode::NOT_FOUND => {
-                let body = Json::Null;
-                Ok(Answer { status, body })
-            }
-            Err(_) => {
-                let problem =
-                    format!("{method} {path} is answered with {status} and no JSON: {start}");
-                failed(
-                    false,
-                    problem,
-                    "check that this engine listens at the address",
-                )
-            }
+        Err(_) => {
+            let remedy = "check that this engine listens at the address";
+            failed(false, "an answer that is no JSON", remedy)
         }
     }
 }
@@ -236,18 +232,4 @@ fn of_network(error: &reqwest::Error) -> Failed {
         problem,
         remedy,
     }
-}
-
-/// An error and its causes in one line, without repetitions.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        next = cause.source();
-    }
-    line
 }

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use truepair_core::error::{Error, Result};
 
-use crate::record::Record;
-use crate::store::Query;
+use crate::record::{Query, Record};
 
 /// What nearness means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

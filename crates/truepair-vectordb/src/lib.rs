@@ -20,6 +20,7 @@
 //! ```
 
 mod address;
+mod causes;
 mod engine;
 mod file;
 mod filter;
@@ -37,6 +38,6 @@ pub use engine::{StoreRow, VECTOR_STORES, is_variable, open_store};
 pub use file::{ColumnKind, ColumnKinds, FileRow, VECTOR_FILES, open_file};
 pub use filter::{Comparison, Filter};
 pub use layout::{Geometry, Layout};
-pub use record::{Record, Value};
-pub use store::{Hit, Prepared, Query, Search, StoreStats, VectorStore, VectorWriter};
+pub use record::{Query, Record, Value};
+pub use store::{Hit, Prepared, Search, StoreStats, VectorStore, VectorWriter};
 pub use upload::{Upload, Uploaded, upload};

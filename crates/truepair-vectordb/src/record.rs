@@ -1,4 +1,4 @@
-//! What is stored: plain records.
+//! What is stored, plain records, and what is looked for.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -49,6 +49,15 @@ pub struct Record {
     /// `[d]`: the caption's own embedding beside the picture's, for clip-retrieval's folder; databases do not
     /// hold it.
     pub caption_vector: Option<Vec<f32>>,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Query {
+    /// `[d]`: an embedding, or the mean of a Gaussian.
+    pub vector: Vec<f32>,
+    /// The sum of a Gaussian's `d` variances, at least 0; `None` of an embedding.
+    pub total_variance: Option<f32>,
 }
 
 impl Record {

@@ -6,7 +6,7 @@ use truepair_core::error::Result;
 
 use crate::filter::Filter;
 use crate::layout::Layout;
-use crate::record::{Record, Value};
+use crate::record::{Query, Record, Value};
 
 /// What takes records.
 pub trait VectorWriter: std::fmt::Debug {
@@ -64,15 +64,6 @@ pub enum Prepared {
     Made,
     /// The same layout, perhaps with records.
     Found,
-}
-
-/// What is looked for.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Query {
-    /// `[d]`: an embedding, or the mean of a Gaussian.
-    pub vector: Vec<f32>,
-    /// The sum of a Gaussian's `d` variances, at least 0; `None` of an embedding.
-    pub total_variance: Option<f32>,
 }
 
 /// How it is looked for.

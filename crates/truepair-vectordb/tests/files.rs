@@ -17,17 +17,17 @@ fn records(n_records: usize, n_numbers: usize, layout: &Layout) -> Vec<Record> {
         let mut record = Record {
             id: format!("id {at}"),
             caption: (at != 1).then(|| format!("caption \"{at}\"")),
-            picture: (at % 3 == 0).then(|| format!("{at}.jpg")),
+            picture: at.is_multiple_of(3).then(|| format!("{at}.jpg")),
             p_mismatched: Some(0.25),
             vector: (0..n_numbers).map(|d| (at * 10 + d) as f32 / 8.0).collect(),
             total_variance,
             ..Record::default()
         };
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             record.columns.insert("width".into(), Value::Int(at as i64));
             record
                 .columns
-                .insert("is_new".into(), Value::Bool(at % 4 == 0));
+                .insert("is_new".into(), Value::Bool(at.is_multiple_of(4)));
             record.columns.insert("ratio".into(), Value::Float(0.5));
             record
                 .columns

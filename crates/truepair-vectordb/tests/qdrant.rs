@@ -149,7 +149,7 @@ fn answers_that_are_none_are_told() {
     told(
         200,
         "<html>hello",
-        &["no JSON", "<html>", "check that this engine"],
+        &["that is no JSON", "<html>", "check that this engine"],
     );
     told(403, "", &["refuses access", "key"]);
     told(

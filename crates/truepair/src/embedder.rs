@@ -48,7 +48,8 @@ impl Embedder {
     /// # Errors
     /// If the run or an encoder cannot be loaded.
     pub(crate) fn open(source: &EmbedderSource) -> Result<Self> {
-        let load = |path: &PathBuf| -> Result<Trained> { Ok(run::load(path, accelerator::chosen())?) };
+        let load =
+            |path: &PathBuf| -> Result<Trained> { Ok(run::load(path, accelerator::chosen())?) };
         Ok(Self {
             encoders: LoadedEncoders::load(&source.encoders)?,
             trained: source.run.as_ref().map(load).transpose()?,
@@ -86,7 +87,9 @@ impl Embedder {
             let captions = dataset.caption_features.as_ref();
             return Ok(SearchSides {
                 images: of_unit_length(&dataset.images)?,
-                captions: captions.map(|named| of_unit_length(&named.features)).transpose()?,
+                captions: captions
+                    .map(|named| of_unit_length(&named.features))
+                    .transpose()?,
             });
         };
         let images = trained.encode_images(&dataset.images, watch)?;
@@ -95,7 +98,9 @@ impl Embedder {
             (None, _, Some(named)) => Some(GivenCaptions::Features(&named.features)),
             _ => None,
         };
-        let captions = captions.map(|given| trained.encode_captions(given, watch)).transpose()?;
+        let captions = captions
+            .map(|given| trained.encode_captions(given, watch))
+            .transpose()?;
         Ok(SearchSides {
             images: images.search_vectors(role),
             captions: captions.map(|captions| captions.search_vectors(role)),
@@ -118,7 +123,9 @@ impl Embedder {
     /// # Errors
     /// As [`texts`](Self::texts).
     pub(crate) fn encoded_texts(&self, texts: &[String]) -> Result<Option<EncodedItems>> {
-        let Some(trained) = &self.trained else { return Ok(None) };
+        let Some(trained) = &self.trained else {
+            return Ok(None);
+        };
         let encoded = if trained.texts.is_some() {
             trained.encode_captions(GivenCaptions::Texts(texts), &mut ())?
         } else {

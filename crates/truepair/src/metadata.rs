@@ -11,7 +11,14 @@ use crate::render;
 
 /// Names under which a table may name its images, in the order in which they are looked for.
 const ID_COLUMNS: [&str; 8] = [
-    "id", "image_id", "image", "file_name", "filename", "filepath", "path", "key",
+    "id",
+    "image_id",
+    "image",
+    "file_name",
+    "filename",
+    "filepath",
+    "path",
+    "key",
 ];
 
 /// The records of a metadata table by image.
@@ -40,21 +47,39 @@ impl Metadata {
                 table.columns.join(", ")
             )
         };
-        let kinds: Vec<Kind> = (0..table.columns.len()).map(|column| Kind::of(&table, column)).collect();
-        let others: Vec<usize> = (0..table.columns.len()).filter(|&column| column != key).collect();
+        let kinds: Vec<Kind> = (0..table.columns.len())
+            .map(|column| Kind::of(&table, column))
+            .collect();
+        let others: Vec<usize> = (0..table.columns.len())
+            .filter(|&column| column != key)
+            .collect();
         let mut of_image = HashMap::new();
         for (record, cells) in table.records.iter().enumerate() {
             let Some(id) = cells[key].clone() else {
-                bail!("{place}: record {}: names no image in column `{}`", record + 1, table.columns[key])
+                bail!(
+                    "{place}: record {}: names no image in column `{}`",
+                    record + 1,
+                    table.columns[key]
+                )
             };
-            let values = others.iter().map(|&column| cells[column].as_deref().map(|text| kinds[column].value(text)));
+            let values = others.iter().map(|&column| {
+                cells[column]
+                    .as_deref()
+                    .map(|text| kinds[column].value(text))
+            });
             if of_image.insert(id.clone(), values.collect()).is_some() {
-                bail!("{place}: record {}: the image `{id}` stands there twice (give each image one record)", record + 1)
+                bail!(
+                    "{place}: record {}: the image `{id}` stands there twice (give each image one record)",
+                    record + 1
+                )
             }
         }
         Ok(Self {
             path: path.to_path_buf(),
-            columns: others.iter().map(|&column| table.columns[column].clone()).collect(),
+            columns: others
+                .iter()
+                .map(|&column| table.columns[column].clone())
+                .collect(),
             of_image,
         })
     }
@@ -66,7 +91,9 @@ impl Metadata {
     pub(crate) fn add_to(&self, items: &mut [Item]) -> Result<()> {
         let mut n_named = 0;
         for item in items.iter_mut() {
-            let Some(values) = self.of_image.get(&item.id) else { continue };
+            let Some(values) = self.of_image.get(&item.id) else {
+                continue;
+            };
             n_named += 1;
             for (column, value) in self.columns.iter().zip(values) {
                 if let Some(value) = value {
@@ -106,10 +133,19 @@ enum Kind {
 
 impl Kind {
     fn of(table: &PlainTable, column: usize) -> Self {
-        let texts = || table.records.iter().filter_map(|cells| cells[column].as_deref());
+        let texts = || {
+            table
+                .records
+                .iter()
+                .filter_map(|cells| cells[column].as_deref())
+        };
         let all = |is: &dyn Fn(&str) -> bool| texts().next().is_some() && texts().all(is);
         // Numbers with leading zeros are names.
-        let is_name = |text: &str| text.trim_start_matches('-').len() > 1 && text.trim_start_matches('-').starts_with('0') && !text.contains('.');
+        let is_name = |text: &str| {
+            text.trim_start_matches('-').len() > 1
+                && text.trim_start_matches('-').starts_with('0')
+                && !text.contains('.')
+        };
         if all(&|text| matches!(text, "true" | "false" | "True" | "False")) {
             Kind::Bool
         } else if all(&|text| text.parse::<i64>().is_ok() && !is_name(text)) {
@@ -124,8 +160,12 @@ impl Kind {
     fn value(self, text: &str) -> Value {
         match self {
             Kind::Bool => Value::Bool(text.eq_ignore_ascii_case("true")),
-            Kind::Int => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Int),
-            Kind::Float => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Float),
+            Kind::Int => text
+                .parse()
+                .map_or_else(|_| Value::Text(text.to_owned()), Value::Int),
+            Kind::Float => text
+                .parse()
+                .map_or_else(|_| Value::Text(text.to_owned()), Value::Float),
             Kind::Text => Value::Text(text.to_owned()),
         }
     }
@@ -155,7 +195,9 @@ mod tests {
 
     #[test]
     fn columns_have_the_type_of_all_their_values() {
-        let metadata = read("image,width,score,zip,web,note\na,640,0.5,01234,true,x\nb,200,,99999,false,\n").unwrap();
+        let metadata =
+            read("image,width,score,zip,web,note\na,640,0.5,01234,true,x\nb,200,,99999,false,\n")
+                .unwrap();
         let mut items = [item("a"), item("b"), item("c")];
         metadata.add_to(&mut items).unwrap();
         let expected = [
@@ -165,7 +207,12 @@ mod tests {
             ("width", Value::Int(640)),
             ("zip", Value::Text("01234".into())),
         ];
-        assert_eq!(items[0].columns, expected.map(|(name, value)| (name.to_owned(), value)).into());
+        assert_eq!(
+            items[0].columns,
+            expected
+                .map(|(name, value)| (name.to_owned(), value))
+                .into()
+        );
         assert_eq!(items[1].columns.len(), 3);
         assert!(items[2].columns.is_empty());
     }
@@ -180,7 +227,13 @@ mod tests {
             let error = format!("{:#}", read(content).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
-        let error = read("image,width\nz,1\n").unwrap().add_to(&mut [item("a")]).unwrap_err();
-        assert!(error.to_string().contains("where the data has `a`"), "{error}");
+        let error = read("image,width\nz,1\n")
+            .unwrap()
+            .add_to(&mut [item("a")])
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("where the data has `a`"),
+            "{error}"
+        );
     }
 }

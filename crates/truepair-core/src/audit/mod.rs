@@ -78,8 +78,8 @@ pub use nearby::{
     Likeness, N_FEATURES, NearbyFeatures, NearbyStatistics, Plan, Planted, PlantedStatistics,
     Planting,
 };
-pub(crate) use noise_rate::clopper_pearson;
 pub use new_pairs::{NewFindings, NewVerdict, judge_new};
+pub(crate) use noise_rate::clopper_pearson;
 use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::judge_fold;

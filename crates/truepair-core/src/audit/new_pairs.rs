@@ -85,7 +85,8 @@ pub fn judge_new(
     options: &AuditOptions,
     seed: Seed,
 ) -> Result<NewFindings> {
-    let of_reference: Vec<FoldStatistics> = folds.iter().map(|fold| before(fold, n_reference)).collect();
+    let of_reference: Vec<FoldStatistics> =
+        folds.iter().map(|fold| before(fold, n_reference)).collect();
     let evidence = Evidence::of(&of_reference);
     let reference = conclude(&pairs[..n_reference], links, &evidence, options, seed)?;
     let known = calibrate_pooled(&of_reference, n_reference, Statistic::Surprisal);
@@ -96,11 +97,17 @@ pub fn judge_new(
     };
     let found = mean_p(folds, pairs.len(), n_reference);
     let open = open_reason(&reference, folds, n_reference);
-    let likelihoods: Vec<f64> = found.iter().map(|found| matched.likelihood(found.p)).collect();
+    let likelihoods: Vec<f64> = found
+        .iter()
+        .map(|found| matched.likelihood(found.p))
+        .collect();
     let is_known: Vec<bool> = (found.iter().zip(&pairs[n_reference..]))
         .map(|(found, pair)| open.is_none() && !found.p.is_nan() && !links.is_blank(*pair))
         .collect();
-    let usable = likelihoods.iter().zip(&is_known).filter(|(_, known)| **known);
+    let usable = likelihoods
+        .iter()
+        .zip(&is_known)
+        .filter(|(_, known)| **known);
     let usable: Vec<f64> = usable.map(|(likelihood, _)| *likelihood).collect();
     let rate = rate(&usable, matched.rate.max(SMALLEST_RATE));
     let verdicts = found.iter().zip(&likelihoods).zip(&is_known);
@@ -140,7 +147,10 @@ fn rate(likelihoods: &[f64], prior: f64) -> f64 {
     let n = likelihoods.len() as f64;
     let mut rate = prior;
     for _ in 0..ROUNDS {
-        let sum: f64 = likelihoods.iter().map(|likelihood| posterior(rate, *likelihood)).sum();
+        let sum: f64 = likelihoods
+            .iter()
+            .map(|likelihood| posterior(rate, *likelihood))
+            .sum();
         rate = (sum + PSEUDO_PAIRS * prior) / (n + PSEUDO_PAIRS);
     }
     rate
@@ -148,7 +158,11 @@ fn rate(likelihoods: &[f64], prior: f64) -> f64 {
 
 /// The statistics of the pairs before `n`.
 fn before(fold: &FoldStatistics, n: usize) -> FoldStatistics {
-    let kept = fold.pairs.iter().take_while(|row| (row.pair as usize) < n).count();
+    let kept = fold
+        .pairs
+        .iter()
+        .take_while(|row| (row.pair as usize) < n)
+        .count();
     FoldStatistics {
         pairs: fold.pairs[..kept].to_vec(),
         null: fold.null[..kept * fold.n_repairings].to_vec(),
@@ -168,12 +182,19 @@ fn mean_p(folds: &[FoldStatistics], n_pairs: usize, n_reference: usize) -> Vec<M
     let mut sums = vec![[0.0; 4]; n_pairs - n_reference];
     for fold in folds {
         let p = calibrate_pooled(std::slice::from_ref(fold), n_pairs, Statistic::Surprisal);
-        for row in fold.pairs.iter().filter(|row| row.pair as usize >= n_reference) {
+        for row in fold
+            .pairs
+            .iter()
+            .filter(|row| row.pair as usize >= n_reference)
+        {
             if row.log_rank.is_nan() {
                 continue;
             }
             let sum = &mut sums[row.pair as usize - n_reference];
-            for (sum, p) in sum.iter_mut().zip([p[row.pair as usize], row.p_i2t, row.p_t2i]) {
+            for (sum, p) in sum
+                .iter_mut()
+                .zip([p[row.pair as usize], row.p_i2t, row.p_t2i])
+            {
                 *sum += logit(p);
             }
             sum[3] += 1.0;
@@ -196,7 +217,11 @@ fn expit(x: f64) -> f64 {
 }
 
 /// Why nothing can be said: the reference shows nothing, or re-pairings of the new pairs look otherwise.
-fn open_reason(reference: &Findings, folds: &[FoldStatistics], n_reference: usize) -> Option<String> {
+fn open_reason(
+    reference: &Findings,
+    folds: &[FoldStatistics],
+    n_reference: usize,
+) -> Option<String> {
     use super::Outcome::{CannotBeTold, Refused};
     match &reference.outcome {
         Refused { reason } | CannotBeTold { reason, .. } => {
@@ -206,7 +231,11 @@ fn open_reason(reference: &Findings, folds: &[FoldStatistics], n_reference: usiz
     }
     let (mut known, mut new) = (Vec::new(), Vec::new());
     for fold in folds {
-        for (row, null) in fold.pairs.iter().zip(fold.null.chunks(fold.n_repairings.max(1))) {
+        for (row, null) in fold
+            .pairs
+            .iter()
+            .zip(fold.null.chunks(fold.n_repairings.max(1)))
+        {
             let is_new = row.pair as usize >= n_reference;
             // One re-pairing a pair: several of an image are dependent.
             let first = null.iter().find(|null| !null.surprisal.is_nan());
@@ -214,7 +243,11 @@ fn open_reason(reference: &Findings, folds: &[FoldStatistics], n_reference: usiz
             group.extend(first.map(|null| null.surprisal));
         }
     }
-    let n_new = folds.iter().flat_map(|fold| &fold.pairs).filter(|row| row.pair as usize >= n_reference).count();
+    let n_new = folds
+        .iter()
+        .flat_map(|fold| &fold.pairs)
+        .filter(|row| row.pair as usize >= n_reference)
+        .count();
     if n_new < COMPARED || known.len() < COMPARED || new.len() < COMPARED {
         return None;
     }
@@ -239,7 +272,8 @@ fn kolmogorov_smirnov(a: &mut [f64], b: &mut [f64]) -> f64 {
     }
     let root = (n * m / (n + m)).sqrt();
     let at = (root + 0.12 + 0.11 / root) * furthest;
-    let term = |k: i32| 2.0 * f64::from(1 - 2 * ((k + 1) % 2)) * (-2.0 * f64::from(k * k) * at * at).exp();
+    let term =
+        |k: i32| 2.0 * f64::from(1 - 2 * ((k + 1) % 2)) * (-2.0 * f64::from(k * k) * at * at).exp();
     (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0)
 }
 
@@ -261,7 +295,11 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            Self { images: Vec::new(), captions: Vec::new(), pairs: Vec::new() }
+            Self {
+                images: Vec::new(),
+                captions: Vec::new(),
+                pairs: Vec::new(),
+            }
         }
 
         fn add(&mut self, n: usize, wrong: usize, noise: f64, stream: &mut Stream) {
@@ -269,9 +307,17 @@ mod tests {
             for at in 0..n as u32 {
                 let image: Vec<f64> = (0..DIM).map(|_| normal(stream)).collect();
                 self.images.extend(image.iter().map(|x| *x as f32));
-                self.captions.extend(image.iter().map(|x| (x + noise * normal(stream)) as f32));
-                let caption = if (at as usize) < wrong { (at + 1) % wrong as u32 } else { at };
-                self.pairs.push(Pair { image: first + at, caption: first + caption });
+                self.captions
+                    .extend(image.iter().map(|x| (x + noise * normal(stream)) as f32));
+                let caption = if (at as usize) < wrong {
+                    (at + 1) % wrong as u32
+                } else {
+                    at
+                };
+                self.pairs.push(Pair {
+                    image: first + at,
+                    caption: first + caption,
+                });
             }
         }
 
@@ -283,7 +329,10 @@ mod tests {
             let scorer = InnerProduct::new(images, captions).unwrap();
             let groups: Vec<u32> = (0..self.pairs.len() as u32).collect();
             let links = Links::new(&self.pairs, groups.clone(), groups.clone()).unwrap();
-            let options = AuditOptions { near_misses: false, ..AuditOptions::default() };
+            let options = AuditOptions {
+                near_misses: false,
+                ..AuditOptions::default()
+            };
             let fold = Fold {
                 scorer: &scorer,
                 pairs: &self.pairs,
@@ -293,7 +342,15 @@ mod tests {
                 plan: None,
             };
             let statistics = judge_fold(&fold, &options, Seed(0), &mut ()).unwrap();
-            judge_new(&self.pairs, n_reference, &links, &[statistics], &options, Seed(0)).unwrap()
+            judge_new(
+                &self.pairs,
+                n_reference,
+                &links,
+                &[statistics],
+                &options,
+                Seed(0),
+            )
+            .unwrap()
         }
     }
 
@@ -307,7 +364,11 @@ mod tests {
             let found = world.judge(600);
             assert_eq!(found.open, None);
             let rate = wrong as f64 / 300.0;
-            assert!((found.rate - rate).abs() < 0.06, "{} for {rate}", found.rate);
+            assert!(
+                (found.rate - rate).abs() < 0.06,
+                "{} for {rate}",
+                found.rate
+            );
             let right = (found.verdicts.iter().enumerate())
                 .filter(|(at, verdict)| (verdict.name() == "mismatched") == (*at < wrong));
             assert!(right.count() > 280);
@@ -334,11 +395,26 @@ mod tests {
         let first = world.images.len();
         world.add(100, 0, 0.5, stream);
         for side in [&mut world.images, &mut world.captions] {
-            side[first..].iter_mut().enumerate().for_each(|(at, x)| *x = 0.1 * *x + f32::from(u8::from(at % DIM == 0)));
+            side[first..]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(at, x)| *x = 0.1 * *x + f32::from(u8::from(at % DIM == 0)));
         }
         let found = world.judge(600);
-        assert!(found.open.as_ref().is_some_and(|reason| reason.contains("another kind")), "{:?}", found.open);
-        assert!(found.verdicts.iter().all(|verdict| verdict.name() == "unknown"));
+        assert!(
+            found
+                .open
+                .as_ref()
+                .is_some_and(|reason| reason.contains("another kind")),
+            "{:?}",
+            found.open
+        );
+        assert!(
+            found
+                .verdicts
+                .iter()
+                .all(|verdict| verdict.name() == "unknown")
+        );
         let mut noise = World::new();
         noise.add(400, 400, 0.5, stream);
         noise.add(50, 0, 0.5, stream);
@@ -349,10 +425,12 @@ mod tests {
     #[test]
     fn equal_distributions_are_told_from_others() {
         let stream = &mut Seed(6).stream("ks", &[]);
-        let mut draw = |n: usize, shift: f64| -> Vec<f64> { (0..n).map(|_| normal(stream) + shift).collect() };
+        let mut draw =
+            |n: usize, shift: f64| -> Vec<f64> { (0..n).map(|_| normal(stream) + shift).collect() };
         let mut small = 0;
         for _ in 0..200 {
-            small += usize::from(kolmogorov_smirnov(&mut draw(300, 0.0), &mut draw(100, 0.0)) < 0.05);
+            small +=
+                usize::from(kolmogorov_smirnov(&mut draw(300, 0.0), &mut draw(100, 0.0)) < 0.05);
         }
         assert!((2..25).contains(&small), "{small}");
         assert!(kolmogorov_smirnov(&mut draw(300, 0.0), &mut draw(100, 1.0)) < 1e-6);

@@ -1,5 +1,6 @@
 //! Which rows a search may find: `source = "web" and (width > 512 or not missing(license))`.
 
+mod condition;
 mod evaluate;
 mod expression;
 mod parse;
@@ -13,6 +14,7 @@ use truepair_core::Result;
 use crate::bitmap::Bitmap;
 use crate::item::ValueKind;
 use crate::segment::Part;
+pub use condition::Condition;
 use expression::Expression;
 
 /// A condition on the columns of an item, and on its `id`, `text` and `picture`.
@@ -61,6 +63,11 @@ impl Filter {
     /// nearest column.
     pub fn check(&self, columns: &BTreeMap<String, ValueKind>) -> Result<()> {
         self.root.check(columns)
+    }
+
+    /// What it says, for engines that speak another language.
+    pub fn condition(&self) -> Condition {
+        Condition::of(&self.root)
     }
 
     /// The rows of all parts that pass.

@@ -41,7 +41,10 @@ impl PlainTable {
         let columns: Vec<String> = match wanted {
             None => all,
             Some(wanted) => {
-                if let Some(lost) = wanted.iter().find(|name| !all.iter().any(|one| one == **name)) {
+                if let Some(lost) = wanted
+                    .iter()
+                    .find(|name| !all.iter().any(|one| one == **name))
+                {
                     return Err(Error::data(
                         path,
                         Place::Whole,
@@ -55,15 +58,18 @@ impl PlainTable {
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut records = Vec::new();
         records::for_each(path, &names, |place, cells| {
-            let cells = cells.into_iter().zip(&columns).map(|(cell, column)| match cell {
-                Cell::Many(texts) if texts.len() > 1 => Err(Error::data(
-                    path,
-                    place,
-                    format!("column `{column}` holds a list of {} values", texts.len()),
-                    "give one value a record",
-                )),
-                cell => Ok(cell.texts().pop()),
-            });
+            let cells = cells
+                .into_iter()
+                .zip(&columns)
+                .map(|(cell, column)| match cell {
+                    Cell::Many(texts) if texts.len() > 1 => Err(Error::data(
+                        path,
+                        place,
+                        format!("column `{column}` holds a list of {} values", texts.len()),
+                        "give one value a record",
+                    )),
+                    cell => Ok(cell.texts().pop()),
+                });
             records.push(cells.collect::<Result<Vec<_>>>()?);
             Ok(())
         })?;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::body::{Hold, read};
 use crate::guard::spend;
 use crate::lane::{Lane, ending};
+use crate::object::Object;
 use crate::refusal::{Problem, Reason, Refusal};
 use crate::service::{Ask, Query, Side};
 use crate::settings::ServerSettings;
@@ -88,11 +89,12 @@ pub(crate) async fn ask<T: Task>(shared: &Shared, lane: &Lane<T>, request: Reque
         },
         Asked::Several(bodies) => {
             let n = bodies.len();
-            if n == 0 || n > settings.max_batch {
-                return wrong_number(n, settings.max_batch).into_response();
+            if n > settings.max_batch {
+                return too_many(n, settings.max_batch).into_response();
             }
             if let Some(ends) = ends
-                && let Err(refused) = spend(shared, ends, (n - 1) as f64)
+                && n > 1
+                && let Err(refused) = spend(&shared.budgets, ends, (n - 1) as f64)
             {
                 return *refused;
             }
@@ -142,8 +144,9 @@ async fn several<T: Task>(
 fn parse<B: DeserializeOwned>(bytes: &[u8]) -> Result<Asked<B>, Refusal> {
     // Told apart by its first byte, so that an error is about the fields and not about the alternatives.
     let asked = match bytes.trim_ascii_start().first() {
-        Some(b'[') => serde_json::from_slice(bytes).map(Asked::Several),
-        _ => serde_json::from_slice(bytes).map(Asked::One),
+        Some(b'[') => serde_json::from_slice::<Vec<Object<B>>>(bytes)
+            .map(|bodies| Asked::Several(bodies.into_iter().map(|body| body.0).collect())),
+        _ => serde_json::from_slice::<Object<B>>(bytes).map(|body| Asked::One(body.0)),
     };
     asked.map_err(|error| bad_json(&error))
 }
@@ -174,15 +177,10 @@ pub(crate) fn bad_media_type(expected: &str) -> Refusal {
     )
 }
 
-fn wrong_number(n: usize, most: usize) -> Refusal {
-    let reason = if n == 0 {
-        Reason::BadRequest
-    } else {
-        Reason::TooLarge
-    };
+fn too_many(n: usize, most: usize) -> Refusal {
     Refusal::new(
-        reason,
-        format!("a list of {n}, expected 1 to {most}"),
+        Reason::TooLarge,
+        format!("a list of {n}, expected at most {most}"),
         "split it, or use the route that ends with /stream",
     )
 }
@@ -195,19 +193,25 @@ fn wrong_number(n: usize, most: usize) -> Refusal {
 )]
 pub(crate) struct QueryForm {
     /// A picture file.
-    #[schema(content_media_type = "application/octet-stream", value_type = Option<String>)]
+    #[schema(content_media_type = "application/octet-stream", value_type = Option<String>, nullable = false)]
     image: Option<Vec<u8>>,
     /// Words that say what is looked for.
+    #[schema(nullable = false)]
     text: Option<String>,
     /// Id of an item of the index.
+    #[schema(nullable = false)]
     like: Option<String>,
     /// What kind of item is wanted.
+    #[schema(nullable = false)]
     of: Option<Side>,
     /// Hits wanted, 20 unless given.
+    #[schema(nullable = false)]
     top: Option<usize>,
     /// A condition on columns.
+    #[schema(nullable = false)]
     filter: Option<String>,
     /// Share of queries, in (0, 1), whose answer set is to hold a right answer.
+    #[schema(nullable = false)]
     coverage: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The pages and their files, carried in the program.
+//! The pages and their files.
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -6,36 +6,14 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::miss::no_route;
-
-/// Files of the pages: name, type, content.
-const FILES: &[(&str, &str, &str)] = &[
-    ("base.css", CSS, include_str!("../../assets/base.css")),
-    ("search.css", CSS, include_str!("../../assets/search.css")),
-    ("docs.css", CSS, include_str!("../../assets/docs.css")),
-    ("theme.js", JS, include_str!("../../assets/theme.js")),
-    ("server.js", JS, include_str!("../../assets/server.js")),
-    ("query.js", JS, include_str!("../../assets/query.js")),
-    ("results.js", JS, include_str!("../../assets/results.js")),
-    ("detail.js", JS, include_str!("../../assets/detail.js")),
-    ("search.js", JS, include_str!("../../assets/search.js")),
-    ("docs.js", JS, include_str!("../../assets/docs.js")),
-    (
-        "icon.svg",
-        "image/svg+xml",
-        include_str!("../../assets/icon.svg"),
-    ),
-];
-
-const CSS: &str = "text/css; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
+use crate::assets::{DOCS, FILES, HTML, SEARCH};
 
 pub(super) async fn search() -> Response {
-    file(HTML, include_str!("../../assets/search.html"))
+    file(HTML, SEARCH)
 }
 
 pub(super) async fn docs() -> Response {
-    file(HTML, include_str!("../../assets/docs.html"))
+    file(HTML, DOCS)
 }
 
 pub(super) async fn asset(name: Result<Path<String>, PathRejection>) -> Response {

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::ask::{Outcome, bad_json, bad_media_type, media_type};
 use crate::body::{Hold, Lines};
 use crate::lane::{Lane, Results, ending};
+use crate::object::Object;
 use crate::refusal::Refusal;
 use crate::state::{Ends, Shared};
 use crate::task::Task;
@@ -100,7 +101,7 @@ async fn ask<T: Task>(
     line: &[u8],
     hold: Hold,
 ) -> Result<oneshot::Receiver<Results<T>>, Refusal> {
-    let body = serde_json::from_slice(line).map_err(|error| bad_json(&error))?;
+    let Object(body) = serde_json::from_slice(line).map_err(|error| bad_json(&error))?;
     let input = T::check(body, &shared.settings)?;
     lane.ask_in_turn(vec![input], hold).await
 }

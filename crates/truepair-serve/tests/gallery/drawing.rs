@@ -45,6 +45,13 @@ pub(super) struct Scene {
     pub(super) light: usize,
 }
 
+impl Scene {
+    /// What its pictures carry, so that they are known again.
+    pub(super) fn name(&self) -> String {
+        format!("scene {} {} {}.", self.shape, self.color, self.light)
+    }
+}
+
 /// A scene as a PNG, three quarters as high as wide.
 pub(super) fn png(scene: &Scene, width: u32) -> Vec<u8> {
     let height = (width * (3 + scene.shape as u32 % 3) / 5).max(1);
@@ -62,6 +69,10 @@ pub(super) fn png(scene: &Scene, width: u32) -> Vec<u8> {
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_compression(png::Compression::Fast);
+    let name = scene.name();
+    encoder
+        .add_text_chunk("Title".to_owned(), name)
+        .expect("a short name is a text");
     let mut writer = encoder.write_header().expect("a vector takes every byte");
     writer
         .write_image_data(&pixels)
@@ -87,9 +98,7 @@ fn distance(shape: usize, x: f32, y: f32) -> f32 {
     match shape {
         0 => radius - 0.28,
         1 => x.abs().max(y.abs()) - 0.25,
-        2 => (0.866 * x.abs() + 0.5 * y - 0.15)
-            .max(-y - 0.3 + 0.0)
-            .max(y - 0.25),
+        2 => (0.866 * x.abs() - 0.5 * y - 0.17).max(y - 0.24),
         3 => {
             let turn = std::f32::consts::TAU / 5.0;
             let angle = (x.atan2(-y) / turn + 0.5).rem_euclid(1.0) - 0.5;

@@ -156,7 +156,9 @@ impl Gallery {
             rank: n as u64 + 1,
             score,
             p_relevant: Some(p),
-            in_answer: query.coverage.map(|coverage| p >= 1.0 - coverage),
+            in_answer: query
+                .coverage
+                .map(|coverage| p >= (5.0 * (1.0 - coverage)).min(0.95)),
             text: item.text.clone(),
             has_picture: is_image && item.scene.is_some(),
             why: why(item),
@@ -176,12 +178,15 @@ impl Gallery {
         let sum = bytes.iter().fold(7usize, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
         });
-        let of_size = |item: &&Item| {
-            let scene = item.scene.as_ref();
-            scene.is_some_and(|scene| drawing::png(scene, 640) == bytes)
-        };
-        let same = self.items.iter().find(of_size);
-        let item = same.unwrap_or(&self.items[sum % (self.items.len() - 1)]);
+        let own = self.items.iter().find(|item| {
+            let name = item.scene.as_ref().map(drawing::Scene::name);
+            name.is_some_and(|name| {
+                bytes
+                    .windows(name.len())
+                    .any(|part| part == name.as_bytes())
+            })
+        });
+        let item = own.unwrap_or(&self.items[sum % (self.items.len() - 1)]);
         Ok(item.words.iter().map(|word| (*word).to_owned()).collect())
     }
 }

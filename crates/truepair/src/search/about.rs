@@ -106,10 +106,13 @@ impl IndexAbout {
     pub(crate) fn of(index: &Index) -> Result<Self> {
         let stored = index.about();
         if stored.get("format").and_then(serde_json::Value::as_u64) != Some(FORMAT.into()) {
-            bail!("the index was not made by `truepair index`, or by another version of it (make it again)")
+            bail!(
+                "the index was not made by `truepair index`, or by another version of it (make it again)"
+            )
         }
-        serde_json::from_value(stored.clone())
-            .context("what the index says of itself is damaged (make it again with `truepair index`)")
+        serde_json::from_value(stored.clone()).context(
+            "what the index says of itself is damaged (make it again with `truepair index`)",
+        )
     }
 
     pub(crate) fn to_value(&self) -> Result<serde_json::Value> {

@@ -118,10 +118,19 @@ fn captions(dataset: &Dataset) -> Vec<Item> {
         text: dataset.captions.as_ref().map(|texts| texts[row].clone()),
         picture: None,
         columns: (owners[row].iter())
-            .map(|&image| (IMAGE.to_owned(), Value::Text(dataset.image_ids[image].clone())))
+            .map(|&image| {
+                (
+                    IMAGE.to_owned(),
+                    Value::Text(dataset.image_ids[image].clone()),
+                )
+            })
             .collect(),
     };
-    caption_names(dataset).into_iter().enumerate().map(item).collect()
+    caption_names(dataset)
+        .into_iter()
+        .enumerate()
+        .map(item)
+        .collect()
 }
 
 /// Captions are named by their image and their place among its captions; those of no image by their row.

@@ -43,7 +43,11 @@ struct Queries {
 ///
 /// # Errors
 /// If the data cannot be embedded, or there are too few pairs.
-pub(crate) fn calibrate(engine: &Engine, dataset: &Dataset, bars: &mut Bars) -> Result<Calibration> {
+pub(crate) fn calibrate(
+    engine: &Engine,
+    dataset: &Dataset,
+    bars: &mut Bars,
+) -> Result<Calibration> {
     let asking = engine.embedder.sides(dataset, Role::Asking, bars)?;
     let found = engine.embedder.sides(dataset, Role::Found, bars)?;
     let work = Work {
@@ -94,11 +98,22 @@ impl Work<'_> {
     fn queries(&self, of: Side) -> Result<Queries> {
         let n_images = self.dataset.n_images();
         let (asking, found, n) = match of {
-            Side::Images => (&self.asking.captions, Some(&self.found.images), self.dataset.n_captions()),
-            Side::Captions => (&Some(self.asking.images.clone()), self.found.captions.as_ref(), n_images),
+            Side::Images => (
+                &self.asking.captions,
+                Some(&self.found.images),
+                self.dataset.n_captions(),
+            ),
+            Side::Captions => (
+                &Some(self.asking.images.clone()),
+                self.found.captions.as_ref(),
+                n_images,
+            ),
         };
         let (Some(asking), Some(found)) = (asking, found) else {
-            return Ok(Queries { known: Vec::new(), is_held_out: Vec::new() });
+            return Ok(Queries {
+                known: Vec::new(),
+                is_held_out: Vec::new(),
+            });
         };
         let own = self.own(of, n);
         let stream = &mut Seed(0).stream("calibrating queries", &[]);
@@ -113,13 +128,18 @@ impl Work<'_> {
         chosen.sort_unstable();
         let halves = sample(stream, n_images, n_images / 2);
         let mut in_half = vec![false; n_images];
-        halves.iter().for_each(|&image| in_half[image as usize] = true);
+        halves
+            .iter()
+            .for_each(|&image| in_half[image as usize] = true);
         let image_of = |query: usize| match of {
             Side::Images => own[query][0],
             Side::Captions => query,
         };
         Ok(Queries {
-            is_held_out: chosen.iter().map(|&query| in_half[image_of(query)]).collect(),
+            is_held_out: chosen
+                .iter()
+                .map(|&query| in_half[image_of(query)])
+                .collect(),
             known: self.known(of, &chosen, &own, asking, found)?,
         })
     }
@@ -152,7 +172,10 @@ impl Work<'_> {
         let dim = asking.vectors.dim();
         let mut known = Vec::with_capacity(chosen.len());
         for part in chosen.chunks(256) {
-            let values = part.iter().flat_map(|&query| asking.vectors.row(query)).copied();
+            let values = part
+                .iter()
+                .flat_map(|&query| asking.vectors.row(query))
+                .copied();
             let queries = Matrix::new(values.collect(), dim);
             let hits = gallery.search(&queries, DEPTH + most, &SearchOptions::default())?;
             for (&query, mut hits) in part.iter().zip(hits) {
@@ -166,12 +189,15 @@ impl Work<'_> {
                         Some(row) => right.extend(hits.iter().position(|hit| hit.row == row)),
                         None => {
                             right.push(scores.len());
-                            let (query, answer) = (asking.vectors.row(query), found.vectors.row(answer));
+                            let (query, answer) =
+                                (asking.vectors.row(query), found.vectors.row(answer));
                             scores.push(score(self.engine, query, answer));
                         }
                     }
                 }
-                scores.iter_mut().for_each(|score| *score += asking.offsets[query]);
+                scores
+                    .iter_mut()
+                    .for_each(|score| *score += asking.offsets[query]);
                 known.push(KnownAnswers::new(&scores, &right));
             }
         }
@@ -181,7 +207,8 @@ impl Work<'_> {
     /// What scores a query's candidates anew; `None` where their vectors are enough.
     fn encoded(&self, of: Side, query: usize) -> Result<Option<EncodedItems>> {
         let embedder = &self.engine.embedder;
-        let (Compared::Rescored, Some(trained)) = (self.engine.about.compared, embedder.trained()) else {
+        let (Compared::Rescored, Some(trained)) = (self.engine.about.compared, embedder.trained())
+        else {
             return Ok(None);
         };
         Ok(Some(match (of, &self.dataset.captions, &trained.texts) {

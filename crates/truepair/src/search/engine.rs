@@ -12,6 +12,7 @@ use truepair_model::similarity::Role;
 
 use super::about::{Compared, IndexAbout};
 use super::answer::{Found, SearchAnswer};
+use super::elsewhere::Elsewhere;
 use super::rerank::Rescorer;
 use crate::embedder::Embedder;
 
@@ -114,10 +115,52 @@ impl Engine {
         (self.is_exhaustive || looks_at_all) && self.about.compared != Compared::Rescored
     }
 
+    /// Answers one question for images on a database that was filled from this index.
+    ///
+    /// # Errors
+    /// If the question cannot be asked, or the database fails.
+    pub(crate) fn answer_elsewhere(
+        &self,
+        question: &Question,
+        elsewhere: &mut Elsewhere,
+    ) -> Result<SearchAnswer> {
+        if question.of == Side::Captions || self.rescorer.is_some() {
+            bail!(
+                "databases hold the images of an index whose vectors are enough (search the index itself)"
+            )
+        }
+        let asked = self.asked(std::slice::from_ref(question)).pop();
+        let asked = asked.context("one question is asked once")??;
+        let filter = question.filter.as_deref().map(Filter::parse).transpose()?;
+        let k = question.top.max(DEPTH);
+        let found = elsewhere.search(
+            &self.index,
+            &asked.vector,
+            k,
+            filter.as_ref(),
+            self.is_exhaustive,
+        )?;
+        let images = self.index.images();
+        let hits = found.iter().map(|hit| {
+            let row = images.find(&hit.id).with_context(|| {
+                format!(
+                    "{}: is in the database and not in the index (send the index again)",
+                    hit.id
+                )
+            })?;
+            Ok(Hit {
+                row,
+                score: hit.score as f32,
+            })
+        });
+        self.judged(question, &asked, hits.collect::<Result<_>>()?)
+    }
+
     /// Answers questions together; one that fails leaves the others alone.
     pub(crate) fn answer(&self, questions: &[Question]) -> Vec<Result<SearchAnswer>> {
         let asked = self.asked(questions);
-        let mut answers: Vec<Option<Result<SearchAnswer>>> = questions.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Result<SearchAnswer>>> =
+            questions.iter().map(|_| None).collect();
         // Those that look at the same rows are searched for together.
         let mut together: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
         for (at, (question, asked)) in questions.iter().zip(&asked).enumerate() {
@@ -147,7 +190,9 @@ impl Engine {
             }
         }
         let answers = answers.into_iter();
-        answers.map(|answer| answer.expect("every question is in a group or failed")).collect()
+        answers
+            .map(|answer| answer.expect("every question is in a group or failed"))
+            .collect()
     }
 
     fn asked(&self, questions: &[Question]) -> Vec<Result<Asked>> {
@@ -255,10 +300,16 @@ impl Engine {
             }
             values.extend_from_slice(&asked.vector);
         }
-        let deepest = group.iter().map(|(question, _)| question.top).max().unwrap_or(0);
+        let deepest = group
+            .iter()
+            .map(|(question, _)| question.top)
+            .max()
+            .unwrap_or(0);
         let hits = gallery.search(&Matrix::new(values, dim), deepest.max(DEPTH), &options)?;
         let answers = group.iter().zip(hits);
-        Ok(answers.map(|((question, asked), hits)| self.judged(question, asked, hits)).collect())
+        Ok(answers
+            .map(|((question, asked), hits)| self.judged(question, asked, hits))
+            .collect())
     }
 
     fn judged(
@@ -280,18 +331,26 @@ impl Engine {
             }
             _ => None,
         };
-        let threshold = question.coverage.map(|coverage| self.threshold(question, model, coverage)).transpose()?;
+        let threshold = question
+            .coverage
+            .map(|coverage| self.threshold(question, model, coverage))
+            .transpose()?;
         let found = hits.iter().enumerate().map(|(at, hit)| {
             let right = judged.as_ref().map(|judged| judged.right[at]);
             Found {
                 row: hit.row,
                 score: hit.score,
                 p_relevant: right,
-                in_answer: threshold.zip(right).map(|(threshold, right)| right >= threshold),
+                in_answer: threshold
+                    .zip(right)
+                    .map(|(threshold, right)| right >= threshold),
             }
         });
         let mut found: Vec<Found> = found.collect();
-        let in_set = found.iter().filter(|hit| hit.in_answer == Some(true)).count();
+        let in_set = found
+            .iter()
+            .filter(|hit| hit.in_answer == Some(true))
+            .count();
         found.truncate(question.top.max(in_set));
         Ok(SearchAnswer {
             hits: found,
@@ -320,7 +379,9 @@ impl Engine {
         coverage: f64,
     ) -> Result<f64> {
         if question.filter.is_some() {
-            bail!("--coverage is promised for the whole gallery, not for a part of it (drop the filter or the coverage)")
+            bail!(
+                "--coverage is promised for the whole gallery, not for a part of it (drop the filter or the coverage)"
+            )
         }
         let Some(model) = model else {
             bail!(
@@ -368,7 +429,9 @@ impl Engine {
         let ids = hits.iter().map(|hit| Ok(gallery.item(hit.row)?.id));
         let ids: Vec<String> = ids.collect::<Result<_>>()?;
         let scores = rescorer.scores(trained, asking, of, &ids)?;
-        hits.iter_mut().zip(scores).for_each(|(hit, score)| hit.score = score);
+        hits.iter_mut()
+            .zip(scores)
+            .for_each(|(hit, score)| hit.score = score);
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
         Ok(())
     }

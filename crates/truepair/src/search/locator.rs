@@ -1,6 +1,6 @@
 //! Where the picture of an item lies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::{Dataset, Picture};
@@ -30,7 +30,12 @@ impl PictureLocator {
         }
         match dataset.images.picture(image)? {
             Picture::File(file) => Some(Self::File(full(file.clone()))),
-            Picture::Member { archive, start, len, .. } => Some(Self::Part {
+            Picture::Member {
+                archive,
+                start,
+                len,
+                ..
+            } => Some(Self::Part {
                 file: full(archive.to_path_buf()),
                 start: *start,
                 len: *len,
@@ -46,6 +51,13 @@ impl PictureLocator {
     /// `None` where it is no locator, as in an index that another program filled.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
+    }
+
+    /// The file that holds the bytes.
+    pub(super) fn file(&self) -> &Path {
+        match self {
+            Self::File(file) | Self::Part { file, .. } => file,
+        }
     }
 
     /// The bytes.

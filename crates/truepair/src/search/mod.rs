@@ -4,15 +4,19 @@ mod about;
 mod answer;
 mod build;
 mod calibrate;
+mod elsewhere;
 mod engine;
 mod locator;
 mod rerank;
 mod service;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use about::{DataSource, IndexAbout};
+pub(crate) use about::{Compared, DataSource, IndexAbout};
 pub(crate) use answer::{Found, SearchAnswer};
 pub(crate) use build::{Additions, caption_id, caption_names, read_source, trained_nothing};
 pub(crate) use calibrate::{Calibration, calibrate};
+pub(crate) use elsewhere::Elsewhere;
 pub(crate) use engine::{Ask, Engine, Question};
 pub(crate) use locator::PictureLocator;
 pub(crate) use service::SearchService;

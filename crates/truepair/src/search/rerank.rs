@@ -34,8 +34,9 @@ impl Rescorer {
             captions: HashMap::new(),
         };
         for (place, source) in sources.iter().enumerate() {
-            let dataset = read_source(source, &mut bars)
-                .context("the run compares more than vectors, so its data must be there to be searched")?;
+            let dataset = read_source(source, &mut bars).context(
+                "the run compares more than vectors, so its data must be there to be searched",
+            )?;
             for (id, row) in dataset.image_ids.iter().zip(0..) {
                 rescorer.images.insert(id.clone(), (place, row));
             }
@@ -70,7 +71,9 @@ impl Rescorer {
             .collect::<Result<_>>()?;
         let mut scores = vec![0.0; ids.len()];
         for (source, dataset) in self.sources.iter().enumerate() {
-            let of_source: Vec<usize> = (0..ids.len()).filter(|&at| places[at].0 == source).collect();
+            let of_source: Vec<usize> = (0..ids.len())
+                .filter(|&at| places[at].0 == source)
+                .collect();
             if of_source.is_empty() {
                 continue;
             }
@@ -99,11 +102,17 @@ fn score(
                 images,
                 captions: asking.clone(),
             };
-            (sides, (0..n).map(|image| Pair { image, caption: 0 }).collect())
+            (
+                sides,
+                (0..n).map(|image| Pair { image, caption: 0 }).collect(),
+            )
         }
         Side::Captions => {
             let texts = dataset.require_captions()?;
-            let texts: Vec<String> = rows.iter().map(|&row| texts[row as usize].clone()).collect();
+            let texts: Vec<String> = rows
+                .iter()
+                .map(|&row| texts[row as usize].clone())
+                .collect();
             let features = dataset.caption_features.as_ref();
             let features = features.map(|named| named.features.select(rows));
             let given = match (&trained.texts, &features) {
@@ -114,7 +123,10 @@ fn score(
                 images: asking.clone(),
                 captions: trained.encode_captions(given, &mut ())?,
             };
-            (sides, (0..n).map(|caption| Pair { image: 0, caption }).collect())
+            (
+                sides,
+                (0..n).map(|caption| Pair { image: 0, caption }).collect(),
+            )
         }
     };
     Ok(trained.score_pairs(&sides, &pairs)?)

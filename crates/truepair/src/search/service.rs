@@ -7,8 +7,9 @@ use truepair_image::{Filter, PictureFormat, decode, jpeg, resize};
 use truepair_index::{Gallery, Item, Measure, Side as IndexSide, Value, ValueKind};
 use truepair_model::similarity::Role;
 use truepair_serve::{
-    Answer, Ask as Asked, CaptionInput, Cell, Column, ColumnKind, Description, EmbedInput, Hit, ImageInput,
-    ItemView, PairInput, PairScore, Picture, Query, QueryKind, Reason, Refusal, Service, Side,
+    Answer, Ask as Asked, CaptionInput, Cell, Column, ColumnKind, Description, EmbedInput, Hit,
+    ImageInput, ItemView, PairInput, PairScore, Picture, Query, QueryKind, Reason, Refusal,
+    Service, Side,
 };
 
 use super::build::caption_id;
@@ -40,15 +41,25 @@ impl SearchService {
     fn why(&self, image: &Item, row: usize) -> Vec<String> {
         let captions = self.engine.index.captions();
         let own = (0..WHY).map_while(|nth| captions.find(&caption_id(&image.id, nth)));
-        let own: Vec<String> = own.filter_map(|row| captions.item(row).ok()?.text).collect();
-        if !own.is_empty() || captions.is_empty() || self.engine.index.settings().measure != Measure::InnerProduct {
+        let own: Vec<String> = own
+            .filter_map(|row| captions.item(row).ok()?.text)
+            .collect();
+        if !own.is_empty()
+            || captions.is_empty()
+            || self.engine.index.settings().measure != Measure::InnerProduct
+        {
             return own;
         }
         let nearest = || {
             let vector = self.engine.index.images().vector(row).ok()?;
             let query = Matrix::new(vector, captions.dim());
-            let hits = captions.search(&query, WHY, &truepair_index::SearchOptions::default()).ok()?;
-            let texts = hits.first()?.iter().filter_map(|hit| captions.item(hit.row).ok()?.text);
+            let hits = captions
+                .search(&query, WHY, &truepair_index::SearchOptions::default())
+                .ok()?;
+            let texts = hits
+                .first()?
+                .iter()
+                .filter_map(|hit| captions.item(hit.row).ok()?.text);
             Some(texts.collect())
         };
         nearest().unwrap_or_default()
@@ -60,12 +71,20 @@ impl SearchService {
             Side::Images => self.why(&item, row),
             Side::Captions => Vec::new(),
         };
-        let text = item.text.clone().or_else(|| why.first().cloned()).unwrap_or_default();
+        let text = item
+            .text
+            .clone()
+            .or_else(|| why.first().cloned())
+            .unwrap_or_default();
         Ok(ItemView {
             text,
             has_picture: item.picture.is_some(),
             why,
-            columns: item.columns.into_iter().map(|(name, value)| (name, cell(value))).collect(),
+            columns: item
+                .columns
+                .into_iter()
+                .map(|(name, value)| (name, cell(value)))
+                .collect(),
             id: item.id,
         })
     }
@@ -100,7 +119,9 @@ impl SearchService {
 
     fn bytes(&self, id: &str) -> Result<Option<Vec<u8>>, Refusal> {
         let images = self.engine.index.images();
-        let Some(row) = images.find(id) else { return Ok(None) };
+        let Some(row) = images.find(id) else {
+            return Ok(None);
+        };
         let item = images.item(row).map_err(failed)?;
         let Some(locator) = item.picture.as_deref().and_then(PictureLocator::parse) else {
             return Ok(None);
@@ -112,24 +133,44 @@ impl SearchService {
     fn pair(&self, pair: &PairInput) -> Result<PairScore, Refusal> {
         let images = self.engine.index.images();
         let captions = self.engine.index.captions();
-        let lost = |id: &str| Refusal::new(Reason::NotFound, format!("there is no item `{id}`"), "give the id of an item of the index");
+        let lost = |id: &str| {
+            Refusal::new(
+                Reason::NotFound,
+                format!("there is no item `{id}`"),
+                "give the id of an item of the index",
+            )
+        };
         let image = match &pair.image {
-            ImageInput::Id(id) => images.vector(images.find(id).ok_or_else(|| lost(id))?).map_err(failed)?,
+            ImageInput::Id(id) => images
+                .vector(images.find(id).ok_or_else(|| lost(id))?)
+                .map_err(failed)?,
             ImageInput::Bytes(bytes) => {
-                let vectors = self.engine.embedder.picture(bytes.clone(), Role::Found).map_err(refused)?;
+                let vectors = self
+                    .engine
+                    .embedder
+                    .picture(bytes.clone(), Role::Found)
+                    .map_err(refused)?;
                 vectors.vectors.row(0).to_vec()
             }
         };
         let (caption, offset) = match &pair.caption {
             CaptionInput::Text(text) => {
-                let vectors = self.engine.embedder.texts(std::slice::from_ref(text), Role::Asking).map_err(refused)?;
+                let vectors = self
+                    .engine
+                    .embedder
+                    .texts(std::slice::from_ref(text), Role::Asking)
+                    .map_err(refused)?;
                 (vectors.vectors.row(0).to_vec(), vectors.offsets[0])
             }
             CaptionInput::Id(id) => {
                 let row = captions.find(id).ok_or_else(|| lost(id))?;
                 match captions.item(row).map_err(failed)?.text {
                     Some(text) if self.engine.embedder.reads_texts() => {
-                        let vectors = self.engine.embedder.texts(&[text], Role::Asking).map_err(refused)?;
+                        let vectors = self
+                            .engine
+                            .embedder
+                            .texts(&[text], Role::Asking)
+                            .map_err(refused)?;
                         (vectors.vectors.row(0).to_vec(), vectors.offsets[0])
                     }
                     _ => (captions.vector(row).map_err(failed)?, 0.0),
@@ -195,7 +236,9 @@ impl Service for SearchService {
             .collect();
         let found = self.engine.answer(&questions);
         let answers = queries.iter().zip(found);
-        answers.map(|(query, found)| self.answer(query, found.map_err(refused)?)).collect()
+        answers
+            .map(|(query, found)| self.answer(query, found.map_err(refused)?))
+            .collect()
     }
 
     fn embed(&self, inputs: &[EmbedInput]) -> Vec<Result<Vec<f32>, Refusal>> {
@@ -222,19 +265,32 @@ impl Service for SearchService {
     }
 
     fn picture(&self, id: &str) -> Result<Option<Picture>, Refusal> {
-        let Some(bytes) = self.bytes(id)? else { return Ok(None) };
+        let Some(bytes) = self.bytes(id)? else {
+            return Ok(None);
+        };
         let format = PictureFormat::of(&bytes);
-        let media_type = format.map_or("application/octet-stream", PictureFormat::media_type).to_owned();
+        let media_type = format
+            .map_or("application/octet-stream", PictureFormat::media_type)
+            .to_owned();
         Ok(Some(Picture { bytes, media_type }))
     }
 
     fn thumbnail(&self, id: &str, size: u32) -> Result<Option<Picture>, Refusal> {
-        let Some(bytes) = self.bytes(id)? else { return Ok(None) };
-        let Ok(picture) = decode(&bytes) else { return Ok(None) };
+        let Some(bytes) = self.bytes(id)? else {
+            return Ok(None);
+        };
+        let Ok(picture) = decode(&bytes) else {
+            return Ok(None);
+        };
         let longest = picture.width().max(picture.height()) as f64;
         let share = (f64::from(size) / longest).min(1.0);
         let side = |length: usize| ((length as f64 * share).round() as usize).max(1);
-        let small = resize(&picture, side(picture.width()), side(picture.height()), Filter::Bicubic);
+        let small = resize(
+            &picture,
+            side(picture.width()),
+            side(picture.height()),
+            Filter::Bicubic,
+        );
         let bytes = jpeg(&small, QUALITY).map_err(failed)?;
         Ok(Some(Picture {
             bytes,
@@ -281,12 +337,18 @@ fn refused(error: anyhow::Error) -> Refusal {
 
 /// What failed although it was asked rightly.
 fn failed(error: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Reason::Failed, error.to_string(), "look whether the index is whole: `truepair index INDEX --check`")
+    Refusal::new(
+        Reason::Failed,
+        error.to_string(),
+        "look whether the index is whole: `truepair index INDEX --check`",
+    )
 }
 
 /// A message without the advice in its last brackets, and the advice.
 fn split_hint(text: &str) -> (String, String) {
-    let advice = text.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+    let advice = text
+        .strip_suffix(')')
+        .and_then(|text| text.rsplit_once(" ("));
     match advice {
         Some((message, hint)) => (message.to_owned(), hint.to_owned()),
         None => (text.to_owned(), String::new()),

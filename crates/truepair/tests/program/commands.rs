@@ -15,8 +15,18 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 9] = [
+const NOT_TYPED: [(&str, &str); 13] = [
     ("truepair demo", "has a test of its own"),
+    (
+        "truepair serve",
+        "goes on until it is stopped, and has a test of its own",
+    ),
+    ("--image holiday.jpg", "asks with a picture of one's own"),
+    ("--like 17.jpg", "asks with an image of one's own"),
+    (
+        "embed - ",
+        "reads standard input, and has a test of its own",
+    ),
     ("truepair bench", "takes minutes"),
     ("model_best.pth.tar", "needs a published checkpoint"),
     ("runs/vsrn", "needs a published checkpoint"),
@@ -167,7 +177,36 @@ fn home() -> tempfile::TempDir {
     files::safetensors(&at("weights.safetensors"), &convert::vsepp(DIM));
     files::vocabulary(&at("vocab.json"), convert::WORDS);
     photos(home.path());
+    searched(home.path());
     home
+}
+
+/// What is searched for and judged, by the names that the pages have.
+fn searched(home: &Path) {
+    let read = |name: &str| fs::read_to_string(home.join("data").join(name)).unwrap();
+    let (ids, texts) = (read("test_ids.txt"), read("test_caps.txt"));
+    let ids: Vec<&str> = ids.lines().collect();
+    let rows = texts.lines().enumerate();
+    let rows: String = rows
+        .map(|(n, text)| format!("{}\t{text}\n", ids[n / EACH]))
+        .collect();
+    fs::write(home.join("pairs.tsv"), format!("image\tcaption\n{rows}")).unwrap();
+    // The same data under other names: what is added to an index, and what it is calibrated with.
+    for (folder, prefix) in [("more", "more-"), ("held-out", "held-out-")] {
+        sample(&home.join(folder));
+        for split in ["train", "dev", "test"] {
+            let file = home.join(folder).join(format!("{split}_ids.txt"));
+            let ids = fs::read_to_string(&file).unwrap();
+            let ids: String = ids.lines().map(|id| format!("{prefix}{id}\n")).collect();
+            fs::write(file, ids).unwrap();
+        }
+    }
+    let sources: String = ids.iter().map(|id| format!("{id},web,640\n")).collect();
+    fs::write(
+        home.join("sources.csv"),
+        format!("image,source,width\n{sources}"),
+    )
+    .unwrap();
 }
 
 /// Captioned pictures, a table of them, and encoders, by the names that the pages have.
@@ -200,11 +239,31 @@ fn type_it(home: &Path, line: &str) {
         Some((command, file)) => (command, Some(file.trim())),
         None => (line, None),
     };
-    let done = truepair(home, &words(command)[1..]);
+    let typed = shell_words(command);
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    let done = truepair(home, &typed[1..]);
     assert!(works(command, &done), "{line}\n{}\n{}", done.out, done.err);
     if let Some(file) = file {
         fs::write(home.join(file), done.out).unwrap();
     }
+}
+
+/// The words of a line as a shell cuts it: what stands between quotation marks is one.
+fn shell_words(line: &str) -> Vec<String> {
+    let (mut all, mut word, mut open) = (Vec::new(), String::new(), None);
+    for letter in line.trim().chars().chain([' ']) {
+        match (open, letter) {
+            (None, '"' | '\'') => open = Some(letter),
+            (Some(mark), letter) if letter == mark => open = None,
+            (None, letter) if letter.is_whitespace() => {
+                if !word.is_empty() {
+                    all.push(std::mem::take(&mut word));
+                }
+            }
+            (_, letter) => word.push(letter),
+        }
+    }
+    all
 }
 
 /// Whether a command did what it is for: a gate may fail, and an audit may end without a verdict, which
@@ -265,6 +324,10 @@ fn value<'l>(line: &'l str, flag: &str) -> Option<&'l str> {
 fn examples_of_the_help_work_when_typed() {
     let home = home();
     // What examples begin with, made as quickly as may be.
+    type_it(
+        home.path(),
+        "truepair train data/ --matcher linear --caption-features none --out runs/linear",
+    );
     let runs = [
         ("ncr", "ncr", ""),
         ("rcl", "rcl", ""),
@@ -286,6 +349,9 @@ fn examples_of_the_help_work_when_typed() {
         "eval",
         "embed",
         "convert",
+        "score",
+        "index",
+        "search",
         "labels",
         "labels audit",
         "labels train",

@@ -16,10 +16,8 @@ use crate::address::Address;
 use crate::http::{Http, Server, bearer};
 use crate::json_row::{JsonRow, hit_of, records_at_once};
 use crate::layout::{Geometry, Layout, other_layout};
-use crate::record::{Record, check_batch};
-use crate::store::{
-    Hit, Prepared, Query, Search, StoreStats, VectorStore, VectorWriter, sort_hits,
-};
+use crate::record::{Query, Record, check_batch};
+use crate::store::{Hit, Prepared, Search, StoreStats, VectorStore, VectorWriter, sort_hits};
 
 /// Hits that a server gives at most.
 const MOST_HITS: usize = 16_384;

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, NoTls};
 use truepair_core::error::{Error, Result};
 
 use crate::address::Address;
+use crate::causes::causes;
 use crate::tls::Tls;
 
 /// Parameters of an address that say how to connect.
@@ -269,20 +270,6 @@ fn passes(error: &tokio_postgres::Error) -> bool {
             !lasts.iter().any(|word| text.contains(word))
         }
     }
-}
-
-/// An error and its causes in one line, without repetitions.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        next = cause.source();
-    }
-    line
 }
 
 #[cfg(test)]

@@ -16,10 +16,8 @@ use self::statement::{INDEXED_NUMBERS, TableName, layout_of};
 use crate::address::Address;
 use crate::json_row::{columns_of, json_of};
 use crate::layout::{Geometry, Layout, other_layout};
-use crate::record::{Record, check_batch};
-use crate::store::{
-    Hit, Prepared, Query, Search, StoreStats, VectorStore, VectorWriter, sort_hits,
-};
+use crate::record::{Query, Record, check_batch};
+use crate::store::{Hit, Prepared, Search, StoreStats, VectorStore, VectorWriter, sort_hits};
 
 /// Candidates that a walk over the index keeps, at least and at most.
 const CANDIDATES: (usize, usize) = (100, 1000);
@@ -67,6 +65,23 @@ impl PgVector {
             )
         })?;
         Ok(Some(layout))
+    }
+
+    /// Makes the table, and the extension where the database has it not.
+    fn make(&mut self, layout: &Layout) -> Result<()> {
+        let sql = statement::create(&self.table, layout);
+        self.connection.run(async |client| {
+            let around = client.transaction().await?;
+            // Two that make the same extension at once are an error to PostgreSQL.
+            around
+                .batch_execute("SELECT pg_advisory_xact_lock(hashtext('truepair'))")
+                .await?;
+            around
+                .batch_execute("CREATE EXTENSION IF NOT EXISTS vector")
+                .await?;
+            around.batch_execute(&sql).await?;
+            around.commit().await
+        })
     }
 
     fn layout(&mut self) -> Result<Layout> {
@@ -117,24 +132,22 @@ impl VectorWriter for PgVector {
     }
 
     fn prepare(&mut self, layout: &Layout) -> Result<Prepared> {
-        if let Some(found) = self.found()? {
-            if found != *layout {
-                return Err(other_layout(self.place(), &found, layout));
+        let mut prepared = Prepared::Found;
+        let mut found = self.found()?;
+        if found.is_none() {
+            match self.make(layout) {
+                Ok(()) => prepared = Prepared::Made,
+                // Somebody else was faster, or it failed for a reason to tell.
+                Err(error) => found = Some(self.found()?.ok_or(error)?),
             }
-            self.layout = Some(found);
-            return Ok(Prepared::Found);
         }
-        let sql = statement::create(&self.table, layout);
-        self.connection.run(async |client| {
-            let around = client.transaction().await?;
-            around
-                .batch_execute("CREATE EXTENSION IF NOT EXISTS vector")
-                .await?;
-            around.batch_execute(&sql).await?;
-            around.commit().await
-        })?;
-        self.layout = Some(*layout);
-        Ok(Prepared::Made)
+        match found {
+            Some(found) if found != *layout => Err(other_layout(self.place(), &found, layout)),
+            _ => {
+                self.layout = Some(*layout);
+                Ok(prepared)
+            }
+        }
     }
 
     fn upsert(&mut self, batch: &[Record]) -> Result<()> {

@@ -13,10 +13,8 @@ use crate::address::Address;
 use crate::http::{Http, Server};
 use crate::json_row::{JsonRow, hit_of, records_at_once};
 use crate::layout::{Geometry, Layout, other_layout};
-use crate::record::{Record, check_batch};
-use crate::store::{
-    Hit, Prepared, Query, Search, StoreStats, VectorStore, VectorWriter, sort_hits,
-};
+use crate::record::{Query, Record, check_batch};
+use crate::store::{Hit, Prepared, Search, StoreStats, VectorStore, VectorWriter, sort_hits};
 
 /// A collection; connects at the first work. `variables` may bring `QDRANT_API_KEY`.
 ///
@@ -120,6 +118,29 @@ impl Qdrant {
         Ok(layout)
     }
 
+    fn hits_of(&self, layout: &Layout, query: &Query, answer: &Json) -> Result<Vec<Hit>> {
+        let points = answer["points"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let hits = points.iter().map(|point| {
+            let given = point["score"].as_f64()?;
+            let score = match layout.geometry {
+                Geometry::Embedding => given,
+                // Its score is the distance, not the square.
+                Geometry::Gaussian => layout.score_of_square(given * given, query),
+            };
+            hit_of(point["payload"].as_object()?, score)
+        });
+        let hits: Option<Vec<Hit>> = hits.collect();
+        let mut hits = hits.ok_or_else(|| {
+            let remedy = "name a collection that truepair made";
+            self.wrong("a hit without a score or an id", remedy)
+        })?;
+        sort_hits(&mut hits);
+        Ok(hits)
+    }
+
     fn layout_of(&self, description: &Json) -> Result<Layout> {
         let vectors = &description["config"]["params"]["vectors"];
         let geometry = match vectors["distance"].as_str() {
@@ -138,6 +159,21 @@ impl Qdrant {
             )),
         }
     }
+}
+
+#[derive(Serialize)]
+struct Searches<'a> {
+    searches: Vec<OneSearch<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneSearch<'a> {
+    query: Vec<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a Json>,
+    limit: usize,
+    with_payload: bool,
+    params: Json,
 }
 
 /// Qdrant wants numbers or UUIDs: the id's digest as one of version 8, which is for such uses.
@@ -220,21 +256,8 @@ impl VectorStore for Qdrant {
             .as_ref()
             .map_or(Ok(()), |filter| filter.check())?;
         let filter = search.filter.as_ref().map(condition).transpose()?;
-        #[derive(Serialize)]
-        struct Searches<'a> {
-            searches: Vec<One<'a>>,
-        }
-        #[derive(Serialize)]
-        struct One<'a> {
-            query: Vec<f32>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            filter: Option<&'a Json>,
-            limit: usize,
-            with_payload: bool,
-            params: Json,
-        }
         let searches = queries.iter().map(|query| {
-            Ok(One {
+            Ok(OneSearch {
                 query: layout.asked(query)?,
                 filter: filter.as_ref(),
                 limit: search.k,
@@ -251,30 +274,10 @@ impl VectorStore for Qdrant {
             let problem = format!("{} answers to {} queries", answers.len(), queries.len());
             return Err(self.wrong(&problem, "see the server's log"));
         }
-        let hits = queries.iter().zip(answers).map(|(query, answer)| {
-            let points = answer["points"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let hits = points.iter().map(|point| {
-                let given = point["score"].as_f64()?;
-                let score = match layout.geometry {
-                    Geometry::Embedding => given,
-                    // Its score is the distance, not the square.
-                    Geometry::Gaussian => layout.score_of_square(given * given, query),
-                };
-                hit_of(point["payload"].as_object()?, score)
-            });
-            let hits: Option<Vec<Hit>> = hits.collect();
-            let mut hits = hits.ok_or_else(|| {
-                self.wrong(
-                    "a hit without a score or an id",
-                    "name a collection that truepair made",
-                )
-            })?;
-            sort_hits(&mut hits);
-            Ok(hits)
-        });
+        let hits = queries
+            .iter()
+            .zip(answers)
+            .map(|(query, answer)| self.hits_of(&layout, query, answer));
         hits.collect()
     }
 

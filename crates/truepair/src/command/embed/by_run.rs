@@ -32,27 +32,43 @@ pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
     if given == Path::new("-") {
         return lines(run, args);
     }
-    let out = args.out.as_deref().context("name the folder of the embeddings with --out")?;
+    let out = args
+        .out
+        .as_deref()
+        .context("name the folder of the embeddings with --out")?;
     let source = EmbedderSource::new(Some(run), &args.encoders())?;
     let (data, own, own_encoders) = run_folder::data_of(run, Some(&given))?;
     let is_told = !args.read.words().is_empty();
-    let mut read = if is_told { args.read.options("all") } else { own.clone() };
+    let mut read = if is_told {
+        args.read.options("all")
+    } else {
+        own.clone()
+    };
     read.pixels = own.pixels;
     let mut bars = Bars::new();
     let names = match &args.split {
         Some(names) => names.clone(),
         None => {
-            let all = ReadOptions { split: "all".to_owned(), ..read.clone() };
+            let all = ReadOptions {
+                split: "all".to_owned(),
+                ..read.clone()
+            };
             let (path, all) = remote::fetched(&data, &all, &mut bars)?;
             dataset::splits(path, &all)?
         }
     };
     let encoders = LoadedEncoders::load(&source.encoders.or(&own_encoders))?;
     let open = |split: &String, bars: &mut Bars| -> Result<Dataset> {
-        let read = ReadOptions { split: split.clone(), ..read.clone() };
+        let read = ReadOptions {
+            split: split.clone(),
+            ..read.clone()
+        };
         Ok(encoders.open(&data, &read, bars)?.dataset)
     };
-    let splits: Vec<Dataset> = names.iter().map(|name| open(name, &mut bars)).collect::<Result<_>>()?;
+    let splits: Vec<Dataset> = names
+        .iter()
+        .map(|name| open(name, &mut bars))
+        .collect::<Result<_>>()?;
     let description = describe(run, &splits, args.half)?;
     if let Some(done) = output::finished(out, &description)? {
         render::note("this job is already done");
@@ -60,7 +76,10 @@ pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     output::open_parts(out, &description)?;
-    let embedder = Embedder::open(&EmbedderSource { encoders: Default::default(), ..source })?;
+    let embedder = Embedder::open(&EmbedderSource {
+        encoders: Default::default(),
+        ..source
+    })?;
     let trained = embedder.trained().context("a run embeds")?;
     let mut result = EmbedResult {
         command: "embed".to_owned(),
@@ -151,10 +170,18 @@ fn vectors(items: &EncodedItems, trained: &Trained) -> Result<(Matrix, Option<Ma
 
 fn features(vectors: &Matrix, half: bool) -> Result<Features> {
     if !half {
-        return Ok(Features::from_rows(vectors.values().to_vec(), vectors.dim()));
+        return Ok(Features::from_rows(
+            vectors.values().to_vec(),
+            vectors.dim(),
+        ));
     }
     let mut bytes = npy::header_bytes("<f2", &[vectors.len(), vectors.dim()]);
-    bytes.extend(vectors.values().iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()));
+    bytes.extend(
+        vectors
+            .values()
+            .iter()
+            .flat_map(|x| f16::from_f32(*x).to_le_bytes()),
+    );
     let place = Path::new("embeddings");
     let header = Header::parse(place, &bytes)?;
     Ok(Features::from_encoded(place, Bytes::from(bytes), &header)?)
@@ -180,8 +207,11 @@ fn lines(run: &Path, args: &EmbedArgs) -> Result<Exit> {
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let text = line.with_context(|| format!("standard input:{}: is not UTF-8", number + 1))?;
         let encoded = match &trained.texts {
-            Some(_) => trained.encode_captions(GivenCaptions::Texts(std::slice::from_ref(&text)), &mut ())?,
-            None => (embedder.encoded_texts(std::slice::from_ref(&text))?).context("a run embeds")?,
+            Some(_) => trained
+                .encode_captions(GivenCaptions::Texts(std::slice::from_ref(&text)), &mut ())?,
+            None => {
+                (embedder.encoded_texts(std::slice::from_ref(&text))?).context("a run embeds")?
+            }
         };
         let (vector, deviations) = vectors(&encoded, trained)?;
         let mut object = json!({ "text": text, "embedding": vector.row(0) });

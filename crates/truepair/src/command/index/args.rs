@@ -17,7 +17,7 @@ Examples:
   truepair index photos/ --image-encoder clip/onnx/vision_model.onnx \\
       --text-encoder clip/onnx/text_model.onnx --out index/
       Pictures with captions, embedded first.
-  truepair index embeddings/ --text-encoder clip/onnx/text_model.onnx --out index/
+  truepair index embeddings/ --split test --text-encoder clip/onnx/text_model.onnx --out index/
       Embeddings of one space as they are; the encoder reads queries.
   truepair index data/ --run runs/linear --metadata sources.csv --out index/ --force
       Columns of a table to filter by: --where 'width > 512'.
@@ -29,13 +29,15 @@ Examples:
   truepair index index/ --check
       Every vector against its checksum; recall of the graph of neighbors, where there is one.
   truepair index index/ --calibrate held-out/
-      What scores mean, from pairs that trained nothing.";
+      What scores mean, from pairs that trained nothing.
+  truepair index index/ --to postgres://me@localhost/pictures?table=images
+      The images to a database, where `truepair search index/ \"a dog\" --on ADDRESS` asks.";
 
 /// Arguments of `truepair index`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group(ArgGroup::new("work").required(true)
-    .args(["out", "append", "delete", "compact", "check", "calibrate"])))]
+    .args(["out", "append", "delete", "compact", "check", "calibrate", "to"])))]
 pub(crate) struct IndexArgs {
     /// Data to index, as `embed` and `train` read it; or the index, for --delete, --compact, --check and
     /// --calibrate.
@@ -63,6 +65,11 @@ pub(crate) struct IndexArgs {
     /// Learn what scores mean from these pairs, which must have trained nothing.
     #[arg(long, value_name = "DATA")]
     pub(super) calibrate: Option<PathBuf>,
+
+    /// Send the images to a vector database (postgres://, milvus://, qdrant://) or write them as
+    /// clip-retrieval:FOLDER or parquet:FILE. Stopped, the same command goes on.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) to: Option<String>,
 
     /// Splits to index or to calibrate with, separated by commas; all by default.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use truepair_core::dataset::Dataset;
+use truepair_core::digest::Digest;
 use truepair_core::rng::Seed;
 use truepair_index::{Index, Settings, Side, Writer};
 use truepair_read::dataset::{self, ReadOptions};
 
 pub(crate) use args::IndexArgs;
-pub(crate) use result::IndexResult;
 use result::GalleryRecall;
+pub(crate) use result::IndexResult;
 
 use crate::embedder::{Embedder, EmbedderSource};
 use crate::encoded::Encoders;
@@ -24,7 +25,10 @@ use crate::progress::Bars;
 use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder;
-use crate::search::{Additions, Calibration, DataSource, Engine, IndexAbout, calibrate, caption_id, read_source, trained_nothing};
+use crate::search::{
+    Additions, Calibration, Compared, DataSource, Elsewhere, Engine, IndexAbout, calibrate,
+    caption_id, read_source, trained_nothing,
+};
 use crate::staged_folder::SUMMARY;
 
 pub(crate) fn run(args: &IndexArgs, form: Form) -> Result<Exit> {
@@ -32,6 +36,7 @@ pub(crate) fn run(args: &IndexArgs, form: Form) -> Result<Exit> {
         (Some(index), _, _) => append(args, index)?,
         (_, Some(ids), _) => delete(&args.data, &IndexArgs::ids(ids)?)?,
         (_, _, Some(data)) => recalibrate(args, data)?,
+        _ if args.to.is_some() => send(&args.data, args.to.as_deref().unwrap_or_default())?,
         _ if args.compact => {
             let mut writer = open_writer(&args.data)?;
             writer.compact()?;
@@ -50,7 +55,10 @@ fn open_writer(folder: &Path) -> Result<Writer> {
 
 /// Makes an index of the data.
 fn create(args: &IndexArgs) -> Result<IndexResult> {
-    let stage = args.output.open("index")?.context("name the folder of the index with --out")?;
+    let stage = args
+        .output
+        .open("index")?
+        .context("name the folder of the index with --out")?;
     let mut bars = Bars::new();
     let source = EmbedderSource::new(args.run.as_deref(), &args.encoders)?;
     let embedder = Embedder::open(&source)?;
@@ -65,7 +73,9 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
         let dataset = read_source(&source_of_split, &mut bars)?;
         check_ids(&dataset, &mut seen)?;
         let added = Additions::of(&dataset, &embedder, metadata.as_ref(), &mut bars)?;
-        let about = about.get_or_insert_with(|| IndexAbout::new(dataset.name.clone(), source.clone(), added.compared));
+        let about = about.get_or_insert_with(|| {
+            IndexAbout::new(dataset.name.clone(), source.clone(), added.compared)
+        });
         if writer.is_none() {
             let settings = Settings {
                 dim: added.dim(),
@@ -79,7 +89,9 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
         writer.append(Some(added.images), added.captions)?;
         about.sources.push(source_of_split);
         if trained_nothing(args.run.as_deref(), &dataset.split) && dataset.n_captions() > 0 {
-            let larger = held_out.as_ref().is_none_or(|other| other.n_images() < dataset.n_images());
+            let larger = held_out
+                .as_ref()
+                .is_none_or(|other| other.n_images() < dataset.n_images());
             held_out = if larger { Some(dataset) } else { held_out };
         }
     }
@@ -117,7 +129,11 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
 type Qualities = [Option<truepair_core::answer::AnswerQuality>; 2];
 
 /// Keeps what was learned in the index.
-fn store(writer: &mut Writer, mut about: IndexAbout, calibration: Calibration) -> Result<Qualities> {
+fn store(
+    writer: &mut Writer,
+    mut about: IndexAbout,
+    calibration: Calibration,
+) -> Result<Qualities> {
     about.answers = calibration.answers;
     writer.set_about(about.to_value()?)?;
     Ok(calibration.quality)
@@ -149,7 +165,11 @@ fn sources(args: &IndexArgs, bars: &mut Bars) -> Result<Vec<DataSource>> {
     let (read, encoders) = match &args.run {
         Some(run) => {
             let (_, own, encoders) = run_folder::data_of(run, Some(&data))?;
-            let mut read = if is_told { args.read.options("all") } else { own.clone() };
+            let mut read = if is_told {
+                args.read.options("all")
+            } else {
+                own.clone()
+            };
             read.pixels = own.pixels;
             (read, encoders)
         }
@@ -172,8 +192,13 @@ fn needed(args: &IndexArgs, data: &Path, bars: &mut Bars) -> Result<Encoders> {
         let split = first.or(names.first())?.clone();
         dataset::open(path, &ReadOptions { split, ..read }).ok()
     });
-    let brings_both = opened.is_some_and(|opened| !opened.images.are_pictures() && opened.caption_features.is_some());
-    Ok(if brings_both { Encoders::default() } else { encoders })
+    let brings_both = opened
+        .is_some_and(|opened| !opened.images.are_pictures() && opened.caption_features.is_some());
+    Ok(if brings_both {
+        Encoders::default()
+    } else {
+        encoders
+    })
 }
 
 fn splits_of(
@@ -196,7 +221,10 @@ fn splits_of(
     };
     let source = |split: String| DataSource {
         data: data.to_path_buf(),
-        read: ReadOptions { split, ..read.clone() },
+        read: ReadOptions {
+            split,
+            ..read.clone()
+        },
         encoders: encoders.clone(),
     };
     Ok(names.into_iter().map(source).collect())
@@ -212,7 +240,10 @@ fn append(args: &IndexArgs, folder: &Path) -> Result<IndexResult> {
     let mut about = IndexAbout::of(writer.index())?;
     let embedder = Embedder::open(&about.embedder)?;
     let Some(last) = about.sources.last().cloned() else {
-        bail!("{}: does not know what it was made of (make it again)", folder.display())
+        bail!(
+            "{}: does not know what it was made of (make it again)",
+            folder.display()
+        )
     };
     let mut read = match args.read.words().is_empty() && same_data(&args.data, &last.data) {
         true => last.read.clone(),
@@ -221,14 +252,24 @@ fn append(args: &IndexArgs, folder: &Path) -> Result<IndexResult> {
     read.pixels = last.read.pixels;
     let data = remote::full(&args.data)?;
     let metadata = metadata(args)?;
-    for source in splits_of(&data, &read, &last.encoders, args.split.as_deref(), &mut bars)? {
+    for source in splits_of(
+        &data,
+        &read,
+        &last.encoders,
+        args.split.as_deref(),
+        &mut bars,
+    )? {
         let dataset = read_source(&source, &mut bars)?;
         let added = Additions::of(&dataset, &embedder, metadata.as_ref(), &mut bars)?;
         writer.append(Some(added.images), added.captions)?;
         about.sources.push(source);
         writer.set_about(about.to_value()?)?;
     }
-    Ok(IndexResult::new("appended to", folder.to_path_buf(), writer.index()))
+    Ok(IndexResult::new(
+        "appended to",
+        folder.to_path_buf(),
+        writer.index(),
+    ))
 }
 
 fn same_data(a: &Path, b: &Path) -> bool {
@@ -258,7 +299,9 @@ fn delete(folder: &Path, ids: &[String]) -> Result<IndexResult> {
 fn captions_of(index: &Index, images: &[String]) -> Vec<String> {
     let of_image = |image: &String| {
         let names = (0..).map(|nth| caption_id(image, nth));
-        names.take_while(|name| index.captions().find(name).is_some()).collect::<Vec<_>>()
+        names
+            .take_while(|name| index.captions().find(name).is_some())
+            .collect::<Vec<_>>()
     };
     images.iter().flat_map(of_image).collect()
 }
@@ -270,13 +313,26 @@ fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
     let engine = Engine::open(folder)?;
     let about = engine.about.clone();
     let Some(last) = about.sources.last() else {
-        bail!("{}: does not know what it was made of (make it again)", folder.display())
+        bail!(
+            "{}: does not know what it was made of (make it again)",
+            folder.display()
+        )
     };
     let is_told = !args.read.words().is_empty();
-    let mut read = if is_told { args.read.options("all") } else { last.read.clone() };
+    let mut read = if is_told {
+        args.read.options("all")
+    } else {
+        last.read.clone()
+    };
     read.pixels = last.read.pixels;
     let data = remote::full(data)?;
-    let splits = splits_of(&data, &read, &last.encoders, args.split.as_deref(), &mut bars)?;
+    let splits = splits_of(
+        &data,
+        &read,
+        &last.encoders,
+        args.split.as_deref(),
+        &mut bars,
+    )?;
     let run = about.embedder.run.as_deref();
     let mut largest: Option<Dataset> = None;
     for source in splits {
@@ -284,12 +340,18 @@ fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
             continue;
         }
         let dataset = read_source(&source, &mut bars)?;
-        if largest.as_ref().is_none_or(|other| other.n_images() < dataset.n_images()) {
+        if largest
+            .as_ref()
+            .is_none_or(|other| other.n_images() < dataset.n_images())
+        {
             largest = Some(dataset);
         }
     }
     let Some(dataset) = largest else {
-        bail!("{}: all of it trained the run (give pairs that it never saw)", data.display())
+        bail!(
+            "{}: all of it trained the run (give pairs that it never saw)",
+            data.display()
+        )
     };
     let calibration = calibrate(&engine, &dataset, &mut bars)?;
     let mut writer = open_writer(folder)?;
@@ -299,6 +361,30 @@ fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
         image_to_text,
         ..IndexResult::new("calibrated", folder.clone(), writer.index())
     })
+}
+
+/// Sends the images elsewhere.
+fn send(folder: &Path, address: &str) -> Result<IndexResult> {
+    let index = Index::open(folder)?;
+    if IndexAbout::of(&index)?.compared == Compared::Rescored {
+        bail!(
+            "{}: its vectors only find candidates, which a database cannot score anew (serve the index itself)",
+            folder.display()
+        )
+    }
+    let mut digest = Digest::new();
+    digest.add(address.as_bytes());
+    let progress = folder.join(format!("upload-{}.json", &digest.hex()[..16]));
+    let sent = Elsewhere::open(address, &index)?.take(&index, &progress, &mut Bars::new())?;
+    let mut result = IndexResult::new("sent", folder.to_path_buf(), &index);
+    result.sent = Some(sent.n_sent as usize);
+    if sent.n_skipped > 0 {
+        result.notes.push(format!(
+            "{} were there already",
+            render::count(sent.n_skipped as usize, "image")
+        ));
+    }
+    Ok(result)
 }
 
 /// Holds vectors against their checksums, and graphs of neighbors against looking at every row.
@@ -321,7 +407,7 @@ fn recall(index: &Index) -> Result<Option<GalleryRecall>> {
         let gallery = index.gallery(side);
         Ok(match gallery.is_empty() {
             true => None,
-            false => None,
+            false => Some(gallery.recall(10, CHECKED, Seed(0))?.recall),
         })
     };
     Ok(Some(GalleryRecall {

@@ -35,6 +35,8 @@ pub(crate) struct IndexResult {
     pub(super) recall_at_10: Option<GalleryRecall>,
     /// Images and captions that were deleted.
     pub(super) deleted: Option<usize>,
+    /// Images that were sent to a database or a file.
+    pub(super) sent: Option<usize>,
     /// What whoever uses the index should know.
     pub(super) notes: Vec<String>,
 }
@@ -77,6 +79,7 @@ impl IndexResult {
             image_to_text: None,
             recall_at_10: None,
             deleted: None,
+            sent: None,
             notes: Vec::new(),
         }
     }
@@ -90,20 +93,34 @@ impl IndexResult {
             self.storage,
             self.kind
         );
-        let mut rows = vec![(self.did.as_str(), self.index.display().to_string()), ("holds", holds)];
+        let mut rows = vec![
+            (self.did.as_str(), self.index.display().to_string()),
+            ("holds", holds),
+        ];
         if let Some(deleted) = self.deleted {
             rows.push(("deleted", render::count(deleted, "item")));
+        }
+        if let Some(sent) = self.sent {
+            rows.push((
+                "images",
+                format!("{} sent now", render::count(sent, "image")),
+            ));
         }
         for (direction, quality) in [
             ("text to image", &self.text_to_image),
             ("image to text", &self.image_to_text),
         ] {
-            rows.extend(quality.as_ref().map(|quality| (direction, quality_text(quality))));
+            rows.extend(
+                quality
+                    .as_ref()
+                    .map(|quality| (direction, quality_text(quality))),
+            );
         }
         if let Some(recall) = self.recall_at_10 {
-            let text = [("images", recall.images), ("captions", recall.captions)].map(|(name, share)| {
-                share.map(|share| format!("{} of {name}", percent_text(share)))
-            });
+            let text =
+                [("images", recall.images), ("captions", recall.captions)].map(|(name, share)| {
+                    share.map(|share| format!("{} of {name}", percent_text(share)))
+                });
             let text: Vec<String> = text.into_iter().flatten().collect();
             rows.push(("ten nearest found", text.join(", ")));
         }

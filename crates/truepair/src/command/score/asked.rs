@@ -39,7 +39,12 @@ impl AskedPairs {
             (None, _) => bail!("{place}: record {}: names no image", at + 1),
             (_, None) => bail!("{place}: record {}: has no caption", at + 1),
         };
-        let records: Vec<(String, String)> = table.records.iter().enumerate().map(record).collect::<Result<_>>()?;
+        let records: Vec<(String, String)> = table
+            .records
+            .iter()
+            .enumerate()
+            .map(record)
+            .collect::<Result<_>>()?;
         if records.is_empty() {
             bail!("{place}: lists no pair")
         }
@@ -50,7 +55,9 @@ impl AskedPairs {
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.records.iter().map(|(image, caption)| (image.as_str(), caption.as_str()))
+        self.records
+            .iter()
+            .map(|(image, caption)| (image.as_str(), caption.as_str()))
     }
 
     /// Looks the pairs up in the data, and adds texts that are not there.
@@ -59,7 +66,12 @@ impl AskedPairs {
     /// If an image is not in the data, or a new text cannot be embedded.
     pub(super) fn join(&self, mut dataset: Dataset, embedder: &Embedder) -> Result<Joined> {
         let n_reference = dataset.pairs.len();
-        let images: HashMap<&str, u32> = dataset.image_ids.iter().map(String::as_str).zip(0..).collect();
+        let images: HashMap<&str, u32> = dataset
+            .image_ids
+            .iter()
+            .map(String::as_str)
+            .zip(0..)
+            .collect();
         let names: HashMap<String, u32> = caption_names(&dataset).into_iter().zip(0..).collect();
         let n_captions = dataset.n_captions() as u32;
         let mut texts: HashMap<&str, u32> = HashMap::new();
@@ -89,7 +101,10 @@ impl AskedPairs {
         }
         dataset.pairs.extend(pairs);
         add(&mut dataset, new, embedder).with_context(|| {
-            format!("{}: has captions that are not in the data", self.path.display())
+            format!(
+                "{}: has captions that are not in the data",
+                self.path.display()
+            )
         })?;
         Ok(Joined {
             dataset,
@@ -131,7 +146,11 @@ impl Joined {
     ///
     /// # Errors
     /// If the data is not what the matcher reads.
-    pub(super) fn scorer(&self, embedder: &Embedder, watch: &mut dyn Watch) -> Result<Box<dyn Scorer>> {
+    pub(super) fn scorer(
+        &self,
+        embedder: &Embedder,
+        watch: &mut dyn Watch,
+    ) -> Result<Box<dyn Scorer>> {
         if let Some(trained) = embedder.trained() {
             return Ok(trained.scorer(&self.dataset, watch)?);
         }
@@ -140,6 +159,9 @@ impl Joined {
             "the captions have no embeddings to compare (add --run RUN, or lay the captions' embeddings beside the \
              images')",
         )?;
-        Ok(Box::new(InnerProduct::new(sides.images.vectors, captions.vectors)?))
+        Ok(Box::new(InnerProduct::new(
+            sides.images.vectors,
+            captions.vectors,
+        )?))
     }
 }

@@ -33,9 +33,9 @@ const EXAMPLES: &str = "\
 Examples:
   truepair score --run runs/linear pairs.tsv --data data/ --split test --out scored.csv
       Pairs of the data's images and captions, or of its images and new texts.
-  truepair score --run runs/linear pairs.csv --out scored.parquet
+  truepair score --run runs/linear pairs.tsv --out scored.parquet
       With the data of the run.
-  truepair score pairs.tsv --data embeddings/ --split all --out scored.jsonl
+  truepair score pairs.csv --data embeddings/ --split test --out scored.jsonl
       Embeddings of one space, compared by cosine.";
 
 /// Arguments of `truepair score`.
@@ -119,17 +119,21 @@ pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
         }
         Err(error) => (None, Some(render::chain(&error))),
     };
-    let rows = asked.rows().zip(scores).enumerate().map(|(at, ((image, caption), score))| {
-        let verdict = found.as_ref().map(|found| found.verdicts[at]);
-        ScoredPair {
-            image,
-            caption,
-            score,
-            p_mismatched: verdict.and_then(|verdict| verdict.posterior),
-            judgment: verdict.map_or("unknown", |verdict| verdict.name()),
-            ranks: verdict.map(|verdict| verdict.ranks),
-        }
-    });
+    let rows = asked
+        .rows()
+        .zip(scores)
+        .enumerate()
+        .map(|(at, ((image, caption), score))| {
+            let verdict = found.as_ref().map(|found| found.verdicts[at]);
+            ScoredPair {
+                image,
+                caption,
+                score,
+                p_mismatched: verdict.and_then(|verdict| verdict.posterior),
+                judgment: verdict.map_or("unknown", |verdict| verdict.name()),
+                ranks: verdict.map(|verdict| verdict.ranks),
+            }
+        });
     let rows: Vec<ScoredPair<'_>> = rows.collect();
     let count = |name: &str| rows.iter().filter(|row| row.judgment == name).count();
     let result = ScoreResult {
@@ -138,7 +142,9 @@ pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
         pairs: rows.len(),
         mismatched: count("mismatched"),
         unknown: count("unknown"),
-        rate: found.filter(|found| found.open.is_none()).map(|found| found.rate),
+        rate: found
+            .filter(|found| found.open.is_none())
+            .map(|found| found.rate),
         reference: joined.n_reference,
         open,
         outputs: vec![table::write(&args.out, ending, &rows)?],
@@ -155,7 +161,11 @@ fn reading(args: &ScoreArgs) -> Result<(PathBuf, ReadOptions, Encoders)> {
     };
     let (path, own, encoders) = run_folder::data_of(run, args.data.as_deref())?;
     let is_told = !args.read.words().is_empty();
-    let read = if is_told { args.read.options(&args.split) } else { own.clone() };
+    let read = if is_told {
+        args.read.options(&args.split)
+    } else {
+        own.clone()
+    };
     let read = ReadOptions {
         split: args.split.clone(),
         pixels: own.pixels,
@@ -194,7 +204,14 @@ fn judged(
     };
     let seed = Seed(args.seed);
     let statistics = judge_fold(&fold, &options, seed, bars)?;
-    Ok(judge_new(pairs, joined.n_reference, &links, &[statistics], &options, seed)?)
+    Ok(judge_new(
+        pairs,
+        joined.n_reference,
+        &links,
+        &[statistics],
+        &options,
+        seed,
+    )?)
 }
 
 fn text(result: &ScoreResult) -> String {
@@ -208,7 +225,10 @@ fn text(result: &ScoreResult) -> String {
                 result.mismatched, result.unknown
             );
             rows.push(("judged", text));
-            let text = format!("{} of the data say how matched pairs rank", render::count(result.reference, "pair"));
+            let text = format!(
+                "{} of the data say how matched pairs rank",
+                render::count(result.reference, "pair")
+            );
             rows.push(("by", text));
         }
     }

@@ -28,7 +28,15 @@ const SCHEMA: &str = "message scores {
     optional double p_t2i;
 }";
 
-const COLUMNS: [&str; 7] = ["image", "caption", "score", "p_mismatched", "judgment", "p_i2t", "p_t2i"];
+const COLUMNS: [&str; 7] = [
+    "image",
+    "caption",
+    "score",
+    "p_mismatched",
+    "judgment",
+    "p_i2t",
+    "p_t2i",
+];
 
 /// One pair as it is written.
 pub(super) struct ScoredPair<'a> {
@@ -57,7 +65,10 @@ impl Ending {
             Some("csv") => Ok(Self::Csv),
             Some("jsonl") => Ok(Self::JsonLines),
             Some("parquet") => Ok(Self::Parquet),
-            _ => bail!("{}: end its name in .csv, .jsonl or .parquet", path.display()),
+            _ => bail!(
+                "{}: end its name in .csv, .jsonl or .parquet",
+                path.display()
+            ),
         }
     }
 }
@@ -109,7 +120,9 @@ fn write_json_lines(out: &mut impl Write, rows: &[ScoredPair<'_>]) -> Result<()>
 
 fn write_parquet(out: &mut (impl Write + Send), rows: &[ScoredPair<'_>]) -> Result<()> {
     let schema = Arc::new(parse_message_type(SCHEMA).context("the schema of scores")?);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .build();
     let mut file = SerializedFileWriter::new(&mut *out, schema, Arc::new(properties))?;
     for rows in rows.chunks(GROUP_ROWS) {
         let mut group = RowGroup::new(file.next_row_group()?, rows);

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::remote;
 use crate::render::{self, Form, percent_text};
-use crate::search::{Ask, Engine, Found, Question, SearchAnswer, caption_id};
+use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, caption_id};
 use crate::staged_file::StagedFile;
 
 const EXAMPLES: &str = "\
@@ -69,6 +69,10 @@ pub(crate) struct SearchArgs {
     /// and below 1; all of the set is given, whatever --top says.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     coverage: Option<f64>,
+
+    /// Ask the database that the index was sent to (`truepair index INDEX --to ADDRESS`).
+    #[arg(long, value_name = "ADDRESS")]
+    on: Option<String>,
 
     /// Look at every row even where the index has a graph of neighbors.
     #[arg(long)]
@@ -152,8 +156,15 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
         filter: args.filter.clone(),
         coverage: args.coverage,
     };
-    let answer = engine.answer(std::slice::from_ref(&question)).pop();
-    let mut answer = answer.context("one question has one answer")??;
+    let mut answer = match &args.on {
+        Some(address) => {
+            engine.answer_elsewhere(&question, &mut Elsewhere::open(address, &engine.index)?)?
+        }
+        None => {
+            let answer = engine.answer(std::slice::from_ref(&question)).pop();
+            answer.context("one question has one answer")??
+        }
+    };
     if args.coverage.is_some() {
         answer.hits.retain(|hit| hit.in_answer == Some(true));
     }
@@ -167,13 +178,15 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
         hits: rows(&engine, of, &answer)?,
         p_nothing: answer.p_nothing,
         nothing_here: answer.nothing_here,
-        exact: engine.is_exact(),
+        exact: engine.is_exact() && (args.on.is_none() || args.exact),
         notes: answer.notes.clone(),
         outputs: Vec::new(),
     };
     if let Some(file) = &args.page {
         let page = page::render(&engine, of, &answer, &result)?;
-        let staged = StagedFile::write(file, |out| Ok(std::io::Write::write_all(out, page.as_bytes())?))?;
+        let staged = StagedFile::write(file, |out| {
+            Ok(std::io::Write::write_all(out, page.as_bytes())?)
+        })?;
         result.outputs.push(staged.publish()?);
     }
     form.print(&result, || text(&result))?;
@@ -182,7 +195,9 @@ pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
 
 fn ask(args: &SearchArgs) -> Result<(Ask, String)> {
     Ok(match (&args.text, &args.image, &args.like) {
-        (Some(text), _, _) if text.trim().is_empty() => bail!("the question is empty (say what you look for)"),
+        (Some(text), _, _) if text.trim().is_empty() => {
+            bail!("the question is empty (say what you look for)")
+        }
         (Some(text), _, _) => (Ask::Text(text.clone()), text.clone()),
         (_, Some(file), _) => {
             let place = file.display().to_string();
@@ -218,7 +233,11 @@ fn rows(engine: &Engine, of: Side, answer: &SearchAnswer) -> Result<Vec<HitRow>>
             p_relevant: hit.p_relevant,
             in_answer: hit.in_answer,
             text,
-            columns: item.columns.into_iter().map(|(name, value)| (name, json(value))).collect(),
+            columns: item
+                .columns
+                .into_iter()
+                .map(|(name, value)| (name, json(value)))
+                .collect(),
         })
     };
     answer.hits.iter().enumerate().map(row).collect()
@@ -262,7 +281,10 @@ fn text(result: &SearchResult) -> String {
         if is_calibrated {
             row.push(hit.p_relevant.map(percent_text).unwrap_or_default());
         }
-        row.extend([hit.id.clone(), shortened(hit.text.as_deref().unwrap_or_default())]);
+        row.extend([
+            hit.id.clone(),
+            shortened(hit.text.as_deref().unwrap_or_default()),
+        ]);
         table.push(row);
     }
     if result.hits.is_empty() {

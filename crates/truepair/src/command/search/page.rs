@@ -67,7 +67,11 @@ pub(super) fn render(
         };
         let mut columns = String::new();
         for (name, value) in &hit.columns {
-            let _ = write!(columns, "{}{name} {value}", if columns.is_empty() { "" } else { ", " });
+            let _ = write!(
+                columns,
+                "{}{name} {value}",
+                if columns.is_empty() { "" } else { ", " }
+            );
         }
         cards.push(HitCard {
             rank: hit.rank,
@@ -75,7 +79,9 @@ pub(super) fn render(
             text: hit.text.as_deref(),
             picture,
             score: format!("{:.4}", hit.score),
-            relevant: hit.p_relevant.map(|p| (percent_text(p), format!("{:.1}", 100.0 * p))),
+            relevant: hit
+                .p_relevant
+                .map(|p| (percent_text(p), format!("{:.1}", 100.0 * p))),
             in_answer: hit.in_answer == Some(true),
             columns,
         });

@@ -35,8 +35,8 @@
 //! let wide = Filter::parse("width > 512")?;
 //! let options = SearchOptions { filter: Some(&wide), ..Default::default() };
 //! let hits = index.images().search(&Matrix::new(vec![0.6, 0.8], 2), 2, &options)?;
-//! let ids: Vec<String> = (hits[0].iter()).map(|hit| Ok(index.images().item(hit.row)?.id)).collect::<Result<_, truepair_core::Error>>()?;
-//! assert_eq!(ids, ["cow", "cat"]);
+//! let best = index.images().item(hits[0][0].row)?;
+//! assert_eq!((best.id.as_str(), hits[0].len()), ("cow", 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![deny(missing_docs)]

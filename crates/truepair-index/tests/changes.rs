@@ -31,8 +31,8 @@ fn create(folder: &Path, storage: Storage) -> Writer {
 fn records(from: usize, to: usize) -> Records {
     let item = |n: usize| Item {
         id: format!("id{n}"),
-        text: (n % 2 == 0).then(|| format!("text {n}")),
-        picture: (n % 3 == 0).then(|| format!("{n}.jpg")),
+        text: n.is_multiple_of(2).then(|| format!("text {n}")),
+        picture: n.is_multiple_of(3).then(|| format!("{n}.jpg")),
         columns: BTreeMap::from([
             ("whole".to_owned(), Value::Int(n as i64)),
             ("half".to_owned(), Value::Float(n as f64 / 2.0)),
@@ -40,7 +40,7 @@ fn records(from: usize, to: usize) -> Records {
             ("odd".to_owned(), Value::Bool(n % 2 == 1)),
         ])
         .into_iter()
-        .filter(|(name, _)| n % 5 != 0 || name == "whole")
+        .filter(|(name, _)| !n.is_multiple_of(5) || name == "whole")
         .collect(),
     };
     Records {

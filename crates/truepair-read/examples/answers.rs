@@ -19,18 +19,28 @@ const COVERAGE: f64 = 0.9;
 
 fn main() -> Result<()> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "data".to_owned());
-    let read = |split: &str| open(&path, &ReadOptions { split: split.to_owned(), ..ReadOptions::default() });
+    let read = |split: &str| {
+        open(
+            &path,
+            &ReadOptions {
+                split: split.to_owned(),
+                ..ReadOptions::default()
+            },
+        )
+    };
     let (train, test) = (read("train")?, read("test")?);
     let [of_train, of_test] = captions(&train, &test)?;
-    let sides = |data: &'_ Dataset, captions: &'_ Features| -> Result<[Features; 2]> {
-        Ok([data.images.clone(), captions.clone()])
-    };
-    let (train_sides, test_sides) = (sides(&train, &of_train)?, sides(&test, &of_test)?);
-    let vectors = |sides: &'_ [Features; 2]| -> Result<[SideVectors<'_>; 2]> {
-        Ok([SideVectors::new(&sides[0], Pooling::Mean)?, SideVectors::new(&sides[1], Pooling::Mean)?])
-    };
+    let train_sides = [train.images.clone(), of_train];
+    let test_sides = [test.images.clone(), of_test];
     let config = LinearConfig::default();
-    let matcher = LinearMatcher::fit(vectors(&train_sides)?, &train.pairs, None, &config, Seed(0), &mut ())?;
+    let matcher = LinearMatcher::fit(
+        vectors(&train_sides)?,
+        &train.pairs,
+        None,
+        &config,
+        Seed(0),
+        &mut (),
+    )?;
     let images: Vec<u32> = (0..test.n_images() as u32).collect();
     let captions: Vec<u32> = (0..test.n_captions() as u32).collect();
     let scorer = matcher.scorer(vectors(&test_sides)?, &images, &captions)?;
@@ -45,18 +55,42 @@ fn main() -> Result<()> {
     let n = captions.len();
     let asked_by_text: Vec<(usize, KnownAnswers)> = (0..n)
         .map(|caption| {
-            let column: Vec<f32> = (0..images.len()).map(|image| scores[image * n + caption]).collect();
-            (owner[caption], KnownAnswers::new(&column, &[owner[caption]]))
+            let column: Vec<f32> = (0..images.len())
+                .map(|image| scores[image * n + caption])
+                .collect();
+            (
+                owner[caption],
+                KnownAnswers::new(&column, &[owner[caption]]),
+            )
         })
         .collect();
     let asked_by_image: Vec<(usize, KnownAnswers)> = (0..images.len())
-        .map(|image| (image, KnownAnswers::new(&scores[image * n..][..n], &own[image])))
+        .map(|image| {
+            (
+                image,
+                KnownAnswers::new(&scores[image * n..][..n], &own[image]),
+            )
+        })
         .collect();
-    println!("{path}: {} images, {n} captions, {}", images.len(), matcher.chosen);
-    for (direction, asked) in [("text to image", &asked_by_text), ("image to text", &asked_by_image)] {
+    println!(
+        "{path}: {} images, {n} captions, {}",
+        images.len(),
+        matcher.chosen
+    );
+    for (direction, asked) in [
+        ("text to image", &asked_by_text),
+        ("image to text", &asked_by_image),
+    ] {
         report(direction, asked, images.len())?;
     }
     Ok(())
+}
+
+fn vectors(sides: &[Features; 2]) -> Result<[SideVectors<'_>; 2]> {
+    Ok([
+        SideVectors::new(&sides[0], Pooling::Mean)?,
+        SideVectors::new(&sides[1], Pooling::Mean)?,
+    ])
 }
 
 /// Vectors of the captions of both splits.
@@ -64,8 +98,15 @@ fn captions(train: &Dataset, test: &Dataset) -> Result<[Features; 2]> {
     if let (Some(train), Some(test)) = (&train.caption_features, &test.caption_features) {
         return Ok([train.features.clone(), test.features.clone()]);
     }
-    let text = LatentSemantics::fit(train.require_captions()?, &LatentSemanticsConfig::default(), Seed(0))?;
-    Ok([text.features(train.require_captions()?), text.features(test.require_captions()?)])
+    let text = LatentSemantics::fit(
+        train.require_captions()?,
+        &LatentSemanticsConfig::default(),
+        Seed(0),
+    )?;
+    Ok([
+        text.features(train.require_captions()?),
+        text.features(test.require_captions()?),
+    ])
 }
 
 fn report(direction: &str, asked: &[(usize, KnownAnswers)], n_images: usize) -> Result<()> {
@@ -73,9 +114,12 @@ fn report(direction: &str, asked: &[(usize, KnownAnswers)], n_images: usize) -> 
     for cut in 0..CUTS {
         let half = sample(&mut Seed(cut).stream("cut", &[]), n_images, n_images / 2);
         let mut is_calibrating = vec![false; n_images];
-        half.iter().for_each(|&image| is_calibrating[image as usize] = true);
+        half.iter()
+            .for_each(|&image| is_calibrating[image as usize] = true);
         let of = |wanted: bool| -> Vec<KnownAnswers> {
-            let of_half = asked.iter().filter(|(image, _)| is_calibrating[*image] == wanted);
+            let of_half = asked
+                .iter()
+                .filter(|(image, _)| is_calibrating[*image] == wanted);
             of_half.map(|(_, known)| known.clone()).collect()
         };
         all.push(AnswerModel::fit(&of(true))?.quality(&of(false), COVERAGE));
@@ -83,13 +127,23 @@ fn report(direction: &str, asked: &[(usize, KnownAnswers)], n_images: usize) -> 
     let line = |name: &str, value: &dyn Fn(&AnswerQuality) -> f64| {
         let values: Vec<f64> = all.iter().map(value).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
-        println!("  {direction}, {name}: {mean:.4} (standard deviation over cuts {:.4})", variance.sqrt());
+        let variance =
+            values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+        println!(
+            "  {direction}, {name}: {mean:.4} (standard deviation over cuts {:.4})",
+            variance.sqrt()
+        );
     };
     line("expected calibration error", &|quality| quality.ece);
-    line("covered of 0.9", &|quality| quality.covered.unwrap_or(f64::NAN));
-    line("hits in a set", &|quality| quality.set_size.unwrap_or(f64::NAN));
+    line("covered of 0.9", &|quality| {
+        quality.covered.unwrap_or(f64::NAN)
+    });
+    line("hits in a set", &|quality| {
+        quality.set_size.unwrap_or(f64::NAN)
+    });
     line("AUC of no answer, model", &|quality| quality.nothing_auc);
-    line("AUC of no answer, best score", &|quality| quality.top_score_auc);
+    line("AUC of no answer, best score", &|quality| {
+        quality.top_score_auc
+    });
     Ok(())
 }

@@ -12,7 +12,8 @@
 //! with `f` and `π` of the reference: expectation maximization for shifted priors (Saerens, Latinne and
 //! Decaestecker, 2002) with `κ` pseudo-pairs at the reference's rate, so that a single pair is judged at that.
 //! This assumes that matched pairs of the list rank as those of the reference do. Re-pairings of the list show
-//! whether its items are of another kind: where their statistics are distributed otherwise, nothing is said. Near
+//! whether its items are of another kind: where their statistics are distributed otherwise, nothing is said, and
+//! nothing is said of a pair whose image or caption the matchers read worse than nearly all of the reference. Near
 //! misses are not looked for: a wrong pair of the right scene counts as a match here.
 
 use super::legibility::{Statistic, calibrate_pooled};
@@ -34,6 +35,9 @@ const ROUNDS: usize = 200;
 /// another kind.
 const COMPARED: usize = 30;
 const OF_ANOTHER_KIND: f64 = 1e-3;
+
+/// A new pair whose image or caption is read worse than all but this share of those of the reference is not judged.
+const READ_WORSE: f64 = 0.005;
 
 /// What is said of new pairs.
 #[derive(Debug, Clone)]
@@ -173,14 +177,15 @@ fn before(fold: &FoldStatistics, n: usize) -> FoldStatistics {
 
 /// What all matchers say of one new pair.
 struct MeanP {
-    /// NaN where there was nothing to compare with.
+    /// NaN where there was nothing to compare with, or half of the matchers read it too badly.
     p: f64,
     ranks: [f64; 2],
 }
 
 fn mean_p(folds: &[FoldStatistics], n_pairs: usize, n_reference: usize) -> Vec<MeanP> {
-    let mut sums = vec![[0.0; 4]; n_pairs - n_reference];
+    let mut sums = vec![[0.0; 5]; n_pairs - n_reference];
     for fold in folds {
+        let worst = worst_read(fold, n_reference);
         let p = calibrate_pooled(std::slice::from_ref(fold), n_pairs, Statistic::Surprisal);
         for row in fold
             .pairs
@@ -198,13 +203,33 @@ fn mean_p(folds: &[FoldStatistics], n_pairs: usize, n_reference: usize) -> Vec<M
                 *sum += logit(p);
             }
             sum[3] += 1.0;
+            let mut sides = row.legibility.iter().zip(worst);
+            sum[4] += f64::from(u8::from(sides.any(|(own, worst)| *own < worst)));
         }
     }
-    let mean = |[p, i2t, t2i, n]: [f64; 4]| MeanP {
-        p: if n > 0.0 { expit(p / n) } else { f64::NAN },
+    let mean = |[p, i2t, t2i, n, badly]: [f64; 5]| MeanP {
+        p: if n > 2.0 * badly {
+            expit(p / n)
+        } else {
+            f64::NAN
+        },
         ranks: [expit(i2t / n.max(1.0)), expit(t2i / n.max(1.0))],
     };
     sums.into_iter().map(mean).collect()
+}
+
+/// The legibility of images and of captions below which a pair is read worse than those of the reference.
+fn worst_read(fold: &FoldStatistics, n_reference: usize) -> [f64; 2] {
+    [0, 1].map(|side| {
+        let known = fold
+            .pairs
+            .iter()
+            .filter(|row| (row.pair as usize) < n_reference);
+        let mut known: Vec<f64> = known.map(|row| row.legibility[side]).collect();
+        known.sort_unstable_by(f64::total_cmp);
+        let place = (READ_WORSE * known.len() as f64) as usize;
+        known.get(place).copied().unwrap_or(f64::NEG_INFINITY)
+    })
 }
 
 fn logit(p: f64) -> f64 {

@@ -90,14 +90,14 @@ pub(crate) fn run(args: &ServeArgs, form: Form) -> Result<Exit> {
     settings.batch_window = Duration::from_millis(args.batch_window);
     settings.rate = args.rate.map(|per_second| Rate {
         per_second,
-        burst: per_second.max(1.0),
+        burst: per_second.max(10.0),
     });
     let engine = Engine::open(&args.index)?.exhaustive(args.exact);
     let version = engine.index.version();
     settings.listener = listener(args.index.clone(), version, form);
     let listener = bind(&args.address, &settings)?;
     let source = Source {
-        first: SearchService::new(engine),
+        first: SearchService::over(engine),
         reopen: Some(opener(args.index.clone(), args.exact, version)),
     };
     let stop = interrupt::stop_flag();
@@ -131,7 +131,7 @@ fn opener(index: PathBuf, is_exhaustive: bool, mut version: u64) -> Opener {
             )
         })?;
         version = engine.index.version();
-        Ok(Some(SearchService::new(engine.exhaustive(is_exhaustive))))
+        Ok(Some(SearchService::over(engine.exhaustive(is_exhaustive))))
     })
 }
 

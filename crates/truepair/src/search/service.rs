@@ -29,7 +29,8 @@ pub(crate) struct SearchService {
 }
 
 impl SearchService {
-    pub(crate) fn new(engine: Engine) -> Arc<dyn Service> {
+    /// The engine, ready to be served.
+    pub(crate) fn over(engine: Engine) -> Arc<dyn Service> {
         Arc::new(Self { engine })
     }
 
@@ -299,17 +300,42 @@ impl Service for SearchService {
     }
 }
 
+/// Items that are looked at for examples, and examples of a column.
+const LOOKED_AT: usize = 200;
+const EXAMPLES: usize = 3;
+
 fn columns(gallery: &Gallery) -> Vec<Column> {
-    let column = |(name, kind): (String, ValueKind)| Column {
-        name,
-        kind: match kind {
-            ValueKind::Bool => ColumnKind::Boolean,
-            ValueKind::Int | ValueKind::Float => ColumnKind::Number,
-            ValueKind::Text => ColumnKind::Text,
-        },
-        examples: Vec::new(),
+    let rows = gallery.rows().take(LOOKED_AT);
+    let items: Vec<Item> = rows.filter_map(|row| gallery.item(row).ok()).collect();
+    let column = |(name, kind): (String, ValueKind)| {
+        let mut examples: Vec<String> = Vec::new();
+        for value in items.iter().filter_map(|item| item.columns.get(&name)) {
+            let text = written(value);
+            if examples.len() < EXAMPLES && !examples.contains(&text) {
+                examples.push(text);
+            }
+        }
+        Column {
+            name,
+            kind: match kind {
+                ValueKind::Bool => ColumnKind::Boolean,
+                ValueKind::Int | ValueKind::Float => ColumnKind::Number,
+                ValueKind::Text => ColumnKind::Text,
+            },
+            examples,
+        }
     };
     gallery.columns().into_iter().map(column).collect()
+}
+
+/// A value as a filter writes it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Text(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
 }
 
 fn stored(side: Side) -> IndexSide {

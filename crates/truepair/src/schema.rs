@@ -17,6 +17,7 @@ use crate::command::bench::BenchResult;
 use crate::command::convert::Conversion;
 use crate::command::demo::DemoResult;
 use crate::command::embed::EmbedResult;
+use crate::command::extend::ExtensionResult;
 use crate::command::index::IndexResult;
 use crate::command::inspect::Inspected;
 use crate::command::labels::{Confusions, LabelAuditSummary, LabelTrainResult};
@@ -65,6 +66,7 @@ impl SchemaRow {
 pub(crate) fn all() -> Vec<SchemaRow> {
     let mut rows = vec![
         SchemaRow::of::<AuditSummary>("audit --json, and summary.json of an audit"),
+        SchemaRow::of::<ExtensionResult>("audit --extend --json, and its summary.json"),
         SchemaRow::of::<Findings>("findings.json of an audit"),
         SchemaRow::of::<Manifest>("manifest.json: the truth about planted noise"),
         SchemaRow::of::<DemoResult>("demo --json, and summary.json of a demo"),

@@ -6,7 +6,7 @@ use crate::rng::{Seed, shuffle};
 
 /// Fold of every pair. Pairs that share an image, a caption, or a copy of one stay together, unless
 /// that would chain most of the data into one piece; then only images keep pairs together.
-pub(super) fn assign_folds(pairs: &[Pair], links: &Links, n_folds: usize, seed: Seed) -> Vec<u32> {
+pub(crate) fn assign_folds(pairs: &[Pair], links: &Links, n_folds: usize, seed: Seed) -> Vec<u32> {
     let image = |pair: &Pair| links.image_group()[pair.image as usize];
     let caption = |pair: &Pair| links.caption_group()[pair.caption as usize];
     let n_groups = links.image_group().len();

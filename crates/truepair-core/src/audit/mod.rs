@@ -70,6 +70,7 @@ pub use decision::{Decision, Rule, decide};
 pub use duplicates::{DuplicateCounts, count_duplicates, group_captions, group_images, normalize};
 pub use findings::*;
 pub use fold::{Fold, FoldStatistics};
+pub(crate) use folds::assign_folds;
 pub use injection::{Injection, inject};
 pub use injection_kind::InjectionKind;
 pub use judgment::{Ambiguity, Judgment, UncertaintyKind};

@@ -21,6 +21,8 @@ pub struct LinearLearner<'a> {
     dataset: &'a Dataset,
     /// Vectors made of the captions' texts, where the data has none.
     made: Option<Features>,
+    /// What made them.
+    text: Option<LatentSemantics>,
     /// Whether each caption shares no word with captions of other images, where texts are read.
     unread: Vec<bool>,
     pooling: Pooling,
@@ -47,18 +49,19 @@ impl<'a> LinearLearner<'a> {
                 "embed them first (`truepair embed`), or train networks (`--matcher network`)",
             ));
         }
-        let (made, unread) = match &dataset.caption_features {
-            Some(_) => (None, Vec::new()),
+        let (made, text, unread) = match &dataset.caption_features {
+            Some(_) => (None, None, Vec::new()),
             None => {
                 let captions = dataset.require_captions()?;
                 let text = LatentSemantics::fit(captions, &vectors.text, seed)?;
                 let unread = unfamiliar_captions(captions, &dataset.pairs);
-                (Some(text.features(captions)), unread)
+                (Some(text.features(captions)), Some(text), unread)
             }
         };
         let learner = Self {
             dataset,
             made,
+            text,
             unread,
             pooling: vectors.pooling,
             config: config.clone(),
@@ -67,8 +70,44 @@ impl<'a> LinearLearner<'a> {
         Ok(learner)
     }
 
+    /// One matcher per fold, each fitted to the other folds.
+    pub(super) fn fitted(
+        &self,
+        cut: &Cut<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<LinearMatcher>> {
+        let sides = self.sides()?;
+        let data = Weighted {
+            images: sides[0],
+            captions: sides[1],
+            pairs: &self.dataset.pairs,
+            weights: cut.weights,
+        };
+        let cutting = Cutting::new(&data, cut);
+        let shift = data.shift()?;
+        let moments = data.moments(&shift, &cutting.part_of_pair, cutting.n_parts(), watch)?;
+        let chosen = cutting.choose(&data, &shift, &moments, &self.config, cut.seed)?;
+        let folds: Vec<usize> = (0..cut.n_folds).collect();
+        let fitted = folds.into_par_iter().zip(chosen).map(|(fold, chosen)| {
+            let others = cutting.others(fold).map(|part| &moments[part]);
+            let others = Moments::sum(others, &shift);
+            LinearMatcher::solve(&others, &shift, chosen)
+        });
+        fitted.collect()
+    }
+
+    /// How regions become one vector.
+    pub(super) fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// What makes vectors of the captions' texts, where the data has none.
+    pub(super) fn text(&self) -> Option<&LatentSemantics> {
+        self.text.as_ref()
+    }
+
     /// Images and captions as vectors.
-    fn sides(&self) -> Result<[SideVectors<'_>; 2]> {
+    pub(super) fn sides(&self) -> Result<[SideVectors<'_>; 2]> {
         let given = self.dataset.caption_features.as_ref();
         let captions = (self.made.as_ref()).or(given.map(|named| &named.features));
         let captions = captions.expect("captions without embeddings were made into vectors");
@@ -104,24 +143,8 @@ impl<E: From<Error>> Learner<E> for LinearLearner<'_> {
         watch: &mut dyn Watch,
     ) -> Result<Vec<Box<dyn audit::HeldOut<E> + '_>>, E> {
         let sides = self.sides()?;
-        let data = Weighted {
-            images: sides[0],
-            captions: sides[1],
-            pairs: &self.dataset.pairs,
-            weights: cut.weights,
-        };
-        let cutting = Cutting::new(&data, cut);
-        let shift = data.shift()?;
-        let moments = data.moments(&shift, &cutting.part_of_pair, cutting.n_parts(), watch)?;
-        let chosen = cutting.choose(&data, &shift, &moments, &self.config, cut.seed)?;
-        let folds: Vec<usize> = (0..cut.n_folds).collect();
-        let fitted = folds.into_par_iter().zip(chosen).map(|(fold, chosen)| {
-            let others = cutting.others(fold).map(|part| &moments[part]);
-            let others = Moments::sum(others, &shift);
-            LinearMatcher::solve(&others, &shift, chosen)
-        });
-        let fitted: Vec<LinearMatcher> = fitted.collect::<Result<_>>()?;
-        Ok((fitted.into_iter())
+        let fitted = self.fitted(cut, watch)?.into_iter();
+        Ok(fitted
             .map(|matcher| Box::new(Fitted { matcher, sides }) as Box<dyn audit::HeldOut<E> + '_>)
             .collect())
     }

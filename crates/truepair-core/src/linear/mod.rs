@@ -12,11 +12,13 @@ mod canonical;
 mod choice;
 mod config;
 mod cross_fit;
+mod kept_judge;
 mod matcher;
 mod moments;
 mod vectors;
 
 pub use config::{Chosen, LinearConfig, Pooling, VectorsConfig};
 pub use cross_fit::LinearLearner;
+pub use kept_judge::{KeptJudge, NewItems};
 pub use matcher::{LinearMatcher, Projection};
 pub use vectors::{ItemVectors, SideVectors};

@@ -5,6 +5,7 @@
 
 mod from_run;
 mod judge;
+mod kept;
 mod output;
 
 use std::path::PathBuf;
@@ -24,11 +25,13 @@ use truepair_train::CrossFitConfig;
 pub(crate) use from_run::Believer;
 use judge::Case;
 pub(crate) use judge::{Judge, frozen};
+pub(crate) use kept::{KeptAudit, LaterPairs};
 pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
 
 use crate::encoded::{AsRead, Encoded};
 use crate::progress::Bars;
 use crate::render;
+use crate::search::DataSource;
 use crate::shell::word;
 
 /// The data of an audit as it was typed, for advice that can be typed again.
@@ -70,6 +73,8 @@ pub(crate) struct Request {
     pub(crate) config: CrossFitConfig,
     /// Where all randomness comes from.
     pub(crate) seed: Seed,
+    /// The data and how it is read, where later pairs are to be judged by what is kept; `None` = nothing is kept.
+    pub(crate) kept: Option<DataSource>,
 }
 
 /// What the self-check leaves open.

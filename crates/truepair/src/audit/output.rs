@@ -13,6 +13,7 @@ use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 use truepair_read::dataset::{KeptFiles, KeptFolder, write_kept_into};
 
+use super::kept::keep;
 use super::{Audited, Judge, Request, TypedSource};
 use crate::conclusion::Conclusion;
 use crate::drop_rule;
@@ -300,6 +301,9 @@ pub(crate) fn write(
     stage.write_json("findings.json", &whole_set)?;
     if let Some(manifest) = manifest {
         stage.write_json("manifest.json", manifest)?;
+    }
+    if summary.conclusion.is_calibrated() {
+        keep(folder, audited, request)?;
     }
     let context = ReportContext {
         matcher: request.judge.describe(&request.config, dataset),

@@ -13,6 +13,7 @@ use truepair_core::rng::Seed;
 use truepair_read::dataset::{self, ReadOptions, Unchanged, check_form};
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
+use super::extend;
 use super::gate::GateArgs;
 use super::output_args::OutputArgs;
 use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver, TypedSource};
@@ -23,6 +24,7 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, count, fields, percent_text};
 use crate::run_folder::RunJob;
+use crate::search::DataSource;
 use crate::several::{are_embeddings, one_path};
 use crate::write_args::WriteArgs;
 use crate::{data, drop_rule, remote};
@@ -44,6 +46,8 @@ Examples:
       Shuffle 40 % of the captions first, and measure the audit against that truth.
   truepair audit data/ --inject random:0.2,near:0.1,illegible:0.1
       Check the audit on your own data: change that share as well and see how each kind is judged.
+  truepair audit data/ --extend audit/ --out audit-2/
+      Judge only the pairs that came since, by what that audit kept, or say that it no longer fits.
   truepair audit --from-run runs/gsc --out audit/
       What a finished run believes about the pairs it trained on, as verdicts (not calibrated).
   truepair audit data/ --fail-above 0.05
@@ -70,7 +74,11 @@ pub(crate) struct AuditArgs {
     split: String,
 
     #[command(flatten)]
-    output: OutputArgs,
+    pub(super) output: OutputArgs,
+
+    /// Judge only the pairs of DATA that this audit has not seen, by the matchers and pairs that it kept.
+    #[arg(long, value_name = "AUDIT", conflicts_with_all = ["from_run", "frozen", "matcher", "folds", "repeats", "no_refit", "fast", "noise", "inject", "captions"])]
+    extend: Option<PathBuf>,
 
     /// Which pairs the cleaned list drops: `errors` (those more likely mismatched than not),
     /// `good:SHARE` (lose at most this share of good pairs), `bad:SHARE` (leave at most this share
@@ -81,10 +89,10 @@ pub(crate) struct AuditArgs {
     /// Copy the files that the cleaned list takes over unchanged, so that its folder stands alone;
     /// they are relative links otherwise.
     #[arg(long, requires = "out")]
-    copy: bool,
+    pub(super) copy: bool,
 
     #[command(flatten)]
-    write: WriteArgs,
+    pub(super) write: WriteArgs,
 
     #[command(flatten)]
     gate: GateArgs,
@@ -220,6 +228,16 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         // The cache may be emptied, and a cleaned list must outlive it.
         request.unchanged = Unchanged::Copied;
     }
+    if args.captions.is_none() && !remote::is_elsewhere(&request.source.data, &read) {
+        request.kept = Some(DataSource {
+            data: remote::full(&request.source.data)?,
+            read: read.clone(),
+            encoders: encoders.full()?,
+        });
+    }
+    if let Some(audit) = &args.extend {
+        return extend::run(args, audit, request.kept.as_ref(), form);
+    }
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     let opened = open(&request.source, &read, &encoders, &mut bars)?;
@@ -272,6 +290,7 @@ fn request(args: &AuditArgs) -> Result<Request> {
         },
         config: args.matcher.config()?,
         seed: Seed(args.seed),
+        kept: None,
     })
 }
 

@@ -146,6 +146,7 @@ fn request(home: &Path) -> Request {
         unchanged: Unchanged::Linked,
         config: CrossFitConfig::default(),
         seed: Seed(0),
+        kept: None,
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;
+pub(crate) mod extend;
 mod gate;
 pub(crate) mod index;
 pub(crate) mod inspect;

@@ -64,7 +64,11 @@ impl AskedPairs {
     ///
     /// # Errors
     /// If an image is not in the data, or a new text cannot be embedded.
-    pub(super) fn join(&self, mut dataset: Dataset, embedder: &Embedder) -> Result<Joined> {
+    pub(super) fn join(
+        &self,
+        mut dataset: Dataset,
+        embed: &dyn Fn(&[String]) -> Result<Features>,
+    ) -> Result<Joined> {
         let n_reference = dataset.pairs.len();
         let images: HashMap<&str, u32> = dataset
             .image_ids
@@ -100,7 +104,7 @@ impl AskedPairs {
             pairs.push(Pair { image, caption });
         }
         dataset.pairs.extend(pairs);
-        add(&mut dataset, new, embedder).with_context(|| {
+        add(&mut dataset, new, embed).with_context(|| {
             format!(
                 "{}: has captions that are not in the data",
                 self.path.display()
@@ -114,14 +118,18 @@ impl AskedPairs {
 }
 
 /// Adds new texts to the captions.
-fn add(dataset: &mut Dataset, new: Vec<String>, embedder: &Embedder) -> Result<()> {
+fn add(
+    dataset: &mut Dataset,
+    new: Vec<String>,
+    embed: &dyn Fn(&[String]) -> Result<Features>,
+) -> Result<()> {
     if new.is_empty() {
         return Ok(());
     }
     if let Some(named) = &dataset.caption_features {
         let mut values = named.features.to_matrix()?.into_values();
         let dim = named.features.dim();
-        let added = embedder.text_features(&new)?;
+        let added = embed(&new)?;
         if added.dim() != dim {
             bail!(
                 "the text encoder gives {} numbers, and the data's caption embeddings have {dim} (give the encoder \

@@ -3,7 +3,7 @@
 mod asked;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -16,8 +16,9 @@ use truepair_core::scores::{Scorer, score_pairs};
 use truepair_read::dataset::ReadOptions;
 
 use asked::{AskedPairs, Joined};
-use table::ScoredPair;
+pub(super) use table::{Ending, ScoredPair, write as write_table};
 
+use crate::audit::KeptAudit;
 use crate::embedder::{Embedder, EmbedderSource};
 use crate::encoded::{Encoders, LoadedEncoders};
 use crate::exit::Exit;
@@ -26,7 +27,7 @@ use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, percent_text};
 use crate::run_folder;
-use crate::search::trained_nothing;
+use crate::search::{read_source, trained_nothing};
 use crate::{data, remote};
 
 const EXAMPLES: &str = "\
@@ -35,6 +36,8 @@ Examples:
       Pairs of the data's images and captions, or of its images and new texts.
   truepair score --run runs/linear pairs.tsv --out scored.parquet
       With the data of the run.
+  truepair score --audit audit/ pairs.tsv --out judged.csv
+      By the matchers that an audit kept, with the data that it audited.
   truepair score pairs.csv --data embeddings/ --split test --out scored.jsonl
       Embeddings of one space, compared by cosine.";
 
@@ -50,13 +53,19 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
 
-    /// Data with the images, whose own pairs say how matched pairs rank; the run's own by default.
-    #[arg(long, value_name = "PATH", required_unless_present = "run")]
+    /// Audit whose matchers score, by what it found.
+    #[arg(long, value_name = "AUDIT", conflicts_with_all = ["run", "image_encoder", "text_encoder"])]
+    audit: Option<PathBuf>,
+
+    /// Data with the images, whose own pairs say how matched pairs rank; that of the run or audit by
+    /// default.
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["run", "audit"])]
     data: Option<PathBuf>,
 
-    /// Split of the data. Pairs that trained the run say nothing of others.
-    #[arg(long, value_name = "NAME", default_value = "test")]
-    split: String,
+    /// Split of the data [default: test; the audited one with --audit]. Pairs that trained the run say
+    /// nothing of others.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
 
     /// File to write: .csv, .jsonl or .parquet.
     #[arg(long, value_name = "FILE", value_parser = remote::output())]
@@ -96,44 +105,43 @@ impl Output for ScoreResult {
     const SCHEMA: &'static str = "truepair/score/1";
 }
 
+impl ScoreArgs {
+    fn split(&self) -> &str {
+        self.split.as_deref().unwrap_or("test")
+    }
+}
+
+/// Pairs with their scores and what is said of them.
+struct Judged {
+    scores: Vec<f32>,
+    found: Option<NewFindings>,
+    /// Pairs of the data that say how matched pairs rank.
+    reference: usize,
+    /// Why nothing is said.
+    open: Option<String>,
+}
+
 pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
-    let ending = table::Ending::of(&args.out)?;
+    let ending = Ending::of(&args.out)?;
     let asked = AskedPairs::read(&args.pairs)?;
     let mut bars = Bars::new();
-    let source = EmbedderSource::new(args.run.as_deref(), &args.encoders)?;
-    let dataset = {
-        let (path, read, own) = reading(args)?;
-        let encoders = LoadedEncoders::load(&own)?;
-        encoders.open(&path, &read, &mut bars)?.dataset
+    let judged = match &args.audit {
+        Some(audit) => by_audit(args, &asked, audit, &mut bars)?,
+        None => by_matcher(args, &asked, &mut bars)?,
     };
-    let embedder = Embedder::open(&source)?;
-    let joined = asked.join(dataset, &embedder)?;
-    render::note(&data::describe(&joined.dataset));
-    let scorer = joined.scorer(&embedder, &mut bars)?;
-    let new: Vec<Pair> = joined.dataset.pairs[joined.n_reference..].to_vec();
-    let scores = score_pairs(scorer.as_ref(), &new)?;
-    let (found, open) = match judged(args, &joined, scorer.as_ref(), &mut bars) {
-        Ok(found) => {
-            let open = found.open.clone();
-            (Some(found), open)
+    let found = judged.found.as_ref();
+    let rows = asked.rows().zip(&judged.scores).enumerate();
+    let rows = rows.map(|(at, ((image, caption), score))| {
+        let verdict = found.map(|found| found.verdicts[at]);
+        ScoredPair {
+            image,
+            caption,
+            score: *score,
+            p_mismatched: verdict.and_then(|verdict| verdict.posterior),
+            judgment: verdict.map_or("unknown", |verdict| verdict.name()),
+            ranks: verdict.map(|verdict| verdict.ranks),
         }
-        Err(error) => (None, Some(render::chain(&error))),
-    };
-    let rows = asked
-        .rows()
-        .zip(scores)
-        .enumerate()
-        .map(|(at, ((image, caption), score))| {
-            let verdict = found.as_ref().map(|found| found.verdicts[at]);
-            ScoredPair {
-                image,
-                caption,
-                score,
-                p_mismatched: verdict.and_then(|verdict| verdict.posterior),
-                judgment: verdict.map_or("unknown", |verdict| verdict.name()),
-                ranks: verdict.map(|verdict| verdict.ranks),
-            }
-        });
+    });
     let rows: Vec<ScoredPair<'_>> = rows.collect();
     let count = |name: &str| rows.iter().filter(|row| row.judgment == name).count();
     let result = ScoreResult {
@@ -145,29 +153,80 @@ pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
         rate: found
             .filter(|found| found.open.is_none())
             .map(|found| found.rate),
-        reference: joined.n_reference,
-        open,
-        outputs: vec![table::write(&args.out, ending, &rows)?],
+        reference: judged.reference,
+        open: judged.open,
+        outputs: vec![write_table(&args.out, ending, &rows)?],
     };
     form.print(&result, || text(&result))?;
     Ok(Exit::Success)
+}
+
+/// By the matchers that an audit kept.
+fn by_audit(args: &ScoreArgs, asked: &AskedPairs, audit: &Path, bars: &mut Bars) -> Result<Judged> {
+    let kept = KeptAudit::open(audit)?;
+    let mut source = kept.source.clone();
+    if let Some(data) = &args.data {
+        source.data.clone_from(data);
+    }
+    if let Some(split) = &args.split {
+        source.read.split.clone_from(split);
+    }
+    let dataset = read_source(&source, bars)?;
+    render::note(&data::describe(&dataset));
+    let joined = asked.join(dataset, &|texts| kept.texts(texts))?;
+    let later = kept.judge(&joined.dataset, joined.n_reference, bars)?;
+    Ok(Judged {
+        scores: later.scores,
+        reference: later.found.reference.verdicts.len(),
+        open: later.found.open.clone(),
+        found: Some(later.found),
+    })
+}
+
+/// By a run, or by embeddings as they are.
+fn by_matcher(args: &ScoreArgs, asked: &AskedPairs, bars: &mut Bars) -> Result<Judged> {
+    let source = EmbedderSource::new(args.run.as_deref(), &args.encoders)?;
+    let (path, read, own) = reading(args)?;
+    let dataset = LoadedEncoders::load(&own)?
+        .open(&path, &read, bars)?
+        .dataset;
+    render::note(&data::describe(&dataset));
+    let embedder = Embedder::open(&source)?;
+    let joined = asked.join(dataset, &|texts| embedder.text_features(texts))?;
+    let scorer = joined.scorer(&embedder, bars)?;
+    let new: Vec<Pair> = joined.dataset.pairs[joined.n_reference..].to_vec();
+    let scores = score_pairs(scorer.as_ref(), &new)?;
+    let judged = judged(args, &joined, scorer.as_ref(), bars);
+    let (found, open) = match judged {
+        Ok(found) => {
+            let open = found.open.clone();
+            (Some(found), open)
+        }
+        Err(error) => (None, Some(render::chain(&error))),
+    };
+    Ok(Judged {
+        scores,
+        found,
+        reference: joined.n_reference,
+        open,
+    })
 }
 
 /// The data, how it is read and what embeds it first.
 fn reading(args: &ScoreArgs) -> Result<(PathBuf, ReadOptions, Encoders)> {
     let Some(run) = &args.run else {
         let path = args.data.clone().unwrap_or_default();
-        return Ok((path, args.read.options(&args.split), Encoders::default()));
+        return Ok((path, args.read.options(args.split()), Encoders::default()));
     };
     let (path, own, encoders) = run_folder::data_of(run, args.data.as_deref())?;
     let is_told = !args.read.words().is_empty();
     let read = if is_told {
-        args.read.options(&args.split)
+        args.read.options(args.split())
     } else {
         own.clone()
     };
     let read = ReadOptions {
-        split: args.split.clone(),
+        split: args.split().to_owned(),
         pixels: own.pixels,
         ..read
     };
@@ -180,11 +239,11 @@ fn judged(
     scorer: &dyn Scorer,
     bars: &mut Bars,
 ) -> Result<NewFindings> {
-    if !trained_nothing(args.run.as_deref(), &args.split) {
+    if !trained_nothing(args.run.as_deref(), args.split()) {
         bail!(
             "the run was trained on the split {}, so how its pairs rank says nothing of others (give a split that it \
              never saw)",
-            args.split
+            args.split()
         )
     }
     let pairs = &joined.dataset.pairs;

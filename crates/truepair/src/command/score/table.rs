@@ -39,19 +39,19 @@ const COLUMNS: [&str; 7] = [
 ];
 
 /// One pair as it is written.
-pub(super) struct ScoredPair<'a> {
-    pub(super) image: &'a str,
-    pub(super) caption: &'a str,
-    pub(super) score: f32,
-    pub(super) p_mismatched: Option<f64>,
-    pub(super) judgment: &'static str,
+pub(crate) struct ScoredPair<'a> {
+    pub(crate) image: &'a str,
+    pub(crate) caption: &'a str,
+    pub(crate) score: f32,
+    pub(crate) p_mismatched: Option<f64>,
+    pub(crate) judgment: &'static str,
     /// Rank p-values of the caption for the image, and of the image for the caption.
-    pub(super) ranks: Option<[f64; 2]>,
+    pub(crate) ranks: Option<[f64; 2]>,
 }
 
 /// The form of a table, by the ending of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     Csv,
     JsonLines,
     Parquet,
@@ -60,7 +60,7 @@ pub(super) enum Ending {
 impl Ending {
     /// # Errors
     /// If the name has another ending.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    pub(crate) fn of(path: &Path) -> Result<Self> {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => Ok(Self::Csv),
             Some("jsonl") => Ok(Self::JsonLines),
@@ -74,7 +74,7 @@ impl Ending {
 }
 
 /// Writes the rows, whole or not at all.
-pub(super) fn write(path: &Path, ending: Ending, rows: &[ScoredPair<'_>]) -> Result<PathBuf> {
+pub(crate) fn write(path: &Path, ending: Ending, rows: &[ScoredPair<'_>]) -> Result<PathBuf> {
     let staged = StagedFile::write(path, |out| match ending {
         Ending::Csv => write_csv(out, rows),
         Ending::JsonLines => write_json_lines(out, rows),

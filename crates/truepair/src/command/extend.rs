@@ -1,0 +1,213 @@
+//! `truepair audit --extend`: pairs that came since an audit, judged by what it kept.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use truepair_core::dataset::Dataset;
+use truepair_core::pair::Pair;
+use truepair_read::dataset::{KeptFolder, PlainTable, Unchanged, write_kept_into};
+
+use super::audit::AuditArgs;
+use super::score::{Ending, ScoredPair, write_table};
+use crate::audit::KeptAudit;
+use crate::encoded::LoadedEncoders;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::progress::Bars;
+use crate::render::{self, Form, percent_text};
+use crate::search::DataSource;
+use crate::staged_folder::SUMMARY;
+
+/// The JSON object that `truepair audit --extend --json` prints and stores.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExtensionResult {
+    command: String,
+    version: String,
+    /// The audit whose matchers judged.
+    extended: PathBuf,
+    /// Pairs that it had seen, and new ones.
+    known: usize,
+    new: usize,
+    /// New pairs that are more likely mismatched than not, and those of which it cannot be told.
+    mismatched: usize,
+    unknown: usize,
+    /// Share of mismatches among the new pairs.
+    rate: Option<f64>,
+    /// Why the audit's calibration does not fit the new pairs.
+    open: Option<String>,
+    outputs: Vec<PathBuf>,
+}
+
+impl Output for ExtensionResult {
+    const SCHEMA: &'static str = "truepair/extension/1";
+}
+
+/// What the audit said of a pair that it saw.
+type Seen = HashMap<(String, String), bool>;
+
+pub(super) fn run(
+    args: &AuditArgs,
+    audit: &Path,
+    source: Option<&DataSource>,
+    form: Form,
+) -> Result<Exit> {
+    let kept = KeptAudit::open(audit)?;
+    let seen = seen(audit)?;
+    let source = source.context("--extend reads data on this machine (fetch it first)")?;
+    let stage = args.output.open("audit")?;
+    let mut bars = Bars::new();
+    // As it was read then, but for where it lies.
+    let source = DataSource {
+        data: source.data.clone(),
+        ..kept.source.clone()
+    };
+    let encoded =
+        LoadedEncoders::load(&source.encoders)?.open(&source.data, &source.read, &mut bars)?;
+    let whole = &encoded.dataset;
+    let is_new: Vec<bool> = whole
+        .pairs
+        .iter()
+        .map(|pair| !seen.contains_key(&key(whole, *pair)))
+        .collect();
+    let new: Vec<Pair> = whole
+        .pairs
+        .iter()
+        .zip(&is_new)
+        .filter(|(_, new)| **new)
+        .map(|(pair, _)| *pair)
+        .collect();
+    let mut result = ExtensionResult {
+        command: "audit".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        extended: audit.to_path_buf(),
+        known: whole.pairs.len() - new.len(),
+        new: new.len(),
+        mismatched: 0,
+        unknown: 0,
+        rate: None,
+        open: None,
+        outputs: Vec::new(),
+    };
+    let only_new = Dataset {
+        pairs: new,
+        ..whole.clone()
+    };
+    let mut posteriors = Vec::new();
+    let mut rows = Vec::new();
+    let keys: Vec<(String, String)> = only_new
+        .pairs
+        .iter()
+        .map(|pair| key(&only_new, *pair))
+        .collect();
+    if !only_new.pairs.is_empty() {
+        let later = kept.judge(&only_new, 0, &mut bars)?;
+        for ((verdict, score), (image, caption)) in
+            later.found.verdicts.iter().zip(&later.scores).zip(&keys)
+        {
+            posteriors.push(verdict.posterior);
+            rows.push(ScoredPair {
+                image,
+                caption,
+                score: *score,
+                p_mismatched: verdict.posterior,
+                judgment: verdict.name(),
+                ranks: Some(verdict.ranks),
+            });
+        }
+        let count = |name: &str| rows.iter().filter(|row| row.judgment == name).count();
+        (result.mismatched, result.unknown) = (count("mismatched"), count("unknown"));
+        result.rate = later.found.open.is_none().then_some(later.found.rate);
+        result.open = later.found.open;
+    }
+    if let Some(stage) = stage {
+        for (name, ending) in [("new.csv", Ending::Csv), ("new.parquet", Ending::Parquet)] {
+            write_table(&stage.folder().join(name), ending, &rows)?;
+        }
+        let mut of_new = posteriors.iter();
+        // Whoever was dropped stays dropped; a new pair goes when it is more likely mismatched than not.
+        let keep: Vec<bool> = (whole.pairs.iter().zip(&is_new))
+            .map(|(pair, new)| match new {
+                true => !of_new
+                    .next()
+                    .copied()
+                    .flatten()
+                    .is_some_and(|posterior| posterior > 0.5),
+                false => seen.get(&key(whole, *pair)).copied().unwrap_or(true),
+            })
+            .collect();
+        let cleaned = KeptFolder {
+            folder: &stage.folder().join("cleaned"),
+            place: &stage.place("cleaned"),
+            unchanged: if args.copy {
+                Unchanged::Copied
+            } else {
+                Unchanged::Linked
+            },
+        };
+        let own = encoded.as_read.as_ref().map(|own| own.of(whole));
+        write_kept_into(
+            own.as_ref().unwrap_or(whole),
+            &keep,
+            &cleaned,
+            &args.write.into(),
+        )?;
+        result.outputs = ["new.csv", "new.parquet", "cleaned", SUMMARY]
+            .map(|name| stage.place(name))
+            .to_vec();
+        stage.write_json(SUMMARY, &result)?;
+        stage.finish()?;
+    }
+    form.print(&result, || text(&result))?;
+    Ok(Exit::Success)
+}
+
+/// The pairs of an audit, and whether it kept each.
+fn seen(audit: &Path) -> Result<Seen> {
+    let file = audit.join("verdicts.csv");
+    let table = PlainTable::read(&file, Some(&["image", "caption", "keep"]))
+        .with_context(|| format!("{}: holds no verdicts to go on from", audit.display()))?;
+    let record = |cells: Vec<Option<String>>| {
+        let mut cells = cells.into_iter().map(Option::unwrap_or_default);
+        let (image, caption, keep) = (cells.next(), cells.next(), cells.next());
+        let key = (image.unwrap_or_default(), caption.unwrap_or_default());
+        (key, keep.as_deref() == Some("true"))
+    };
+    Ok(table.records.into_iter().map(record).collect())
+}
+
+/// Image and caption of a pair as verdicts name them.
+fn key(dataset: &Dataset, pair: Pair) -> (String, String) {
+    let caption = match &dataset.captions {
+        Some(texts) => texts[pair.caption as usize].clone(),
+        None => pair.caption.to_string(),
+    };
+    (dataset.image_ids[pair.image as usize].clone(), caption)
+}
+
+fn text(result: &ExtensionResult) -> String {
+    let pairs = format!("{} known, {} new", result.known, result.new);
+    let mut rows = vec![
+        ("pairs", pairs),
+        ("by", format!("what {} kept", result.extended.display())),
+    ];
+    match &result.open {
+        Some(reason) => rows.push(("judged", format!("none: {reason}"))),
+        None => rows.push((
+            "judged",
+            format!(
+                "{} of the new ones mismatched, {} cannot be told; probabilities add up to {}",
+                result.mismatched,
+                result.unknown,
+                result.rate.map(percent_text).unwrap_or_default()
+            ),
+        )),
+    }
+    let mut out = render::fields(&rows);
+    if !result.outputs.is_empty() {
+        out += &render::written_text(&result.outputs);
+    }
+    out
+}

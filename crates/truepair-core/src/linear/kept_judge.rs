@@ -349,7 +349,9 @@ impl KeptJudge {
         }
         let side = |fold: usize, side: usize| -> Result<Projection> {
             let name = |part: &str| format!("{fold}.{}.{part}", ["image", "caption"][side]);
-            let part = |part: &str| Ok(floats(&tensors, &name(part)).map_err(wrong)?.1);
+            let part = |part: &str| -> Result<Vec<f32>> {
+                Ok(floats(&tensors, &name(part)).map_err(wrong)?.1)
+            };
             let one = Projection {
                 shift: part("shift")?,
                 map: part("map")?,
@@ -365,14 +367,18 @@ impl KeptJudge {
             }
             Ok(one)
         };
-        let matchers = head.chosen.iter().enumerate().map(|(fold, &chosen)| {
-            Ok(LinearMatcher {
-                image: side(fold, 0)?,
-                caption: side(fold, 1)?,
-                chosen,
-            })
-        });
-        let matchers = matchers.collect::<Result<_>>()?;
+        let matchers =
+            head.chosen
+                .iter()
+                .enumerate()
+                .map(|(fold, &chosen)| -> Result<LinearMatcher> {
+                    Ok(LinearMatcher {
+                        image: side(fold, 0)?,
+                        caption: side(fold, 1)?,
+                        chosen,
+                    })
+                });
+        let matchers = matchers.collect::<Result<Vec<_>>>()?;
         let text = folder.join(TEXT);
         Ok(Self {
             matchers,

@@ -77,7 +77,7 @@ pub(crate) struct AuditArgs {
     pub(super) output: OutputArgs,
 
     /// Judge only the pairs of DATA that this audit has not seen, by the matchers and pairs that it kept.
-    #[arg(long, value_name = "AUDIT", conflicts_with_all = ["from_run", "frozen", "matcher", "folds", "repeats", "no_refit", "fast", "noise", "inject", "captions"])]
+    #[arg(long, value_name = "AUDIT", conflicts_with_all = ["from_run", "frozen", "matcher", "folds", "repeats", "no_refit", "fast", "noise", "inject"])]
     extend: Option<PathBuf>,
 
     /// Which pairs the cleaned list drops: `errors` (those more likely mismatched than not),
@@ -228,7 +228,7 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         // The cache may be emptied, and a cleaned list must outlive it.
         request.unchanged = Unchanged::Copied;
     }
-    if args.captions.is_none() && !remote::is_elsewhere(&request.source.data, &read) {
+    if request.source.captions.is_none() && !remote::is_elsewhere(&request.source.data, &read) {
         request.kept = Some(DataSource {
             data: remote::full(&request.source.data)?,
             read: read.clone(),

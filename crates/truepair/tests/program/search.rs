@@ -375,3 +375,42 @@ fn an_index_is_served() {
     let open = typed(at, "serve index --address 0.0.0.0:0");
     open.is_refused(&["token"]);
 }
+
+#[test]
+fn an_audit_judges_pairs_that_came_since() {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path();
+    split(&at.join("data"), "train", 300, 1);
+    let line = "audit data --caption-features none --noise caption:0.2 --fast --out audit --json";
+    let audited = typed(at, line).json();
+    assert_ne!(audited["verdict"], "refused", "{audited}");
+    assert!(at.join("audit/judge.safetensors").is_file());
+
+    // Captions of one image under another one, and pairs that are right.
+    let read = |name: &str| fs::read_to_string(at.join("data").join(name)).unwrap();
+    let (ids, texts) = (read("train_ids.txt"), read("train_caps.txt"));
+    let (ids, texts): (Vec<&str>, Vec<&str>) = (ids.lines().collect(), texts.lines().collect());
+    let of = |n: usize| if n < 60 { (n + 150) % 300 } else { n };
+    let rows: String = (0..150)
+        .map(|n| format!("{}\t{} again\n", ids[n], texts[of(n) * files::EACH]))
+        .collect();
+    fs::write(at.join("pairs.tsv"), format!("image\tcaption\n{rows}")).unwrap();
+    let scored = typed(at, "score --audit audit pairs.tsv --out scored.csv --json").json();
+    assert_eq!(scored["pairs"], 150);
+    let mismatched = scored["mismatched"].as_u64().unwrap();
+    assert!((40..80).contains(&mismatched), "{scored}");
+
+    // The data grows: a second file of the same split with further images.
+    split(&at.join("more"), "train", 340, 1);
+    let extended = typed(at, "audit more --extend audit --out audit-2 --json").json();
+    assert_eq!(
+        extended["known"].as_u64().unwrap() + extended["new"].as_u64().unwrap(),
+        340 * files::EACH as u64
+    );
+    assert!(
+        extended["new"].as_u64().unwrap() >= 40 * files::EACH as u64,
+        "{extended}"
+    );
+    assert!(at.join("audit-2/new.csv").is_file() && at.join("audit-2/cleaned").is_dir());
+    typed(at, "score --audit data pairs.tsv --out other.csv").is_refused(&["keeps no judge"]);
+}

@@ -14,6 +14,7 @@ use super::about::{Answers, Compared};
 use super::engine::Engine;
 use crate::embedder::SearchSides;
 use crate::progress::Bars;
+use crate::render;
 
 /// Queries of a direction, at most.
 const MAX_QUERIES: usize = 4_000;
@@ -29,6 +30,8 @@ pub(crate) struct Calibration {
     pub(crate) answers: Answers,
     /// Text to image, then image to text: fitted to one half of the images and measured on the other.
     pub(crate) quality: [Option<AnswerQuality>; 2],
+    /// Directions of which it stays open, and why, a sentence each.
+    pub(crate) open: Vec<String>,
 }
 
 /// Queries of one direction.
@@ -42,7 +45,7 @@ struct Queries {
 /// the data need not be in the index: a query's own answers are looked at as if they were.
 ///
 /// # Errors
-/// If the data cannot be embedded, or there are too few pairs.
+/// If the data cannot be embedded.
 pub(crate) fn calibrate(
     engine: &Engine,
     dataset: &Dataset,
@@ -62,18 +65,47 @@ pub(crate) fn calibrate(
         ..Answers::default()
     };
     let mut quality = [None, None];
-    if asking.captions.is_some() {
-        let queries = work.queries(Side::Images)?;
-        (answers.text_to_image, quality[0]) = learned(&queries).context("text to image")?;
+    let mut open = Vec::new();
+    let has = [
+        asking.captions.is_some(),
+        found.captions.is_some() && !engine.index.captions().is_empty(),
+    ];
+    for (place, (of, direction)) in [
+        (Side::Images, "text to image"),
+        (Side::Captions, "image to text"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if !has[place] {
+            continue;
+        }
+        let model = match learned(&work.queries(of)?) {
+            Ok((model, measured)) => {
+                quality[place] = measured;
+                Some(model)
+            }
+            Err(error) => {
+                open.push(format!(
+                    "what scores mean stays open from {direction}: {}",
+                    render::chain(&error)
+                ));
+                None
+            }
+        };
+        match of {
+            Side::Images => answers.text_to_image = model,
+            Side::Captions => answers.image_to_text = model,
+        }
     }
-    if found.captions.is_some() && !engine.index.captions().is_empty() {
-        let queries = work.queries(Side::Captions)?;
-        (answers.image_to_text, quality[1]) = learned(&queries).context("image to text")?;
-    }
-    Ok(Calibration { answers, quality })
+    Ok(Calibration {
+        answers,
+        quality,
+        open,
+    })
 }
 
-fn learned(queries: &Queries) -> Result<(Option<AnswerModel>, Option<AnswerQuality>)> {
+fn learned(queries: &Queries) -> Result<(AnswerModel, Option<AnswerQuality>)> {
     let half = |wanted: bool| -> Vec<KnownAnswers> {
         let all = queries.known.iter().zip(&queries.is_held_out);
         let half = all.filter(|(_, held_out)| **held_out == wanted);
@@ -83,7 +115,7 @@ fn learned(queries: &Queries) -> Result<(Option<AnswerModel>, Option<AnswerQuali
     // With few queries there is a model, but no half to measure it on.
     let quality = AnswerModel::fit(&half(false)).ok();
     let quality = quality.map(|model| model.quality(&half(true), COVERAGE));
-    Ok((Some(model), quality))
+    Ok((model, quality))
 }
 
 struct Work<'a> {

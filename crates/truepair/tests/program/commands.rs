@@ -15,7 +15,7 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 13] = [
+const NOT_TYPED: [(&str, &str); 15] = [
     ("truepair demo", "has a test of its own"),
     (
         "truepair serve",

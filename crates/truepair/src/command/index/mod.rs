@@ -104,7 +104,10 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
         Some(dataset) => {
             let engine = Engine::new(Index::open(stage.folder())?, about.clone(), embedder)?;
             match calibrate(&engine, &dataset, &mut bars) {
-                Ok(calibration) => learned = Some(store(&mut writer, about, calibration)?),
+                Ok(calibration) => {
+                    notes.extend(calibration.open.iter().cloned());
+                    learned = Some(store(&mut writer, about, calibration)?);
+                }
                 Err(error) => notes.push(format!("what scores mean stays open: {}", render::chain(&error))),
             }
         }
@@ -354,11 +357,13 @@ fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
         )
     };
     let calibration = calibrate(&engine, &dataset, &mut bars)?;
+    let notes = calibration.open.clone();
     let mut writer = open_writer(folder)?;
     let [text_to_image, image_to_text] = store(&mut writer, about, calibration)?;
     Ok(IndexResult {
         text_to_image,
         image_to_text,
+        notes,
         ..IndexResult::new("calibrated", folder.clone(), writer.index())
     })
 }

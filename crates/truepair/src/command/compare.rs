@@ -40,9 +40,6 @@ Examples:
       --strategies plain --seeds 1
       A shared configuration, and settings of single strategies in recipes/embeddings/NAME.toml
       (`truepair recipes --write recipes/` makes them).
-  truepair compare photos/ --image-encoder clip/onnx/vision_model.onnx \\
-      --text-encoder clip/onnx/text_model.onnx --out grid-photos --strategies plain --seeds 1
-      Pictures and captions are embedded first, once for all runs.
   truepair compare f30k/ --out pub --strategies plain --seeds 1 --noise image:0.4 --published f30k
       Published rows at that rate below the measured ones, each protocol in its own table.";
 

@@ -27,6 +27,14 @@ const NOT_TYPED: [(&str, &str); 15] = [
         "embed - ",
         "reads standard input, and has a test of its own",
     ),
+    (
+        "--extend audit/",
+        "needs an audit of more pairs, and has a test of its own",
+    ),
+    (
+        "score --audit",
+        "needs an audit of more pairs, and has a test of its own",
+    ),
     ("truepair bench", "takes minutes"),
     ("model_best.pth.tar", "needs a published checkpoint"),
     ("runs/vsrn", "needs a published checkpoint"),

@@ -155,6 +155,28 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The words of a line; what stands between quotation marks is one.
+    fn words(line: &str) -> Vec<String> {
+        let (mut all, mut word, mut open) = (Vec::new(), String::new(), None);
+        for letter in line
+            .split(" < ")
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .chain([' '])
+        {
+            match (open, letter) {
+                (None, '"' | '\'') => open = Some(letter),
+                (Some(mark), letter) if letter == mark => open = None,
+                (None, letter) if letter.is_whitespace() => {
+                    all.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+                }
+                (_, letter) => word.push(letter),
+            }
+        }
+        all
+    }
+
     #[test]
     fn every_example_can_be_read() {
         let mut n = 0;
@@ -172,7 +194,7 @@ mod tests {
                     Some((command, remark)) if !remark.trim().starts_with("--") => command,
                     _ => line,
                 };
-                let words = ["truepair"].into_iter().chain(line.split_whitespace());
+                let words = ["truepair".to_owned()].into_iter().chain(words(line));
                 if let Err(error) = Cli::try_parse_from(words) {
                     panic!("truepair {line}: {error}");
                 }

@@ -13,7 +13,7 @@ use truepair_core::rng::Seed;
 use truepair_read::dataset::{self, ReadOptions, Unchanged, check_form};
 use truepair_train::{AuditMatcher, CrossFitConfig};
 
-use super::extend;
+use super::extend::{self, Extension};
 use super::gate::GateArgs;
 use super::output_args::OutputArgs;
 use crate::audit::{self, AuditSummary, Audited, Believer, Judge, Request, TakenOver, TypedSource};
@@ -74,7 +74,7 @@ pub(crate) struct AuditArgs {
     split: String,
 
     #[command(flatten)]
-    pub(super) output: OutputArgs,
+    output: OutputArgs,
 
     /// Judge only the pairs of DATA that this audit has not seen, by the matchers and pairs that it kept.
     #[arg(long, value_name = "AUDIT", conflicts_with_all = ["from_run", "frozen", "matcher", "folds", "repeats", "no_refit", "fast", "noise", "inject"])]
@@ -89,10 +89,10 @@ pub(crate) struct AuditArgs {
     /// Copy the files that the cleaned list takes over unchanged, so that its folder stands alone;
     /// they are relative links otherwise.
     #[arg(long, requires = "out")]
-    pub(super) copy: bool,
+    copy: bool,
 
     #[command(flatten)]
-    pub(super) write: WriteArgs,
+    write: WriteArgs,
 
     #[command(flatten)]
     gate: GateArgs,
@@ -236,7 +236,14 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         });
     }
     if let Some(audit) = &args.extend {
-        return extend::run(args, audit, request.kept.as_ref(), form);
+        let extension = Extension {
+            audit,
+            source: request.kept.as_ref(),
+            output: &args.output,
+            unchanged: request.unchanged,
+            write: request.write,
+        };
+        return extend::run(&extension, form);
     }
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::Dataset;
 use truepair_core::pair::Pair;
-use truepair_read::dataset::{KeptFolder, PlainTable, Unchanged, write_kept_into};
+use truepair_read::dataset::{KeptFolder, PlainTable, Unchanged, WriteOptions, write_kept_into};
 
-use super::audit::AuditArgs;
+use super::output_args::OutputArgs;
 use super::score::{Ending, ScoredPair, write_table};
 use crate::audit::KeptAudit;
 use crate::encoded::LoadedEncoders;
@@ -48,15 +48,24 @@ impl Output for ExtensionResult {
 /// What the audit said of a pair that it saw.
 type Seen = HashMap<(String, String), bool>;
 
-pub(super) fn run(
-    args: &AuditArgs,
-    audit: &Path,
-    source: Option<&DataSource>,
-    form: Form,
-) -> Result<Exit> {
+/// What is extended, and where that goes.
+pub(super) struct Extension<'a> {
+    /// The audit that has seen the other pairs.
+    pub(super) audit: &'a Path,
+    /// The data, where it is on this machine.
+    pub(super) source: Option<&'a DataSource>,
+    pub(super) output: &'a OutputArgs,
+    pub(super) unchanged: Unchanged,
+    pub(super) write: WriteOptions,
+}
+
+pub(super) fn run(args: &Extension<'_>, form: Form) -> Result<Exit> {
+    let audit = args.audit;
     let kept = KeptAudit::open(audit)?;
     let seen = seen(audit)?;
-    let source = source.context("--extend reads data on this machine (fetch it first)")?;
+    let source = args
+        .source
+        .context("--extend reads data on this machine (fetch it first)")?;
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     // As it was read then, but for where it lies.
@@ -141,19 +150,10 @@ pub(super) fn run(
         let cleaned = KeptFolder {
             folder: &stage.folder().join("cleaned"),
             place: &stage.place("cleaned"),
-            unchanged: if args.copy {
-                Unchanged::Copied
-            } else {
-                Unchanged::Linked
-            },
+            unchanged: args.unchanged,
         };
         let own = encoded.as_read.as_ref().map(|own| own.of(whole));
-        write_kept_into(
-            own.as_ref().unwrap_or(whole),
-            &keep,
-            &cleaned,
-            &args.write.into(),
-        )?;
+        write_kept_into(own.as_ref().unwrap_or(whole), &keep, &cleaned, &args.write)?;
         result.outputs = ["new.csv", "new.parquet", "cleaned", SUMMARY]
             .map(|name| stage.place(name))
             .to_vec();

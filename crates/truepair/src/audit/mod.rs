@@ -25,7 +25,7 @@ use truepair_train::CrossFitConfig;
 pub(crate) use from_run::Believer;
 use judge::Case;
 pub(crate) use judge::{Judge, frozen};
-pub(crate) use kept::KeptAudit;
+pub(crate) use kept::{KeptAudit, LaterPairs};
 pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
 
 use crate::encoded::{AsRead, Encoded};

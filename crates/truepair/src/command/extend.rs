@@ -12,14 +12,14 @@ use truepair_read::dataset::{KeptFolder, PlainTable, Unchanged, WriteOptions, wr
 
 use super::output_args::OutputArgs;
 use super::score::{Ending, ScoredPair, write_table};
-use crate::audit::KeptAudit;
-use crate::encoded::LoadedEncoders;
+use crate::audit::{KeptAudit, LaterPairs};
+use crate::encoded::{Encoded, LoadedEncoders};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form, percent_text};
 use crate::search::DataSource;
-use crate::staged_folder::SUMMARY;
+use crate::staged_folder::{SUMMARY, StagedFolder};
 
 /// The JSON object that `truepair audit --extend --json` prints and stores.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -60,100 +60,39 @@ pub(super) struct Extension<'a> {
 }
 
 pub(super) fn run(args: &Extension<'_>, form: Form) -> Result<Exit> {
-    let audit = args.audit;
-    let kept = KeptAudit::open(audit)?;
-    let seen = seen(audit)?;
-    let source = args
+    let kept = KeptAudit::open(args.audit)?;
+    let seen = seen(args.audit)?;
+    let place = args
         .source
         .context("--extend reads data on this machine (fetch it first)")?;
     let stage = args.output.open("audit")?;
     let mut bars = Bars::new();
     // As it was read then, but for where it lies.
     let source = DataSource {
-        data: source.data.clone(),
+        data: place.data.clone(),
         ..kept.source.clone()
     };
-    let encoded =
-        LoadedEncoders::load(&source.encoders)?.open(&source.data, &source.read, &mut bars)?;
+    let encoders = LoadedEncoders::load(&source.encoders)?;
+    let encoded = encoders.open(&source.data, &source.read, &mut bars)?;
     let whole = &encoded.dataset;
-    let is_new: Vec<bool> = whole
-        .pairs
-        .iter()
-        .map(|pair| !seen.contains_key(&key(whole, *pair)))
-        .collect();
-    let new: Vec<Pair> = whole
-        .pairs
-        .iter()
-        .zip(&is_new)
-        .filter(|(_, new)| **new)
-        .map(|(pair, _)| *pair)
-        .collect();
-    let mut result = ExtensionResult {
-        command: "audit".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        extended: audit.to_path_buf(),
-        known: whole.pairs.len() - new.len(),
-        new: new.len(),
-        mismatched: 0,
-        unknown: 0,
-        rate: None,
-        open: None,
-        outputs: Vec::new(),
-    };
-    let only_new = Dataset {
-        pairs: new,
+    let is_new = |pair: &&Pair| !seen.contains_key(&key(whole, **pair));
+    let new = Dataset {
+        pairs: whole.pairs.iter().filter(is_new).copied().collect(),
         ..whole.clone()
     };
-    let mut posteriors = Vec::new();
-    let mut rows = Vec::new();
-    let keys: Vec<(String, String)> = only_new
-        .pairs
-        .iter()
-        .map(|pair| key(&only_new, *pair))
-        .collect();
-    if !only_new.pairs.is_empty() {
-        let later = kept.judge(&only_new, 0, &mut bars)?;
-        for ((verdict, score), (image, caption)) in
-            later.found.verdicts.iter().zip(&later.scores).zip(&keys)
-        {
-            posteriors.push(verdict.posterior);
-            rows.push(ScoredPair {
-                image,
-                caption,
-                score: *score,
-                p_mismatched: verdict.posterior,
-                judgment: verdict.name(),
-                ranks: Some(verdict.ranks),
-            });
-        }
-        let count = |name: &str| rows.iter().filter(|row| row.judgment == name).count();
-        (result.mismatched, result.unknown) = (count("mismatched"), count("unknown"));
-        result.rate = later.found.open.is_none().then_some(later.found.rate);
-        result.open = later.found.open;
+    let later = match new.pairs.is_empty() {
+        true => None,
+        false => Some(kept.judge(&new, 0, &mut bars)?),
+    };
+    let keys: Vec<(String, String)> = new.pairs.iter().map(|pair| key(&new, *pair)).collect();
+    let rows = rows(&keys, later.as_ref());
+    let mut result = ExtensionResult::new(args.audit, whole.pairs.len() - rows.len(), &rows);
+    if let Some(LaterPairs { found, .. }) = later {
+        result.rate = found.open.is_none().then_some(found.rate);
+        result.open = found.open;
     }
     if let Some(stage) = stage {
-        for (name, ending) in [("new.csv", Ending::Csv), ("new.parquet", Ending::Parquet)] {
-            write_table(&stage.folder().join(name), ending, &rows)?;
-        }
-        let mut of_new = posteriors.iter();
-        // Whoever was dropped stays dropped; a new pair goes when it is more likely mismatched than not.
-        let keep: Vec<bool> = (whole.pairs.iter().zip(&is_new))
-            .map(|(pair, new)| match new {
-                true => !of_new
-                    .next()
-                    .copied()
-                    .flatten()
-                    .is_some_and(|posterior| posterior > 0.5),
-                false => seen.get(&key(whole, *pair)).copied().unwrap_or(true),
-            })
-            .collect();
-        let cleaned = KeptFolder {
-            folder: &stage.folder().join("cleaned"),
-            place: &stage.place("cleaned"),
-            unchanged: args.unchanged,
-        };
-        let own = encoded.as_read.as_ref().map(|own| own.of(whole));
-        write_kept_into(own.as_ref().unwrap_or(whole), &keep, &cleaned, &args.write)?;
+        write(args, &stage, &encoded, &seen, &rows)?;
         result.outputs = ["new.csv", "new.parquet", "cleaned", SUMMARY]
             .map(|name| stage.place(name))
             .to_vec();
@@ -162,6 +101,74 @@ pub(super) fn run(args: &Extension<'_>, form: Form) -> Result<Exit> {
     }
     form.print(&result, || text(&result))?;
     Ok(Exit::Success)
+}
+
+impl ExtensionResult {
+    fn new(audit: &Path, known: usize, rows: &[ScoredPair<'_>]) -> Self {
+        let count = |name: &str| rows.iter().filter(|row| row.judgment == name).count();
+        Self {
+            command: "audit".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            extended: audit.to_path_buf(),
+            known,
+            new: rows.len(),
+            mismatched: count("mismatched"),
+            unknown: count("unknown"),
+            rate: None,
+            open: None,
+            outputs: Vec::new(),
+        }
+    }
+}
+
+/// New pairs as they are written, by their keys.
+fn rows<'a>(keys: &'a [(String, String)], later: Option<&LaterPairs>) -> Vec<ScoredPair<'a>> {
+    let Some(LaterPairs { found, scores }) = later else {
+        return Vec::new();
+    };
+    let judged = keys.iter().zip(&found.verdicts).zip(scores);
+    judged
+        .map(|(((image, caption), verdict), score)| ScoredPair {
+            image,
+            caption,
+            score: *score,
+            p_mismatched: verdict.posterior,
+            judgment: verdict.name(),
+            ranks: Some(verdict.ranks),
+        })
+        .collect()
+}
+
+/// Writes the new pairs, and a cleaned list of all.
+fn write(
+    args: &Extension<'_>,
+    stage: &StagedFolder,
+    encoded: &Encoded,
+    seen: &Seen,
+    rows: &[ScoredPair<'_>],
+) -> Result<()> {
+    for (name, ending) in [("new.csv", Ending::Csv), ("new.parquet", Ending::Parquet)] {
+        write_table(&stage.folder().join(name), ending, rows)?;
+    }
+    let whole = &encoded.dataset;
+    let mut of_new = rows.iter();
+    // Who was dropped stays dropped; a new pair goes when it is more likely mismatched than not.
+    let keep = whole
+        .pairs
+        .iter()
+        .map(|pair| match seen.get(&key(whole, *pair)) {
+            Some(kept) => *kept,
+            None => of_new.next().is_none_or(|row| row.judgment != "mismatched"),
+        });
+    let keep: Vec<bool> = keep.collect();
+    let cleaned = KeptFolder {
+        folder: &stage.folder().join("cleaned"),
+        place: &stage.place("cleaned"),
+        unchanged: args.unchanged,
+    };
+    let own = encoded.as_read.as_ref().map(|own| own.of(whole));
+    write_kept_into(own.as_ref().unwrap_or(whole), &keep, &cleaned, &args.write)?;
+    Ok(())
 }
 
 /// The pairs of an audit, and whether it kept each.

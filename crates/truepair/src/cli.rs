@@ -189,7 +189,14 @@ mod tests {
                 .filter_map(|line| line.strip_prefix("  truepair "))
             {
                 // Beside a short example stands a remark, apart by several spaces.
-                let line = line.split(" > ").next().unwrap_or_default().trim();
+                // A `>` between quotation marks is a condition, not a file.
+                let (before, _) = line.split_once(" > ").unwrap_or((line, ""));
+                let line = if before.contains(['"', '\'']) {
+                    line
+                } else {
+                    before
+                }
+                .trim();
                 let line = match line.split_once("   ") {
                     Some((command, remark)) if !remark.trim().starts_with("--") => command,
                     _ => line,

@@ -43,7 +43,7 @@ impl Metadata {
         };
         let Some(key) = named else {
             bail!(
-                "{place}: none of its columns ({}) names the images (say which with --id-column)",
+                "{place}: none of its columns ({}) names the images (say which with --metadata-id)",
                 table.columns.join(", ")
             )
         };
@@ -84,11 +84,8 @@ impl Metadata {
         })
     }
 
-    /// Gives every item its columns; images that the table does not name have none.
-    ///
-    /// # Errors
-    /// If the table names none of the items.
-    pub(crate) fn add_to(&self, items: &mut [Item]) -> Result<()> {
+    /// Gives every item its columns, and says how many it knows; images that the table does not name have none.
+    pub(crate) fn add_to(&self, items: &mut [Item]) -> usize {
         let mut n_named = 0;
         for item in items.iter_mut() {
             let Some(values) = self.of_image.get(&item.id) else {
@@ -101,21 +98,25 @@ impl Metadata {
                 }
             }
         }
+        n_named
+    }
+
+    /// Says of how many of `n` images nothing is known; `example` is one of them.
+    ///
+    /// # Errors
+    /// If nothing is known of any.
+    pub(crate) fn check(&self, n_named: usize, n: usize, example: &str) -> Result<()> {
         let place = self.path.display();
-        if n_named == 0 {
-            let (Some(given), Some(wanted)) = (self.of_image.keys().next(), items.first()) else {
-                return Ok(());
-            };
+        if let (0, Some(given)) = (n_named, self.of_image.keys().next()) {
             bail!(
-                "{place}: names none of the images: `{given}` for instance, where the data has `{}` (name the column \
-                 with the data's ids by --id-column)",
-                wanted.id
+                "{place}: names none of the images: `{given}` for instance, where the data has `{example}` (name the \
+                 column with the data's ids by --metadata-id)"
             )
         }
-        if n_named < items.len() {
+        if n_named < n {
             render::note(&format!(
                 "{place}: says nothing of {}",
-                render::count(items.len() - n_named, "image")
+                render::count(n - n_named, "image")
             ));
         }
         Ok(())
@@ -199,7 +200,7 @@ mod tests {
             read("image,width,score,zip,web,note\na,640,0.5,01234,true,x\nb,200,,99999,false,\n")
                 .unwrap();
         let mut items = [item("a"), item("b"), item("c")];
-        metadata.add_to(&mut items).unwrap();
+        assert_eq!(metadata.add_to(&mut items), 2);
         let expected = [
             ("note", Value::Text("x".into())),
             ("score", Value::Float(0.5)),
@@ -220,17 +221,16 @@ mod tests {
     #[test]
     fn tables_that_do_not_fit_are_refused() {
         for (content, expected) in [
-            ("picture,width\na,1\n", "--id-column"),
+            ("picture,width\na,1\n", "--metadata-id"),
             ("image,width\na,1\na,2\n", "twice"),
             ("image,width\n,1\n", "record 1"),
         ] {
             let error = format!("{:#}", read(content).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
-        let error = read("image,width\nz,1\n")
-            .unwrap()
-            .add_to(&mut [item("a")])
-            .unwrap_err();
+        let metadata = read("image,width\nz,1\n").unwrap();
+        let n_named = metadata.add_to(&mut [item("a")]);
+        let error = metadata.check(n_named, 1, "a").unwrap_err();
         assert!(
             error.to_string().contains("where the data has `a`"),
             "{error}"

@@ -27,6 +27,8 @@ pub(crate) struct Additions {
     pub(crate) captions: Option<Records>,
     /// How their vectors are compared.
     pub(crate) compared: Compared,
+    /// Images that the metadata names.
+    pub(crate) n_named: usize,
 }
 
 /// Reads one source of items.
@@ -51,7 +53,7 @@ impl Additions {
     /// The items of a split with their vectors.
     ///
     /// # Errors
-    /// If the data is not what the embedder reads, or metadata names no image of it.
+    /// If the data is not what the embedder reads.
     pub(crate) fn of(
         dataset: &Dataset,
         embedder: &Embedder,
@@ -61,9 +63,7 @@ impl Additions {
         let sides = embedder.sides(dataset, Role::Found, bars)?;
         let compared = Compared::from(sides.images.measure);
         let mut items = images(dataset);
-        if let Some(metadata) = metadata {
-            metadata.add_to(&mut items)?;
-        }
+        let n_named = metadata.map_or(0, |metadata| metadata.add_to(&mut items));
         let captions = sides.captions.map(|found| Records {
             items: captions(dataset),
             vectors: found.vectors,
@@ -86,6 +86,7 @@ impl Additions {
             },
             captions,
             compared,
+            n_named,
         })
     }
 

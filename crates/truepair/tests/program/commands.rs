@@ -337,7 +337,7 @@ fn examples_of_the_help_work_when_typed() {
     // What examples begin with, made as quickly as may be.
     type_it(
         home.path(),
-        "truepair train data/ --matcher linear --caption-features none --out runs/linear",
+        "truepair train data/ --matcher linear --caption-features none --out runs/words",
     );
     let runs = [
         ("ncr", "ncr", ""),

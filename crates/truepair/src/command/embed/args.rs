@@ -23,9 +23,9 @@ Examples:
   truepair embed gallery/ --image-encoder clip/onnx/vision_model.onnx --out gallery-features/
   truepair embed queries.txt --text-encoder clip/onnx/text_model.onnx --out query-features/
       Pictures alone, captions alone (one a line).
-  truepair embed data/ --run runs/linear --out run-embeddings/
+  truepair embed data/ --run runs/words --out run-embeddings/
       What a trained matcher makes of images and captions: their inner products are its scores.
-  truepair embed - --run runs/linear < queries.txt > queries.jsonl
+  truepair embed - --run runs/words < queries.txt > queries.jsonl
       Texts line by line; an object a line comes out.";
 
 /// Arguments of `truepair embed`.

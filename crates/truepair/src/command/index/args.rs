@@ -12,14 +12,14 @@ use crate::read_args::ReadArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair index data/ --run runs/linear --out index/
+  truepair index data/ --run runs/words --out index/
       Every image and caption of the data, as the run's matcher sees them.
   truepair index photos/ --image-encoder clip/onnx/vision_model.onnx \\
       --text-encoder clip/onnx/text_model.onnx --out index/
       Pictures with captions, embedded first.
   truepair index embeddings/ --split test --text-encoder clip/onnx/text_model.onnx --out index/
       Embeddings of one space as they are; the encoder reads queries.
-  truepair index data/ --run runs/linear --metadata sources.csv --out index/ --force
+  truepair index data/ --run runs/words --metadata sources.csv --out index/ --force
       Columns of a table to filter by: --where 'width > 512'.
   truepair index more/ --append index/
       Further data, by what made the index.

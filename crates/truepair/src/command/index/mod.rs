@@ -69,6 +69,7 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
     let mut notes = Vec::new();
     let metadata = metadata(args)?;
     let mut seen = HashMap::new();
+    let mut n_named = 0;
     for source_of_split in splits {
         let dataset = read_source(&source_of_split, &mut bars)?;
         check_ids(&dataset, &mut seen)?;
@@ -85,6 +86,7 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
             };
             writer = Some(Index::create(stage.folder(), &settings, about.to_value()?)?);
         }
+        n_named += added.n_named;
         let writer = writer.as_mut().expect("an index was made");
         writer.append(Some(added.images), added.captions)?;
         about.sources.push(source_of_split);
@@ -98,6 +100,10 @@ fn create(args: &IndexArgs) -> Result<IndexResult> {
     let (Some(mut writer), Some(about)) = (writer, about) else {
         bail!("{}: holds no split", args.data.display())
     };
+    if let Some(metadata) = &metadata {
+        let example = seen.keys().next().map_or("", String::as_str);
+        metadata.check(n_named, seen.len(), example)?;
+    }
     writer.set_about(about.to_value()?)?;
     let mut learned = None;
     match held_out {

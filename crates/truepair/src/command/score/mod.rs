@@ -32,9 +32,9 @@ use crate::{data, remote};
 
 const EXAMPLES: &str = "\
 Examples:
-  truepair score --run runs/linear pairs.tsv --data data/ --split test --out scored.csv
+  truepair score --run runs/words pairs.tsv --data data/ --split test --out scored.csv
       Pairs of the data's images and captions, or of its images and new texts.
-  truepair score --run runs/linear pairs.tsv --out scored.parquet
+  truepair score --run runs/words pairs.tsv --out scored.parquet
       With the data of the run.
   truepair score --audit audit/ pairs.tsv --out judged.csv
       By the matchers that an audit kept, with the data that it audited.

@@ -15,7 +15,7 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 16] = [
+const NOT_TYPED: [(&str, &str); 17] = [
     ("truepair demo", "has a test of its own"),
     (
         "truepair serve",
@@ -34,6 +34,10 @@ const NOT_TYPED: [(&str, &str); 16] = [
     (
         "score --audit",
         "needs an audit of more pairs, and has a test of its own",
+    ),
+    (
+        "--coverage 0.9",
+        "no set can promise that on the small sample",
     ),
     ("index photos/", "the encoders of this test share no space"),
     ("truepair bench", "takes minutes"),

@@ -1,7 +1,7 @@
 //! What probabilities, answer sets and denials are worth on real data: a linear matcher is fitted to `train`, and the
 //! images of `test` are cut in two, 20 times: one half calibrates, the other is measured.
 //!
-//! `cargo run --release -p truepair-read --example answers -- DATA`
+//! `cargo run --release -p truepair-read --example answers -- DATA [COVERAGE]`
 
 #![allow(clippy::print_stdout, reason = "an example prints what it found")]
 
@@ -15,10 +15,13 @@ use truepair_core::text::{LatentSemantics, LatentSemanticsConfig};
 use truepair_read::dataset::{ReadOptions, open};
 
 const CUTS: u64 = 20;
-const COVERAGE: f64 = 0.9;
 
 fn main() -> Result<()> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "data".to_owned());
+    let coverage = std::env::args()
+        .nth(2)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.9);
     let read = |split: &str| {
         open(
             &path,
@@ -81,7 +84,7 @@ fn main() -> Result<()> {
         ("text to image", &asked_by_text),
         ("image to text", &asked_by_image),
     ] {
-        report(direction, asked, images.len())?;
+        report(direction, asked, images.len(), coverage)?;
     }
     Ok(())
 }
@@ -109,7 +112,12 @@ fn captions(train: &Dataset, test: &Dataset) -> Result<[Features; 2]> {
     ])
 }
 
-fn report(direction: &str, asked: &[(usize, KnownAnswers)], n_images: usize) -> Result<()> {
+fn report(
+    direction: &str,
+    asked: &[(usize, KnownAnswers)],
+    n_images: usize,
+    coverage: f64,
+) -> Result<()> {
     let mut all: Vec<AnswerQuality> = Vec::new();
     for cut in 0..CUTS {
         let half = sample(&mut Seed(cut).stream("cut", &[]), n_images, n_images / 2);
@@ -122,7 +130,7 @@ fn report(direction: &str, asked: &[(usize, KnownAnswers)], n_images: usize) -> 
                 .filter(|(image, _)| is_calibrating[*image] == wanted);
             of_half.map(|(_, known)| known.clone()).collect()
         };
-        all.push(AnswerModel::fit(&of(true))?.quality(&of(false), COVERAGE));
+        all.push(AnswerModel::fit(&of(true))?.quality(&of(false), coverage));
     }
     let line = |name: &str, value: &dyn Fn(&AnswerQuality) -> f64| {
         let values: Vec<f64> = all.iter().map(value).collect();
@@ -135,7 +143,7 @@ fn report(direction: &str, asked: &[(usize, KnownAnswers)], n_images: usize) -> 
         );
     };
     line("expected calibration error", &|quality| quality.ece);
-    line("covered of 0.9", &|quality| {
+    line(&format!("covered of {coverage}"), &|quality| {
         quality.covered.unwrap_or(f64::NAN)
     });
     line("hits in a set", &|quality| {

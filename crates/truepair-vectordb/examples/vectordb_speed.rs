@@ -1,6 +1,6 @@
 //! How fast records go to a store and are found there.
 //!
-//! `cargo run --release -p truepair-vectordb --example speed -- ADDRESS [RECORDS] [NUMBERS]`, of a table that is not
+//! `cargo run --release -p truepair-vectordb --example vectordb_speed -- ADDRESS [RECORDS] [NUMBERS]`, of a table that is not
 //! there yet. Prints vectors a second, the time of `finish`, milliseconds of one search, and recall of the index
 //! beside a search of everything, where the engine has one.
 #![allow(clippy::print_stdout)]

@@ -1,7 +1,7 @@
 //! How fast is an index? Prints what its documentation claims: one query against the bytes that it reads,
 //! batches against plain matrix products, and that the 1-byte copy misses nothing.
 //!
-//! `cargo run --release -p truepair-index --example speed -- FOLDER [ROWS]`; the folder needs room for ROWS
+//! `cargo run --release -p truepair-index --example search_speed -- FOLDER [ROWS]`; the folder needs room for ROWS
 //! vectors of 512 numbers in half precision and once more in 5 bytes a number; a million rows by default.
 #![allow(clippy::print_stdout, reason = "a program")]
 

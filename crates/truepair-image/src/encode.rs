@@ -10,10 +10,10 @@ use crate::picture::Rgb;
 /// use truepair_image::{Rgb, decode, jpeg};
 ///
 /// let bytes = jpeg(&Rgb::new(2, 2, vec![200; 12]), 90)?;
-/// let again = decode(&bytes).unwrap();
+/// let again = decode(&bytes)?;
 /// assert_eq!((again.width(), again.height()), (2, 2));
 /// assert!(again.values().iter().all(|value| value.abs_diff(200) < 3));
-/// # Ok::<(), truepair_core::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors

@@ -123,6 +123,34 @@ impl Writer {
     /// If a record cannot be kept (see [`Records`]), an id is there already, or the disk refuses. The
     /// index is then as it was.
     pub fn append(&mut self, images: Option<Records>, captions: Option<Records>) -> Result<u64> {
+        match self.appended(images, captions)? {
+            Some(catalog) => self.commit(catalog),
+            None => Ok(self.index.version()),
+        }
+    }
+
+    /// As [`append`](Self::append), replacing what the caller keeps in the same commit.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_with(
+        &mut self,
+        images: Option<Records>,
+        captions: Option<Records>,
+        about: serde_json::Value,
+    ) -> Result<u64> {
+        let appended = self.appended(images, captions)?;
+        let mut catalog = appended.unwrap_or_else(|| self.index.catalog().clone());
+        catalog.about = about;
+        self.commit(catalog)
+    }
+
+    /// The catalog with a new segment; `None` where there is nothing to append.
+    fn appended(
+        &mut self,
+        images: Option<Records>,
+        captions: Option<Records>,
+    ) -> Result<Option<Catalog>> {
         let of_side =
             |records: Option<Records>| records.filter(|records| !records.items.is_empty());
         let (images, captions) = (of_side(images), of_side(captions));
@@ -132,7 +160,7 @@ impl Writer {
             }
         }
         if images.is_none() && captions.is_none() {
-            return Ok(self.index.version());
+            return Ok(None);
         }
         let sources = [
             images.as_ref().map(|records| records as &dyn RowSource),
@@ -141,7 +169,7 @@ impl Writer {
         let mut catalog = self.index.catalog().clone();
         let segment = self.write_segment(&mut catalog, sources)?;
         catalog.segments.push(segment);
-        self.commit(catalog)
+        Ok(Some(catalog))
     }
 
     fn check(&self, side: Side, records: &Records) -> Result<()> {
@@ -167,6 +195,32 @@ impl Writer {
     /// # Errors
     /// If the disk refuses; nothing is then deleted.
     pub fn delete(&mut self, side: Side, ids: &[String]) -> Result<Deleted> {
+        let mut catalog = self.index.catalog().clone();
+        let deleted = self.strike(&mut catalog, side, ids)?;
+        if deleted.n > 0 {
+            self.commit(catalog)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes images and captions in one commit.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub fn delete_both(&mut self, images: &[String], captions: &[String]) -> Result<[Deleted; 2]> {
+        let mut catalog = self.index.catalog().clone();
+        let deleted = [
+            self.strike(&mut catalog, Side::Images, images)?,
+            self.strike(&mut catalog, Side::Captions, captions)?,
+        ];
+        if deleted.iter().any(|side| side.n > 0) {
+            self.commit(catalog)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Notes items as deleted in `catalog`.
+    fn strike(&self, catalog: &mut Catalog, side: Side, ids: &[String]) -> Result<Deleted> {
         let gallery = self.index.gallery(side);
         let (mut rows, mut unknown) = (Vec::new(), Vec::new());
         for id in ids {
@@ -179,7 +233,6 @@ impl Writer {
         rows.dedup();
         let n = rows.len();
         if n > 0 {
-            let mut catalog = self.index.catalog().clone();
             let live: Vec<bool> = live_rows(gallery);
             rows.extend(
                 (0..gallery.n_rows())
@@ -192,7 +245,6 @@ impl Writer {
                 out.put(bytemuck::cast_slice(&rows))
             })?;
             catalog.deleted.set(side, Some(list));
-            self.commit(catalog)?;
         }
         Ok(Deleted { n, unknown })
     }

@@ -56,24 +56,14 @@ fn main() -> Result<()> {
         own[pair.image as usize].push(pair.caption as usize);
     }
     let n = captions.len();
-    let asked_by_text: Vec<(usize, KnownAnswers)> = (0..n)
+    let asked_by_text: Vec<Asked> = (0..n)
         .map(|caption| {
-            let column: Vec<f32> = (0..images.len())
-                .map(|image| scores[image * n + caption])
-                .collect();
-            (
-                owner[caption],
-                KnownAnswers::new(&column, &[owner[caption]]),
-            )
+            let column = (0..images.len()).map(|image| scores[image * n + caption]);
+            Asked::new(owner[caption], column.collect(), &[owner[caption]])
         })
         .collect();
-    let asked_by_image: Vec<(usize, KnownAnswers)> = (0..images.len())
-        .map(|image| {
-            (
-                image,
-                KnownAnswers::new(&scores[image * n..][..n], &own[image]),
-            )
-        })
+    let asked_by_image: Vec<Asked> = (0..images.len())
+        .map(|image| Asked::new(image, scores[image * n..][..n].to_vec(), &own[image]))
         .collect();
     println!(
         "{path}: {} images, {n} captions, {}",
@@ -87,6 +77,46 @@ fn main() -> Result<()> {
         report(direction, asked, images.len(), coverage)?;
     }
     Ok(())
+}
+
+/// A query of an image, or for it.
+struct Asked {
+    image: usize,
+    known: KnownAnswers,
+    scores: Vec<f32>,
+    /// The best score of a right answer.
+    best: f32,
+}
+
+impl Asked {
+    fn new(image: usize, scores: Vec<f32>, right: &[usize]) -> Self {
+        let best = right.iter().map(|&place| scores[place]);
+        Self {
+            image,
+            known: KnownAnswers::new(&scores, right),
+            best: best.fold(f32::NEG_INFINITY, f32::max),
+            scores,
+        }
+    }
+}
+
+/// The obvious rule: a threshold on the score itself that as many calibrating queries pass. Share of the measured queries
+/// whose set holds a right answer, and mean size of a set.
+fn by_score(calibrating: &[&Asked], measured: &[&Asked], coverage: f64) -> [f64; 2] {
+    let mut best: Vec<f32> = calibrating.iter().map(|asked| asked.best).collect();
+    best.sort_unstable_by(f32::total_cmp);
+    let place = ((1.0 - coverage) * (best.len() + 1) as f64).floor() as usize;
+    let threshold = best[place.max(1) - 1];
+    let share = |count: usize| count as f64 / measured.len() as f64;
+    let covered = measured.iter().filter(|asked| asked.best >= threshold);
+    let sizes = measured.iter().map(|asked| {
+        asked
+            .scores
+            .iter()
+            .filter(|score| **score >= threshold)
+            .count()
+    });
+    [share(covered.count()), share(sizes.sum())]
 }
 
 fn vectors(sides: &[Features; 2]) -> Result<[SideVectors<'_>; 2]> {
@@ -112,25 +142,25 @@ fn captions(train: &Dataset, test: &Dataset) -> Result<[Features; 2]> {
     ])
 }
 
-fn report(
-    direction: &str,
-    asked: &[(usize, KnownAnswers)],
-    n_images: usize,
-    coverage: f64,
-) -> Result<()> {
-    let mut all: Vec<AnswerQuality> = Vec::new();
+fn report(direction: &str, asked: &[Asked], n_images: usize, coverage: f64) -> Result<()> {
+    let (mut all, mut plain): (Vec<AnswerQuality>, Vec<[f64; 2]>) = (Vec::new(), Vec::new());
     for cut in 0..CUTS {
         let half = sample(&mut Seed(cut).stream("cut", &[]), n_images, n_images / 2);
         let mut is_calibrating = vec![false; n_images];
         half.iter()
             .for_each(|&image| is_calibrating[image as usize] = true);
-        let of = |wanted: bool| -> Vec<KnownAnswers> {
+        let of = |wanted: bool| -> Vec<&Asked> {
             let of_half = asked
                 .iter()
-                .filter(|(image, _)| is_calibrating[*image] == wanted);
-            of_half.map(|(_, known)| known.clone()).collect()
+                .filter(|asked| is_calibrating[asked.image] == wanted);
+            of_half.collect()
         };
-        all.push(AnswerModel::fit(&of(true))?.quality(&of(false), coverage));
+        let known = |half: &[&Asked]| -> Vec<KnownAnswers> {
+            half.iter().map(|asked| asked.known.clone()).collect()
+        };
+        let (calibrating, measured) = (of(true), of(false));
+        plain.push(by_score(&calibrating, &measured, coverage));
+        all.push(AnswerModel::fit(&known(&calibrating))?.quality(&known(&measured), coverage));
     }
     let line = |name: &str, value: &dyn Fn(&AnswerQuality) -> f64| {
         let values: Vec<f64> = all.iter().map(value).collect();
@@ -142,6 +172,12 @@ fn report(
             variance.sqrt()
         );
     };
+    let mean = |side: usize| plain.iter().map(|one| one[side]).sum::<f64>() / plain.len() as f64;
+    println!(
+        "  {direction}, a threshold on the score alone: covers {:.4} with {:.2} hits in a set",
+        mean(0),
+        mean(1)
+    );
     line("expected calibration error", &|quality| quality.ece);
     line(&format!("covered of {coverage}"), &|quality| {
         quality.covered.unwrap_or(f64::NAN)

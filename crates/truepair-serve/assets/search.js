@@ -128,7 +128,7 @@ function showAnswer() {
   if (answer.nothing_here && !showsNearest) {
     gallery.replaceChildren();
     byId("nothing-text").textContent = typeof answer.p_nothing === "number"
-      ? `The probability that no item answers this is ${percent(answer.p_nothing).replace(">", "above").replace("<", "below")}.`
+      ? `Were questions with and without an answer equally frequent, no item would answer this with a probability of ${percent(answer.p_nothing).replace(">", "above").replace("<", "below")}.`
       : "No item here answers this.";
     return showState("nothing");
   }

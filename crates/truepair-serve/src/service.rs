@@ -157,7 +157,8 @@ pub enum Ask {
 pub struct Answer {
     /// Best first.
     pub hits: Vec<Hit>,
-    /// Probability, [0, 1], that nothing in the index answers the query.
+    /// Probability, [0, 1], that nothing in the index answers the query, were queries with and without an answer
+    /// equally frequent.
     pub p_nothing: Option<f64>,
     /// Whether the answer is that nothing here matches; the hits are then the nearest of what does not.
     pub nothing_here: Option<bool>,

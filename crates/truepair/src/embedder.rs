@@ -68,6 +68,15 @@ impl Embedder {
         self.encoders.reads_texts() || self.trained.as_ref().is_some_and(by_run)
     }
 
+    /// Whether a text holds anything that its reader has learned; encoders of other people are taken to know all words.
+    pub(crate) fn knows(&self, text: &str) -> bool {
+        let texts = self
+            .trained
+            .as_ref()
+            .and_then(|trained| trained.texts.as_ref());
+        texts.is_none_or(|texts| texts.know(text))
+    }
+
     /// Whether pictures can be embedded.
     pub(crate) fn reads_pictures(&self) -> bool {
         self.encoders.reads_pictures() || (self.trained.is_some() && self.pixels.is_some())

@@ -112,6 +112,13 @@ pub(crate) fn data_of(
     Ok((data.to_path_buf(), read, Encoders::default()))
 }
 
+/// Whether a run's pairs of training were of another split than this one. A run without a job is a converted one,
+/// whose authors' splits have the usual names.
+pub(crate) fn never_saw(run: &Path, split: &str) -> bool {
+    let trained_on = RunJob::load(run).map_or_else(|_| "train".to_owned(), |job| job.read.split);
+    split != trained_on && split != "train"
+}
+
 /// The oracle that a run was trained for, if any; a converted run has no job and no oracle.
 ///
 /// # Errors

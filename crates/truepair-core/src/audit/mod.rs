@@ -79,7 +79,7 @@ pub use nearby::{
     Likeness, N_FEATURES, NearbyFeatures, NearbyStatistics, Plan, Planted, PlantedStatistics,
     Planting,
 };
-pub use new_pairs::{NewFindings, NewVerdict, judge_new};
+pub use new_pairs::{Later, NewFindings, NewVerdict, judge_new};
 pub(crate) use noise_rate::clopper_pearson;
 use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};

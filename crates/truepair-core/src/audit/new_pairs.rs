@@ -72,8 +72,22 @@ impl NewVerdict {
     }
 }
 
-/// Judges the pairs from `n_reference` on by those before. `folds` hold statistics of all pairs, each by matchers that
-/// saw none of the pairs that they judge; a new pair may be judged by several, whose p-values are averaged on the
+/// Pairs of reference with pairs that came later.
+#[derive(Debug, Clone, Copy)]
+pub struct Later<'a> {
+    /// The pairs of reference, then the later ones.
+    pub pairs: &'a [Pair],
+    /// Place of the first later pair.
+    pub first: usize,
+    /// Which captions belong to which images, duplicates included.
+    pub links: &'a Links,
+    /// Whether each caption holds nothing that the matchers can have learned, `[captions]`; empty where every caption can
+    /// be read.
+    pub unread_captions: &'a [bool],
+}
+
+/// Judges the later pairs by those of reference. `folds` hold statistics of all pairs, each by matchers that
+/// saw none of the pairs that they judge; a later pair may be judged by several, whose p-values are averaged on the
 /// scale of their logits.
 ///
 /// # Errors
@@ -82,16 +96,23 @@ impl NewVerdict {
 /// # Panics
 /// If a fold names a pair that is not there.
 pub fn judge_new(
-    pairs: &[Pair],
-    n_reference: usize,
-    links: &Links,
+    later: &Later<'_>,
     folds: &[FoldStatistics],
     options: &AuditOptions,
     seed: Seed,
 ) -> Result<NewFindings> {
+    let Later {
+        pairs,
+        first: n_reference,
+        links,
+        unread_captions,
+    } = *later;
     let of_reference: Vec<FoldStatistics> =
         folds.iter().map(|fold| before(fold, n_reference)).collect();
-    let evidence = Evidence::of(&of_reference);
+    let evidence = Evidence {
+        unread_captions,
+        ..Evidence::of(&of_reference)
+    };
     let reference = conclude(&pairs[..n_reference], links, &evidence, options, seed)?;
     let known = calibrate_pooled(&of_reference, n_reference, Statistic::Surprisal);
     let matched = Matched {
@@ -106,7 +127,10 @@ pub fn judge_new(
         .map(|found| matched.likelihood(found.p))
         .collect();
     let is_known: Vec<bool> = (found.iter().zip(&pairs[n_reference..]))
-        .map(|(found, pair)| open.is_none() && !found.p.is_nan() && !links.is_blank(*pair))
+        .map(|(found, pair)| {
+            let is_unread = unread_captions.get(pair.caption as usize) == Some(&true);
+            open.is_none() && !found.p.is_nan() && !is_unread && !links.is_blank(*pair)
+        })
         .collect();
     let usable = likelihoods
         .iter()
@@ -317,6 +341,7 @@ mod tests {
         images: Vec<f32>,
         captions: Vec<f32>,
         pairs: Vec<Pair>,
+        unread: Vec<bool>,
     }
 
     impl World {
@@ -325,6 +350,7 @@ mod tests {
                 images: Vec::new(),
                 captions: Vec::new(),
                 pairs: Vec::new(),
+                unread: Vec::new(),
             }
         }
 
@@ -369,9 +395,12 @@ mod tests {
             };
             let statistics = judge_fold(&fold, &options, Seed(0), &mut ()).unwrap();
             judge_new(
-                &self.pairs,
-                n_reference,
-                &links,
+                &Later {
+                    pairs: &self.pairs,
+                    first: n_reference,
+                    links: &links,
+                    unread_captions: &self.unread,
+                },
                 &[statistics],
                 &options,
                 Seed(0),
@@ -446,6 +475,30 @@ mod tests {
         noise.add(50, 0, 0.5, stream);
         let found = noise.judge(400);
         assert!(found.open.is_some(), "{:?}", found.reference.outcome);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_judged() {
+        let stream = &mut Seed(7).stream("new pairs", &[]);
+        let mut world = World::new();
+        world.add(600, 60, 0.5, stream);
+        world.add(3, 0, 0.5, stream);
+        // The second later caption holds no known word; the image of the third is alike to all captions.
+        world.unread = (0..603).map(|caption| caption == 601).collect();
+        let mean: Vec<f32> = (0..DIM).map(|k| 1.0 + 0.01 * k as f32).collect();
+        world.images[602 * DIM..].copy_from_slice(&mean);
+        for caption in world.captions.chunks_mut(DIM) {
+            // No caption stands out for that image: each has the same product with it.
+            let product: f32 = caption.iter().zip(&mean).map(|(a, b)| a * b).sum();
+            let square: f32 = mean.iter().map(|x| x * x).sum();
+            caption
+                .iter_mut()
+                .zip(&mean)
+                .for_each(|(a, b)| *a -= product / square * b);
+        }
+        let found = world.judge(600);
+        let names: Vec<&str> = found.verdicts.iter().map(NewVerdict::name).collect();
+        assert_eq!(names, ["matched", "unknown", "unknown"], "{:?}", found.open);
     }
 
     #[test]

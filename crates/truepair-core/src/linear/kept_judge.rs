@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Chosen, LinearLearner, LinearMatcher, Pooling, Projection, SideVectors};
 use crate::audit::{
-    AuditOptions, Cut, Findings, Fold, FoldStatistics, Links, NewFindings, assign_folds,
+    AuditOptions, Cut, Findings, Fold, FoldStatistics, Later, Links, NewFindings, assign_folds,
     judge_fold, judge_new,
 };
 use crate::dataset::{Dataset, Features};
@@ -45,6 +45,8 @@ pub struct NewItems<'a> {
     pub images: &'a Features,
     /// Captions, as vectors; see [`KeptJudge::caption_vectors`].
     pub captions: &'a Features,
+    /// Whether each caption holds no word that the audit's captions held; empty where every caption can be read.
+    pub unread_captions: &'a [bool],
     /// The pairs, by rows of these.
     pub pairs: &'a [Pair],
 }
@@ -168,6 +170,13 @@ impl KeptJudge {
         self.text.as_ref().map(|text| text.features(texts))
     }
 
+    /// Whether a text holds a word that the audit's captions held; of encoders that the data brought nothing is known.
+    pub fn knows(&self, text: &str) -> bool {
+        self.text
+            .as_ref()
+            .is_none_or(|analysis| analysis.knows(text))
+    }
+
     /// Judges pairs that came later; see [`judge_new`].
     ///
     /// # Errors
@@ -209,7 +218,17 @@ impl KeptJudge {
             };
             folds.push(judge_fold(&input, &options, self.head.seed, watch)?);
         }
-        judge_new(&pairs, n, &links, &folds, &options, self.head.seed)
+        let unread: Vec<bool> = match new.unread_captions {
+            [] => Vec::new(),
+            unread => [&vec![false; n], unread].concat(),
+        };
+        let later = Later {
+            pairs: &pairs,
+            first: n,
+            links: &links,
+            unread_captions: &unread,
+        };
+        judge_new(&later, &folds, &options, self.head.seed)
     }
 
     /// Cosine of each new pair, the mean over the matchers.
@@ -527,6 +546,7 @@ mod tests {
         let new = NewItems {
             images: &later.images,
             captions,
+            unread_captions: &[],
             pairs: &later.pairs,
         };
         let found = kept.judge(new, &mut ()).unwrap();
@@ -541,6 +561,7 @@ mod tests {
         let new = NewItems {
             images: &narrow,
             captions,
+            unread_captions: &[],
             pairs: &later.pairs[..1],
         };
         let error = kept.judge(new, &mut ()).unwrap_err().to_string();

@@ -146,6 +146,19 @@ impl LatentSemantics {
         self.idf.len()
     }
 
+    /// Whether a caption holds a word that is counted as a whole; in scripts without spaces, two adjacent characters.
+    /// Pieces of other words are counted too, but say little.
+    pub fn knows(&self, caption: &str) -> bool {
+        runs(caption).into_iter().any(|run| match run {
+            Run::Word(word) => self.places.contains_key(&word),
+            Run::Unspaced(letters) => {
+                let pieces = pieces(&letters);
+                let mut whole = pieces.iter().filter(|piece| piece.chars().count() > 1);
+                whole.any(|piece| self.places.contains_key(piece))
+            }
+        })
+    }
+
     /// One caption's vector `[dim]`; zeros where it holds no known term.
     pub fn embed(&self, caption: &str) -> Vec<f32> {
         let mut out = vec![0.0; self.dim];

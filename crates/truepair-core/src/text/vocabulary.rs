@@ -86,6 +86,13 @@ impl Vocabulary {
         self.numbers.get(token).copied().unwrap_or(UNKNOWN)
     }
 
+    /// Whether a caption holds a token of the vocabulary that is a word.
+    pub fn knows(&self, caption: &str) -> bool {
+        let is_word = |token: &String| token.chars().any(char::is_alphanumeric);
+        let mut words = tokenize(caption).into_iter().filter(is_word);
+        words.any(|word| self.numbers.contains_key(&word))
+    }
+
     /// The token of a number.
     pub fn word(&self, number: u32) -> Option<&str> {
         self.words.get(number as usize).map(String::as_str)

@@ -42,6 +42,14 @@ impl Texts {
         })
     }
 
+    /// Whether a text holds a word that the captions of training held.
+    pub fn know(&self, text: &str) -> bool {
+        match self {
+            Self::Tokens(vocabulary) => vocabulary.knows(text),
+            Self::Vectors(analysis) => analysis.knows(text),
+        }
+    }
+
     /// The token ids, where captions are read as such.
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {

@@ -117,21 +117,21 @@ impl KeptAudit {
                 caption: place(&captions, pair.caption),
             })
             .collect();
-        let vectors = match &dataset.caption_features {
-            Some(named) => named.features.select(&captions),
+        let (vectors, unread) = match &dataset.caption_features {
+            Some(named) => (named.features.select(&captions), Vec::new()),
             None => {
                 let texts = dataset.require_captions()?;
-                let texts: Vec<String> = captions
-                    .iter()
-                    .map(|&row| texts[row as usize].clone())
-                    .collect();
-                self.texts(&texts)?
+                let texts = captions.iter().map(|&row| texts[row as usize].clone());
+                let texts: Vec<String> = texts.collect();
+                let unread = texts.iter().map(|text| !self.judge.knows(text)).collect();
+                (self.texts(&texts)?, unread)
             }
         };
         let selected = dataset.images.select(&images);
         let new = NewItems {
             images: &selected,
             captions: &vectors,
+            unread_captions: &unread,
             pairs: &placed,
         };
         Ok(LaterPairs {

@@ -77,7 +77,7 @@ pub(crate) struct AuditArgs {
     output: OutputArgs,
 
     /// Judge only the pairs of DATA that this audit has not seen, by the matchers and pairs that it kept.
-    #[arg(long, value_name = "AUDIT", conflicts_with_all = ["from_run", "frozen", "matcher", "folds", "repeats", "no_refit", "fast", "noise", "inject"])]
+    #[arg(long, value_name = "AUDIT", conflicts_with_all = ["from_run", "frozen", "matcher", "folds", "repeats", "no_refit", "fast", "noise", "inject", "split", "seed", "drop_rule", "fail_above", "image_encoder", "text_encoder"])]
     extend: Option<PathBuf>,
 
     /// Which pairs the cleaned list drops: `errors` (those more likely mismatched than not),
@@ -236,6 +236,9 @@ pub(crate) fn run(args: &AuditArgs, form: Form) -> Result<Exit> {
         });
     }
     if let Some(audit) = &args.extend {
+        if !args.read.words().is_empty() {
+            bail!("--extend reads the data as the audit did (leave out how it is read)")
+        }
         let extension = Extension {
             audit,
             source: request.kept.as_ref(),

@@ -21,6 +21,11 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Whether a folder was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Claims the folder for `command`, where one was named.
     ///
     /// # Errors

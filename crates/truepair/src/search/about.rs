@@ -1,16 +1,13 @@
 //! What an index remembers of how it was made.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use truepair_core::answer::AnswerModel;
 use truepair_index::{Index, Measure};
 use truepair_model::encode::SearchMeasure;
-use truepair_read::dataset::ReadOptions;
 
+use super::source::DataSource;
 use crate::embedder::EmbedderSource;
-use crate::encoded::Encoders;
 
 /// Version of this record; an index with another one was made by another program.
 const FORMAT: u32 = 1;
@@ -42,18 +39,6 @@ pub(crate) enum Compared {
     SquaredDistance,
     /// Vectors find candidates, which the run's similarity scores anew.
     Rescored,
-}
-
-/// Data that items came from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DataSource {
-    /// A full path or an address.
-    pub(crate) data: PathBuf,
-    /// How it is read.
-    pub(crate) read: ReadOptions,
-    /// What embeds it before anything else reads it.
-    pub(crate) encoders: Encoders,
 }
 
 /// What scores mean, by direction.

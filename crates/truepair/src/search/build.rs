@@ -1,20 +1,17 @@
 //! From data to what is added to an index.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 use truepair_core::dataset::Dataset;
-use truepair_index::{Item, Records, Value};
+use truepair_index::{Index, Item, Records, Value};
 use truepair_model::similarity::Role;
 
-use super::about::{Compared, DataSource};
+use super::about::Compared;
 use super::locator::PictureLocator;
 use crate::embedder::Embedder;
-use crate::encoded::LoadedEncoders;
 use crate::metadata::Metadata;
 use crate::progress::Bars;
-use crate::run_folder::RunJob;
 
 /// Name of the column that says which image a caption belongs to.
 pub(crate) const IMAGE: &str = "image";
@@ -29,24 +26,6 @@ pub(crate) struct Additions {
     pub(crate) compared: Compared,
     /// Images that the metadata names.
     pub(crate) n_named: usize,
-}
-
-/// Reads one source of items.
-///
-/// # Errors
-/// If it cannot be read or embedded.
-pub(crate) fn read_source(source: &DataSource, bars: &mut Bars) -> Result<Dataset> {
-    let encoders = LoadedEncoders::load(&source.encoders)?;
-    Ok(encoders.open(&source.data, &source.read, bars)?.dataset)
-}
-
-/// Whether pairs of this split trained nothing: all, where no run embeds.
-/// A run without a job is a converted one, whose authors' splits have the usual names.
-pub(crate) fn trained_nothing(run: Option<&Path>, split: &str) -> bool {
-    let Some(run) = run else { return true };
-    let job = RunJob::load(run);
-    let trained_on = job.map_or_else(|_| "train".to_owned(), |job| job.read.split);
-    split != trained_on && split != "train"
 }
 
 impl Additions {
@@ -156,7 +135,15 @@ fn owners(dataset: &Dataset) -> Vec<Option<usize>> {
     owners
 }
 
+/// Rows of an image's own captions.
+pub(crate) fn captions_of<'a>(
+    index: &'a Index,
+    image: &'a str,
+) -> impl Iterator<Item = usize> + 'a {
+    (0..).map_while(move |nth| index.captions().find(&caption_id(image, nth)))
+}
+
 /// Name of the caption that is the `nth` of its image, from 0.
-pub(crate) fn caption_id(image: &str, nth: usize) -> String {
+fn caption_id(image: &str, nth: usize) -> String {
     format!("{image}#{nth}")
 }

@@ -9,7 +9,7 @@ use truepair_vectordb::{
     VECTOR_FILES, Value, VectorStore, VectorWriter, is_variable, open_file, open_store, upload,
 };
 
-use super::build::caption_id;
+use super::build::captions_of;
 use super::locator::PictureLocator;
 use crate::progress::Bars;
 
@@ -88,6 +88,10 @@ impl Elsewhere {
                 total_variance: None,
             },
             // What the asking item adds to every score, its offset, is added later.
+            Measure::SquaredDistance if vector.last().is_some_and(|last| *last != 0.0) => bail!(
+                "the run compares deviations with deviations, which databases are not asked for (search the index \
+                 itself)"
+            ),
             Measure::SquaredDistance => Query {
                 vector: vector[..vector.len() - 1].to_vec(),
                 total_variance: Some(0.0),
@@ -122,8 +126,7 @@ fn record(index: &Index, row: usize) -> truepair_core::Result<Record> {
         Measure::SquaredDistance => vector.pop().map(|root| root * root),
     };
     let captions = index.gallery(Side::Captions);
-    let first = captions.find(&caption_id(&item.id, 0));
-    let (caption, caption_vector) = match first {
+    let (caption, caption_vector) = match captions_of(index, &item.id).next() {
         Some(row) => (captions.item(row)?.text, Some(captions.vector(row)?)),
         None => (None, None),
     };

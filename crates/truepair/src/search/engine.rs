@@ -65,6 +65,8 @@ struct Asked {
     encoded: Option<EncodedItems>,
     /// Which model says what scores mean.
     direction: Option<Direction>,
+    /// Whether it holds anything that its reader has learned.
+    is_known: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +242,7 @@ impl Engine {
             offset: vectors.offsets[row],
             encoded,
             direction: (of == Side::Images).then_some(Direction::TextToImage),
+            is_known: self.embedder.knows(text),
         })
     }
 
@@ -257,6 +260,7 @@ impl Engine {
             offset: vectors.offsets[0],
             encoded,
             direction: (of == Side::Captions).then_some(Direction::ImageToText),
+            is_known: true,
         })
     }
 
@@ -278,6 +282,7 @@ impl Engine {
             offset: 0.0,
             encoded: None,
             direction: None,
+            is_known: true,
         })
     }
 
@@ -333,6 +338,7 @@ impl Engine {
         };
         let threshold = question
             .coverage
+            .filter(|_| asked.is_known)
             .map(|coverage| self.threshold(question, model, coverage))
             .transpose()?;
         let found = hits.iter().enumerate().map(|(at, hit)| {
@@ -355,15 +361,18 @@ impl Engine {
         Ok(SearchAnswer {
             hits: found,
             p_nothing: judged.as_ref().map(|judged| judged.nothing),
-            nothing_here: judged.as_ref().map(|judged| judged.answerable <= DENIED),
-            notes: self.notes(question, model),
+            nothing_here: match asked.is_known {
+                true => judged.as_ref().map(|judged| judged.answerable <= DENIED),
+                false => Some(true),
+            },
+            notes: self.notes(question, asked, model),
         })
     }
 
     /// What scores of this question mean; unknown where rows are filtered, because the calibrating queries looked at
     /// all.
     fn model(&self, question: &Question, asked: &Asked) -> Option<&AnswerModel> {
-        if question.filter.is_some() {
+        if question.filter.is_some() || !asked.is_known {
             return None;
         }
         match asked.direction? {
@@ -400,7 +409,15 @@ impl Engine {
         Ok(threshold)
     }
 
-    fn notes(&self, question: &Question, model: Option<&AnswerModel>) -> Vec<String> {
+    fn notes(
+        &self,
+        question: &Question,
+        asked: &Asked,
+        model: Option<&AnswerModel>,
+    ) -> Vec<String> {
+        if !asked.is_known {
+            return vec!["the run knows no word of the question".to_owned()];
+        }
         let answers = &self.about.answers;
         let (then, now) = match question.of {
             Side::Images => (answers.n_images, self.index.images().len()),

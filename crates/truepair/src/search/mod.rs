@@ -9,14 +9,16 @@ mod engine;
 mod locator;
 mod rerank;
 mod service;
+mod source;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use about::{Compared, DataSource, IndexAbout};
+pub(crate) use about::{Compared, IndexAbout};
 pub(crate) use answer::{Found, SearchAnswer};
-pub(crate) use build::{Additions, caption_id, caption_names, read_source, trained_nothing};
+pub(crate) use build::{Additions, caption_names, captions_of};
 pub(crate) use calibrate::{Calibration, calibrate};
 pub(crate) use elsewhere::Elsewhere;
 pub(crate) use engine::{Ask, Engine, Question};
 pub(crate) use locator::PictureLocator;
 pub(crate) use service::SearchService;
+pub(crate) use source::DataSource;

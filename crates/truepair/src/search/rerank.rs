@@ -9,8 +9,8 @@ use truepair_index::Side;
 use truepair_model::encode::EncodedItems;
 use truepair_train::{EncodedSides, GivenCaptions, Trained};
 
-use super::about::DataSource;
-use super::build::{caption_names, read_source};
+use super::build::caption_names;
+use super::source::DataSource;
 use crate::progress::Bars;
 
 /// The data that an index was made of, where its vectors are not enough.
@@ -34,7 +34,7 @@ impl Rescorer {
             captions: HashMap::new(),
         };
         for (place, source) in sources.iter().enumerate() {
-            let dataset = read_source(source, &mut bars).context(
+            let dataset = source.open(&mut bars).context(
                 "the run compares more than vectors, so its data must be there to be searched",
             )?;
             for (id, row) in dataset.image_ids.iter().zip(0..) {

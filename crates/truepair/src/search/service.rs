@@ -12,7 +12,7 @@ use truepair_serve::{
     Service, Side,
 };
 
-use super::build::caption_id;
+use super::build::captions_of;
 use super::engine::{Ask, Engine, Question};
 use super::locator::PictureLocator;
 use crate::render;
@@ -41,7 +41,7 @@ impl SearchService {
     /// The captions of an image, and where it has none the nearest ones.
     fn why(&self, image: &Item, row: usize) -> Vec<String> {
         let captions = self.engine.index.captions();
-        let own = (0..WHY).map_while(|nth| captions.find(&caption_id(&image.id, nth)));
+        let own = captions_of(&self.engine.index, &image.id).take(WHY);
         let own: Vec<String> = own
             .filter_map(|row| captions.item(row).ok()?.text)
             .collect();

@@ -305,13 +305,31 @@ fn pairs_of_a_list_are_scored_and_judged() {
         typed(at, &line.replace("csv", ending)).json();
         assert!(at.join(format!("scored.{ending}")).is_file());
     }
-    let trained = typed(
-        at,
-        &line
-            .replace("test", "train")
-            .replace("pairs.tsv", "own.tsv"),
+    // Pairs that trained the run say nothing of others.
+    fs::write(
+        at.join("own.tsv"),
+        "image\tcaption\ntrain-0.jpg\ttrain-0.jpg#0\n",
+    )
+    .unwrap();
+    let own = line
+        .replace("split test", "split train")
+        .replace("pairs.tsv", "own.tsv");
+    let own = typed(at, &own).json();
+    holds(
+        own["open"].as_str().unwrap(),
+        &["trained on the split train"],
     );
-    trained.is_refused(&["own.tsv"]);
+    assert_eq!((&own["unknown"], &own["rate"]), (&1.into(), &Value::Null));
+    // Of words that the run never saw nothing can be said.
+    let strange = format!(
+        "image\tcaption\n{}\tquarterly revenue\n{}\ta red dog\n",
+        ids[0], ids[0]
+    );
+    fs::write(at.join("strange.tsv"), strange).unwrap();
+    assert_eq!(
+        typed(at, &line.replace("pairs.tsv", "strange.tsv")).json()["unknown"],
+        1
+    );
     refused(at, &words(&line.replace(".csv", ".txt")), &[".parquet"]);
     fs::write(at.join("lost.tsv"), "image\tcaption\nnobody\ta dog\n").unwrap();
     typed(at, &line.replace("pairs.tsv", "lost.tsv")).is_refused(&["record 1", "nobody"]);
@@ -413,4 +431,121 @@ fn an_audit_judges_pairs_that_came_since() {
     );
     assert!(at.join("audit-2/new.csv").is_file() && at.join("audit-2/cleaned").is_dir());
     typed(at, "score --audit data pairs.tsv --out other.csv").is_refused(&["keeps no judge"]);
+}
+
+/// The scores that `search` and `score` give to the images that are nearest to a text.
+fn agree(at: &Path, run: &str) {
+    typed(
+        at,
+        &format!("index data --run {run} --split test --out index-{run} --json"),
+    )
+    .json();
+    let text = first_caption(at);
+    let found = truepair(
+        at,
+        &[
+            "search",
+            &format!("index-{run}"),
+            &text,
+            "--top",
+            "8",
+            "--json",
+        ],
+    )
+    .json();
+    let found = found["hits"].as_array().unwrap();
+    let rows: String = found
+        .iter()
+        .map(|hit| format!("{}\t{text}\n", hit["id"].as_str().unwrap()))
+        .collect();
+    fs::write(at.join("found.tsv"), format!("image\tcaption\n{rows}")).unwrap();
+    typed(
+        at,
+        &format!("score --run {run} found.tsv --out found.jsonl --json"),
+    )
+    .json();
+    let scored = fs::read_to_string(at.join("found.jsonl")).unwrap();
+    for (hit, line) in found.iter().zip(scored.lines()) {
+        let scored: Value = serde_json::from_str(line).unwrap();
+        let [a, b] = [&hit["score"], &scored["score"]].map(|score| score.as_f64().unwrap());
+        assert!(
+            (a - b).abs() < 1e-3 * b.abs().max(1.0),
+            "{run}: {a} and {b}"
+        );
+    }
+}
+
+#[test]
+fn gaussians_and_similarities_that_are_no_products_are_searched_by_their_own_scores() {
+    let home = home();
+    let at = home.path();
+    for (run, how) in [
+        ("order", "--strategy plain --similarity order"),
+        ("pcme", "--strategy pcme++"),
+    ] {
+        let line = format!(
+            "train data {how} --caption-features none --set training.epochs=1 --out {run} --json"
+        );
+        typed(at, &line).json();
+        agree(at, run);
+    }
+    // The first finds candidates, which a database cannot score anew.
+    typed(at, "index index-order --to parquet:images.parquet").is_refused(&["candidates"]);
+}
+
+#[test]
+fn graphs_are_built_and_checked_and_images_leave_as_files() {
+    let home = home();
+    let at = home.path();
+    typed(
+        at,
+        "index data --run run --split test --kind hnsw --out index --json",
+    )
+    .json();
+    let checked = typed(at, "index index --check --json").json();
+    assert!(
+        checked["recall_at_10"]["images"].as_f64().unwrap() > 0.9,
+        "{checked}"
+    );
+    let sent = typed(at, "index index --to parquet:images.parquet --json").json();
+    assert_eq!(sent["sent"], N);
+    assert!(at.join("images.parquet").is_file());
+    typed(at, "index index --to clip-retrieval:folder --json").json();
+    assert!(at.join("folder/img_emb/img_emb_0.npy").is_file());
+    let nowhere = typed(at, "index index --to postgres://me@127.0.0.1:1/d?table=t");
+    nowhere.is_refused(&["127.0.0.1"]);
+}
+
+#[test]
+fn what_an_index_does_not_look_at_is_refused_and_strange_words_find_nothing() {
+    let home = home();
+    let at = home.path();
+    made(at);
+    typed(at, "index index --check --split test").is_refused(&["--split"]);
+    typed(at, "index index --delete a --metadata m.csv").is_refused(&["--metadata"]);
+    fs::write(at.join("others.csv"), "image,width\nnobody,3\n").unwrap();
+    let line = "index data --split dev --append index --metadata others.csv";
+    typed(at, line).is_refused(&["others.csv", "names none", "--metadata-id"]);
+    assert_eq!(
+        typed(at, "index index --check --json").json()["images"],
+        N,
+        "nothing was added"
+    );
+    let strange = truepair(
+        at,
+        &[
+            "search",
+            "index",
+            "quarterly revenue",
+            "--coverage",
+            "0.8",
+            "--json",
+        ],
+    )
+    .json();
+    assert_eq!(
+        (&strange["nothing_here"], hits(&strange).len()),
+        (&true.into(), 0),
+        "{strange}"
+    );
 }

@@ -12,19 +12,16 @@ use truepair_core::scores::Matrix;
 use truepair_encode::job::{self, Embedded};
 use truepair_encode::layout;
 use truepair_model::encode::EncodedItems;
-use truepair_model::similarity::Role;
-use truepair_read::dataset::{self, ReadOptions};
-use truepair_train::{GivenCaptions, Trained};
+use truepair_train::Trained;
 
 use super::args::EmbedArgs;
 use super::{EmbedResult, SplitResult, output};
 use crate::embedder::{Embedder, EmbedderSource};
-use crate::encoded::LoadedEncoders;
 use crate::exit::Exit;
 use crate::file_hash::sha256;
 use crate::progress::Bars;
 use crate::render::{self, Form};
-use crate::{remote, run_folder};
+use crate::search::DataSource;
 
 /// Embeds DATA, or standard input where DATA is `-`.
 pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
@@ -37,37 +34,14 @@ pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
         .as_deref()
         .context("name the folder of the embeddings with --out")?;
     let source = EmbedderSource::new(Some(run), &args.encoders())?;
-    let (data, own, own_encoders) = run_folder::data_of(run, Some(&given))?;
-    let is_told = !args.read.words().is_empty();
-    let mut read = if is_told {
-        args.read.options("all")
-    } else {
-        own.clone()
+    let data = DataSource {
+        encoders: source.encoders.clone(),
+        ..DataSource::of_run(run, Some(&given), &args.read)?
     };
-    read.pixels = own.pixels;
     let mut bars = Bars::new();
-    let names = match &args.split {
-        Some(names) => names.clone(),
-        None => {
-            let all = ReadOptions {
-                split: "all".to_owned(),
-                ..read.clone()
-            };
-            let (path, all) = remote::fetched(&data, &all, &mut bars)?;
-            dataset::splits(path, &all)?
-        }
-    };
-    let encoders = LoadedEncoders::load(&source.encoders.or(&own_encoders))?;
-    let open = |split: &String, bars: &mut Bars| -> Result<Dataset> {
-        let read = ReadOptions {
-            split: split.clone(),
-            ..read.clone()
-        };
-        Ok(encoders.open(&data, &read, bars)?.dataset)
-    };
-    let splits: Vec<Dataset> = names
-        .iter()
-        .map(|name| open(name, &mut bars))
+    let splits = data.splits(args.split.as_deref(), &mut bars)?.into_iter();
+    let splits: Vec<Dataset> = splits
+        .map(|split| split.open(&mut bars))
         .collect::<Result<_>>()?;
     let description = describe(run, &splits, args.half)?;
     if let Some(done) = output::finished(out, &description)? {
@@ -98,16 +72,27 @@ pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
         result.image_dim = Some(embedded.images.0.dim());
         result.caption_dim = Some(embedded.captions.0.dim());
         embedded.write(dataset, args.half, out)?;
+        let skipped = undecoded(dataset);
+        result.skipped += skipped;
         result.splits.push(SplitResult {
             split: dataset.split.clone(),
             images: dataset.n_images(),
             captions: dataset.n_captions(),
-            skipped: 0,
+            skipped,
         });
     }
     output::finish(out, &result)?;
     form.print(&result, || super::text(&result, out))?;
     Ok(Exit::Success)
+}
+
+/// Pictures that encoders before the run could not decode; the account names them.
+fn undecoded(dataset: &Dataset) -> usize {
+    let passed = dataset.account.passed_over().iter();
+    passed
+        .filter(|entry| entry.kind == "picture")
+        .map(|entry| entry.count)
+        .sum()
 }
 
 /// Both sides of a split; deviations where items are Gaussians.
@@ -199,21 +184,12 @@ fn describe(run: &Path, splits: &[Dataset], half: bool) -> Result<serde_json::Va
 /// Texts of standard input, an object a line.
 fn lines(run: &Path, args: &EmbedArgs) -> Result<Exit> {
     let embedder = Embedder::open(&EmbedderSource::new(Some(run), &args.encoders())?)?;
-    if !embedder.reads_texts() {
-        embedder.texts(&[String::new()], Role::Asking)?;
-    }
     let trained = embedder.trained().context("a run embeds")?;
     let mut out = std::io::stdout().lock();
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let text = line.with_context(|| format!("standard input:{}: is not UTF-8", number + 1))?;
-        let encoded = match &trained.texts {
-            Some(_) => trained
-                .encode_captions(GivenCaptions::Texts(std::slice::from_ref(&text)), &mut ())?,
-            None => {
-                (embedder.encoded_texts(std::slice::from_ref(&text))?).context("a run embeds")?
-            }
-        };
-        let (vector, deviations) = vectors(&encoded, trained)?;
+        let encoded = embedder.encoded_texts(std::slice::from_ref(&text))?;
+        let (vector, deviations) = vectors(&encoded.context("a run embeds")?, trained)?;
         let mut object = json!({ "text": text, "embedding": vector.row(0) });
         if let Some(deviations) = deviations {
             object["deviations"] = json!(deviations.row(0));

@@ -150,6 +150,40 @@ impl FormArgs {
 }
 
 impl IndexArgs {
+    /// # Errors
+    /// If something is typed that this work does not look at.
+    pub(super) fn check(&self) -> Result<()> {
+        let makes = self.output.is_named();
+        let reads = makes || self.append.is_some() || self.calibrate.is_some();
+        let typed = [
+            (
+                "--image-encoder and --text-encoder",
+                makes,
+                !self.encoders.are_none(),
+            ),
+            (
+                "--metadata",
+                makes || self.append.is_some(),
+                self.form.metadata.is_some(),
+            ),
+            ("--split", reads, self.split.is_some()),
+            (
+                "how data is read",
+                reads,
+                !self.read.words().is_empty() || self.read.strict,
+            ),
+        ];
+        match typed
+            .iter()
+            .find(|(_, is_used, is_typed)| *is_typed && !is_used)
+        {
+            Some((what, ..)) => {
+                bail!("{what}: this work on an index does not look at it (leave it out)")
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The ids that --delete names.
     ///
     /// # Errors

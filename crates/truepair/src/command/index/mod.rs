@@ -4,41 +4,40 @@ mod args;
 mod result;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use truepair_core::answer::AnswerQuality;
 use truepair_core::dataset::Dataset;
 use truepair_core::digest::Digest;
 use truepair_core::rng::Seed;
 use truepair_index::{Index, Settings, Side, Writer};
-use truepair_read::dataset::{self, ReadOptions};
 
 pub(crate) use args::IndexArgs;
 use result::GalleryRecall;
 pub(crate) use result::IndexResult;
 
 use crate::embedder::{Embedder, EmbedderSource};
-use crate::encoded::Encoders;
 use crate::exit::Exit;
 use crate::metadata::Metadata;
 use crate::progress::Bars;
-use crate::remote;
 use crate::render::{self, Form};
 use crate::run_folder;
 use crate::search::{
     Additions, Calibration, Compared, DataSource, Elsewhere, Engine, IndexAbout, calibrate,
-    caption_id, read_source, trained_nothing,
+    captions_of,
 };
 use crate::staged_folder::SUMMARY;
 
 pub(crate) fn run(args: &IndexArgs, form: Form) -> Result<Exit> {
-    let result = match (&args.append, &args.delete, &args.calibrate) {
-        (Some(index), _, _) => append(args, index)?,
-        (_, Some(ids), _) => delete(&args.data, &IndexArgs::ids(ids)?)?,
-        (_, _, Some(data)) => recalibrate(args, data)?,
-        _ if args.to.is_some() => send(&args.data, args.to.as_deref().unwrap_or_default())?,
+    args.check()?;
+    let result = match (&args.append, &args.delete, &args.calibrate, &args.to) {
+        (Some(index), ..) => append(args, index)?,
+        (_, Some(ids), ..) => delete(&args.data, &IndexArgs::ids(ids)?)?,
+        (_, _, Some(data), _) => recalibrate(args, data)?,
+        (.., Some(address)) => send(&args.data, address)?,
         _ if args.compact => {
-            let mut writer = open_writer(&args.data)?;
+            let mut writer = Writer::open(&args.data)?;
             writer.compact()?;
             IndexResult::new("compacted", args.data.clone(), writer.index())
         }
@@ -49,248 +48,231 @@ pub(crate) fn run(args: &IndexArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn open_writer(folder: &Path) -> Result<Writer> {
-    Ok(Writer::open(folder)?)
-}
-
 /// Makes an index of the data.
 fn create(args: &IndexArgs) -> Result<IndexResult> {
-    let stage = args
-        .output
-        .open("index")?
-        .context("name the folder of the index with --out")?;
+    let stage = args.output.open("index")?;
+    let stage = stage.context("name the folder of the index with --out")?;
     let mut bars = Bars::new();
     let source = EmbedderSource::new(args.run.as_deref(), &args.encoders)?;
     let embedder = Embedder::open(&source)?;
-    let splits = sources(args, &mut bars)?;
-    let mut writer: Option<Writer> = None;
-    let mut about: Option<IndexAbout> = None;
-    let mut held_out: Option<Dataset> = None;
-    let mut notes = Vec::new();
-    let metadata = metadata(args)?;
-    let mut seen = HashMap::new();
-    let mut n_named = 0;
-    for source_of_split in splits {
-        let dataset = read_source(&source_of_split, &mut bars)?;
-        check_ids(&dataset, &mut seen)?;
-        let added = Additions::of(&dataset, &embedder, metadata.as_ref(), &mut bars)?;
-        let about = about.get_or_insert_with(|| {
-            IndexAbout::new(dataset.name.clone(), source.clone(), added.compared)
-        });
-        if writer.is_none() {
-            let settings = Settings {
-                dim: added.dim(),
-                measure: about.compared.measure(),
-                storage: args.form.storage(),
-                kind: args.form.kind(),
-            };
-            writer = Some(Index::create(stage.folder(), &settings, about.to_value()?)?);
+    let first = args.split.as_ref().and_then(|names| names.first());
+    let data = match &args.run {
+        Some(run) => DataSource::of_run(run, Some(&args.data), &args.read)?,
+        None => {
+            let split = first.map(String::as_str);
+            DataSource::of_data(&args.data, &args.read, &args.encoders, split, &mut bars)?
         }
-        n_named += added.n_named;
-        let writer = writer.as_mut().expect("an index was made");
-        writer.append(Some(added.images), added.captions)?;
-        about.sources.push(source_of_split);
-        if trained_nothing(args.run.as_deref(), &dataset.split) && dataset.n_captions() > 0 {
-            let larger = held_out
-                .as_ref()
-                .is_none_or(|other| other.n_images() < dataset.n_images());
-            held_out = if larger { Some(dataset) } else { held_out };
-        }
+    };
+    let mut filling = Filling::new(args, source, stage.folder())?;
+    for split in data.splits(args.split.as_deref(), &mut bars)? {
+        filling.add(split, &embedder, &mut bars)?;
     }
+    let Filling {
+        writer,
+        about,
+        held_out,
+        ..
+    } = filling.checked()?;
     let (Some(mut writer), Some(about)) = (writer, about) else {
         bail!("{}: holds no split", args.data.display())
     };
-    if let Some(metadata) = &metadata {
-        let example = seen.keys().next().map_or("", String::as_str);
-        metadata.check(n_named, seen.len(), example)?;
-    }
-    writer.set_about(about.to_value()?)?;
-    let mut learned = None;
+    let mut learned = Learned::default();
     match held_out {
         Some(dataset) => {
-            let engine = Engine::new(Index::open(stage.folder())?, about.clone(), embedder)?;
-            match calibrate(&engine, &dataset, &mut bars) {
-                Ok(calibration) => {
-                    notes.extend(calibration.open.iter().cloned());
-                    learned = Some(store(&mut writer, about, calibration)?);
-                }
-                Err(error) => notes.push(format!("what scores mean stays open: {}", render::chain(&error))),
-            }
+            let engine = Engine::new(Index::open(stage.folder())?, about, embedder)?;
+            learned = learn(&engine, &dataset, &mut writer, &mut bars)?;
         }
-        None => notes.push(
+        None => learned.open.push(
             "what scores mean stays open: no pairs are here that trained nothing (`truepair index INDEX \
              --calibrate DATA` learns it from some)"
                 .to_owned(),
         ),
     }
-    let place = stage.place("");
-    let mut result = IndexResult::new("created", place.clone(), writer.index());
-    if let Some(calibration) = learned {
-        [result.text_to_image, result.image_to_text] = calibration;
-    }
-    result.notes = notes;
+    let result = learned.told(IndexResult::new("created", stage.place(""), writer.index()));
     stage.write_json(SUMMARY, &result)?;
     drop(writer);
     stage.finish()?;
     Ok(result)
 }
 
-type Qualities = [Option<truepair_core::answer::AnswerQuality>; 2];
+/// An index that is being filled.
+struct Filling<'a> {
+    args: &'a IndexArgs,
+    folder: &'a Path,
+    embedder: EmbedderSource,
+    metadata: Option<Metadata>,
+    writer: Option<Writer>,
+    about: Option<IndexAbout>,
+    /// Split of every image.
+    split_of: HashMap<String, String>,
+    /// Images that the metadata names.
+    n_named: usize,
+    /// The largest split whose pairs trained nothing.
+    held_out: Option<Dataset>,
+}
 
-/// Keeps what was learned in the index.
-fn store(
+impl<'a> Filling<'a> {
+    fn new(args: &'a IndexArgs, embedder: EmbedderSource, folder: &'a Path) -> Result<Self> {
+        Ok(Self {
+            args,
+            folder,
+            embedder,
+            metadata: metadata(args)?,
+            writer: None,
+            about: None,
+            split_of: HashMap::new(),
+            n_named: 0,
+            held_out: None,
+        })
+    }
+
+    /// Adds one split.
+    fn add(&mut self, source: DataSource, embedder: &Embedder, bars: &mut Bars) -> Result<()> {
+        let dataset = source.open(bars)?;
+        for id in &dataset.image_ids {
+            if let Some(other) = self.split_of.insert(id.clone(), dataset.split.clone()) {
+                bail!(
+                    "image `{id}` is in the split {other} and in {}, and an index holds every id once (index one \
+                     split: --split {})",
+                    dataset.split,
+                    dataset.split
+                )
+            }
+        }
+        let added = Additions::of(&dataset, embedder, self.metadata.as_ref(), bars)?;
+        self.n_named += added.n_named;
+        let mut about = match self.about.take() {
+            Some(about) => about,
+            None => IndexAbout::new(dataset.name.clone(), self.embedder.clone(), added.compared),
+        };
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let settings = Settings {
+                    dim: added.dim(),
+                    measure: about.compared.measure(),
+                    storage: self.args.form.storage(),
+                    kind: self.args.form.kind(),
+                };
+                Index::create(self.folder, &settings, about.to_value()?)?
+            }
+        };
+        about.sources.push(source);
+        writer.append_with(Some(added.images), added.captions, about.to_value()?)?;
+        (self.writer, self.about) = (Some(writer), Some(about));
+        keep_larger(&mut self.held_out, self.args.run.as_deref(), dataset);
+        Ok(())
+    }
+
+    /// # Errors
+    /// If the metadata names none of the images.
+    fn checked(self) -> Result<Self> {
+        if let Some(metadata) = &self.metadata {
+            let example = self.split_of.keys().next().map_or("", String::as_str);
+            metadata.check(self.n_named, self.split_of.len(), example)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Keeps the larger of two splits whose pairs can say what scores mean.
+fn keep_larger(kept: &mut Option<Dataset>, run: Option<&Path>, dataset: Dataset) {
+    let may = run.is_none_or(|run| run_folder::never_saw(run, &dataset.split));
+    let is_larger = kept
+        .as_ref()
+        .is_none_or(|kept| kept.n_images() < dataset.n_images());
+    if may && is_larger && dataset.n_captions() > 0 {
+        *kept = Some(dataset);
+    }
+}
+
+/// What pairs say of scores, as it is told.
+#[derive(Default)]
+struct Learned {
+    quality: [Option<AnswerQuality>; 2],
+    open: Vec<String>,
+}
+
+impl Learned {
+    fn told(self, result: IndexResult) -> IndexResult {
+        let [text_to_image, image_to_text] = self.quality;
+        IndexResult {
+            text_to_image,
+            image_to_text,
+            notes: self.open,
+            ..result
+        }
+    }
+}
+
+/// Learns what scores mean, and keeps it in the index.
+fn learn(
+    engine: &Engine,
+    dataset: &Dataset,
     writer: &mut Writer,
-    mut about: IndexAbout,
-    calibration: Calibration,
-) -> Result<Qualities> {
-    about.answers = calibration.answers;
+    bars: &mut Bars,
+) -> Result<Learned> {
+    let Calibration {
+        answers,
+        quality,
+        open,
+    } = calibrate(engine, dataset, bars)?;
+    let mut about = engine.about.clone();
+    about.answers = answers;
     writer.set_about(about.to_value()?)?;
-    Ok(calibration.quality)
+    Ok(Learned { quality, open })
 }
 
 fn metadata(args: &IndexArgs) -> Result<Option<Metadata>> {
-    let read = |file: &std::path::PathBuf| Metadata::read(file, args.form.metadata_id.as_deref());
+    let read = |file: &PathBuf| Metadata::read(file, args.form.metadata_id.as_deref());
     args.form.metadata.as_ref().map(read).transpose()
 }
 
-fn check_ids(dataset: &Dataset, seen: &mut HashMap<String, String>) -> Result<()> {
-    for id in &dataset.image_ids {
-        if let Some(other) = seen.insert(id.clone(), dataset.split.clone()) {
-            bail!(
-                "image `{id}` is in the split {other} and in {}, and an index holds every id once (index one split: \
-                 --split {})",
-                dataset.split,
-                dataset.split
-            )
-        }
-    }
-    Ok(())
-}
-
-/// The splits of the data, each as it is to be read.
-fn sources(args: &IndexArgs, bars: &mut Bars) -> Result<Vec<DataSource>> {
-    let data = remote::full(&args.data)?;
-    let is_told = !args.read.words().is_empty();
-    let (read, encoders) = match &args.run {
-        Some(run) => {
-            let (_, own, encoders) = run_folder::data_of(run, Some(&data))?;
-            let mut read = if is_told {
-                args.read.options("all")
-            } else {
-                own.clone()
-            };
-            read.pixels = own.pixels;
-            (read, encoders)
-        }
-        None => (args.read.options("all"), needed(args, &data, bars)?),
-    };
-    splits_of(&data, &read, &encoders, args.split.as_deref(), bars)
-}
-
-/// The encoders that the data needs: none where it brings embeddings of both sides itself.
-fn needed(args: &IndexArgs, data: &Path, bars: &mut Bars) -> Result<Encoders> {
-    let encoders = args.encoders.full()?;
-    if encoders.are_none() {
-        return Ok(encoders);
-    }
-    let first = args.split.as_ref().and_then(|names| names.first());
-    let read = args.read.options(first.map_or("all", String::as_str));
-    let fetched = remote::fetched(data, &read, bars);
-    let opened = fetched.ok().and_then(|(path, read)| {
-        let names = dataset::splits(&path, &read).ok()?;
-        let split = first.or(names.first())?.clone();
-        dataset::open(path, &ReadOptions { split, ..read }).ok()
-    });
-    let brings_both = opened
-        .is_some_and(|opened| !opened.images.are_pictures() && opened.caption_features.is_some());
-    Ok(if brings_both {
-        Encoders::default()
-    } else {
-        encoders
-    })
-}
-
-fn splits_of(
-    data: &Path,
-    read: &ReadOptions,
-    encoders: &Encoders,
-    wanted: Option<&[String]>,
-    bars: &mut Bars,
-) -> Result<Vec<DataSource>> {
-    let names = match wanted {
-        Some(names) => names.to_vec(),
-        None => {
-            let all = ReadOptions {
-                split: "all".to_owned(),
-                ..read.clone()
-            };
-            let (path, all) = remote::fetched(data, &all, bars)?;
-            dataset::splits(path, &all)?
-        }
-    };
-    let source = |split: String| DataSource {
-        data: data.to_path_buf(),
-        read: ReadOptions {
-            split,
-            ..read.clone()
-        },
-        encoders: encoders.clone(),
-    };
-    Ok(names.into_iter().map(source).collect())
+/// The last data that an index was made of, by which other data is read.
+fn last_source<'a>(about: &'a IndexAbout, folder: &Path) -> Result<&'a DataSource> {
+    let place = folder.display();
+    let last = about.sources.last();
+    last.with_context(|| format!("{place}: does not know what it was made of (make it again)"))
 }
 
 /// Adds data to an index, by what made it.
 fn append(args: &IndexArgs, folder: &Path) -> Result<IndexResult> {
-    if !args.encoders.are_none() {
-        bail!("--append embeds by what made the index (leave the encoders out)")
-    }
     let mut bars = Bars::new();
-    let mut writer = open_writer(folder)?;
+    let mut writer = Writer::open(folder)?;
     let mut about = IndexAbout::of(writer.index())?;
     let embedder = Embedder::open(&about.embedder)?;
-    let Some(last) = about.sources.last().cloned() else {
-        bail!(
-            "{}: does not know what it was made of (make it again)",
-            folder.display()
-        )
-    };
-    let mut read = match args.read.words().is_empty() && same_data(&args.data, &last.data) {
-        true => last.read.clone(),
-        false => args.read.options("all"),
-    };
-    read.pixels = last.read.pixels;
-    let data = remote::full(&args.data)?;
+    let data = last_source(&about, folder)?.like(&args.data, &args.read)?;
     let metadata = metadata(args)?;
-    for source in splits_of(
-        &data,
-        &read,
-        &last.encoders,
-        args.split.as_deref(),
-        &mut bars,
-    )? {
-        let dataset = read_source(&source, &mut bars)?;
-        let added = Additions::of(&dataset, &embedder, metadata.as_ref(), &mut bars)?;
-        writer.append(Some(added.images), added.captions)?;
-        about.sources.push(source);
-        writer.set_about(about.to_value()?)?;
+    let mut all = Vec::new();
+    for source in data.splits(args.split.as_deref(), &mut bars)? {
+        let dataset = source.open(&mut bars)?;
+        all.push((
+            source,
+            Additions::of(&dataset, &embedder, metadata.as_ref(), &mut bars)?,
+        ));
     }
-    Ok(IndexResult::new(
-        "appended to",
-        folder.to_path_buf(),
-        writer.index(),
-    ))
-}
-
-fn same_data(a: &Path, b: &Path) -> bool {
-    remote::full(a).is_ok_and(|full| full == b)
+    if let Some(metadata) = &metadata {
+        let n = all.iter().map(|(_, added)| added.images.items.len()).sum();
+        let n_named = all.iter().map(|(_, added)| added.n_named).sum();
+        let example = all.iter().find_map(|(_, added)| added.images.items.first());
+        metadata.check(n_named, n, example.map_or("", |item| &item.id))?;
+    }
+    for (source, added) in all {
+        about.sources.push(source);
+        writer.append_with(Some(added.images), added.captions, about.to_value()?)?;
+    }
+    let folder = folder.to_path_buf();
+    Ok(IndexResult::new("appended to", folder, writer.index()))
 }
 
 /// Deletes images with their captions.
 fn delete(folder: &Path, ids: &[String]) -> Result<IndexResult> {
-    let mut writer = open_writer(folder)?;
-    let captions = captions_of(writer.index(), ids);
-    let images = writer.delete(Side::Images, ids)?;
-    let captions = writer.delete(Side::Captions, &captions)?;
+    let mut writer = Writer::open(folder)?;
+    let index = writer.index();
+    let captions = ids.iter().flat_map(|id| captions_of(index, id));
+    let captions = captions.map(|row| Ok(index.captions().item(row)?.id));
+    let captions: Vec<String> = captions.collect::<Result<_>>()?;
+    let [images, captions] = writer.delete_both(ids, &captions)?;
     let mut result = IndexResult::new("deleted from", folder.to_path_buf(), writer.index());
     result.deleted = Some(images.n + captions.n);
     if !images.unknown.is_empty() {
@@ -304,74 +286,30 @@ fn delete(folder: &Path, ids: &[String]) -> Result<IndexResult> {
     Ok(result)
 }
 
-/// The captions of images, which are numbered from 0 without a gap.
-fn captions_of(index: &Index, images: &[String]) -> Vec<String> {
-    let of_image = |image: &String| {
-        let names = (0..).map(|nth| caption_id(image, nth));
-        names
-            .take_while(|name| index.captions().find(name).is_some())
-            .collect::<Vec<_>>()
-    };
-    images.iter().flat_map(of_image).collect()
-}
-
 /// Learns what scores mean from other pairs.
 fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
     let mut bars = Bars::new();
     let folder = &args.data;
     let engine = Engine::open(folder)?;
-    let about = engine.about.clone();
-    let Some(last) = about.sources.last() else {
-        bail!(
-            "{}: does not know what it was made of (make it again)",
-            folder.display()
-        )
-    };
-    let is_told = !args.read.words().is_empty();
-    let mut read = if is_told {
-        args.read.options("all")
-    } else {
-        last.read.clone()
-    };
-    read.pixels = last.read.pixels;
-    let data = remote::full(data)?;
-    let splits = splits_of(
-        &data,
-        &read,
-        &last.encoders,
-        args.split.as_deref(),
-        &mut bars,
-    )?;
-    let run = about.embedder.run.as_deref();
-    let mut largest: Option<Dataset> = None;
-    for source in splits {
-        if !trained_nothing(run, &source.read.split) {
-            continue;
-        }
-        let dataset = read_source(&source, &mut bars)?;
-        if largest
-            .as_ref()
-            .is_none_or(|other| other.n_images() < dataset.n_images())
-        {
-            largest = Some(dataset);
-        }
+    let data = last_source(&engine.about, folder)?.like(data, &args.read)?;
+    let run = engine.about.embedder.run.as_deref();
+    let mut largest = None;
+    for source in data.splits(args.split.as_deref(), &mut bars)? {
+        keep_larger(&mut largest, run, source.open(&mut bars)?);
     }
     let Some(dataset) = largest else {
         bail!(
-            "{}: all of it trained the run (give pairs that it never saw)",
-            data.display()
+            "{}: all of it trained the run, or has no captions (give pairs that it never saw)",
+            data.data.display()
         )
     };
-    let calibration = calibrate(&engine, &dataset, &mut bars)?;
-    let notes = calibration.open.clone();
-    let mut writer = open_writer(folder)?;
-    let [text_to_image, image_to_text] = store(&mut writer, about, calibration)?;
-    Ok(IndexResult {
-        text_to_image,
-        image_to_text,
-        notes,
-        ..IndexResult::new("calibrated", folder.clone(), writer.index())
-    })
+    let mut writer = Writer::open(folder)?;
+    let learned = learn(&engine, &dataset, &mut writer, &mut bars)?;
+    Ok(learned.told(IndexResult::new(
+        "calibrated",
+        folder.clone(),
+        writer.index(),
+    )))
 }
 
 /// Sends the images elsewhere.

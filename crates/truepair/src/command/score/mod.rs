@@ -9,25 +9,24 @@ use anyhow::{Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use truepair_core::audit::{AuditOptions, Fold, Links, NewFindings, judge_fold, judge_new};
+use truepair_core::audit::{AuditOptions, Fold, Later, Links, NewFindings, judge_fold, judge_new};
 use truepair_core::pair::Pair;
 use truepair_core::rng::Seed;
 use truepair_core::scores::{Scorer, score_pairs};
-use truepair_read::dataset::ReadOptions;
 
 use asked::{AskedPairs, Joined};
 pub(super) use table::{Ending, ScoredPair, write as write_table};
 
 use crate::audit::KeptAudit;
 use crate::embedder::{Embedder, EmbedderSource};
-use crate::encoded::{Encoders, LoadedEncoders};
+use crate::encoded::Encoders;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, percent_text};
 use crate::run_folder;
-use crate::search::{read_source, trained_nothing};
+use crate::search::DataSource;
 use crate::{data, remote};
 
 const EXAMPLES: &str = "\
@@ -71,8 +70,8 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "FILE", value_parser = remote::output())]
     out: PathBuf,
 
-    /// Where all randomness comes from.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Where all randomness comes from; an audit keeps its own.
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "audit")]
     seed: u64,
 
     #[command(flatten)]
@@ -164,14 +163,12 @@ pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
 /// By the matchers that an audit kept.
 fn by_audit(args: &ScoreArgs, asked: &AskedPairs, audit: &Path, bars: &mut Bars) -> Result<Judged> {
     let kept = KeptAudit::open(audit)?;
-    let mut source = kept.source.clone();
-    if let Some(data) = &args.data {
-        source.data.clone_from(data);
-    }
+    let data = args.data.as_deref().unwrap_or(&kept.source.data);
+    let mut source = kept.source.like(data, &args.read)?;
     if let Some(split) = &args.split {
-        source.read.split.clone_from(split);
+        source = source.of_split(split);
     }
-    let dataset = read_source(&source, bars)?;
+    let dataset = source.open(bars)?;
     render::note(&data::describe(&dataset));
     let joined = asked.join(dataset, &|texts| kept.texts(texts))?;
     let later = kept.judge(&joined.dataset, joined.n_reference, bars)?;
@@ -186,17 +183,21 @@ fn by_audit(args: &ScoreArgs, asked: &AskedPairs, audit: &Path, bars: &mut Bars)
 /// By a run, or by embeddings as they are.
 fn by_matcher(args: &ScoreArgs, asked: &AskedPairs, bars: &mut Bars) -> Result<Judged> {
     let source = EmbedderSource::new(args.run.as_deref(), &args.encoders)?;
-    let (path, read, own) = reading(args)?;
-    let dataset = LoadedEncoders::load(&own)?
-        .open(&path, &read, bars)?
-        .dataset;
+    let data = match (&args.run, &args.data) {
+        (Some(run), given) => DataSource::of_run(run, given.as_deref(), &args.read)?,
+        (None, Some(data)) => {
+            DataSource::of_data(data, &args.read, &args.encoders, Some(args.split()), bars)?
+        }
+        (None, None) => bail!("name the data with --data"),
+    };
+    let dataset = data.of_split(args.split()).open(bars)?;
     render::note(&data::describe(&dataset));
     let embedder = Embedder::open(&source)?;
     let joined = asked.join(dataset, &|texts| embedder.text_features(texts))?;
     let scorer = joined.scorer(&embedder, bars)?;
     let new: Vec<Pair> = joined.dataset.pairs[joined.n_reference..].to_vec();
     let scores = score_pairs(scorer.as_ref(), &new)?;
-    let judged = judged(args, &joined, scorer.as_ref(), bars);
+    let judged = judged(args, &joined, (scorer.as_ref(), &embedder), bars);
     let (found, open) = match judged {
         Ok(found) => {
             let open = found.open.clone();
@@ -212,34 +213,17 @@ fn by_matcher(args: &ScoreArgs, asked: &AskedPairs, bars: &mut Bars) -> Result<J
     })
 }
 
-/// The data, how it is read and what embeds it first.
-fn reading(args: &ScoreArgs) -> Result<(PathBuf, ReadOptions, Encoders)> {
-    let Some(run) = &args.run else {
-        let path = args.data.clone().unwrap_or_default();
-        return Ok((path, args.read.options(args.split()), Encoders::default()));
-    };
-    let (path, own, encoders) = run_folder::data_of(run, args.data.as_deref())?;
-    let is_told = !args.read.words().is_empty();
-    let read = if is_told {
-        args.read.options(args.split())
-    } else {
-        own.clone()
-    };
-    let read = ReadOptions {
-        split: args.split().to_owned(),
-        pixels: own.pixels,
-        ..read
-    };
-    Ok((path, read, encoders))
-}
-
 fn judged(
     args: &ScoreArgs,
     joined: &Joined,
-    scorer: &dyn Scorer,
+    (scorer, embedder): (&dyn Scorer, &Embedder),
     bars: &mut Bars,
 ) -> Result<NewFindings> {
-    if !trained_nothing(args.run.as_deref(), args.split()) {
+    if args
+        .run
+        .as_deref()
+        .is_some_and(|run| !run_folder::never_saw(run, args.split()))
+    {
         bail!(
             "the run was trained on the split {}, so how its pairs rank says nothing of others (give a split that it \
              never saw)",
@@ -263,14 +247,17 @@ fn judged(
     };
     let seed = Seed(args.seed);
     let statistics = judge_fold(&fold, &options, seed, bars)?;
-    Ok(judge_new(
+    let unread = match &joined.dataset.captions {
+        Some(texts) => texts.iter().map(|text| !embedder.knows(text)).collect(),
+        None => Vec::new(),
+    };
+    let later = Later {
         pairs,
-        joined.n_reference,
-        &links,
-        &[statistics],
-        &options,
-        seed,
-    )?)
+        first: joined.n_reference,
+        links: &links,
+        unread_captions: &unread,
+    };
+    Ok(judge_new(&later, &[statistics], &options, seed)?)
 }
 
 fn text(result: &ScoreResult) -> String {

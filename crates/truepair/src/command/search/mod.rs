@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::remote;
 use crate::render::{self, Form, percent_text};
-use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, caption_id};
+use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, captions_of};
 use crate::staged_file::StagedFile;
 
 const EXAMPLES: &str = "\
@@ -244,9 +244,8 @@ fn rows(engine: &Engine, of: Side, answer: &SearchAnswer) -> Result<Vec<HitRow>>
 }
 
 fn first_caption(engine: &Engine, image: &str) -> Result<Option<String>> {
-    let captions = engine.index.captions();
-    match captions.find(&caption_id(image, 0)) {
-        Some(row) => Ok(captions.item(row)?.text),
+    match captions_of(&engine.index, image).next() {
+        Some(row) => Ok(engine.index.captions().item(row)?.text),
         None => Ok(None),
     }
 }

@@ -266,3 +266,29 @@ fn records_that_do_not_fit_are_named_and_change_nothing() {
         truepair_index::ValueKind::Float
     );
 }
+
+#[test]
+fn items_and_what_is_kept_of_them_change_in_one_commit() {
+    let home = tempfile::tempdir().unwrap();
+    let mut writer = create(home.path(), Storage::F32);
+    let about = serde_json::json!({"sources": 1});
+    let version = writer.append_with(Some(records(0, 4)), Some(records(0, 6)), about.clone());
+    assert_eq!(version.unwrap(), 2);
+    let index = Index::open(home.path()).unwrap();
+    assert_eq!((index.version(), index.about()), (2, &about));
+
+    let ids =
+        |numbers: &[usize]| -> Vec<String> { numbers.iter().map(|n| format!("id{n}")).collect() };
+    let [images, captions] = writer.delete_both(&ids(&[1, 9]), &ids(&[0, 5])).unwrap();
+    assert_eq!((images.n, images.unknown, captions.n), (1, ids(&[9]), 2));
+    let index = Index::open(home.path()).unwrap();
+    assert_eq!(index.version(), 3);
+    assert_holds(&index, Side::Images, &[0, 2, 3]);
+    assert_holds(&index, Side::Captions, &[1, 2, 3, 4]);
+
+    // An id that is there already changes neither.
+    let again = writer.append_with(Some(records(3, 5)), None, serde_json::json!({"sources": 2}));
+    assert!(again.is_err());
+    let index = Index::open(home.path()).unwrap();
+    assert_eq!((index.version(), index.about()), (3, &about));
+}

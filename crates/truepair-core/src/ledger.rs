@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::durable;
 use crate::error::{Error, Place, Result};
+use crate::source_file;
 
 const MAGIC: &[u8; 8] = b"TPLEDGER";
 const VERSION: u32 = 3;
@@ -356,7 +357,8 @@ impl Ledger {
     /// # Errors
     /// If the file cannot be read, and as [`from_bytes`](Self::from_bytes).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
+        let bytes = source_file::read(path.as_ref(), source_file::STATE)
+            .map_err(|source| Error::io(&path, "read", source))?;
         Self::from_bytes(&bytes, path)
     }
 }

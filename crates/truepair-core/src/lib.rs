@@ -69,6 +69,7 @@ pub mod ranking;
 pub mod relevance;
 pub mod rng;
 pub mod scores;
+pub mod source_file;
 pub mod text;
 pub mod watch;
 

@@ -177,7 +177,11 @@ impl Matrix {
                 .sqrt();
             if norm > 0.0 {
                 let scale = (1.0 / norm) as f32;
-                row.iter_mut().for_each(|x| *x *= scale);
+                match scale.is_normal() {
+                    true => row.iter_mut().for_each(|x| *x *= scale),
+                    // Of vectors that are very short or long the factor is no number of single precision.
+                    false => (row.iter_mut()).for_each(|x| *x = (f64::from(*x) / norm) as f32),
+                }
             }
         });
     }
@@ -360,6 +364,21 @@ mod tests {
             (0..n * dim).map(|i| ((i as f32) * step).sin()).collect(),
             dim,
         )
+    }
+
+    #[test]
+    fn very_short_and_long_rows_have_length_1_too() {
+        for size in [1e-44, 1e-39, 1e-20, 1.0, 1e20, 3e38] {
+            let mut rows = Matrix::new(vec![size, -size], 2);
+            rows.normalize();
+            let half = 0.5f32.sqrt();
+            let [a, b] = [rows.values()[0] - half, rows.values()[1] + half];
+            assert!(
+                a.abs() < 1e-6 && b.abs() < 1e-6,
+                "{size} {:?}",
+                rows.values()
+            );
+        }
     }
 
     #[test]

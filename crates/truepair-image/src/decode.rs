@@ -16,9 +16,13 @@ use zune_png::error::PngDecodeErrors;
 use crate::format::{self, PictureFormat};
 use crate::orientation::Orientation;
 use crate::picture::Rgb;
+use crate::png_chunks;
 
 /// Pixels that a picture may have; its header is asked before anything is allocated.
 pub const MAX_PIXELS: u64 = 1 << 28;
+
+/// Bytes that a decoder may make of a picture: more where a sample has two.
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// Why bytes are no picture that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +45,18 @@ pub enum Problem {
         /// Rows.
         height: u32,
     },
+    /// The header announces samples of more than [`MAX_BYTES`] bytes.
+    #[error(
+        "{width} x {height} pixels are decoded to {bytes} bytes, more than the limit of {MAX_BYTES}"
+    )]
+    TooManyBytes {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Bytes of all samples.
+        bytes: u64,
+    },
     /// It begins like a picture but cannot be decoded.
     #[error("the picture is damaged: {0}")]
     Damaged(String),
@@ -61,7 +77,8 @@ pub enum Problem {
 /// ```
 ///
 /// # Errors
-/// If the bytes are no such picture, are damaged, or announce more than [`MAX_PIXELS`] pixels.
+/// If the bytes are no such picture, are damaged, or announce more than [`MAX_PIXELS`] pixels or
+/// [`MAX_BYTES`] bytes.
 ///
 /// # Deviations
 /// 1. Pillow cuts 16-bit gray at 255; here its high byte is taken, as of 16-bit color in both.
@@ -159,6 +176,41 @@ fn check_size(width: usize, height: usize) -> Result<(), Problem> {
     }
 }
 
+/// Checks what a header announces before anything is allocated for it: `width_of_pixel` bytes for each pixel,
+/// and no more pixels than `most_per_byte` for each byte of the file, which is what its coding can do at best.
+///
+/// # Errors
+/// If it is too large, or more than the file can hold.
+fn check_announced(
+    (width, height): (usize, usize),
+    width_of_pixel: u64,
+    file: &[u8],
+    most_per_byte: u64,
+) -> Result<(), Problem> {
+    check_size(width, height)?;
+    // Both sides were checked, so their product is no more than `MAX_PIXELS`.
+    let pixels = (width * height) as u64;
+    let bytes = pixels.saturating_mul(width_of_pixel);
+    if bytes > MAX_BYTES {
+        return Err(Problem::TooManyBytes {
+            width: width as u32,
+            height: height as u32,
+            bytes,
+        });
+    }
+    let can_hold = (file.len() as u64).saturating_mul(most_per_byte);
+    match pixels > SMALL && pixels > can_hold {
+        true => Err(Problem::Damaged(format!(
+            "{} bytes cannot hold {width} x {height} pixels",
+            file.len()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Pixels for which nobody asks whether the file can hold them.
+const SMALL: u64 = 1 << 24;
+
 /// Sides are checked here, not by the decoders.
 fn any_size() -> DecoderOptions {
     DecoderOptions::default()
@@ -173,12 +225,15 @@ fn ends_early(bytes: &[u8]) -> bool {
     last([0xff, 0xd9]).is_none_or(|end| last([0xff, 0xda]).is_some_and(|scan| scan > end))
 }
 
-fn jpeg(bytes: &[u8]) -> Result<Decoded, Problem> {
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), any_size());
+fn jpeg(bytes_of_file: &[u8]) -> Result<Decoded, Problem> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes_of_file), any_size());
     decoder.decode_headers().map_err(damaged)?;
     let info = decoder.info().ok_or_else(|| damaged("no header"))?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
-    check_size(width, height)?;
+    // A block of 8 x 8 pixels takes a bit at least. The coefficients of all scans are held until the last one.
+    let bytes_of_sample = if info.sof.is_progressive() { 2 } else { 1 };
+    let bytes = u64::from(info.components) * bytes_of_sample;
+    check_announced((width, height), bytes, bytes_of_file, 8 * 64)?;
     let color = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => ColorSpace::Luma,
         _ => ColorSpace::RGB,
@@ -229,6 +284,13 @@ fn png(bytes: &[u8], checksums: Checksums) -> Result<Decoded, PngFault> {
     let options = any_size()
         .png_set_strip_to_8bit(true)
         .png_set_confirm_crc(checksums == Checksums::Confirmed);
+    let bytes = &*png_chunks::of_pixels(bytes);
+    let header = png_chunks::Header::of(bytes);
+    if let Some(header) = header {
+        let size = (header.width as usize, header.height as usize);
+        // Deflate makes at most 1,032 bytes of one, and a byte holds at most 8 pixels.
+        check_announced(size, header.bytes_of_pixel(), bytes, 8 * 1032).map_err(PngFault::Other)?;
+    }
     let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers()?;
     let size = decoder.dimensions();
@@ -248,6 +310,7 @@ fn png(bytes: &[u8], checksums: Checksums) -> Result<Decoded, PngFault> {
 
 fn webp(bytes: &[u8]) -> Result<Decoded, Problem> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    decoder.set_memory_limit(MAX_BYTES as usize);
     let (width, height) = decoder.dimensions();
     check_size(width as usize, height as usize)?;
     let n = decoder
@@ -356,12 +419,16 @@ mod tests {
         assert!(cut.is_err() || cut.unwrap().1.unwrap().contains("early"));
     }
 
-    /// The first bytes of a PNG of this size, without any pixel.
+    /// The first bytes of a PNG of this size in 8-bit RGB, without any pixel.
     fn png_header(width: u32, height: u32) -> Vec<u8> {
+        png_header_of([8, 2], width, height)
+    }
+
+    fn png_header_of([depth, color]: [u8; 2], width: u32, height: u32) -> Vec<u8> {
         let mut chunk = b"IHDR".to_vec();
         chunk.extend(width.to_be_bytes());
         chunk.extend(height.to_be_bytes());
-        chunk.extend([8, 2, 0, 0, 0]);
+        chunk.extend([depth, color, 0, 0, 0]);
         let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
         bytes.extend(13u32.to_be_bytes());
         bytes.extend(&chunk);
@@ -398,5 +465,30 @@ mod tests {
             decode(&png_header(5, 5)),
             Err(Problem::Damaged(_))
         ));
+        // As an attack on revision 188a689 had it: few enough pixels, of 8 bytes each.
+        let deep = decode(&png_header_of([16, 6], 16_000, 16_000));
+        let bytes = 8 * 16_000 * 16_000;
+        assert!(
+            matches!(deep, Err(Problem::TooManyBytes { bytes: n, .. }) if n == bytes),
+            "{deep:?}"
+        );
+        // As many bytes as are allowed, and no file that could hold them.
+        let empty = decode(&png_header(16_000, 16_000)).unwrap_err().to_string();
+        assert!(
+            empty.contains("cannot hold 16000 x 16000 pixels"),
+            "{empty}"
+        );
+    }
+
+    #[test]
+    fn chunks_of_text_are_not_unpacked() {
+        let plain = std::fs::read("fixtures/pictures/rgb.png").unwrap();
+        let after_header = 8 + 25;
+        // Their checksums are wrong, so a decoder that met them would say so.
+        let text = b"\0\0\0\x08zTXta\0\0\x78\x9c\0\0\0.......";
+        let (start, rest) = plain.split_at(after_header);
+        let with_text = [start, &text[..20], rest].concat();
+        let (picture, remark) = decode_with_remark(&with_text).unwrap();
+        assert_eq!((picture, remark), decode_with_remark(&plain).unwrap());
     }
 }

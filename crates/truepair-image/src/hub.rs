@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use truepair_core::error::Place;
+use truepair_core::source_file;
 use truepair_core::{Error, Result};
 
 use crate::preprocess::{Fit, Preprocessing};
@@ -82,7 +83,8 @@ impl KnownPreprocessing {
             let remedy = "correct the file, or give the settings as arguments";
             Error::data(path, Place::Whole, problem, remedy)
         };
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+        let bytes = source_file::read(path, source_file::SETTINGS)
+            .map_err(|source| Error::io(path, "read", source))?;
         let file: Value = serde_json::from_slice(&bytes)
             .map_err(|cause| bad(format!("not preprocessing settings: {cause}")))?;
         let found = if file["preprocess_cfg"].is_object() {

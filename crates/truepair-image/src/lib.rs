@@ -16,12 +16,13 @@ mod format;
 mod hub;
 mod orientation;
 mod picture;
+mod png_chunks;
 mod preprocess;
 mod reader;
 mod resize;
 
 pub use augment::Augmentation;
-pub use decode::{MAX_PIXELS, Problem, decode, decode_with_remark};
+pub use decode::{MAX_BYTES, MAX_PIXELS, Problem, decode, decode_with_remark};
 pub use encode::jpeg;
 pub use format::PictureFormat;
 pub use hub::KnownPreprocessing;

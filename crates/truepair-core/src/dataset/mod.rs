@@ -22,6 +22,7 @@ pub use row_order::{Repaired, RowOrder, TextSide, is_row_order};
 use crate::digest::Digest;
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
+use crate::source_file;
 use crate::watch::Watch;
 
 /// One split of paired data.
@@ -133,7 +134,7 @@ impl Dataset {
         for path in &self.files {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();
             let failed = |source| Error::io(path, "read", source);
-            let mut file = std::fs::File::open(path).map_err(failed)?;
+            let mut file = source_file::open(path).map_err(failed)?;
             digest.add(&(name.len() as u64).to_le_bytes());
             digest.add(name);
             digest.add(&file.metadata().map_err(failed)?.len().to_le_bytes());

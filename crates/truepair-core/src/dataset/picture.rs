@@ -1,10 +1,11 @@
 //! Where the bytes of one picture lie.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::source_file;
 
 /// The bytes of one picture, not yet read.
 ///
@@ -85,7 +86,9 @@ impl Picture {
     pub fn read(&self) -> Result<Vec<u8>, String> {
         let unreadable = |source: std::io::Error| format!("cannot be read: {source}");
         match self {
-            Picture::File(path) => std::fs::read(path).map_err(unreadable),
+            Picture::File(path) => {
+                source_file::read(path, source_file::PICTURE).map_err(unreadable)
+            }
             Picture::Member {
                 archive,
                 start,
@@ -114,7 +117,7 @@ impl fmt::Display for Picture {
 }
 
 fn read_part(path: &Path, start: u64, len: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = source_file::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(len).read_to_end(&mut bytes)?;

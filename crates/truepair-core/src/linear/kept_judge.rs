@@ -18,6 +18,7 @@ use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
 use crate::rng::{Seed, sample};
 use crate::scores::{InnerProduct, Matrix, Scorer, score_pairs};
+use crate::source_file;
 use crate::text::LatentSemantics;
 use crate::watch::Watch;
 
@@ -343,7 +344,8 @@ impl KeptJudge {
     /// If a file is missing, damaged or of another version.
     pub fn read(folder: &Path) -> Result<Self> {
         let file = folder.join(FILE);
-        let bytes = std::fs::read(&file).map_err(|source| Error::io(&file, "read", source))?;
+        let bytes = source_file::read(&file, source_file::STATE)
+            .map_err(|source| Error::io(&file, "read", source))?;
         let wrong = |problem: String| Error::data(&file, Place::Whole, problem, "audit again");
         let (head, tensors) = parse(&bytes).map_err(wrong)?;
         let matrix = |name: &str| -> Result<Matrix> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::durable;
 use crate::error::{Error, Place, Result};
+use crate::source_file;
 
 /// Writes a manifest as JSON so that `path` holds either the old or the new file.
 pub(super) fn write(manifest: &impl Serialize, path: &Path) -> Result<()> {
@@ -16,7 +17,8 @@ pub(super) fn write(manifest: &impl Serialize, path: &Path) -> Result<()> {
 
 /// Reads a manifest; `problem` is the message for any other file.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, problem: &str) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+    let bytes = source_file::read(path, source_file::LIST)
+        .map_err(|source| Error::io(path, "read", source))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let place = match error.line() {
             0 => Place::Whole,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Header, Number};
 use crate::error::{Error, Place, Result};
+use crate::source_file;
 
 /// Reads whole numbers `[n]` or `[n, k]`, flattened row by row, with their shape; see [`ints`].
 ///
@@ -11,15 +12,7 @@ use crate::error::{Error, Place, Result};
 /// If the file cannot be read, and those of [`ints`].
 pub fn read_ints(path: &Path) -> Result<(Vec<i64>, Vec<usize>)> {
     let failed = |source| Error::io(path, "read", source);
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            "it is no regular file",
-            "name a .npy file",
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(failed)?;
+    let bytes = source_file::read(path, source_file::LIST).map_err(failed)?;
     let header = Header::parse(path, &bytes)?;
     ints(path, &header, &bytes)
 }

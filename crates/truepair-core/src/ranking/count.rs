@@ -154,6 +154,7 @@ fn not_finite(scores: &[f32], stride: usize, tile: &Tile<'_>) -> Error {
 pub(super) fn unusable(image: u32, caption: u32, score: f32) -> Error {
     Error::argument(
         format!("the score of image {image} and caption {caption} is {score}"),
-        "ranks need finite scores; look for NaN in the features or a diverged matcher",
+        "ranks need finite scores of at most 3.4e38, the largest number of single precision; look for NaN in the features \
+         or a diverged matcher, or scale the scores",
     )
 }

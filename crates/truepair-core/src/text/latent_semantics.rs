@@ -17,6 +17,7 @@ use crate::dataset::Features;
 use crate::durable;
 use crate::error::{Error, Place, Result};
 use crate::rng::{Seed, sample};
+use crate::source_file;
 
 /// Settings of [`LatentSemantics`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -335,7 +336,8 @@ impl LatentSemantics {
     /// If the file cannot be read, is damaged or has another version.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+        let bytes = source_file::read(path, source_file::STATE)
+            .map_err(|source| Error::io(path, "read", source))?;
         Self::from_bytes(&bytes).map_err(|problem| {
             let remedy = "restore the file, or train again";
             Error::data(path, Place::Whole, problem, remedy)

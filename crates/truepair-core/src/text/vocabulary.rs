@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::treebank::tokenize;
 use crate::durable;
 use crate::error::{Error, Place, Result};
+use crate::source_file;
 
 /// Fills captions up to the longest of a batch.
 pub const PAD: u32 = 0;
@@ -127,7 +128,8 @@ impl Vocabulary {
     /// # Errors
     /// If the file cannot be read, is not of that form, or its two maps contradict each other.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, "read", source))?;
+        let bytes = source_file::read(path.as_ref(), source_file::LIST)
+            .map_err(|source| Error::io(&path, "read", source))?;
         let bad = |place, problem: String| {
             Error::data(
                 &path,

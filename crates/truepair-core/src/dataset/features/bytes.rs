@@ -7,6 +7,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use crate::error::{Error, Place, Result};
+use crate::source_file;
 
 /// The content of a file, mapped or in memory; clones share it.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ impl Bytes {
     /// # Errors
     /// If it cannot be opened, or is empty.
     pub fn map(path: &Path) -> Result<Bytes> {
-        let file = std::fs::File::open(path).map_err(|source| Error::io(path, "open", source))?;
+        let file = source_file::open(path).map_err(|source| Error::io(path, "open", source))?;
         let length = file
             .metadata()
             .map_err(|source| Error::io(path, "read", source))?

@@ -249,26 +249,52 @@ impl Features {
         }
     }
 
-    /// Refuses a NaN or an infinite number, naming the file and the row.
+    /// Refuses a NaN, an infinite number, and numbers whose squares are none of single precision, naming the
+    /// file and the row.
     ///
     /// # Errors
-    /// If there is one.
+    /// If there is one, or all numbers are too small.
     pub fn check_finite(&self, watch: &mut dyn Watch) -> Result<()> {
-        let found = self.first_non_finite(watch);
+        let found = self.first_unusable(watch);
         self.release();
-        match found? {
-            None => Ok(()),
-            Some(index) => {
-                let stored = self.stored(index);
-                let part = self.part(stored);
-                Err(Error::data(
+        let (index, largest) = found?;
+        let Some(index) = index else {
+            return match largest > 0.0 && largest < SMALLEST {
+                true => Err(Error::data(
+                    &self.part(self.stored(0)).path,
+                    Place::Whole,
+                    format!(
+                        "no feature is larger than {largest:e}, too small for single precision"
+                    ),
+                    "divide all features by their largest length",
+                )),
+                false => Ok(()),
+            };
+        };
+        let stored = self.stored(index);
+        let part = self.part(stored);
+        let mut row = vec![0.0; self.row_len()];
+        self.copy_row(index, &mut row)?;
+        let at = Place::Row((stored - part.first) as u64);
+        Err(match row.iter().find(|x| !x.is_finite()) {
+            Some(_) => Error::data(
+                &part.path,
+                at,
+                "a feature is NaN or infinite, or too large for single precision, expected finite numbers",
+                "extract this row again or remove its pairs",
+            ),
+            None => {
+                let largest = row.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+                Error::data(
                     &part.path,
-                    Place::Row((stored - part.first) as u64),
-                    "a feature is NaN or infinite, expected finite numbers",
-                    "extract this row again or remove its pairs",
-                ))
+                    at,
+                    format!(
+                        "a feature of size {largest:e} is too large for single precision, where lengths are computed"
+                    ),
+                    "divide all features by their largest length",
+                )
             }
-        }
+        })
     }
 
     fn release(&self) {
@@ -279,8 +305,9 @@ impl Features {
         }
     }
 
-    /// The first row with a NaN or an infinite number.
-    fn first_non_finite(&self, watch: &mut dyn Watch) -> Result<Option<usize>> {
+    /// The first row with a number that is not finite or too large, and the largest size before it.
+    fn first_unusable(&self, watch: &mut dyn Watch) -> Result<(Option<usize>, f32)> {
+        let mut largest = 0.0f32;
         for first in (0..self.len()).step_by(BLOCK) {
             let last = (first + BLOCK).min(self.len());
             let bad = (first..last)
@@ -289,17 +316,21 @@ impl Features {
                 .map_init(
                     || vec![0.0; self.row_len()],
                     |row, index| {
-                        let finite = self.copy_row(index, row).map(|()| all_finite(row));
-                        finite.map(|finite| (!finite).then_some(index))
+                        self.copy_row(index, row)?;
+                        Ok::<_, Error>(((!all_usable(row)).then_some(index), largest_of(row)))
                     },
                 )
-                .try_reduce(|| None, |a, b| Ok(a.into_iter().chain(b).min()))?;
+                .try_reduce(
+                    || (None, 0.0f32),
+                    |a, b| Ok((a.0.into_iter().chain(b.0).min(), a.1.max(b.1))),
+                )?;
+            largest = largest.max(bad.1);
             watch.advance("check features", last as u64, self.len() as u64);
-            if bad.is_some() {
-                return Ok(bad);
+            if bad.0.is_some() {
+                return Ok((bad.0, largest));
             }
         }
-        Ok(None)
+        Ok((None, largest))
     }
 
     /// Number of rows of the files, of which these may be a selection.
@@ -320,8 +351,18 @@ impl Features {
     }
 }
 
-fn all_finite(row: &[f32]) -> bool {
+/// The largest size of a feature: lengths are sums of squares in single precision.
+const LARGEST: f32 = 1e15;
+/// The least that the largest size of all features may be.
+const SMALLEST: f32 = 1e-15;
+
+fn all_usable(row: &[f32]) -> bool {
     // Without an early exit the loop runs on wide registers, which matters for files of tens of
-    // gigabytes.
-    row.iter().fold(true, |finite, x| finite & x.is_finite())
+    // gigabytes. A NaN is not smaller than anything.
+    row.iter()
+        .fold(true, |usable, x| usable & (x.abs() <= LARGEST))
+}
+
+fn largest_of(row: &[f32]) -> f32 {
+    row.iter().fold(0.0, |largest, x| largest.max(x.abs()))
 }

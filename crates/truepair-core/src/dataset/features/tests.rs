@@ -115,6 +115,26 @@ fn half_precision_overflow_is_caught_as_infinite() {
 }
 
 #[test]
+fn features_whose_lengths_are_no_numbers_of_single_precision_are_refused() {
+    // An attack on revision 188a689 multiplied features by 1e30, and an audit found everything wrong.
+    let error = |values: &[f32]| {
+        let features = Features::from_rows(values.to_vec(), 2);
+        features.check_finite(&mut ()).unwrap_err().to_string()
+    };
+    let large = error(&[1.0, 2.0, 3e30, 1.0]);
+    assert!(
+        large.contains("row 1: a feature of size 3e30 is too large for single precision"),
+        "{large}"
+    );
+    let small = error(&[1e-40, 0.0, -2e-40, 1e-40]);
+    assert!(small.contains("too small for single precision"), "{small}");
+    for usable in [[0.0, 0.0], [1e-40, 1.0], [1e15, -1e15]] {
+        let features = Features::from_rows(usable.to_vec(), 2);
+        features.check_finite(&mut ()).unwrap();
+    }
+}
+
+#[test]
 fn scaled_integers_are_rows_like_others() {
     let path = std::path::Path::new("a.npy");
     let bytes = [header_bytes("|i1", &[2, 2]), vec![1, 2, 3, 0xfc]].concat();

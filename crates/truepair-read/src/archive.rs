@@ -12,6 +12,7 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy::{self, Header, Number};
 use zip::ZipArchive;
 
+use crate::inflate;
 use crate::npy_features::{needs_scale, scale_of};
 use crate::text_file::open_regular;
 
@@ -69,7 +70,7 @@ impl Archive {
             // The file begins with the length of the metadata in 8 bytes.
             Index::Safetensors(metadata, 8 + length)
         } else {
-            let zip = ZipArchive::new(Cursor::new(bytes.clone()));
+            let zip = inflate::archive(Cursor::new(bytes.clone()));
             let zip = zip.map_err(|cause| broken(".npz", &cause))?;
             if zip.has_duplicate_names() {
                 return Err(Error::data(
@@ -213,7 +214,7 @@ fn npz_member(
             remedy,
         )
     };
-    let mut entry = zip
+    let entry = zip
         .by_name(&format!("{name}.npy"))
         .map_err(|cause| failed(&cause))?;
     let stored = entry.compression() == zip::CompressionMethod::Stored && !entry.encrypted();
@@ -235,6 +236,7 @@ fn npz_member(
         });
     }
     // The header first: no more is unpacked than it declares.
+    let mut entry = inflate::member(entry);
     let mut content = Vec::new();
     (&mut entry)
         .take(LONGEST_HEADER)

@@ -39,6 +39,7 @@
 mod archive;
 pub mod checkpoint;
 pub mod dataset;
+mod inflate;
 pub mod labeled;
 mod lines;
 mod loose_json;

@@ -10,6 +10,9 @@ use std::path::Path;
 
 use memchr::memchr_iter;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
+
+use crate::inflate;
 
 /// Bytes that are looked at before a file is read.
 const SAMPLE: usize = 1 << 16;
@@ -72,13 +75,14 @@ impl<'a> TextFile<'a> {
     pub(crate) fn open(path: &'a Path) -> Result<Self> {
         let failed = |source| Error::io(path, "read", source);
         let file = open_regular(path)?;
+        let size = file.metadata().map_err(failed)?.len();
         let (mut start, reader) = sampled(Box::new(file)).map_err(failed)?;
-        let packed: Box<dyn Read + Send> = Box::new(Cursor::new(start.clone()).chain(reader));
+        let packed = BufReader::new(Cursor::new(start.clone()).chain(reader));
         let packing = packing_of(path, &start)?;
         let plain: Box<dyn Read + Send> = match packing {
-            Packing::Plain => packed,
-            Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
-            Packing::Zstd => Box::new(zstd::Decoder::new(packed).map_err(failed)?),
+            Packing::Plain => Box::new(packed),
+            Packing::Gzip => Box::new(inflate::gzip(packed, size)),
+            Packing::Zstd => Box::new(inflate::zstd(packed, size).map_err(failed)?),
         };
         let unpacked = |source| unpacking(path, packing, source);
         let mut reader;
@@ -165,22 +169,12 @@ pub(crate) fn without_end(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Opens a file that is neither a folder nor a device or pipe, which may have no end.
+/// Opens a regular file.
 ///
 /// # Errors
-/// If it is one of these, or cannot be opened.
+/// If it is a folder, pipe or device, which may have no end, or cannot be opened.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
-    let failed = |source| Error::io(path, "open", source);
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            "it is not a regular file",
-            "name a file, not a folder, pipe or device",
-        ));
-    }
-    File::open(path).map_err(failed)
+    source_file::open(path).map_err(|source| Error::io(path, "open", source))
 }
 
 /// Reads the whole of a regular file.
@@ -188,20 +182,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
 /// # Errors
 /// If it is none, cannot be read, or is larger than `limit` bytes.
 pub(crate) fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = open_regular(path)?;
-    let failed = |source| Error::io(path, "read", source);
-    let length = file.metadata().map_err(failed)?.len();
-    if length > limit {
-        return Err(Error::data(
-            path,
-            Place::Whole,
-            format!("{length} bytes, at most {limit} are read"),
-            "check that it is the right file",
-        ));
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    (file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
-    Ok(bytes)
+    source_file::read(path, limit).map_err(|source| Error::io(path, "read", source))
 }
 
 /// The first bytes of `reader`, and the rest.

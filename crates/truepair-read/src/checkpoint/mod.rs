@@ -40,13 +40,13 @@ mod storage;
 mod zip_format;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 pub use error::{Error, Place, Result};
 
 use error::Origin;
+use truepair_core::source_file;
 
 /// What a checkpoint holds, by flattened name.
 ///
@@ -115,7 +115,7 @@ pub enum Scalar {
 /// the same name, or a tensor reaches beyond its storage.
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let origin = Origin::file(path);
-    let file = File::open(path).map_err(|cause| origin.unreadable(None, cause))?;
+    let file = source_file::open(path).map_err(|cause| origin.unreadable(None, cause))?;
     read_from(BufReader::new(file), path)
 }
 

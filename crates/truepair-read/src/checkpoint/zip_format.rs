@@ -15,11 +15,12 @@ use super::element::reverse_each;
 use super::error::{Error, Origin, Result};
 use super::pickle::{self, Input, Pickle, StorageRef};
 use super::storage::{self, Storages, unpacked_limit};
+use crate::inflate;
 
 /// Reads the archive in `reader`; `path` is for messages.
 pub(super) fn read(reader: impl Read + Seek, file_length: u64, path: &Path) -> Result<Checkpoint> {
     let origin = Origin::file(path);
-    let zip = ZipArchive::new(reader).map_err(|cause| damaged(&origin, &cause))?;
+    let zip = inflate::archive(reader).map_err(|cause| damaged(&origin, &cause))?;
     let mut archive = Archive::open(zip, file_length, path)?;
     let entry = archive.entry_name("data.pkl");
     let pickle = archive.pickle(&entry)?;
@@ -90,7 +91,7 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
         let likely = packed.size().min(self.file_length).min(n_bytes as u64);
         let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or(0) + 1);
         // One byte more, because the checksum is compared only at the end of the entry.
-        let mut limited = packed.take((n_bytes as u64).saturating_add(1));
+        let mut limited = inflate::member(packed).take((n_bytes as u64).saturating_add(1));
         let read = limited.read_to_end(&mut bytes);
         read.map_err(|cause| origin.unreadable(Some(bytes.len() as u64), cause))?;
         bytes.truncate(n_bytes);

@@ -1,13 +1,13 @@
 //! Pictures that stand in the lines of a text file: an id, a tab, and the picture in Base64.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use truepair_core::dataset::{Account, Picture, PictureColumn};
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::base64;
 use super::judged::Items;
@@ -108,7 +108,7 @@ impl PictureColumn for Base64Pictures {
         let of_line = self.lines.get(record as usize);
         let (start, len, _) = *of_line.ok_or("there is no such line")?;
         let read = || {
-            let mut file = File::open(&self.path)?;
+            let mut file = source_file::open(&self.path)?;
             file.seek(SeekFrom::Start(start))?;
             let mut text = vec![0; len as usize];
             file.read_exact(&mut text)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Features, Picture};
 use truepair_core::error::{Error, Place, Result};
 use truepair_core::pair::Pair;
+use truepair_core::source_file;
 
 use super::empty_captions::settle_empty_captions;
 use super::write::{link_as, write_lines};
@@ -117,7 +118,8 @@ pub(super) fn kept_by_image<'a>(dataset: &'a Dataset, keep: &[bool]) -> Result<V
 /// # Errors
 /// If `target` cannot be written.
 pub(super) fn write_captions(text: &Path, captions: &[&str], target: &Path) -> Result<PathBuf> {
-    let own = std::fs::read(text).map(|bytes| captions_of(&String::from_utf8_lossy(&bytes)));
+    let own = source_file::read(text, source_file::SETTINGS)
+        .map(|bytes| captions_of(&String::from_utf8_lossy(&bytes)));
     if own.is_ok_and(|own| own == captions) {
         return link_as(text, target);
     }

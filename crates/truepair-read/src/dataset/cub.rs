@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Dataset;
 use truepair_core::dataset::Picture;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::captioned_pictures::{
     self, Captioned, Gathered, captions_of, kept_by_image, root_of, write_captions,
@@ -15,6 +16,7 @@ use super::leftovers::{Fate, account_for_folder};
 use super::write::{link_as, link_into, write_lines};
 use super::{Format, ReadOptions, resolve_split};
 use crate::lines::read_lines;
+use crate::text_file::read_whole;
 
 /// Folders in which the captions lie, `CLASS/NAME.txt` inside.
 const CAPTIONS: [&str; 3] = ["text_c10", "text", "captions"];
@@ -83,7 +85,7 @@ impl Format for Cub {
                 continue;
             }
             let text = texts.join(&image.file).with_extension("txt");
-            let bytes = std::fs::read(&text).map_err(|cause| Error::io(&text, "read", cause))?;
+            let bytes = read_whole(&text, source_file::SETTINGS)?;
             gathered.pictures.push(Captioned {
                 picture: Picture::File(path.join("images").join(&image.file)),
                 captions: captions_of(&String::from_utf8_lossy(&bytes)),

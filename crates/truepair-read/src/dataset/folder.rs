@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::captioned_pictures::{
     self, Captioned, Gathered, captions_of, kept_by_image, root_of, write_captions,
@@ -299,7 +300,7 @@ pub(super) fn walk(
 
 fn picture(root: &Path, file: &Path) -> Result<Captioned> {
     let text = file.with_extension("txt");
-    let captions = match std::fs::read(&text) {
+    let captions = match source_file::read(&text, source_file::SETTINGS) {
         Ok(bytes) => captions_of(&String::from_utf8_lossy(&bytes)),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(cause) => return Err(Error::io(text, "read", cause)),

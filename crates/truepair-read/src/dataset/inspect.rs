@@ -12,6 +12,7 @@ use truepair_core::text::is_blank;
 
 use super::named_folder::with_pictures;
 use super::out_of_step::in_order;
+use super::shown::only_inside;
 use super::{Format, OnEmpty, ReadOptions, recognize, refuse_passing_over};
 
 /// What [`inspect`] found.
@@ -167,7 +168,7 @@ fn read_split(
         ..options.clone()
     };
     let data = in_order(format.read(path, &options)?, path, &options)?;
-    let data = with_pictures(data, path, &options)?;
+    let data = only_inside(with_pictures(data, path, &options)?, path, &options);
     if options.strict {
         refuse_passing_over(path, &data.account)?;
     }

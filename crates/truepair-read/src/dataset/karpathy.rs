@@ -217,7 +217,7 @@ pub(super) fn start_of_json(path: &Path) -> Option<String> {
         return None;
     }
     let mut start = Vec::new();
-    std::fs::File::open(path)
+    truepair_core::source_file::open(path)
         .ok()?
         .take(4096)
         .read_to_end(&mut start)

@@ -1,7 +1,6 @@
 //! A file of arrays without the one that says which rows belong together: its cleaned list says that in a file
 //! beside it.
 
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,11 @@ use safetensors::SafeTensors;
 use truepair_core::dataset::Bytes;
 use truepair_core::durable;
 use truepair_core::error::Result;
+use truepair_core::source_file;
+use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
+
+use crate::inflate;
 
 /// The array that says which rows belong together, in a file of several arrays.
 pub(super) const PAIRS: &str = "pairs";
@@ -30,10 +32,10 @@ pub(super) fn write_without_pairs(source: &Path, out: &Path) -> Result<PathBuf> 
 }
 
 fn copy_members(source: &Path, out: &mut (dyn io::Write + Send)) -> io::Result<()> {
-    let mut archive = ZipArchive::new(BufReader::new(File::open(source)?))?;
+    let mut archive = inflate::archive(BufReader::new(source_file::open(source)?))?;
     let mut copy = ZipWriter::new_stream(out);
     for at in 0..archive.len() {
-        let mut member = archive.by_index(at)?;
+        let member = archive.by_index(at)?;
         let name = member.name().map_err(io::Error::other)?.into_owned();
         if name == format!("{PAIRS}.npy") {
             continue;
@@ -42,7 +44,7 @@ fn copy_members(source: &Path, out: &mut (dyn io::Write + Send)) -> io::Result<(
             .compression_method(member.compression())
             .large_file(true);
         copy.start_file(name, options)?;
-        io::copy(&mut member, &mut copy)?;
+        io::copy(&mut inflate::member(member), &mut copy)?;
     }
     copy.finish()?;
     Ok(())

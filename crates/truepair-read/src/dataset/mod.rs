@@ -67,6 +67,7 @@ mod several;
 mod shard_names;
 mod shard_schemas;
 mod shards;
+mod shown;
 mod sides;
 mod split_names;
 mod stored_images;
@@ -214,6 +215,7 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let (format, _) = recognize(path, options)?;
     let dataset = in_order(format.read(path, options)?, path, options)?;
     let dataset = named_folder::with_pictures(dataset, path, options)?;
+    let dataset = shown::only_inside(dataset, path, options);
     if dataset.pairs.is_empty() {
         let met = dataset.account.summary();
         let met = met.map_or_else(String::new, |met| format!("; {met}"));

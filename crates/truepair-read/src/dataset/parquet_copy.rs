@@ -19,6 +19,7 @@ use parquet::file::writer::{
 use parquet::schema::types::ColumnPath;
 use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::parquet_cells::Levels;
 use super::parquet_file::{ParquetFile, contained};
@@ -145,7 +146,7 @@ fn copy_group<W: Write + Send>(
     group: usize,
     target: &mut SerializedRowGroupWriter<'_, W>,
 ) -> Result<(), ParquetError> {
-    let source = std::fs::File::open(file.path())?;
+    let source = source_file::open(file.path())?;
     let group = file.metadata().row_group(group);
     let rows = u64::try_from(group.num_rows()).unwrap_or(0);
     for column in group.columns() {

@@ -82,8 +82,7 @@ impl<'a> PictureFolders<'a> {
             .filter(|path| path.is_dir())
             .collect();
         inside.sort();
-        let beside = NEIGHBORS.iter().map(|name| self.root.join("..").join(name));
-        let beside = beside.filter(|path| path.is_dir());
+        let beside = folders_beside(&self.root);
         let (linked, others) =
             (inside.into_iter().chain(beside)).partition(|path| path.is_symlink());
         (self.linked, self.others) = (linked, others);
@@ -315,6 +314,12 @@ impl<'a> PictureFolders<'a> {
             },
         )
     }
+}
+
+/// Folders of pictures beside the folder `root`, by their usual names.
+pub(super) fn folders_beside(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let beside = NEIGHBORS.iter().map(|name| root.join("..").join(name));
+    beside.filter(|path| path.is_dir())
 }
 
 /// A member as a picture.

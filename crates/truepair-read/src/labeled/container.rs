@@ -242,7 +242,7 @@ impl Dense {
             return Err(Error::data(
                 &self.path,
                 Place::Row((at / d) as u64),
-                "a feature is NaN or infinite, expected finite numbers",
+                "a feature is NaN or infinite, or too large for single precision, expected finite numbers",
                 "extract this row again or remove its item",
             ));
         }

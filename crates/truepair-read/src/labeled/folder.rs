@@ -5,11 +5,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::container::{Arrays, Source};
 use super::{KeptForm, LabeledFormat};
 use crate::dataset::is_hidden;
 use crate::npy_features::note_nameless;
+use crate::text_file::read_whole;
 
 /// The names of the classes.
 pub(super) const CLASSES: &str = "classes.json";
@@ -83,7 +85,7 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
              numbers from 0",
         )
     };
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+    let bytes = read_whole(path, source_file::SETTINGS)?;
     let names: ClassNames = serde_json::from_slice(&bytes).map_err(|error| {
         refuse(format!(
             "no list of names and no object of numbers: {error}"

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use hdf5_pure::{AttrValue, DType, Dataset, Datatype, DatatypeByteOrder, File, Group};
+use hdf5_pure::{
+    AttrValue, DType, Dataset, Datatype, DatatypeByteOrder, File, Group, ReadSeekSource,
+};
 use truepair_core::error::{Error, Place, Result};
 
 use super::LabeledFormat;
 use super::container::{self, Arrays, Dense, HOLDS_TEXTS};
-use super::hdf5_links::{self, Entry};
+use super::hdf5_links::{self, WithoutLinks};
 use super::sparse::Sparse;
+use crate::inflate;
+use crate::text_file::open_regular;
 
 /// An HDF5 file.
 pub(super) struct Hdf5;
@@ -52,33 +56,38 @@ pub(super) enum Orientation {
 /// If the file is damaged or cut short.
 pub(super) fn read(path: &Path, orientation: Orientation) -> Result<Arrays> {
     let damaged = |cause: hdf5_pure::Error| damaged(path, &cause);
-    let file = File::open_streaming(path).map_err(damaged)?;
+    let source = || -> Result<_> {
+        let source = ReadSeekSource::new(open_regular(path)?);
+        source.map_err(|cause| damaged(cause.into()))
+    };
+    let file = File::from_source(source()?).map_err(damaged)?;
     check_length(path, &file)?;
+    let listed = arrays_of(path, &file, orientation);
+    let Err(cause) = listed else { return listed };
+    // A soft link stops the library's list of names.
+    let links = hdf5_links::links(path).filter(|links| !links.found.is_empty());
+    let Some(links) = links else {
+        return Err(cause);
+    };
+    let file = File::from_source(WithoutLinks::of(source()?, &links)).map_err(damaged)?;
+    let mut arrays = arrays_of(path, &file, orientation)?;
+    for (name, target) in &links.found {
+        let why = "it is a soft link, which is not followed";
+        let name = format!("{name} -> {target}");
+        arrays.account().pass("link", why, name);
+    }
+    Ok(arrays)
+}
+
+fn arrays_of(path: &Path, file: &File, orientation: Orientation) -> Result<Arrays> {
     let mut source = Source {
         path,
-        file: &file,
+        file,
         orientation,
         arrays: Arrays::of(path),
     };
-    let listed = source.add_group("");
-    if let Err(cause) = listed {
-        // A soft link stops the library's list of names.
-        let entries = hdf5_links::entries(path).filter(|found| has_links(found));
-        let Some(entries) = entries else {
-            return Err(cause);
-        };
-        source.arrays = Arrays::of(path);
-        source.add_entries("", entries)?;
-    }
+    source.add_group("", &file.root())?;
     Ok(source.arrays)
-}
-
-fn has_links(entries: &[Entry]) -> bool {
-    entries.iter().any(|entry| match entry {
-        Entry::Link(..) => true,
-        Entry::Group(_, inner) => has_links(inner),
-        Entry::Object(_) => false,
-    })
 }
 
 /// A file on its way into arrays.
@@ -95,61 +104,16 @@ impl Source<'_> {
     }
 
     /// Adds what lies in the root (`""`) or in a group of the root.
-    fn add_group(&mut self, name: &str) -> Result<()> {
-        let group = match name.is_empty() {
-            true => self.file.root(),
-            false => {
-                let group = self.file.root().group(name);
-                group.map_err(|cause| self.damaged(&cause))?
-            }
-        };
-        if self.add_sparse(name, &group)? {
+    fn add_group(&mut self, name: &str, group: &Group) -> Result<()> {
+        if self.add_sparse(name, group)? {
             return Ok(());
         }
         let datasets = group.iter_datasets();
         for (own, dataset) in datasets.map_err(|cause| self.damaged(&cause))? {
             self.add(&inside(name, &own), &dataset)?;
         }
-        for inner in group.groups().map_err(|cause| self.damaged(&cause))? {
-            self.enter(name, &inner, |source, full| source.add_group(full))?;
-        }
-        Ok(())
-    }
-
-    /// Adds what lies in a group under these names.
-    fn add_entries(&mut self, group: &str, entries: Vec<Entry>) -> Result<()> {
-        for entry in entries {
-            match entry {
-                Entry::Link(name, target) => {
-                    let name = format!("{} -> {target}", inside(group, &name));
-                    let why = "it is a soft link, which is not followed";
-                    self.arrays.account().pass("link", why, name);
-                }
-                Entry::Object(name) => {
-                    let name = inside(group, &name);
-                    match self.file.dataset(&name) {
-                        Ok(dataset) => self.add(&name, &dataset)?,
-                        Err(_) => {
-                            self.arrays
-                                .account()
-                                .pass("group", "nothing in it is read", name)
-                        }
-                    }
-                }
-                Entry::Group(name, inner) => {
-                    let is_sparse = |source: &mut Self, full: &str| {
-                        let group = source.file.root().group(full);
-                        let group = group.map_err(|cause| source.damaged(&cause))?;
-                        source.add_sparse(full, &group)
-                    };
-                    self.enter(group, &name, |source, full| {
-                        match is_sparse(source, full)? {
-                            true => Ok(()),
-                            false => source.add_entries(full, inner),
-                        }
-                    })?;
-                }
-            }
+        for (own, inner) in group.iter_groups().map_err(|cause| self.damaged(&cause))? {
+            self.enter(name, &own, |source, full| source.add_group(full, &inner))?;
         }
         Ok(())
     }
@@ -186,7 +150,10 @@ impl Source<'_> {
         let part = |own: &str| -> Result<Vec<f64>> {
             let path = PathBuf::from(format!("{}:{name}/{own}", self.path.display()));
             match group.dataset(own) {
-                Ok(dataset) => dataset.read_f64().map_err(|cause| damaged(&path, &cause)),
+                Ok(dataset) => {
+                    self.check_size(&path, &dataset)?;
+                    dataset.read_f64().map_err(|cause| damaged(&path, &cause))
+                }
                 // A matrix of zeros has no entries.
                 Err(_) => Ok(Vec::new()),
             }
@@ -243,11 +210,31 @@ fn check_length(path: &Path, file: &File) -> Result<()> {
 }
 
 impl Source<'_> {
+    /// An array may be declared and never written, and then it is all zeros.
+    ///
+    /// # Errors
+    /// If there are far more numbers than the file has bytes.
+    fn check_size(&self, path: &Path, dataset: &Dataset) -> Result<()> {
+        let axes = dataset.shape().map_err(|cause| damaged(path, &cause))?;
+        let n = axes.iter().try_fold(1u64, |n, axis| n.checked_mul(*axis));
+        let size = self.file.file_size();
+        if n.is_some_and(|n| inflate::may_hold(size, n, LARGEST_NUMBER)) {
+            return Ok(());
+        }
+        Err(Error::data(
+            path,
+            Place::Whole,
+            format!("shape {axes:?} in a file of {size} bytes, most of it would be zeros"),
+            "write the array that is meant, without compression",
+        ))
+    }
+
     fn add(&mut self, name: &str, dataset: &Dataset) -> Result<()> {
         let path = PathBuf::from(format!("{}:{name}", self.path.display()));
         let damaged = |cause: hdf5_pure::Error| damaged(&path, &cause);
         let kind = dataset.dtype().map_err(damaged)?;
         let axes = dataset.shape().map_err(damaged)?;
+        self.check_size(&path, dataset)?;
         let values = match Numbers::of(&kind) {
             Some(numbers) => numbers.read(dataset).map_err(damaged)?,
             None => {
@@ -364,13 +351,21 @@ fn describe(kind: &DType) -> String {
     }
 }
 
+/// Bytes of the widest number.
+const LARGEST_NUMBER: u64 = 8;
+
 const DAMAGED: &str = "it was cut short or is damaged: copy or write it again";
 
 fn damaged(path: &Path, cause: &hdf5_pure::Error) -> Error {
-    Error::data(
-        path,
-        Place::Whole,
-        format!("cannot be read as HDF5: {cause}"),
-        DAMAGED,
-    )
+    // The library's errors for what it does not know are many, and all are named alike.
+    let kind = format!("{cause:?}");
+    let is_unknown = kind.contains("Unsupported") || kind.contains("Version");
+    let (problem, remedy) = match is_unknown {
+        true => (
+            "it holds a part of HDF5 that is not read",
+            "write it again without a libver, or with libver='v110'; if it was so, it is damaged",
+        ),
+        false => ("cannot be read as HDF5", DAMAGED),
+    };
+    Error::data(path, Place::Whole, format!("{problem}: {cause}"), remedy)
 }

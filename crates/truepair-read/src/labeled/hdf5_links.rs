@@ -1,12 +1,13 @@
 //! Names of what lies in an HDF5 file of the old kind that holds soft links.
 //!
 //! The library takes a soft link of such a file for an object at no address and calls the file damaged.
-//! So the names are read here, from the symbol tables that the superblock leads to, and the library
-//! is asked for the objects only.
+//! So the symbol tables that the superblock leads to are read here, and the library is shown the file
+//! without the links.
 //! Format: The HDF Group, "HDF5 File Format Specification Version 3.0", II.A to III.D.
 
 use std::path::Path;
 
+use hdf5_pure::{FormatError, Source};
 use truepair_core::dataset::Bytes;
 
 /// Entries that one file may have.
@@ -14,19 +15,17 @@ const MOST_ENTRIES: usize = 1 << 20;
 /// Nodes of one tree inside one another.
 const DEEPEST: u32 = 32;
 
-/// What lies in a group.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    /// A data set, or a group without entries of its own here.
-    Object(String),
-    /// A group, with what lies in it; deeper groups are objects.
-    Group(String, Vec<Entry>),
-    /// A soft link and where it leads.
-    Link(String, String),
+/// The soft links of a file, and what its bytes would be without them.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// Names, and where they lead.
+    pub(super) found: Vec<(String, String)>,
+    /// Bytes that stand elsewhere in the file, and where.
+    patches: Vec<(u64, Vec<u8>)>,
 }
 
-/// What lies in the root, and in its groups; `None` when the file is of another kind or damaged.
-pub(super) fn entries(path: &Path) -> Option<Vec<Entry>> {
+/// Soft links in the root and in its groups; `None` when the file is of another kind or damaged.
+pub(super) fn links(path: &Path) -> Option<Links> {
     let bytes = Bytes::map(path).ok()?;
     let mut places = std::iter::once(0).chain((9..20).map(|power| 1usize << power));
     let start = places.find(|at| {
@@ -44,11 +43,55 @@ pub(super) fn entries(path: &Path) -> Option<Vec<Entry>> {
     }
     // Version 1 has four bytes more before the addresses; the root's entry follows four of these.
     let root = 24 + 4 * usize::from(version) + 4 * 8;
+    let mut links = Links::default();
     let mut left = MOST_ENTRIES;
-    reader.group(reader.tables(root)?, 1, &mut left)
+    reader.group("", reader.tables(root)?, 1, &mut left, &mut links)?;
+    for (at, _) in &mut links.patches {
+        *at += start as u64;
+    }
+    Some(links)
+}
+
+/// A file that shows none of its soft links.
+pub(super) struct WithoutLinks<S> {
+    source: S,
+    patches: Vec<(u64, Vec<u8>)>,
+}
+
+impl<S: Source> WithoutLinks<S> {
+    pub(super) fn of(source: S, links: &Links) -> Self {
+        Self {
+            source,
+            patches: links.patches.clone(),
+        }
+    }
+}
+
+impl<S: Source> Source for WithoutLinks<S> {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FormatError> {
+        self.source.read_at(offset, out)?;
+        let end = offset.saturating_add(out.len() as u64);
+        for (at, patch) in &self.patches {
+            let (first, last) = (offset.max(*at), end.min(at + patch.len() as u64));
+            if first < last {
+                let part = &patch[(first - at) as usize..(last - at) as usize];
+                out[(first - offset) as usize..][..part.len()].copy_from_slice(part);
+            }
+        }
+        Ok(())
+    }
 }
 
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+/// Bytes before the entries of a node, whose last two are their number, and bytes of an entry.
+const NODE_HEADER: usize = 8;
+const ENTRY: usize = 40;
+/// What an entry that is a soft link has in place of its kind.
+const SOFT_LINK: u32 = 2;
 
 /// Where the tree and the names of a group are.
 struct Tables {
@@ -89,48 +132,75 @@ impl Reader<'_> {
         })
     }
 
-    /// What lies in a group, and `levels` further down.
-    fn group(&self, tables: Tables, levels: u32, left: &mut usize) -> Option<Vec<Entry>> {
+    /// Finds the links of a group called `name`, and `levels` further down.
+    fn group(
+        &self,
+        name: &str,
+        tables: Tables,
+        levels: u32,
+        left: &mut usize,
+        links: &mut Links,
+    ) -> Option<()> {
         self.has_mark(tables.heap, b"HEAP")?;
         let names = self.address(tables.heap.checked_add(24)?)?;
-        let mut found = Vec::new();
-        self.tree(tables.tree, DEEPEST, &mut |entry| {
-            *left = left.checked_sub(1)?;
-            let name = self.text(names.checked_add(self.address(entry)?)?)?;
-            let inner = self.tables(entry).filter(|_| levels > 0);
-            found.push(match (self.word(entry + 16)?, inner) {
-                (2, _) => {
+        self.tree(tables.tree, DEEPEST, left, &mut |node, n, left| {
+            let mut kept: Vec<u8> = Vec::new();
+            for at in 0..n {
+                *left = left.checked_sub(1)?;
+                let entry = node + NODE_HEADER + ENTRY * at;
+                let own = self.text(names.checked_add(self.address(entry)?)?)?;
+                let own = match name.is_empty() {
+                    true => own,
+                    false => format!("{name}/{own}"),
+                };
+                if self.word(entry + 16)? == SOFT_LINK {
                     let target = self.word(entry + 24)? as usize;
-                    Entry::Link(name, self.text(names.checked_add(target)?)?)
+                    let target = self.text(names.checked_add(target)?)?;
+                    links.found.push((own, target));
+                    continue;
                 }
-                (_, Some(tables)) => Entry::Group(name, self.group(tables, levels - 1, left)?),
-                _ => Entry::Object(name),
-            });
+                kept.extend(self.bytes.get(entry..entry + ENTRY)?);
+                if levels > 0
+                    && let Some(tables) = self.tables(entry)
+                {
+                    self.group(&own, tables, levels - 1, left, links)?;
+                }
+            }
+            let n_kept = kept.len() / ENTRY;
+            if n_kept < n {
+                let mut patch = self.bytes.get(node..node + NODE_HEADER)?.to_vec();
+                patch[6..].copy_from_slice(&(n_kept as u16).to_le_bytes());
+                patch.extend(kept);
+                links.patches.push((node as u64, patch));
+            }
             Some(())
-        })?;
-        Some(found)
+        })
     }
 
-    /// Visits the place of every entry below a node.
+    /// Visits the place of every node of names below a node of the tree, with the number of its entries.
     fn tree(
         &self,
         node: usize,
         levels: u32,
-        visit: &mut dyn FnMut(usize) -> Option<()>,
+        left: &mut usize,
+        visit: &mut dyn FnMut(usize, usize, &mut usize) -> Option<()>,
     ) -> Option<()> {
         self.has_mark(node, b"TREE")?;
         let level = *self.bytes.get(node.checked_add(5)?)?;
         for child in 0..self.count(node + 6)? {
+            // A tree that leads into itself ends, too.
+            *left = left.checked_sub(1)?;
             // Keys and children take turns after a header of 24 bytes.
             let child = self.address(node + 24 + 16 * child + 8)?;
             if level > 0 {
-                self.tree(child, levels.checked_sub(1)?, visit)?;
+                self.tree(child, levels.checked_sub(1)?, left, visit)?;
                 continue;
             }
             self.has_mark(child, b"SNOD")?;
-            for entry in 0..self.count(child + 6)? {
-                visit(child + 8 + 40 * entry)?;
-            }
+            let n = self.count(child + 6)?;
+            // All of its entries lie inside the file, so no place of one overflows.
+            (self.bytes.len() >= child.checked_add(NODE_HEADER + ENTRY * n)?).then_some(())?;
+            visit(child, n, left)?;
         }
         Some(())
     }

@@ -1,6 +1,5 @@
 //! Cleaned lists of labeled data: the items that stay, in the form of the data where that can be written.
 
-use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,12 +8,14 @@ use truepair_core::durable;
 use truepair_core::error::{Error, Result};
 use truepair_core::labeled::{LabeledData, LabeledSet, Modality};
 use truepair_core::npy::header_bytes;
+use truepair_core::source_file;
+use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
 
 use super::names::{self, RawSplit};
 use super::{KeptForm, LabeledOptions, only_container, recognize};
 use crate::dataset::{KeptFiles, KeptFolder, link_into, settle, write_lines, write_rows};
+use crate::inflate;
 
 /// Rows of the items that stay, counted from 0, of data whose layout is not written.
 const LIST: &str = "kept_items.txt";
@@ -157,7 +158,7 @@ impl Kept<'_> {
         let mut others = self.others();
         others.push("classes");
         durable::write_with(&target, |file| {
-            let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
+            let mut archive = inflate::archive(BufReader::new(source_file::open(path)?))?;
             let mut copy = ZipWriter::new_stream(file);
             let options = SimpleFileOptions::default().large_file(true);
             for (name, array) in &self.arrays {
@@ -166,12 +167,12 @@ impl Kept<'_> {
                 self.put(array, &mut copy)?;
             }
             for at in 0..archive.len() {
-                let mut member = archive.by_index(at)?;
+                let member = archive.by_index(at)?;
                 let name = member.name().map_err(io::Error::other)?.into_owned();
                 let array = name.strip_suffix(".npy").unwrap_or_default();
                 if others.contains(&array) {
                     copy.start_file(&name, options.compression_method(member.compression()))?;
-                    io::copy(&mut member, &mut copy)?;
+                    io::copy(&mut inflate::member(member), &mut copy)?;
                 }
             }
             copy.finish()?;
@@ -257,7 +258,7 @@ mod tests {
         let folder = home.path().join("data");
         std::fs::create_dir(&folder).unwrap();
         let archive = home.path().join("data.npz");
-        let mut zip = ZipWriter::new(File::create(&archive).unwrap());
+        let mut zip = ZipWriter::new(std::fs::File::create(&archive).unwrap());
         for (name, bytes) in members() {
             std::fs::write(folder.join(format!("{name}.npy")), &bytes).unwrap();
             let options = SimpleFileOptions::default();

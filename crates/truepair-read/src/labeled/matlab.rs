@@ -8,10 +8,10 @@
 use std::io::Read;
 use std::path::Path;
 
-use flate2::read::ZlibDecoder;
 use truepair_core::error::{Error, Place, Result};
 
 use super::sparse::Sparse;
+use crate::inflate;
 
 const HEADER: usize = 128;
 /// Element types.
@@ -95,7 +95,7 @@ pub(super) fn row_major(values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
 /// is no variable.
 fn inflate(content: &[u8], big_endian: bool) -> Option<Option<Variable>> {
     // The tag says how long the variable is; no more is unpacked.
-    let mut unpacker = ZlibDecoder::new(content);
+    let mut unpacker = inflate::zlib(content);
     let mut plain = vec![0; 8];
     unpacker.read_exact(&mut plain).ok()?;
     let length = Input {

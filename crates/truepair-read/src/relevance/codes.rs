@@ -6,6 +6,9 @@ use truepair_core::error::{Error, Place, Result};
 use truepair_core::npy;
 use truepair_core::relevance::Codes;
 
+/// Columns that labels may have.
+const MOST_CLASSES: usize = 1 << 24;
+
 /// Reads labels of `n` items: `.npy` whole numbers of any type `[n]` (classes) or `[n, k]` (0 and 1 per
 /// class), or a text file of one class a line.
 ///
@@ -26,6 +29,14 @@ pub fn read_codes(path: &Path, n: usize, n_classes: Option<u32>) -> Result<Codes
             Place::Whole,
             format!("labels of {} items, expected {n}", shape[0]),
             "write one row per item, in the order of the scores or embeddings",
+        ));
+    }
+    if let Some(&k) = shape.get(1).filter(|k| !(1..=MOST_CLASSES).contains(*k)) {
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!("labels of shape {shape:?}: {k} classes, expected 1 to {MOST_CLASSES}"),
+            "write classes [n], or a column of 0 and 1 for each class",
         ));
     }
     let read = match shape.get(1) {

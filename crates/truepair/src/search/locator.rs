@@ -25,10 +25,13 @@ pub(crate) enum PictureLocator {
 impl PictureLocator {
     /// Of an image of the data; `None` where it has no picture, or one that lies inside a table.
     pub(crate) fn of(dataset: &Dataset, image: usize) -> Option<Self> {
-        if let Some(Some(file)) = dataset.image_files.get(image) {
+        let listed = dataset.image_files.get(image);
+        if let Some(Some(file)) = listed {
             return Some(Self::File(full(file.clone())));
         }
         match dataset.images.picture(image)? {
+            // Its reader found that it lies outside the data.
+            Picture::File(_) if listed.is_some() => None,
             Picture::File(file) => Some(Self::File(full(file.clone()))),
             Picture::Member {
                 archive,

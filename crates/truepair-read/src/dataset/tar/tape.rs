@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::error::{Error, Place, Result};
 
+use crate::inflate;
+use crate::text_file::open_regular;
+
 /// How an archive is packed, as its first bytes show, whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::dataset) enum Packing {
@@ -37,12 +40,6 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
 ];
 
-/// A packed archive may not unpack to more than this many times its size: pictures shrink little,
-/// and a file made to fill memory or time much.
-const RATIO: u64 = 250;
-/// From which size on that is asked.
-const RATIO_FROM: u64 = 1 << 26;
-
 /// An archive that is read forwards.
 pub(in crate::dataset) struct Tape {
     path: PathBuf,
@@ -65,16 +62,8 @@ impl Tape {
     /// If it is no regular file, cannot be read or is packed in another way; the message says how.
     pub(in crate::dataset) fn open(path: &Path) -> Result<Tape> {
         let failed = |source| Error::io(path, "read", source);
-        let metadata = std::fs::metadata(path).map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                "not a regular file",
-                "give a tar archive",
-            ));
-        }
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = open_regular(path)?;
+        let size = file.metadata().map_err(failed)?.len();
         let mut start = Vec::new();
         (&mut file)
             .take(8)
@@ -98,17 +87,17 @@ impl Tape {
             Packing::Plain => Source::File(BufReader::with_capacity(1 << 16, file)),
             Packing::Gzip => {
                 let file = BufReader::with_capacity(1 << 16, file);
-                Source::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(file)))
+                Source::Stream(Box::new(inflate::gzip(file, size)))
             }
             Packing::Zstd => {
-                let decoder = zstd::stream::read::Decoder::new(file).map_err(failed)?;
-                Source::Stream(Box::new(decoder))
+                let file = BufReader::with_capacity(1 << 16, file);
+                Source::Stream(Box::new(inflate::zstd(file, size).map_err(failed)?))
             }
         };
         Ok(Tape {
             path: path.to_path_buf(),
             packing,
-            size: metadata.len(),
+            size,
             source,
             at: 0,
         })
@@ -144,15 +133,6 @@ impl Tape {
             }
         }
         self.at = self.at.saturating_add(filled as u64);
-        let is_packed = self.packing != Packing::Plain;
-        if is_packed && self.at > RATIO_FROM && self.at / self.size.max(1) > RATIO {
-            return Err(Error::data(
-                &self.path,
-                Place::Whole,
-                format!("it unpacks to more than {RATIO} times its size"),
-                "unpack it yourself if it is what it should be",
-            ));
-        }
         Ok(filled)
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::super::cell::Cell;
 use super::super::records;
@@ -149,10 +150,7 @@ fn of_table(table: &Path, keys: &HashSet<&str>, account: &mut Account) -> Result
 const LOST: &str = "its status is success, and the shard lacks it";
 
 fn read_stats(path: &Path) -> Option<Stats> {
-    let size = std::fs::metadata(path).ok()?.len();
-    let bytes = (size <= LONGEST)
-        .then(|| std::fs::read(path).ok())
-        .flatten()?;
+    let bytes = source_file::read(path, LONGEST).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 

@@ -59,6 +59,39 @@ const MACHINE_PATHS: &[&str] = &[
 /// Files outside the crate: what is uploaded to a registry does not have them.
 const OUTSIDE: &[&str] = &[concat!("../", "../"), concat!("../true", "pair")];
 
+/// What opens a file for reading. A pipe or a device must not get past the one place that asks what a file is.
+const OPENING: &[&str] = &[
+    "File::open(",
+    "fs::read(",
+    "fs::read_to_string(",
+    "open_streaming(",
+    "Reader::from_path(",
+];
+
+/// The place that opens files, and those that open a folder to make the names in it durable.
+const OPENERS: &[&str] = &[
+    "crates/truepair-core/src/source_file.rs",
+    "crates/truepair-core/src/durable.rs",
+    "crates/truepair-index/src/writer.rs",
+    "crates/truepair-vectordb/src/file/staged.rs",
+    "crates/truepair/src/staged_folder.rs",
+];
+
+/// What inflates. A few bytes must not become all of the memory.
+const INFLATING: &[&str] = &[
+    "GzDecoder",
+    "ZlibDecoder",
+    "DeflateDecoder",
+    "zstd::Decoder",
+    "read::Decoder",
+    "decode_all(",
+    "Decompress::new",
+    "ZipArchive::new(",
+];
+
+/// The place that inflates.
+const INFLATERS: &[&str] = &["crates/truepair-read/src/inflate.rs"];
+
 /// One departure from the rules: where, and what.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -168,6 +201,12 @@ fn check_file(name: &Path, text: &str) -> Vec<Complaint> {
                 complain(index + 1, format!("{}: `{}`", rule.1, line.trim()));
             }
         }
+        for rule in file_rules(name) {
+            let code = line.split("//").next().unwrap_or(line);
+            if rule.0.iter().any(|bad| holds_name(code, bad)) {
+                complain(index + 1, format!("{}: `{}`", rule.1, line.trim()));
+            }
+        }
     }
     complaints
 }
@@ -218,6 +257,33 @@ fn library_rules(name: &Path) -> Vec<Rule> {
     rules
 }
 
+/// Rules for all code of the crates that reads what somebody names, tests excluded.
+fn file_rules(name: &Path) -> Vec<Rule> {
+    let is_checked = is_rust(name) && name.starts_with("crates") && is_source(name);
+    let is_of_tests = is_test_file(name) || name.iter().any(|part| part == "tests");
+    if !is_checked || is_of_tests {
+        return Vec::new();
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    if !OPENERS.iter().any(|allowed| name == Path::new(allowed)) {
+        rules.push((OPENING, "only `truepair_core::source_file` opens files"));
+    }
+    if !INFLATERS.iter().any(|allowed| name == Path::new(allowed)) {
+        rules.push((INFLATING, "only `inflate.rs` of truepair-read inflates"));
+    }
+    rules
+}
+
+/// Whether `code` holds `name`, and not as the end of a longer one such as `TextFile::open(`.
+fn holds_name(code: &str, name: &str) -> bool {
+    let is_decoder = !name.ends_with('(');
+    let mut found = code.match_indices(name);
+    found.any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        is_decoder || !before.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+    })
+}
+
 /// Whether a file may ask the tensor framework for gradients: the trainers, their benchmarks, and a
 /// strategy that weighs its terms by the gradients of a detached copy.
 fn goes_backward(name: &Path) -> bool {
@@ -239,7 +305,12 @@ fn is_of_library(name: &Path) -> bool {
 }
 
 pub(crate) fn before_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+    let of_tests = [
+        "#[cfg(test)]\nmod tests",
+        "#[cfg(all(test, unix))]\nmod tests",
+    ];
+    let ends = of_tests.iter().filter_map(|start| text.find(start));
+    &text[..ends.min().unwrap_or(text.len())]
 }
 
 fn is_rust(path: &Path) -> bool {
@@ -324,6 +395,36 @@ mod tests {
         let text = format!("//! A.\nconst A: &str = \"{}docs\";\n", OUTSIDE[0]);
         assert_eq!(lines("crates/truepair-core/tests/a.rs", &text), [2]);
         assert!(lines("crates/truepair/src/a.rs", &text).is_empty());
+    }
+
+    #[test]
+    fn files_are_opened_and_inflated_in_one_place() {
+        let found = |name: &str, code: &str| lines(name, &format!("//! A.\nfn a() {{ {code} }}\n"));
+        for code in [
+            "File::open(path)",
+            "std::fs::read(path)",
+            "fs::read_to_string(path)",
+            "flate2::read::MultiGzDecoder::new(file)",
+            "ZipArchive::new(file)",
+        ] {
+            assert_eq!(found("crates/truepair-read/src/a.rs", code), [2], "{code}");
+            assert_eq!(found("crates/truepair/src/a.rs", code), [2], "{code}");
+            assert!(found("crates/truepair-read/tests/a.rs", code).is_empty());
+            assert!(found("crates/truepair-read/src/a/tests.rs", code).is_empty());
+            assert!(found("xtask/src/a.rs", code).is_empty());
+        }
+        for code in [
+            "TextFile::open(path)",
+            "source_file::read(path, 9)",
+            "fs::read_dir(path)",
+        ] {
+            assert!(
+                found("crates/truepair-read/src/a.rs", code).is_empty(),
+                "{code}"
+            );
+        }
+        assert!(found(OPENERS[0], "File::open(path)").is_empty());
+        assert!(found(INFLATERS[0], "MultiGzDecoder::new(file)").is_empty());
     }
 
     #[test]

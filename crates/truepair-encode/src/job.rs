@@ -13,7 +13,7 @@ use truepair_core::dataset::{Dataset, Features, Picture};
 use truepair_core::digest::Digest;
 use truepair_core::error::Place;
 use truepair_core::watch::Watch;
-use truepair_core::{Error, Result, durable, npy};
+use truepair_core::{Error, Result, durable, npy, source_file};
 use truepair_image::decode_with_remark;
 
 use crate::image::ImageEncoder;
@@ -375,7 +375,8 @@ fn without_skipped(files: &[PathBuf], skipped: &[Skipped]) -> Result<Features> {
 }
 
 fn read_record<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+    let bytes = source_file::read(path, source_file::LIST)
+        .map_err(|source| Error::io(path, "read", source))?;
     serde_json::from_slice(&bytes).map_err(|cause| {
         let remedy = "remove the file, then its part is computed again";
         Error::data(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use truepair_core::error::Place;
-use truepair_core::{Error, Result};
+use truepair_core::{Error, Result, source_file};
 
 /// The folders in which an encoder's settings may lie, nearest first: its own and the one above,
 /// then those of the place that a link leads to. However `path` is written, they are the same.
@@ -51,7 +51,8 @@ pub(crate) fn told(file: &Path, encoder: &Path) -> String {
 /// # Errors
 /// If the file cannot be read or is not JSON.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, "read", source))?;
+    let bytes = source_file::read(path, source_file::SETTINGS)
+        .map_err(|source| Error::io(path, "read", source))?;
     serde_json::from_slice(&bytes).map_err(|cause| {
         let remedy = "correct the file, or remove it and give the settings as arguments";
         Error::data(path, Place::Whole, format!("not JSON: {cause}"), remedy)

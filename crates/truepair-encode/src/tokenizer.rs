@@ -11,9 +11,12 @@ use tokenizers::{
     TruncationParams, TruncationStrategy,
 };
 use truepair_core::error::Place;
-use truepair_core::{Error, Result};
+use truepair_core::{Error, Result, source_file};
 
 use crate::neighbors::{near, read_json};
+
+/// The largest file that is read: vocabularies of a million entries take some tens of megabytes.
+const LARGEST: u64 = 1 << 30;
 
 /// How many tokens a text may have, those that frame it included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +89,7 @@ impl Tokenizer {
             let remedy = "take the tokenizer.json that belongs to the encoder";
             Error::data(path, Place::Whole, problem, remedy)
         };
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(refuse("it is not a regular file".into()));
-        }
-        let bytes = std::fs::read(path).map_err(io)?;
+        let bytes = source_file::read(path, LARGEST).map_err(io)?;
         let file: Value = serde_json::from_slice(&bytes)
             .map_err(|cause| refuse(format!("not a tokenizer, since it is not JSON: {cause}")))?;
         check_charsmaps(&file).map_err(refuse)?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 use image_webp::WebPDecoder;
@@ -95,8 +96,15 @@ pub fn decode_with_remark(bytes: &[u8]) -> Result<(Rgb, Option<&'static str>), P
         return Err(Problem::Empty);
     }
     let unknown = || format::not_decoded(bytes).map_or(Problem::Unknown, Problem::NotDecoded);
+    let format = PictureFormat::of(bytes).ok_or_else(unknown)?;
+    // One damaged picture among millions must not end the work, whatever its decoder makes of it.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes)));
+    decoded.unwrap_or_else(|_| Err(damaged("its decoder does not expect what is in it")))
+}
+
+fn decode_as(format: PictureFormat, bytes: &[u8]) -> Result<(Rgb, Option<&'static str>), Problem> {
     let mut remark = None;
-    let decoded = match PictureFormat::of(bytes).ok_or_else(unknown)? {
+    let decoded = match format {
         PictureFormat::Jpeg => {
             remark =
                 ends_early(bytes).then_some("the file ends early, so its last rows may be missing");

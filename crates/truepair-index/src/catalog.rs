@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use truepair_core::digest::Digest;
 use truepair_core::error::Place;
-use truepair_core::{Error, Result, durable};
+use truepair_core::{Error, Result, durable, source_file};
 
 use crate::item::{Side, ValueKind};
 use crate::settings::Settings;
@@ -136,7 +136,7 @@ impl Catalog {
     /// If there is none, it is of another format or version, or it is damaged.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match source_file::read_text(&path, source_file::SETTINGS) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::data(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use truepair_core::dataset::Bytes;
 use truepair_core::digest::Digest;
 use truepair_core::error::Place;
-use truepair_core::{Error, Result, durable};
+use truepair_core::{Error, Result, durable, source_file};
 
 /// What to do about a file that is not as it was written.
 pub(crate) const RESTORE: &str =
@@ -99,7 +99,7 @@ impl StoredFile {
     pub(crate) fn verify(&self, folder: &Path) -> Result<()> {
         let path = folder.join(&self.name);
         let mut digest = Digest::new();
-        let read = std::fs::File::open(&path).and_then(|mut file| digest.add_all(&mut file));
+        let read = source_file::open(&path).and_then(|mut file| digest.add_all(&mut file));
         read.map_err(|cause| Error::io(&path, "read", cause))?;
         if digest.hex() == self.sha256 {
             return Ok(());

@@ -66,6 +66,13 @@ fn row_2_links_to_folders_lead_nowhere() {
     assert_holds(&data.account.lines().join("\n"), "3 folders: it is a link");
     let found = inspect(&root, &ReadOptions::default()).unwrap();
     assert_eq!(found.splits[0].images, 2);
+    // Hundreds of links, in a folder where there is nothing to find.
+    let empty = home.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for n in 0..500 {
+        std::os::unix::fs::symlink(".", empty.join(n.to_string())).unwrap();
+    }
+    open(&empty, &ReadOptions::default()).unwrap_err();
 }
 
 #[test]
@@ -244,8 +251,9 @@ fn row_10_no_report_shows_a_picture_from_outside_the_data() {
     let outside = outside.display();
     let inside = fs::canonicalize(data.join("sub/b.png")).unwrap();
     let inside = inside.display();
+    let up = "..";
     let mut table = format!(
-        "image,caption\n../x.png,one\n{outside},two\na.png,three\nsub/../../x.png,four\n{inside},five\n"
+        "image,caption\n../x.png,one\n{outside},two\na.png,three\nsub/{up}/{up}/x.png,four\n{inside},five\n"
     );
     table += "link.png,six\n";
     let n = 6;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use truepair_core::durable;
+use truepair_core::source_file;
 
 use crate::error::StoreError;
 use crate::object::{Form, Found, RemoteObject, digest};
@@ -309,7 +310,8 @@ impl Held {
         let mut views = Vec::new();
         for folder in fs::read_dir(root.join("views"))? {
             let folder = folder?.path();
-            let entry = fs::read(folder.join(ENTRY)).unwrap_or_default();
+            let entry =
+                source_file::read(&folder.join(ENTRY), source_file::SETTINGS).unwrap_or_default();
             // A view whose entry cannot be read needs nothing.
             let entry = serde_json::from_slice(&entry).unwrap_or(Entry {
                 address: String::new(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use truepair_core::digest::Digest;
 use truepair_core::durable;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use crate::layout::Layout;
 use crate::record::{Record, Value};
@@ -99,7 +100,8 @@ impl Progress {
 }
 
 fn read(path: &Path, expected: &State) -> Result<State> {
-    let bytes = fs::read(path).map_err(|cause| Error::io(path, "read", cause))?;
+    let bytes = source_file::read(path, source_file::LIST)
+        .map_err(|cause| Error::io(path, "read", cause))?;
     let remedy = "remove it to send everything again, or name another file";
     let wrong = |problem: String| Error::data(path, Place::Whole, problem, remedy);
     let state: State = serde_json::from_slice(&bytes)

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+use truepair_core::source_file;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -162,7 +163,7 @@ impl ConfigFile {
             });
         };
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
+        let text = source_file::read_text(file, source_file::SETTINGS)
             .with_context(|| format!("{name}: cannot read the configuration"))?;
         Ok(Self { name, text })
     }

@@ -12,6 +12,7 @@ use truepair_core::metric::{Protocol, Report, TrainingNoise, evaluate};
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
+use truepair_core::source_file;
 use truepair_core::watch::Watch;
 use truepair_read::dataset::{CaptionFeatures, ReadOptions};
 use truepair_train::Trained;
@@ -52,7 +53,7 @@ impl RunJob {
     pub(crate) fn load(run: &Path) -> Result<Self> {
         let file = run.join(JOB);
         let place = file.display();
-        let text = std::fs::read_to_string(&file).with_context(|| {
+        let text = source_file::read_text(&file, source_file::SETTINGS).with_context(|| {
             format!("{place}: cannot read (give the folder that `truepair train --out` or `truepair convert --out` made)")
         })?;
         serde_json::from_str(&text).with_context(|| format!("{place}: is damaged ({RESTORE})"))
@@ -148,7 +149,8 @@ pub(crate) fn publish(run: &Path, name: &str, value: &impl Output) -> Result<()>
 /// If the file cannot be read or holds something else.
 pub(crate) fn load<T: DeserializeOwned>(file: &Path, remedy: &str) -> Result<T> {
     let place = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
+    let text = source_file::read_text(file, source_file::LIST)
+        .with_context(|| format!("{place}: cannot read"))?;
     output::read(&text).with_context(|| format!("{place}: is damaged ({remedy})"))
 }
 
@@ -249,7 +251,8 @@ impl Environment {
 
 /// The processor's name where Linux tells it.
 fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let text =
+        source_file::read_text("/proc/cpuinfo".as_ref(), source_file::SETTINGS).unwrap_or_default();
     let name = text
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'));

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use truepair_core::source_file;
 
 use crate::folder::{self, MadeFolder};
 use crate::interrupt;
@@ -192,7 +193,7 @@ fn check_replaceable(folder: &Path, command: &str, existing: Existing) -> Result
 }
 
 fn maker_of(folder: &Path) -> Option<String> {
-    let text = fs::read_to_string(folder.join(SUMMARY)).ok()?;
+    let text = source_file::read_text(&folder.join(SUMMARY), source_file::SETTINGS).ok()?;
     let summary: serde_json::Value = serde_json::from_str(&text).ok()?;
     summary.get("command")?.as_str().map(str::to_owned)
 }

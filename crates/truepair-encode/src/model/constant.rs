@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
+use truepair_core::source_file;
+
 use super::wire::{Fault, Value, fields, packed_ints, put_bytes, put_int, text};
 
 /// The type of numbers of single precision, as ONNX counts types.
@@ -304,14 +306,14 @@ impl WeightFiles {
     fn open(&mut self, path: &Path) -> Result<&mut (File, u64), Fault> {
         if !self.open.contains_key(path) {
             let place = path.display();
-            let found = std::fs::metadata(path).map_err(|cause| {
+            let opened = source_file::open(path).and_then(|file| {
+                let length = file.metadata()?.len();
+                Ok((file, length))
+            });
+            let opened = opened.map_err(|cause| {
                 format!("{place}: {cause} (the weights of this model lie in a file of their own)")
             })?;
-            if !found.is_file() {
-                return Err(format!("{place}: it is not a regular file"));
-            }
-            let file = File::open(path).map_err(|cause| format!("{place}: {cause}"))?;
-            self.open.insert(path.to_path_buf(), (file, found.len()));
+            self.open.insert(path.to_path_buf(), opened);
         }
         Ok(self.open.get_mut(path).expect("it was put there"))
     }

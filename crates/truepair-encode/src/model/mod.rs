@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use truepair_core::error::Place;
-use truepair_core::{Error, Result};
+use truepair_core::{Error, Result, source_file};
 
 use self::graph::Graph;
 use self::wire::Fault;
@@ -112,16 +112,7 @@ impl ModelFile {
     /// # Errors
     /// If the file is not a regular one, cannot be read, or is not a whole ONNX model.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let io = |cause| Error::io(path, "open", cause);
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(Error::data(
-                path,
-                Place::Whole,
-                "it is not a regular file",
-                "name the encoder's ONNX file",
-            ));
-        }
-        let file = std::fs::File::open(path).map_err(io)?;
+        let file = source_file::open(path).map_err(|cause| Error::io(path, "open", cause))?;
         // SAFETY: the mapping is read-only; a file that another program shortens meanwhile ends the
         // process, as for every mapped file.
         let bytes = unsafe { Mmap::map(&file) }.map_err(|cause| Error::io(path, "read", cause))?;

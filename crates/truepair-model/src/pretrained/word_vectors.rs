@@ -1,14 +1,13 @@
 //! Word vectors that somebody else trained, as the first weights of a word embedding.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use memmap2::Mmap;
 use rayon::prelude::*;
 use truepair_core::error::Place;
 use truepair_core::text::Vocabulary;
-use truepair_core::{Error, Result};
+use truepair_core::{Error, Result, source_file};
 
 use crate::backbone::Backbone;
 use crate::parameters;
@@ -171,7 +170,7 @@ struct Content(Option<Mmap>);
 
 impl Content {
     fn map(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|cause| Error::io(path, "open", cause))?;
+        let file = source_file::open(path).map_err(|cause| Error::io(path, "open", cause))?;
         let length = file
             .metadata()
             .map_err(|cause| Error::io(path, "read", cause))?

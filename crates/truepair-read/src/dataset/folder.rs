@@ -175,7 +175,7 @@ fn only_list_in(path: &Path) -> Option<(&'static dyn Format, PathBuf)> {
 /// Whether a picture lies in `folder`, at most `depth` folders deep.
 fn holds_pictures(folder: &Path, depth: usize) -> bool {
     let entries = entries(folder).unwrap_or_default();
-    let deeper = |entry: &PathBuf| depth > 1 && entry.is_dir() && holds_pictures(entry, depth - 1);
+    let deeper = |entry: &PathBuf| depth > 1 && leads_deeper(entry) && holds_pictures(entry, depth - 1);
     entries.iter().any(|entry| is_picture(entry)) || entries.iter().any(deeper)
 }
 
@@ -323,13 +323,21 @@ fn is_text_of_picture(file: &Path) -> bool {
     is_text && beside.any(|picture| picture.is_file())
 }
 
+/// Whether an entry is a folder to look into. Many links to one folder would be looked into again and again; those
+/// that are named like splits are few.
+fn leads_deeper(entry: &Path) -> bool {
+    let name = entry.file_name().unwrap_or_default().to_string_lossy();
+    let is_of_a_split = ["train", "dev", "test"].contains(&canonical(&name));
+    entry.is_dir() && (is_of_a_split || !entry.is_symlink())
+}
+
 /// Some picture with a text beside it, at most `depth` folders deep.
 fn first_captioned(folder: &Path, depth: usize) -> Option<PathBuf> {
     let entries = entries(folder).ok()?;
     let mut pictures = entries.iter().filter(|entry| is_picture(entry));
     let found = pictures.find(|entry| entry.with_extension("txt").is_file());
     let deeper = || {
-        let mut folders = entries.iter().filter(|entry| depth > 1 && entry.is_dir());
+        let mut folders = entries.iter().filter(|entry| depth > 1 && leads_deeper(entry));
         folders.find_map(|folder| first_captioned(folder, depth - 1))
     };
     found.cloned().or_else(deeper)

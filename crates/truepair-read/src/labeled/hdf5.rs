@@ -1,5 +1,6 @@
 //! HDF5: what the released code of MRL and its family reads, and what MATLAB writes as v7.3.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -55,6 +56,15 @@ pub(super) enum Orientation {
 /// # Errors
 /// If the file is damaged or cut short.
 pub(super) fn read(path: &Path, orientation: Orientation) -> Result<Arrays> {
+    // The library may panic on a damaged file, as any may that reads so rich a format.
+    let read = catch_unwind(AssertUnwindSafe(|| read_unguarded(path, orientation)));
+    read.unwrap_or_else(|_| {
+        let problem = "it is damaged in a way that the reader of HDF5 does not expect";
+        Err(Error::data(path, Place::Whole, problem, DAMAGED))
+    })
+}
+
+fn read_unguarded(path: &Path, orientation: Orientation) -> Result<Arrays> {
     let damaged = |cause: hdf5_pure::Error| damaged(path, &cause);
     let source = || -> Result<_> {
         let source = ReadSeekSource::new(open_regular(path)?);

@@ -1,7 +1,6 @@
 //! `checkpoint.bin`: the whole state after the last finished epoch.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use truepair_core::Error as CoreError;
 use truepair_core::durable;
 use truepair_core::error::Place;
 use truepair_core::ledger::Ledger;
+use truepair_core::source_file;
 
 use super::identity::Identity;
 use super::json::json;
@@ -127,7 +127,8 @@ pub(super) struct Committed {
 /// # Errors
 /// If the file is damaged.
 pub(super) fn read(path: &Path) -> Result<Committed> {
-    let bytes = fs::read(path).map_err(|source| CoreError::io(path, "read", source))?;
+    let bytes = source_file::read(path, source_file::STATE)
+        .map_err(|source| CoreError::io(path, "read", source))?;
     let damaged = |problem: String| {
         CoreError::data(
             path,

@@ -1,13 +1,13 @@
 //! What a run directory gives back: weights ready to score, its recipe, its history.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::Path;
 
 use truepair_core::Error as CoreError;
 use truepair_core::error::Place;
 use truepair_core::ledger::Ledger;
 use truepair_core::rng::Seed;
+use truepair_core::source_file;
 
 use super::session::EpochRecord;
 use super::{checkpoint, file, texts, weights};
@@ -101,7 +101,8 @@ fn read_config<T, E: Display>(
     parse: impl FnOnce(&str) -> std::result::Result<T, E>,
 ) -> Result<T> {
     let path = dir.join(file::CONFIG);
-    let text = fs::read_to_string(&path).map_err(|source| CoreError::io(&path, "read", source))?;
+    let text = source_file::read_text(&path, source_file::SETTINGS)
+        .map_err(|source| CoreError::io(&path, "read", source))?;
     parse(&text).map_err(|error| {
         CoreError::data(
             &path,
@@ -119,7 +120,8 @@ pub(super) fn read_history(dir: &Path) -> Result<Vec<EpochRecord>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(&path).map_err(|source| CoreError::io(&path, "read", source))?;
+    let text = source_file::read_text(&path, source_file::LIST)
+        .map_err(|source| CoreError::io(&path, "read", source))?;
     let mut records = Vec::new();
     for (at, line) in text.lines().enumerate() {
         records.push(serde_json::from_str(line).map_err(|error| {

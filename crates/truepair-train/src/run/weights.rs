@@ -1,7 +1,6 @@
 //! `weights.safetensors`: the kept epoch's weights of every peer, readable from Python.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::SafeTensors;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use truepair_core::Error as CoreError;
 use truepair_core::durable;
 use truepair_core::error::Place;
+use truepair_core::source_file;
 
 use super::file;
 use super::json::json;
@@ -62,7 +62,8 @@ pub(super) fn write(
 /// Every peer's weights.
 pub(super) fn read(dir: &Path) -> Result<(WeightsHead, Vec<Parameters>)> {
     let path = dir.join(file::WEIGHTS);
-    let bytes = fs::read(&path).map_err(|source| CoreError::io(&path, "read", source))?;
+    let bytes = source_file::read(&path, source_file::STATE)
+        .map_err(|source| CoreError::io(&path, "read", source))?;
     let damaged = |problem: String| {
         CoreError::data(
             &path,

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
+use truepair_core::source_file;
 use truepair_model::kernel::Precision;
 use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 
@@ -156,7 +157,8 @@ fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Timing> {
 
 /// The process's peak resident memory, where the system tells.
 fn peak_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status =
+        source_file::read_text("/proc/self/status".as_ref(), source_file::SETTINGS).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024)

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use truepair_core::source_file;
 use truepair_index::Index;
 use truepair_serve::{Event, Opener, Rate, ServerSettings, Source, bind, serve};
 
@@ -105,9 +106,13 @@ pub(crate) fn run(args: &ServeArgs, form: Form) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Bytes of a file with a token.
+const LONGEST_TOKEN: u64 = 1 << 16;
+
 fn token(file: &Path) -> Result<String> {
     let place = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
+    let text = source_file::read_text(file, LONGEST_TOKEN)
+        .with_context(|| format!("{place}: cannot read"))?;
     let token = text.trim();
     if token.len() < 16 {
         bail!(

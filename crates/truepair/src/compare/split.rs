@@ -13,6 +13,7 @@ use truepair_core::audit::auc;
 use truepair_core::durable;
 use truepair_core::ledger::{self, Ledger};
 use truepair_core::noise::Manifest;
+use truepair_core::source_file;
 
 /// One [`EpochSplit`] per line.
 pub(crate) const SPLIT: &str = "split.jsonl";
@@ -121,7 +122,8 @@ pub(crate) fn store_none(run: &Path) -> Result<()> {
 pub(crate) fn read(run: &Path) -> Result<Vec<EpochSplit>> {
     let file = run.join(SPLIT);
     let place = file.display();
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot read"))?;
+    let text = source_file::read_text(&file, source_file::LIST)
+        .with_context(|| format!("{place}: cannot read"))?;
     (text.lines().enumerate())
         .map(|(at, line)| {
             serde_json::from_str(line).with_context(|| {

@@ -1,6 +1,7 @@
 //! One cell of the grid with everything that is needed to run it.
 
 use anyhow::{Result, bail};
+use truepair_core::source_file;
 use truepair_train::Config;
 use truepair_train::run::file::CONFIG;
 
@@ -32,7 +33,7 @@ impl CellTask {
         RunJob::load(out)?.check_same(&self.plan.job, out)?;
         // A run that was stopped before it began has no settings yet; one without training never has
         // any.
-        let known = std::fs::read_to_string(out.join(CONFIG));
+        let known = source_file::read_text(&out.join(CONFIG), source_file::SETTINGS);
         let (Ok(known), Some(config)) = (known, &self.config) else {
             return Ok(());
         };

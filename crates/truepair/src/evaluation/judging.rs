@@ -12,6 +12,7 @@ use truepair_core::relevance::{
     Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled,
 };
 use truepair_core::scores::Direction;
+use truepair_core::source_file;
 use truepair_read::relevance::{read_codes, read_cxc, read_map, read_qrels};
 
 use super::Subject;
@@ -261,8 +262,8 @@ pub(crate) fn tell(judgments: &Judgments) {
 fn hash(files: &[PathBuf]) -> Result<String> {
     let mut digest = Digest::new();
     for file in files {
-        let bytes =
-            std::fs::read(file).with_context(|| format!("{}: cannot read", file.display()))?;
+        let bytes = source_file::read(file, source_file::STATE)
+            .with_context(|| format!("{}: cannot read", file.display()))?;
         if bytes.is_empty() {
             bail!(
                 "{}: is empty (give a file of judgments or labels)",

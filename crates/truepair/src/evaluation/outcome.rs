@@ -10,6 +10,7 @@ use truepair_core::metric::{
     Comparison, ComparisonRow, Figure, FigureDifference, Interval, METRICS, Measured, Protocol,
 };
 use truepair_core::scores::Direction;
+use truepair_core::source_file;
 use truepair_model::similarity::GaussianMeasure;
 
 use crate::occlusion::Occlusion;
@@ -195,8 +196,8 @@ impl Stored {
     /// Reads what `truepair eval --json` or `truepair train --json` printed.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         let place = file.display();
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("{place}: cannot read"))?;
+        let text = source_file::read_text(file, source_file::SETTINGS)
+            .with_context(|| format!("{place}: cannot read"))?;
         let unlike = || {
             format!(
                 "{place}: is not a result of truepair (store one with `truepair eval ... --json`)"

@@ -18,6 +18,7 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 use truepair_core::metric::{Asked, METRICS, Measured, Metric, Protocol, QueryRow};
 use truepair_core::scores::Direction;
+use truepair_core::source_file;
 
 use super::Subject;
 use crate::parquet_group::RowGroup;
@@ -136,7 +137,7 @@ fn column(
 /// If the file cannot be read or is not such a table.
 pub(crate) fn read_parquet(path: &Path) -> Result<Measured> {
     let place = path.display();
-    let file = std::fs::File::open(path).with_context(|| format!("{place}: cannot read"))?;
+    let file = source_file::open(path).with_context(|| format!("{place}: cannot read"))?;
     let unlike = || {
         format!(
             "{place}: is not a table of queries (write one with `truepair eval ... --per-query`)"

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use truepair_core::dataset::Dataset;
+use truepair_core::source_file;
 use truepair_image::PictureFormat;
 
 use super::number::counted;
@@ -86,7 +87,7 @@ impl<'a> Pictures<'a> {
         if size > self.bytes_left as u64 {
             return Err(Obstacle::Budget);
         }
-        let bytes = std::fs::read(path).map_err(|_| Obstacle::Unreadable)?;
+        let bytes = source_file::read(path, size).map_err(|_| Obstacle::Unreadable)?;
         let uri = data_uri(&bytes).ok_or(Obstacle::Unreadable)?;
         if uri.len() > self.bytes_left {
             return Err(Obstacle::Budget);

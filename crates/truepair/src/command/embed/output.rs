@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use truepair_core::durable;
+use truepair_core::source_file;
 use truepair_encode::job::Skipped;
 
 use super::EmbedResult;
@@ -42,7 +43,7 @@ pub(super) fn open_parts(out: &Path, description: &Value) -> Result<PathBuf> {
     let place = out.display();
     let parts = out.join(PARTS);
     let marker = parts.join("job.json");
-    if let Ok(bytes) = std::fs::read(&marker) {
+    if let Ok(bytes) = source_file::read(&marker, source_file::SETTINGS) {
         let stored: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         check_same(out, &stored, description)?;
         return Ok(parts);

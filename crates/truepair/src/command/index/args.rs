@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
+use truepair_core::source_file;
 use truepair_index::{Kind, Storage};
 
 use crate::command::output_args::OutputArgs;
@@ -192,7 +193,7 @@ impl IndexArgs {
         let ids: Vec<String> = match named.strip_prefix('@') {
             None => named.split(',').map(|id| id.trim().to_owned()).collect(),
             Some(file) => {
-                let text = std::fs::read_to_string(file)
+                let text = source_file::read_text(file.as_ref(), source_file::LIST)
                     .map_err(|cause| anyhow::anyhow!("{file}: cannot read: {cause}"))?;
                 text.lines().map(|id| id.trim().to_owned()).collect()
             }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use truepair_core::source_file;
 use truepair_index::{Side, Value};
 
 use crate::exit::Exit;
@@ -201,7 +202,8 @@ fn ask(args: &SearchArgs) -> Result<(Ask, String)> {
         (Some(text), _, _) => (Ask::Text(text.clone()), text.clone()),
         (_, Some(file), _) => {
             let place = file.display().to_string();
-            let bytes = std::fs::read(file).with_context(|| format!("{place}: cannot read"))?;
+            let bytes = source_file::read(file, source_file::PICTURE)
+                .with_context(|| format!("{place}: cannot read"))?;
             (Ask::Picture(bytes), place)
         }
         (_, _, Some(id)) => (Ask::Like(id.clone()), id.clone()),

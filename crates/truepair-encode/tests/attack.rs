@@ -23,7 +23,7 @@ fn row_11_models_that_cannot_be_encoders_are_refused_by_name() {
             ..ImageOptions::default()
         };
         let error = ImageEncoder::open(&model(name), &options, &Runtime::BuiltIn);
-        let error = error.err().expect(name).to_string();
+        let error = error.expect_err(name).to_string();
         assert!(error.contains(name), "{name}: {error}");
         let error = TextEncoder::open(&model(name), &TextOptions::default(), &Runtime::BuiltIn);
         assert!(error.is_err(), "{name}");
@@ -40,6 +40,6 @@ fn row_8_an_encoder_that_is_a_pipe_is_refused() {
         return;
     }
     let error = ImageEncoder::open(&pipe, &ImageOptions::default(), &Runtime::BuiltIn);
-    let error = error.err().expect("a pipe").to_string();
+    let error = error.expect_err("a pipe").to_string();
     assert!(error.contains("not a regular file but a pipe"), "{error}");
 }

@@ -16,6 +16,9 @@ use super::wire::{
 /// Numbers that an operator may be told to make by a constant: 4 GiB of them.
 const MOST_VALUES: i64 = 1 << 30;
 
+/// The largest size of a window, of its steps and of what is put around a plane; encoders have some dozens.
+const LARGEST_WINDOW: u64 = 1 << 12;
+
 /// Operators that make tensors of sizes that an input names: its index.
 const MAKERS: &[(&str, usize)] = &[
     ("ConstantOfShape", 0),
@@ -113,6 +116,7 @@ impl Graph {
             .map(|(name, place)| (name.as_str(), place))
             .collect();
         for node in &self.nodes {
+            node.check_windows(LARGEST_WINDOW)?;
             let Some((_, index)) = MAKERS.iter().find(|(op, _)| *op == node.op) else {
                 continue;
             };
@@ -127,7 +131,11 @@ impl Graph {
             let product = (sizes.iter()).try_fold(1i64, |product, size| {
                 product.checked_mul(size.checked_abs()?.max(1))
             });
-            if product.is_none_or(|product| product > MOST_VALUES) {
+            let is_wide = |size: &i64| size.unsigned_abs() > LARGEST_WINDOW;
+            let is_pad = node.op == "Pad";
+            if product.is_none_or(|product| product > MOST_VALUES)
+                || (is_pad && sizes.iter().any(is_wide))
+            {
                 return Err(format!("{}: a tensor of sizes {sizes:?}", node.op));
             }
         }

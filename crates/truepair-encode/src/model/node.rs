@@ -12,6 +12,15 @@ const INT: u64 = 2;
 const TENSOR: u64 = 4;
 const INTS: u64 = 7;
 
+/// Settings of windows and their places.
+const WINDOWS: &[&str] = &[
+    "kernel_shape",
+    "pads",
+    "strides",
+    "dilations",
+    "output_padding",
+];
+
 /// One operator.
 #[derive(Debug, Default)]
 pub(super) struct Node {
@@ -132,6 +141,24 @@ impl Node {
 
     fn setting(&self, name: &str) -> Option<&NodeSetting> {
         self.settings.iter().find(|setting| setting.name == name)
+    }
+
+    /// # Errors
+    /// If a window, its steps or what is put around a plane are larger than `largest`.
+    pub(super) fn check_windows(&self, largest: u64) -> Result<(), Fault> {
+        let mut settings = self.settings.iter();
+        let of_windows = |setting: &&NodeSetting| WINDOWS.contains(&setting.name.as_str());
+        let is_wide = |size: &i64| size.unsigned_abs() > largest;
+        match settings.find(|setting| of_windows(setting) && setting.ints.iter().any(is_wide)) {
+            Some(setting) => {
+                let NodeSetting { name, ints, .. } = setting;
+                Err(format!(
+                    "{}: {name} {ints:?}, at most {largest} are read",
+                    self.op
+                ))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Two sizes of a setting, `default` where it is left out; `None` where it holds others.

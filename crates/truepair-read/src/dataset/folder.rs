@@ -175,7 +175,8 @@ fn only_list_in(path: &Path) -> Option<(&'static dyn Format, PathBuf)> {
 /// Whether a picture lies in `folder`, at most `depth` folders deep.
 fn holds_pictures(folder: &Path, depth: usize) -> bool {
     let entries = entries(folder).unwrap_or_default();
-    let deeper = |entry: &PathBuf| depth > 1 && leads_deeper(entry) && holds_pictures(entry, depth - 1);
+    let deeper =
+        |entry: &PathBuf| depth > 1 && leads_deeper(entry) && holds_pictures(entry, depth - 1);
     entries.iter().any(|entry| is_picture(entry)) || entries.iter().any(deeper)
 }
 
@@ -337,7 +338,9 @@ fn first_captioned(folder: &Path, depth: usize) -> Option<PathBuf> {
     let mut pictures = entries.iter().filter(|entry| is_picture(entry));
     let found = pictures.find(|entry| entry.with_extension("txt").is_file());
     let deeper = || {
-        let mut folders = entries.iter().filter(|entry| depth > 1 && leads_deeper(entry));
+        let mut folders = entries
+            .iter()
+            .filter(|entry| depth > 1 && leads_deeper(entry));
         folders.find_map(|folder| first_captioned(folder, depth - 1))
     };
     found.cloned().or_else(deeper)

@@ -1,0 +1,4 @@
+//! The fuzzing program of the target `npy`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| truepair_fuzz::fuzz("npy", data));

@@ -1,0 +1,4 @@
+//! The fuzzing program of the target `pickle`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| truepair_fuzz::fuzz("pickle", data));

@@ -1,0 +1,7 @@
+//! NumPy's archives of arrays.
+
+use crate::arrays;
+
+pub(crate) fn npz(data: &[u8]) {
+    arrays::read("npz", data);
+}

@@ -4,7 +4,14 @@
     cargo run --release -p truepair-serve --example fake -- 127.0.0.1:8000 &
     python3 scripts/check_page.py http://127.0.0.1:8000 [--shots FOLDER] [--token TOKEN]
 
-The flows are written for the made-up gallery of that example. Needs Chromium or Chrome, in PATH or as CHROME, and nothing
+The flows are written for the made-up gallery of that example. With `--words "a red dog"` those are gone through that any index
+of pictures must stand whose captions are text, such as
+
+    truepair demo --out demo; truepair train demo/sample --matcher linear --caption-features none --out run
+    truepair index demo/sample --run run --split test --out index; truepair serve index &
+    python3 scripts/check_page.py http://127.0.0.1:8000 --words "a smiling cat"
+
+Needs Chromium or Chrome, in PATH or as CHROME, and nothing
 but Python's own library: the browser is driven over its pipe. Without a browser the script says so and ends with 3.
 """
 
@@ -17,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 NAMES = ["chromium", "chromium-browser", "google-chrome", "chrome", "chrome-headless-shell"]
@@ -380,6 +388,61 @@ class Check:
              keys, a_hit_has_an_address, a_picture_dropped, captions_stay_text, links_and_errors, phone, dark, everything_has_a_name, docs]
 
 
+class IndexCheck(Check):
+    """Flows for an index that `truepair index` made of pictures with captions by a matcher of words."""
+
+    def __init__(self, browser, address, token, shots, words):
+        super().__init__(browser, address, token, shots)
+        self.words = words
+        self.query = "/?" + urllib.parse.urlencode({"q": words})
+
+    def typed(self):
+        self.open()
+        self.state("start")
+        self.ask(self.words)
+        self.hits("t.length >= 10 && t.every(x => x.length > 0)", "hits with captions")
+        self.expect("[...document.querySelectorAll('#gallery .meter > span')].every(e => e.style.width.endsWith('%'))",
+                    "every hit has its probability as a bar")
+        self.browser.wait("[...document.querySelectorAll('#gallery img')].slice(0, 6).every(i => i.naturalWidth > 0)",
+                          "the first pictures are there")
+        self.picture("index-hits")
+
+    def answer_set(self):
+        self.open(self.query)
+        self.hits("true", "hits")
+        self.browser.js("document.getElementById('coverage').value = 1; document.getElementById('coverage').dispatchEvent(new Event('input'))")
+        self.browser.wait("location.search.includes('coverage=')", "the address has the coverage")
+        self.browser.wait("document.querySelector('.divider') || document.querySelector('.card.beyond') || !document.getElementById('state-error').hidden",
+                          "an answer set, or why there is none")
+        self.picture("index-coverage")
+
+    def why_and_like(self):
+        self.open(self.query)
+        self.hits("true", "hits")
+        self.browser.js("document.querySelector('.open').click()")
+        self.browser.wait("document.getElementById('detail').open", "the hit is open")
+        self.expect("document.getElementById('detail').textContent.length > 40", "it says why")
+        self.picture("index-detail")
+        self.browser.js("document.getElementById('detail-like').click()")
+        self.browser.wait("location.search.startsWith('?like=')", "more like it")
+        self.hits("true", "hits like it")
+        self.browser.js("history.back()")
+        self.browser.wait(f"document.getElementById('text').value === {json.dumps(self.words)}", "Back asks as before")
+
+    def nothing(self):
+        self.open("/?q=qwxzv+zzyxq")
+        self.state("nothing")
+        self.picture("index-nothing")
+
+    def small(self):
+        self.open(self.query, PHONE, True)
+        self.hits("true", "hits")
+        self.expect("document.documentElement.scrollWidth <= 390", "nothing is wider than a phone")
+        self.picture("index-hits", PHONE, True)
+
+    FLOWS = [typed, answer_set, why_and_like, nothing, small]
+
+
 def complaints(browser, address):
     """What the browser itself complains of, and requests to anywhere else. Answers of 4xx are what flows ask for."""
     found = []
@@ -404,6 +467,7 @@ def main():
     parser.add_argument("address")
     parser.add_argument("--token")
     parser.add_argument("--shots", type=Path, help="folder for screenshots")
+    parser.add_argument("--words", help="what finds something in an index of your own")
     parser.add_argument("--only", help="one flow by its name")
     given = parser.parse_args()
     program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -415,8 +479,9 @@ def main():
     failures = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(program, profile)
-        check = Check(browser, given.address, given.token, given.shots)
-        for flow in Check.FLOWS:
+        place = (browser, given.address, given.token, given.shots)
+        check = IndexCheck(*place, given.words) if given.words else Check(*place)
+        for flow in check.FLOWS:
             if given.only and flow.__name__ != given.only:
                 continue
             try:

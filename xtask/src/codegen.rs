@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::libraries;
+
 /// Makes a text from the code's registries.
 type Generate = fn() -> String;
 
@@ -29,6 +31,9 @@ const TABLES: &[(&str, Generate)] = &[
     ),
     ("models", truepair_train::published::models_table),
 ];
+
+/// The table that cargo makes.
+const LIBRARIES: &str = "libraries";
 
 const OPEN: &str = "<!-- generated: ";
 const CLOSE: &str = "<!-- end -->";
@@ -112,11 +117,14 @@ fn outdated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
             out.push((file, page()));
         }
     }
+    let mut files = vec![root.join("NOTICES.md")];
     for entry in fs::read_dir(root.join("docs")).context("docs")? {
-        let file = entry?.path();
+        files.push(entry?.path());
+    }
+    for file in files {
         if file.extension().is_some_and(|extension| extension == "md") {
             let text = fs::read_to_string(&file)?;
-            let fresh = refresh(&text).with_context(|| file.display().to_string())?;
+            let fresh = refresh(&text, root).with_context(|| file.display().to_string())?;
             if fresh != text {
                 out.push((file, fresh));
             }
@@ -125,7 +133,7 @@ fn outdated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(out)
 }
 
-fn refresh(text: &str) -> Result<String> {
+fn refresh(text: &str, root: &Path) -> Result<String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(OPEN) {
@@ -133,13 +141,16 @@ fn refresh(text: &str) -> Result<String> {
         let Some((name, after)) = after.split_once(" -->") else {
             bail!("`{OPEN}` without ` -->`")
         };
-        let Some((_, table)) = TABLES.iter().find(|(known, _)| *known == name) else {
-            bail!("no table is called `{name}`")
+        let known = TABLES.iter().find(|(known, _)| *known == name);
+        let table = match known {
+            Some((_, table)) => table(),
+            None if name == LIBRARIES => libraries::table(root)?,
+            None => bail!("no table is called `{name}`"),
         };
         let Some((_, after)) = after.split_once(CLOSE) else {
             bail!("table `{name}` has no `{CLOSE}`")
         };
-        out.push_str(&format!("{before}{name} -->\n{}{CLOSE}", table()));
+        out.push_str(&format!("{before}{name} -->\n{table}{CLOSE}"));
         rest = after;
     }
     out.push_str(rest);
@@ -166,15 +177,15 @@ mod tests {
     #[test]
     fn a_table_is_replaced_between_its_marks_only() {
         let text = "before\n<!-- generated: formats -->\nstale\n<!-- end -->\nafter\n";
-        let fresh = refresh(text).unwrap();
+        let fresh = refresh(text, crate::root()).unwrap();
         assert!(fresh.starts_with("before\n") && fresh.ends_with("<!-- end -->\nafter\n"));
         assert!(!fresh.contains("stale") && fresh.contains("| format |"));
-        assert_eq!(refresh(&fresh).unwrap(), fresh);
+        assert_eq!(refresh(&fresh, crate::root()).unwrap(), fresh);
     }
 
     #[test]
     fn unknown_and_unclosed_tables_are_errors() {
-        assert!(refresh("<!-- generated: moons -->\n<!-- end -->").is_err());
-        assert!(refresh("<!-- generated: formats -->\n").is_err());
+        assert!(refresh("<!-- generated: moons -->\n<!-- end -->", crate::root()).is_err());
+        assert!(refresh("<!-- generated: formats -->\n", crate::root()).is_err());
     }
 }

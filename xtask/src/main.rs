@@ -13,6 +13,7 @@ mod doubled;
 mod figures;
 #[cfg(test)]
 mod invariants;
+mod libraries;
 #[cfg(test)]
 mod recipes;
 #[cfg(test)]
@@ -29,7 +30,8 @@ const USAGE: &str = "\
 Usage: cargo run -p xtask -- <task>
 
   tidy     check the house rules, list the longest files and count what grows
-  codegen  rewrite the tables and schemas of docs/ that are made from the code";
+  codegen  rewrite the tables and schemas of docs/ that are made from the code, and those of NOTICES.md
+  licenses print the license texts of all libraries, which travel with a binary";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -39,6 +41,10 @@ fn main() -> ExitCode {
             changed
                 .iter()
                 .for_each(|file| println!("rewrote {}", file.display()));
+            ExitCode::SUCCESS
+        }),
+        "licenses" => libraries::texts(root()).map(|texts| {
+            print!("{texts}");
             ExitCode::SUCCESS
         }),
         _ => {

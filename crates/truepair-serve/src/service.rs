@@ -81,6 +81,8 @@ pub struct Description {
     pub embeds: bool,
     /// Whether `/v1/score` is answered.
     pub scores: bool,
+    /// Whether `/v1/score` says how probably a pair is mismatched.
+    pub judges: bool,
     /// Whether there are pictures to show.
     pub pictures: bool,
     /// Columns that a filter may name.

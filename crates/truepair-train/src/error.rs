@@ -103,7 +103,7 @@ impl Error {
 fn resume_hint(dir: &Option<PathBuf>) -> String {
     match dir {
         Some(dir) => format!("; `--resume` continues {}", dir.display()),
-        None => String::new(),
+        None => "; nothing of it was saved".to_owned(),
     }
 }
 

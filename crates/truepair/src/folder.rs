@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::folder_lock;
+
 /// A folder that was made, with the parents that were missing.
 #[derive(Debug)]
 pub(crate) struct MadeFolder {
     folder: PathBuf,
+    /// Whether it was not there before.
+    is_new: bool,
     /// The parents that were made as well, the nearest first.
     parents: Vec<PathBuf>,
 }
@@ -17,7 +21,20 @@ impl MadeFolder {
     /// nothing else.
     pub(crate) fn remove(&self) {
         // Whoever calls this reports an error already, and what cannot be removed stays.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        if self.is_new {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+        self.remove_parents();
+    }
+
+    /// Removes the folder, and the parents that were made for it, as far as they are empty and were made.
+    pub(crate) fn remove_empty(&self) {
+        if self.is_new && std::fs::remove_dir(&self.folder).is_ok() {
+            self.remove_parents();
+        }
+    }
+
+    fn remove_parents(&self) {
         let mut parents = self.parents.iter();
         while parents
             .next()
@@ -35,6 +52,7 @@ pub(crate) fn create(folder: &Path, what: &str) -> Result<MadeFolder> {
     let missing = parents.take_while(|parent| !parent.as_os_str().is_empty() && !parent.exists());
     let made = MadeFolder {
         folder: folder.to_path_buf(),
+        is_new: !folder.exists(),
         parents: missing.map(Path::to_path_buf).collect(),
     };
     if let Err(error) = std::fs::create_dir_all(folder) {
@@ -53,7 +71,10 @@ pub(crate) fn create(folder: &Path, what: &str) -> Result<MadeFolder> {
 /// # Errors
 /// If something lies in the folder already.
 pub(crate) fn check_free(folder: &Path) -> Result<()> {
-    if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+    let is_lock = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name() == folder_lock::LOCK)
+    };
+    if std::fs::read_dir(folder).is_ok_and(|mut entries| !entries.all(is_lock)) {
         bail!("{}: is not empty (choose another folder)", folder.display())
     }
     Ok(())

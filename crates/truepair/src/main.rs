@@ -23,6 +23,7 @@ mod failure;
 mod fault;
 mod file_hash;
 mod folder;
+mod folder_lock;
 mod interrupt;
 mod label_report;
 mod metadata;

@@ -1,9 +1,11 @@
 //! An output folder that is whole or absent.
 //!
-//! Everything is written into a hidden folder inside the output folder, synced to the disk, and
-//! only then moved to its final place. A failure at any point (a full disk, a signal, an error of
-//! the work itself) removes the hidden folder, so nobody ever reads half a result. The folder is
-//! created before the long work starts: an unwritable place is reported in the first second.
+//! A new one is written under a hidden name beside its place, synced to the disk, and given its name in one step. One
+//! that is there already, empty or to be replaced, is written into a hidden folder inside it; that folder being
+//! renamed to [`READY`] is the decision, and its files are moved from there, by the next command if this one is
+//! killed in between. A failure at any other point (a full disk, a signal, an error of the work itself) removes the
+//! hidden folder, so nobody ever reads half a result. All this is begun before the long work starts: an unwritable
+//! place is reported in the first second, and a second process that names the same folder is turned away.
 
 use std::fs;
 use std::io::Write;
@@ -13,13 +15,16 @@ use anyhow::{Context, Result, bail};
 use truepair_core::source_file;
 
 use crate::folder::{self, MadeFolder};
+use crate::folder_lock::{FolderLock, LOCK};
 use crate::interrupt;
 use crate::output::{self, Output};
 
 /// The file that says which command made a folder, and what it printed.
 pub(crate) const SUMMARY: &str = "summary.json";
 
+/// Where files are written, and where they are once all of them are.
 const PARTIAL: &str = ".truepair-partial";
+const READY: &str = ".truepair-ready";
 
 /// What to do with an output folder that already holds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,42 +40,82 @@ pub(crate) enum Existing {
 pub(crate) struct StagedFolder {
     destination: PathBuf,
     partial: PathBuf,
-    /// The destination, where it was not there before.
-    made: Option<MadeFolder>,
+    /// The parents, where the destination was not there before.
+    parents: Option<MadeFolder>,
     finished: bool,
+    lock: FolderLock,
 }
 
 impl StagedFolder {
     /// Claims `destination` for `command`, before the work that fills it.
     ///
     /// # Errors
-    /// If the folder cannot be made or written, or holds something that may not be replaced.
+    /// If the folder cannot be made or written, another process writes it, or it holds something that may not be
+    /// replaced.
     pub(crate) fn open(destination: &Path, command: &str, existing: Existing) -> Result<Self> {
-        let place = destination.display();
-        let made = match fs::metadata(destination) {
-            Ok(metadata) if !metadata.is_dir() => {
-                bail!("{place}: is a file, and --out needs a folder (choose another --out)")
-            }
-            Ok(_) => {
-                check_replaceable(destination, command, existing)?;
-                None
-            }
-            Err(_) => Some(folder::create(destination, "output folder")?),
-        };
-        let partial = destination.join(PARTIAL);
-        let stage = Self {
-            destination: destination.into(),
-            partial,
-            made,
-            finished: false,
+        let stage = match fs::symlink_metadata(destination) {
+            Ok(_) => Self::inside(destination, command, existing)?,
+            Err(_) => Self::beside(destination)?,
         };
         // A run that was killed outright may have left its own unfinished files.
         let _ = fs::remove_dir_all(&stage.partial);
         fs::create_dir(&stage.partial).with_context(|| {
-            format!("{place}: cannot write into the output folder (choose another --out)")
+            format!(
+                "{}: cannot write into the output folder (choose another --out)",
+                destination.display()
+            )
         })?;
-        interrupt::remove_on_interrupt(stage.unfinished());
+        interrupt::remove_on_interrupt(&stage.partial);
+        interrupt::remove_on_interrupt(stage.lock.path());
         Ok(stage)
+    }
+
+    /// A folder that is there already.
+    fn inside(destination: &Path, command: &str, existing: Existing) -> Result<Self> {
+        let place = destination.display();
+        if !destination.is_dir() {
+            bail!("{place}: is no folder, and --out needs one (choose another --out)")
+        }
+        let lock = FolderLock::inside(destination)?;
+        check_replaceable(destination, command, existing)?;
+        let ready = destination.join(READY);
+        if ready.is_dir() {
+            move_into_place(&ready, destination)
+                .with_context(|| format!("{place}: cannot finish what a killed command began"))?;
+        }
+        Ok(Self {
+            destination: destination.into(),
+            partial: destination.join(PARTIAL),
+            parents: None,
+            finished: false,
+            lock,
+        })
+    }
+
+    /// A folder that is not there yet.
+    fn beside(destination: &Path) -> Result<Self> {
+        let place = destination.display();
+        let Some(name) = destination.file_name() else {
+            bail!("{place}: is no name of a folder (choose another --out)")
+        };
+        let parent = match destination.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let parents = folder::create(parent, "output folder")?;
+        let hidden = |suffix: &str| {
+            let mut hidden = std::ffi::OsString::from(".");
+            hidden.push(name);
+            hidden.push(suffix);
+            parent.join(hidden)
+        };
+        Ok(Self {
+            destination: destination.into(),
+            partial: hidden(PARTIAL),
+            parents: Some(parents),
+            finished: false,
+            lock: FolderLock::take(hidden(LOCK), destination)?,
+        })
     }
 
     /// Where the work writes its files for now.
@@ -125,60 +170,85 @@ impl StagedFolder {
     pub(crate) fn finish(mut self) -> Result<Vec<PathBuf>> {
         let files = self.planned()?;
         let place = self.destination.display().to_string();
-        sync(&self.files()?).with_context(|| format!("{place}: cannot write"))?;
-        self.move_into_place()
-            .with_context(|| format!("{place}: cannot move the finished files into place"))?;
+        sync(&self.partial).with_context(|| format!("{place}: cannot write"))?;
+        // From here on a signal must not take away what has its name.
+        interrupt::forget(&self.partial);
+        let decided = match &self.parents {
+            Some(_) => fs::rename(&self.partial, &self.destination),
+            None => fs::rename(&self.partial, self.destination.join(READY)),
+        };
         self.finished = true;
-        interrupt::forget(self.unfinished());
-        Ok(files)
-    }
-
-    /// What must not stay behind when the work fails.
-    fn unfinished(&self) -> &Path {
-        if self.made.is_some() {
-            &self.destination
+        if let Err(error) = decided {
+            return Err(error).with_context(|| {
+                format!(
+                    "{place}: something else lies there now; the finished output is in {}",
+                    self.partial.display()
+                )
+            });
+        }
+        if self.parents.is_none() {
+            move_into_place(&self.destination.join(READY), &self.destination)
         } else {
-            &self.partial
+            sync_folder(self.destination.parent().unwrap_or(Path::new(".")))
         }
-    }
-
-    fn move_into_place(&self) -> std::io::Result<()> {
-        for entry in fs::read_dir(&self.partial)? {
-            let entry = entry?;
-            let place = self.destination.join(entry.file_name());
-            // Only what this output names is replaced: a reviewer's notes beside it stay.
-            if place.is_dir() {
-                fs::remove_dir_all(&place)?;
-            }
-            fs::rename(entry.path(), place)?;
-        }
-        fs::remove_dir(&self.partial)?;
-        fs::File::open(&self.destination)?.sync_all()
+        .with_context(|| format!("{place}: cannot move the finished files into place"))?;
+        Ok(files)
     }
 }
 
 impl Drop for StagedFolder {
     fn drop(&mut self) {
+        interrupt::forget(&self.partial);
+        interrupt::forget(self.lock.path());
         if self.finished {
             return;
         }
-        match &self.made {
-            Some(made) => made.remove(),
-            // The error that brought us here is the one the user needs to see.
-            None => drop(fs::remove_dir_all(&self.partial)),
+        // The error that brought us here is the one the user needs to see.
+        let _ = fs::remove_dir_all(&self.partial);
+        if let Some(parents) = &self.parents {
+            let _ = fs::remove_file(self.lock.path());
+            parents.remove_empty();
         }
-        interrupt::forget(self.unfinished());
     }
+}
+
+/// Moves finished files from `ready` to their names. Whoever is stopped in between leaves the rest in `ready`, and a
+/// folder that no command takes for its own output.
+fn move_into_place(ready: &Path, destination: &Path) -> std::io::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(ready)? {
+        names.push(entry?.file_name());
+    }
+    // What says whose output this is goes first and comes last.
+    names.sort_by_key(|name| name == SUMMARY);
+    if names.last().is_some_and(|name| name == SUMMARY) && names.len() > 1 {
+        match fs::remove_file(destination.join(SUMMARY)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => sync_folder(destination)?,
+        }
+    }
+    for name in names {
+        let place = destination.join(&name);
+        // Only what this output names is replaced: a reviewer's notes beside it stay.
+        if place.is_dir() && !place.is_symlink() {
+            fs::remove_dir_all(&place)?;
+        }
+        fs::rename(ready.join(&name), place)?;
+    }
+    fs::remove_dir(ready)?;
+    sync_folder(destination)
 }
 
 fn check_replaceable(folder: &Path, command: &str, existing: Existing) -> Result<()> {
     let place = folder.display();
     let mut entries = fs::read_dir(folder).with_context(|| format!("{place}: cannot read"))?;
-    let empty = entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == PARTIAL));
-    if empty {
+    let is_rest = |name: &std::ffi::OsStr| name == PARTIAL || name == LOCK;
+    if entries.all(|entry| entry.is_ok_and(|entry| is_rest(&entry.file_name()))) {
         return Ok(());
     }
-    let maker = maker_of(folder);
+    // Whoever was killed between two renames left what says so in a hidden folder.
+    let mut makers = ["", READY, PARTIAL].iter().map(|name| folder.join(name));
+    let maker = makers.find_map(|folder| maker_of(&folder));
     match (maker.as_deref(), existing) {
         (Some(maker), Existing::Replace) if maker == command => Ok(()),
         (Some(maker), Existing::Refuse) if maker == command => bail!(
@@ -198,10 +268,24 @@ fn maker_of(folder: &Path) -> Option<String> {
     summary.get("command")?.as_str().map(str::to_owned)
 }
 
-fn sync(files: &[PathBuf]) -> std::io::Result<()> {
-    let own = files.iter().filter(|file| !file.is_symlink());
-    own.into_iter()
-        .try_for_each(|file| fs::File::open(file)?.sync_all())
+/// Makes everything in a folder survive a power failure, links excepted: they lead to the user's own files.
+fn sync(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            sync(&path)?;
+        } else {
+            fs::File::open(path)?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    fs::File::open(folder)?.sync_all()
 }
 
 fn list_files(folder: &Path, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -239,7 +323,62 @@ mod tests {
             stage.finish().unwrap(),
             [out.join("cleaned/list.txt"), out.join(SUMMARY)]
         );
-        assert!(!out.join(PARTIAL).exists());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_at_once_do_not_touch_each_other() {
+        let home = tempfile::tempdir().unwrap();
+        for out in [home.path().join("new"), home.path().to_path_buf()] {
+            let first = StagedFolder::open(&out, "audit", Existing::Replace).unwrap();
+            first.write(SUMMARY, |file| file.write_all(b"{}")).unwrap();
+            let error = StagedFolder::open(&out, "audit", Existing::Replace).unwrap_err();
+            assert!(error.to_string().contains("another truepair"), "{error}");
+            first.finish().unwrap();
+            assert!(out.join(SUMMARY).exists());
+            fs::remove_file(out.join(SUMMARY)).unwrap();
+            let _ = fs::remove_dir(&out);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_command_left_is_no_obstacle() {
+        let home = tempfile::tempdir().unwrap();
+        let summary = r#"{"command": "audit"}"#;
+        // Beside a new folder: a file that was being written, and a lock that nobody holds.
+        let out = home.path().join("out");
+        fs::create_dir(home.path().join(".out.truepair-partial")).unwrap();
+        fs::write(home.path().join(".out.truepair-partial/half"), "x").unwrap();
+        fs::write(home.path().join(".out.truepair-lock"), "").unwrap();
+        let stage = StagedFolder::open(&out, "audit", Existing::Refuse).unwrap();
+        stage
+            .write(SUMMARY, |file| file.write_all(summary.as_bytes()))
+            .unwrap();
+        stage.finish().unwrap();
+        assert_eq!(listing(home.path()), [out.join(SUMMARY)]);
+
+        // Between two renames: the first of the files have their names.
+        fs::remove_file(out.join(SUMMARY)).unwrap();
+        fs::write(out.join("verdicts.csv"), "new").unwrap();
+        fs::write(out.join("findings.json"), "old").unwrap();
+        fs::create_dir(out.join(READY)).unwrap();
+        fs::write(out.join(READY).join("findings.json"), "new").unwrap();
+        fs::write(out.join(READY).join(SUMMARY), summary).unwrap();
+        assert!(StagedFolder::open(&out, "labels", Existing::Replace).is_err());
+        drop(StagedFolder::open(&out, "audit", Existing::Replace).unwrap());
+        assert_eq!(fs::read(out.join("findings.json")).unwrap(), b"new");
+        assert!(out.join(SUMMARY).exists() && !out.join(READY).exists());
+
+        // As version 0.1 left it: its summary still in the folder of unfinished files.
+        fs::create_dir(out.join(PARTIAL)).unwrap();
+        fs::rename(out.join(SUMMARY), out.join(PARTIAL).join(SUMMARY)).unwrap();
+        assert!(StagedFolder::open(&out, "audit", Existing::Refuse).is_err());
+        let stage = StagedFolder::open(&out, "audit", Existing::Replace).unwrap();
+        stage
+            .write(SUMMARY, |file| file.write_all(summary.as_bytes()))
+            .unwrap();
+        stage.finish().unwrap();
+        assert!(out.join(SUMMARY).exists() && !out.join(PARTIAL).exists());
     }
 
     #[test]
@@ -251,7 +390,7 @@ mod tests {
         let error = stage.write("verdicts.csv", full).unwrap_err();
         assert!(format!("{error:#}").contains("verdicts.csv: cannot write: no storage space"));
         drop(stage);
-        assert!(!out.exists());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! directory and what is measured at its end. Every command that makes run directories goes through
 //! here, so that a run is the same run whoever started it.
 
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +21,7 @@ use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 use crate::audit::{PlantedNoise, plant};
 use crate::encoded::LoadedEncoders;
 use crate::folder::MadeFolder;
+use crate::folder_lock::{FolderLock, LOCK};
 use crate::oracle::Oracle;
 use crate::output::Output;
 use crate::progress::Bars;
@@ -155,8 +157,9 @@ impl<'a> Run<'a> {
         self.plan.job.oracle.map_or(strategy, Oracle::name)
     }
 
-    /// Trains in the run directory, continuing from its checkpoint where the plan allows it.
-    pub(crate) fn train(&self, watch: &mut dyn TrainWatch) -> Result<Trained> {
+    /// Trains in the run directory, continuing from its checkpoint where the plan allows it. The directory is this
+    /// process's alone until the lock is dropped.
+    pub(crate) fn train(&self, watch: &mut dyn TrainWatch) -> Result<(Trained, FolderLock)> {
         let out = self.plan.out.as_path();
         let folder = RunFolder::open(self.plan)?;
         run_folder::store(
@@ -179,8 +182,7 @@ impl<'a> Run<'a> {
             self.plan.job.seed,
             &mut session,
         )?;
-        folder.keep();
-        Ok(trained)
+        Ok((trained, folder.keep()))
     }
 
     /// Measures a split under the noise that this run was trained with.
@@ -236,6 +238,7 @@ pub(crate) struct RunFolder<'a> {
     path: &'a Path,
     /// The directory, where it was not there before.
     made: Option<MadeFolder>,
+    lock: Option<FolderLock>,
 }
 
 impl<'a> RunFolder<'a> {
@@ -247,23 +250,31 @@ impl<'a> RunFolder<'a> {
         } else {
             Some(folder::create(path, "run directory")?)
         };
-        let mut entries = std::fs::read_dir(path).with_context(|| {
+        let entries = std::fs::read_dir(path).with_context(|| {
             format!("{place}: is not a folder for a run (choose another --out)")
         })?;
-        if !plan.resume && entries.next().is_some() {
+        let lock = FolderLock::inside(path)?;
+        let is_lock =
+            |entry: std::io::Result<DirEntry>| entry.is_ok_and(|one| one.file_name() == LOCK);
+        if !plan.resume && !entries.into_iter().all(is_lock) {
             bail!(
                 "{place}: is not empty (add --resume to continue the run in it, or choose another \
                  --out)"
             )
         }
-        let folder = Self { path, made };
+        let folder = Self {
+            path,
+            made,
+            lock: Some(lock),
+        };
         plan.job.store(path)?;
         Ok(folder)
     }
 
     /// Training got as far as it could; whatever lies there is wanted.
-    pub(crate) fn keep(mut self) {
+    pub(crate) fn keep(mut self) -> FolderLock {
         self.made = None;
+        self.lock.take().expect("a folder is kept once")
     }
 }
 

@@ -1,6 +1,6 @@
 //! From queries whose answers are known to what scores mean.
 
-use super::logistic::Logistic;
+use super::logistic::{FEATURES, Logistic};
 use super::{AnswerModel, DEPTH, KnownAnswers, MIN_QUERIES, features};
 use crate::error::{Error, Result};
 
@@ -41,10 +41,16 @@ impl AnswerModel {
                 "check that the embeddings were read",
             ));
         }
+        let variance_unit = mean(queries.iter().map(|query| query.variance));
+        let variance_unit = if variance_unit > 0.0 {
+            variance_unit
+        } else {
+            1.0
+        };
         let step = (WARMEST / COOLEST).powf(1.0 / (TEMPERATURES - 1) as f64);
         let tried = (0..TEMPERATURES as i32).map(|k| {
             let temperature = COOLEST * step.powi(k);
-            let rows = rows(queries, unit, temperature);
+            let rows = rows(queries, variance_unit, (unit, temperature));
             let right = Logistic::fit(&rows);
             (right.loss(&rows), temperature, right)
         });
@@ -54,15 +60,16 @@ impl AnswerModel {
             n_queries: queries.len(),
             depth: DEPTH,
             unit,
+            variance_unit,
             temperature,
             right,
-            nothing: nothing(queries, unit, temperature),
+            nothing: nothing(queries, variance_unit, (unit, temperature)),
             best_right: Vec::new(),
             hopeless: Vec::new(),
         };
         model.best_right = sorted(queries.iter().map(|query| model.best_right(query)));
         model.hopeless = sorted(queries.iter().map(|query| {
-            let first = model.features(&query.scores)[0];
+            let first = model.features(&query.scores, query.variance)[0];
             model.nothing.logit(&first)
         }));
         Ok(model)
@@ -70,7 +77,7 @@ impl AnswerModel {
 
     /// The largest probability of a right answer among the hits; 0 where none is there.
     pub(super) fn best_right(&self, query: &KnownAnswers) -> f64 {
-        let judged = self.judge(&query.scores);
+        let judged = self.judge(&query.scores, query.variance);
         let first = query.is_right.iter().position(|right| *right);
         first.map_or(0.0, |first| judged.right[first])
     }
@@ -88,12 +95,21 @@ fn spread(queries: &[KnownAnswers]) -> f64 {
         let scores = &query.scores;
         f64::from(scores[0]) - f64::from(scores[scores.len() - 1])
     };
-    queries.iter().map(of_query).sum::<f64>() / queries.len() as f64
+    mean(queries.iter().map(of_query))
 }
 
-fn rows(queries: &[KnownAnswers], unit: f64, temperature: f64) -> Vec<([f64; 2], bool)> {
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = values.len() as f64;
+    values.sum::<f64>() / n
+}
+
+fn rows(
+    queries: &[KnownAnswers],
+    variance_unit: f64,
+    scale: (f64, f64),
+) -> Vec<([f64; FEATURES], bool)> {
     let of_query = |query: &KnownAnswers| {
-        let features = features(&query.scores, DEPTH, unit, temperature);
+        let features = features(&query.scores, query.variance / variance_unit, scale);
         let rows = features.into_iter().zip(query.is_right.clone());
         rows.take(FITTED).collect::<Vec<_>>()
     };
@@ -101,10 +117,13 @@ fn rows(queries: &[KnownAnswers], unit: f64, temperature: f64) -> Vec<([f64; 2],
 }
 
 /// What the first hit looks like when the right answers are gone, against when they are there.
-fn nothing(queries: &[KnownAnswers], unit: f64, temperature: f64) -> Logistic {
-    let first = |scores: &[f32]| features(scores, DEPTH, unit, temperature)[0];
-    let rows: Vec<([f64; 2], bool)> = (queries.iter())
-        .flat_map(|query| [(first(&query.without), true), (first(&query.scores), false)])
+fn nothing(queries: &[KnownAnswers], variance_unit: f64, scale: (f64, f64)) -> Logistic {
+    let rows: Vec<([f64; FEATURES], bool)> = (queries.iter())
+        .flat_map(|query| {
+            let variance = query.variance / variance_unit;
+            let first = |scores: &[f32]| features(scores, variance, scale)[0];
+            [(first(&query.without), true), (first(&query.scores), false)]
+        })
         .collect();
     Logistic::fit(&rows)
 }

@@ -6,10 +6,12 @@
 //!
 //! ```text
 //! z_j      = s_j / τ − ln Σ_k e^{s_k / τ}         over the first hits of the same query
-//! P(right) = σ(a + b z_j + c s_j)                 logistic regression over the first hits of all queries
+//! P(right) = σ(a + b z_j + c s_j + g v)           logistic regression over the first hits of all queries
 //! set      = { j : P_j >= t },  t = the ⌊α (n + 1)⌋-th smallest, over n queries, of max_{j right} P_j
-//! nothing  = σ(d + e s_1 + f z_1)                 learned from the same queries without their right answers
+//! nothing  = σ(d + e s_1 + f z_1 + h v)           learned from the same queries without their right answers
 //! ```
+//!
+//! with `v` the query's variance where queries are Gaussians, and 0 elsewhere.
 //!
 //! The set is split conformal prediction (Vovk, Gammerman and Shafer, 2005): a query that is exchangeable with
 //! the calibrating ones has a right answer in its set with a probability of at least `1 − α`, whatever the matcher
@@ -28,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use quality::AnswerQuality;
 pub use query::KnownAnswers;
 
-use logistic::Logistic;
+use logistic::{FEATURES, Logistic};
 
 /// Hits of a query that the softmax compares, at most; as many must be retrieved for a query to be judged.
 pub const DEPTH: usize = 100;
@@ -49,7 +51,7 @@ pub const MIN_QUERIES: usize = 50;
 /// };
 /// let queries: Vec<KnownAnswers> = (0..200).map(query).collect();
 /// let model = AnswerModel::fit(&queries)?;
-/// let judged = model.judge(&[1.9, 1.2, 1.17, 1.14]);
+/// let judged = model.judge(&[1.9, 1.2, 1.17, 1.14], 0.0);
 /// assert!(judged.right[0] > 0.5 && judged.right[1] < 0.5);
 /// assert!(model.threshold(0.9).is_some());
 /// # Ok::<(), truepair_core::Error>(())
@@ -63,6 +65,8 @@ pub struct AnswerModel {
     pub depth: usize,
     /// Scores are divided by this first, so that temperatures are free of their scale; above 0.
     unit: f64,
+    /// Variances of queries are divided by this, so that coefficients are free of their scale; above 0.
+    variance_unit: f64,
     /// Temperature of the softmax, in units.
     temperature: f64,
     right: Logistic,
@@ -86,12 +90,12 @@ pub struct Judged {
 
 impl AnswerModel {
     /// Judges the hits of one query by their scores, the best first, without any that is left out between two;
-    /// at least [`DEPTH`] of them, or all there are.
+    /// at least [`DEPTH`] of them, or all there are. `variance` is the query's, see [`KnownAnswers::with_variance`].
     ///
     /// # Panics
     /// If there is no hit.
-    pub fn judge(&self, scores: &[f32]) -> Judged {
-        let features = self.features(scores);
+    pub fn judge(&self, scores: &[f32], variance: f64) -> Judged {
+        let features = self.features(scores, variance);
         let mut right: Vec<f64> = (features.iter())
             .map(|features| self.right.probability(features))
             .collect();
@@ -117,23 +121,28 @@ impl AnswerModel {
         (threshold > 0.0).then_some(threshold)
     }
 
-    /// `[z, s]` of every hit: its log softmax among the first hits, and its score in units.
-    fn features(&self, scores: &[f32]) -> Vec<[f64; 2]> {
-        features(scores, self.depth, self.unit, self.temperature)
+    /// `[z, s, v]` of every hit: its log softmax among the first hits, its score in units, and the query's variance.
+    fn features(&self, scores: &[f32], variance: f64) -> Vec<[f64; FEATURES]> {
+        let variance = variance / self.variance_unit;
+        features(scores, variance, (self.unit, self.temperature))
     }
 }
 
-fn features(scores: &[f32], depth: usize, unit: f64, temperature: f64) -> Vec<[f64; 2]> {
+fn features(
+    scores: &[f32],
+    variance: f64,
+    (unit, temperature): (f64, f64),
+) -> Vec<[f64; FEATURES]> {
     let scaled = |score: &f32| f64::from(*score) / unit;
     let top = scaled(&scores[0]);
-    let among = scores.iter().take(depth);
+    let among = scores.iter().take(DEPTH);
     let sum: f64 = among
         .map(|score| ((scaled(score) - top) / temperature).exp())
         .sum();
     (scores.iter())
         .map(|score| {
             let score = scaled(score);
-            [(score - top) / temperature - sum.ln(), score]
+            [(score - top) / temperature - sum.ln(), score, variance]
         })
         .collect()
 }

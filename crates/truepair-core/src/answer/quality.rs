@@ -25,6 +25,9 @@ pub struct AnswerQuality {
     pub nothing_auc: f64,
     /// The same by the best score alone.
     pub top_score_auc: f64,
+    /// Area under the curve by which a query's variance alone tells queries whose first hit is wrong from the others;
+    /// `None` where queries are points. A query's variance is the same with its answers and without them.
+    pub variance_auc: Option<f64>,
 }
 
 impl AnswerModel {
@@ -35,7 +38,7 @@ impl AnswerModel {
         let threshold = self.threshold(coverage);
         let (mut covered, mut in_sets) = (0, 0);
         for query in queries {
-            let judged = self.judge(&query.scores);
+            let judged = self.judge(&query.scores, query.variance);
             for (p, right) in judged.right.iter().zip(&query.is_right).take(LOOKED_AT) {
                 stated.push(1.0 - p);
                 wrong.push(!right);
@@ -45,7 +48,10 @@ impl AnswerModel {
                 in_sets += judged.right.iter().filter(|p| **p >= threshold).count();
             }
             for (scores, is_gone) in [(&query.scores, false), (&query.without, true)] {
-                hopeless.push(self.nothing.logit(&self.features(scores)[0]));
+                hopeless.push(
+                    self.nothing
+                        .logit(&self.features(scores, query.variance)[0]),
+                );
                 low.push(-f64::from(scores[0]));
                 gone.push(is_gone);
             }
@@ -58,8 +64,16 @@ impl AnswerModel {
             set_size: threshold.map(|_| share(in_sets)),
             nothing_auc: auc(&hopeless, &gone),
             top_score_auc: auc(&low, &gone),
+            variance_auc: variance_auc(queries),
         }
     }
+}
+
+fn variance_auc(queries: &[KnownAnswers]) -> Option<f64> {
+    let variances: Vec<f64> = queries.iter().map(|query| query.variance).collect();
+    let fails: Vec<bool> = queries.iter().map(|query| !query.is_right[0]).collect();
+    let is_known = variances.iter().any(|variance| *variance > 0.0);
+    is_known.then(|| auc(&variances, &fails))
 }
 
 #[cfg(test)]
@@ -129,7 +143,7 @@ mod tests {
         let denied = |scores: &dyn Fn(&KnownAnswers) -> Vec<f32>| {
             let denied = fresh
                 .iter()
-                .filter(|query| model.judge(&scores(query)).answerable <= 0.05);
+                .filter(|query| model.judge(&scores(query), 0.0).answerable <= 0.05);
             denied.count() as f64 / 1000.0
         };
         let wrongly = denied(&|query| query.scores.clone());
@@ -138,11 +152,42 @@ mod tests {
     }
 
     #[test]
+    fn a_variance_that_says_something_is_used() {
+        // Half of the queries are uncertain, and their answers stand out less.
+        let some = |seed: u64| -> Vec<KnownAnswers> {
+            let stream = &mut Seed(seed).stream("variance", &[]);
+            let query = |n: usize| {
+                let is_sure = n % 2 == 0;
+                let variance = if is_sure { 1.0 } else { 3.0 };
+                query(stream, if is_sure { 5.0 } else { 1.5 }).with_variance(variance)
+            };
+            (0..600).map(query).collect()
+        };
+        let (fitted, fresh) = (some(1), some(2));
+        let quality = AnswerModel::fit(&fitted).unwrap().quality(&fresh, 0.8);
+        assert!(quality.variance_auc.unwrap() > 0.7, "{quality:?}");
+        let blind = |queries: Vec<KnownAnswers>| -> Vec<KnownAnswers> {
+            queries
+                .into_iter()
+                .map(|query| query.with_variance(0.0))
+                .collect()
+        };
+        let without = AnswerModel::fit(&blind(fitted))
+            .unwrap()
+            .quality(&blind(fresh), 0.8);
+        assert_eq!(without.variance_auc, None);
+        assert!(
+            quality.nothing_auc > without.nothing_auc + 0.005,
+            "{quality:?} {without:?}"
+        );
+    }
+
+    #[test]
     fn a_model_is_the_same_after_it_was_stored() {
         let model = AnswerModel::fit(&queries(100, 3.0, 8)).unwrap();
         let text = serde_json::to_string(&model).unwrap();
         let back: AnswerModel = serde_json::from_str(&text).unwrap();
         let scores = [2.0f32, 1.5, 1.0];
-        assert_eq!(back.judge(&scores), model.judge(&scores));
+        assert_eq!(back.judge(&scores, 0.0), model.judge(&scores, 0.0));
     }
 }

@@ -11,6 +11,8 @@ pub struct KnownAnswers {
     pub(super) is_right: Vec<bool>,
     /// Scores of hits that are not right, descending: what the query finds when its answers are gone.
     pub(super) without: Vec<f32>,
+    /// How uncertain the query is, at least 0.
+    pub(super) variance: f64,
 }
 
 impl KnownAnswers {
@@ -35,7 +37,13 @@ impl KnownAnswers {
             scores: order.iter().map(|&at| scores[at]).collect(),
             is_right: order.iter().map(|&at| is_right[at]).collect(),
             without,
+            variance: 0.0,
         }
+    }
+
+    /// The same query with its variance, at least 0: the sum over its coordinates, where queries are Gaussians.
+    pub fn with_variance(self, variance: f64) -> Self {
+        Self { variance, ..self }
     }
 }
 

@@ -56,11 +56,7 @@ pub(super) fn measure(
             Direction::ImageToText => {
                 scorer.tile(block, crowd, &mut tile)?;
                 let rows = tile.par_chunks_exact(crowd.len());
-                measured.par_extend(rows.map(|row| {
-                    let mut moments = Moments::default();
-                    row.iter().for_each(|score| moments.add(*score, row[0]));
-                    moments.legibility(row.len())
-                }));
+                measured.par_extend(rows.map(of_row));
             }
             Direction::TextToImage => {
                 scorer.tile(crowd, block, &mut tile)?;
@@ -79,6 +75,13 @@ pub(super) fn measure(
         }
     }
     Ok(measured)
+}
+
+/// `T` of an item from its scores with the crowd.
+pub(super) fn of_row(row: &[f32]) -> f64 {
+    let mut moments = Moments::default();
+    row.iter().for_each(|score| moments.add(*score, row[0]));
+    moments.legibility(row.len())
 }
 
 /// Sums over scores, each minus the first one, so that no digits are lost.

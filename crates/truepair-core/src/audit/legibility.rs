@@ -44,7 +44,7 @@ impl Statistic {
         }
     }
 
-    fn of_null(self, null: &NullStatistic) -> f64 {
+    pub(super) fn of_null(self, null: &NullStatistic) -> f64 {
         match self {
             Statistic::LogRank => null.log_rank,
             Statistic::Surprisal => null.surprisal,

@@ -52,6 +52,7 @@ mod outcome;
 mod poor_ranks;
 mod posterior;
 mod rank_p;
+mod ready;
 mod reason;
 mod repeats;
 mod self_check;
@@ -84,6 +85,7 @@ pub(crate) use noise_rate::clopper_pearson;
 use noise_rate::{RateFit, RateInput, estimate_rate};
 pub use posterior::{DecreasingDensity, posteriors};
 pub use rank_p::judge_fold;
+pub use ready::{PairScores, ReadyJudge};
 pub use repeats::average_repeats;
 pub use statistics::{NullStatistic, PairStatistics};
 

@@ -113,18 +113,12 @@ pub fn judge_new(
         unread_captions,
         ..Evidence::of(&of_reference)
     };
-    let reference = conclude(&pairs[..n_reference], links, &evidence, options, seed)?;
-    let known = calibrate_pooled(&of_reference, n_reference, Statistic::Surprisal);
-    let matched = Matched {
-        density: DecreasingDensity::fit(&known),
-        rate: reference.noise_rate.estimate.clamp(0.0, 0.99),
-        floor: 1.0 / (1.0 + n_reference as f64),
-    };
+    let known = Known::of(&pairs[..n_reference], links, &evidence, options, seed)?;
     let found = mean_p(folds, pairs.len(), n_reference);
-    let open = open_reason(&reference, folds, n_reference);
+    let open = (known.open.clone()).or_else(|| of_another_kind(folds, n_reference));
     let likelihoods: Vec<f64> = found
         .iter()
-        .map(|found| matched.likelihood(found.p))
+        .map(|found| known.likelihood(found.p))
         .collect();
     let is_known: Vec<bool> = (found.iter().zip(&pairs[n_reference..]))
         .map(|(found, pair)| {
@@ -137,10 +131,9 @@ pub fn judge_new(
         .zip(&is_known)
         .filter(|(_, known)| **known);
     let usable: Vec<f64> = usable.map(|(likelihood, _)| *likelihood).collect();
-    let rate = rate(&usable, matched.rate.max(SMALLEST_RATE));
+    let rate = known.rate_of(&usable);
     let verdicts = found.iter().zip(&likelihoods).zip(&is_known);
     Ok(NewFindings {
-        reference,
         rate,
         verdicts: verdicts
             .map(|((found, likelihood), known)| NewVerdict {
@@ -148,22 +141,71 @@ pub fn judge_new(
                 posterior: known.then(|| posterior(rate, *likelihood)),
             })
             .collect(),
+        reference: known.findings,
         open,
     })
 }
 
-/// The density of matched pairs' p-values.
-struct Matched {
+/// What pairs of reference say of others.
+#[derive(Debug)]
+pub(super) struct Known {
+    findings: Findings,
+    /// The density of the reference's p-values.
     density: DecreasingDensity,
+    /// Share of the reference that is mismatched.
     rate: f64,
-    /// So many matched pairs were seen that none is surer than this.
+    /// So many pairs were seen that none is surer than this.
     floor: f64,
+    /// Why the reference says nothing.
+    pub(super) open: Option<String>,
 }
 
-impl Matched {
+impl Known {
+    /// # Errors
+    /// As [`conclude`].
+    pub(super) fn of(
+        pairs: &[Pair],
+        links: &Links,
+        evidence: &Evidence<'_>,
+        options: &AuditOptions,
+        seed: Seed,
+    ) -> Result<Self> {
+        use super::Outcome::{CannotBeTold, Refused};
+        let findings = conclude(pairs, links, evidence, options, seed)?;
+        let p = calibrate_pooled(evidence.folds, pairs.len(), Statistic::Surprisal);
+        let open = match &findings.outcome {
+            Refused { reason } | CannotBeTold { reason, .. } => {
+                Some(format!("the pairs of reference say nothing: {reason}"))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            density: DecreasingDensity::fit(&p),
+            rate: findings.noise_rate.estimate.clamp(0.0, 0.99),
+            floor: 1.0 / (1.0 + pairs.len() as f64),
+            findings,
+            open,
+        })
+    }
+
     /// How much likelier the p-value is of a matched pair than of a re-pairing.
     fn likelihood(&self, p: f64) -> f64 {
         ((self.density.joined_at(p) - self.rate) / (1.0 - self.rate)).max(self.floor)
+    }
+
+    /// The share of mismatches among pairs of these likelihoods.
+    fn rate_of(&self, likelihoods: &[f64]) -> f64 {
+        rate(likelihoods, self.rate.max(SMALLEST_RATE))
+    }
+
+    /// What is said of a single pair.
+    pub(super) fn verdict(&self, found: MeanP) -> NewVerdict {
+        let likelihood = self.likelihood(found.p);
+        let is_known = self.open.is_none() && !found.p.is_nan();
+        NewVerdict {
+            ranks: found.ranks,
+            posterior: is_known.then(|| posterior(self.rate_of(&[likelihood]), likelihood)),
+        }
     }
 }
 
@@ -200,50 +242,64 @@ fn before(fold: &FoldStatistics, n: usize) -> FoldStatistics {
 }
 
 /// What all matchers say of one new pair.
-struct MeanP {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MeanP {
     /// NaN where there was nothing to compare with, or half of the matchers read it too badly.
     p: f64,
     ranks: [f64; 2],
 }
 
+/// What each matcher said of one new pair, added up on the scale of logits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Opinions {
+    p: f64,
+    ranks: [f64; 2],
+    n: f64,
+    n_badly_read: f64,
+}
+
+impl Opinions {
+    /// A matcher's p-value of the surprisal, and rank p-values of the caption and of the image.
+    pub(super) fn add(&mut self, p: f64, ranks: [f64; 2], is_badly_read: bool) {
+        self.p += logit(p);
+        (self.ranks.iter_mut().zip(ranks)).for_each(|(sum, p)| *sum += logit(p));
+        self.n += 1.0;
+        self.n_badly_read += f64::from(u8::from(is_badly_read));
+    }
+
+    pub(super) fn mean(self) -> MeanP {
+        let n = self.n.max(1.0);
+        let is_read = self.n > 2.0 * self.n_badly_read;
+        MeanP {
+            p: if is_read { expit(self.p / n) } else { f64::NAN },
+            ranks: self.ranks.map(|sum| expit(sum / n)),
+        }
+    }
+}
+
 fn mean_p(folds: &[FoldStatistics], n_pairs: usize, n_reference: usize) -> Vec<MeanP> {
-    let mut sums = vec![[0.0; 5]; n_pairs - n_reference];
+    let mut opinions = vec![Opinions::default(); n_pairs - n_reference];
     for fold in folds {
         let worst = worst_read(fold, n_reference);
         let p = calibrate_pooled(std::slice::from_ref(fold), n_pairs, Statistic::Surprisal);
         for row in fold
             .pairs
             .iter()
-            .filter(|row| row.pair as usize >= n_reference)
+            .filter(|row| row.pair as usize >= n_reference && !row.log_rank.is_nan())
         {
-            if row.log_rank.is_nan() {
-                continue;
-            }
-            let sum = &mut sums[row.pair as usize - n_reference];
-            for (sum, p) in sum
-                .iter_mut()
-                .zip([p[row.pair as usize], row.p_i2t, row.p_t2i])
-            {
-                *sum += logit(p);
-            }
-            sum[3] += 1.0;
             let mut sides = row.legibility.iter().zip(worst);
-            sum[4] += f64::from(u8::from(sides.any(|(own, worst)| *own < worst)));
+            opinions[row.pair as usize - n_reference].add(
+                p[row.pair as usize],
+                [row.p_i2t, row.p_t2i],
+                sides.any(|(own, worst)| *own < worst),
+            );
         }
     }
-    let mean = |[p, i2t, t2i, n, badly]: [f64; 5]| MeanP {
-        p: if n > 2.0 * badly {
-            expit(p / n)
-        } else {
-            f64::NAN
-        },
-        ranks: [expit(i2t / n.max(1.0)), expit(t2i / n.max(1.0))],
-    };
-    sums.into_iter().map(mean).collect()
+    opinions.into_iter().map(Opinions::mean).collect()
 }
 
 /// The legibility of images and of captions below which a pair is read worse than those of the reference.
-fn worst_read(fold: &FoldStatistics, n_reference: usize) -> [f64; 2] {
+pub(super) fn worst_read(fold: &FoldStatistics, n_reference: usize) -> [f64; 2] {
     [0, 1].map(|side| {
         let known = fold
             .pairs
@@ -265,19 +321,8 @@ fn expit(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Why nothing can be said: the reference shows nothing, or re-pairings of the new pairs look otherwise.
-fn open_reason(
-    reference: &Findings,
-    folds: &[FoldStatistics],
-    n_reference: usize,
-) -> Option<String> {
-    use super::Outcome::{CannotBeTold, Refused};
-    match &reference.outcome {
-        Refused { reason } | CannotBeTold { reason, .. } => {
-            return Some(format!("the pairs of reference say nothing: {reason}"));
-        }
-        _ => {}
-    }
+/// Why nothing can be said where re-pairings of the new pairs look otherwise.
+fn of_another_kind(folds: &[FoldStatistics], n_reference: usize) -> Option<String> {
     let (mut known, mut new) = (Vec::new(), Vec::new());
     for fold in folds {
         for (row, null) in fold

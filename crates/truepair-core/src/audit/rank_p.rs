@@ -147,7 +147,7 @@ fn check(fold: &Fold<'_>) -> Result<()> {
 }
 
 /// The null captions and the null images.
-fn galleries(fold: &Fold<'_>, null_size: usize, seed: Seed) -> [Gallery; 2] {
+pub(super) fn galleries(fold: &Fold<'_>, null_size: usize, seed: Seed) -> [Gallery; 2] {
     let directions = [Direction::ImageToText, Direction::TextToImage];
     directions.map(|direction| gallery(fold, direction, null_size, seed))
 }

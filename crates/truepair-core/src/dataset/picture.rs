@@ -53,6 +53,10 @@ pub trait PictureColumn: fmt::Debug + Send + Sync {
     fn name(&self, record: u32) -> String {
         format!("record {}", record + 1)
     }
+    /// The column's name, where file, name and record are enough to read a picture again later.
+    fn column(&self) -> Option<&str> {
+        None
+    }
     /// The bytes of a record, from 0.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::durable;
 use crate::error::{Error, Place, Result};
 use crate::pair::Pair;
 use crate::rng::{Seed, sample};
-use crate::scores::{InnerProduct, Matrix, Scorer, score_pairs};
+use crate::scores::{InnerProduct, Matrix, score_pairs};
 use crate::source_file;
 use crate::text::LatentSemantics;
 use crate::watch::Watch;
@@ -34,7 +34,7 @@ const KEY: &str = "truepair.judge";
 pub struct KeptJudge {
     head: Head,
     /// Vectors of the reference's images and captions, `[n, d]` each; pair `n` is image `n` with caption `n`.
-    reference: [Matrix; 2],
+    pub(super) reference: [Matrix; 2],
     matchers: Vec<LinearMatcher>,
     text: Option<LatentSemantics>,
 }
@@ -200,17 +200,14 @@ impl KeptJudge {
         let [image_group, caption_group] = [(0, images.len()), (1, captions.len())]
             .map(|(side, n_items)| grouped(&self.head.groups[side], n_items));
         let links = Links::new(&pairs, caption_group, image_group)?;
-        let options = AuditOptions {
-            near_misses: false,
-            ..AuditOptions::default()
-        };
+        let options = options();
         let mut folds: Vec<FoldStatistics> = Vec::new();
-        for fold in 0..self.matchers.len().max(1) {
+        for fold in 0..self.n_folds() {
             let scorer = self.scorer(fold, &images, &captions)?;
-            let own = (0..n as u32).filter(|&row| self.head.fold[row as usize] == fold as u32);
-            let judged: Vec<u32> = own.chain(n as u32..pairs.len() as u32).collect();
+            let later = n as u32..pairs.len() as u32;
+            let judged: Vec<u32> = self.unseen(fold).chain(later).collect();
             let input = Fold {
-                scorer: scorer.as_ref(),
+                scorer: &scorer,
                 pairs: &pairs,
                 judged: &judged,
                 links: &links,
@@ -232,6 +229,20 @@ impl KeptJudge {
         judge_new(&later, &folds, &options, self.head.seed)
     }
 
+    /// Which captions and which images of the reference are copies of each other.
+    ///
+    /// # Errors
+    /// If groups do not fit the pairs.
+    pub(super) fn links(&self, pairs: &[Pair]) -> Result<Links> {
+        let n = self.reference[0].len();
+        let [image_group, caption_group] = [0, 1].map(|side| grouped(&self.head.groups[side], n));
+        Links::new(pairs, caption_group, image_group)
+    }
+
+    pub(super) fn seed(&self) -> Seed {
+        self.head.seed
+    }
+
     /// Cosine of each new pair, the mean over the matchers.
     ///
     /// # Errors
@@ -245,19 +256,25 @@ impl KeptJudge {
                 caption: pair.caption + n,
             })
             .collect();
-        let n_matchers = self.matchers.len().max(1);
         let mut mean = vec![0.0; pairs.len()];
-        for fold in 0..n_matchers {
-            let scores = score_pairs(self.scorer(fold, &images, &captions)?.as_ref(), &pairs)?;
+        for fold in 0..self.n_folds() {
+            let scores = score_pairs(&self.scorer(fold, &images, &captions)?, &pairs)?;
             mean.iter_mut()
                 .zip(scores)
-                .for_each(|(mean, score)| *mean += score / n_matchers as f32);
+                .for_each(|(mean, score)| *mean += score / self.n_folds() as f32);
         }
         Ok(mean)
     }
 
     /// The reference's vectors of a side followed by those of new items.
     fn joined(&self, side: usize, new: &Features) -> Result<Features> {
+        let (known, new) = (&self.reference[side], self.vectors(side, new)?);
+        let values = [known.values(), new.values()].concat();
+        Ok(Features::from_rows(values, known.dim()))
+    }
+
+    /// Vectors of new items as the audit read its own.
+    pub(super) fn vectors(&self, side: usize, new: &Features) -> Result<Matrix> {
         let rows: Vec<u32> = (0..new.len() as u32).collect();
         let new = SideVectors::new(new, self.head.pooling)?.gather(&rows)?;
         let known = &self.reference[side];
@@ -272,22 +289,27 @@ impl KeptJudge {
                 "embed them by what embedded the audited data",
             ));
         }
-        let values = [known.values(), new.values()].concat();
-        Ok(Features::from_rows(values, known.dim()))
+        Ok(new)
     }
 
-    fn scorer(
+    fn scorer(&self, fold: usize, images: &Features, captions: &Features) -> Result<InnerProduct> {
+        let [images, captions] = self.embedded(fold, images, captions)?;
+        InnerProduct::new(images, captions)
+    }
+
+    /// Images and captions as the matcher of a fold sees them.
+    pub(super) fn embedded(
         &self,
         fold: usize,
         images: &Features,
         captions: &Features,
-    ) -> Result<Box<dyn Scorer>> {
+    ) -> Result<[Matrix; 2]> {
         let sides = [
             SideVectors::new(images, Pooling::Mean)?,
             SideVectors::new(captions, Pooling::Mean)?,
         ];
         let all = |side: &SideVectors<'_>| -> Vec<u32> { (0..side.len() as u32).collect() };
-        let vectors: [Matrix; 2] = match self.matchers.get(fold) {
+        Ok(match self.matchers.get(fold) {
             None => [
                 sides[0].gather(&all(&sides[0]))?,
                 sides[1].gather(&all(&sides[1]))?,
@@ -296,9 +318,17 @@ impl KeptJudge {
                 matcher.image.embed(&sides[0], &all(&sides[0]))?,
                 matcher.caption.embed(&sides[1], &all(&sides[1]))?,
             ],
-        };
-        let [images, captions] = vectors;
-        Ok(Box::new(InnerProduct::new(images, captions)?))
+        })
+    }
+
+    /// The rows of reference that the matcher of a fold never saw.
+    pub(super) fn unseen(&self, fold: usize) -> impl Iterator<Item = u32> {
+        let folds = self.head.fold.iter().zip(0..);
+        folds.filter_map(move |(&of, row)| (of == fold as u32).then_some(row))
+    }
+
+    pub(super) fn n_folds(&self) -> usize {
+        self.matchers.len().max(1)
     }
 
     /// Writes `judge.safetensors` and, where texts were made into vectors, `judge_text.safetensors` into `folder`.
@@ -418,6 +448,14 @@ impl KeptJudge {
     }
 }
 
+/// How pairs of reference and later ones are judged.
+pub(super) fn options() -> AuditOptions {
+    AuditOptions {
+        near_misses: false,
+        ..AuditOptions::default()
+    }
+}
+
 /// Names of the files.
 const FILE: &str = "judge.safetensors";
 const TEXT: &str = "judge_text.safetensors";
@@ -471,9 +509,10 @@ fn floats(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::NewVerdict;
     use crate::audit::{CrossFit, Learner, cross_fit};
     use crate::dataset::NamedFeatures;
-    use crate::linear::{LinearConfig, VectorsConfig};
+    use crate::linear::{LinearConfig, ReadyMatchers, VectorsConfig};
     use crate::rng::normal;
 
     const DIM: usize = 12;
@@ -558,6 +597,44 @@ mod tests {
             verdict.name() == if *at < 80 { "mismatched" } else { "matched" }
         });
         assert!(right.count() > 180);
+
+        let ready = KeptJudge::read(folder.path()).unwrap();
+        let ready = ReadyMatchers::new(ready, &mut ()).unwrap();
+        assert_eq!(ready.open(), None);
+        let scores = kept.scores(new).unwrap();
+        let one = |pair: &Pair| {
+            let (image, caption) = ([pair.image], [pair.caption]);
+            ready.judge(&later.images.select(&image), &captions.select(&caption))
+        };
+        let each = later.pairs.iter().map(|pair| one(pair).unwrap());
+        let each: Vec<(f32, NewVerdict)> = each.collect();
+        assert!(
+            each.iter()
+                .zip(&scores)
+                .all(|(one, score)| (one.0 - score).abs() < 1e-5)
+        );
+        // The list shows its rate of two fifths, a single pair does not.
+        let of_list = found
+            .verdicts
+            .iter()
+            .map(|verdict| verdict.posterior.unwrap());
+        let of_one = each.iter().map(|(_, verdict)| verdict.posterior.unwrap());
+        let auc = |posteriors: Vec<f64>| {
+            let wrong: Vec<bool> = (0..200).map(|at| at < 80).collect();
+            crate::audit::auc(&posteriors, &wrong)
+        };
+        let (of_list, of_one) = (auc(of_list.collect()), auc(of_one.collect()));
+        assert!((of_list - of_one).abs() < 0.01, "{of_list} {of_one}");
+        // A pair that was audited is not held against its own image's captions.
+        let audited_captions = &audited.caption_features.as_ref().unwrap().features;
+        let judged = (100..200).map(|row| {
+            ready.judge(
+                &audited.images.select(&[row]),
+                &audited_captions.select(&[row]),
+            )
+        });
+        let matched = judged.filter(|judged| judged.as_ref().unwrap().1.name() == "matched");
+        assert!(matched.count() > 95);
 
         let narrow = Features::from_rows(vec![0.5; 10 * 4], 4);
         let new = NewItems {

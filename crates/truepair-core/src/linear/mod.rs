@@ -15,10 +15,12 @@ mod cross_fit;
 mod kept_judge;
 mod matcher;
 mod moments;
+mod ready;
 mod vectors;
 
 pub use config::{Chosen, LinearConfig, Pooling, VectorsConfig};
 pub use cross_fit::LinearLearner;
 pub use kept_judge::{KeptJudge, NewItems};
 pub use matcher::{LinearMatcher, Projection};
+pub use ready::ReadyMatchers;
 pub use vectors::{ItemVectors, SideVectors};

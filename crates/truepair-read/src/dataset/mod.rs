@@ -105,6 +105,7 @@ pub(crate) use links::settle;
 pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+pub use picture_column::parquet_picture;
 pub use plain_table::PlainTable;
 pub use several::one_path_of;
 pub(crate) use write::{link_into, write_lines, write_rows};

@@ -153,9 +153,24 @@ impl ParquetPictures {
     }
 }
 
+/// The bytes of a picture in a column of a parquet file, by its record, from 0.
+///
+/// # Errors
+/// Why they cannot be read.
+pub fn parquet_picture(path: &Path, column: &str, record: u32) -> Result<Vec<u8>, String> {
+    let pictures = ParquetPictures::open_with(path, column, &Arc::default());
+    let pictures = pictures.map_err(|cause| cause.to_string())?;
+    let pictures = pictures.ok_or_else(|| format!("no column `{column}` with pictures"))?;
+    pictures.read(record)
+}
+
 impl PictureColumn for ParquetPictures {
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn column(&self) -> Option<&str> {
+        Some(&self.name)
     }
 
     fn read(&self, record: u32) -> Result<Vec<u8>, String> {

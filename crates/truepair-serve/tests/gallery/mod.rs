@@ -237,6 +237,7 @@ impl Service for Gallery {
             queries: vec![QueryKind::Text, QueryKind::Image, QueryKind::Like],
             embeds: true,
             scores: true,
+            judges: true,
             pictures: true,
             columns: vec![
                 column("color", ColumnKind::Text, &["red", "blue"]),

@@ -10,6 +10,8 @@ mod selection;
 mod step;
 mod teacher;
 
+use std::path::Path;
+
 use burn::module::Module;
 use burn::tensor::Device;
 use truepair_core::Error as CoreError;
@@ -416,7 +418,8 @@ impl<'a> Trainer<'a> {
 
     fn check_stop(&self, epoch: Epoch, session: &Session<'_>) -> Result<()> {
         if session.is_stopped() {
-            let dir = session.dir.map(|dir| dir.to_path_buf());
+            let is_saved = |dir: &&Path| dir.join(crate::run::file::CHECKPOINT).exists();
+            let dir = session.dir.filter(is_saved).map(Path::to_path_buf);
             return Err(Error::Stopped {
                 epoch: epoch.index,
                 dir,

@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 
 use burn::tensor::Device;
-use truepair_core::audit::{AuditOptions, Fold, Links, PairStatistics, judge_fold};
+use truepair_core::Error as CoreError;
+use truepair_core::audit::{AuditOptions, Fold, Links, MIN_PAIRS, PairStatistics, judge_fold};
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Metric, Protocol, Report, evaluate};
 use truepair_core::relevance::Relevance;
@@ -198,9 +199,20 @@ impl<'a> HeldOut<'a> {
         let trained: Vec<bool> = (split.pairs.iter())
             .map(|pair| !held_image[pair.image as usize] && !held_caption[pair.caption as usize])
             .collect();
-        let judged = (0..split.pairs.len() as u32)
+        let judged: Vec<u32> = (0..split.pairs.len() as u32)
             .filter(|&pair| held_image[split.pairs[pair as usize].image as usize])
             .collect();
+        if judged.len() < MIN_PAIRS {
+            return Err(CoreError::argument(
+                format!(
+                    "there is no dev split to choose the epoch on, and the {} pairs that training.held_out = {share} \
+                     sets aside for it are too few, expected at least {MIN_PAIRS}",
+                    judged.len()
+                ),
+                "add a dev split, raise training.held_out, or keep the last epoch with training.keep = \"last\"",
+            )
+            .into());
+        }
         let links = Links::without_duplicates(&split.pairs, split.n_images(), split.n_captions())?;
         Ok(Self {
             split,

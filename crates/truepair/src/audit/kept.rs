@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use truepair_core::audit::NewFindings;
 use truepair_core::dataset::{Dataset, Features};
 use truepair_core::durable;
-use truepair_core::linear::{KeptJudge, LinearLearner, NewItems};
+use truepair_core::linear::{KeptJudge, LinearLearner, NewItems, ReadyMatchers};
 use truepair_core::pair::Pair;
 use truepair_train::AuditMatcher;
 
@@ -75,6 +75,16 @@ impl KeptAudit {
             judge: KeptJudge::read(folder)?,
             folder: folder.to_path_buf(),
         })
+    }
+
+    /// The judge, once it has gone through its pairs of reference.
+    ///
+    /// # Errors
+    /// If the reference cannot be judged.
+    pub(crate) fn ready(self) -> Result<ReadyMatchers> {
+        let place = self.folder.display();
+        ReadyMatchers::new(self.judge, &mut ())
+            .with_context(|| format!("{place}: cannot judge single pairs"))
     }
 
     /// What turns new texts into what the audit read: words by its own analysis, or a text encoder.

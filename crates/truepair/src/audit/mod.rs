@@ -7,6 +7,7 @@ mod from_run;
 mod judge;
 mod kept;
 mod output;
+mod stored_verdicts;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use judge::Case;
 pub(crate) use judge::{Judge, frozen};
 pub(crate) use kept::{KeptAudit, LaterPairs};
 pub(crate) use output::{AuditSummary, PlantedNoise, PlantedTruth, TakenOver, write};
+pub(crate) use stored_verdicts::StoredVerdicts;
 
 use crate::encoded::{AsRead, Encoded};
 use crate::progress::Bars;

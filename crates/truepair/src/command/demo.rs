@@ -25,7 +25,7 @@ use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
-use crate::{command, data, remote, run_folder, sample, session};
+use crate::{command, data, folder, remote, run_folder, sample, session};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +71,8 @@ struct DemoRow {
 
 pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
+    // The sample lies beside what is staged, so the folder is there first.
+    folder::create(&args.out, "output folder")?;
     let stage = StagedFolder::open(&args.out, "demo", Existing::Replace)?;
     // The cleaned list links to the pictures of the sample, so the sample lies at its final place
     // from the start.

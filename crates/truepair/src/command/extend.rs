@@ -1,6 +1,5 @@
 //! `truepair audit --extend`: pairs that came since an audit, judged by what it kept.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::Dataset;
 use truepair_core::pair::Pair;
-use truepair_read::dataset::{KeptFolder, PlainTable, Unchanged, WriteOptions, write_kept_into};
+use truepair_read::dataset::{KeptFolder, Unchanged, WriteOptions, write_kept_into};
 
 use super::output_args::OutputArgs;
 use super::score::{Ending, ScoredPair, write_table};
-use crate::audit::{KeptAudit, LaterPairs};
+use crate::audit::{KeptAudit, LaterPairs, StoredVerdicts};
 use crate::encoded::{Encoded, LoadedEncoders};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -45,9 +44,6 @@ impl Output for ExtensionResult {
     const SCHEMA: &'static str = "truepair/extension/1";
 }
 
-/// What the audit said of a pair that it saw.
-type Seen = HashMap<(String, String), bool>;
-
 /// What is extended, and where that goes.
 pub(super) struct Extension<'a> {
     /// The audit that has seen the other pairs.
@@ -61,7 +57,7 @@ pub(super) struct Extension<'a> {
 
 pub(super) fn run(args: &Extension<'_>, form: Form) -> Result<Exit> {
     let kept = KeptAudit::open(args.audit)?;
-    let seen = seen(args.audit)?;
+    let seen = StoredVerdicts::read(args.audit)?;
     let place = args
         .source
         .context("--extend reads data on this machine (fetch it first)")?;
@@ -75,7 +71,7 @@ pub(super) fn run(args: &Extension<'_>, form: Form) -> Result<Exit> {
     let encoders = LoadedEncoders::load(&source.encoders)?;
     let encoded = encoders.open(&source.data, &source.read, &mut bars)?;
     let whole = &encoded.dataset;
-    let is_new = |pair: &&Pair| !seen.contains_key(&key(whole, **pair));
+    let is_new = |pair: &&Pair| seen.of(whole, **pair).is_none();
     let new = Dataset {
         pairs: whole.pairs.iter().filter(is_new).copied().collect(),
         ..whole.clone()
@@ -84,7 +80,11 @@ pub(super) fn run(args: &Extension<'_>, form: Form) -> Result<Exit> {
         true => None,
         false => Some(kept.judge(&new, 0, &mut bars)?),
     };
-    let keys: Vec<(String, String)> = new.pairs.iter().map(|pair| key(&new, *pair)).collect();
+    let keys = new
+        .pairs
+        .iter()
+        .map(|pair| StoredVerdicts::key(&new, *pair));
+    let keys: Vec<(String, String)> = keys.collect();
     let rows = rows(&keys, later.as_ref());
     let mut result = ExtensionResult::new(args.audit, whole.pairs.len() - rows.len(), &rows);
     if let Some(LaterPairs { found, .. }) = later {
@@ -144,7 +144,7 @@ fn write(
     args: &Extension<'_>,
     stage: &StagedFolder,
     encoded: &Encoded,
-    seen: &Seen,
+    seen: &StoredVerdicts,
     rows: &[ScoredPair<'_>],
 ) -> Result<()> {
     for (name, ending) in [("new.csv", Ending::Csv), ("new.parquet", Ending::Parquet)] {
@@ -153,13 +153,10 @@ fn write(
     let whole = &encoded.dataset;
     let mut of_new = rows.iter();
     // Who was dropped stays dropped; a new pair goes when it is more likely mismatched than not.
-    let keep = whole
-        .pairs
-        .iter()
-        .map(|pair| match seen.get(&key(whole, *pair)) {
-            Some(kept) => *kept,
-            None => of_new.next().is_none_or(|row| row.judgment != "mismatched"),
-        });
+    let keep = whole.pairs.iter().map(|pair| match seen.of(whole, *pair) {
+        Some(verdict) => verdict.is_kept,
+        None => of_new.next().is_none_or(|row| row.judgment != "mismatched"),
+    });
     let keep: Vec<bool> = keep.collect();
     let cleaned = KeptFolder {
         folder: &stage.folder().join("cleaned"),
@@ -169,29 +166,6 @@ fn write(
     let own = encoded.as_read.as_ref().map(|own| own.of(whole));
     write_kept_into(own.as_ref().unwrap_or(whole), &keep, &cleaned, &args.write)?;
     Ok(())
-}
-
-/// The pairs of an audit, and whether it kept each.
-fn seen(audit: &Path) -> Result<Seen> {
-    let file = audit.join("verdicts.csv");
-    let table = PlainTable::read(&file, Some(&["image", "caption", "keep"]))
-        .with_context(|| format!("{}: holds no verdicts to go on from", audit.display()))?;
-    let record = |cells: Vec<Option<String>>| {
-        let mut cells = cells.into_iter().map(Option::unwrap_or_default);
-        let (image, caption, keep) = (cells.next(), cells.next(), cells.next());
-        let key = (image.unwrap_or_default(), caption.unwrap_or_default());
-        (key, keep.as_deref() == Some("true"))
-    };
-    Ok(table.records.into_iter().map(record).collect())
-}
-
-/// Image and caption of a pair as verdicts name them.
-fn key(dataset: &Dataset, pair: Pair) -> (String, String) {
-    let caption = match &dataset.captions {
-        Some(texts) => texts[pair.caption as usize].clone(),
-        None => pair.caption.to_string(),
-    };
-    (dataset.image_ids[pair.image as usize].clone(), caption)
 }
 
 fn text(result: &ExtensionResult) -> String {

@@ -16,8 +16,9 @@ use truepair_serve::{Event, Opener, Rate, ServerSettings, Source, bind, serve};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::Output;
+use crate::progress::Bars;
 use crate::render::{self, Form};
-use crate::search::{Engine, SearchService};
+use crate::search::{Engine, PairJudge, SearchService};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,8 @@ Examples:
       Search page and API on http://127.0.0.1:8000, for this machine alone.
   truepair serve index/ --address 0.0.0.0:8000 --token-file token.txt --host search.example.org
       For others, who must bring the token.
+  truepair serve index/ --audit audit/
+      With a probability for every pair that /v1/score is asked about.
   curl -s http://127.0.0.1:8000/v1/search -H 'content-type: application/json' \\
       -d '{\"text\": \"a dog on a beach\", \"top\": 5}'
 A changed index (`truepair index --append`) is taken over without a lost request. /openapi.json describes
@@ -36,6 +39,10 @@ the API, /docs shows it, /metrics counts.";
 pub(crate) struct ServeArgs {
     /// Index that `truepair index` made.
     index: PathBuf,
+
+    /// Audit of the index's data, by which `/v1/score` says how probably a pair is mismatched.
+    #[arg(long, value_name = "AUDIT")]
+    audit: Option<PathBuf>,
 
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
@@ -94,12 +101,20 @@ pub(crate) fn run(args: &ServeArgs, form: Form) -> Result<Exit> {
         burst: per_second.max(10.0),
     });
     let engine = Engine::open(&args.index)?.exhaustive(args.exact);
+    let open_judge = |audit: &PathBuf| PairJudge::open(audit, &engine.index, &mut Bars::new());
+    let judge = args
+        .audit
+        .as_ref()
+        .map(open_judge)
+        .transpose()?
+        .map(Arc::new);
     let version = engine.index.version();
     settings.listener = listener(args.index.clone(), version, form);
+    allow_connections(settings.max_connections);
     let listener = bind(&args.address, &settings)?;
     let source = Source {
-        first: SearchService::over(engine),
-        reopen: Some(opener(args.index.clone(), args.exact, version)),
+        first: SearchService::over(engine, judge.clone()),
+        reopen: Some(opener(args, judge, version)),
     };
     let stop = interrupt::stop_flag();
     serve(listener, source, settings, &|| stop.load(Ordering::Relaxed))?;
@@ -108,6 +123,22 @@ pub(crate) fn run(args: &ServeArgs, form: Form) -> Result<Exit> {
 
 /// Bytes of a file with a token.
 const LONGEST_TOKEN: u64 = 1 << 16;
+
+/// Files that are open besides connections: those of the index, and pictures that are being read.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the process's number of open files, which shells set low, to what connections need.
+fn allow_connections(max_connections: usize) {
+    let wanted = max_connections as u64 + OTHER_FILES;
+    // What cannot be raised is told by what there is.
+    let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(wanted);
+    if allowed < wanted {
+        render::note(&format!(
+            "warning: the system allows {allowed} open files, so fewer than {max_connections} connections (raise the \
+             hard limit, `ulimit -Hn`)"
+        ));
+    }
+}
 
 fn token(file: &Path) -> Result<String> {
     let place = file.display();
@@ -123,7 +154,8 @@ fn token(file: &Path) -> Result<String> {
 }
 
 /// Opens the index anew whenever it has another version.
-fn opener(index: PathBuf, is_exhaustive: bool, mut version: u64) -> Opener {
+fn opener(args: &ServeArgs, judge: Option<Arc<PairJudge>>, mut version: u64) -> Opener {
+    let (index, is_exhaustive) = (args.index.clone(), args.exact);
     Box::new(move || {
         let current = Index::current_version(&index)?;
         if current == version {
@@ -136,7 +168,8 @@ fn opener(index: PathBuf, is_exhaustive: bool, mut version: u64) -> Opener {
             )
         })?;
         version = engine.index.version();
-        Ok(Some(SearchService::over(engine.exhaustive(is_exhaustive))))
+        let engine = engine.exhaustive(is_exhaustive);
+        Ok(Some(SearchService::over(engine, judge.clone())))
     })
 }
 

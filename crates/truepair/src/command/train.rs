@@ -124,7 +124,7 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
         .then(|| training::seconds_of(&plan.out))
         .flatten();
     let run = Run::prepare(&plan, &splits)?;
-    let trained = run.train(&mut bars)?;
+    let (trained, _lock) = run.train(&mut bars)?;
     let dev = run.measure(&trained, &splits.dev, &mut bars)?;
     let test = run.measure(&trained, &splits.test, &mut bars)?;
     let seconds = taken.unwrap_or_else(|| start.elapsed().as_secs_f64());

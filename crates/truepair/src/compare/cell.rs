@@ -39,7 +39,7 @@ pub(super) fn run(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<Ce
         log: SplitLog::open(out, truth)?,
         since: Instant::now(),
     };
-    let mut trained = run.train(&mut watch)?;
+    let (mut trained, _lock) = run.train(&mut watch)?;
     let dev = run.measure(&trained, &splits.dev, &mut watch)?;
     let relevance = run_folder::relevance(test);
     let noise = run.manifest.as_ref().map(run_folder::noise_of);

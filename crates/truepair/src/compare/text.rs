@@ -125,27 +125,34 @@ pub(crate) fn terminal(comparison: &MethodComparison) -> String {
 pub(super) fn markdown(comparison: &MethodComparison) -> String {
     let mut out = format!(
         "# Methods on {}\n\n{}\n",
-        comparison.data,
-        protocol(comparison)
+        in_markdown(&comparison.data),
+        in_markdown(&protocol(comparison))
     );
     for block in &comparison.blocks {
-        let _ = writeln!(out, "\n## {}\n", title(block));
+        let _ = writeln!(out, "\n## {}\n", in_markdown(&title(block)));
         let rows = block.rows.iter().map(|row| cells(comparison, row));
         out.push_str(&markdown_table(&columns(comparison), rows));
     }
     for published in &comparison.published {
-        let _ = writeln!(out, "\n## {}\n", published.title);
+        let _ = writeln!(out, "\n## {}\n", in_markdown(&published.title));
         let rows = published.rows.iter().map(|row| row.cells().to_vec());
         out.push_str(&markdown_table(&PUBLISHED_COLUMNS, rows));
     }
     out.push('\n');
     for (row, failure) in failures(comparison) {
-        let _ = writeln!(out, "- failed: {row}: {failure}");
+        let failed = format!("{row}: {failure}");
+        let _ = writeln!(out, "- failed: {}", in_markdown(&failed));
     }
     for line in READING {
         let _ = writeln!(out, "- {line}");
     }
     out
+}
+
+/// A text of one line, none of which Markdown takes for a table's line or for HTML.
+fn in_markdown(text: &str) -> String {
+    let line = text.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
+    line.replace('|', "\\|").replace('<', "\\<")
 }
 
 fn markdown_table(header: &[impl AsRef<str>], rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -154,7 +161,7 @@ fn markdown_table(header: &[impl AsRef<str>], rows: impl Iterator<Item = Vec<Str
     out.push_str(&"---|".repeat(header.len()));
     out.push('\n');
     for row in rows {
-        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let cells: Vec<String> = row.iter().map(|cell| in_markdown(cell)).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     out

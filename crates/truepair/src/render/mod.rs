@@ -3,6 +3,7 @@
 
 mod evaluation;
 mod labels;
+mod printable;
 mod retrieval;
 
 pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use truepair_core::audit::NoiseRate;
 
+use self::printable::{printable, printable_json};
 use crate::cache;
 use crate::output::{self, Output};
 
@@ -38,8 +40,8 @@ impl Form {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self {
-            Form::Text => stdout(&cache::shown(&text())),
-            Form::Json => stdout(&cache::shown(&output::text(value)?)),
+            Form::Text => stdout(&printable(&cache::shown(&text()))),
+            Form::Json => stdout(&printable_json(&cache::shown(&output::text(value)?))),
         }
     }
 }
@@ -59,7 +61,7 @@ fn stdout(text: &str) -> anyhow::Result<()> {
 pub(crate) fn note(text: &str) {
     let text = cache::shown(text);
     // Without a stderr there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text));
 }
 
 /// The error and its causes in one line; a cause that the line already quotes is not repeated.

@@ -9,6 +9,7 @@ use truepair_model::similarity::Role;
 
 use super::about::Compared;
 use super::locator::PictureLocator;
+use crate::audit::StoredVerdicts;
 use crate::embedder::Embedder;
 use crate::metadata::Metadata;
 use crate::progress::Bars;
@@ -17,6 +18,9 @@ use crate::progress::Bars;
 pub(crate) const IMAGE: &str = "image";
 /// Name of the column with the class of an image.
 const LABEL: &str = "label";
+/// Name of the column with the probability that a caption does not belong to its image; an image has that of its best
+/// caption.
+pub(super) const P_MISMATCHED: &str = "p_mismatched";
 
 /// What is added to an index.
 pub(crate) struct Additions {
@@ -26,6 +30,15 @@ pub(crate) struct Additions {
     pub(crate) compared: Compared,
     /// Images that the metadata names.
     pub(crate) n_named: usize,
+    /// Pairs that the audit judged.
+    pub(crate) n_judged: usize,
+}
+
+/// What is known of items besides the data.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Columns<'a> {
+    pub(crate) metadata: Option<&'a Metadata>,
+    pub(crate) verdicts: Option<&'a StoredVerdicts>,
 }
 
 impl Additions {
@@ -36,16 +49,21 @@ impl Additions {
     pub(crate) fn of(
         dataset: &Dataset,
         embedder: &Embedder,
-        metadata: Option<&Metadata>,
+        columns: Columns<'_>,
         bars: &mut Bars,
     ) -> Result<Self> {
         let sides = embedder.sides(dataset, Role::Found, bars)?;
         let compared = Compared::from(sides.images.measure);
         let mut items = images(dataset);
-        let n_named = metadata.map_or(0, |metadata| metadata.add_to(&mut items));
-        let captions = sides.captions.map(|found| Records {
+        let named_in = columns.metadata;
+        let n_named = named_in.map_or(0, |metadata| metadata.add_to(&mut items));
+        let mut captions = sides.captions.map(|found| Records {
             items: captions(dataset),
             vectors: found.vectors,
+        });
+        let n_judged = columns.verdicts.map_or(0, |verdicts| {
+            let captions = captions.as_mut().map(|captions| &mut captions.items[..]);
+            add_verdicts(dataset, verdicts, &mut items, captions)
         });
         if let Some(captions) = &captions
             && captions.vectors.dim() != sides.images.vectors.dim()
@@ -66,6 +84,7 @@ impl Additions {
             captions,
             compared,
             n_named,
+            n_judged,
         })
     }
 
@@ -113,6 +132,44 @@ fn captions(dataset: &Dataset) -> Vec<Item> {
         .collect()
 }
 
+/// Gives items what an audit said of their pairs, and counts those.
+fn add_verdicts(
+    dataset: &Dataset,
+    verdicts: &StoredVerdicts,
+    images: &mut [Item],
+    mut captions: Option<&mut [Item]>,
+) -> usize {
+    let mut n_judged = 0;
+    for pair in &dataset.pairs {
+        let Some(verdict) = verdicts.of(dataset, *pair) else {
+            continue;
+        };
+        n_judged += 1;
+        let Some(p) = verdict.p_mismatched else {
+            continue;
+        };
+        if let Some(captions) = &mut captions {
+            lower(&mut captions[pair.caption as usize], p);
+        }
+        lower(&mut images[pair.image as usize], p);
+    }
+    n_judged
+}
+
+fn lower(item: &mut Item, p: f64) {
+    let p = p_mismatched(item).map_or(p, |known| known.min(p));
+    item.columns
+        .insert(P_MISMATCHED.to_owned(), Value::Float(p));
+}
+
+/// What an audit said of an item, where the index knows it.
+pub(super) fn p_mismatched(item: &Item) -> Option<f64> {
+    match item.columns.get(P_MISMATCHED) {
+        Some(Value::Float(p)) => Some(*p),
+        _ => None,
+    }
+}
+
 /// Captions are named by their image and their place among its captions; those of no image by their row.
 pub(crate) fn caption_names(dataset: &Dataset) -> Vec<String> {
     let mut n_of_image = vec![0usize; dataset.n_images()];
@@ -141,6 +198,23 @@ pub(crate) fn captions_of<'a>(
     image: &'a str,
 ) -> impl Iterator<Item = usize> + 'a {
     (0..).map_while(move |nth| index.captions().find(&caption_id(image, nth)))
+}
+
+/// An image's own captions, those first that an audit holds matched.
+pub(super) fn best_captions(index: &Index, image: &str) -> Vec<(usize, Item)> {
+    let captions = captions_of(index, image);
+    let mut captions: Vec<(usize, Item)> = captions
+        .filter_map(|row| Some((row, index.captions().item(row).ok()?)))
+        .collect();
+    let worth = |item: &Item| p_mismatched(item).unwrap_or(0.5);
+    captions.sort_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)));
+    captions
+}
+
+/// The text that stands beside an image.
+pub(crate) fn best_caption(index: &Index, image: &str) -> Option<String> {
+    let best = best_captions(index, image).into_iter().next();
+    best.and_then(|(_, item)| item.text)
 }
 
 /// Name of the caption that is the `nth` of its image, from 0.

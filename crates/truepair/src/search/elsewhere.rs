@@ -9,7 +9,7 @@ use truepair_vectordb::{
     VECTOR_FILES, Value, VectorStore, VectorWriter, is_variable, open_file, open_store, upload,
 };
 
-use super::build::captions_of;
+use super::build::{P_MISMATCHED, best_captions, p_mismatched};
 use super::locator::PictureLocator;
 use crate::progress::Bars;
 
@@ -116,7 +116,7 @@ fn layout(index: &Index) -> Layout {
     }
 }
 
-/// An image with its first caption.
+/// An image with its first caption, or the one that an audit holds matched best.
 fn record(index: &Index, row: usize) -> truepair_core::Result<Record> {
     let images = index.images();
     let item = images.item(row)?;
@@ -125,22 +125,22 @@ fn record(index: &Index, row: usize) -> truepair_core::Result<Record> {
         Measure::InnerProduct => None,
         Measure::SquaredDistance => vector.pop().map(|root| root * root),
     };
-    let captions = index.gallery(Side::Captions);
-    let (caption, caption_vector) = match captions_of(index, &item.id).next() {
-        Some(row) => (captions.item(row)?.text, Some(captions.vector(row)?)),
+    let (caption, caption_vector) = match best_captions(index, &item.id).into_iter().next() {
+        Some((row, caption)) => (caption.text, Some(index.captions().vector(row)?)),
         None => (None, None),
     };
     let picture = item.picture.as_deref().and_then(PictureLocator::parse);
     Ok(Record {
         picture: picture.map(|locator| locator.file().display().to_string()),
+        p_mismatched: p_mismatched(&item),
         columns: item
             .columns
             .into_iter()
+            .filter(|(name, _)| name != P_MISMATCHED)
             .map(|(name, one)| (name, value(one)))
             .collect(),
         id: item.id,
         caption,
-        p_mismatched: None,
         vector,
         total_variance,
         caption_vector,

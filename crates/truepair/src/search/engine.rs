@@ -69,6 +69,18 @@ struct Asked {
     is_known: bool,
 }
 
+impl Asked {
+    /// Of a Gaussian the sum of its variances, by which all its scores are lower; 0 of a point.
+    fn variance(&self) -> f64 {
+        variance_of(self.offset)
+    }
+}
+
+/// The variance of a query whose scores all get `offset` added.
+pub(super) fn variance_of(offset: f32) -> f64 {
+    f64::from(-offset).max(0.0)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     TextToImage,
@@ -332,7 +344,7 @@ impl Engine {
         let judged = match (&model, hits.is_empty()) {
             (Some(model), false) => {
                 let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
-                Some(model.judge(&scores))
+                Some(model.judge(&scores, asked.variance()))
             }
             _ => None,
         };

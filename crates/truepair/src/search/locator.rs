@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::{Dataset, Picture};
+use truepair_read::dataset::parquet_picture;
 
 /// Where the bytes of a picture lie, as an index keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,10 +21,19 @@ pub(crate) enum PictureLocator {
         /// Number of bytes.
         len: u64,
     },
+    /// A value in a column of a parquet file.
+    Record {
+        /// The table.
+        file: PathBuf,
+        /// The column's name.
+        column: String,
+        /// The record, from 0.
+        record: u32,
+    },
 }
 
 impl PictureLocator {
-    /// Of an image of the data; `None` where it has no picture, or one that lies inside a table.
+    /// Of an image of the data; `None` where it has no picture, or one that only the whole data leads to.
     pub(crate) fn of(dataset: &Dataset, image: usize) -> Option<Self> {
         let listed = dataset.image_files.get(image);
         if let Some(Some(file)) = listed {
@@ -43,7 +53,12 @@ impl PictureLocator {
                 start: *start,
                 len: *len,
             }),
-            Picture::Value { .. } | Picture::Missing { .. } => None,
+            Picture::Value { column, record } => Some(Self::Record {
+                file: full(column.path().to_path_buf()),
+                column: column.column()?.to_owned(),
+                record: *record,
+            }),
+            Picture::Missing { .. } => None,
         }
     }
 
@@ -59,7 +74,7 @@ impl PictureLocator {
     /// The file that holds the bytes.
     pub(super) fn file(&self) -> &Path {
         match self {
-            Self::File(file) | Self::Part { file, .. } => file,
+            Self::File(file) | Self::Part { file, .. } | Self::Record { file, .. } => file,
         }
     }
 
@@ -76,6 +91,11 @@ impl PictureLocator {
                 start: *start,
                 len: *len,
             },
+            Self::Record {
+                file,
+                column,
+                record,
+            } => return parquet_picture(file, column, *record),
         };
         picture.read()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use truepair_core::audit::NewVerdict;
 use truepair_core::scores::Matrix;
 use truepair_image::{Filter, PictureFormat, decode, jpeg, resize};
 use truepair_index::{Gallery, Item, Measure, Side as IndexSide, Value, ValueKind};
@@ -12,9 +13,10 @@ use truepair_serve::{
     Service, Side,
 };
 
-use super::build::captions_of;
+use super::build::best_captions;
 use super::engine::{Ask, Engine, Question};
 use super::locator::PictureLocator;
+use super::pair_judge::{AskedCaption, PairJudge};
 use crate::render;
 
 /// Captions that say why a hit was found.
@@ -26,12 +28,13 @@ const QUALITY: u8 = 85;
 /// An index that is served.
 pub(crate) struct SearchService {
     engine: Engine,
+    judge: Option<Arc<PairJudge>>,
 }
 
 impl SearchService {
-    /// The engine, ready to be served.
-    pub(crate) fn over(engine: Engine) -> Arc<dyn Service> {
-        Arc::new(Self { engine })
+    /// The engine, ready to be served, with what says whether pairs match.
+    pub(crate) fn over(engine: Engine, judge: Option<Arc<PairJudge>>) -> Arc<dyn Service> {
+        Arc::new(Self { engine, judge })
     }
 
     fn gallery(&self, side: Side) -> &Gallery {
@@ -41,10 +44,8 @@ impl SearchService {
     /// The captions of an image, and where it has none the nearest ones.
     fn why(&self, image: &Item, row: usize) -> Vec<String> {
         let captions = self.engine.index.captions();
-        let own = captions_of(&self.engine.index, &image.id).take(WHY);
-        let own: Vec<String> = own
-            .filter_map(|row| captions.item(row).ok()?.text)
-            .collect();
+        let own = best_captions(&self.engine.index, &image.id).into_iter();
+        let own: Vec<String> = own.take(WHY).filter_map(|(_, item)| item.text).collect();
         if !own.is_empty()
             || captions.is_empty()
             || self.engine.index.settings().measure != Measure::InnerProduct
@@ -183,11 +184,51 @@ impl SearchService {
             Measure::InnerProduct => numbers.map(|(a, b)| a * b).sum::<f32>(),
             Measure::SquaredDistance => -numbers.map(|(a, b)| (a - b) * (a - b)).sum::<f32>(),
         };
+        let verdict = self.verdict(pair)?;
         Ok(PairScore {
             score: f64::from(score + offset),
-            p_mismatched: None,
-            judgment: "unknown".to_owned(),
+            p_mismatched: verdict.and_then(|verdict| verdict.posterior),
+            judgment: verdict
+                .map_or("unknown", |verdict| verdict.name())
+                .to_owned(),
         })
+    }
+
+    /// What the audit says of a pair; `None` without an audit, or of what it cannot read.
+    fn verdict(&self, pair: &PairInput) -> Result<Option<NewVerdict>, Refusal> {
+        let Some(judge) = &self.judge else {
+            return Ok(None);
+        };
+        let image = match &pair.image {
+            ImageInput::Bytes(bytes) => judge.picture(bytes.clone()).map_err(refused)?,
+            ImageInput::Id(id) => match judge.image(id) {
+                Some(image) => Some(image),
+                None => match self.bytes(id)? {
+                    Some(bytes) => judge.picture(bytes).map_err(refused)?,
+                    None => None,
+                },
+            },
+        };
+        let Some(image) = image else {
+            return Ok(None);
+        };
+        let (id, text) = match &pair.caption {
+            CaptionInput::Text(text) => (None, Some(text.clone())),
+            CaptionInput::Id(id) => {
+                let captions = self.engine.index.captions();
+                let row = captions.find(id);
+                let item = row.map(|row| captions.item(row)).transpose();
+                (
+                    Some(id.as_str()),
+                    item.map_err(failed)?.and_then(|item| item.text),
+                )
+            }
+        };
+        let caption = AskedCaption {
+            id,
+            text: text.as_deref(),
+        };
+        judge.judge(&image, caption).map_err(refused)
     }
 }
 
@@ -212,6 +253,7 @@ impl Service for SearchService {
             captions: engine.index.captions().len() as u64,
             dimensions: Some(images.dim() as u32),
             embeds: engine.embedder.reads_texts() || engine.embedder.reads_pictures(),
+            judges: self.judge.is_some(),
             scores: engine.about.compared != super::about::Compared::Rescored,
             pictures: first.is_some_and(|item| item.picture.is_some()),
             columns: columns(images),

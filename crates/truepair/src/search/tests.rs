@@ -10,7 +10,7 @@ use truepair_index::{Index, Kind, SearchOptions, Settings, Storage};
 use truepair_model::similarity::Role;
 
 use super::about::{Compared, IndexAbout};
-use super::build::Additions;
+use super::build::{Additions, Columns};
 use super::calibrate::calibrate;
 use super::engine::Engine;
 use crate::embedder::{Embedder, EmbedderSource};
@@ -53,7 +53,7 @@ fn data(name: &str, n: usize, seed: u64) -> Dataset {
 
 fn engine(dataset: &Dataset, storage: Storage, folder: &std::path::Path) -> Engine {
     let embedder = Embedder::open(&EmbedderSource::default()).unwrap();
-    let added = Additions::of(dataset, &embedder, None, &mut Bars::new()).unwrap();
+    let added = Additions::of(dataset, &embedder, Columns::default(), &mut Bars::new()).unwrap();
     assert_eq!(added.compared, Compared::InnerProduct);
     let about = IndexAbout::new("test".to_owned(), EmbedderSource::default(), added.compared);
     let settings = Settings {

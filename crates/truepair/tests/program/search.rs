@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use truepair_core::rng::{Seed, below, normal};
@@ -350,14 +350,11 @@ fn request(address: &str, head: &str, body: &str) -> String {
     answer
 }
 
-#[test]
-fn an_index_is_served() {
-    let home = home();
-    let at = home.path();
-    made(at);
+/// A server, and the address where it listens.
+fn served(at: &Path, line: &str) -> (Child, String) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_truepair"))
         .current_dir(at)
-        .args(words("serve index --address 127.0.0.1:0"))
+        .args(words(line))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -367,6 +364,15 @@ fn an_index_is_served() {
         .read_line(&mut line)
         .unwrap();
     let address = line.trim().rsplit("http://").next().unwrap().to_owned();
+    (server, address)
+}
+
+#[test]
+fn an_index_is_served() {
+    let home = home();
+    let at = home.path();
+    made(at);
+    let (mut server, address) = served(at, "serve index --address 127.0.0.1:0");
     holds(&request(&address, "GET /healthz", ""), &["200"]);
     let body = serde_json::json!({ "text": first_caption(at), "top": 3 }).to_string();
     let answer = request(&address, "POST /v1/search", &body);
@@ -378,16 +384,16 @@ fn an_index_is_served() {
     // Another version is taken over.
     let ids = test_ids(at);
     typed(at, &format!("index index --delete {} --json", ids[0])).json();
-    let served = |id: &str| request(&address, &format!("GET /v1/items/{id}"), "");
+    let item = |id: &str| request(&address, &format!("GET /v1/items/{id}"), "");
     let began = std::time::Instant::now();
-    while served(&ids[0]).contains(" 200 ") {
+    while item(&ids[0]).contains(" 200 ") {
         assert!(
             began.elapsed().as_secs() < 60,
             "the former version goes on answering"
         );
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    holds(&served(&ids[1]), &["200"]);
+    holds(&item(&ids[1]), &["200"]);
     server.kill().unwrap();
     server.wait().unwrap();
     let open = typed(at, "serve index --address 0.0.0.0:0");
@@ -431,6 +437,65 @@ fn an_audit_judges_pairs_that_came_since() {
     );
     assert!(at.join("audit-2/new.csv").is_file() && at.join("audit-2/cleaned").is_dir());
     typed(at, "score --audit data pairs.tsv --out other.csv").is_refused(&["keeps no judge"]);
+}
+
+#[test]
+fn an_audit_says_of_an_index_and_of_served_pairs_whether_they_match() {
+    let home = home();
+    let at = home.path();
+    let line = "audit data --caption-features none --noise caption:0.2 --fast --out audit --json";
+    typed(at, line).json();
+    let line = "index data --run run --split train --audit audit --out index --json";
+    typed(at, line).json();
+    let asked = [
+        "search",
+        "index",
+        "a red dog",
+        "--top",
+        "1000",
+        "--json",
+        "--where",
+    ];
+    let found = |filter: &str| truepair(at, &[&asked[..], &[filter]].concat()).json();
+    let (low, high) = (found("p_mismatched < 0.5"), found("p_mismatched >= 0.5"));
+    assert!(hits(&low).len() > 300, "{low}");
+    // An image has the probability of its best caption, of which few images have none that is right.
+    assert!(hits(&high).len() < 20, "{high}");
+    let p = &low["hits"][0]["columns"]["p_mismatched"];
+    assert!(p.as_f64().is_some_and(|p| p < 0.5), "{low}");
+    let line = "index data --run run --split test --audit audit --out other";
+    typed(at, line).is_refused(&["judged none of these pairs"]);
+
+    let (mut server, address) = served(at, "serve index --audit audit --address 127.0.0.1:0");
+    let text = fs::read_to_string(at.join("data/train_caps.txt")).unwrap();
+    let texts: Vec<&str> = text.lines().collect();
+    let mut judged = [[0; 3]; 2];
+    for image in 0..40 {
+        for (kind, other) in [image, image + 100].into_iter().enumerate() {
+            let caption = format!("{} again", texts[other * files::EACH]);
+            let pair = serde_json::json!({
+                "image_id": format!("train-{image}.jpg"), "caption": caption,
+            });
+            let answer = request(&address, "POST /v1/score", &pair.to_string());
+            let score: Value =
+                serde_json::from_str(answer.rsplit("\r\n\r\n").next().unwrap()).unwrap();
+            let judgments = ["matched", "mismatched", "unknown"];
+            let judgment = judgments
+                .iter()
+                .position(|name| score["judgment"] == *name)
+                .unwrap();
+            judged[kind][judgment] += 1;
+        }
+    }
+    let [matched, mismatched] = judged;
+    assert!(matched[0] >= 36 && mismatched[1] >= 34, "{judged:?}");
+    let strange = serde_json::json!({
+        "image_id": "train-1.jpg", "caption": "quarterly revenue",
+    });
+    let answer = request(&address, "POST /v1/score", &strange.to_string());
+    holds(&answer, &["\"p_mismatched\":null", "unknown"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 /// The scores that `search` and `score` give to the images that are nearest to a text.

@@ -49,7 +49,7 @@ pub(super) fn run(args: &EmbedArgs, run: &Path, form: Form) -> Result<Exit> {
         form.print(&done, || super::text(&done, out))?;
         return Ok(Exit::Success);
     }
-    output::open_parts(out, &description)?;
+    let (_, _lock) = output::open_parts(out, &description)?;
     let embedder = Embedder::open(&EmbedderSource {
         encoders: Default::default(),
         ..source

@@ -76,8 +76,13 @@ pub(crate) fn run(args: &EmbedArgs, form: Form) -> Result<Exit> {
         form.print(&done, || text(&done, out))?;
         return Ok(Exit::Success);
     }
-    let parts = output::open_parts(out, &plan.description)?;
-    let done = embed(&plan, &parts, &mut bars)?;
+    let (parts, _lock) = output::open_parts(out, &plan.description)?;
+    let done = embed(&plan, &parts, &mut bars).inspect_err(|_| {
+        render::note(&format!(
+            "{}: keeps what is embedded so far; the same command goes on with it",
+            out.display()
+        ));
+    })?;
     output::write_skipped(out, &done.skipped)?;
     output::write_remarks(out, &done.remarks)?;
     if let Some(encoder) = &plan.captions
@@ -140,7 +145,7 @@ fn embed(plan: &EmbedPlan, parts: &Path, bars: &mut Bars) -> Result<Done> {
         for dataset in splits {
             let folder = part_folder(parts, &dataset.split)?;
             let outcome = job.run(dataset, &folder, interrupt::stop_flag(), bars)?;
-            let embedded = finished(outcome, plan)?;
+            let embedded = finished(outcome)?;
             layout::write(dataset, &embedded, &plan.out)?;
             let captions = captions_of(dataset, &embedded.skipped);
             keep(&dataset.split, captions, embedded);
@@ -149,7 +154,7 @@ fn embed(plan: &EmbedPlan, parts: &Path, bars: &mut Bars) -> Result<Done> {
         let folder = part_folder(parts, "all")?;
         let items = plan.source.items();
         let outcome = job.run_items(items, &folder, interrupt::stop_flag(), bars)?;
-        let embedded = finished(outcome, plan)?;
+        let embedded = finished(outcome)?;
         match items.captions {
             Some(captions) => layout::write_captions(captions, &embedded, &plan.out)?,
             None => layout::write_images(items.image_ids, &embedded, &plan.out)?,
@@ -166,13 +171,10 @@ fn part_folder(parts: &Path, split: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn finished(outcome: Outcome, plan: &EmbedPlan) -> Result<Embedded> {
+fn finished(outcome: Outcome) -> Result<Embedded> {
     match outcome {
         Outcome::Done(embedded) => Ok(embedded),
-        Outcome::Stopped => bail!(
-            "stopped: run the same command again to continue with {}",
-            plan.out.display()
-        ),
+        Outcome::Stopped => bail!("stopped"),
     }
 }
 

@@ -10,6 +10,7 @@ use truepair_core::source_file;
 use truepair_encode::job::Skipped;
 
 use super::EmbedResult;
+use crate::folder_lock::FolderLock;
 use crate::{folder, render, run_folder};
 
 /// Folder of the parts of an unfinished job, inside the output.
@@ -35,26 +36,27 @@ pub(super) fn finished(out: &Path, description: &Value) -> Result<Option<EmbedRe
     Ok(Some(result))
 }
 
-/// The folder of the job's parts, made or found.
+/// The folder of the job's parts, made or found, which is this process's alone until the lock is dropped.
 ///
 /// # Errors
-/// If `out` holds something else, or the parts of another job.
-pub(super) fn open_parts(out: &Path, description: &Value) -> Result<PathBuf> {
+/// If `out` holds something else, or the parts of another job, or another process is at work there.
+pub(super) fn open_parts(out: &Path, description: &Value) -> Result<(PathBuf, FolderLock)> {
     let place = out.display();
     let parts = out.join(PARTS);
     let marker = parts.join("job.json");
     if let Ok(bytes) = source_file::read(&marker, source_file::SETTINGS) {
         let stored: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         check_same(out, &stored, description)?;
-        return Ok(parts);
+        return Ok((parts, FolderLock::inside(out)?));
     }
     folder::check_free(out)?;
     if !out.is_dir() {
         folder::create(out, "output folder")?;
     }
-    std::fs::create_dir(&parts).with_context(|| format!("{place}: cannot write into it"))?;
+    let lock = FolderLock::inside(out)?;
+    std::fs::create_dir_all(&parts).with_context(|| format!("{place}: cannot write into it"))?;
     durable::write(&marker, description.to_string().as_bytes())?;
-    Ok(parts)
+    Ok((parts, lock))
 }
 
 fn check_same(out: &Path, stored: &Value, description: &Value) -> Result<()> {

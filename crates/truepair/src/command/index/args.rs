@@ -22,6 +22,8 @@ Examples:
       Embeddings of one space as they are; the encoder reads queries.
   truepair index data/ --run runs/words --metadata sources.csv --out index/ --force
       Columns of a table to filter by: --where 'width > 512'.
+  truepair index data/ --run runs/words --audit audit/ --out index/
+      With what an audit found, to ask for by --where 'p_mismatched < 0.5'.
   truepair index more/ --append index/
       Further data, by what made the index.
   truepair index index/ --delete 17.jpg,18.jpg
@@ -109,6 +111,10 @@ pub(crate) struct FormArgs {
     /// Column of that table that names the images; found by its name by default.
     #[arg(long, value_name = "NAME", requires = "metadata")]
     pub(super) metadata_id: Option<String>,
+
+    /// Audit of the data, whose verdicts become the column `p_mismatched`.
+    #[arg(long, value_name = "AUDIT")]
+    pub(super) audit: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -166,6 +172,11 @@ impl IndexArgs {
                 "--metadata",
                 makes || self.append.is_some(),
                 self.form.metadata.is_some(),
+            ),
+            (
+                "--audit",
+                makes || self.append.is_some(),
+                self.form.audit.is_some(),
             ),
             ("--split", reads, self.split.is_some()),
             (

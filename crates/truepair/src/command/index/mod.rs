@@ -17,6 +17,7 @@ pub(crate) use args::IndexArgs;
 use result::GalleryRecall;
 pub(crate) use result::IndexResult;
 
+use crate::audit::StoredVerdicts;
 use crate::embedder::{Embedder, EmbedderSource};
 use crate::exit::Exit;
 use crate::metadata::Metadata;
@@ -24,8 +25,8 @@ use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
 use crate::search::{
-    Additions, Calibration, Compared, DataSource, Elsewhere, Engine, IndexAbout, calibrate,
-    captions_of,
+    Additions, Calibration, Columns, Compared, DataSource, Elsewhere, Engine, IndexAbout,
+    calibrate, captions_of,
 };
 use crate::staged_folder::SUMMARY;
 
@@ -101,12 +102,14 @@ struct Filling<'a> {
     folder: &'a Path,
     embedder: EmbedderSource,
     metadata: Option<Metadata>,
+    verdicts: Option<StoredVerdicts>,
     writer: Option<Writer>,
     about: Option<IndexAbout>,
     /// Split of every image.
     split_of: HashMap<String, String>,
-    /// Images that the metadata names.
+    /// Images that the metadata names, and pairs that the audit judged.
     n_named: usize,
+    n_judged: usize,
     /// The largest split whose pairs trained nothing.
     held_out: Option<Dataset>,
 }
@@ -118,10 +121,12 @@ impl<'a> Filling<'a> {
             folder,
             embedder,
             metadata: metadata(args)?,
+            verdicts: verdicts(args)?,
             writer: None,
             about: None,
             split_of: HashMap::new(),
             n_named: 0,
+            n_judged: 0,
             held_out: None,
         })
     }
@@ -139,8 +144,13 @@ impl<'a> Filling<'a> {
                 )
             }
         }
-        let added = Additions::of(&dataset, embedder, self.metadata.as_ref(), bars)?;
+        let columns = Columns {
+            metadata: self.metadata.as_ref(),
+            verdicts: self.verdicts.as_ref(),
+        };
+        let added = Additions::of(&dataset, embedder, columns, bars)?;
         self.n_named += added.n_named;
+        self.n_judged += added.n_judged;
         let mut about = match self.about.take() {
             Some(about) => about,
             None => IndexAbout::new(dataset.name.clone(), self.embedder.clone(), added.compared),
@@ -165,12 +175,13 @@ impl<'a> Filling<'a> {
     }
 
     /// # Errors
-    /// If the metadata names none of the images.
+    /// If the metadata names none of the images, or the audit judged none of the pairs.
     fn checked(self) -> Result<Self> {
         if let Some(metadata) = &self.metadata {
             let example = self.split_of.keys().next().map_or("", String::as_str);
             metadata.check(self.n_named, self.split_of.len(), example)?;
         }
+        check_judged(self.args, self.n_judged)?;
         Ok(self)
     }
 }
@@ -228,6 +239,23 @@ fn metadata(args: &IndexArgs) -> Result<Option<Metadata>> {
     args.form.metadata.as_ref().map(read).transpose()
 }
 
+fn verdicts(args: &IndexArgs) -> Result<Option<StoredVerdicts>> {
+    let audit = args.form.audit.as_deref();
+    audit.map(StoredVerdicts::read).transpose()
+}
+
+/// # Errors
+/// If an audit was named that judged none of the pairs.
+fn check_judged(args: &IndexArgs, n_judged: usize) -> Result<()> {
+    match &args.form.audit {
+        Some(audit) if n_judged == 0 => bail!(
+            "{}: judged none of these pairs (name the audit of this data)",
+            audit.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// The last data that an index was made of, by which other data is read.
 fn last_source<'a>(about: &'a IndexAbout, folder: &Path) -> Result<&'a DataSource> {
     let place = folder.display();
@@ -242,13 +270,17 @@ fn append(args: &IndexArgs, folder: &Path) -> Result<IndexResult> {
     let mut about = IndexAbout::of(writer.index())?;
     let embedder = Embedder::open(&about.embedder)?;
     let data = last_source(&about, folder)?.like(&args.data, &args.read)?;
-    let metadata = metadata(args)?;
+    let (metadata, verdicts) = (metadata(args)?, verdicts(args)?);
+    let columns = Columns {
+        metadata: metadata.as_ref(),
+        verdicts: verdicts.as_ref(),
+    };
     let mut all = Vec::new();
     for source in data.splits(args.split.as_deref(), &mut bars)? {
         let dataset = source.open(&mut bars)?;
         all.push((
             source,
-            Additions::of(&dataset, &embedder, metadata.as_ref(), &mut bars)?,
+            Additions::of(&dataset, &embedder, columns, &mut bars)?,
         ));
     }
     if let Some(metadata) = &metadata {
@@ -257,6 +289,7 @@ fn append(args: &IndexArgs, folder: &Path) -> Result<IndexResult> {
         let example = all.iter().find_map(|(_, added)| added.images.items.first());
         metadata.check(n_named, n, example.map_or("", |item| &item.id))?;
     }
+    check_judged(args, all.iter().map(|(_, added)| added.n_judged).sum())?;
     for (source, added) in all {
         about.sources.push(source);
         writer.append_with(Some(added.images), added.captions, about.to_value()?)?;

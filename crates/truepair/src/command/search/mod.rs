@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::remote;
 use crate::render::{self, Form, percent_text};
-use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, captions_of};
+use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, best_caption};
 use crate::staged_file::StagedFile;
 
 const EXAMPLES: &str = "\
@@ -226,7 +226,7 @@ fn rows(engine: &Engine, of: Side, answer: &SearchAnswer) -> Result<Vec<HitRow>>
         let item = engine.index.gallery(of).item(hit.row)?;
         let text = match of {
             Side::Captions => item.text,
-            Side::Images => first_caption(engine, &item.id)?,
+            Side::Images => best_caption(&engine.index, &item.id),
         };
         Ok(HitRow {
             rank: at + 1,
@@ -243,13 +243,6 @@ fn rows(engine: &Engine, of: Side, answer: &SearchAnswer) -> Result<Vec<HitRow>>
         })
     };
     answer.hits.iter().enumerate().map(row).collect()
-}
-
-fn first_caption(engine: &Engine, image: &str) -> Result<Option<String>> {
-    match captions_of(&engine.index, image).next() {
-        Some(row) => Ok(engine.index.captions().item(row)?.text),
-        None => Ok(None),
-    }
 }
 
 fn json(value: Value) -> serde_json::Value {

@@ -98,10 +98,7 @@ impl StagedFolder {
         let Some(name) = destination.file_name() else {
             bail!("{place}: is no name of a folder (choose another --out)")
         };
-        let parent = match destination.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = parent_of(destination);
         let parents = folder::create(parent, "output folder")?;
         let hidden = |suffix: &str| {
             let mut hidden = std::ffi::OsString::from(".");
@@ -189,7 +186,7 @@ impl StagedFolder {
         if self.parents.is_none() {
             move_into_place(&self.destination.join(READY), &self.destination)
         } else {
-            sync_folder(self.destination.parent().unwrap_or(Path::new(".")))
+            sync_folder(parent_of(&self.destination))
         }
         .with_context(|| format!("{place}: cannot move the finished files into place"))?;
         Ok(files)
@@ -282,6 +279,13 @@ fn sync(folder: &Path) -> std::io::Result<()> {
         }
     }
     sync_folder(folder)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn sync_folder(folder: &Path) -> std::io::Result<()> {

@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use truepair_core::source_file;
 
+/// Parts of a setting's name, at most.
+const DEEPEST: usize = 8;
+
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Configuration")]
@@ -232,6 +235,12 @@ fn apply(table: &mut Table, assignment: &str) -> Result<()> {
         bail!("--set {assignment}: has no `=` (write --set section.key=value)")
     };
     let mut names: Vec<&str> = path.trim().split('.').collect();
+    if names.len() > DEEPEST {
+        bail!(
+            "--set: a name of {} parts (no setting has more than {DEEPEST})",
+            names.len()
+        )
+    }
     if names.iter().any(|name| name.is_empty()) {
         bail!("--set {assignment}: a name is empty (write --set section.key=value)")
     }

@@ -23,9 +23,9 @@ use crate::watch::Watch;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossFit {
-    /// Folds, at least 2.
+    /// Folds, 2 to 1,000.
     pub folds: usize,
-    /// How many times the data is cut and judged by fresh matchers, at least 1; their statistics are
+    /// How many times the data is cut and judged by fresh matchers, 1 to 1,000 times; their statistics are
     /// averaged before they are calibrated.
     pub repeats: usize,
     /// Whether a first round finds pairs that look mismatched, so that the matchers that judge are
@@ -44,10 +44,14 @@ impl Default for CrossFit {
 }
 
 impl CrossFit {
+    /// Folds and repeats, at most.
+    const MOST: usize = 1000;
+
     /// # Errors
-    /// If there are fewer than 2 folds or no repeat.
+    /// If there are fewer than 2 folds, no repeat, or more than 1,000 of either.
     pub fn check(&self) -> Result<()> {
-        if self.folds >= 2 && self.repeats >= 1 {
+        let most = CrossFit::MOST;
+        if (2..=most).contains(&self.folds) && (1..=most).contains(&self.repeats) {
             return Ok(());
         }
         Err(Error::argument(
@@ -55,7 +59,7 @@ impl CrossFit {
                 "cannot cross-fit with {} folds and {} repeats",
                 self.folds, self.repeats
             ),
-            "use at least 2 folds and 1 repeat",
+            format!("use 2 to {most} folds and 1 to {most} repeats"),
         ))
     }
 }

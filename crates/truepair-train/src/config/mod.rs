@@ -5,9 +5,11 @@ mod audit;
 mod default_backbone;
 mod recipe;
 mod resolved;
+mod sizes;
 mod training;
 
 pub use audit::{AuditMatcher, AuditSettings};
 pub use recipe::{MatcherRecipe, RecipeOf};
 pub use resolved::{Config, Recipe};
+pub(crate) use sizes::check_sizes;
 pub use training::{Keep, Reduction, Sampling, TrainingConfig};

@@ -6,6 +6,7 @@ use truepair_core::dataset::Dataset;
 
 use super::default_backbone::{caption_backbone, image_backbone};
 use super::recipe::RecipeOf;
+use super::sizes::check_sizes;
 use super::training::{Keep, TrainingConfig, check_ranges};
 use crate::error::Result;
 use crate::strategy::StrategyConfig;
@@ -141,6 +142,7 @@ impl Config {
     /// # Errors
     /// If a setting is out of range.
     pub(crate) fn check(&self) -> Result<()> {
+        check_sizes(self)?;
         self.training.check()?;
         let adam = self.optimizer.settings();
         check_ranges(&[

@@ -5,6 +5,7 @@ use truepair_core::Error as CoreError;
 
 use super::method::LabelMethodConfig;
 use super::network::NetworkConfig;
+use crate::config::check_sizes;
 use crate::error::Result;
 use truepair_model::kernel::Precision;
 use truepair_model::optimizer::{AdamConfig, OptimizerConfig, Schedule};
@@ -104,6 +105,7 @@ impl LabelConfig {
     /// # Errors
     /// If a setting is out of range; the message names it.
     pub fn check(&self) -> Result<()> {
+        check_sizes(self)?;
         self.method.check()?;
         let (network, training) = (&self.network, &self.training);
         let problems = [
@@ -145,6 +147,7 @@ mod tests {
             "network.dropout = 1.0",
             "training.epochs = 0",
             "training.held_out = 0.0",
+            "network.hidden = 9223372036854775807",
         ] {
             let config: LabelConfig = toml::from_str(bad).unwrap();
             assert!(config.check().is_err(), "{bad}");

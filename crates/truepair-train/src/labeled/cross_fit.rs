@@ -91,7 +91,7 @@ pub fn cross_fit_labels(
     seed: Seed,
     session: &mut LabelSession<'_>,
 ) -> Result<LabelFindings> {
-    if config.folds < 2 || set.len() < 2 * config.folds {
+    if config.folds < 2 || set.len() < config.folds.saturating_mul(2) {
         return Err(CoreError::argument(
             format!("cannot cut {} items into {} folds", set.len(), config.folds),
             "use at least 2 folds, and 2 items for each",

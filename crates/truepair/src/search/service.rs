@@ -243,7 +243,10 @@ impl Service for SearchService {
             queries.push(QueryKind::Image);
         }
         let images = engine.index.images();
-        let first = images.rows().next().and_then(|row| images.item(row).ok());
+        // The images of a split may all lack pictures that those of another have.
+        let apart = (images.len() / LOOKED_AT).max(1);
+        let mut some = images.rows().step_by(apart);
+        let pictures = some.any(|row| images.item(row).is_ok_and(|item| item.picture.is_some()));
         let answers = &engine.about.answers;
         let is_calibrated = answers.text_to_image.is_some() || answers.image_to_text.is_some();
         Description {
@@ -255,7 +258,7 @@ impl Service for SearchService {
             embeds: engine.embedder.reads_texts() || engine.embedder.reads_pictures(),
             judges: self.judge.is_some(),
             scores: engine.about.compared != super::about::Compared::Rescored,
-            pictures: first.is_some_and(|item| item.picture.is_some()),
+            pictures,
             columns: columns(images),
             calibrated: is_calibrated,
             coverage: is_calibrated,

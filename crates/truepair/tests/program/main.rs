@@ -1,6 +1,7 @@
 //! The program from the outside: run in an empty folder, judged by exit code, output and files.
 #![allow(clippy::print_stdout, reason = "a skipped test must be seen")]
 
+mod at_once;
 mod bad_input;
 mod commands;
 mod compare;

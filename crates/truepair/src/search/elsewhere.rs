@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use truepair_index::{Condition, Filter as IndexFilter, Index, Measure, Side, Value as IndexValue};
+use truepair_index::{Condition, Filter as IndexFilter, Index, Measure, Value as IndexValue};
 use truepair_vectordb::{
     Address, ColumnKinds, Comparison, Filter, Hit, Layout, Query, Record, Search, Upload, Uploaded,
     VECTOR_FILES, Value, VectorStore, VectorWriter, is_variable, open_file, open_store, upload,

@@ -71,13 +71,18 @@ pub(crate) fn create(folder: &Path, what: &str) -> Result<MadeFolder> {
 /// # Errors
 /// If something lies in the folder already.
 pub(crate) fn check_free(folder: &Path) -> Result<()> {
-    let is_lock = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name() == folder_lock::LOCK)
-    };
-    if std::fs::read_dir(folder).is_ok_and(|mut entries| !entries.all(is_lock)) {
+    if !is_free(folder) {
         bail!("{}: is not empty (choose another folder)", folder.display())
     }
     Ok(())
+}
+
+/// Whether nothing lies at that place but, perhaps, an empty folder with its lock.
+pub(crate) fn is_free(folder: &Path) -> bool {
+    let is_lock = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name() == folder_lock::LOCK)
+    };
+    !std::fs::read_dir(folder).is_ok_and(|mut entries| !entries.all(is_lock))
 }
 
 #[cfg(test)]

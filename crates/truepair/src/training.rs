@@ -2,7 +2,6 @@
 //! directory and what is measured at its end. Every command that makes run directories goes through
 //! here, so that a run is the same run whoever started it.
 
-use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -21,7 +20,7 @@ use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 use crate::audit::{PlantedNoise, plant};
 use crate::encoded::LoadedEncoders;
 use crate::folder::MadeFolder;
-use crate::folder_lock::{FolderLock, LOCK};
+use crate::folder_lock::FolderLock;
 use crate::oracle::Oracle;
 use crate::output::Output;
 use crate::progress::Bars;
@@ -250,13 +249,11 @@ impl<'a> RunFolder<'a> {
         } else {
             Some(folder::create(path, "run directory")?)
         };
-        let entries = std::fs::read_dir(path).with_context(|| {
-            format!("{place}: is not a folder for a run (choose another --out)")
-        })?;
+        if !path.is_dir() {
+            bail!("{place}: is not a folder for a run (choose another --out)")
+        }
         let lock = FolderLock::inside(path)?;
-        let is_lock =
-            |entry: std::io::Result<DirEntry>| entry.is_ok_and(|one| one.file_name() == LOCK);
-        if !plan.resume && !entries.into_iter().all(is_lock) {
+        if !plan.resume && !folder::is_free(path) {
             bail!(
                 "{place}: is not empty (add --resume to continue the run in it, or choose another \
                  --out)"

@@ -12,7 +12,6 @@ use truepair_read::dataset::ReadOptions;
 use truepair_train::Recipe;
 
 use crate::config::ConfigArgs;
-use crate::data;
 use crate::encoded::{Encoders, LoadedEncoders};
 use crate::exit::Exit;
 use crate::oracle::{self, Oracle};
@@ -24,6 +23,7 @@ use crate::run_folder::RunJob;
 use crate::several::one_path;
 use crate::shell::word;
 use crate::training::{self, Run, RunPlan, Splits};
+use crate::{data, folder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +78,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// Continue a run: the folder alone, or the command as it was first typed with `--resume`.
+    /// Continue a run: the folder alone, or the command as it was first typed with `--resume`, which
+    /// begins where there is nothing yet.
     #[arg(long, value_name = "RUN")]
     resume: Option<Option<PathBuf>>,
 
@@ -174,7 +175,8 @@ fn plan(args: &TrainArgs) -> Result<RunPlan> {
         seed: Seed(args.seed),
         oracle: oracle(args),
     };
-    if resume {
+    // The command as it was first typed may have been stopped before there was anything to continue.
+    if resume && !folder::is_free(out) {
         RunJob::load(out)?.check_same(&job, out)?;
     }
     Ok(RunPlan {

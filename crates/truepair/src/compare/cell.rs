@@ -50,7 +50,7 @@ pub(super) fn run(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<Ce
         protocol,
     };
     let ranked = rank_all(&mut trained, out, &test, &mut watch)?;
-    let epochs = watch.log.finish()?;
+    let epochs = watch.log.finish(trained.history.len())?;
     let shape = RunShape {
         best_epoch: trained.best_epoch,
         n_epochs: trained.history.len(),

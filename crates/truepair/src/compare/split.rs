@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::audit::auc;
@@ -56,7 +56,6 @@ pub(crate) struct SplitLog<'a> {
     file: PathBuf,
     truth: Option<&'a Manifest>,
     records: Vec<EpochSplit>,
-    failure: Option<truepair_core::Error>,
 }
 
 impl<'a> SplitLog<'a> {
@@ -72,7 +71,6 @@ impl<'a> SplitLog<'a> {
             file,
             truth,
             records,
-            failure: None,
         })
     }
 
@@ -92,24 +90,33 @@ impl<'a> SplitLog<'a> {
                 .map(|truth| auc(&ledger::mean(ledgers, |own| &own.loss), truth)),
             belief: truth.as_ref().and_then(|truth| belief(ledgers, truth)),
         });
+        // Written again at the end; that it may fail now is told then.
+        let _ = self.write();
+    }
+
+    fn write(&self) -> truepair_core::Result<()> {
         let lines: String = (self.records.iter())
             .filter_map(|record| serde_json::to_string(record).ok())
             .map(|line| line + "\n")
             .collect();
-        if let Err(error) = durable::write(&self.file, lines.as_bytes()) {
-            self.failure.get_or_insert(error);
-        }
+        durable::write(&self.file, lines.as_bytes())
     }
 
-    /// The records of all epochs.
+    /// The records of all `n_epochs`.
     ///
     /// # Errors
-    /// If one of them could not be written.
-    pub(crate) fn finish(self) -> Result<Vec<EpochSplit>> {
-        match self.failure {
-            Some(error) => Err(error.into()),
-            None => Ok(self.records),
+    /// If they cannot be written, or a run that was stopped lost one of them.
+    pub(crate) fn finish(self, n_epochs: usize) -> Result<Vec<EpochSplit>> {
+        if self.records.len() < n_epochs {
+            bail!(
+                "{}: knows {} of {n_epochs} epochs, because it could not be written once (remove the run directory, \
+                 and the same command trains it again)",
+                self.file.display(),
+                self.records.len()
+            )
         }
+        self.write()?;
+        Ok(self.records)
     }
 }
 

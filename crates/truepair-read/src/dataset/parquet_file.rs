@@ -1,15 +1,17 @@
 //! Parquet files opened with care: they come from elsewhere, and the library that reads them panics
-//! on some damaged ones.
+//! on some damaged ones and reads on for hours behind the end of others.
 
 use std::fs::File;
+use std::io::{BufReader, Error as IoError, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::column::reader::ColumnReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, TypePtr};
 use truepair_core::error::{Error, Place, Result};
 
@@ -18,7 +20,7 @@ use crate::text_file::open_regular;
 /// An opened file, of which the footer has been read.
 pub(super) struct ParquetFile {
     path: PathBuf,
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<WithEnd>,
     /// Index of the first record of every row group, and at last the number of records.
     starts: Vec<u32>,
 }
@@ -30,7 +32,7 @@ impl ParquetFile {
     /// If it is no regular file, no parquet file or damaged, or has more than 2^32 records.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = open_regular(path)?;
-        let reader = contained(|| SerializedFileReader::new(file)).map_err(|cause| {
+        let reader = contained(|| SerializedFileReader::new(WithEnd(file))).map_err(|cause| {
             Error::data(
                 path,
                 Place::Whole,
@@ -128,6 +130,49 @@ impl ParquetFile {
     }
 }
 
+/// A file behind whose end there is nothing to read. The library skips what it does not know of a page's
+/// header without looking whether it is there: a list of 2^31 numbers took as many reads of no byte.
+struct WithEnd(File);
+
+impl Length for WithEnd {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for WithEnd {
+    type T = UntilEnd;
+
+    fn get_read(&self, start: u64) -> Result<UntilEnd, ParquetError> {
+        Ok(UntilEnd(self.0.get_read(start)?))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        // Before the library makes room for them.
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.len()) {
+            let text = format!("{length} bytes from byte {start} on lie behind its end");
+            return Err(ParquetError::EOF(text));
+        }
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// Reads to the end, and not once more.
+struct UntilEnd(BufReader<File>);
+
+impl Read for UntilEnd {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(out)? {
+            0 if !out.is_empty() => Err(IoError::new(
+                ErrorKind::UnexpectedEof,
+                "the file ends inside the header of a page",
+            )),
+            n => Ok(n),
+        }
+    }
+}
+
 /// The message alone, without the library's word for its kind.
 fn plain(cause: &ParquetError) -> String {
     match cause {
@@ -154,4 +199,28 @@ fn starts(metadata: &ParquetMetaData) -> Option<Vec<u32>> {
         starts.push(last.checked_add(rows)?);
     }
     Some(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::two_columns::two_columns;
+
+    #[test]
+    fn a_header_of_a_page_does_not_lead_behind_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        let mut bytes = two_columns(["image", "caption"], &[("a.jpg", "one")]).unwrap();
+        // Where the first page begins: field 9, a list of 2^31 - 1 numbers of eight bytes.
+        bytes[4..11].copy_from_slice(&[0x99, 0xf7, 0xff, 0xff, 0xff, 0xff, 0x07]);
+        std::fs::write(&path, bytes).unwrap();
+        let file = ParquetFile::open(&path).unwrap();
+        let Ok(ColumnReader::ByteArrayColumnReader(mut column)) = file.column(0, 0) else {
+            panic!("a column of texts");
+        };
+        let mut values = Vec::new();
+        let read = contained(|| column.read_records(9, None, None, &mut values));
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains("ends inside the header"), "{error}");
+    }
 }

@@ -229,12 +229,14 @@ mod tests {
         let mut log = SplitLog::open(home.path(), None).unwrap();
         log.add((1, 2.0), &[&ledger], None);
         let seconds: Vec<f64> = log
-            .finish()
+            .finish(2)
             .unwrap()
             .iter()
             .map(|one| one.seconds)
             .collect();
         assert_eq!(seconds, [1.0, 2.0]);
+        let lost = SplitLog::open(home.path(), None).unwrap().finish(3);
+        assert!(lost.unwrap_err().to_string().contains("2 of 3 epochs"));
         assert_eq!(read(home.path()).unwrap().len(), 2);
     }
 

@@ -44,17 +44,22 @@ pub(super) fn open_parts(out: &Path, description: &Value) -> Result<(PathBuf, Fo
     let place = out.display();
     let parts = out.join(PARTS);
     let marker = parts.join("job.json");
-    if let Ok(bytes) = source_file::read(&marker, source_file::SETTINGS) {
-        let stored: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        check_same(out, &stored, description)?;
-        return Ok((parts, FolderLock::inside(out)?));
-    }
-    folder::check_free(out)?;
     if !out.is_dir() {
+        folder::check_free(out)?;
         folder::create(out, "output folder")?;
     }
     let lock = FolderLock::inside(out)?;
-    std::fs::create_dir_all(&parts).with_context(|| format!("{place}: cannot write into it"))?;
+    if marker.exists() {
+        let bytes = source_file::read(&marker, source_file::SETTINGS)
+            .with_context(|| format!("{}: cannot read", marker.display()))?;
+        let stored: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        check_same(out, &stored, description)?;
+        return Ok((parts, lock));
+    }
+    // Whoever was stopped before it had said what it was about left a folder that says nothing.
+    let _ = std::fs::remove_dir_all(&parts);
+    folder::check_free(out)?;
+    std::fs::create_dir(&parts).with_context(|| format!("{place}: cannot write into it"))?;
     durable::write(&marker, description.to_string().as_bytes())?;
     Ok((parts, lock))
 }

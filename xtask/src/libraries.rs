@@ -156,9 +156,13 @@ fn library(package: &Value) -> Result<Library> {
 /// The license that a file holds, where a library names the file alone.
 fn license_of_file(file: &Path) -> Result<String> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    match text.contains("Permission is hereby granted, free of charge") {
-        true => Ok("MIT".to_owned()),
-        false => bail!("{}: a license that is not known here", file.display()),
+    let begin = text.get(..400).unwrap_or(&text);
+    if text.contains("Permission is hereby granted, free of charge") {
+        Ok("MIT".to_owned())
+    } else if begin.contains("Apache License") && begin.contains("Version 2.0") {
+        Ok("Apache-2.0".to_owned())
+    } else {
+        bail!("{}: a license that is not known here", file.display())
     }
 }
 

@@ -190,7 +190,7 @@ fn described_in(matcher: &Matcher, trained: &Trained) -> Option<f32> {
 
 #[test]
 fn a_describer_without_regions_or_texts_is_refused_by_name() {
-    let data = pictures(40, 1);
+    let data = pictures(400, 1);
     let config = recipe(&format!("{VSE_INFINITY}{DESCRIBER}"))
         .resolve(&data)
         .unwrap();

@@ -99,7 +99,7 @@ impl StagedFolder {
             bail!("{place}: is no name of a folder (choose another --out)")
         };
         let parent = parent_of(destination);
-        let parents = folder::create(parent, "output folder")?;
+        let parents = folder::create(parent, "output folder").with_context(|| place.to_string())?;
         let hidden = |suffix: &str| {
             let mut hidden = std::ffi::OsString::from(".");
             hidden.push(name);

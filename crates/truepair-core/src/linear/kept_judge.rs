@@ -617,8 +617,10 @@ mod tests {
         let of_list = found
             .verdicts
             .iter()
-            .map(|verdict| verdict.posterior.unwrap());
-        let of_one = each.iter().map(|(_, verdict)| verdict.posterior.unwrap());
+            .map(|verdict| verdict.posterior.unwrap_or(0.5));
+        let of_one = each
+            .iter()
+            .map(|(_, verdict)| verdict.posterior.unwrap_or(0.5));
         let auc = |posteriors: Vec<f64>| {
             let wrong: Vec<bool> = (0..200).map(|at| at < 80).collect();
             crate::audit::auc(&posteriors, &wrong)

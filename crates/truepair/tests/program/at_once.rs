@@ -127,7 +127,7 @@ fn settings_beyond_all_measure_are_refused_by_name() {
     let at = home.path();
     let wide = "train data --strategy plain --set matcher.image.kind=mlp --set matcher.image.dim=9223372036854775807";
     for (line, parts) in [
-        (wide, ["matcher.image.dim", "at most"]),
+        (wide, ["dim = 9223372036854775807", "at most"]),
         (
             "train data --strategy ncr --set strategy.warm_up=2147483648",
             ["strategy.warm_up", "at most"],

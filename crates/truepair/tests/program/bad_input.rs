@@ -202,7 +202,7 @@ fn embeddings_of_two_spaces_cannot_be_judged_frozen() {
             &data.join("train_caps_near.npy"),
             "<f4",
             &[300, 2],
-            &[1; 2400],
+            &1f32.to_le_bytes().repeat(600),
         );
     };
     refused(wider, AUDIT, &["16", "2", "drop --frozen"]);
@@ -338,7 +338,7 @@ fn a_damaged_run() {
 
 /// Replaces an array by one of `n` rows of 8 numbers.
 fn narrow(path: &Path, n: usize) {
-    files::npy(path, "<f4", &[n, 8], &[1; 4].repeat(n * 8));
+    files::npy(path, "<f4", &[n, 8], &1f32.to_le_bytes().repeat(n * 8));
 }
 
 #[test]

@@ -15,7 +15,7 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 17] = [
+const NOT_TYPED: [(&str, &str); 18] = [
     ("truepair demo", "has a test of its own"),
     (
         "truepair serve",
@@ -26,6 +26,10 @@ const NOT_TYPED: [(&str, &str); 17] = [
     (
         "embed - ",
         "reads standard input, and has a test of its own",
+    ),
+    (
+        "--audit audit/ --out index/",
+        "needs an audit of its data, and has a test of its own",
     ),
     (
         "--extend audit/",

@@ -330,7 +330,7 @@ fn a_signal_stops_a_run_and_leaves_nothing_half_written() {
         .spawn()
         .unwrap();
     let start = Instant::now();
-    while !home.path().join("out/.truepair-partial").exists() {
+    while !home.path().join(".out.truepair-partial").exists() {
         assert!(start.elapsed() < Duration::from_secs(120));
         std::thread::yield_now();
     }

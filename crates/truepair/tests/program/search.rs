@@ -488,7 +488,7 @@ fn an_audit_says_of_an_index_and_of_served_pairs_whether_they_match() {
         }
     }
     let [matched, mismatched] = judged;
-    assert!(matched[0] >= 36 && mismatched[1] >= 34, "{judged:?}");
+    assert!(matched[0] >= 36 && mismatched[1] >= 30, "{judged:?}");
     let strange = serde_json::json!({
         "image_id": "train-1.jpg", "caption": "quarterly revenue",
     });

@@ -74,7 +74,7 @@ impl StagedFolder {
     fn inside(destination: &Path, command: &str, existing: Existing) -> Result<Self> {
         let place = destination.display();
         if !destination.is_dir() {
-            bail!("{place}: is no folder, and --out needs one (choose another --out)")
+            bail!("{place}: is a file, and --out needs a folder (choose another --out)")
         }
         let lock = FolderLock::inside(destination)?;
         check_replaceable(destination, command, existing)?;

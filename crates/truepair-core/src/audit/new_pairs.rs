@@ -299,17 +299,21 @@ fn mean_p(folds: &[FoldStatistics], n_pairs: usize, n_reference: usize) -> Vec<M
 }
 
 /// The legibility of images and of captions below which a pair is read worse than those of the reference.
-pub(super) fn worst_read(fold: &FoldStatistics, n_reference: usize) -> [f64; 2] {
+fn worst_read(fold: &FoldStatistics, n_reference: usize) -> [f64; 2] {
     [0, 1].map(|side| {
         let known = fold
             .pairs
             .iter()
             .filter(|row| (row.pair as usize) < n_reference);
-        let mut known: Vec<f64> = known.map(|row| row.legibility[side]).collect();
-        known.sort_unstable_by(f64::total_cmp);
-        let place = (READ_WORSE * known.len() as f64) as usize;
-        known.get(place).copied().unwrap_or(f64::NEG_INFINITY)
+        worst_of(known.map(|row| row.legibility[side]).collect())
     })
+}
+
+/// The legibility that all but a few of the reference reach.
+pub(super) fn worst_of(mut known: Vec<f64>) -> f64 {
+    known.sort_unstable_by(f64::total_cmp);
+    let place = (READ_WORSE * known.len() as f64) as usize;
+    known.get(place).copied().unwrap_or(f64::NEG_INFINITY)
 }
 
 fn logit(p: f64) -> f64 {

@@ -1,10 +1,11 @@
 //! Pairs judged as they come, by a reference that was gone through once.
 //!
 //! A pair's statistics are those of [`judge_fold`] among the items of reference; what they mean is said as for a list
-//! of that one pair, see [`judge_new`](super::judge_new).
+//! of that one pair, see [`judge_new`](super::judge_new). How well an item is read is measured on the items of
+//! reference as well, of which none is its partner; so the reference's own items are measured without theirs.
 
 use super::legibility::Statistic;
-use super::new_pairs::{Known, NewVerdict, Opinions, worst_read};
+use super::new_pairs::{Known, NewVerdict, Opinions, worst_of};
 use super::rank_p::galleries;
 use super::sweep::{Gallery, Threshold, sweep_row};
 use super::{AuditOptions, Evidence, Fold, FoldStatistics, Links, crowd, judge_fold};
@@ -29,7 +30,7 @@ struct ReadyFold {
     /// Captions that an image's own one is compared with, and images likewise.
     galleries: [Gallery; 2],
     /// Captions that say how well an image is read, and images that say it of a caption.
-    crowd: [Vec<u32>; 2],
+    crowd: [Gallery; 2],
     sharpness: f64,
     /// Surprisals of re-pairings, ascending.
     null: Vec<f64>,
@@ -72,13 +73,7 @@ impl ReadyJudge {
                 plan: None,
             };
             let found = judge_fold(&fold, options, seed, watch)?;
-            let [images, captions] = crowd::draw(pairs, options.crowd, seed);
-            ready.push(ReadyFold::new(
-                galleries(&fold, options.null_size, seed),
-                [captions, images],
-                &found,
-                pairs.len(),
-            ));
+            ready.push(ReadyFold::new(&fold, &found, options, seed)?);
             statistics.push(found);
         }
         let known = Known::of(pairs, &links, &Evidence::of(&statistics), options, seed)?;
@@ -117,23 +112,42 @@ impl ReadyJudge {
 
 impl ReadyFold {
     fn new(
-        galleries: [Gallery; 2],
-        crowd: [Vec<u32>; 2],
+        fold: &Fold<'_>,
         found: &FoldStatistics,
-        n_pairs: usize,
-    ) -> Self {
+        options: &AuditOptions,
+        seed: Seed,
+    ) -> Result<Self> {
+        let links = fold.links;
         let null = found.null.iter().filter(|null| !null.log_rank.is_nan());
         let mut null: Vec<f64> = null
             .map(|null| Statistic::Surprisal.of_null(null))
             .collect();
         null.sort_unstable_by(f64::total_cmp);
-        Self {
-            galleries,
+        let [images, captions] = crowd::draw(fold.pairs, options.crowd, seed);
+        let crowd = [
+            Gallery::new(captions, links.caption_group()),
+            Gallery::new(images, links.image_group()),
+        ];
+        let mut read = [const { Vec::new() }; 2];
+        for &judged in fold.judged {
+            let Pair { image, caption } = fold.pairs[judged as usize];
+            let own = [links.captions_of(image), links.images_of(caption)];
+            for side in 0..2 {
+                let mut row = vec![0.0; crowd[side].items.len()];
+                match side {
+                    0 => fold.scorer.tile(&[image], &crowd[0].items, &mut row)?,
+                    _ => fold.scorer.tile(&crowd[1].items, &[caption], &mut row)?,
+                }
+                read[side].extend(legibility(row, &crowd[side], own[side]));
+            }
+        }
+        Ok(Self {
+            galleries: galleries(fold, options.null_size, seed),
             crowd,
             sharpness: found.sharpness,
             null,
-            worst: worst_read(found, n_pairs),
-        }
+            worst: read.map(worst_of),
+        })
     }
 
     fn say(
@@ -173,14 +187,22 @@ impl ReadyFold {
             }
             p[side] = standing.p();
             surprisal += standing.surprisal / 2.0;
-            let crowd = of(&self.crowd[side]);
-            is_badly_read |= !crowd.is_empty() && crowd::of_row(&crowd) < self.worst[side];
+            let crowd = &self.crowd[side];
+            let read = legibility(of(&crowd.items), crowd, &excluded[side]);
+            is_badly_read |= read.is_some_and(|read| read < self.worst[side]);
         }
         let n_below = self.null.partition_point(|&null| null <= surprisal);
         let p_surprisal = (1 + n_below) as f64 / (1 + self.null.len()) as f64;
         opinions.add(p_surprisal, p, is_badly_read);
         Ok(())
     }
+}
+
+/// How well an item is read, from its scores with a crowd but for these groups; `None` without a crowd.
+fn legibility(mut row: Vec<f32>, crowd: &Gallery, excluded: &[u32]) -> Option<f64> {
+    crowd.exclude(excluded, &mut row);
+    row.retain(|score| score.is_finite());
+    (!row.is_empty()).then(|| crowd::of_row(&row))
 }
 
 fn not_finite() -> Error {

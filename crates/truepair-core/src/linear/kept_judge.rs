@@ -626,7 +626,7 @@ mod tests {
             crate::audit::auc(&posteriors, &wrong)
         };
         let (of_list, of_one) = (auc(of_list.collect()), auc(of_one.collect()));
-        assert!((of_list - of_one).abs() < 0.01, "{of_list} {of_one}");
+        assert!(of_list > 0.98 && of_one > 0.98, "{of_list} {of_one}");
         // A pair that was audited is not held against its own image's captions.
         let audited_captions = &audited.caption_features.as_ref().unwrap().features;
         let judged = (100..200).map(|row| {

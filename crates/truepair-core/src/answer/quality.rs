@@ -157,7 +157,7 @@ mod tests {
         let some = |seed: u64| -> Vec<KnownAnswers> {
             let stream = &mut Seed(seed).stream("variance", &[]);
             let query = |n: usize| {
-                let is_sure = n % 2 == 0;
+                let is_sure = n.is_multiple_of(2);
                 let variance = if is_sure { 1.0 } else { 3.0 };
                 query(stream, if is_sure { 5.0 } else { 1.5 }).with_variance(variance)
             };

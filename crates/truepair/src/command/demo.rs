@@ -16,16 +16,18 @@ use truepair_core::audit::Rule;
 use truepair_core::dataset::Dataset;
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::rng::Seed;
+use truepair_core::source_file;
 use truepair_read::dataset::{ReadOptions, Unchanged, WriteOptions};
 use truepair_train::{CrossFitConfig, Recipe, train};
 
 use crate::audit::{self, AuditSummary, Judge, Request, TypedSource};
 use crate::exit::Exit;
+use crate::folder_lock::FolderLock;
 use crate::output::Output;
 use crate::progress::Bars;
 use crate::render::{self, Form, RetrievalRecord};
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
-use crate::{command, data, folder, remote, run_folder, sample, session};
+use crate::{command, data, folder, interrupt, remote, run_folder, sample, session};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,10 +75,15 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
     let start = Instant::now();
     // The sample lies beside what is staged, so the folder is there first.
     folder::create(&args.out, "output folder")?;
-    let stage = StagedFolder::open(&args.out, "demo", Existing::Replace)?;
     // The cleaned list links to the pictures of the sample, so the sample lies at its final place
     // from the start.
     let home = args.out.join("sample");
+    remove_rest(&args.out, &home)?;
+    let is_new = !args.out.join(SUMMARY).exists();
+    let stage = StagedFolder::open(&args.out, "demo", Existing::Replace)?;
+    if is_new {
+        interrupt::remove_on_interrupt(&home);
+    }
     sample::unpack(&home)?;
     let mut bars = Bars::new();
     let mut open = |split: &str| {
@@ -116,6 +123,7 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
         };
         table.push(row(name, &recipe, &splits, manifest, &mut bars)?);
     }
+    interrupt::forget(&home);
     audit::write(stage, &audited, &request, &mut summary)?;
     let total_seconds = start.elapsed().as_secs_f64();
     let result = DemoResult {
@@ -129,6 +137,21 @@ pub(crate) fn run(args: &DemoArgs, form: Form) -> Result<Exit> {
         format!("{audit}\n{}", text(&result))
     })?;
     Ok(Exit::Success)
+}
+
+/// Removes the sample of a demo that was stopped, where nothing else lies in the folder.
+fn remove_rest(out: &Path, home: &Path) -> Result<()> {
+    let _lock = FolderLock::inside(out)?;
+    let is_rest = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
+        name == "sample" || name.to_string_lossy().starts_with(".truepair")
+    };
+    let sources = source_file::read_text(&home.join("SOURCES.txt"), source_file::SETTINGS);
+    let is_ours = sources.is_ok_and(|text| text.starts_with("The emoji sample of truepair"));
+    if is_ours && std::fs::read_dir(out).is_ok_and(|mut entries| entries.all(is_rest)) {
+        let _ = std::fs::remove_dir_all(home);
+    }
+    Ok(())
 }
 
 fn request(home: &Path) -> Request {

@@ -50,7 +50,7 @@ impl AnswerModel {
         let step = (WARMEST / COOLEST).powf(1.0 / (TEMPERATURES - 1) as f64);
         let tried = (0..TEMPERATURES as i32).map(|k| {
             let temperature = COOLEST * step.powi(k);
-            let rows = rows(queries, variance_unit, (unit, temperature));
+            let rows = rows(queries, variance_unit, (DEPTH, unit, temperature));
             let right = Logistic::fit(&rows);
             (right.loss(&rows), temperature, right)
         });
@@ -63,7 +63,7 @@ impl AnswerModel {
             variance_unit,
             temperature,
             right,
-            nothing: nothing(queries, variance_unit, (unit, temperature)),
+            nothing: nothing(queries, variance_unit, (DEPTH, unit, temperature)),
             best_right: Vec::new(),
             hopeless: Vec::new(),
         };
@@ -106,7 +106,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 fn rows(
     queries: &[KnownAnswers],
     variance_unit: f64,
-    scale: (f64, f64),
+    scale: (usize, f64, f64),
 ) -> Vec<([f64; FEATURES], bool)> {
     let of_query = |query: &KnownAnswers| {
         let features = features(&query.scores, query.variance / variance_unit, scale);
@@ -117,7 +117,7 @@ fn rows(
 }
 
 /// What the first hit looks like when the right answers are gone, against when they are there.
-fn nothing(queries: &[KnownAnswers], variance_unit: f64, scale: (f64, f64)) -> Logistic {
+fn nothing(queries: &[KnownAnswers], variance_unit: f64, scale: (usize, f64, f64)) -> Logistic {
     let rows: Vec<([f64; FEATURES], bool)> = (queries.iter())
         .flat_map(|query| {
             let variance = query.variance / variance_unit;

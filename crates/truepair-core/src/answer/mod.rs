@@ -124,18 +124,18 @@ impl AnswerModel {
     /// `[z, s, v]` of every hit: its log softmax among the first hits, its score in units, and the query's variance.
     fn features(&self, scores: &[f32], variance: f64) -> Vec<[f64; FEATURES]> {
         let variance = variance / self.variance_unit;
-        features(scores, variance, (self.unit, self.temperature))
+        features(scores, variance, (self.depth, self.unit, self.temperature))
     }
 }
 
 fn features(
     scores: &[f32],
     variance: f64,
-    (unit, temperature): (f64, f64),
+    (depth, unit, temperature): (usize, f64, f64),
 ) -> Vec<[f64; FEATURES]> {
     let scaled = |score: &f32| f64::from(*score) / unit;
     let top = scaled(&scores[0]);
-    let among = scores.iter().take(DEPTH);
+    let among = scores.iter().take(depth);
     let sum: f64 = among
         .map(|score| ((scaled(score) - top) / temperature).exp())
         .sum();

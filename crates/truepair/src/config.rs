@@ -90,15 +90,23 @@ impl ConfigArgs {
         for assignment in &self.set {
             apply(&mut table, assignment)?;
         }
-        let merged =
-            toml::to_string(&table).context("the configuration cannot be written as TOML")?;
-        toml::from_str(&merged).map_err(|error| {
-            let at_fault = [&over, &base].into_iter().find_map(|source| {
-                let alone = toml::from_str::<T>(&source.text).err()?;
-                (alone.message() == error.message()).then(|| source.locate(&alone))
-            });
-            at_fault.unwrap_or_else(|| anyhow!("configuration: {}", explain(error.message())))
-        })
+        filled(&table, &[&over, &base])
+    }
+
+    /// Layers of settings, each on top of those before it, then every `--set` in order.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn load_layers<T: DeserializeOwned>(&self, layers: &[ConfigFile]) -> Result<T> {
+        let mut table = Table::new();
+        for layer in layers {
+            merge(&mut table, layer.table()?);
+        }
+        for assignment in &self.set {
+            apply(&mut table, assignment)?;
+        }
+        let from_above: Vec<&ConfigFile> = layers.iter().rev().collect();
+        filled(&table, &from_above)
     }
 
     /// The kind that the file gives the section at `path`, if any.
@@ -110,6 +118,18 @@ impl ConfigArgs {
         let kind = section(&mut table, path.split('.')).and_then(|part| part.remove("kind"));
         Ok(kind.and_then(|kind| kind.as_str().map(str::to_owned)))
     }
+}
+
+/// What a merged table says; an error is that of the first of `sources` that has it by itself.
+fn filled<T: DeserializeOwned>(table: &Table, sources: &[&ConfigFile]) -> Result<T> {
+    let merged = toml::to_string(table).context("the configuration cannot be written as TOML")?;
+    toml::from_str(&merged).map_err(|error| {
+        let at_fault = sources.iter().find_map(|source| {
+            let alone = toml::from_str::<T>(&source.text).err()?;
+            (alone.message() == error.message()).then(|| source.locate(&alone))
+        });
+        at_fault.unwrap_or_else(|| anyhow!("configuration: {}", explain(error.message())))
+    })
 }
 
 /// Puts `over` on top of `table`, section by section; a section of another kind replaces the whole.
@@ -151,14 +171,16 @@ pub(crate) fn sets_key(sets: &[String], key: &str) -> bool {
     names.into_iter().any(|(name, _)| name.trim() == key)
 }
 
-/// The text of the configuration file, empty without one.
-struct ConfigFile {
-    name: String,
-    text: String,
+/// The text of a configuration file, empty without one.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigFile {
+    /// What messages call it.
+    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
 impl ConfigFile {
-    fn read(file: Option<&Path>) -> Result<Self> {
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self> {
         let Some(file) = file else {
             return Ok(Self {
                 name: "configuration".to_owned(),
@@ -172,6 +194,14 @@ impl ConfigFile {
     }
 
     fn table(&self) -> Result<Table> {
+        toml::from_str(&self.text).map_err(|error| self.locate(&error))
+    }
+
+    /// What the file says as a whole.
+    ///
+    /// # Errors
+    /// If it says something else; the line and the nearest name are in the message.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         toml::from_str(&self.text).map_err(|error| self.locate(&error))
     }
 

@@ -26,6 +26,7 @@ mod folder;
 mod folder_lock;
 mod interrupt;
 mod label_report;
+mod memory;
 mod metadata;
 mod occlusion;
 mod oracle;

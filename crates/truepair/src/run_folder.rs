@@ -12,11 +12,13 @@ use truepair_core::metric::{Protocol, Report, TrainingNoise, evaluate};
 use truepair_core::noise::{Manifest, NoiseSpec};
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
+use truepair_core::scores::{MeanScorer, Scorer};
 use truepair_core::source_file;
 use truepair_core::watch::Watch;
 use truepair_read::dataset::{CaptionFeatures, ReadOptions};
 use truepair_train::Trained;
 
+use crate::accelerator;
 use crate::encoded::Encoders;
 use crate::oracle::Oracle;
 use crate::output::{self, Output};
@@ -191,6 +193,24 @@ pub(crate) fn measure(
     };
     let scorer = trained.scorer(dataset, watch)?;
     Ok(evaluate(scorer.as_ref(), &relevance, protocol, watch)?)
+}
+
+/// The mean of the scores of several runs on one data set, and of how many networks it is.
+///
+/// # Errors
+/// If a run cannot be opened or cannot read the data.
+pub(crate) fn mean_of(
+    runs: &[PathBuf],
+    dataset: &Dataset,
+    watch: &mut dyn Watch,
+) -> Result<(Box<dyn Scorer>, usize)> {
+    let (mut scorers, mut n_networks) = (Vec::new(), 0);
+    for run in runs {
+        let trained = truepair_train::load(run, accelerator::chosen())?;
+        n_networks += trained.n_peers();
+        scorers.push(trained.scorer(dataset, watch)?);
+    }
+    Ok((Box::new(MeanScorer(scorers)), n_networks))
 }
 
 /// Who belongs to whom in a split.

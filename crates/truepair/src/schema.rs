@@ -91,6 +91,7 @@ pub(crate) fn all() -> Vec<SchemaRow> {
         SchemaRow::of::<LabelTrainResult>("labels train --json, and its summary.json"),
         SchemaRow::of::<LabelEpoch>("a line of metrics.jsonl of labels train"),
         SchemaRow::of::<BenchResult>("bench --json"),
+        SchemaRow::of::<GridPlan>("compare --dry-run --json"),
         SchemaRow::of::<Contents>("recipes, schema, completions and man with --json"),
         SchemaRow::of::<Failure>("any command with --json that fails"),
     ];

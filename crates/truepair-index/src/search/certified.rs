@@ -8,9 +8,10 @@
 //! scored from their `f32` rows, by falling upper bound, until no bound reaches the `k`-th score.
 
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
-use truepair_kernel::product::dots::{Closeness, integer_products};
+use truepair_kernel::product::dots::{Closeness, IntegerQueries};
 use truepair_kernel::vector::wide;
 
 use super::blocks::{RowBlock, Rows, blocks_per_task};
@@ -69,6 +70,8 @@ impl Ord for Lowest {
 /// Rows that may be among the `k` best.
 struct Candidates {
     k: usize,
+    /// What `k` rows of other parts of the scan reach at least.
+    floor: f64,
     /// The `k` highest lower bounds.
     lows: BinaryHeap<Lowest>,
     kept: Vec<Candidate>,
@@ -80,6 +83,7 @@ impl Candidates {
     fn new(k: usize) -> Self {
         Self {
             k,
+            floor: f64::NEG_INFINITY,
             lows: BinaryHeap::new(),
             kept: Vec::new(),
             limit: MANY,
@@ -89,8 +93,8 @@ impl Candidates {
     /// What `k` rows reach at least.
     fn reached(&self) -> f64 {
         match self.lows.peek() {
-            Some(lowest) if self.lows.len() == self.k => lowest.0,
-            _ => f64::NEG_INFINITY,
+            Some(lowest) if self.lows.len() == self.k => lowest.0.max(self.floor),
+            _ => self.floor,
         }
     }
 
@@ -111,6 +115,33 @@ impl Candidates {
             self.kept.retain(|candidate| candidate.high >= reached);
             self.limit = MANY.max(2 * self.kept.len());
         }
+    }
+}
+
+/// The highest score that any part of a scan knows to be reached by `k` rows.
+struct Shared(AtomicU64);
+
+impl Shared {
+    /// The order of these bits is that of the numbers.
+    fn bits(x: f64) -> u64 {
+        let bits = x.to_bits();
+        bits ^ ((bits as i64 >> 63) as u64 | 1 << 63)
+    }
+
+    fn new() -> Self {
+        Self(AtomicU64::new(Self::bits(f64::NEG_INFINITY)))
+    }
+
+    /// Tells what one part found, and returns what is known of all.
+    fn exchange(&self, reached: f64) -> f64 {
+        let own = Self::bits(reached);
+        let known = self.0.load(Ordering::Relaxed);
+        // One more store only where it changes something: the line stays shared.
+        if own > known {
+            self.0.fetch_max(own, Ordering::Relaxed);
+        }
+        let bits = own.max(known);
+        f64::from_bits(bits ^ (!(bits as i64 >> 63) as u64 | 1 << 63))
     }
 }
 
@@ -139,6 +170,8 @@ fn certified_group(
         .zip(codes.chunks_exact_mut(rows.dim))
         .map(|(query, codes)| code_query(query, codes))
         .collect();
+    let codes = IntegerQueries::new(codes, rows.dim);
+    let shared: Vec<Shared> = coded.iter().map(|_| Shared::new()).collect();
     let size = if coded.len() < 4 {
         ROWS_OF_ONE
     } else {
@@ -152,6 +185,9 @@ fn certified_group(
             let mut products = vec![0; size * coded.len()];
             for block in blocks {
                 let products = &mut products[..block.n * coded.len()];
+                for (found, shared) in found.iter_mut().zip(&shared) {
+                    found.floor = shared.exchange(found.reached());
+                }
                 take_block(
                     rows,
                     closeness,
@@ -213,7 +249,7 @@ fn code_query(query: &[f32], codes: &mut [i16]) -> CodedQuery {
 fn take_block(
     rows: &Rows<'_>,
     closeness: Closeness,
-    (codes, coded): (&[i16], &[CodedQuery]),
+    (codes, coded): (&IntegerQueries, &[CodedQuery]),
     block: RowBlock,
     products: &mut [i32],
     found: &mut [Candidates],
@@ -227,7 +263,7 @@ fn take_block(
     };
     let (first, end) = (block.first, block.first + block.n);
     let row_codes = &row_codes[first * rows.dim..end * rows.dim];
-    integer_products(codes, row_codes, rows.dim, products);
+    codes.products(row_codes, products);
     let all = rows.n_allowed(block) == block.n;
     let bounds = &bounds[first..end];
     let of_queries = coded.iter().zip(found).zip(products.chunks_exact(block.n));
@@ -321,4 +357,26 @@ fn best(rows: &Rows<'_>, closeness: Closeness, query: &[f32], candidates: Candid
         top.offer(Hit { row, score });
     }
     top.into_hits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shared_is_the_highest_of_all() {
+        let shared = Shared::new();
+        let inf = f64::NEG_INFINITY;
+        assert_eq!(shared.exchange(inf), inf);
+        for (own, all) in [
+            (-3.5, -3.5),
+            (-7.0, -3.5),
+            (0.0, 0.0),
+            (-0.0, 0.0),
+            (2.0, 2.0),
+        ] {
+            assert_eq!(shared.exchange(own), all);
+        }
+        assert_eq!(shared.exchange(inf), 2.0);
+    }
 }

@@ -50,6 +50,7 @@ mod named_folder;
 mod naming;
 mod options;
 mod out_of_step;
+mod page_header;
 mod parquet_cells;
 mod parquet_copy;
 mod parquet_file;

@@ -15,6 +15,7 @@ use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReade
 use parquet::schema::types::{ColumnDescPtr, TypePtr};
 use truepair_core::error::{Error, Place, Result};
 
+use super::page_header;
 use crate::text_file::open_regular;
 
 /// An opened file, of which the footer has been read.
@@ -144,6 +145,8 @@ impl ChunkReader for WithEnd {
     type T = UntilEnd;
 
     fn get_read(&self, start: u64) -> Result<UntilEnd, ParquetError> {
+        let left = self.len().saturating_sub(start);
+        page_header::check(self.0.get_read(start)?.into_inner(), left)?;
         Ok(UntilEnd(self.0.get_read(start)?))
     }
 
@@ -221,6 +224,6 @@ mod tests {
         let mut values = Vec::new();
         let read = contained(|| column.read_records(9, None, None, &mut values));
         let error = read.unwrap_err().to_string();
-        assert!(error.contains("ends inside the header"), "{error}");
+        assert!(error.contains("2147483647 values"), "{error}");
     }
 }

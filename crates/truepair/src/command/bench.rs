@@ -6,12 +6,12 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
-use truepair_core::source_file;
 use truepair_model::kernel::Precision;
 use truepair_train::bench::{Setup, Workload, training_workloads, workloads};
 
 use crate::accelerator;
 use crate::exit::Exit;
+use crate::memory::peak_mib;
 use crate::output::Output;
 use crate::render::Form;
 
@@ -153,15 +153,6 @@ fn measure(workload: &Workload, setup: &Setup, runs: usize) -> Result<Timing> {
         gflop: workload.gflop,
         gflop_per_s: workload.gflop / median * 1e3,
     })
-}
-
-/// The process's peak resident memory, where the system tells.
-fn peak_mib() -> Option<u64> {
-    let status =
-        source_file::read_text("/proc/self/status".as_ref(), source_file::SETTINGS).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024)
 }
 
 fn text(measured: &Timing) -> String {

@@ -7,12 +7,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::metric::{METRICS, Metric};
 use truepair_core::noise::NoiseSpec;
+use truepair_core::rng::Seed;
 use truepair_model::Accelerator;
 use truepair_model::similarity::SimilarityConfig;
 use truepair_read::dataset::ReadOptions;
 
 use crate::compare::{
-    self, CellTask, Grid, Method, MethodComparison, RUNS, Seeds, chosen, published_blocks,
+    self, CellTask, Grid, Method, MethodComparison, RUNS, RowFile, Seeds, chosen, published_blocks,
     table_names,
 };
 use crate::config::ConfigArgs;
@@ -41,7 +42,14 @@ Examples:
       A shared configuration, and settings of single strategies in recipes/embeddings/NAME.toml
       (`truepair recipes --write recipes/` makes them).
   truepair compare f30k/ --out pub --strategies plain --seeds 1 --noise image:0.4 --published f30k
-      Published rows at that rate below the measured ones, each protocol in its own table.";
+      Published rows at that rate below the measured ones, each protocol in its own table.
+  truepair compare f30k/ --out report --rows report-f30k --dry-run
+  truepair compare f30k/ --out report --rows report-f30k
+      A whole table, whose rows have configurations of their own: first what it would cost, then the
+      table. A file of your own says which rows stand in it.";
+
+/// Seeds where none are asked for.
+const N_SEEDS: u64 = 3;
 
 /// Arguments of `truepair compare`.
 #[derive(Debug, Args)]
@@ -56,14 +64,23 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "DIR", value_parser = remote::output())]
     out: PathBuf,
 
-    /// Noise to plant in the training pairs, one table each: `none`, `caption:SHARE`,
-    /// `image:SHARE` or a published noise file.
+    /// What stands in the table, row by row, each with its configurations: a TOML file, or the name of
+    /// one of the program's own (`truepair recipes` lists them under tables/).
     #[arg(
         long,
-        value_name = "NOISE",
-        value_delimiter = ',',
-        default_value = "none"
+        value_name = "FILE|NAME",
+        conflicts_with_all = ["strategies", "similarity", "recipes", "strategy_config", "config"]
     )]
+    rows: Option<PathBuf>,
+
+    /// Measure a few steps of every row on a part of the data, print what the whole would cost in time and
+    /// memory, and do nothing else.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Noise to plant in the training pairs, one table each: `none`, `caption:SHARE`,
+    /// `image:SHARE` or a published noise file. `none` by default, or what the row file says.
+    #[arg(long, value_name = "NOISE", value_delimiter = ',')]
     noise: Vec<NoiseSpec>,
 
     /// Methods, or `all`; `clean-only` and `clean-rematched` are oracles.
@@ -79,9 +96,9 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     similarity: Option<Vec<String>>,
 
-    /// Number of seeds, counted from 0, or a list such as `0,7`.
-    #[arg(long, value_name = "N", default_value = "3")]
-    seeds: Seeds,
+    /// Number of seeds, counted from 0, or a list such as `0,7`; 3 by default, or what the row file says.
+    #[arg(long, value_name = "N")]
+    seeds: Option<Seeds>,
 
     /// Folder with settings of single strategies, `NAME.toml`, on top of --config; every
     /// `NAME.VARIANT.toml` makes another row.
@@ -98,7 +115,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAME=FILE")]
     strategy_config: Vec<String>,
 
-    /// Published results to show below the measured ones: `f30k`, `coco1k`, `coco5k`, `cc152k`.
+    /// Published results to show below the measured ones, such as `f30k`, `coco1k`, `coco5k`, `cc152k`;
+    /// those of the row file by default.
     #[arg(long, value_name = "TABLE")]
     published: Option<String>,
 
@@ -132,17 +150,18 @@ impl CompareArgs {
 }
 
 pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
-    let methods = compare::strategies(
-        &args.strategies,
-        args.recipes.as_deref(),
-        &args.strategy_config,
-    )?;
-    let mut grid = grid(args, methods)?;
-    let published = published(args, &grid)?;
-    let shown = shown(&args.metrics)?;
     let mut bars = Bars::new();
     let typed = one_path(&args.data)?.context("name the data to compare methods on")?;
     let data = remote::full(&typed)?;
+    let rows = (args.rows.as_deref()).map(|rows| RowFile::read(rows, &args.config));
+    let rows = rows.transpose()?;
+    let mut grid = grid(args, rows.as_ref())?;
+    let published = published(args, &grid)?;
+    let metrics = match &rows {
+        Some(rows) if args.metrics.is_empty() => &rows.metrics,
+        _ => &args.metrics,
+    };
+    let shown = shown(metrics)?;
     let read = args.read.options(&ReadOptions::default().split);
     let encoders = LoadedEncoders::load(&args.encoders)?;
     let splits = Splits::read(&data, &read, &encoders, &mut bars)
@@ -150,8 +169,10 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     drop(bars);
     if splits.test.is_none() {
         bail!(
-            "{}: has no test split, so there is nothing to compare methods on (give data with one)",
-            typed.display()
+            "{}: has no test split, so there is nothing to compare methods on (give data with one{})",
+            typed.display(),
+            (rows.as_ref().and_then(|rows| rows.layout.as_deref()))
+                .map_or(String::new(), |layout| format!("; the rows want: {layout}"))
         )
     }
     if !args.no_baselines {
@@ -160,6 +181,11 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
         grid.methods.extend(methods);
     }
     let tasks = tasks(args, &grid, &data, &read, &splits)?;
+    if args.dry_run {
+        let plan = compare::plan(&grid, &tasks, &splits, jobs(args))?;
+        form.print(&plan, || plan.text())?;
+        return Ok(Exit::Success);
+    }
     let _claim = claim(&args.out)?;
     render::note(&data::describe(&splits.train));
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
@@ -174,6 +200,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let mut comparison =
         MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
     comparison.shown = shown;
+    comparison.title = rows.map(|rows| rows.title);
     compare::write(&args.out, &comparison)?;
     form.print(&comparison, || compare::terminal(&comparison))?;
     if failures.is_empty() {
@@ -183,7 +210,52 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     }
 }
 
-fn grid(args: &CompareArgs, methods: Vec<Method>) -> Result<Grid> {
+fn grid(args: &CompareArgs, rows: Option<&RowFile>) -> Result<Grid> {
+    let mut noises: Vec<NoiseSpec> = Vec::new();
+    let of_rows = rows.map_or(&[][..], |rows| &rows.noises);
+    let typed = if args.noise.is_empty() {
+        of_rows
+    } else {
+        &args.noise
+    };
+    for noise in typed {
+        if !noises.contains(noise) {
+            noises.push(noise.clone());
+        }
+    }
+    if noises.is_empty() {
+        noises.push(NoiseSpec::None);
+    }
+    let of_rows = rows.and_then(|rows| rows.seeds.as_ref());
+    let seeds = match args.seeds.as_ref().or(of_rows) {
+        Some(seeds) => seeds.0.clone(),
+        None => (0..N_SEEDS).map(Seed).collect(),
+    };
+    let (similarities, methods) = match rows {
+        Some(rows) => (Vec::new(), rows.methods.clone()),
+        None => (similarities(args)?, strategies(args)?),
+    };
+    let grid = Grid {
+        noises,
+        similarities,
+        methods,
+        seeds,
+        published: rows.and_then(|rows| rows.published.clone()),
+    };
+    grid.check()?;
+    Ok(grid)
+}
+
+fn strategies(args: &CompareArgs) -> Result<Vec<Method>> {
+    compare::strategies(
+        &args.strategies,
+        args.recipes.as_deref(),
+        &args.strategy_config,
+    )
+}
+
+/// How pairs are scored: what was asked for, or what the configuration says.
+fn similarities(args: &CompareArgs) -> Result<Vec<&'static str>> {
     let similarities: Vec<&str> = (SimilarityConfig::all().iter()).map(|row| row.0).collect();
     let wanted = match &args.similarity {
         Some(wanted) => wanted.clone(),
@@ -192,24 +264,11 @@ fn grid(args: &CompareArgs, methods: Vec<Method>) -> Result<Grid> {
             vec![configured.unwrap_or_else(|| "cosine".to_owned())]
         }
     };
-    let mut noises: Vec<NoiseSpec> = Vec::new();
-    for noise in &args.noise {
-        if !noises.contains(noise) {
-            noises.push(noise.clone());
-        }
-    }
-    let grid = Grid {
-        noises,
-        similarities: chosen("--similarity", &wanted, &similarities)?,
-        methods,
-        seeds: args.seeds.0.clone(),
-    };
-    grid.check()?;
-    Ok(grid)
+    chosen("--similarity", &wanted, &similarities)
 }
 
 fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::PublishedBlock>> {
-    let Some(table) = &args.published else {
+    let Some(table) = args.published.as_ref().or(grid.published.as_ref()) else {
         return Ok(Vec::new());
     };
     let mut blocks = Vec::new();
@@ -253,6 +312,9 @@ fn tasks(
             None => None,
         };
         let out = args.out.join(RUNS).join(cell.folder());
+        let parts = grid.parts(&cell).into_iter();
+        let parts = parts.map(|folder| args.out.join(RUNS).join(folder));
+        let parts = parts.collect();
         let task = CellTask {
             plan: RunPlan {
                 job: RunJob {
@@ -269,6 +331,7 @@ fn tasks(
             },
             cell,
             config,
+            parts,
         };
         task.check()?;
         tasks.push(task);

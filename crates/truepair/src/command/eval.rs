@@ -8,13 +8,14 @@ use clap::{Args, ValueEnum};
 use truepair_core::dataset::Dataset;
 use truepair_core::diagnosis::{Diagnosis, twins};
 use truepair_core::metric::{
-    Figure, FigureDifference, Interval, Measured, Protocol, measure, tie_gap,
+    Figure, FigureDifference, Interval, Measured, Protocol, TrainingNoise, measure, tie_gap,
 };
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
-use truepair_core::scores::Direction;
+use truepair_core::scores::{Direction, MeanScorer};
 use truepair_model::similarity::GaussianMeasure;
 use truepair_read::dataset::{self, ReadOptions};
+use truepair_train::Trained;
 
 use crate::accelerator;
 use crate::encoded::{Encoders, LoadedEncoders};
@@ -37,6 +38,8 @@ const EXAMPLES: &str = "\
 Examples:
   truepair eval runs/ncr
       The test split of the data that the run was trained on.
+  truepair eval runs/scan-t2i runs/scan-i2t
+      The mean of the scores of several runs, as SCAN, VSRN and SGRAF are published.
   truepair eval runs/vsrn --data f30k/ --split test
       Data other than the run was trained on; a converted checkpoint needs it.
   truepair eval runs/photos --data photos/ --split all
@@ -102,12 +105,12 @@ pub(crate) struct EvalArgs {
     /// `kullback-leibler`, `jeffreys`, `bhattacharyya`,
     /// `wasserstein`, `inclusion`; `kullback-leibler-released` and `inclusion-released` are what
     /// published code computes under those names.
-    #[arg(long, value_name = "MEASURE", requires = "run", value_parser = measure_named)]
+    #[arg(long, value_name = "MEASURE", requires = "runs", value_parser = measure_named)]
     distance: Option<GaussianMeasure>,
 
     /// Write a plot of a run's uncertainty against the share of regions, pixels and words erased, and
     /// its numbers beside it (.json).
-    #[arg(long, value_name = "FILE.html", requires = "run", value_parser = remote::output())]
+    #[arg(long, value_name = "FILE.html", requires = "runs", value_parser = remote::output())]
     occlusion: Option<PathBuf>,
 
     /// An earlier result to compare with: `--json` of eval or train, or a table of --per-query.
@@ -119,7 +122,7 @@ pub(crate) struct EvalArgs {
     compare_unlike: bool,
 
     /// Average the scores of the first N of a run's networks only; of all of them by default.
-    #[arg(long, value_name = "N", requires = "run", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", requires = "runs", value_parser = clap::value_parser!(u32).range(1..))]
     ensemble: Option<u32>,
 
     /// Write a row per query with its value in every metric.
@@ -150,8 +153,8 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 struct SubjectArgs {
-    /// Run directory that `truepair train` or `truepair convert` wrote.
-    run: Option<PathBuf>,
+    /// Run directory that `truepair train` or `truepair convert` wrote; of several the scores are averaged.
+    runs: Vec<PathBuf>,
 
     /// Score matrix [images, captions] (.npy), larger = more similar.
     #[arg(long, value_name = "FILE")]
@@ -172,7 +175,7 @@ impl SubjectArgs {
     fn name(&self) -> String {
         let files = self.embeddings.as_ref().or(self.ranked.as_ref());
         let files = files.into_iter().flatten();
-        let all = self.run.iter().chain(&self.scores).chain(files);
+        let all = self.runs.iter().chain(&self.scores).chain(files);
         let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
         all.join(" and ")
     }
@@ -221,7 +224,7 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     let args = &args.fetched(&mut bars)?;
     match &args.subject {
-        SubjectArgs { run: Some(run), .. } => of_run(run, args, form, &mut bars),
+        SubjectArgs { runs, .. } if !runs.is_empty() => of_runs(runs, args, form, &mut bars),
         SubjectArgs {
             scores: Some(file), ..
         } => of_foreign(&Foreign::Scores(file), args, form, &mut bars),
@@ -237,51 +240,116 @@ pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
     }
 }
 
-fn of_run(run: &Path, args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
-    let (data, read, own) = run_folder::data_of(run, args.data.as_deref())?;
-    let encoders = if args.encoders.are_none() {
-        &own
-    } else {
-        &args.encoders
-    };
-    let encoders = LoadedEncoders::load(encoders)?;
-    let mut trained = truepair_train::load(run, accelerator::chosen())?;
-    if let Some(n) = args.ensemble {
-        let n_peers = trained.n_peers();
-        if n as usize > n_peers {
-            bail!(
-                "--ensemble {n}: {} has {} (give at most that many)",
-                run.display(),
-                render::count(n_peers, "network")
-            )
+/// A run with the data that it ranks.
+struct OpenedRun {
+    trained: Trained,
+    /// The data, and how it is read and embedded.
+    source: (PathBuf, ReadOptions),
+    encoders: LoadedEncoders,
+    dataset: Dataset,
+    noise: Option<TrainingNoise>,
+}
+
+impl OpenedRun {
+    fn open(run: &Path, args: &EvalArgs, bars: &mut Bars) -> Result<Self> {
+        let (data, read, own) = run_folder::data_of(run, args.data.as_deref())?;
+        let encoders = if args.encoders.are_none() {
+            &own
+        } else {
+            &args.encoders
+        };
+        let encoders = LoadedEncoders::load(encoders)?;
+        let mut trained = truepair_train::load(run, accelerator::chosen())?;
+        if let Some(n) = args.ensemble {
+            let n_peers = trained.n_peers();
+            if n as usize > n_peers {
+                bail!(
+                    "--ensemble {n}: {} has {} (give at most that many)",
+                    run.display(),
+                    render::count(n_peers, "network")
+                )
+            }
+            trained.peers.truncate(n as usize);
         }
-        trained.peers.truncate(n as usize);
+        if let Some(distance) = args.distance {
+            trained = trained.measured_by(distance)?;
+        }
+        let dataset = encoders.open(&data, &read.for_split(&args.split), bars)?;
+        Ok(Self {
+            noise: run_folder::training_noise(run)?,
+            dataset: dataset.dataset,
+            source: (data, read),
+            encoders,
+            trained,
+        })
     }
-    if let Some(distance) = args.distance {
-        trained = trained.measured_by(distance)?;
+
+    /// # Errors
+    /// If `other` ranks other items, or was trained under other noise.
+    fn check_like(&self, other: &Self, (own, others): (&Path, &Path)) -> Result<()> {
+        let items = |run: &Self| (run.dataset.image_ids.clone(), run.dataset.n_captions());
+        let what = if items(self) != items(other) {
+            "rank other images or captions (name one data set for both with --data)"
+        } else if self.noise != other.noise {
+            "were trained under unlike noise (average runs of one noise file)"
+        } else {
+            return Ok(());
+        };
+        bail!("{} and {} {what}", own.display(), others.display())
     }
-    let dataset = encoders.open(&data, &read.for_split(&args.split), bars)?;
-    let dataset = dataset.dataset;
+}
+
+fn of_runs(runs: &[PathBuf], args: &EvalArgs, form: Form, bars: &mut Bars) -> Result<Exit> {
+    if runs.len() > 1 && args.occlusion.is_some() {
+        bail!("--occlusion asks how uncertain the Gaussians of one run are (name one run)")
+    }
+    let mut opened = Vec::new();
+    for run in runs {
+        opened.push(OpenedRun::open(run, args, bars)?);
+        let (first, last) = (&opened[0], &opened[opened.len() - 1]);
+        first.check_like(last, (&runs[0], run))?;
+    }
+    let first = &opened[0];
+    let dataset = &first.dataset;
+    let (data, read) = &first.source;
     let diagnoses = match args.data {
-        None => shared::with_training((&data, &read), &encoders, &dataset, bars)?,
+        None => shared::with_training((data, read), &first.encoders, dataset, bars)?,
         Some(_) => Vec::new(),
     };
-    let noise = run_folder::training_noise(run)?;
-    let pairs = run_folder::relevance(&dataset);
+    let pairs = run_folder::relevance(dataset);
     let numbered = Ids::numbered(dataset.n_captions());
     let images = Ids::new(dataset.image_ids.clone())?;
     let (images, captions) = args.foreign.names(images, numbered)?;
+    let n_networks: usize = opened.iter().map(|run| run.trained.n_peers()).sum();
+    let mut scorers = Vec::new();
+    for run in &opened {
+        scorers.push(run.trained.scorer(&run.dataset, bars)?);
+    }
+    let alone = opened.len() == 1;
+    let scorer = match scorers.pop() {
+        Some(only) if scorers.is_empty() => only,
+        last => {
+            scorers.extend(last);
+            Box::new(MeanScorer(scorers))
+        }
+    };
     let subject = Subject {
-        protocol: run_folder::protocol(&trained, &dataset, &pairs, noise)?,
-        ranker: Ranker::Scores(trained.scorer(&dataset, bars)?),
+        protocol: Protocol {
+            ensemble: n_networks as u32,
+            ..run_folder::protocol(&first.trained, dataset, &pairs, first.noise.clone())?
+        },
+        ranker: Ranker::Scores(scorer),
         pairs,
         images,
         captions,
         texts: dataset.captions.clone(),
         pictures: dataset.image_files.clone(),
-        doubts: Doubts::of(&trained, &dataset, bars)?,
+        doubts: match alone {
+            true => Doubts::of(&first.trained, dataset, bars)?,
+            false => None,
+        },
         occlusion: (args.occlusion.is_some())
-            .then(|| Occlusion::measure(&trained, &dataset, Seed(args.seed), bars))
+            .then(|| Occlusion::measure(&first.trained, dataset, Seed(args.seed), bars))
             .transpose()?,
         diagnoses,
     };

@@ -72,6 +72,11 @@ fn files() -> Vec<RecipeFile> {
     found
 }
 
+/// The text of a file of the program's configurations, `embeddings/ncr.toml`; `None` without such a file.
+pub(crate) fn text_of(path: &str) -> Option<&'static str> {
+    FILES.get_file(path)?.contents_utf8()
+}
+
 fn find<'f>(files: &'f [RecipeFile], name: &str) -> Result<&'f RecipeFile> {
     let wanted = name.strip_suffix(".toml").unwrap_or(name);
     match files.iter().find(|file| file.name == wanted) {

@@ -26,7 +26,7 @@ pub(super) fn run(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<Ce
     let out = task.plan.out.as_path();
     let test = splits.test.as_ref().context("there is no test split")?;
     if task.config.is_none() {
-        return frozen(task, splits);
+        return untrained(task, splits, lane);
     }
     let run = Run::prepare(&task.plan, splits)?;
     // An oracle trains on corrected pairs, which the manifest does not describe.
@@ -67,8 +67,9 @@ pub(super) fn run(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<Ce
     Ok(record)
 }
 
-/// Ranks the test split by the given embeddings as they are.
-fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
+/// Ranks the test split without training: by the given embeddings as they are, or by the mean of the
+/// scores of other runs.
+fn untrained(task: &CellTask, splits: &Splits, lane: Lane<'_>) -> Result<CellRecord> {
     let out = task.plan.out.as_path();
     let test = splits.test.as_ref().context("there is no test split")?;
     let folder = RunFolder::open(&task.plan)?;
@@ -78,19 +79,26 @@ fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
         &task.plan.job.noise,
         task.plan.job.seed,
     )?;
+    let mut watch = QuietWatch(lane);
+    let (scorer, ensemble): (Box<dyn Scorer>, usize) = if task.parts.is_empty() {
+        let scorer = audit::frozen(test, "leave out the baselines: --no-baselines")?;
+        (Box::new(scorer), 1)
+    } else {
+        run_folder::mean_of(&task.parts, test, &mut watch)?
+    };
     let protocol = Protocol {
         noise: manifest.as_ref().map(run_folder::noise_of),
         data_hash: Some(test.content_hash()?),
+        ensemble: ensemble as u32,
         ..Protocol::new(&test.name, &test.split, &relevance)
     };
-    let scorer = audit::frozen(test, "leave out the baselines: --no-baselines")?;
     let test = TestSplit {
         data: test,
         relevance,
         protocol,
     };
     let ranked = RankedWeights {
-        ensemble: test.rank(&scorer, &mut ())?,
+        ensemble: test.rank(scorer.as_ref(), &mut watch)?,
         single: None,
         last: None,
         last_single: None,
@@ -106,7 +114,20 @@ fn frozen(task: &CellTask, splits: &Splits) -> Result<CellRecord> {
     record.store(out)?;
     run_folder::publish(out, RESULT, &record)?;
     folder.keep();
+    // An earlier attempt may have failed.
+    let _ = std::fs::remove_file(out.join(FAILURE));
     Ok(record)
+}
+
+/// Passes warnings on.
+struct QuietWatch<'a>(Lane<'a>);
+
+impl Watch for QuietWatch<'_> {
+    fn advance(&mut self, _stage: &str, _done: u64, _total: u64) {}
+
+    fn warn(&mut self, warning: &str) {
+        self.0.warn(warning);
+    }
 }
 
 /// What every set of weights is measured on.

@@ -10,13 +10,15 @@ use truepair_core::rng::Seed;
 use super::method::{Method, MethodKind};
 
 /// Every combination of what was asked for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Grid {
     pub(crate) noises: Vec<NoiseSpec>,
     pub(crate) similarities: Vec<&'static str>,
     /// Baselines first.
     pub(crate) methods: Vec<Method>,
     pub(crate) seeds: Vec<Seed>,
+    /// The table of published results whose rows stand beside those of methods.
+    pub(crate) published: Option<String>,
 }
 
 /// One run of the grid.
@@ -28,7 +30,7 @@ pub(crate) struct GridCell {
     pub(crate) method: usize,
     pub(crate) name: String,
     /// The method's own folder.
-    folder: String,
+    pub(super) folder: String,
     pub(crate) seed: Seed,
 }
 
@@ -71,13 +73,29 @@ impl Grid {
         rows
     }
 
+    /// The folders of the runs that a cell averages; none for a cell that does anything else.
+    pub(crate) fn parts(&self, cell: &GridCell) -> Vec<PathBuf> {
+        let MethodKind::Mean { parts, .. } = &self.methods[cell.method].kind else {
+            return Vec::new();
+        };
+        let cells = self.cells();
+        let of = |part: &String| {
+            let mut same = cells.iter().filter(|other| {
+                other.folder == *part && other.noise == cell.noise && other.seed == cell.seed
+            });
+            same.next().map(GridCell::folder)
+        };
+        parts.iter().filter_map(of).collect()
+    }
+
     /// The cells in the order in which they run: one seed of everything before the next seed.
     pub(crate) fn cells(&self) -> Vec<GridCell> {
         let rows = self.rows();
         let mut cells = Vec::new();
         for &seed in &self.seeds {
             for noise in &self.noises {
-                cells.extend(rows.iter().map(|row| GridCell {
+                let stands = |row: &&GridRow| self.methods[row.method].stands_under(noise);
+                cells.extend(rows.iter().filter(stands).map(|row| GridCell {
                     noise: noise.clone(),
                     similarity: row.similarity,
                     method: row.method,
@@ -186,6 +204,8 @@ mod tests {
             folder: "linear".to_owned(),
             oracle: None,
             kind: MethodKind::Baseline(Box::default()),
+            noises: None,
+            published: None,
         }
     }
 
@@ -198,6 +218,7 @@ mod tests {
             similarities: vec!["cosine"],
             methods: all,
             seeds: vec![Seed(0), Seed(5)],
+            ..Grid::default()
         };
         let cells = grid.cells();
         let mut folders: Vec<PathBuf> = cells.iter().map(GridCell::folder).collect();
@@ -219,6 +240,7 @@ mod tests {
                 similarities,
                 methods: all,
                 seeds: vec![Seed(0)],
+                ..Grid::default()
             };
             let named = |row: GridRow| (row.similarity, grid.methods[row.method].name.clone());
             grid.rows().into_iter().map(named).collect::<Vec<_>>()
@@ -243,9 +265,7 @@ mod tests {
     fn noise_files_of_one_name_are_refused() {
         let grid = Grid {
             noises: vec!["a/n.npy".parse().unwrap(), "b/n.npy".parse().unwrap()],
-            similarities: vec![],
-            methods: vec![],
-            seeds: vec![],
+            ..Grid::default()
         };
         assert!(grid.check().is_err());
     }

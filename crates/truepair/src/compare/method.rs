@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use truepair_core::dataset::Dataset;
+use truepair_core::noise::NoiseSpec;
 use truepair_train::Recipe;
 use truepair_train::strategy::StrategyConfig;
 
 use super::names::chosen;
+use super::published::PublishedName;
 use crate::config::{ConfigArgs, RunPart};
 use crate::oracle::{self, Oracle};
 
@@ -21,6 +23,10 @@ pub(crate) struct Method {
     pub(crate) folder: String,
     pub(crate) oracle: Option<Oracle>,
     pub(crate) kind: MethodKind,
+    /// The noises under which it stands; `None` for all.
+    pub(crate) noises: Option<Vec<NoiseSpec>>,
+    /// The published result that stands beside it.
+    pub(crate) published: Option<PublishedName>,
 }
 
 /// What a method does.
@@ -35,6 +41,20 @@ pub(crate) enum MethodKind {
         kind: &'static str,
         file: Option<PathBuf>,
     },
+    /// Trains by settings that a row file gives.
+    Settings(Box<Settings>),
+    /// Averages the scores of other methods, which are named by their folders.
+    Mean {
+        parts: Vec<String>,
+        similarity: &'static str,
+    },
+}
+
+/// A row's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) recipe: Recipe,
+    pub(crate) similarity: &'static str,
 }
 
 /// Settings of the closed form: all pairs, those that its own audit keeps, and those with dropped
@@ -54,7 +74,7 @@ const LINEAR: [(&str, &str, &str); 3] = [
 ];
 
 /// The similarity of all baselines.
-const COSINE: &str = "cosine";
+pub(super) const COSINE: &str = "cosine";
 
 /// The simplest methods that there are for this data: what the others must beat.
 pub(crate) fn baselines(train: &Dataset) -> Result<Vec<Method>> {
@@ -68,6 +88,8 @@ pub(crate) fn baselines(train: &Dataset) -> Result<Vec<Method>> {
             folder: "frozen".to_owned(),
             oracle: None,
             kind: MethodKind::Frozen,
+            noises: None,
+            published: None,
         });
     }
     for (name, folder, strategy) in LINEAR {
@@ -82,6 +104,8 @@ pub(crate) fn baselines(train: &Dataset) -> Result<Vec<Method>> {
                 folder: folder.to_owned(),
                 oracle: None,
                 kind: MethodKind::Baseline(Box::new(recipe)),
+                noises: None,
+                published: None,
             });
         }
     }
@@ -115,6 +139,8 @@ pub(crate) fn strategies(
             folder,
             oracle,
             kind: MethodKind::Strategy { kind, file },
+            noises: None,
+            published: None,
         };
         methods.push(method(
             name,
@@ -174,6 +200,7 @@ impl Method {
     pub(super) fn own_similarity(&self, wanted: &[&'static str]) -> Option<&'static str> {
         let kind = match &self.kind {
             MethodKind::Frozen | MethodKind::Baseline(_) => return Some(COSINE),
+            MethodKind::Settings(_) | MethodKind::Mean { .. } => return Some(self.similarity()),
             MethodKind::Strategy { kind, .. } => kind,
         };
         let all = StrategyConfig::all();
@@ -182,10 +209,24 @@ impl Method {
         (!fits).then(|| config.similarity().name())
     }
 
+    /// The similarity of a method that comes with its own.
+    pub(super) fn similarity(&self) -> &'static str {
+        match &self.kind {
+            MethodKind::Settings(settings) => settings.similarity,
+            MethodKind::Mean { similarity, .. } => similarity,
+            _ => COSINE,
+        }
+    }
+
+    /// Whether the method stands among the results under a noise.
+    pub(super) fn stands_under(&self, noise: &NoiseSpec) -> bool {
+        (self.noises.as_ref()).is_none_or(|noises| noises.contains(noise))
+    }
+
     /// Whether the method reads the scores of a similarity.
     pub(super) fn takes(&self, similarity: &str) -> bool {
         let MethodKind::Strategy { kind, .. } = &self.kind else {
-            return similarity == COSINE;
+            return similarity == self.similarity();
         };
         let all = StrategyConfig::all();
         let config = all.iter().find(|row| row.0 == *kind);
@@ -198,7 +239,8 @@ impl Method {
     /// If the settings cannot be read.
     pub(crate) fn recipe(&self, similarity: &str, shared: &ConfigArgs) -> Result<Option<Recipe>> {
         Ok(match &self.kind {
-            MethodKind::Frozen => None,
+            MethodKind::Frozen | MethodKind::Mean { .. } => None,
+            MethodKind::Settings(settings) => Some(settings.recipe.clone()),
             MethodKind::Baseline(recipe) => Some(recipe.as_ref().clone()),
             MethodKind::Strategy { kind, file } => {
                 let kinds = [("strategy", *kind), ("matcher.similarity", similarity)];

@@ -7,7 +7,7 @@ use askama::Template;
 use super::figure::figures;
 use super::published::PublishedBlock;
 use super::table::{MethodComparison, MethodRow};
-use super::text::{PUBLISHED_COLUMNS, READING, cells, columns, failures, protocol, title};
+use super::text::{PUBLISHED_COLUMNS, READING, cells, columns, failures, heading, protocol, title};
 use crate::report::chart::Chart;
 use crate::report::{THEME, theme_policy};
 
@@ -22,7 +22,7 @@ struct ComparisonPage<'a> {
     style: &'static str,
     script: &'static str,
     policy: String,
-    data: &'a str,
+    heading: String,
     protocol: String,
     columns: Vec<String>,
     blocks: Vec<BlockView>,
@@ -63,7 +63,7 @@ pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
         style: STYLE,
         script: THEME,
         policy: theme_policy(),
-        data: &comparison.data,
+        heading: heading(comparison),
         protocol: protocol(comparison),
         columns: columns(comparison),
         blocks: blocks.collect(),

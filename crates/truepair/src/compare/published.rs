@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Metric as _, RSum, Recall};
@@ -13,6 +13,7 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::scores::Direction;
 
 use super::figure_column::FigureColumn;
+use super::method::Method;
 use crate::render::{fraction, percent};
 
 const LIBRARY: &str = include_str!("../../published.toml");
@@ -39,6 +40,15 @@ struct PublishedEntry {
     rsum: f64,
     source: String,
     note: Option<String>,
+}
+
+/// Which published result stands beside a row.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublishedName {
+    method: String,
+    /// Where several sources print one.
+    source: Option<String>,
 }
 
 /// Published rows of one protocol and noise rate.
@@ -78,6 +88,17 @@ impl PublishedRow {
         Some(self.recalls[side + at])
     }
 
+    /// rSum, and the recalls of both directions.
+    pub(super) fn in_short(&self) -> String {
+        let cells = self.cells();
+        format!(
+            "{} ({}; {})",
+            cells[7],
+            cells[1..4].join(" "),
+            cells[4..7].join(" ")
+        )
+    }
+
     pub(super) fn cells(&self) -> [String; 10] {
         let number = |at: usize| format!("{:.1}", percent(self.recalls[at]));
         [
@@ -93,6 +114,49 @@ impl PublishedRow {
             self.note.clone().unwrap_or_default(),
         ]
     }
+}
+
+/// The published result that stands beside a method under a noise, if that was published.
+///
+/// # Errors
+/// If the table has no result of that name at any rate.
+pub(super) fn beside(
+    table: Option<&str>,
+    noise: &NoiseSpec,
+    method: &Method,
+) -> Result<Option<PublishedRow>> {
+    let (Some(table), Some(name)) = (table, &method.published) else {
+        return Ok(None);
+    };
+    let library = library()?;
+    let named = |entry: &&PublishedEntry| {
+        entry.data == table
+            && entry.method == name.method
+            && (name.source.as_ref()).is_none_or(|source| *source == entry.source)
+    };
+    let entries: Vec<&PublishedEntry> = library.row.iter().filter(named).collect();
+    if entries.is_empty() {
+        bail!(
+            "row `{}`: no result `{}`{} is known of {table} (see published.toml)",
+            method.name,
+            name.method,
+            (name.source.as_ref()).map_or(String::new(), |source| format!(" from `{source}`"))
+        )
+    }
+    let here = entries.into_iter().find(|entry| fits(entry, noise));
+    Ok(here.map(|entry| library.line(entry)))
+}
+
+/// Whether a result was published under this noise; one that states none stands beside every noise, with
+/// its note.
+fn fits(entry: &PublishedEntry, noise: &NoiseSpec) -> bool {
+    let protocol = match noise {
+        NoiseSpec::None => "none",
+        NoiseSpec::Rate { model, .. } => model.as_str(),
+        NoiseSpec::File(_) => "real",
+    };
+    let alike = entry.protocol == protocol || entry.protocol == "unstated";
+    alike && (entry.noise.zip(rate_of(noise))).is_none_or(|(one, other)| (one - other).abs() < 1e-9)
 }
 
 /// The tables that can be asked for.

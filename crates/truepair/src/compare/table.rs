@@ -13,7 +13,7 @@ use truepair_core::rng::Seed;
 
 use super::figure_column::FigureColumn;
 use super::grid::{Grid, GridCell};
-use super::published::PublishedBlock;
+use super::published::{self, PublishedBlock, PublishedRow};
 use super::record::{CellRecord, FinishedCell};
 use super::split::{BeliefRecord, EpochSplit};
 use super::task::CellTask;
@@ -28,6 +28,9 @@ const N_RESAMPLES: usize = 5_000;
 pub(crate) struct MethodComparison {
     command: &'static str,
     pub(crate) data: String,
+    /// What a row file calls its table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<String>,
     pub(crate) seeds: Vec<Seed>,
     /// Draws behind every interval.
     resamples: usize,
@@ -68,6 +71,9 @@ pub(crate) struct MethodRow {
     pub(crate) runs: Vec<SeedRun>,
     /// `None` when no run is finished.
     pub(crate) numbers: Option<RowNumbers>,
+    /// The published result that a row file puts beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) published: Option<PublishedRow>,
 }
 
 /// One run of a row.
@@ -218,6 +224,7 @@ impl MethodComparison {
         Ok(Self {
             command: "compare",
             data: data.into_iter().next().unwrap_or_default(),
+            title: None,
             seeds: grid.seeds.clone(),
             resamples: N_RESAMPLES,
             blocks,
@@ -244,6 +251,9 @@ impl NoiseBlock {
         let mut drafts = Vec::new();
         for row in grid.rows() {
             let method = &grid.methods[row.method];
+            if !method.stands_under(noise) {
+                continue;
+            }
             let of_row = |cell: &GridCell| {
                 cell.noise == *noise
                     && cell.similarity == row.similarity
@@ -262,6 +272,7 @@ impl NoiseBlock {
                 failed: failed.cloned().collect(),
                 runs: Vec::new(),
                 numbers: numbers(&finished),
+                published: published::beside(grid.published.as_deref(), noise, method)?,
             };
             drafts.push(RowDraft { row, finished });
         }
@@ -472,6 +483,7 @@ mod tests {
             similarities: vec!["cosine"],
             methods,
             seeds: vec![Seed(0)],
+            ..Grid::default()
         };
         let cell = grid.cells().remove(0);
         let spread = |mean| Spread { mean, sd: None };
@@ -497,6 +509,7 @@ mod tests {
                 failed: vec![FailedCell::new(&cell, "diverged".into()); failed],
                 runs: Vec::new(),
                 numbers,
+                published: None,
             },
             finished: Vec::new(),
         }

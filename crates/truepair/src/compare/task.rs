@@ -1,5 +1,7 @@
 //! One cell of the grid with everything that is needed to run it.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use truepair_core::source_file;
 use truepair_train::Config;
@@ -16,6 +18,8 @@ pub(crate) struct CellTask {
     pub(crate) plan: RunPlan,
     /// The settings as they will be used; `None` where nothing is trained.
     pub(crate) config: Option<Config>,
+    /// The runs whose scores are averaged, where nothing else is done.
+    pub(crate) parts: Vec<PathBuf>,
 }
 
 impl CellTask {

@@ -38,7 +38,16 @@ pub(super) fn columns(comparison: &MethodComparison) -> Vec<String> {
     let mut columns: Vec<String> = first.map(str::to_owned).to_vec();
     columns.extend(shown(comparison).iter().map(|column| column.name(" ")));
     columns.extend(last.map(str::to_owned));
+    if stand_beside(comparison) {
+        columns.push("published: rSum (i2t R@1, 5, 10; t2i)".to_owned());
+    }
     columns
+}
+
+/// Whether published results stand beside rows.
+fn stand_beside(comparison: &MethodComparison) -> bool {
+    let mut rows = comparison.blocks.iter().flat_map(|block| &block.rows);
+    rows.any(|row| row.published.is_some())
 }
 
 /// Columns of the metrics that were asked for.
@@ -121,11 +130,19 @@ pub(crate) fn terminal(comparison: &MethodComparison) -> String {
     out
 }
 
+/// What the tables are called.
+pub(super) fn heading(comparison: &MethodComparison) -> String {
+    match &comparison.title {
+        Some(title) => format!("{title}, on {}", comparison.data),
+        None => format!("Methods on {}", comparison.data),
+    }
+}
+
 /// The whole result as Markdown.
 pub(super) fn markdown(comparison: &MethodComparison) -> String {
     let mut out = format!(
-        "# Methods on {}\n\n{}\n",
-        in_markdown(&comparison.data),
+        "# {}\n\n{}\n",
+        in_markdown(&heading(comparison)),
         in_markdown(&protocol(comparison))
     );
     for block in &comparison.blocks {
@@ -339,6 +356,9 @@ pub(super) fn cells(comparison: &MethodComparison, row: &MethodRow) -> Vec<Strin
         let mut cells = named(row, [String::new()]);
         cells.resize(columns(comparison).len(), String::new());
         cells[3] = reason(row);
+        if let (Some(published), Some(last)) = (&row.published, cells.last_mut()) {
+            *last = published.in_short();
+        }
         return cells;
     };
     let mut cells = named(row, [numbers.networks.to_string()]);
@@ -360,6 +380,10 @@ pub(super) fn cells(comparison: &MethodComparison, row: &MethodRow) -> Vec<Strin
         format!("{:.2}", numbers.seconds_per_epoch),
         duration(numbers.train_seconds),
     ]);
+    if stand_beside(comparison) {
+        let published = row.published.as_ref();
+        cells.push(published.map_or("–".to_owned(), PublishedRow::in_short));
+    }
     cells
 }
 

@@ -33,7 +33,17 @@ struct FailureNote<'a> {
 /// # Errors
 /// If the work was interrupted; the same call continues it.
 pub(crate) fn finish(tasks: &[CellTask], splits: &Splits, jobs: usize) -> Result<Vec<FailedCell>> {
-    let open: Vec<&CellTask> = tasks.iter().filter(|task| !task.is_finished()).collect();
+    // What averages other runs comes after them.
+    let (trained, means): (Vec<&CellTask>, Vec<&CellTask>) =
+        tasks.iter().partition(|task| task.parts.is_empty());
+    let mut failures = finish_all(&trained, splits, jobs)?;
+    failures.extend(finish_all(&means, splits, jobs)?);
+    Ok(failures)
+}
+
+fn finish_all(tasks: &[&CellTask], splits: &Splits, jobs: usize) -> Result<Vec<FailedCell>> {
+    let open = tasks.iter().copied().filter(|task| !task.is_finished());
+    let open: Vec<&CellTask> = open.collect();
     if open.is_empty() {
         return Ok(Vec::new());
     }
@@ -103,7 +113,7 @@ fn make_parent(run: &Path) -> Result<()> {
     std::fs::create_dir_all(parent).with_context(|| format!("{}: cannot create", parent.display()))
 }
 
-fn is_stop(error: &anyhow::Error) -> bool {
+pub(super) fn is_stop(error: &anyhow::Error) -> bool {
     (error.downcast_ref()).is_some_and(TrainError::is_stop)
 }
 

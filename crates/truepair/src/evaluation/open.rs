@@ -30,7 +30,7 @@ pub(crate) struct ForeignArgs {
     /// Which image row belongs to which caption row (.csv, .tsv, .npy), or which captions to which
     /// image by id (.json); for scores and embeddings also how rows that are out of step stand, such as
     /// `shift:-1` or `blocks:5`.
-    #[arg(long, value_name = "FILE|ORDER", value_parser = pairing, conflicts_with = "run")]
+    #[arg(long, value_name = "FILE|ORDER", value_parser = pairing, conflicts_with = "runs")]
     pairs: Option<Pairing>,
 
     /// Ids of the images and of the captions in the order of their rows: .npy, a JSON list, or one id
@@ -39,7 +39,7 @@ pub(crate) struct ForeignArgs {
     ids: Option<Vec<PathBuf>>,
 
     /// Name of the data in the stored protocol.
-    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    #[arg(long, value_name = "NAME", conflicts_with = "runs")]
     name: Option<String>,
 }
 

@@ -349,3 +349,141 @@ fn other_settings_and_other_folders_are_not_mixed() {
         done.err
     );
 }
+
+/// A row file with two configurations beside it: a mean of both, and one under a strategy.
+fn rows(home: &Path) {
+    let heads = "[matcher.image]\nkind = \"mlp\"\ndim = 16\n[matcher.caption]\nkind = \"mlp\"\ndim = 16\n\
+                 [training]\nepochs = 2\n";
+    fs::write(home.join("narrow.toml"), heads).unwrap();
+    fs::write(home.join("wide.toml"), heads.replace("16", "24")).unwrap();
+    let text = "title = \"Two widths\"\nlayout = \"region features\"\nnoise = [\"caption:0.2\"]\n\
+                seeds = \"2\"\npublished = \"f30k\"\n\
+                [[row]]\nlabel = \"Both\"\nconfigs = [\"narrow.toml\", \"wide.toml\"]\n\
+                published = { method = \"SCAN\", source = \"ncr\" }\n\
+                [[row]]\nlabel = \"NCR\"\nconfigs = [\"narrow.toml\"]\nstrategy = \"ncr\"\n\
+                [row.set]\nstrategy.warm_up = 1\n";
+    fs::write(home.join("rows.toml"), text).unwrap();
+}
+
+const BY_ROWS: &[&str] = &[
+    "compare",
+    "data",
+    "--rows",
+    "rows.toml",
+    "--no-baselines",
+    "--json",
+    "--out",
+    "grid",
+];
+
+#[test]
+fn a_row_file_has_its_own_configurations_and_averages_several() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    rows(home.path());
+    let planned = truepair(home.path(), &[BY_ROWS, &["--dry-run"]].concat()).json();
+    assert!(
+        !home.path().join("grid").exists(),
+        "a dry run leaves nothing"
+    );
+    let of = |row: &Value| {
+        (
+            row["method"].as_str().unwrap().to_owned(),
+            row["epochs"].clone(),
+        )
+    };
+    let planned_rows = planned["rows"].as_array().unwrap();
+    assert_eq!(of(&planned_rows[3]), ("NCR".to_owned(), 3.into()));
+    for row in planned_rows {
+        assert_eq!(row["runs"], 2);
+        assert!(row["seconds"].as_f64().is_some(), "{row}");
+    }
+
+    let found = truepair(home.path(), BY_ROWS).json();
+    assert_eq!(found["title"], "Two widths");
+    let rows = found["blocks"][0]["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows
+        .iter()
+        .map(|row| row["method"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["Both (narrow)", "Both (wide)", "Both", "NCR"]);
+    assert_eq!(rows[2]["numbers"]["networks"], 2);
+    assert!(rows[2]["published"]["rsum"].as_f64().unwrap() > 3.0);
+    assert!(rows[3].get("published").is_none());
+    let table = fs::read_to_string(home.path().join("grid/table.md")).unwrap();
+    assert!(
+        table.contains("# Two widths, on") && table.contains("published: rSum"),
+        "{table}"
+    );
+
+    // The mean is that of both runs' scores, as `eval` averages them.
+    let runs = home.path().join("grid/runs/caption-0.2/cosine");
+    let run = |name: &str| runs.join(name).join("seed_1").display().to_string();
+    let both = [run("both_narrow"), run("both_wide")];
+    let averaged = truepair(home.path(), &["eval", &both[0], &both[1], "--json"]).json();
+    let seeds = rows[2]["runs"].as_array().unwrap();
+    let of_seed = seeds.iter().find(|run| run["seed"] == 1).unwrap();
+    assert_eq!(averaged["rsum"], of_seed["ensemble"]["rsum"]);
+    assert_eq!(averaged["protocol"]["ensemble"], 2);
+
+    // A row that is added later runs alone.
+    let text = fs::read_to_string(home.path().join("rows.toml")).unwrap();
+    let more = "[[row]]\nlabel = \"More\"\nconfigs = [\"wide.toml\"]\n";
+    fs::write(home.path().join("rows.toml"), format!("{text}{more}")).unwrap();
+    let first = results(&home.path().join("grid"));
+    let found = truepair(home.path(), BY_ROWS).json();
+    let rows = found["blocks"][0]["rows"].as_array().unwrap();
+    assert_eq!((rows.len(), rows[4]["method"].as_str()), (5, Some("More")));
+    let again = results(&home.path().join("grid"));
+    assert!(first.iter().all(|one| again.contains(one)));
+}
+
+#[test]
+fn a_row_that_cannot_train_stops_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    rows(home.path());
+    let text = fs::read_to_string(home.path().join("rows.toml")).unwrap();
+    let bad = "[[row]]\nlabel = \"Wild\"\nconfigs = [\"wide.toml\"]\n\
+               [row.set]\noptimizer.rate = 1e30\n";
+    fs::write(home.path().join("rows.toml"), format!("{text}{bad}")).unwrap();
+    let done = truepair(home.path(), BY_ROWS);
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    let found: Value = serde_json::from_str(&done.out).unwrap();
+    let rows = found["blocks"][0]["rows"].as_array().unwrap();
+    let wild = rows.iter().find(|row| row["method"] == "Wild").unwrap();
+    assert_eq!(wild["failed"].as_array().unwrap().len(), 2);
+    let others = rows.iter().filter(|row| row["method"] != "Wild");
+    assert!(others.clone().all(|row| row["numbers"]["rsum"].is_object()));
+    assert_eq!(others.count(), 4);
+}
+
+#[test]
+fn runs_of_unlike_noise_are_not_averaged() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let train = |out: &str, noise: &str| {
+        truepair(
+            home.path(),
+            &[
+                "train",
+                "data",
+                "--out",
+                out,
+                "--noise",
+                noise,
+                "--set",
+                "training.epochs=1",
+            ],
+        )
+    };
+    for (out, noise) in [("a", "caption:0.2"), ("b", "caption:0.4")] {
+        let done = train(out, noise);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+    }
+    super::refused(
+        home.path(),
+        &["eval", "a", "b"],
+        &["a and b", "unlike noise"],
+    );
+}

@@ -13,7 +13,7 @@ mod tests;
 use block::{Closest, Inner, Job};
 use lanes::{Lanes, Plain, wide_half};
 
-pub use integer::integer_products;
+pub use integer::IntegerQueries;
 
 /// What the score of a query and a row is; larger is closer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

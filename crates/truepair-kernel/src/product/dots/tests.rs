@@ -147,25 +147,52 @@ fn every_half_precision_number_is_widened_exactly() {
 }
 
 #[test]
-fn integer_products_are_exact() {
-    for (width, n_queries, n_rows) in [(1, 1, 1), (31, 3, 70), (512, 5, 9)] {
+fn integer_products_are_exact_by_every_instruction() {
+    for (width, n_queries, n_rows) in [
+        (1, 1, 1),
+        (31, 3, 70),
+        (65, 4, 5),
+        (512, 5, 9),
+        (512, 9, 41),
+        (8192, 4, 3),
+    ] {
         let queries: Vec<i16> = (0..n_queries * width)
             .map(|i| (i * 37 % 4095) as i16 - 2047)
             .collect();
         let rows: Vec<i8> = (0..n_rows * width)
-            .map(|i| (i * 101 % 255) as u8 as i8)
+            .map(|i| (i * 101 % 256) as u8 as i8)
             .collect();
-        let mut out = vec![0; n_queries * n_rows];
-        integer_products(&queries, &rows, width, &mut out);
-        for (at, found) in out.iter().enumerate() {
+        let mut exact = vec![0; n_queries * n_rows];
+        integer::plain_tile(&queries, &rows, width, &mut exact, n_rows);
+        for (at, found) in exact.iter().enumerate() {
             let query = &queries[at / n_rows * width..][..width];
             let row = &rows[at % n_rows * width..][..width];
-            let exact: i64 = query
-                .iter()
-                .zip(row)
+            let sum: i64 = (query.iter().zip(row))
                 .map(|(q, x)| i64::from(*q) * i64::from(*x))
                 .sum();
-            assert_eq!(i64::from(*found), exact);
+            assert_eq!(i64::from(*found), sum);
         }
+        #[cfg(target_arch = "x86_64")]
+        if integer::avx512::is_there() {
+            let mut out = vec![0; exact.len()];
+            // SAFETY: the instructions are there, and lengths fit.
+            unsafe { integer::avx512::tile(&queries, &rows, width, &mut out, n_rows) };
+            assert_eq!(out, exact);
+        }
+        let mut out = vec![0; exact.len()];
+        IntegerQueries::new(queries, width).products(&rows, &mut out);
+        assert_eq!(out, exact, "{width} {n_queries} {n_rows}");
+    }
+}
+
+/// The largest numbers everywhere: where a sum comes nearest to the end of 32 bits.
+#[test]
+fn the_largest_sums_of_integers_fit() {
+    for (q, x) in [(2047, 127), (-2047, -128), (2047, -128), (-2047, 127)] {
+        let mut out = [0; 8];
+        let queries = IntegerQueries::new(vec![q; 4 * 8192], 8192);
+        queries.products(&[x; 2 * 8192], &mut out);
+        let sum = i64::from(q) * i64::from(x) * 8192;
+        assert!(out.iter().all(|found| i64::from(*found) == sum), "{out:?}");
     }
 }

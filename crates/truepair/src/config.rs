@@ -113,7 +113,7 @@ impl ConfigArgs {
 }
 
 /// Puts `over` on top of `table`, section by section; a section of another kind replaces the whole.
-fn merge(table: &mut Table, over: Table) {
+pub(crate) fn merge(table: &mut Table, over: Table) {
     for (name, value) in over {
         match (table.get_mut(&name), value) {
             (Some(Value::Table(below)), Value::Table(above)) => {

@@ -98,7 +98,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAME=FILE")]
     strategy_config: Vec<String>,
 
-    /// Published results to show below the measured ones: `f30k`, `coco1k`, `coco5k`, `cc152k`.
+    /// Published results to show below the measured ones: `f30k`, `coco1k`, `coco5k`, `cc152k`; `cub` and
+    /// `eccv` of Gaussian embeddings; `wiki`, `inria`, `nuswide` and `xmedianet` under wrong class labels.
     #[arg(long, value_name = "TABLE")]
     published: Option<String>,
 

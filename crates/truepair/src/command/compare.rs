@@ -115,8 +115,9 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAME=FILE")]
     strategy_config: Vec<String>,
 
-    /// Published results to show below the measured ones, such as `f30k`, `coco1k`, `coco5k`, `cc152k`;
-    /// those of the row file by default.
+    /// Published results to show below the measured ones: `f30k`, `coco1k`, `coco5k`, `cc152k`; `cub` and
+    /// `eccv` of Gaussian embeddings; `wiki`, `inria`, `nuswide` and `xmedianet` under wrong class labels.
+    /// That of the row file by default.
     #[arg(long, value_name = "TABLE")]
     published: Option<String>,
 

@@ -102,7 +102,176 @@ fn item(file: &RecipeFile) -> Item {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::Deserialize;
+    use toml::{Table, Value};
+    use truepair_core::metric::METRICS;
+    use truepair_core::noise::NoiseSpec;
+    use truepair_train::Recipe;
+
     use super::*;
+    use crate::compare::{Seeds, table_names};
+    use crate::config::merge;
+    use crate::oracle::{Oracle, STRATEGY};
+
+    /// Where the files lie whose rows are whole runs.
+    const TABLES: &str = "tables/";
+
+    /// A table of a publication: what `configs/tables/` holds.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Rows {
+        title: String,
+        layout: String,
+        noise: Vec<String>,
+        seeds: String,
+        #[serde(default)]
+        metrics: Vec<String>,
+        published: Option<String>,
+        row: Vec<RowEntry>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RowEntry {
+        label: String,
+        configs: Vec<String>,
+        over: Option<String>,
+        #[serde(default)]
+        set: Table,
+        oracle: Option<String>,
+        published: Option<Beside>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Beside {
+        method: String,
+        source: String,
+    }
+
+    /// The files of rows by name.
+    fn tables() -> Vec<(String, Rows)> {
+        let rows = files()
+            .into_iter()
+            .filter(|file| file.name.starts_with(TABLES));
+        let read = |file: RecipeFile| {
+            let rows = toml::from_str(file.text);
+            let rows = rows.unwrap_or_else(|error| panic!("{}: {error}", file.name));
+            (file.name, rows)
+        };
+        rows.map(read).collect()
+    }
+
+    /// A file that a row names from its own folder.
+    fn named(path: &str) -> Table {
+        let name = path.strip_prefix("../").unwrap_or(path);
+        let file = FILES.get_file(name);
+        let text = file.and_then(|file| file.contents_utf8());
+        toml::from_str(text.unwrap_or_else(|| panic!("{path} is not there"))).unwrap()
+    }
+
+    /// What the runs of a row are made of.
+    fn recipes(row: &RowEntry) -> Vec<Recipe> {
+        let recipe = |config: &String| {
+            let mut table = named(config);
+            if let Some(over) = &row.over {
+                merge(&mut table, named(over));
+            }
+            merge(&mut table, row.set.clone());
+            let text = toml::to_string(&table).unwrap();
+            Recipe::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}", row.label))
+        };
+        row.configs.iter().map(recipe).collect()
+    }
+
+    #[test]
+    fn every_row_of_every_table_is_a_recipe_of_its_own() {
+        let tables = tables();
+        assert!(tables.len() >= 8);
+        for (name, rows) in &tables {
+            assert!(!rows.title.is_empty() && !rows.layout.is_empty(), "{name}");
+            let seeds: Result<Seeds, _> = rows.seeds.parse();
+            assert!(seeds.is_ok(), "{name}: {}", rows.seeds);
+            for metric in &rows.metrics {
+                assert!(
+                    METRICS.iter().any(|known| known.name() == metric),
+                    "{metric}"
+                );
+            }
+            let mut labels = BTreeSet::new();
+            for row in &rows.row {
+                assert!(labels.insert(&row.label), "{name}: {} twice", row.label);
+                assert!(!row.configs.is_empty(), "{name}: {}", row.label);
+                for recipe in recipes(row) {
+                    let strategy = recipe.strategy.map(|strategy| strategy.name());
+                    let strategy = strategy.unwrap_or_else(|| panic!("{name}: {}", row.label));
+                    if let Some(oracle) = &row.oracle {
+                        assert!(Oracle::by_name(oracle).is_some(), "{name}: {oracle}");
+                        assert_eq!(strategy, STRATEGY, "{name}: {}", row.label);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A row shows the method that it is named after: pairs held noisy are used before the run ends.
+    #[test]
+    fn no_row_of_a_table_switches_its_method_off() {
+        fn never(value: &Value) -> bool {
+            value.as_table().is_some_and(|table| {
+                let off = |(name, value): (&String, &Value)| {
+                    let late = value.as_float().is_some_and(|share| share >= 1.0);
+                    (name.ends_with("_after") && late) || never(value)
+                };
+                table.iter().any(off)
+            })
+        }
+        for (name, rows) in tables() {
+            for row in &rows.row {
+                for recipe in recipes(row) {
+                    let whole = Value::try_from(recipe).unwrap();
+                    assert!(!never(&whole), "{name}: {}", row.label);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn published_rows_beside_those_of_a_table_are_in_the_library_under_its_noise() {
+        let library: Table = toml::from_str(include_str!("../../published.toml")).unwrap();
+        let library = library["row"].as_array().unwrap();
+        for (name, rows) in tables() {
+            let noises: Vec<NoiseSpec> = (rows.noise.iter())
+                .map(|noise| noise.parse().unwrap())
+                .collect();
+            let rates: Vec<f64> = (noises.iter())
+                .map(|noise| match noise {
+                    NoiseSpec::Rate { rate, .. } => *rate,
+                    _ => 0.0,
+                })
+                .collect();
+            let table = rows.published.as_deref();
+            assert!(table.is_none_or(|table| table_names().unwrap().contains(&table)));
+            for (row, beside) in rows
+                .row
+                .iter()
+                .filter_map(|row| Some((row, row.published.as_ref()?)))
+            {
+                let is_it = |entry: &&Value| {
+                    let text = |key: &str| entry.get(key).and_then(Value::as_str);
+                    let rate = entry.get("noise").and_then(Value::as_float);
+                    text("data") == table
+                        && text("method") == Some(&beside.method)
+                        && text("source") == Some(&beside.source)
+                        && rate.is_none_or(|rate| rates.contains(&rate))
+                };
+                let n = library.iter().filter(is_it).count();
+                assert_eq!(n, 1, "{name}: {}", row.label);
+            }
+        }
+    }
 
     #[test]
     fn every_configuration_says_what_it_is_for() {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::MethodComparison;
-use super::text::{PUBLISHED_COLUMNS, cells, columns, protocol, title};
+use super::text::{cells, columns, protocol, title};
 
 /// All tables; needs `\usepackage{booktabs}`.
 pub(super) fn document(comparison: &MethodComparison) -> String {
@@ -28,14 +28,9 @@ pub(super) fn document(comparison: &MethodComparison) -> String {
         table(&mut out, &caption, &columns(comparison), rows);
     }
     for published in &comparison.published {
-        let rows = published.rows.iter().map(|row| {
-            let row_cells = row.cells();
-            row_cells
-                .iter()
-                .map(|cell| escape(cell))
-                .collect::<Vec<String>>()
-        });
-        table(&mut out, &published.title, &PUBLISHED_COLUMNS, rows);
+        let lines = published.lines().into_iter();
+        let rows = lines.map(|line| line.iter().map(|cell| escape(cell)).collect());
+        table(&mut out, &published.title, &published.columns(), rows);
     }
     out
 }

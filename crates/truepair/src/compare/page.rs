@@ -7,7 +7,7 @@ use askama::Template;
 use super::figure::figures;
 use super::published::PublishedBlock;
 use super::table::{MethodComparison, MethodRow};
-use super::text::{PUBLISHED_COLUMNS, READING, cells, columns, failures, heading, protocol, title};
+use super::text::{READING, cells, columns, failures, heading, protocol, title};
 use crate::report::chart::Chart;
 use crate::report::{THEME, theme_policy};
 
@@ -27,7 +27,6 @@ struct ComparisonPage<'a> {
     columns: Vec<String>,
     blocks: Vec<BlockView>,
     figures: Vec<Chart>,
-    published_columns: &'static [&'static str],
     published: &'a [PublishedBlock],
     failures: Vec<String>,
     reading: &'static [&'static str],
@@ -68,7 +67,6 @@ pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
         columns: columns(comparison),
         blocks: blocks.collect(),
         figures: figures(comparison),
-        published_columns: &PUBLISHED_COLUMNS,
         published: &comparison.published,
         failures: failures.collect(),
         reading: &READING,

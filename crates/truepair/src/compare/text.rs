@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use truepair_core::metric::{METRICS, Unit};
+use truepair_core::metric::Unit;
 use truepair_core::noise::NoiseSpec;
 
 use super::figure_column::FigureColumn;
-use super::published::{PublishedBlock, PublishedRow};
+use super::published::{PublishedBlock, PublishedRow, all_columns};
 use super::table::{MethodComparison, MethodRow, NoiseBlock, RowNumbers, Spread};
 use crate::progress::duration;
 use crate::render::{self, in_print, percent_text};
@@ -55,11 +55,6 @@ fn shown(comparison: &MethodComparison) -> Vec<FigureColumn> {
     let shown = comparison.shown.iter();
     shown.flat_map(|&metric| FigureColumn::of(metric)).collect()
 }
-
-/// Columns of a table of published rows.
-pub(super) const PUBLISHED_COLUMNS: [&str; 10] = [
-    "method", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rSum", "source", "note",
-];
 
 /// How to read the tables.
 pub(super) const READING: [&str; 5] = [
@@ -109,13 +104,13 @@ pub(crate) fn terminal(comparison: &MethodComparison) -> String {
         let _ = writeln!(out, "{}\n{}", title(block), render::table(&rows));
     }
     for published in &comparison.published {
-        let mut rows = vec![
-            PUBLISHED_COLUMNS[..8]
-                .iter()
-                .map(|&name| name.to_owned())
-                .collect(),
-        ];
-        rows.extend(published.rows.iter().map(|row| row.cells()[..8].to_vec()));
+        // Sources and notes are too long for a terminal.
+        let short = |mut line: Vec<String>| {
+            line.truncate(line.len() - 2);
+            line
+        };
+        let mut rows = vec![short(published.columns())];
+        rows.extend(published.lines().into_iter().map(short));
         let _ = writeln!(out, "{}\n{}", published.title, render::table(&rows));
     }
     for (row, failure) in failures(comparison) {
@@ -152,8 +147,8 @@ pub(super) fn markdown(comparison: &MethodComparison) -> String {
     }
     for published in &comparison.published {
         let _ = writeln!(out, "\n## {}\n", in_markdown(&published.title));
-        let rows = published.rows.iter().map(|row| row.cells().to_vec());
-        out.push_str(&markdown_table(&PUBLISHED_COLUMNS, rows));
+        let rows = published.lines().into_iter();
+        out.push_str(&markdown_table(&published.columns(), rows));
     }
     out.push('\n');
     for (row, failure) in failures(comparison) {
@@ -201,12 +196,13 @@ const CSV_NAMES: [&str; 9] = [
 /// `NAME_sd`.
 const CSV_OTHER_WEIGHTS: [&str; 3] = ["rsum_single", "rsum_last", "rsum_last_single"];
 
-/// One column for each number of every metric that applies to pairs.
-fn csv_figures() -> Vec<FigureColumn> {
-    let for_pairs = METRICS.iter().filter(|metric| metric.applies(1));
-    for_pairs
-        .flat_map(|&metric| FigureColumn::of(metric))
-        .collect()
+/// One column for each number of every metric that applies to pairs, and of those that a published row has.
+fn csv_figures(comparison: &MethodComparison) -> Vec<FigureColumn> {
+    let published = || comparison.published.iter().flat_map(|block| &block.rows);
+    let wanted = |column: &FigureColumn| {
+        column.metric.applies(1) || published().any(|row| row.figure(column).is_some())
+    };
+    all_columns().filter(wanted).collect()
 }
 
 /// Columns at the end.
@@ -229,27 +225,31 @@ const CSV_REST: [&str; 11] = [
 pub(super) fn csv(comparison: &MethodComparison) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header: Vec<String> = CSV_NAMES.map(str::to_owned).to_vec();
-    let spreads = (csv_figures().into_iter().map(|column| column.name("_")))
-        .chain(CSV_OTHER_WEIGHTS.map(str::to_owned));
+    let figures = csv_figures(comparison);
+    let spreads =
+        (figures.iter().map(|column| column.name("_"))).chain(CSV_OTHER_WEIGHTS.map(str::to_owned));
     header.extend(spreads.flat_map(|name| [name.clone(), format!("{name}_sd")]));
     header.extend(CSV_REST.map(str::to_owned));
     writer.write_record(&header)?;
     for block in &comparison.blocks {
         for row in &block.rows {
-            let mut line = csv_line(block, row);
+            let mut line = csv_line(block, row, &figures);
             line.resize(header.len(), String::new());
             writer.write_record(&line)?;
         }
     }
     for published in &comparison.published {
         for row in &published.rows {
-            writer.write_record(published_line(published, row, header.len()))?;
+            let mut line = published_line(published, row, &figures);
+            line.resize(header.len() - 2, String::new());
+            line.extend([row.source.clone(), row.note.clone().unwrap_or_default()]);
+            writer.write_record(line)?;
         }
     }
     String::from_utf8(writer.into_inner()?).context("the table is text")
 }
 
-fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
+fn csv_line(block: &NoiseBlock, row: &MethodRow, figures: &[FigureColumn]) -> Vec<String> {
     let (protocol, rate) = noise_columns(&block.noise);
     let mut line = vec![
         "measured".to_owned(),
@@ -271,7 +271,6 @@ fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
         numbers.rsum_last,
         numbers.rsum_last_single,
     ];
-    let figures = csv_figures();
     let figures = figures.iter().map(|column| numbers.figure(column));
     for spread in figures.chain(others.map(Some)) {
         line.extend([
@@ -294,7 +293,12 @@ fn csv_line(block: &NoiseBlock, row: &MethodRow) -> Vec<String> {
     line
 }
 
-fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) -> Vec<String> {
+/// All but source and note, which end the line.
+fn published_line(
+    block: &PublishedBlock,
+    row: &PublishedRow,
+    figures: &[FigureColumn],
+) -> Vec<String> {
     let mut line = vec![
         "published".to_owned(),
         block.protocol.clone(),
@@ -302,14 +306,12 @@ fn published_line(block: &PublishedBlock, row: &PublishedRow, n_columns: usize) 
         row.method.clone(),
     ];
     line.resize(CSV_NAMES.len(), String::new());
-    for column in csv_figures() {
+    for column in figures {
         let value = row
-            .figure(&column)
+            .figure(column)
             .map_or(String::new(), |value| format!("{value:.4}"));
         line.extend([value, String::new()]);
     }
-    line.resize(n_columns - 2, String::new());
-    line.extend([row.source.clone(), row.note.clone().unwrap_or_default()]);
     line
 }
 

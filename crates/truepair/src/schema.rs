@@ -24,7 +24,7 @@ use crate::command::labels::{Confusions, LabelAuditSummary, LabelTrainResult};
 use crate::command::score::ScoreResult;
 use crate::command::search::SearchResult;
 use crate::command::serve::Serving;
-use crate::compare::{CellRecord, MethodComparison};
+use crate::compare::{CellRecord, GridPlan, MethodComparison};
 use crate::contents::Contents;
 use crate::evaluation::outcome::Evaluation;
 use crate::failure::Failure;

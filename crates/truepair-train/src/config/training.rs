@@ -35,6 +35,10 @@ pub struct TrainingConfig {
     /// The metric by which epochs are compared on the dev split; of a metric with a number for each
     /// direction, the mean of both.
     pub select: String,
+    /// Epochs are compared on the first that many images of the dev split, with their captions; 0 is
+    /// all of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dev_images: usize,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
     pub held_out: f64,
     /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
@@ -117,6 +121,12 @@ impl TrainingConfig {
                 self.held_out > 0.0 && self.held_out < 1.0,
                 "in (0, 1)",
             ),
+            (
+                "training.dev_images",
+                self.dev_images as f64,
+                self.dev_images != 1,
+                "0, which is all, or at least 2: an image alone has no rank",
+            ),
         ])
     }
 
@@ -140,6 +150,10 @@ impl TrainingConfig {
                 .into()
             })
     }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// A setting's name, its value, whether that is in range, and the range.
@@ -171,6 +185,7 @@ impl Default for TrainingConfig {
             tile_mib: 256,
             keep: Keep::Best,
             select: RSum.name().to_owned(),
+            dev_images: 0,
             held_out: 0.1,
             word_vectors: None,
         }

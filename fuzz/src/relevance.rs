@@ -1,7 +1,8 @@
 //! The other files that say who counts as right: JSON maps, Crisscrossed Captions, names and classes.
 
+use truepair_core::relevance::Ids;
 use truepair_read::dataset::read_pairs;
-use truepair_read::relevance::{read_all_ids, read_codes, read_cxc, read_map};
+use truepair_read::relevance::{read_all_ids, read_codes, read_cxc, read_instances, read_map};
 
 use crate::{judged, scratch};
 
@@ -11,6 +12,10 @@ pub(crate) fn relevance(data: &[u8]) {
             judged::check(&judgments);
         }
         let _ = read_all_ids(path);
+        let images = Ids::new(["a.jpg", "7"].map(String::from).into());
+        if let Ok(codes) = read_instances(path, &images.expect("two names")) {
+            assert_eq!(codes.len(), 2);
+        }
     });
     scratch::with_file("sits_test.csv", data, |path| {
         if let Ok(judgments) = read_cxc(path) {

@@ -21,7 +21,6 @@ mod preprocess;
 mod reader;
 mod resize;
 
-pub use augment::Augmentation;
 pub use decode::{MAX_BYTES, MAX_PIXELS, Problem, decode, decode_with_remark};
 pub use encode::jpeg;
 pub use format::PictureFormat;

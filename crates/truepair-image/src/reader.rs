@@ -1,9 +1,9 @@
 //! Pictures as the rows of a data set's features.
 
-use truepair_core::dataset::PictureReader;
+use truepair_core::dataset::{Augmentation, PictureReader};
 use truepair_core::rng::Stream;
 
-use crate::augment::Augmentation;
+use crate::augment::{hole, part};
 use crate::decode::decode;
 use crate::preprocess::Preprocessing;
 
@@ -14,7 +14,7 @@ use crate::preprocess::Preprocessing;
 /// use truepair_image::{PixelReader, Preprocessing};
 ///
 /// let preprocessing = Preprocessing { size: 8, ..Preprocessing::default() };
-/// let reader = PixelReader { preprocessing, augmentation: None };
+/// let reader = PixelReader { preprocessing };
 /// assert_eq!(reader.shape(), [3, 64]);
 /// let mut row = vec![0.0; 3 * 64];
 /// reader.read(&std::fs::read("fixtures/pictures/rgb.png").unwrap(), &mut row)?;
@@ -25,8 +25,6 @@ use crate::preprocess::Preprocessing;
 pub struct PixelReader {
     /// From the decoded picture to the planes.
     pub preprocessing: Preprocessing,
-    /// How training varies pictures; `None` = not at all.
-    pub augmentation: Option<Augmentation>,
 }
 
 impl PictureReader for PixelReader {
@@ -41,14 +39,17 @@ impl PictureReader for PixelReader {
         Ok(())
     }
 
-    fn read_varied(&self, bytes: &[u8], rng: &mut Stream, out: &mut [f32]) -> Result<(), String> {
-        let Some(augmentation) = &self.augmentation else {
-            return self.read(bytes, out);
-        };
+    fn read_varied(
+        &self,
+        bytes: &[u8],
+        how: &Augmentation,
+        rng: &mut Stream,
+        out: &mut [f32],
+    ) -> Result<(), String> {
         let picture = decode(bytes).map_err(|problem| problem.to_string())?;
-        let square = (self.preprocessing).square(&augmentation.part(&picture, rng));
+        let square = self.preprocessing.square(&part(how, &picture, rng));
         self.preprocessing.fill(&square, out);
-        augmentation.hole(out, self.preprocessing.size, rng);
+        hole(how, out, self.preprocessing.size, rng);
         Ok(())
     }
 }

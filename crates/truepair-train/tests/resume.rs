@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use truepair_core::dataset::Dataset;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
 use truepair_model::similarity::{SafConfig, SimilarityConfig};
@@ -47,6 +48,36 @@ fn config(strategy: StrategyConfig) -> Config {
     recipe.resolve(&synthetic::pairs(200, 60, 1)).unwrap()
 }
 
+/// Reads words, of which some are dropped, and compares epochs on half of the dev images.
+fn of_words() -> Config {
+    let text = r#"
+        [matcher.image]
+        kind = "mlp"
+        dim = 16
+        [matcher.caption]
+        kind = "gru"
+        word_dim = 8
+        dim = 16
+        [training]
+        epochs = 4
+        batch = 32
+        caption_drop = 0.3
+        dev_images = 40
+    "#;
+    let data = worded(synthetic::pairs(200, 60, 1));
+    Recipe::from_toml(text).unwrap().resolve(&data).unwrap()
+}
+
+/// The data with texts in place of the captions' vectors.
+fn worded(data: Dataset) -> Dataset {
+    let text = |n: usize| format!("some {} things on {} of {}", n % 7, n % 5, n % 3);
+    Dataset {
+        captions: Some((0..data.n_captions()).map(text).collect()),
+        caption_features: None,
+        ..data
+    }
+}
+
 fn run(
     dir: &Path,
     config: &Config,
@@ -54,7 +85,12 @@ fn run(
     resume: bool,
     at: Option<(usize, usize)>,
 ) -> truepair_train::Result<Trained> {
-    let (data, dev) = (synthetic::pairs(200, 60, 1), synthetic::pairs(80, 0, 2));
+    let given = |data| match config.matcher.caption.reads_tokens() {
+        true => worded(data),
+        false => data,
+    };
+    let [data, dev] = [(200, 60, 1), (80, 0, 2)]
+        .map(|(n, mismatched, seed)| given(synthetic::pairs(n, mismatched, seed)));
     let flag = AtomicBool::new(false);
     let mut watch = StopAt { flag: &flag, at };
     let mut session = Session {
@@ -90,6 +126,7 @@ fn a_resumed_run_equals_an_unbroken_one_to_the_bit() {
         ..SafConfig::default()
     });
     configs.push(statistics);
+    configs.push(of_words());
     for config in configs {
         let folder = tempfile::tempdir().unwrap();
         let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));

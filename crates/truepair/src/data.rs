@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use truepair_core::dataset::Dataset;
 use truepair_core::watch::Watch;
-use truepair_image::{Augmentation, PixelReader, Preprocessing};
+use truepair_image::{PixelReader, Preprocessing};
 use truepair_read::dataset::{self, ReadOptions};
 
 use crate::progress::Bars;
@@ -39,10 +39,8 @@ fn decoded(dataset: Dataset, side: u16, bars: &mut Bars) -> Result<Dataset> {
     };
     preprocessing.check()?;
     let mut dataset = dataset.with_pictures()?;
-    dataset.images = dataset.images.with_reader(Arc::new(PixelReader {
-        preprocessing,
-        augmentation: Some(Augmentation::default()),
-    }));
+    let reader = PixelReader { preprocessing };
+    dataset.images = dataset.images.with_reader(Arc::new(reader));
     let (dataset, broken) = dataset.without_broken_pictures(bars)?;
     let broken = broken.iter().map(|b| format!("{}: {}", b.place, b.problem));
     tell_skipped(&broken.collect::<Vec<_>>(), "skipped", bars);

@@ -197,10 +197,7 @@ impl Embedder {
         };
         let column: Arc<dyn PictureColumn> = Arc::new(InMemory(bytes));
         let features = Features::from_pictures(vec![Picture::Value { column, record: 0 }]);
-        Ok(features.with_reader(Arc::new(PixelReader {
-            preprocessing,
-            augmentation: None,
-        })))
+        Ok(features.with_reader(Arc::new(PixelReader { preprocessing })))
     }
 }
 

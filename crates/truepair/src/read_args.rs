@@ -58,6 +58,11 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "SIDE", value_parser = clap::value_parser!(u16).range(8..=1024))]
     pub(crate) pixels: Option<u16>,
 
+    /// Fold of classes, of data that has such (CUB Captions): its classes for training are split train,
+    /// its others split dev.
+    #[arg(long, value_name = "N")]
+    pub(crate) class_fold: Option<u32>,
+
     /// What to do with empty captions.
     #[arg(long, value_name = "WHAT", default_value = "error")]
     pub(crate) on_empty: EmptyCaptions,
@@ -91,6 +96,7 @@ impl ReadArgs {
                 (None, None) => Pictures::Unused,
             },
             pixels: self.pixels,
+            class_fold: self.class_fold,
             strict: self.strict,
         }
     }
@@ -128,6 +134,7 @@ impl ReadArgs {
             ),
             ("--on-empty", empty),
             ("--pixels", self.pixels.map(|side| side.to_string())),
+            ("--class-fold", self.class_fold.map(|fold| fold.to_string())),
         ];
         let paths = paths.map(|(flag, path)| (flag, path.as_deref().map(word)));
         let texts =

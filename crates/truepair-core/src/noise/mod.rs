@@ -16,7 +16,7 @@ mod stored;
 mod word;
 
 pub use label::{
-    Asymmetric, LABEL_NOISES, LabelManifest, LabelNoiseModel, LabelNoiseSpec, Symmetric,
+    Asymmetric, Halves, LABEL_NOISES, LabelManifest, LabelNoiseModel, LabelNoiseSpec, Symmetric,
     corrupt_labels,
 };
 pub use manifest::Manifest;

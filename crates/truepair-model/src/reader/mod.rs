@@ -3,9 +3,10 @@
 mod texts;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Augmentation, Dataset, Features};
 use truepair_core::error::Place;
-use truepair_core::rng::Seed;
+use truepair_core::rng::{Seed, Stream, below, unit};
+use truepair_core::text::UNKNOWN;
 use truepair_core::{Error, Result};
 
 use crate::backbone::InputShape;
@@ -115,16 +116,22 @@ impl<'a> ImageReader<'a> {
         gathered(self.features, rows, &self.device)
     }
 
-    /// As [`read`](Self::read), pictures varied as training wants it; `key` names the step.
+    /// As [`read`](Self::read), pictures varied; `key` names the step.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn read_varied(&self, rows: &[u32], seed: Seed, key: &[u64]) -> Result<Input> {
+    pub fn read_varied(
+        &self,
+        rows: &[u32],
+        how: &Augmentation,
+        seed: Seed,
+        key: &[u64],
+    ) -> Result<Input> {
         if !self.features.are_pictures() {
             return self.read(rows);
         }
         let shape = [rows.len(), self.features.regions(), self.features.dim()];
-        let values = self.features.gather_varied(rows, seed, key)?;
+        let values = self.features.gather_varied(rows, how, seed, key)?;
         Ok(Input::Features {
             values: Tensor::from_data(TensorData::new(values, shape), &self.device),
             mask: None,
@@ -214,6 +221,49 @@ impl<'a> CaptionReader<'a> {
             Captions::Tokens(tokens) => Ok(padded(tokens, rows, &self.device)),
         }
     }
+
+    /// As [`read`](Self::read), with a share `drop` of every caption's words made unknown at random and
+    /// as large a share removed; features stay as they are. `key` names the step.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_varied(&self, rows: &[u32], drop: f64, seed: Seed, key: &[u64]) -> Result<Input> {
+        let Captions::Tokens(tokens) = &self.captions else {
+            return self.read(rows);
+        };
+        if drop == 0.0 {
+            return self.read(rows);
+        }
+        let varied = rows.iter().enumerate().map(|(at, &row)| {
+            let key: Vec<u64> = key.iter().copied().chain([at as u64]).collect();
+            let mut rng = seed.stream("caption-drop", &key);
+            dropped(&tokens[row as usize], drop, &mut rng)
+        });
+        let varied: Vec<Vec<u32>> = varied.collect();
+        let all: Vec<u32> = (0..varied.len() as u32).collect();
+        Ok(padded(&varied, &all, &self.device))
+    }
+}
+
+/// A caption's tokens between its markers, each unknown with probability `share`, and then
+/// `⌊share · n⌋` of the `n` removed.
+///
+/// # Source
+/// PCME's caption drop. Code read at naver-ai/pcme@4947684, `tokenize`.
+fn dropped(ids: &[u32], share: f64, rng: &mut Stream) -> Vec<u32> {
+    let [start, words @ .., end] = ids else {
+        return ids.to_vec();
+    };
+    let mut left = vec![*start];
+    for &word in words {
+        left.push(if unit(rng) < share { UNKNOWN } else { word });
+    }
+    for _ in 0..(share * words.len() as f64) as usize {
+        let n_words = left.len() as u64 - 1;
+        left.remove(1 + below(rng, n_words) as usize);
+    }
+    left.push(*end);
+    left
 }
 
 fn gathered(features: &Features, rows: &[u32], device: &Device) -> Result<Input> {
@@ -355,4 +405,65 @@ fn occupied(values: &[f32], [n, regions, width]: [usize; 3]) -> Option<Vec<f32>>
         .collect();
     debug_assert_eq!(mask.len(), n * regions);
     mask.contains(&0.0).then_some(mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::floats;
+    use truepair_core::text::{END, START, Vocabulary};
+
+    #[test]
+    fn a_tenth_of_the_words_is_unknown_a_tenth_is_gone_and_markers_stay() {
+        let words: Vec<u32> = (10..30).collect();
+        let ids = [&[START], &words[..], &[END]].concat();
+        let (mut unknown, n) = (0, 2000);
+        for step in 0..n {
+            let mut rng = Seed(1).stream("caption-drop", &[step]);
+            let left = dropped(&ids, 0.1, &mut rng);
+            assert_eq!((left.len(), left[0], left[19]), (20, START, END));
+            let known: Vec<u32> = left[1..19]
+                .iter()
+                .copied()
+                .filter(|id| *id != UNKNOWN)
+                .collect();
+            assert!(known.is_sorted() && known.iter().all(|id| words.contains(id)));
+            unknown += 18 - known.len();
+        }
+        let share = unknown as f64 / (18 * n) as f64;
+        assert!((share - 0.1).abs() < 0.01, "{share}");
+        let rng = &mut Seed(1).stream("caption-drop", &[]);
+        assert_eq!(dropped(&[START, END], 0.9, rng), [START, END]);
+        assert_eq!(dropped(&[START, 7, END], 0.9, rng).len(), 3);
+    }
+
+    #[test]
+    fn varied_captions_follow_their_key() {
+        let captions = ["a red ball on a green lawn".to_owned(), "a ball".to_owned()];
+        let texts = Texts::Tokens(Vocabulary::build(captions.iter().map(String::as_str), 1));
+        let reader = CaptionReader::of_texts(&captions, &texts, 50, &Device::flex());
+        let read = |input: Input| match input {
+            Input::Tokens { ids, mask } => {
+                let ids: Vec<i64> = ids.to_data().iter().collect();
+                (ids, floats(mask))
+            }
+            Input::Features { .. } => panic!("captions are tokens"),
+        };
+        let varied = |drop, key| {
+            read(
+                reader
+                    .read_varied(&[0, 1, 0], drop, Seed(1), &[key])
+                    .unwrap(),
+            )
+        };
+        assert_eq!(varied(0.0, 1), read(reader.read(&[0, 1, 0]).unwrap()));
+        assert_eq!(varied(0.5, 1), varied(0.5, 1));
+        assert_ne!(varied(0.5, 1), varied(0.5, 2));
+        let (ids, mask) = varied(0.5, 1);
+        // Three of seven words are gone from the longest caption, and its place in the batch counts.
+        let width = ids.len() / 3;
+        assert_eq!(width, 6);
+        assert_ne!(ids[..width], ids[2 * width..]);
+        assert_eq!(mask.iter().sum::<f32>(), (6 + 3 + 6) as f32);
+    }
 }

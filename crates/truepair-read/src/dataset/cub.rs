@@ -31,6 +31,9 @@ const FILES: [&str; 6] = [
     "seen_test_images.txt",
 ];
 
+/// Beginnings of the names of the lists of a fold's classes; its number and `.txt` follow.
+const FOLD_LISTS: [&str; 2] = ["trainclasses", "valclasses"];
+
 /// The folder of CUB-200-2011 with the captions of Reed et al. in it.
 pub(super) struct Cub;
 
@@ -41,13 +44,15 @@ impl Format for Cub {
 
     fn summary(&self) -> &'static str {
         "CUB Captions: `train` and `test_seen` are pictures of 150 classes, `test` those of the 50 \
-         classes that are never trained on."
+         classes that are never trained on. With `--class-fold N`, 100 of the 150 classes are in \
+         `train` and `test_seen`, the other 50 are `dev`."
     }
 
     fn files(&self) -> &'static str {
         "`images.txt` and `image_class_labels.txt`, `images/CLASS/NAME.jpg`, `text_c10/CLASS/NAME.txt` \
          of one caption a line, `trainvalclasses.txt` and `testclasses.txt`; optional \
-         `seen_test_images.txt` (paths), without it every fifth picture of the 150 classes"
+         `seen_test_images.txt` (paths), without it every fifth picture of the 150 classes; for fold \
+         N `trainclassesN.txt` and `valclassesN.txt`"
     }
 
     fn sniff(&self, path: &Path) -> Option<String> {
@@ -57,8 +62,17 @@ impl Format for Cub {
             .then(|| "the folder holds images.txt, classes and captions as CUB does".into())
     }
 
-    fn splits(&self, _path: &Path, _options: &ReadOptions) -> Result<Vec<String>> {
-        Ok(["test", "test_seen", "train"].map(String::from).into())
+    fn splits(&self, _path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
+        Ok(match options.class_fold {
+            None => ["test", "test_seen", "train"].map(String::from).into(),
+            Some(_) => ["dev", "test", "test_seen", "train"]
+                .map(String::from)
+                .into(),
+        })
+    }
+
+    fn has_class_folds(&self) -> bool {
+        true
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
@@ -74,12 +88,12 @@ impl Format for Cub {
         let mut gathered = Gathered::default();
         let captions = texts.file_name().unwrap_or_default().to_string_lossy();
         account_for_folder(&mut gathered.account, path, |name| {
-            match FILES.contains(&name) || name == captions {
+            match FILES.contains(&name) || is_fold_list(name) || name == captions {
                 true => Fate::Used,
                 false => Fate::PassedOver("it is not a file of this format"),
             }
         })?;
-        for image in images(path)? {
+        for image in images(path, options.class_fold)? {
             if image.split != split {
                 gathered.account.used("picture of other splits", 1);
                 continue;
@@ -109,10 +123,15 @@ impl Format for Cub {
             .collect();
         let texts = captions_in(root).unwrap_or_else(|| root.join(CAPTIONS[0]));
         let own_texts = out.join(texts.file_name().unwrap_or_default());
+        let classes: HashSet<&str> = dataset.image_ids.iter().map(|id| class_of(id)).collect();
         let (mut written, mut lines, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        for image in images(root)? {
+        for image in images(root, None)? {
             let own = kept.get(image.file.as_str());
-            if image.split == dataset.split && own.is_none() {
+            // The training split of a fold lacks some of the classes, which stay as they are, and its
+            // dev split holds every picture of its own.
+            let was_read = classes.contains(class_of(&image.file))
+                && (image.split == dataset.split || dataset.split == "dev");
+            if was_read && own.is_none() {
                 continue;
             }
             if !stays_below(Path::new(&image.file)) {
@@ -150,6 +169,11 @@ impl Format for Cub {
         ] {
             written.push(link_into(&root.join(name), out)?);
         }
+        for fold in folds(root)? {
+            for list in fold_lists(root, fold) {
+                written.push(link_into(&list, out)?);
+            }
+        }
         Ok(written)
     }
 }
@@ -168,11 +192,84 @@ struct Image {
     split: &'static str,
 }
 
+/// `CLASS` of `CLASS/NAME.jpg`.
+fn class_of(file: &str) -> &str {
+    file.split('/').next().unwrap_or_default()
+}
+
+/// Whether a file lists classes of a fold.
+fn is_fold_list(name: &str) -> bool {
+    FOLD_LISTS
+        .into_iter()
+        .any(|list| fold_of(name, list).is_some())
+}
+
+/// The fold that a file of this kind of list belongs to.
+fn fold_of(name: &str, list: &str) -> Option<u32> {
+    let number = name.strip_prefix(list)?.strip_suffix(".txt")?;
+    let fold = number.parse().ok()?;
+    (format!("{fold}") == number).then_some(fold)
+}
+
+/// The folds of which both lists of classes are there, in their order.
+fn folds(path: &Path) -> Result<Vec<u32>> {
+    let entries = std::fs::read_dir(path).map_err(|source| Error::io(path, "read", source))?;
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let mut found: Vec<u32> = names
+        .filter_map(|name| fold_of(name.to_str()?, FOLD_LISTS[0]))
+        .filter(|fold| fold_lists(path, *fold).iter().all(|list| list.is_file()))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn fold_lists(path: &Path, fold: u32) -> [PathBuf; 2] {
+    FOLD_LISTS.map(|list| path.join(format!("{list}{fold}.txt")))
+}
+
+/// The classes that are trained on, and those of the dev split.
+fn seen_classes(path: &Path, fold: Option<u32>) -> Result<[HashSet<String>; 2]> {
+    let Some(fold) = fold else {
+        return Ok([
+            class_names(&path.join("trainvalclasses.txt"))?,
+            HashSet::new(),
+        ]);
+    };
+    let there = folds(path)?;
+    if !there.contains(&fold) {
+        let there: Vec<String> = there.iter().map(u32::to_string).collect();
+        let there = match there.is_empty() {
+            true => "none".to_owned(),
+            false => there.join(", "),
+        };
+        return Err(Error::data(
+            path,
+            Place::Whole,
+            format!("there is no fold {fold} of classes; there are: {there}"),
+            format!(
+                "put its lists trainclasses{fold}.txt and valclasses{fold}.txt into the folder"
+            ),
+        ));
+    }
+    let [train, dev] = fold_lists(path, fold);
+    let classes = [class_names(&train)?, class_names(&dev)?];
+    let mut both = classes[0].intersection(&classes[1]);
+    match both.next() {
+        None => Ok(classes),
+        Some(class) => Err(Error::data(
+            dev,
+            Place::Whole,
+            format!("class {class} is in {}, too", train.display()),
+            "leave every class in one of the two lists",
+        )),
+    }
+}
+
 /// Every picture with its class and split.
-fn images(path: &Path) -> Result<Vec<Image>> {
+fn images(path: &Path, fold: Option<u32>) -> Result<Vec<Image>> {
     let classes = numbered(&path.join("image_class_labels.txt"))?;
     let unseen: HashSet<String> = class_names(&path.join("testclasses.txt"))?;
-    let seen: HashSet<String> = class_names(&path.join("trainvalclasses.txt"))?;
+    let [seen, dev] = seen_classes(path, fold)?;
     let held = path.join("seen_test_images.txt");
     let held: Option<HashSet<String>> = match held.is_file() {
         true => Some(
@@ -190,7 +287,7 @@ fn images(path: &Path) -> Result<Vec<Image>> {
             let remedy = "unpack the data set again";
             Err(Error::data(&list, Place::Line(line), problem, remedy))
         };
-        let name = file.split('/').next().unwrap_or_default().to_owned();
+        let name = class_of(&file).to_owned();
         let Some(class) = classes.get(&id).and_then(|class| class.parse().ok()) else {
             return wrong(format!("image {id} has no class"));
         };
@@ -200,11 +297,16 @@ fn images(path: &Path) -> Result<Vec<Image>> {
             Some(held) => held.contains(&file),
             None => nth.is_multiple_of(5),
         };
-        let split = match (unseen.contains(&name), seen.contains(&name)) {
-            (true, _) => "test",
-            (false, true) if is_held => "test_seen",
-            (false, true) => "train",
-            (false, false) => return wrong(format!("class {name} is in no list of classes")),
+        let split = if unseen.contains(&name) {
+            "test"
+        } else if dev.contains(&name) {
+            "dev"
+        } else if !seen.contains(&name) {
+            return wrong(format!("class {name} is in no list of classes"));
+        } else if is_held {
+            "test_seen"
+        } else {
+            "train"
         };
         found.push(Image {
             id,
@@ -335,6 +437,67 @@ mod tests {
             "{refused}"
         );
         assert!(!home.path().join("again/x.jpg").is_symlink());
+    }
+
+    #[test]
+    fn a_fold_trains_on_some_of_the_classes_and_its_others_are_dev() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("data");
+        std::fs::create_dir(&root).unwrap();
+        tree(&root);
+        let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
+        write("trainclasses2.txt", "002.Bird_2\n");
+        write("valclasses2.txt", "001.Bird_1\n");
+        let options = ReadOptions {
+            class_fold: Some(2),
+            ..ReadOptions::default()
+        };
+        let sizes = |root: &Path, options: &ReadOptions| -> Vec<(String, usize)> {
+            let found = inspect(root, options).unwrap();
+            let splits = found.splits.into_iter();
+            splits.map(|split| (split.split, split.images)).collect()
+        };
+        let expected = [("dev", 10), ("test", 10), ("test_seen", 2), ("train", 8)];
+        assert_eq!(
+            sizes(&root, &options),
+            expected.map(|(s, n)| (s.to_owned(), n))
+        );
+        let train = open(&root, &options).unwrap();
+        assert!(train.image_ids.iter().all(|id| id.starts_with("002.")));
+        // The lists belong to the data whether a fold is asked for or not.
+        let strict = ReadOptions {
+            strict: true,
+            ..ReadOptions::default()
+        };
+        assert_eq!(open(&root, &strict).unwrap().n_images(), 16);
+        // A cleaned list loses nothing of the classes that were not read, and has the folds again.
+        let keep: Vec<bool> = (0..train.pairs.len()).map(|n| n >= 15).collect();
+        let out = home.path().join("out");
+        write_kept(&train, &keep, &out).unwrap();
+        let expected = [("dev", 10), ("test", 10), ("test_seen", 2), ("train", 7)];
+        assert_eq!(
+            sizes(&out, &options),
+            expected.map(|(s, n)| (s.to_owned(), n))
+        );
+        let dev = open(&root, &options.for_split("dev")).unwrap();
+        let keep: Vec<bool> = (0..dev.pairs.len()).map(|n| n >= 30).collect();
+        let out = home.path().join("out-dev");
+        write_kept(&dev, &keep, &out).unwrap();
+        assert_eq!(sizes(&out, &options)[0], ("dev".to_owned(), 7));
+        let refused = |options: &ReadOptions| open(&root, options).unwrap_err().to_string();
+        let other = ReadOptions {
+            class_fold: Some(1),
+            ..ReadOptions::default()
+        };
+        assert!(refused(&other).contains("no fold 1 of classes; there are: 2"));
+        write("valclasses2.txt", "001.Bird_1\n002.Bird_2\n");
+        assert!(refused(&options).contains("class 002.Bird_2 is in"));
+        std::fs::write(home.path().join("pairs.csv"), "image,caption\na.jpg,a\n").unwrap();
+        let refused = open(home.path().join("pairs.csv"), &options).unwrap_err();
+        assert!(
+            refused.to_string().contains("`table` has no folds"),
+            "{refused}"
+        );
     }
 
     #[test]

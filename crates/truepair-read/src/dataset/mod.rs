@@ -179,6 +179,10 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
+    /// Whether [`ReadOptions::class_fold`] means something to it.
+    fn has_class_folds(&self) -> bool {
+        false
+    }
     /// Whether its cleaned lists still name images that lost all their captions.
     fn names_all_images(&self) -> bool {
         false
@@ -409,7 +413,29 @@ pub fn is_recognized(path: impl AsRef<Path>) -> bool {
 }
 
 /// The format of `path` and why it was chosen.
+///
+/// # Errors
+/// If there is none, or a fold of classes is asked of one that knows no such.
 fn recognize(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format, String)> {
+    let found = recognize_any(path, options)?;
+    if options.class_fold.is_some() && !found.0.has_class_folds() {
+        let of_classes = FORMATS.iter().filter(|format| format.has_class_folds());
+        let names: Vec<&str> = of_classes.map(|format| format.name()).collect();
+        return Err(Error::argument(
+            format!(
+                "data of format `{}` has no folds of classes",
+                found.0.name()
+            ),
+            format!(
+                "leave the fold out; formats with such: {}",
+                names.join(", ")
+            ),
+        ));
+    }
+    Ok(found)
+}
+
+fn recognize_any(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format, String)> {
     if several::files_of(path)?.is_none() {
         std::fs::metadata(path).map_err(|source| Error::io(path, "read", source))?;
     } else if webdataset::WebDataset.sniff(path).is_none() {

@@ -49,6 +49,10 @@ pub struct ReadOptions {
     /// Side of the squares that pictures are decoded to for a network that reads pixels; `None` =
     /// images are features.
     pub pixels: Option<u16>,
+    /// Which fold of classes is read, of data that has such: its classes for training are split `train`
+    /// and its others `dev`; `None` = all classes for training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_fold: Option<u32>,
     /// Whether reading fails where something is passed over; the error lists the account.
     pub strict: bool,
 }
@@ -69,6 +73,7 @@ impl Default for ReadOptions {
             on_empty: OnEmpty::Error,
             pictures: Pictures::Unused,
             pixels: None,
+            class_fold: None,
             strict: false,
         }
     }

@@ -88,7 +88,7 @@ impl Recipe {
 
     /// Fills in what was left open: `plain`, the similarity that the strategy was made for, and
     /// backbones that give what the similarity compares: for `cosine`, `mlp` for feature vectors,
-    /// `region_linear` for regions and `gru` for texts; then checks ranges.
+    /// `region_linear` for regions and `gru` for texts; how pictures are varied; then checks ranges.
     ///
     /// # Errors
     /// If a setting is out of range or the data has nothing that a caption backbone could read.
@@ -122,6 +122,9 @@ impl Recipe {
             sps: self.sps,
             groups: self.groups.clone(),
         };
+        if dataset.images.are_pictures() {
+            config.training.augmentation.get_or_insert_default();
+        }
         if config.matcher.is_closed_form() {
             // A second epoch would fit the same again, and there is no epoch to choose.
             config.strategy = config.strategy.in_one_step();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error as CoreError;
+use truepair_core::dataset::Augmentation;
 use truepair_core::metric::{METRICS, Metric, RSum};
 
 use crate::error::Result;
@@ -35,8 +36,19 @@ pub struct TrainingConfig {
     /// The metric by which epochs are compared on the dev split; of a metric with a number for each
     /// direction, the mean of both.
     pub select: String,
+    /// Epochs are compared on the first that many images of the dev split, with their captions; 0 is
+    /// all of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dev_images: usize,
     /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
     pub held_out: f64,
+    /// Share of every training caption's words that are made unknown at random in each step, and as
+    /// large a share removed, [0, 1).
+    #[serde(skip_serializing_if = "is_off")]
+    pub caption_drop: f64,
+    /// How training varies pictures that are read as pixels; left out, the defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
     /// Word vectors in GloVe's text format, the first weights of the captions' word embedding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word_vectors: Option<PathBuf>,
@@ -117,7 +129,23 @@ impl TrainingConfig {
                 self.held_out > 0.0 && self.held_out < 1.0,
                 "in (0, 1)",
             ),
-        ])
+            (
+                "training.dev_images",
+                self.dev_images as f64,
+                self.dev_images != 1,
+                "0, which is all, or at least 2: an image alone has no rank",
+            ),
+            (
+                "training.caption_drop",
+                self.caption_drop,
+                (0.0..1.0).contains(&self.caption_drop),
+                "in [0, 1); 0.1 is published",
+            ),
+        ])?;
+        if let Some(augmentation) = &self.augmentation {
+            augmentation.check()?;
+        }
+        Ok(())
     }
 
     /// The metric that `select` names.
@@ -140,6 +168,14 @@ impl TrainingConfig {
                 .into()
             })
     }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+fn is_off(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// A setting's name, its value, whether that is in range, and the range.
@@ -171,7 +207,10 @@ impl Default for TrainingConfig {
             tile_mib: 256,
             keep: Keep::Best,
             select: RSum.name().to_owned(),
+            dev_images: 0,
             held_out: 0.1,
+            caption_drop: 0.0,
+            augmentation: None,
             word_vectors: None,
         }
     }

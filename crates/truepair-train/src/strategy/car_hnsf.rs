@@ -6,7 +6,7 @@ use truepair_core::ledger::ColumnSpec;
 use super::co_division::{CLEAN, CoDivision, CoTeaching, DividedLoss, soft_triplet};
 use super::division_config::{DivisionConfig, rectify};
 use super::early_targets::{EarlyTargets, MASS, MATCH_MASS, Targets};
-use super::hnsf::HardestLabel;
+use super::hnsf::{DivideBy, HardestLabel};
 use super::nlnc::{check_weight, keep_above, push};
 use super::setting::check_share;
 use super::{BatchView, Beliefs, Epoch, Judgement, Strategy};
@@ -27,6 +27,7 @@ use truepair_model::objective::{NegativeTriplet, PairLoss, per_pair};
 /// R is that of [`EarlyTargets`], N that of [`NegativeTriplet`], off by default; the sizes are those of
 /// the epoch's division, as in `nlnc`. The warm-up only
 /// fills ȳ and the targets; noisy pairs follow at `ncr.noisy_after`, or at once when pushed.
+/// `divide_by` is `hnsf`'s, whose card has its equations.
 ///
 /// # Source
 /// A graduation report (Kookmin University), which prints figures of the combination (worse than
@@ -42,6 +43,8 @@ pub struct CarHnsfConfig {
     pub ncr: DivisionConfig,
     /// The prediction.
     pub label: HardestLabel,
+    /// What the mixture sees.
+    pub divide_by: DivideBy,
     /// β and τ.
     pub targets: EarlyTargets,
     /// λ_car, at least 0.
@@ -59,6 +62,7 @@ impl Default for CarHnsfConfig {
         Self {
             ncr: DivisionConfig::default(),
             label: HardestLabel::default(),
+            divide_by: DivideBy::default(),
             targets: EarlyTargets::default(),
             weight: 1.0,
             threshold: 0.5,
@@ -123,6 +127,11 @@ impl DividedLoss for RememberedFilter {
             true => 0,
             false => division.noisy_from(),
         }
+    }
+
+    fn measure(&self, division: &CoDivision, scores: &[f32]) -> Vec<f32> {
+        let config = &self.config;
+        config.divide_by.measure(&config.label, division, scores)
     }
 
     fn watch_warm_up(&self, division: &CoDivision, view: &BatchView<'_>) -> Beliefs {

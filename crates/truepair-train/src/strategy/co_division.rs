@@ -178,6 +178,12 @@ pub(super) trait DividedLoss: Debug + Send {
         division.noisy_from()
     }
 
+    /// What the mixture sees of every pair of evaluation-mode scores `[b * b]`, larger = less
+    /// trusted, `[b]`.
+    fn measure(&self, division: &CoDivision, scores: &[f32]) -> Vec<f32> {
+        division.config.mean_hinge(scores)
+    }
+
     /// What a batch of the warm-up teaches; its loss is the mean-negative triplet.
     fn watch_warm_up(&self, division: &CoDivision, view: &BatchView<'_>) -> Beliefs {
         let _ = (division, view);
@@ -224,7 +230,7 @@ impl<L: DividedLoss> Strategy for CoTeaching<L> {
     }
 
     fn survey(&self, epoch: Epoch) -> Option<Survey<'_>> {
-        epoch.surveyed(|scores| self.division.config.mean_hinge(scores).into())
+        epoch.surveyed(|scores| self.loss.measure(&self.division, scores).into())
     }
 
     fn divide(&mut self, planning: Planning<'_>) -> Result<Plan> {

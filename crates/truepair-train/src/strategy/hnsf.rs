@@ -25,16 +25,32 @@ use truepair_model::objective::{PairLoss, per_pair};
 /// negatives. Without that the filter would have no effect, since a soft margin of 0 still pulls a
 /// losing pair together.
 ///
+/// `divide_by` is the second reading of the method's line: that the hardest negative decides who is
+/// clean at all, before any label. What the mixture of the division sees of pair i is then no longer
+/// `ncr`'s loss over all negatives of the batch, but
+///
+/// ```text
+/// mean      Σⱼ ([α + Sᵢⱼ − Sᵢᵢ]₊ + [α + Sⱼᵢ − Sᵢᵢ]₊) / b, as `ncr`: the first reading alone
+/// hardest   [α + S_{i,h} − Sᵢᵢ]₊ + [α + S_{h',i} − Sᵢᵢ]₊
+/// gap       ((S_{i,h} − Sᵢᵢ) + (S_{h',i} − Sᵢᵢ)) / 2
+/// ```
+///
+/// with the k hardest averaged, if `label.hardest` says so. `hardest` puts every pair that wins by α
+/// both ways at exactly 0; `gap` has no end on either side and no margin.
+///
 /// # Source
 /// A graduation report (Kookmin University) in one line: NCR's mean-based soft label is replaced by a
 /// confidence from the most similar wrong answer only. Its equations are not public: the exchange of
-/// the mean for the maximum is read off that line, the rest is NCR's or a reconstruction.
+/// the mean for the maximum is read off that line, the rest is NCR's or a reconstruction. Whether the exchange is
+/// meant for the labels, for the division or for both is open: `divide_by` has both readings.
 /// # Deviations
 /// 1. τ has a floor. In a batch where nearly every pair loses, its best tenth would otherwise be
 ///    scaled up to labels of 1.
 /// 2. The mask of pairs with soft label 0 is a reconstruction: `drop`.
 /// 3. `label.hardest` averages the hinges of the k hardest negatives. With several captions an image,
 ///    the single hardest of a batch is sometimes a match.
+/// 4. The hardest negative of a division is that of the batch in which the pair is measured, not of
+///    all training pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HnsfConfig {
@@ -42,6 +58,8 @@ pub struct HnsfConfig {
     pub ncr: DivisionConfig,
     /// The prediction.
     pub label: HardestLabel,
+    /// What the mixture sees.
+    pub divide_by: DivideBy,
     /// Which pairs leave the triplet.
     pub drop: DropRule,
 }
@@ -54,6 +72,19 @@ pub struct HardestLabel {
     pub hardest: usize,
     /// Least τ as a share of the margin, [0, 1].
     pub scale_floor: f64,
+}
+
+/// What the division's mixture sees of a pair; the card of [`HnsfConfig`] has the equations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DivideBy {
+    /// Its loss over all negatives of the batch, as `ncr`.
+    #[default]
+    Mean,
+    /// Its loss over the hardest negatives.
+    Hardest,
+    /// How far the hardest negatives are ahead of it, without hinge.
+    Gap,
 }
 
 /// Which pairs leave the triplet.
@@ -73,6 +104,7 @@ impl Default for HnsfConfig {
         Self {
             ncr: DivisionConfig::default(),
             label: HardestLabel::default(),
+            divide_by: DivideBy::default(),
             drop: DropRule::ZeroLabel,
         }
     }
@@ -106,39 +138,55 @@ impl HardestLabel {
 
     /// P of every pair of evaluation-mode scores `[b * b]` under margin α, `[b]` in [0, 1].
     pub fn predict(&self, scores: &[f32], margin: f64) -> Vec<f32> {
-        let square = Square::new(scores);
-        let gaps: Vec<f32> = (0..square.side())
-            .map(|i| {
-                let own = square.at(i, i);
-                let row = self.hinge(i, own, margin, &mut square.row(i).iter().copied());
-                let column = self.hinge(i, own, margin, &mut square.column(i));
-                let gap = margin as f32 - (row + column) / 2.0;
-                gap.clamp(0.0, margin as f32)
-            })
+        let half = self.both_ways(scores, |lead| hinge(lead, margin) / 2.0);
+        let gaps: Vec<f32> = (half.iter())
+            .map(|hinges| (margin as f32 - hinges).clamp(0.0, margin as f32))
             .collect();
         // The smallest floor keeps 0 / 0 from arising where `scale_floor` is 0.
         scaled(&gaps, ((self.scale_floor * margin) as f32).max(1e-8))
     }
 
-    /// The mean of the k largest hinges of one anchor against the wrong candidates.
-    fn hinge(
-        &self,
-        anchor: usize,
-        own: f32,
-        margin: f64,
-        candidates: &mut dyn Iterator<Item = f32>,
-    ) -> f32 {
-        let violation = |score: f32| {
-            // In this order a tie is a hinge of exactly α, and its gap exactly 0.
-            let violation = margin as f32 + (score - own);
-            // Not `max`, which would let NaN look like no violation.
-            if violation < 0.0 { 0.0 } else { violation }
+    /// The sum over both directions of the mean of the k largest values of `of`, which is given a
+    /// wrong answer's lead over the pair and grows with it, `[b]`; 0 for a pair alone.
+    fn both_ways(&self, scores: &[f32], of: impl Fn(f32) -> f32) -> Vec<f32> {
+        let square = Square::new(scores);
+        let hardest = |anchor: usize, candidates: &mut dyn Iterator<Item = f32>| {
+            let own = square.at(anchor, anchor);
+            let others = candidates.enumerate().filter(|(at, _)| *at != anchor);
+            let mut values: Vec<f32> = others.map(|(_, score)| of(score - own)).collect();
+            values.sort_unstable_by(|a, b| b.total_cmp(a));
+            let hardest = &values[..self.hardest.min(values.len())];
+            hardest.iter().sum::<f32>() / hardest.len().max(1) as f32
         };
-        let others = candidates.enumerate().filter(|(at, _)| *at != anchor);
-        let mut hinges: Vec<f32> = others.map(|(_, score)| violation(score)).collect();
-        hinges.sort_unstable_by(|a, b| b.total_cmp(a));
-        let hardest = &hinges[..self.hardest.min(hinges.len())];
-        hardest.iter().sum::<f32>() / hardest.len().max(1) as f32
+        (0..square.side())
+            .map(|i| {
+                hardest(i, &mut square.row(i).iter().copied()) + hardest(i, &mut square.column(i))
+            })
+            .collect()
+    }
+}
+
+/// `[α + lead]₊`; a tie is exactly α.
+fn hinge(lead: f32, margin: f64) -> f32 {
+    let violation = margin as f32 + lead;
+    // Not `max`, which would let NaN look like no violation.
+    if violation < 0.0 { 0.0 } else { violation }
+}
+
+impl DivideBy {
+    /// What the mixture sees of every pair of evaluation-mode scores `[b * b]`, `[b]`.
+    pub(super) fn measure(
+        self,
+        label: &HardestLabel,
+        division: &CoDivision,
+        scores: &[f32],
+    ) -> Vec<f32> {
+        let margin = division.config.margin;
+        match self {
+            Self::Mean => division.config.mean_hinge(scores),
+            Self::Hardest => label.both_ways(scores, |lead| hinge(lead, margin)),
+            Self::Gap => label.both_ways(scores, |lead| lead / 2.0),
+        }
     }
 }
 
@@ -161,6 +209,7 @@ impl HnsfConfig {
             division: CoDivision::new(&self.ncr, n_main)?,
             loss: HardestFilter {
                 label: self.label,
+                divide_by: self.divide_by,
                 drop: self.drop,
             },
         }))
@@ -170,10 +219,15 @@ impl HnsfConfig {
 #[derive(Debug)]
 struct HardestFilter {
     label: HardestLabel,
+    divide_by: DivideBy,
     drop: DropRule,
 }
 
 impl DividedLoss for HardestFilter {
+    fn measure(&self, division: &CoDivision, scores: &[f32]) -> Vec<f32> {
+        self.divide_by.measure(&self.label, division, scores)
+    }
+
     fn judge(
         &mut self,
         division: &CoDivision,
@@ -198,8 +252,10 @@ impl DividedLoss for HardestFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::StrategyConfig;
     use crate::strategy::co_division::tests::{LAST, check_plain_when_certain, judge};
+    use crate::strategy::{CarHnsfConfig, Planning, StrategyConfig};
+    use truepair_core::ledger::Ledger;
+    use truepair_core::rng::Seed;
     use truepair_model::numbers::floats;
     use truepair_model::objective::check::scores;
 
@@ -249,6 +305,84 @@ mod tests {
         let (one, all) = (of(1).predict(&s, 0.2), of(99).predict(&s, 0.2));
         assert!(one.iter().zip(&all).all(|(one, all)| one <= all));
         assert!(all.iter().sum::<f32>() > one.iter().sum::<f32>());
+    }
+
+    #[test]
+    fn the_mixture_sees_the_loss_that_is_named() {
+        let measure = |config: &StrategyConfig| {
+            let strategy = config.build(4).unwrap();
+            strategy.survey(LAST).unwrap()(&SCORES).loss
+        };
+        let hnsf = |divide_by, hardest| {
+            StrategyConfig::Hnsf(HnsfConfig {
+                divide_by,
+                label: HardestLabel {
+                    hardest,
+                    ..HardestLabel::default()
+                },
+                ..HnsfConfig::default()
+            })
+        };
+        let near = |found: Vec<f32>, expected: [f32; 3]| {
+            let equal = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+            assert!(found.iter().zip(&expected).all(equal), "{found:?}");
+        };
+        // Leads of the hardest: −0.4 and −0.1, −0.1 and −0.4, 0.4 and 0.1.
+        near(measure(&hnsf(DivideBy::Hardest, 1)), [0.1, 0.1, 0.9]);
+        near(measure(&hnsf(DivideBy::Gap, 1)), [-0.25, -0.25, 0.25]);
+        // Of the other: −0.5 and −0.2, −0.5 and −0.6, 0.0 and 0.1.
+        near(measure(&hnsf(DivideBy::Hardest, 9)), [0.05, 0.05, 0.7]);
+        near(measure(&hnsf(DivideBy::Gap, 9)), [-0.3, -0.4, 0.15]);
+        // Of three, both others' hinges count, divided by three: 0.1, 0.1 and 0.6 + 0.2 + 0.3 + 0.3.
+        let mean = measure(&hnsf(DivideBy::Mean, 1));
+        near(mean.clone(), [0.1 / 3.0, 0.1 / 3.0, 1.4 / 3.0]);
+        assert_eq!(
+            mean,
+            measure(&StrategyConfig::Ncr(DivisionConfig::default()))
+        );
+        let remembered = |divide_by| {
+            measure(&StrategyConfig::CarHnsf(CarHnsfConfig {
+                divide_by,
+                ..CarHnsfConfig::default()
+            }))
+        };
+        assert_eq!(remembered(DivideBy::Mean), mean);
+        near(remembered(DivideBy::Gap), [-0.25, -0.25, 0.25]);
+    }
+
+    #[test]
+    fn who_loses_to_one_wrong_answer_is_noisy_by_the_hardest() {
+        // 20 pairs far above all others, 10 of which lose to one wrong caption and one wrong image.
+        let (n, n_losers) = (20, 10);
+        let mut scores = vec![-1.0f32; n * n];
+        for i in 0..n {
+            scores[i * n + i] = 0.9 + 0.001 * i as f32;
+        }
+        for i in 0..n_losers {
+            let other = (i + 1) % n_losers;
+            scores[i * n + other] = 0.96;
+        }
+        let noisy = |divide_by| {
+            let config = HnsfConfig {
+                divide_by,
+                ..HnsfConfig::default()
+            };
+            let mut strategy = config.build(4).unwrap();
+            let loss = strategy.survey(LAST).unwrap()(&scores).loss;
+            let mut ledgers = vec![Ledger::new(n), Ledger::new(n)];
+            ledgers.iter_mut().for_each(|l| l.loss.clone_from(&loss));
+            let mut rng = Seed(1).stream("test", &[]);
+            let planning = Planning {
+                epoch: LAST,
+                ledgers: &mut ledgers,
+                pairs: &[],
+                rng: &mut rng,
+            };
+            strategy.plan(planning).unwrap().peers[0].groups[1].clone()
+        };
+        let losers: Vec<u32> = (0..n_losers as u32).collect();
+        assert_eq!(noisy(DivideBy::Hardest), losers);
+        assert_eq!(noisy(DivideBy::Gap), losers);
     }
 
     #[test]

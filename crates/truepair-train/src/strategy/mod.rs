@@ -58,7 +58,7 @@ pub use early_targets::EarlyTargets;
 pub use gradient_ratio::RatioConfig;
 pub use gsc::GscConfig;
 pub use hib::HibConfig;
-pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
+pub use hnsf::{DivideBy, DropRule, HardestLabel, HnsfConfig};
 pub use l2rm::L2rmConfig;
 pub use mixing::{MixingConfig, Mixture};
 pub use ncr::NcrConfig;

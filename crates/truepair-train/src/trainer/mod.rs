@@ -151,6 +151,7 @@ fn run(
         )
         .into());
     }
+    check_caption_drop(config, texts.as_ref())?;
     let mut run = Run::open(session, config, seed, texts.as_ref(), train)?;
     let word_vectors = word_vectors(config, texts.as_ref(), session, &run)?;
     let inputs = Inputs {
@@ -168,6 +169,20 @@ fn run(
         trainer.epoch(index, session, &mut run)?;
     }
     trainer.finish(&run)
+}
+
+/// # Errors
+/// If words are to be dropped and captions are read as none.
+fn check_caption_drop(config: &Config, texts: Option<&Texts>) -> Result<()> {
+    let share = config.training.caption_drop;
+    if share == 0.0 || texts.and_then(Texts::vocabulary).is_some() {
+        return Ok(());
+    }
+    Err(CoreError::argument(
+        format!("training.caption_drop = {share}, but the caption backbone reads no words"),
+        "use a caption backbone that does, or leave out training.caption_drop",
+    )
+    .into())
 }
 
 /// The word vectors that the config names; words without one are told, and listed in the run's

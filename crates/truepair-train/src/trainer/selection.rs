@@ -28,7 +28,8 @@ use truepair_model::reader::{Reader, Texts};
 pub(crate) enum Selection<'a> {
     /// By a metric on a dev split.
     Dev {
-        split: &'a Dataset,
+        /// The dev split, or its first images.
+        split: Cow<'a, Dataset>,
         relevance: Relevance,
         metric: &'static dyn Metric,
     },
@@ -61,7 +62,9 @@ impl<'a> Selection<'a> {
         config: &Config,
         seed: Seed,
     ) -> Result<Self> {
+        let wanted = config.training.dev_images;
         if let Some(split) = dev {
+            let split = first_images(split, wanted)?;
             let relevance =
                 Relevance::from_pairs(split.n_images(), split.n_captions(), &split.pairs);
             return Ok(Self::Dev {
@@ -69,6 +72,13 @@ impl<'a> Selection<'a> {
                 relevance,
                 metric: config.training.select_metric()?,
             });
+        }
+        if wanted > 0 {
+            return Err(CoreError::argument(
+                format!("training.dev_images = {wanted}, but there is no dev split"),
+                "add a dev split, or leave training.dev_images out",
+            )
+            .into());
         }
         match config.training.keep {
             Keep::Last => Ok(Self::Last),
@@ -114,8 +124,12 @@ impl<'a> Selection<'a> {
                     ..Protocol::new(&split.name, &split.split, relevance)
                 };
                 let report = evaluate(&*scorer, relevance, protocol, watch)?;
+                let of = match split {
+                    Cow::Borrowed(_) => String::new(),
+                    Cow::Owned(first) => format!(" of the first {} images", first.n_images()),
+                };
                 let criterion = report.overall(*metric).map(|value| Criterion {
-                    name: format!("{} {}", split.split, metric.name()),
+                    name: format!("{} {}{of}", split.split, metric.name()),
                     metric: Some(metric.name().to_owned()),
                     value,
                     higher_is_better: metric.higher_is_better(),
@@ -131,6 +145,29 @@ impl<'a> Selection<'a> {
             }),
         }
     }
+}
+
+/// The first `wanted` images of a split with their captions; 0 is all of them.
+///
+/// # Errors
+/// If the split has fewer.
+fn first_images(split: &Dataset, wanted: usize) -> Result<Cow<'_, Dataset>> {
+    let n = split.n_images();
+    if wanted > n {
+        return Err(CoreError::argument(
+            format!(
+                "training.dev_images = {wanted}, but split {} has {n} images",
+                split.split
+            ),
+            format!("give at most {n}, or leave it out to score all of them"),
+        )
+        .into());
+    }
+    if wanted == 0 || wanted == n {
+        return Ok(Cow::Borrowed(split));
+    }
+    let keep: Vec<bool> = (0..n).map(|image| image < wanted).collect();
+    Ok(Cow::Owned(split.clone().with_images_kept(&keep).0))
 }
 
 /// Networks whose scores are averaged, and how they read data.
@@ -221,5 +258,54 @@ impl<'a> HeldOut<'a> {
             links,
             seed: seed.child("held-out", 0),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use truepair_core::dataset::Features;
+    use truepair_core::pair::Pair;
+
+    /// Five images with two captions each, which stand apart.
+    fn dev() -> Dataset {
+        Dataset {
+            name: "toy".into(),
+            format: "memory",
+            split: "dev".into(),
+            images: Features::from_rows((0..5).map(|n| n as f32).collect(), 1),
+            image_ids: (0..5).map(|n| n.to_string()).collect(),
+            image_files: Vec::new(),
+            captions: Some((0..10).map(|n| format!("caption {n}")).collect()),
+            caption_features: None,
+            pairs: (0..10)
+                .map(|n| Pair {
+                    image: n % 5,
+                    caption: n,
+                })
+                .collect(),
+            labels: None,
+            files: Vec::new(),
+            account: Default::default(),
+        }
+    }
+
+    #[test]
+    fn the_first_images_come_with_their_captions() {
+        let dev = dev();
+        for all in [0, 5] {
+            assert!(matches!(first_images(&dev, all).unwrap(), Cow::Borrowed(_)));
+        }
+        let first = first_images(&dev, 2).unwrap();
+        assert_eq!(first.image_ids, ["0", "1"]);
+        let texts = first.require_captions().unwrap();
+        assert_eq!(texts, ["caption 0", "caption 1", "caption 5", "caption 6"]);
+        let images: Vec<u32> = first.pairs.iter().map(|pair| pair.image).collect();
+        assert_eq!(images, [0, 1, 0, 1]);
+        let refused = first_images(&dev, 6).unwrap_err().to_string();
+        assert!(
+            refused.contains("dev_images = 6, but split dev has 5"),
+            "{refused}"
+        );
     }
 }

@@ -223,12 +223,18 @@ impl Trainer<'_> {
         ))
     }
 
-    /// As [`inputs`](Self::inputs), pictures varied at random; `key` names the step.
+    /// As [`inputs`](Self::inputs), pictures and words varied at random; `key` names the step.
     fn varied_inputs(&self, pairs: &[u32], key: &[u64]) -> Result<(Input, Input)> {
         let (images, captions) = self.rows(pairs);
+        let (reader, seed, settings) = (self.reader, self.seed, &self.config.training);
+        let images = match &settings.augmentation {
+            Some(how) => reader.images.read_varied(&images, how, seed, key)?,
+            None => reader.images.read(&images)?,
+        };
+        let drop = settings.caption_drop;
         Ok((
-            self.reader.images.read_varied(&images, self.seed, key)?,
-            self.reader.captions.read(&captions)?,
+            images,
+            reader.captions.read_varied(&captions, drop, seed, key)?,
         ))
     }
 

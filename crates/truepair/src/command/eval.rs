@@ -56,6 +56,10 @@ Examples:
       Judgments from files; --unknown-ids says what becomes of ids that the data does not have.
   truepair eval --scores s.npy --labels classes.npy --match plausible
       Relevance by labels, here for PMRP.
+  truepair eval runs/pcme --labels instances_val2014.json --match plausible --protocol coco1k
+      PMRP on MS-COCO, by the categories of its annotated objects.
+  truepair eval runs/pcme_cub --match same
+      Relevance by the labels of the data itself.
   truepair eval runs/pcme --distance wasserstein
       Gaussian embeddings, ranked by a distance other than the one in training.
   truepair eval runs/pcme --occlusion seen.html
@@ -130,7 +134,7 @@ pub(crate) struct EvalArgs {
     per_query: Option<PathBuf>,
 
     /// Also rank with every tie in the model's favor, and say how far a recall would rise.
-    #[arg(long, conflicts_with_all = ["labels", "ranked"])]
+    #[arg(long, conflicts_with_all = ["labels", "rule", "ranked"])]
     check_ties: bool,
 
     #[command(flatten)]
@@ -343,6 +347,7 @@ fn of_runs(runs: &[PathBuf], args: &EvalArgs, form: Form, bars: &mut Bars) -> Re
         images,
         captions,
         texts: dataset.captions.clone(),
+        labels: dataset.labels.clone(),
         pictures: dataset.image_files.clone(),
         doubts: match alone {
             true => Doubts::of(&first.trained, dataset, bars)?,

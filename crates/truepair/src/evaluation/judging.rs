@@ -9,11 +9,11 @@ use truepair_core::digest::Digest;
 use truepair_core::metric::Relevant;
 use truepair_core::pair::Pair;
 use truepair_core::relevance::{
-    Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled,
+    Codes, Judgments, LabelRelevance, MatchRule, Relevance, UnknownIds, Unlabeled,
 };
 use truepair_core::scores::Direction;
 use truepair_core::source_file;
-use truepair_read::relevance::{read_codes, read_cxc, read_map, read_qrels};
+use truepair_read::relevance::{read_codes, read_cxc, read_instances, read_map, read_qrels};
 
 use super::Subject;
 use crate::render;
@@ -24,7 +24,7 @@ use crate::render;
 pub(crate) struct JudgingArgs {
     /// Judgments: one file for image queries and one for caption queries (by default the first,
     /// mirrored): JSON maps, TREC qrels, or the CSV of Crisscrossed Captions.
-    #[arg(long, value_names = ["I2T", "T2I"], num_args = 1..=2, conflicts_with = "labels")]
+    #[arg(long, value_names = ["I2T", "T2I"], num_args = 1..=2, conflicts_with_all = ["labels", "rule"])]
     relevance: Option<Vec<PathBuf>>,
 
     /// What to do with judged ids that the data does not have.
@@ -37,26 +37,23 @@ pub(crate) struct JudgingArgs {
     unknown_ids: UnknownIdsChoice,
 
     /// Labels of the images and of the captions (by default those of their images): integers `[n]`
-    /// (classes, -1 = none) or 0 and 1 `[n, classes]`, .npy, or one class per line.
+    /// (classes, -1 = none) or 0 and 1 `[n, classes]`, .npy, or one class per line; of images also
+    /// MS-COCO's annotations of objects, instances_val2014.json.
     #[arg(long, value_names = ["IMAGES", "CAPTIONS"], num_args = 1..=2)]
     labels: Option<Vec<PathBuf>>,
 
-    /// When labels match: `same`, `share` (a class in common), a number of classes that may differ,
-    /// or `plausible` (0, 1 and 2 of them, for PMRP).
-    #[arg(long = "match", value_name = "RULE", default_value = "same", requires = "labels", value_parser = match_rule)]
-    rule: MatchRule,
+    /// When labels match: `same` (by default), `share` (a class in common), a number of classes that
+    /// may differ, or `plausible` (0, 1 and 2 of them, for PMRP). Without --labels the labels are those
+    /// of the data.
+    #[arg(long = "match", value_name = "RULE", value_parser = match_rule)]
+    rule: Option<MatchRule>,
 
     /// Number of classes; labels must be below it.
     #[arg(long, value_name = "N", requires = "labels")]
     classes: Option<u32>,
 
     /// What happens in the rankings to items without a label.
-    #[arg(
-        long,
-        value_name = "WHAT",
-        default_value = "remove",
-        requires = "labels"
-    )]
+    #[arg(long, value_name = "WHAT", default_value = "remove")]
     unlabeled: UnlabeledChoice,
 }
 
@@ -70,7 +67,7 @@ enum UnknownIdsChoice {
     Ignore,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum UnlabeledChoice {
     /// They are taken out
     Remove,
@@ -158,7 +155,7 @@ impl JudgingArgs {
 
     /// Reads what was asked for, and says in the subject's protocol what it was.
     pub(crate) fn judge(&self, subject: &mut Subject<'_>) -> Result<Judged> {
-        match (&self.relevance, &self.labels) {
+        match (&self.relevance, self.asked_labels(subject)?) {
             (Some(files), _) => {
                 subject.protocol.relevance = format!("judgments, sha256 {}", hash(files)?);
                 match self.unknown_ids {
@@ -170,15 +167,47 @@ impl JudgingArgs {
                 }
                 Ok(Judged::Lists(self.judgments(files, subject)?))
             }
-            (None, Some(files)) => {
-                subject.protocol.relevance =
-                    format!("labels, {}, sha256 {}", self.rule, hash(files)?);
+            (None, Some(labels)) => {
+                let rule = self.rule.unwrap_or(MatchRule::Same);
+                subject.protocol.relevance = match &labels {
+                    Labels::Files(files) => format!("labels, {rule}, sha256 {}", hash(files)?),
+                    Labels::OfData(labels) => {
+                        format!("labels of the data, {rule}, sha256 {}", digest_of(labels))
+                    }
+                };
                 if let UnlabeledChoice::Keep = self.unlabeled {
                     subject.protocol.relevance += ", unlabeled kept";
                 }
-                Ok(Judged::Labels(self.label_relevance(files, subject)?))
+                let relevance = self.label_relevance(&labels, rule, subject)?;
+                Ok(Judged::Labels(relevance))
             }
             (None, None) => Ok(Judged::Lists(subject.pairs.clone())),
+        }
+    }
+
+    /// The labels by which is judged; `None` where that is asked of none.
+    ///
+    /// # Errors
+    /// If they are to be those of the data, which has none, or nothing asks for labels and something
+    /// says what becomes of them.
+    fn asked_labels(&self, subject: &Subject<'_>) -> Result<Option<Labels<'_>>> {
+        if let Some(files) = &self.labels {
+            return Ok(Some(Labels::Files(files)));
+        }
+        if self.rule.is_none() {
+            if self.unlabeled == UnlabeledChoice::Keep {
+                bail!(
+                    "--unlabeled is about labels (add --labels FILE, or --match for those of the data)"
+                )
+            }
+            return Ok(None);
+        }
+        match &subject.labels {
+            Some(labels) => Ok(Some(Labels::OfData(labels.clone()))),
+            None => bail!(
+                "--match compares labels, and the data has none (add --labels FILE, or --data PATH of data \
+                 that has)"
+            ),
         }
     }
 
@@ -214,9 +243,24 @@ impl JudgingArgs {
         Ok(Relevance::from_judgments(of_images, of_captions))
     }
 
-    fn label_relevance(&self, files: &[PathBuf], subject: &Subject<'_>) -> Result<LabelRelevance> {
-        let images = read_codes(&files[0], subject.images.len(), self.classes)?;
-        let captions = match files.get(1) {
+    fn label_relevance(
+        &self,
+        labels: &Labels<'_>,
+        rule: MatchRule,
+        subject: &Subject<'_>,
+    ) -> Result<LabelRelevance> {
+        let (images, of_captions) = match labels {
+            Labels::Files(files) if is_json(&files[0]) => {
+                let codes = read_instances(&files[0], &subject.images)?;
+                (codes, files.get(1))
+            }
+            Labels::Files(files) => {
+                let codes = read_codes(&files[0], subject.images.len(), self.classes)?;
+                (codes, files.get(1))
+            }
+            Labels::OfData(labels) => (Codes::classes(labels, None)?, None),
+        };
+        let captions = match of_captions {
             Some(file) => read_codes(file, subject.captions.len(), self.classes)?,
             None => {
                 let captions = 0..subject.captions.len() as u32;
@@ -236,8 +280,35 @@ impl JudgingArgs {
             UnlabeledChoice::Remove => Unlabeled::Removed,
             UnlabeledChoice::Keep => Unlabeled::Kept,
         };
-        Ok(LabelRelevance::new(images, captions, self.rule)?.with_unlabeled(unlabeled))
+        Ok(LabelRelevance::new(images, captions, rule)?.with_unlabeled(unlabeled))
     }
+}
+
+/// Labels that items are judged by.
+enum Labels<'a> {
+    /// Of the images and perhaps of the captions.
+    Files(&'a [PathBuf]),
+    /// Those that the data has of its images.
+    OfData(Vec<i64>),
+}
+
+fn is_json(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending == "json")
+}
+
+/// The first 16 digits of a SHA-256 over labels.
+fn digest_of(labels: &[i64]) -> String {
+    let mut digest = Digest::new();
+    for label in labels {
+        digest.add(&label.to_le_bytes());
+    }
+    shortened(digest)
+}
+
+fn shortened(digest: Digest) -> String {
+    let mut hex = digest.hex();
+    hex.truncate(16);
+    hex
 }
 
 /// Reads judgments of one direction, by the file's ending.
@@ -273,7 +344,5 @@ fn hash(files: &[PathBuf]) -> Result<String> {
         digest.add(&(bytes.len() as u64).to_le_bytes());
         digest.add(&bytes);
     }
-    let mut hex = digest.hex();
-    hex.truncate(16);
-    Ok(hex)
+    Ok(shortened(digest))
 }

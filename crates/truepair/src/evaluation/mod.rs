@@ -34,6 +34,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) captions: Ids,
     /// The captions' texts, where they are known.
     pub(crate) texts: Option<Vec<String>>,
+    /// The class of every image, -1 = none, where the data says it.
+    pub(crate) labels: Option<Vec<i64>>,
     /// Where each picture lies; empty when the data has none.
     pub(crate) pictures: Vec<Option<PathBuf>>,
     pub(crate) protocol: Protocol,

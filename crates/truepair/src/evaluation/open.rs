@@ -115,6 +115,7 @@ impl ForeignArgs {
             images: names.0,
             captions: names.1,
             texts: data.and_then(|data| data.captions.clone()),
+            labels: data.and_then(|data| data.labels.clone()),
             pictures: data
                 .map(|data| data.image_files.clone())
                 .unwrap_or_default(),

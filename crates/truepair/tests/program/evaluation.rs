@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::files::{self, DIM};
 use crate::{Finished, truepair, words};
@@ -176,6 +176,50 @@ fn labels_measure_plausible_matches_in_folds() {
     assert!(
         relevance.starts_with("labels, plausible, sha256 "),
         "{relevance}"
+    );
+}
+
+#[test]
+fn categories_of_annotated_objects_are_labels() {
+    let home = home();
+    let images: Vec<_> = (0..N_IMAGES)
+        .map(|at| json!({"id": 40 + at, "file_name": format!("COCO_val2014_{:012}.jpg", 40 + at)}))
+        .collect();
+    // Neighbors differ in two categories; the last image shows nothing.
+    let objects: Vec<_> = (0..N_IMAGES - 1)
+        .flat_map(|at| [(at, 1), (at, 2 + at % 2)])
+        .map(|(at, category)| json!({"image_id": 40 + at, "category_id": category}))
+        .collect();
+    let categories = [1, 2, 3].map(|id| json!({"id": id, "name": "thing"}));
+    let file = json!({"images": images, "annotations": objects, "categories": categories});
+    let write = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+    write("instances.json", &file.to_string());
+    let names: Vec<String> = (0..N_IMAGES).map(|at| (40 + at).to_string()).collect();
+    write("images.txt", &names.join("\n"));
+    let captions: Vec<String> = (0..2 * N_IMAGES).map(|at| format!("c{at}")).collect();
+    write("captions.txt", &captions.join("\n"));
+    let labels = words("--scores s.npy --labels instances.json --match plausible --json");
+    let named = words("--ids images.txt captions.txt");
+    let found = eval(home.path(), &[&labels[..], &named].concat());
+    assert!(
+        found.err.contains("1 image and 2 captions have no label"),
+        "{}",
+        found.err
+    );
+    let found = found.json();
+    assert_eq!(figure(&found, "pmrp@2", "i2t"), 1.0);
+    assert!(figure(&found, "pmrp@0", "i2t") < 1.0);
+    // Rows are no names of images, and this data has no labels of its own.
+    refused(home.path(), &labels, &["the images are numbered", "--ids"]);
+    refused(
+        home.path(),
+        &["--scores", "s.npy", "--match", "same"],
+        &["the data has none", "--labels"],
+    );
+    refused(
+        home.path(),
+        &["--scores", "s.npy", "--unlabeled", "keep"],
+        &["--unlabeled is about labels"],
     );
 }
 

@@ -41,6 +41,13 @@ fn batches_of_one_bird_per_class_and_pixels_and_words_erased() {
     };
     assert_eq!(tenths(&["--labels", "one.txt"]), [1.0; 10]);
     assert_ne!(tenths(&[]), [1.0; 10]);
+    // Data that has labels needs no file of them.
+    let found = truepair(home.path(), &["eval", "run", "--match", "same", "--json"]).json();
+    let relevance = found["protocol"]["relevance"].as_str().unwrap();
+    assert!(
+        relevance.starts_with("labels of the data, same, sha256 "),
+        "{relevance}"
+    );
 
     let args = ["eval", "run", "--occlusion", "seen.html", "--json"];
     let done = truepair(home.path(), &args).json();

@@ -3,6 +3,7 @@
 //! Rows are handed out as `f32` whatever the file holds. A mapped file costs no memory until its
 //! rows are read, and a selection of rows shares the mapping of the whole.
 
+mod augmentation;
 mod bytes;
 mod part;
 mod picture_rows;
@@ -23,6 +24,7 @@ use crate::npy::{Header, Number};
 use crate::scores::Matrix;
 use crate::watch::Watch;
 
+pub use augmentation::Augmentation;
 pub use bytes::Bytes;
 pub use picture_rows::{BrokenPicture, PictureReader};
 pub use scale::Scale;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Augmentation;
 use crate::dataset::picture::Picture;
 use crate::error::{Error, Place, Result};
 use crate::rng::Stream;
@@ -10,7 +11,7 @@ use crate::rng::Stream;
 /// Turns the bytes of a picture into numbers.
 ///
 /// ```
-/// use truepair_core::dataset::PictureReader;
+/// use truepair_core::dataset::{Augmentation, PictureReader};
 /// use truepair_core::rng::Stream;
 ///
 /// /// Reads a picture's first byte as its brightness.
@@ -25,7 +26,13 @@ use crate::rng::Stream;
 ///         out[0] = f32::from(*bytes.first().ok_or("an empty file")?) / 255.0;
 ///         Ok(())
 ///     }
-///     fn read_varied(&self, bytes: &[u8], _: &mut Stream, out: &mut [f32]) -> Result<(), String> {
+///     fn read_varied(
+///         &self,
+///         bytes: &[u8],
+///         _: &Augmentation,
+///         _: &mut Stream,
+///         out: &mut [f32],
+///     ) -> Result<(), String> {
 ///         self.read(bytes, out)
 ///     }
 /// }
@@ -43,11 +50,17 @@ pub trait PictureReader: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// The reason why the bytes are not a picture.
     fn read(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), String>;
-    /// As [`read`](Self::read), varied at random as training wants it.
+    /// As [`read`](Self::read), varied at random.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
-    fn read_varied(&self, bytes: &[u8], rng: &mut Stream, out: &mut [f32]) -> Result<(), String>;
+    fn read_varied(
+        &self,
+        bytes: &[u8],
+        how: &Augmentation,
+        rng: &mut Stream,
+        out: &mut [f32],
+    ) -> Result<(), String>;
 }
 
 /// Pictures, and the reader that decodes them.
@@ -73,15 +86,15 @@ impl PictureRows {
     pub(super) fn decode(
         &self,
         row: usize,
-        rng: Option<&mut Stream>,
+        varied: Option<(&Augmentation, &mut Stream)>,
         out: &mut [f32],
     ) -> Result<()> {
         let picture = &self.pictures[row];
         let Some(reader) = &self.reader else {
             return Err(undecoded(picture.file()));
         };
-        let decoded = picture.read().and_then(|bytes| match rng {
-            Some(rng) => reader.read_varied(&bytes, rng, out),
+        let decoded = picture.read().and_then(|bytes| match varied {
+            Some((how, rng)) => reader.read_varied(&bytes, how, rng, out),
             None => reader.read(&bytes, out),
         });
         decoded.map_err(|problem| {

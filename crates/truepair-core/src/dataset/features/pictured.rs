@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::part::{Numbers, Part};
 use super::picture_rows::{BrokenPicture, PictureReader, PictureRows};
-use super::{BLOCK, Features};
+use super::{Augmentation, BLOCK, Features};
 use crate::dataset::picture::Picture;
 use crate::error::Result;
 use crate::rng::Seed;
@@ -79,7 +79,13 @@ impl Features {
     ///
     /// # Errors
     /// Those of [`gather`](Features::gather).
-    pub fn gather_varied(&self, indices: &[u32], seed: Seed, key: &[u64]) -> Result<Vec<f32>> {
+    pub fn gather_varied(
+        &self,
+        indices: &[u32],
+        how: &Augmentation,
+        seed: Seed,
+        key: &[u64],
+    ) -> Result<Vec<f32>> {
         let Some(rows) = self.picture_rows() else {
             return self.gather(indices);
         };
@@ -88,7 +94,7 @@ impl Features {
             |(at, (out, &index))| {
                 let key: Vec<u64> = key.iter().copied().chain([at as u64]).collect();
                 let mut rng = seed.stream("augment", &key);
-                rows.decode(self.stored(index as usize), Some(&mut rng), out)
+                rows.decode(self.stored(index as usize), Some((how, &mut rng)), out)
             },
         )?;
         Ok(out)
@@ -160,6 +166,7 @@ mod tests {
         fn read_varied(
             &self,
             bytes: &[u8],
+            _: &Augmentation,
             rng: &mut Stream,
             out: &mut [f32],
         ) -> Result<(), String> {
@@ -200,7 +207,11 @@ mod tests {
     fn variants_follow_their_key() {
         let folder = tempfile::tempdir().unwrap();
         let features = pictures(folder.path()).with_reader(Arc::new(FirstBytes));
-        let draw = |key| features.gather_varied(&[0, 0], Seed(1), &[key]).unwrap();
+        let how = Augmentation::default();
+        let draw = |key| {
+            let drawn = features.gather_varied(&[0, 0], &how, Seed(1), &[key]);
+            drawn.unwrap()
+        };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         assert_ne!(draw(1)[1], draw(1)[3]);

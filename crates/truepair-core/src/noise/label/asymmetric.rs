@@ -20,7 +20,7 @@ impl LabelNoiseModel for Asymmetric {
         "That share of the items get the next class; those of the last class get the first."
     }
 
-    fn relabel(&self, label: u32, n_classes: u32, _rng: &mut Stream) -> u32 {
-        (label + 1) % n_classes
+    fn relabel(&self, label: u32, order: &[u32], _rng: &mut Stream) -> u32 {
+        (label + 1) % order.len() as u32
     }
 }

@@ -7,11 +7,13 @@
 
 mod asymmetric;
 mod file;
+mod halves;
 mod manifest;
 mod spec;
 mod symmetric;
 
 pub use asymmetric::Asymmetric;
+pub use halves::Halves;
 pub use manifest::LabelManifest;
 pub use spec::LabelNoiseSpec;
 pub use symmetric::Symmetric;
@@ -19,10 +21,10 @@ pub use symmetric::Symmetric;
 use super::share::share;
 use crate::error::Result;
 use crate::labeled::LabeledSet;
-use crate::rng::{Seed, Stream, sample};
+use crate::rng::{Seed, Stream, sample, shuffle};
 
 /// Every label noise model, by name.
-pub const LABEL_NOISES: &[&dyn LabelNoiseModel] = &[&Symmetric, &Asymmetric];
+pub const LABEL_NOISES: &[&dyn LabelNoiseModel] = &[&Symmetric, &Asymmetric, &Halves];
 
 /// A way to give a chosen item another label.
 ///
@@ -32,23 +34,26 @@ pub const LABEL_NOISES: &[&dyn LabelNoiseModel] = &[&Symmetric, &Asymmetric];
 ///
 /// // Labels confused with one other class, whatever the draw.
 /// let stream = &mut Seed(1).stream("label-noise", &[]);
-/// let other = Asymmetric.relabel(2, 5, stream);
+/// let order = [3, 1, 4, 0, 2];
+/// let other = Asymmetric.relabel(2, &order, stream);
 /// assert!(other != 2 && other < 5);
-/// assert_eq!(Asymmetric.relabel(2, 5, stream), other);
+/// assert_eq!(Asymmetric.relabel(2, &order, stream), other);
 /// ```
 pub trait LabelNoiseModel: Sync {
     /// Name in `NAME:RATE` and in the manifest.
     fn name(&self) -> &'static str;
     /// One sentence for the table of noise models.
     fn summary(&self) -> &'static str;
-    /// The label of a chosen item whose true one is `label`, below `n_classes`.
-    fn relabel(&self, label: u32, n_classes: u32, rng: &mut Stream) -> u32;
+    /// The label of a chosen item whose true one is `label`. `order` holds every class once, in an
+    /// order that was drawn for the set: the same for all items and modalities.
+    fn relabel(&self, label: u32, order: &[u32], rng: &mut Stream) -> u32;
 }
 
 /// The set with planted label noise, and the truth about it.
 ///
 /// `⌊rate · n⌋` items are chosen at random and relabeled, separately in every modality or, if the noise
-/// is shared, once for all. Draws come from the streams `label-noise`, one per modality.
+/// is shared, once for all. Draws come from the streams `label-noise`, one per modality, and from
+/// `label-classes`.
 ///
 /// # Errors
 /// If the set is empty, the model or its rate does not exist, or the noise file cannot be read or
@@ -70,11 +75,10 @@ pub fn corrupt_labels(
             shared,
         } => {
             let model = spec::WORDS.checked(model, *rate)?;
-            let plant = Plant {
-                model,
-                rate: *rate,
-                n_classes: set.n_classes as u32,
-            };
+            let mut order: Vec<u32> = (0..set.n_classes as u32).collect();
+            shuffle(&mut seed.stream("label-classes", &[]), &mut order);
+            let rate = *rate;
+            let plant = Plant { model, rate, order };
             match shared {
                 true => plant.shared(&truth, seed),
                 false => plant.independent(&truth, seed),
@@ -91,7 +95,8 @@ pub fn corrupt_labels(
 struct Plant {
     model: &'static dyn LabelNoiseModel,
     rate: f64,
-    n_classes: u32,
+    /// Every class, in the order that the set drew.
+    order: Vec<u32>,
 }
 
 impl Plant {
@@ -102,7 +107,7 @@ impl Plant {
             let mut labels = truth.clone();
             for item in sample(&mut rng, truth.len(), share(self.rate, truth.len())) {
                 let label = &mut labels[item as usize];
-                *label = self.model.relabel(*label, self.n_classes, &mut rng);
+                *label = self.model.relabel(*label, &self.order, &mut rng);
             }
             labels
         })
@@ -184,6 +189,25 @@ mod tests {
         for (&old, &new) in (manifest.truth[0].iter()).zip(&noisy.modalities[0].labels) {
             assert!(new == old || new == (old + 1) % 5);
         }
+    }
+
+    #[test]
+    fn half_of_the_classes_move_onto_one_of_the_others_each_in_every_modality() {
+        let (noisy, manifest) = planted("halves:0.5", 3);
+        // Two of five classes move, and the fifth has no partner: 0.5 · 2/5.
+        for realized in &manifest.realized {
+            assert!((realized - 0.2).abs() < 0.02, "{realized}");
+        }
+        let mut moves = std::collections::BTreeSet::new();
+        for (modality, truth) in noisy.modalities.iter().zip(&manifest.truth) {
+            let each = truth.iter().zip(&modality.labels);
+            moves.extend(each.filter(|(old, new)| old != new));
+        }
+        let (from, to): (Vec<u32>, Vec<u32>) = moves.iter().copied().unzip();
+        assert_eq!(moves.len(), 2, "{moves:?}");
+        assert!(to[0] != to[1] && to.iter().all(|class| !from.contains(class)));
+        let (same, _) = planted("halves:0.5:shared", 3);
+        assert!(same.labels_are_shared());
     }
 
     #[test]

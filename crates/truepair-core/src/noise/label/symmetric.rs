@@ -25,7 +25,7 @@ impl LabelNoiseModel for Symmetric {
         "That share of the items draw a label from all classes, their own included (MRL's protocol)."
     }
 
-    fn relabel(&self, _label: u32, n_classes: u32, rng: &mut Stream) -> u32 {
-        below(rng, u64::from(n_classes)) as u32
+    fn relabel(&self, _label: u32, order: &[u32], rng: &mut Stream) -> u32 {
+        below(rng, order.len() as u64) as u32
     }
 }

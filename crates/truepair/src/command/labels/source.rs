@@ -23,8 +23,8 @@ pub(super) struct LabelSourceArgs {
     /// az:// or http(s):// address.
     data: PathBuf,
 
-    /// Relabel training items first: `symmetric:SHARE`, `asymmetric:SHARE`, either with `:shared`
-    /// for one label per item, or an .npy file of labels.
+    /// Relabel training items first: `symmetric:SHARE`, `asymmetric:SHARE`, `halves:SHARE`, each with
+    /// `:shared` for one label per item, or an .npy file of labels.
     #[arg(long, value_name = "NOISE", default_value = "none")]
     noise: LabelNoiseSpec,
 

@@ -37,6 +37,7 @@ mod read_args;
 mod remote;
 mod render;
 mod report;
+mod row_file;
 mod run_folder;
 mod sample;
 mod schema;

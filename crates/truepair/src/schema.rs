@@ -20,7 +20,7 @@ use crate::command::embed::EmbedResult;
 use crate::command::extend::ExtensionResult;
 use crate::command::index::IndexResult;
 use crate::command::inspect::Inspected;
-use crate::command::labels::{Confusions, LabelAuditSummary, LabelTrainResult};
+use crate::command::labels::{Confusions, LabelAuditSummary, LabelComparison, LabelTrainResult};
 use crate::command::score::ScoreResult;
 use crate::command::search::SearchResult;
 use crate::command::serve::Serving;
@@ -88,6 +88,7 @@ pub(crate) fn all() -> Vec<SchemaRow> {
         SchemaRow::of::<LabelAuditSummary>("labels audit --json, and its summary.json"),
         SchemaRow::of::<Confusions>("confusion.json of labels audit"),
         SchemaRow::of::<LabelManifest>("manifest.json of labels audit and labels train"),
+        SchemaRow::of::<LabelComparison>("labels compare --json, and its compare.json"),
         SchemaRow::of::<LabelTrainResult>("labels train --json, and its summary.json"),
         SchemaRow::of::<LabelEpoch>("a line of metrics.jsonl of labels train"),
         SchemaRow::of::<BenchResult>("bench --json"),

@@ -13,7 +13,7 @@ use truepair_model::similarity::SimilarityConfig;
 use truepair_read::dataset::ReadOptions;
 
 use crate::compare::{
-    self, CellTask, Grid, Method, MethodComparison, RUNS, RowFile, Seeds, chosen, published_blocks,
+    self, CellTask, Grid, Method, MethodComparison, RUNS, Rows, Seeds, chosen, published_blocks,
     table_names,
 };
 use crate::config::ConfigArgs;
@@ -154,12 +154,12 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
     let typed = one_path(&args.data)?.context("name the data to compare methods on")?;
     let data = remote::full(&typed)?;
-    let rows = (args.rows.as_deref()).map(|rows| RowFile::read(rows, &args.config));
+    let rows = (args.rows.as_deref()).map(|rows| Rows::read(rows, &args.config));
     let rows = rows.transpose()?;
     let mut grid = grid(args, rows.as_ref())?;
     let published = published(args, &grid)?;
     let metrics = match &rows {
-        Some(rows) if args.metrics.is_empty() => &rows.metrics,
+        Some(rows) if args.metrics.is_empty() => &rows.file.metrics,
         _ => &args.metrics,
     };
     let shown = shown(metrics)?;
@@ -172,7 +172,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
         bail!(
             "{}: has no test split, so there is nothing to compare methods on (give data with one{})",
             typed.display(),
-            (rows.as_ref().and_then(|rows| rows.layout.as_deref()))
+            (rows.as_ref().and_then(|rows| rows.file.layout.as_deref()))
                 .map_or(String::new(), |layout| format!("; the rows want: {layout}"))
         )
     }
@@ -201,7 +201,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let mut comparison =
         MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
     comparison.shown = shown;
-    comparison.title = rows.map(|rows| rows.title);
+    comparison.title = rows.map(|rows| rows.file.title);
     compare::write(&args.out, &comparison)?;
     form.print(&comparison, || compare::terminal(&comparison))?;
     if failures.is_empty() {
@@ -211,7 +211,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     }
 }
 
-fn grid(args: &CompareArgs, rows: Option<&RowFile>) -> Result<Grid> {
+fn grid(args: &CompareArgs, rows: Option<&Rows>) -> Result<Grid> {
     let mut noises: Vec<NoiseSpec> = Vec::new();
     let of_rows = rows.map_or(&[][..], |rows| &rows.noises);
     let typed = if args.noise.is_empty() {
@@ -241,7 +241,7 @@ fn grid(args: &CompareArgs, rows: Option<&RowFile>) -> Result<Grid> {
         similarities,
         methods,
         seeds,
-        published: rows.and_then(|rows| rows.published.clone()),
+        published: rows.and_then(|rows| rows.file.published.clone()),
     };
     grid.check()?;
     Ok(grid)

@@ -107,8 +107,9 @@ mod tests {
     use serde::Deserialize;
     use toml::{Table, Value};
     use truepair_core::metric::METRICS;
-    use truepair_core::noise::NoiseSpec;
+    use truepair_core::noise::{LabelNoiseSpec, NoiseSpec};
     use truepair_train::Recipe;
+    use truepair_train::labeled::LabelConfig;
 
     use super::*;
     use crate::compare::{Seeds, table_names};
@@ -172,18 +173,53 @@ mod tests {
         toml::from_str(text.unwrap_or_else(|| panic!("{path} is not there"))).unwrap()
     }
 
-    /// What the runs of a row are made of.
-    fn recipes(row: &RowEntry) -> Vec<Recipe> {
-        let recipe = |config: &String| {
+    impl Rows {
+        /// Whether the rows are of items with class labels, not of pairs.
+        fn are_labels(&self) -> bool {
+            let mut configs = self.row.iter().flat_map(|row| &row.configs);
+            configs.all(|config| config.starts_with("../labels/"))
+        }
+    }
+
+    /// The settings of a row's runs.
+    fn settings(row: &RowEntry) -> Vec<String> {
+        let merged = |config: &String| {
             let mut table = named(config);
             if let Some(over) = &row.over {
                 merge(&mut table, named(over));
             }
             merge(&mut table, row.set.clone());
-            let text = toml::to_string(&table).unwrap();
+            toml::to_string(&table).unwrap()
+        };
+        row.configs.iter().map(merged).collect()
+    }
+
+    /// What the runs of a row are made of.
+    fn recipes(row: &RowEntry) -> Vec<Recipe> {
+        let recipe = |text: String| {
             Recipe::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}", row.label))
         };
-        row.configs.iter().map(recipe).collect()
+        settings(row).into_iter().map(recipe).collect()
+    }
+
+    #[test]
+    fn rows_of_labels_are_settings_of_their_own() {
+        let tables: Vec<_> = tables()
+            .into_iter()
+            .filter(|(_, rows)| rows.are_labels())
+            .collect();
+        assert!(!tables.is_empty());
+        for (name, rows) in tables {
+            for noise in &rows.noise {
+                assert!(noise.parse::<LabelNoiseSpec>().is_ok(), "{name}: {noise}");
+            }
+            for row in &rows.row {
+                for text in settings(row) {
+                    let config: LabelConfig = toml::from_str(&text).unwrap();
+                    config.check().unwrap();
+                }
+            }
+        }
     }
 
     #[test]
@@ -192,6 +228,11 @@ mod tests {
         assert!(tables.len() >= 8);
         for (name, rows) in &tables {
             assert!(!rows.title.is_empty() && !rows.layout.is_empty(), "{name}");
+            if !rows.are_labels() {
+                for noise in &rows.noise {
+                    assert!(noise.parse::<NoiseSpec>().is_ok(), "{name}: {noise}");
+                }
+            }
             let seeds: Result<Seeds, _> = rows.seeds.parse();
             assert!(seeds.is_ok(), "{name}: {}", rows.seeds);
             for metric in &rows.metrics {
@@ -204,6 +245,9 @@ mod tests {
             for row in &rows.row {
                 assert!(labels.insert(&row.label), "{name}: {} twice", row.label);
                 assert!(!row.configs.is_empty(), "{name}: {}", row.label);
+                if rows.are_labels() {
+                    continue;
+                }
                 for recipe in recipes(row) {
                     let strategy = recipe.strategy.map(|strategy| strategy.name());
                     let strategy = strategy.unwrap_or_else(|| panic!("{name}: {}", row.label));
@@ -229,7 +273,7 @@ mod tests {
             })
         }
         for (name, rows) in tables() {
-            for row in &rows.row {
+            for row in rows.row.iter().filter(|_| !rows.are_labels()) {
                 for recipe in recipes(row) {
                     let whole = Value::try_from(recipe).unwrap();
                     assert!(!never(&whole), "{name}: {}", row.label);
@@ -243,13 +287,10 @@ mod tests {
         let library: Table = toml::from_str(include_str!("../../published.toml")).unwrap();
         let library = library["row"].as_array().unwrap();
         for (name, rows) in tables() {
-            let noises: Vec<NoiseSpec> = (rows.noise.iter())
-                .map(|noise| noise.parse().unwrap())
-                .collect();
-            let rates: Vec<f64> = (noises.iter())
-                .map(|noise| match noise {
-                    NoiseSpec::Rate { rate, .. } => *rate,
-                    _ => 0.0,
+            let rates: Vec<f64> = (rows.noise.iter())
+                .map(|noise| {
+                    let rate = noise.split_once(':').map(|(_, rate)| rate);
+                    rate.map_or(0.0, |rate| rate.parse().unwrap())
                 })
                 .collect();
             let table = rows.published.as_deref();
@@ -268,7 +309,9 @@ mod tests {
                         && rate.is_none_or(|rate| rates.contains(&rate))
                 };
                 let n = library.iter().filter(is_it).count();
-                assert_eq!(n, 1, "{name}: {}", row.label);
+                // One for each rate, where the rows are asked for under several.
+                let wanted = if rows.are_labels() { rates.len() } else { 1 };
+                assert_eq!(n, wanted, "{name}: {}", row.label);
             }
         }
     }

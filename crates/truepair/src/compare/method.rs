@@ -10,9 +10,9 @@ use truepair_train::Recipe;
 use truepair_train::strategy::StrategyConfig;
 
 use super::names::chosen;
-use super::published::PublishedName;
 use crate::config::{ConfigArgs, RunPart};
 use crate::oracle::{self, Oracle};
+use crate::row_file::PublishedName;
 
 /// One method: a row of every table.
 #[derive(Debug, Clone)]

@@ -31,10 +31,12 @@ pub(crate) use grid::{Grid, Seeds};
 pub(crate) use method::{Method, baselines, strategies};
 pub(crate) use names::chosen;
 pub(crate) use plan::{GridPlan, plan};
-pub(crate) use published::{PublishedBlock, blocks as published_blocks, table_names};
+pub(crate) use published::{
+    PublishedBlock, PublishedRow, beside, blocks as published_blocks, table_names,
+};
 pub(crate) use record::CellRecord;
-pub(crate) use rows::RowFile;
-pub(crate) use table::MethodComparison;
+pub(crate) use rows::Rows;
+pub(crate) use table::{MethodComparison, Spread};
 pub(crate) use task::CellTask;
 pub(crate) use text::terminal;
 pub(crate) use work::finish;

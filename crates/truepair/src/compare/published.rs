@@ -12,8 +12,8 @@ use truepair_core::metric::{METRICS, Unit};
 use truepair_core::noise::NoiseSpec;
 
 use super::figure_column::FigureColumn;
-use super::method::Method;
 use crate::render::{fraction, percent};
+use crate::row_file::PublishedName;
 
 const LIBRARY: &str = include_str!("../../published.toml");
 
@@ -44,15 +44,6 @@ struct PublishedEntry {
     figures: BTreeMap<String, f64>,
     source: String,
     note: Option<String>,
-}
-
-/// Which published result stands beside a row.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PublishedName {
-    method: String,
-    /// Where several sources print one.
-    source: Option<String>,
 }
 
 /// Published rows of one protocol and noise rate.
@@ -140,7 +131,7 @@ impl PublishedRow {
     }
 
     /// rSum with the recalls of both directions, or what else the source prints.
-    pub(super) fn in_short(&self) -> String {
+    pub(crate) fn in_short(&self) -> String {
         if self.recalls.is_none() {
             let known = all_columns().map(|column| column.name(" "));
             let known = known.filter(|name| self.named(name).is_some());
@@ -182,18 +173,15 @@ fn column(name: &str) -> Option<FigureColumn> {
     all_columns().find(|column| column.name(" ") == name)
 }
 
-/// The published result that stands beside a method under a noise, if that was published.
+/// The published result that stands beside a row under noise of this protocol and rate, if that was published.
 ///
 /// # Errors
 /// If the table has no result of that name at any rate.
-pub(super) fn beside(
-    table: Option<&str>,
-    noise: &NoiseSpec,
-    method: &Method,
+pub(crate) fn beside(
+    table: &str,
+    (protocol, rate): (&str, Option<f64>),
+    name: &PublishedName,
 ) -> Result<Option<PublishedRow>> {
-    let (Some(table), Some(name)) = (table, &method.published) else {
-        return Ok(None);
-    };
     let library = library()?;
     let named = |entry: &&PublishedEntry| {
         entry.data == table
@@ -203,26 +191,28 @@ pub(super) fn beside(
     let entries: Vec<&PublishedEntry> = library.row.iter().filter(named).collect();
     if entries.is_empty() {
         bail!(
-            "row `{}`: no result `{}`{} is known of {table} (see published.toml)",
-            method.name,
+            "no result `{}`{} is known of {table} (see published.toml)",
             name.method,
             (name.source.as_ref()).map_or(String::new(), |source| format!(" from `{source}`"))
         )
     }
-    let here = entries.into_iter().find(|entry| fits(entry, noise));
+    // One that states no rate stands beside every one, with its note; noise that came with the data is not planted.
+    let here = entries.into_iter().find(|entry| {
+        (entry.protocol == protocol
+            || entry.protocol == "unstated"
+            || (entry.protocol == "real" && protocol == "none"))
+            && (entry.noise.zip(rate)).is_none_or(|(one, other)| (one - other).abs() < 1e-9)
+    });
     Ok(here.map(|entry| library.line(entry)))
 }
 
-/// Whether a result was published under this noise; one that states none stands beside every noise, with
-/// its note.
-fn fits(entry: &PublishedEntry, noise: &NoiseSpec) -> bool {
-    let protocol = match noise {
+/// The protocol of a noise, as published rows name it.
+pub(super) fn protocol_of(noise: &NoiseSpec) -> &str {
+    match noise {
         NoiseSpec::None => "none",
-        NoiseSpec::Rate { model, .. } => model.as_str(),
+        NoiseSpec::Rate { model, .. } => model,
         NoiseSpec::File(_) => "real",
-    };
-    let alike = entry.protocol == protocol || entry.protocol == "unstated";
-    alike && (entry.noise.zip(rate_of(noise))).is_none_or(|(one, other)| (one - other).abs() < 1e-9)
+    }
 }
 
 /// The tables that can be asked for.
@@ -273,7 +263,7 @@ pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<PublishedB
     Ok(blocks)
 }
 
-fn rate_of(noise: &NoiseSpec) -> Option<f64> {
+pub(super) fn rate_of(noise: &NoiseSpec) -> Option<f64> {
     match noise {
         NoiseSpec::None => Some(0.0),
         NoiseSpec::Rate { rate, .. } => Some(*rate),

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::metric::{Figure, Metric, Protocol, rsum_difference};
@@ -13,6 +13,7 @@ use truepair_core::rng::Seed;
 
 use super::figure_column::FigureColumn;
 use super::grid::{Grid, GridCell};
+use super::method::Method;
 use super::published::{self, PublishedBlock, PublishedRow};
 use super::record::{CellRecord, FinishedCell};
 use super::split::{BeliefRecord, EpochSplit};
@@ -235,6 +236,16 @@ impl MethodComparison {
     }
 }
 
+/// The published result that a row file puts beside a method.
+fn beside(grid: &Grid, noise: &NoiseSpec, method: &Method) -> Result<Option<PublishedRow>> {
+    let (Some(table), Some(name)) = (&grid.published, &method.published) else {
+        return Ok(None);
+    };
+    let noise = (published::protocol_of(noise), published::rate_of(noise));
+    let found = published::beside(table, noise, name);
+    found.with_context(|| format!("row `{}`", method.name))
+}
+
 /// A row whose query ranks are still at hand.
 struct RowDraft {
     row: MethodRow,
@@ -272,7 +283,7 @@ impl NoiseBlock {
                 failed: failed.cloned().collect(),
                 runs: Vec::new(),
                 numbers: numbers(&finished),
-                published: published::beside(grid.published.as_deref(), noise, method)?,
+                published: beside(grid, noise, method)?,
             };
             drafts.push(RowDraft { row, finished });
         }

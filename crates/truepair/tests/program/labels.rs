@@ -342,3 +342,68 @@ fn a_signal_stops_a_run_and_leaves_nothing_half_written() {
     assert!(!child.wait().unwrap().success());
     assert!(!home.path().join("out").exists());
 }
+
+#[test]
+fn a_table_of_methods_on_labels_goes_on_where_it_stopped() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let rows = "title = \"Small\"\nnoise = [\"none\", \"symmetric:0.4\"]\nseeds = \"2\"\npublished = \"wiki\"\n\
+                [[row]]\nlabel = \"MRL\"\nconfigs = [\"mrl.toml\"]\n\
+                published = { method = \"MRL\", source = \"mrl\" }\n\
+                [[row]]\nlabel = \"CE\"\nconfigs = [\"mrl.toml\"]\n\
+                [row.set.method]\nkind = \"cross-entropy\"\n";
+    let mrl = "[method]\nkind = \"mrl\"\n[training]\nepochs = 2\n";
+    fs::write(home.path().join("rows.toml"), rows).unwrap();
+    fs::write(home.path().join("mrl.toml"), mrl).unwrap();
+    let compare = |more: &[&str]| {
+        let args = [
+            "labels",
+            "compare",
+            "data",
+            "--rows",
+            "rows.toml",
+            "--out",
+            "out",
+        ];
+        truepair(home.path(), &[&args, more].concat())
+    };
+    let planned = compare(&["--dry-run", "--json"]).json();
+    assert!(planned["seconds_to_go"].as_f64().unwrap() > 0.0);
+    assert!(
+        !home.path().join("out").exists(),
+        "a dry run leaves nothing"
+    );
+    let found = compare(&["--json"]).json();
+    let blocks = found["blocks"].as_array().unwrap();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        for row in block["rows"].as_array().unwrap() {
+            assert_eq!(row["runs"], 2, "{row}");
+            let directions = row["directions"].as_array().unwrap();
+            let sum: f64 = directions
+                .iter()
+                .map(|one| one["map"]["mean"].as_f64().unwrap())
+                .sum();
+            let mean = row["mean"]["mean"].as_f64().unwrap();
+            assert!((sum / directions.len() as f64 - mean).abs() < 1e-9, "{row}");
+        }
+    }
+    assert!(blocks[1]["rows"][0]["published"]["figures"].is_object());
+    // A cell is a run as `labels train` makes it.
+    let cell = home.path().join("out/runs/symmetric_0.4/ce/seed_1");
+    let kept = fs::read(cell.join("summary.json")).unwrap();
+    fs::remove_dir_all(home.path().join("out/runs/none/mrl/seed_0")).unwrap();
+    let again = compare(&["--json"]).json();
+    assert_eq!(
+        again["blocks"][0]["rows"][0]["mean"],
+        blocks[0]["rows"][0]["mean"]
+    );
+    assert_eq!(
+        fs::read(cell.join("summary.json")).unwrap(),
+        kept,
+        "what is there is kept"
+    );
+    let other = compare(&["--set", "training.epochs=3"]);
+    assert_eq!(other.code, Some(2));
+    assert!(other.err.contains("other settings"), "{}", other.err);
+}

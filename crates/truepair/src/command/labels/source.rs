@@ -16,12 +16,11 @@ use crate::remote;
 use crate::render::count;
 use crate::shell::word;
 
-/// What is worked on.
+/// What is worked on, and the noise in it.
 #[derive(Debug, Args)]
 pub(super) struct LabelSourceArgs {
-    /// Folder, .npz, .mat or HDF5 file with features and labels of every split, or its s3://, gs://,
-    /// az:// or http(s):// address.
-    data: PathBuf,
+    #[command(flatten)]
+    data: LabelDataArgs,
 
     /// Relabel training items first: `symmetric:SHARE`, `asymmetric:SHARE`, `halves:SHARE`, each with
     /// `:shared` for one label per item, or an .npy file of labels.
@@ -31,6 +30,14 @@ pub(super) struct LabelSourceArgs {
     /// Where all randomness comes from.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
+}
+
+/// Labeled data, and how it is read.
+#[derive(Debug, Args)]
+pub(super) struct LabelDataArgs {
+    /// Folder, .npz, .mat or HDF5 file with features and labels of every split, or its s3://, gs://,
+    /// az:// or http(s):// address.
+    data: PathBuf,
 
     /// Layout of DATA; recognized from its content by default.
     #[arg(long, value_name = "NAME", help_heading = "Reading")]
@@ -75,9 +82,9 @@ pub(crate) struct PlantedLabels {
     sha256: String,
 }
 
-impl LabelSourceArgs {
-    /// Reads the data and plants the noise in `split`, or in the only split there is.
-    pub(super) fn open(&self, split: &str, bars: &mut Bars) -> Result<LabelSource> {
+impl LabelDataArgs {
+    /// Reads the data; returns where it lies on this machine as well, and how it was read.
+    pub(super) fn open(&self, bars: &mut Bars) -> Result<(PathBuf, LabeledOptions, LabeledData)> {
         let options = LabeledOptions {
             format: self.format.clone(),
             modalities: self.modalities.clone(),
@@ -91,24 +98,9 @@ impl LabelSourceArgs {
         }
         bars.tell(&data.account);
         data.check_finite(bars)?;
-        let given = match (data.splits.as_slice(), split) {
-            ([only], "train") => only,
-            _ => data.require_split(split)?,
-        };
-        let (set, manifest) =
-            corrupt_labels(given, &self.noise, data.first_label, Seed(self.seed))?;
-        let planted = self.noise != LabelNoiseSpec::None;
-        Ok(LabelSource {
-            path,
-            options,
-            set,
-            manifest: planted.then_some(manifest),
-            data,
-        })
+        Ok((path, options, data))
     }
-}
 
-impl LabelSourceArgs {
     /// Whether the data lies elsewhere.
     pub(super) fn is_elsewhere(&self) -> bool {
         remote::is_address(&self.data)
@@ -135,15 +127,62 @@ impl LabelSourceArgs {
     }
 }
 
+/// A split, or the only one that there is, with noise planted, and the truth about it.
+pub(super) fn planted(
+    data: &LabeledData,
+    split: &str,
+    noise: &LabelNoiseSpec,
+    seed: Seed,
+) -> Result<(LabeledSet, Option<LabelManifest>)> {
+    let given = match (data.splits.as_slice(), split) {
+        ([only], "train") => only,
+        _ => data.require_split(split)?,
+    };
+    let (set, manifest) = corrupt_labels(given, noise, data.first_label, seed)?;
+    let is_planted = *noise != LabelNoiseSpec::None;
+    Ok((set, is_planted.then_some(manifest)))
+}
+
+impl LabelSourceArgs {
+    /// Reads the data and plants the noise in `split`, or in the only split there is.
+    pub(super) fn open(&self, split: &str, bars: &mut Bars) -> Result<LabelSource> {
+        let (path, options, data) = self.data.open(bars)?;
+        let (set, manifest) = planted(&data, split, &self.noise, Seed(self.seed))?;
+        Ok(LabelSource {
+            path,
+            options,
+            set,
+            manifest,
+            data,
+        })
+    }
+
+    /// Whether the data lies elsewhere.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.data.is_elsewhere()
+    }
+
+    /// The data with how it is read, as a shell reads it.
+    pub(super) fn typed(&self) -> String {
+        self.data.typed()
+    }
+}
+
 impl LabelSource {
     pub(super) fn planted(&self) -> Option<PlantedLabels> {
-        self.manifest.as_ref().map(|manifest| PlantedLabels {
+        self.manifest.as_ref().map(PlantedLabels::of)
+    }
+}
+
+impl PlantedLabels {
+    pub(super) fn of(manifest: &LabelManifest) -> Self {
+        Self {
             protocol: manifest.protocol.clone(),
             requested: manifest.requested,
             realized: manifest.realized.clone(),
             shared: manifest.shared,
             sha256: manifest.sha256.clone(),
-        })
+        }
     }
 }
 

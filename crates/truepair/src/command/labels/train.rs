@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use truepair_core::labeled::{ClassRetrieval, LabeledSet};
+use truepair_core::labeled::{ClassRetrieval, LabeledData, LabeledSet};
+use truepair_core::noise::LabelManifest;
 use truepair_core::rng::Seed;
-use truepair_train::labeled::{LabelConfig, LabelSelect, LabelTrained, train_labels};
+use truepair_train::labeled::{LabelConfig, LabelSelect, LabelTrained, LabelWatch, train_labels};
 
 use super::source::{LabelSource, LabelSourceArgs, PlantedLabels, describe};
 use crate::command::output_args::OutputArgs;
@@ -20,7 +21,7 @@ use crate::render::{self, Form, fields, percent_text};
 use crate::session;
 use crate::staged_folder::{SUMMARY, StagedFolder};
 
-const COMMAND: &str = "labels train";
+pub(super) const COMMAND: &str = "labels train";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,8 +67,8 @@ pub(crate) struct LabelTrainResult {
     /// The epoch that was kept, from 0 as in `metrics.jsonl`.
     best_epoch: usize,
     dev: Option<ClassRetrieval>,
-    test: Option<ClassRetrieval>,
-    seconds: f64,
+    pub(super) test: Option<ClassRetrieval>,
+    pub(super) seconds: f64,
 }
 
 impl Output for LabelTrainResult {
@@ -75,7 +76,6 @@ impl Output for LabelTrainResult {
 }
 
 pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
-    let start = Instant::now();
     // A method's settings need its name beside them, the default one's too.
     let named: Vec<(&str, &str)> = match (&args.method, args.config.kind("method")?) {
         (Some(method), _) => vec![("method", method.as_str())],
@@ -86,49 +86,78 @@ pub(super) fn run(args: &LabelTrainArgs, form: Form) -> Result<Exit> {
     let stage = args.output.open(COMMAND)?;
     let mut bars = Bars::new();
     let source = args.source.open("train", &mut bars)?;
-    let dev = source.data.split("dev");
-    let mut session = session::labels(&mut bars);
-    let seed = Seed(args.source.seed);
-    let trained = train_labels(&source.set, dev, &config, seed, &mut session)?;
-    let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();
-    let result = LabelTrainResult {
-        command: COMMAND,
-        data: source.data.name.clone(),
-        method: config.method.name(),
-        items: source.set.len(),
-        classes: source.set.n_classes,
-        seed: args.source.seed,
-        noise: source.planted(),
-        selection: match config.training.select {
-            LabelSelect::HeldOut => "held-out training items, labels as given",
-            LabelSelect::Dev => "split dev, its own labels",
-            LabelSelect::Last => "none: the last epoch",
-        },
-        best_epoch: trained.best_epoch(),
-        dev: measure(dev)?,
-        test: measure(source.data.split("test"))?,
-        seconds: start.elapsed().as_secs_f64(),
+    let run = LabelRun {
+        data: &source.data,
+        set: &source.set,
+        manifest: source.manifest.as_ref(),
+        config: &config,
+        seed: Seed(args.source.seed),
     };
+    let (trained, result) = run.train(&mut bars)?;
     if let Some(stage) = stage {
-        write(stage, &source, &trained, &result)?;
+        run.write(stage, &trained, &result)?;
     }
     form.print(&result, || text(&result, &source))?;
     Ok(Exit::Success)
 }
 
-fn write(
-    stage: StagedFolder,
-    source: &LabelSource,
-    trained: &LabelTrained,
-    result: &LabelTrainResult,
-) -> Result<()> {
-    trained.write(stage.folder())?;
-    if let Some(manifest) = &source.manifest {
-        stage.write_json("manifest.json", manifest)?;
+/// One training, however it was asked for.
+pub(super) struct LabelRun<'a> {
+    pub(super) data: &'a LabeledData,
+    /// The training items, noise planted.
+    pub(super) set: &'a LabeledSet,
+    pub(super) manifest: Option<&'a LabelManifest>,
+    pub(super) config: &'a LabelConfig,
+    pub(super) seed: Seed,
+}
+
+impl LabelRun<'_> {
+    /// Trains and measures.
+    pub(super) fn train(
+        &self,
+        watch: &mut dyn LabelWatch,
+    ) -> Result<(LabelTrained, LabelTrainResult)> {
+        let start = Instant::now();
+        let dev = self.data.split("dev");
+        let mut session = session::labels(watch);
+        let trained = train_labels(self.set, dev, self.config, self.seed, &mut session)?;
+        let measure = |set: Option<&LabeledSet>| set.map(|set| trained.retrieval(set)).transpose();
+        let result = LabelTrainResult {
+            command: COMMAND,
+            data: self.data.name.clone(),
+            method: self.config.method.name(),
+            items: self.set.len(),
+            classes: self.set.n_classes,
+            seed: self.seed.0,
+            noise: self.manifest.map(PlantedLabels::of),
+            selection: match self.config.training.select {
+                LabelSelect::HeldOut => "held-out training items, labels as given",
+                LabelSelect::Dev => "split dev, its own labels",
+                LabelSelect::Last => "none: the last epoch",
+            },
+            best_epoch: trained.best_epoch(),
+            dev: measure(dev)?,
+            test: measure(self.data.split("test"))?,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        Ok((trained, result))
     }
-    stage.write_json(SUMMARY, result)?;
-    stage.finish()?;
-    Ok(())
+
+    /// Fills the folder of a run.
+    pub(super) fn write(
+        &self,
+        stage: StagedFolder,
+        trained: &LabelTrained,
+        result: &LabelTrainResult,
+    ) -> Result<()> {
+        trained.write(stage.folder())?;
+        if let Some(manifest) = self.manifest {
+            stage.write_json("manifest.json", manifest)?;
+        }
+        stage.write_json(SUMMARY, result)?;
+        stage.finish()?;
+        Ok(())
+    }
 }
 
 fn text(result: &LabelTrainResult, source: &LabelSource) -> String {

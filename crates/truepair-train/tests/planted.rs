@@ -66,6 +66,7 @@ const GAPS: &[(&str, f64)] = &[
     ("plain", 0.2),
     ("pvse", 0.2),
     ("rcl", 0.6),
+    ("rince", 0.5),
     ("srem", 0.2),
     ("tal", 0.6),
     ("truepair", 0.8),

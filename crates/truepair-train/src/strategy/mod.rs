@@ -29,6 +29,7 @@ mod pcme_plus;
 mod plain;
 mod pvse;
 mod rcl;
+mod rince;
 mod setting;
 mod srem;
 mod staged;
@@ -68,6 +69,7 @@ pub use pcme_plus::PcmePlusConfig;
 pub use plain::PlainConfig;
 pub use pvse::PvseConfig;
 pub use rcl::RclConfig;
+pub use rince::RinceConfig;
 pub use srem::SremConfig;
 pub use staged::StagedConfig;
 pub use tal::TalConfig;
@@ -636,6 +638,7 @@ strategies! {
         Plain(PlainConfig) = "plain" made for Cosine reads Any, "One objective on every pair, as if every pair were right.";
         Pvse(PvseConfig) = "pvse" made for MultipleInstance reads Own, "Polysemous embeddings: several vectors an item, of which the best pair counts in a triplet.";
         Rcl(RclConfig) = "rcl" made for Cosine reads Any, "Robust complementary contrastive learning: only negatives are asserted.";
+        Rince(RinceConfig) = "rince" made for Cosine reads Any, "Robust InfoNCE: an exponent between InfoNCE and a symmetric loss lets pairs that fit badly pull less.";
         Srem(SremConfig) = "srem" made for Cosine reads Any, "Self-reinforcing errors mitigation (reconstructed): clean needs low loss and low energy; all learn complements.";
         Tal(TalConfig) = "tal" made for Cosine reads Any, "Triplet alignment with confident consensus: a pair counts when both peers, or one and a coin, hold it clean.";
     }

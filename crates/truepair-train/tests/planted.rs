@@ -53,6 +53,7 @@ const GAPS: &[(&str, f64)] = &[
     ("car", 0.6),
     ("car+hnsf", 0.6),
     ("crcl", 0.6),
+    ("cream", 0.4),
     ("dcl", 0.5),
     ("decl", 0.2),
     ("gsc", 0.6),

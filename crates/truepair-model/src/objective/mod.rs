@@ -39,7 +39,7 @@ pub use info_nce::InfoNce;
 pub use negative_triplet::{NegativeDirection, NegativeForm, NegativeTriplet};
 pub use rince::Rince;
 pub use soft_contrastive::{Over, SoftContrastive};
-pub use soft_match::{symmetric_cross_entropy, symmetric_divergence};
+pub use soft_match::{soft_cross_entropy, symmetric_cross_entropy, symmetric_divergence};
 pub use softmax::{log_probabilities, per_entry, per_pair};
 pub(crate) use square::diagonal;
 pub use square::off_diagonal;

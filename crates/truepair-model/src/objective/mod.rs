@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use active::ActiveComplementary;
 pub use biased::BiasedComplementary;
 pub use complementary::{ComplementForm, Complementary, negative_log};
-pub use consistency::{asymmetry, modality_gap};
+pub use consistency::{asymmetry, equivariance, modality_gap};
 pub use dynamic_hinge::dynamic_hinge;
 pub use early_learning::{accumulate, beats_hardest, early_learning};
 pub use evidential::Evidential;

@@ -70,6 +70,7 @@ const GAPS: &[(&str, f64)] = &[
     ("rince", 0.5),
     ("srem", 0.2),
     ("tal", 0.6),
+    ("in2r", 0.6),
     ("truepair", 0.8),
 ];
 

@@ -21,6 +21,8 @@ mod gradient_ratio;
 mod gsc;
 mod hib;
 mod hnsf;
+mod in2r;
+mod kept;
 mod l2rm;
 mod mixing;
 mod ncr;
@@ -62,6 +64,7 @@ pub use gradient_ratio::RatioConfig;
 pub use gsc::GscConfig;
 pub use hib::HibConfig;
 pub use hnsf::{DropRule, HardestLabel, HnsfConfig};
+pub use in2r::In2rConfig;
 pub use l2rm::L2rmConfig;
 pub use mixing::{MixingConfig, Mixture};
 pub use ncr::NcrConfig;
@@ -646,6 +649,7 @@ strategies! {
         Tal(TalConfig) = "tal" made for Cosine reads Any, "Triplet alignment with confident consensus: a pair counts when both peers, or one and a coin, hold it clean.";
     }
     asking for an audit {
+        In2r(In2rConfig) = "in2r" made for Cosine reads Any, "Neighbor refinement on what an audit keeps: dropped items learn from the other halves of their clean neighbors.";
         Truepair(TruepairConfig) = "truepair" made for Cosine reads Any shortened, "Cross-fitted audit first; train on what it keeps, and give dropped captions the image they likely came from.";
     }
 }

@@ -53,6 +53,7 @@ const GAPS: &[(&str, f64)] = &[
     ("car", 0.6),
     ("car+hnsf", 0.6),
     ("crcl", 0.6),
+    ("cream", 0.4),
     ("dcl", 0.5),
     ("decl", 0.2),
     ("gsc", 0.6),
@@ -66,8 +67,10 @@ const GAPS: &[(&str, f64)] = &[
     ("plain", 0.2),
     ("pvse", 0.2),
     ("rcl", 0.6),
+    ("rince", 0.5),
     ("srem", 0.2),
     ("tal", 0.6),
+    ("in2r", 0.6),
     ("truepair", 0.8),
 ];
 

@@ -1,6 +1,7 @@
 //! The matcher: both backbones and the similarity, which is what the optimizer steps.
 
 pub mod describer;
+pub mod esc;
 pub mod regularizer;
 pub mod sps;
 

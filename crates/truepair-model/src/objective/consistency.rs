@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{PairLoss, per_pair};
+use super::{PairLoss, diagonal, per_pair};
 
 /// How far the scores are from symmetric.
 ///
@@ -29,6 +29,36 @@ pub fn asymmetry(scores: &Tensor<2>, labels: &[f32]) -> PairLoss {
 /// As [`asymmetry`].
 pub fn modality_gap(images: &Tensor<2>, captions: &Tensor<2>, labels: &[f32]) -> PairLoss {
     squared_difference(images.clone(), captions.clone(), labels)
+}
+
+/// How far two pairs are from changing alike when they exchange captions, and when they exchange images.
+///
+/// ```text
+/// Dᵢⱼ = (Sᵢᵢ − Sᵢⱼ) − (Sⱼⱼ − Sⱼᵢ)  captions     Eᵢⱼ = (Sᵢᵢ − Sⱼᵢ) − (Sⱼⱼ − Sᵢⱼ)  images
+/// Lᵢ = yᵢ / b Σⱼ yⱼ ½ ([Dᵢⱼ² − m]₊ + [Eᵢⱼ² − m]₊)
+/// ```
+/// Without a margin `m` it is [`asymmetry`] plus the squared differences of the given pairs' scores:
+/// `½ (D² + E²) = (Sᵢⱼ − Sⱼᵢ)² + (Sᵢᵢ − Sⱼⱼ)²`.
+/// # Shapes
+/// - `scores`: `[b, b]`; `labels`: `[b]` in [0, 1]; returns `[b]`
+/// # Source
+/// Wang et al., ICCV 2023 (EqSim); code read at Wangt-CN/EqBen@ab6c79a (`pairloss_criterion`).
+/// # Deviations
+/// 1. Every two pairs of the batch have both terms, as in the release's mode `itc`; its recipe gives them to
+///    sampled hard negatives and asymmetry to the others.
+/// 2. Scores as they are; the recipe takes the softmax over a row.
+/// 3. The margin is of every two pairs, as in the release's second criterion; the first has it of the
+///    mean over the batch.
+pub fn equivariance(scores: &Tensor<2>, labels: &[f32], margin: f64) -> PairLoss {
+    let b = labels.len();
+    let given = diagonal(scores).reshape([b, 1]);
+    let given = given.clone() - given.transpose();
+    let crossed = scores.clone() - scores.clone().transpose();
+    let beyond = |change: Tensor<2>| (change.square() - margin).clamp_min(0.0);
+    let both = beyond(given.clone() - crossed.clone()) + beyond(given + crossed);
+    let weights = per_pair(labels, scores);
+    let counted = both * weights.clone().unsqueeze::<2>();
+    PairLoss(counted.sum_dim(1).reshape([b]) * weights * (0.5 / b as f64))
 }
 
 fn squared_difference(left: Tensor<2>, right: Tensor<2>, labels: &[f32]) -> PairLoss {
@@ -59,5 +89,33 @@ mod tests {
         let captions: Vec<f32> = s.iter().rev().copied().collect();
         check_gradient(&s, |x| modality_gap(x, &tracked(&captions), &labels));
         check_gradient(&captions, |x| modality_gap(&tracked(&s), x, &labels));
+    }
+    #[test]
+    fn equivariance_equals_the_equation_and_holds_asymmetry() {
+        let (s, b) = (scores(4), 4);
+        let labels = [1.0, 0.5, 0.0, 0.8];
+        for margin in [0.0, 0.2] {
+            let (losses, _) = run(&s, |x| equivariance(x, &labels, margin));
+            let at = |i: usize, j: usize| f64::from(s[i * b + j]);
+            for i in 0..b {
+                let expected: f64 = (0..b)
+                    .map(|j| {
+                        let captions = (at(i, i) - at(i, j)) - (at(j, j) - at(j, i));
+                        let images = (at(i, i) - at(j, i)) - (at(j, j) - at(i, j));
+                        let beyond = |x: f64| (x * x - margin).max(0.0);
+                        let weight = f64::from(labels[i] * labels[j]) / b as f64;
+                        weight * (beyond(captions) + beyond(images)) / 2.0
+                    })
+                    .sum();
+                assert!((f64::from(losses[i]) - expected).abs() < 1e-5);
+            }
+            check_gradient(&s, |x| equivariance(x, &labels, margin));
+        }
+        // Where the given pairs score alike, asymmetry is all there is.
+        let mut alike = s;
+        (0..b).for_each(|i| alike[i * b + i] = 0.7);
+        let (whole, _) = run(&alike, |x| equivariance(x, &labels, 0.0));
+        let (half, _) = run(&alike, |x| asymmetry(x, &labels));
+        assert!(whole.iter().zip(&half).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 }

@@ -53,6 +53,32 @@ pub fn symmetric_divergence(scores: &Tensor<2>, matching: &[f32], temperature: f
     PairLoss((one_way(images, matching) + one_way(captions, &transposed)) * 0.5)
 }
 
+/// Cross-entropy of the batch's softmaxes with labels of any size, both ways.
+///
+/// ```text
+/// Lᵢ = −Σⱼ aᵢⱼ log pᵢⱼ − Σⱼ bᵢⱼ log uᵢⱼ
+/// ```
+/// # Shapes
+/// - `scores`: `[b, b]`; `images`: a, `[b * b]` row-major, one row an image; `captions`: b, likewise, one
+///   row a caption; returns `[b]`
+/// # Source
+/// Ma et al., TIP 2024; code read at XLearning-SCU/2024-TIP-CREAM@f487d6f (`InfoNCELoss.py`), whose
+/// two sums over the batch are here divided by the row's own pair.
+pub fn soft_cross_entropy(
+    scores: &Tensor<2>,
+    images: &[f32],
+    captions: &[f32],
+    temperature: f64,
+) -> PairLoss {
+    let b = scores.dims()[0];
+    let one_way = |log: Tensor<2>, labels: &[f32]| {
+        let labels = per_entry(labels, &log);
+        (log * labels).sum_dim(1).reshape([b])
+    };
+    let [rows, columns] = log_probabilities(scores, temperature);
+    PairLoss((one_way(rows, images) + one_way(columns, captions)).neg())
+}
+
 fn normalized_rows(values: &[f32], b: usize) -> Vec<f32> {
     let row = |row: &[f32]| {
         let clipped: Vec<f32> = row.iter().map(|x| x.max(LEAST)).collect();
@@ -81,6 +107,28 @@ mod tests {
         }
         check_gradient(&s, |x| symmetric_cross_entropy(x, 0.5));
         check_permutation(&s, |x| symmetric_cross_entropy(x, 0.5));
+    }
+
+    #[test]
+    fn labels_of_any_size_weigh_the_cross_entropy() {
+        let (s, b) = (scores(4), 4);
+        let images: Vec<f32> = s.iter().map(|x| x.abs()).collect();
+        let captions: Vec<f32> = s.iter().map(|x| x * x).collect();
+        let loss = |x: &Tensor<2>| soft_cross_entropy(x, &images, &captions, 0.5);
+        let (losses, _) = run(&s, loss);
+        let e = |i: usize, j: usize| (f64::from(s[i * b + j]) / 0.5).exp();
+        for (i, loss) in losses.iter().enumerate() {
+            let row: f64 = (0..b).map(|j| e(i, j)).sum();
+            let column: f64 = (0..b).map(|j| e(j, i)).sum();
+            let expected: f64 = (0..b)
+                .map(|j| {
+                    let (a, u) = (images[i * b + j], captions[i * b + j]);
+                    -f64::from(a) * (e(i, j) / row).ln() - f64::from(u) * (e(j, i) / column).ln()
+                })
+                .sum();
+            assert!((f64::from(*loss) - expected).abs() < 1e-4);
+        }
+        check_gradient(&s, loss);
     }
 
     #[test]

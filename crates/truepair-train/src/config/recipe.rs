@@ -10,6 +10,7 @@ use super::training::TrainingConfig;
 use crate::error::Result;
 use truepair_model::backbone::BackboneConfig;
 use truepair_model::matcher::describer::DescriberConfig;
+use truepair_model::matcher::esc::EscConfig;
 use truepair_model::matcher::sps::SpsConfig;
 use truepair_model::optimizer::groups::GroupConfig;
 use truepair_model::optimizer::{OptimizerConfig, Schedule};
@@ -35,6 +36,9 @@ pub struct RecipeOf<S> {
     /// Regularizers beside the method's own loss.
     #[serde(default, skip_serializing_if = "SpsConfig::is_off")]
     pub sps: SpsConfig,
+    /// Equivariance of the scores, beside the method's own loss.
+    #[serde(default, skip_serializing_if = "EscConfig::is_off")]
+    pub esc: EscConfig,
     /// Parameters that move at another rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
@@ -74,6 +78,7 @@ impl<S> Default for RecipeOf<S> {
             schedule: Schedule::default(),
             training: TrainingConfig::default(),
             sps: SpsConfig::default(),
+            esc: EscConfig::default(),
             groups: Vec::new(),
         }
     }
@@ -89,6 +94,7 @@ impl<S> RecipeOf<S> {
             schedule: self.schedule,
             training: self.training,
             sps: self.sps,
+            esc: self.esc,
             groups: self.groups,
         }
     }

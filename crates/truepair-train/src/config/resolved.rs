@@ -11,6 +11,7 @@ use super::training::{Keep, TrainingConfig, check_ranges};
 use crate::error::Result;
 use crate::strategy::StrategyConfig;
 use truepair_model::matcher::MatcherConfig;
+use truepair_model::matcher::esc::EscConfig;
 use truepair_model::matcher::sps::SpsConfig;
 use truepair_model::optimizer::groups::GroupConfig;
 use truepair_model::optimizer::{OptimizerConfig, Schedule};
@@ -71,6 +72,9 @@ pub struct Config {
     /// Regularizers beside the method's own loss.
     #[serde(default, skip_serializing_if = "SpsConfig::is_off")]
     pub sps: SpsConfig,
+    /// Equivariance of the scores, beside the method's own loss.
+    #[serde(default, skip_serializing_if = "EscConfig::is_off")]
+    pub esc: EscConfig,
     /// Parameters that move at another rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
@@ -120,6 +124,7 @@ impl Recipe {
             schedule: self.schedule.clone(),
             training: self.training.clone(),
             sps: self.sps,
+            esc: self.esc,
             groups: self.groups.clone(),
         };
         if dataset.images.are_pictures() {
@@ -170,6 +175,7 @@ impl Config {
             ),
         ])?;
         self.sps.check()?;
+        self.esc.check()?;
         self.groups.iter().try_for_each(GroupConfig::check)?;
         let strategy = self.strategy.build(self.training.epochs)?;
         if self.matcher.is_closed_form() && !strategy.takes_closed_form() {

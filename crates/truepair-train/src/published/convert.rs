@@ -64,6 +64,7 @@ impl Draft {
         Ok(Self {
             config: Config {
                 sps: Default::default(),
+                esc: Default::default(),
                 strategy: (model.strategy)(),
                 matcher: found.matcher,
                 optimizer: recipe.optimizer,

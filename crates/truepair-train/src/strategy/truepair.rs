@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::audit::{Findings, Outcome};
+use truepair_core::audit::Findings;
 use truepair_core::ledger::{ColumnSpec, Ledger, NO_ID};
 use truepair_core::pair::Pair;
 
 use super::{
-    AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy,
+    AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy, kept,
 };
 use crate::error::Result;
 use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
@@ -106,13 +106,8 @@ impl TruepairConfig {
     pub(super) fn build(&self, _n_main: usize) -> Result<Box<dyn Strategy>> {
         self.objective.check()?;
         positive("strategy.rematch_temperature", self.rematch_temperature)?;
-        positive("strategy.keep_below", self.keep_below)?;
+        kept::check(self.keep_below)?;
         let rules = [
-            (
-                self.keep_below <= 1.0,
-                format!("strategy.keep_below = {} is above 1", self.keep_below),
-                "it is a probability; 0.5 drops what is more likely mismatched than not",
-            ),
             (
                 (0.0..=1.0).contains(&self.rematch_above),
                 format!(
@@ -147,10 +142,6 @@ impl TruepairConfig {
         }
     }
 
-    fn is_kept(&self, clean_posterior: f32) -> bool {
-        1.0 - f64::from(clean_posterior) < self.keep_below
-    }
-
     fn rematches(&self) -> bool {
         self.warm_up > 0 && self.rematch_above < 1.0
     }
@@ -165,17 +156,8 @@ impl Truepair {
         }
     }
 
-    /// Pairs that the audit holds matched; all when that leaves too few to train on.
     fn kept(&self, ledger: &Ledger) -> (Vec<u32>, Option<String>) {
-        let all = 0..ledger.len() as u32;
-        let kept: Vec<u32> = (all.clone())
-            .filter(|&pair| self.config.is_kept(ledger.clean_posterior[pair as usize]))
-            .collect();
-        if kept.len() >= 2 {
-            return (kept, None);
-        }
-        let note = format!("the audit holds {} pairs matched; all are used", kept.len());
-        (all.collect(), Some(note))
+        kept::kept(ledger, self.config.keep_below)
     }
 }
 
@@ -197,36 +179,7 @@ impl Strategy for Truepair {
     }
 
     fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
-        match &findings.outcome {
-            // Held-out judges have no beliefs.
-            Outcome::MismatchedPairs | Outcome::Beliefs => {}
-            Outcome::NoEvidence => {
-                self.remark = Some(
-                    "the audit finds no evidence of mismatched pairs, all pairs are used"
-                        .to_owned(),
-                );
-                return;
-            }
-            Outcome::CannotBeTold { reason, .. } => {
-                self.remark = Some(format!(
-                    "whether pairs are mismatched cannot be told, all pairs are used: {reason}"
-                ));
-                return;
-            }
-            Outcome::Refused { reason } => {
-                self.remark = Some(format!(
-                    "the audit gives no verdict, all pairs are used: {reason}"
-                ));
-                return;
-            }
-        }
-        for ledger in ledgers {
-            for verdict in &findings.verdicts {
-                let clean = 1.0 - verdict.posterior as f32;
-                ledger.clean_posterior[verdict.pair as usize] = clean;
-                ledger.soft_label[verdict.pair as usize] = clean;
-            }
-        }
+        self.remark = kept::believe(findings, ledgers);
     }
 
     fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger]) -> Option<Search> {

@@ -107,7 +107,7 @@ impl Trainer<'_> {
             None => images,
         };
         let mut dropout = self.seed.stream("dropout", &key);
-        let sps = self.config.sps;
+        let (sps, esc) = (self.config.sps, self.config.esc);
         let wanted = Wanted {
             structure: needs.structure || sps.reads_structure(),
             regularizers: self.strategy.regularizers(),
@@ -147,7 +147,11 @@ impl Trainer<'_> {
             judgement.beliefs.uncertainty = uncertainty.map(|share| floats(share.inner()));
         }
         self.remember(epoch, peer, pairs, &per_pair, judgement.beliefs);
-        let beside = [terms.pairs, sps.terms(&scores, structure.as_ref(), &labels)];
+        let beside = [
+            terms.pairs,
+            sps.terms(&scores, structure.as_ref(), &labels),
+            esc.term(&scores, &labels),
+        ];
         let beside = beside.into_iter().flatten();
         let per_pair = beside.fold(judgement.loss.0, |sum, term| sum + term);
         let reduced: Tensor<1> = match self.config.training.reduction {

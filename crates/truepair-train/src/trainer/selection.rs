@@ -29,7 +29,7 @@ pub(crate) enum Selection<'a> {
     /// By a metric on a dev split.
     Dev {
         /// The dev split, or its first images.
-        split: Cow<'a, Dataset>,
+        split: Box<Cow<'a, Dataset>>,
         relevance: Relevance,
         metric: &'static dyn Metric,
     },
@@ -64,7 +64,7 @@ impl<'a> Selection<'a> {
     ) -> Result<Self> {
         let wanted = config.training.dev_images;
         if let Some(split) = dev {
-            let split = first_images(split, wanted)?;
+            let split = Box::new(first_images(split, wanted)?);
             let relevance =
                 Relevance::from_pairs(split.n_images(), split.n_captions(), &split.pairs);
             return Ok(Self::Dev {
@@ -124,7 +124,7 @@ impl<'a> Selection<'a> {
                     ..Protocol::new(&split.name, &split.split, relevance)
                 };
                 let report = evaluate(&*scorer, relevance, protocol, watch)?;
-                let of = match split {
+                let of = match &**split {
                     Cow::Borrowed(_) => String::new(),
                     Cow::Owned(first) => format!(" of the first {} images", first.n_images()),
                 };

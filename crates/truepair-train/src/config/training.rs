@@ -36,7 +36,7 @@ pub struct TrainingConfig {
     /// The metric by which epochs are compared on the dev split; of a metric with a number for each
     /// direction, the mean of both.
     pub select: String,
-    /// Epochs are compared on the first that many images of the dev split, with their captions; 0 is
+    /// Epochs are compared on at most that many images of the dev split, the first with their captions; 0 is
     /// all of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub dev_images: usize,

@@ -15,7 +15,7 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 18] = [
+const NOT_TYPED: [(&str, &str); 22] = [
     ("truepair demo", "has a test of its own"),
     (
         "truepair serve",
@@ -48,6 +48,22 @@ const NOT_TYPED: [(&str, &str); 18] = [
     ("model_best.pth.tar", "needs a published checkpoint"),
     ("runs/vsrn", "needs a published checkpoint"),
     ("mrl-published", "takes minutes"),
+    (
+        "--rows report-f30k",
+        "takes days, row files have a test of their own",
+    ),
+    (
+        "--rows mrl-wiki",
+        "takes minutes, row files have a test of their own",
+    ),
+    (
+        "--rows rows.toml",
+        "needs a file of rows, and has a test of its own",
+    ),
+    (
+        "runs/scan-t2i",
+        "needs a run of SCAN, and has a test of its own",
+    ),
     ("dataset_coco.json", "needs MS-COCO"),
     ("://", "needs a server"),
     ("--from-run runs/gsc", "needs a run of more epochs"),

@@ -104,6 +104,7 @@ impl Output for LabelComparison {
 /// The rows under one noise.
 #[derive(Debug, Serialize, JsonSchema)]
 struct LabelBlock {
+    #[schemars(with = "String")]
     noise: LabelNoiseSpec,
     rows: Vec<LabelRow>,
 }

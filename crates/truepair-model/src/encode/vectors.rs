@@ -26,6 +26,8 @@ pub struct SearchVectors {
     pub vectors: Matrix,
     /// What is added to every score of an asking item, `[n]`; zero where nothing is.
     pub offsets: Vec<f32>,
+    /// The total variance of each item, `[n]`; zero where items are points.
+    pub variances: Vec<f32>,
     /// How they are compared.
     pub measure: SearchMeasure,
 }
@@ -38,6 +40,7 @@ impl EncodedItems {
         if let Some(vectors) = self.embeddings() {
             return SearchVectors {
                 offsets: vec![0.0; vectors.len()],
+                variances: vec![0.0; vectors.len()],
                 vectors,
                 measure: SearchMeasure::InnerProduct,
             };
@@ -55,6 +58,7 @@ impl EncodedItems {
         SearchVectors {
             vectors: side_by_side(&parts),
             offsets: vec![0.0; self.len()],
+            variances: vec![0.0; self.len()],
             measure: SearchMeasure::Candidates,
         }
     }
@@ -70,18 +74,22 @@ impl EncodedItems {
 
     fn points(&self, role: Role) -> Option<SearchVectors> {
         let share = 1.0 / self.peers.len() as f32;
-        let mut offsets = vec![0.0; self.len()];
+        let mut sums = [vec![0.0; self.len()], vec![0.0; self.len()]];
         let mut parts = Vec::new();
         for peer in &self.peers {
             let points = peer.similarity.points(&peer.items, role)?;
             let dim = points.places.dims()[1];
             parts.push(Matrix::new(floats(points.places), dim));
-            let own = floats(points.offsets);
-            (offsets.iter_mut().zip(own)).for_each(|(sum, own)| *sum += share * own);
+            for (sums, own) in sums.iter_mut().zip([points.offsets, points.variances]) {
+                let own = floats(own);
+                (sums.iter_mut().zip(own)).for_each(|(sum, own)| *sum += share * own);
+            }
         }
+        let [offsets, variances] = sums;
         Some(SearchVectors {
             vectors: side_by_side(&parts),
             offsets,
+            variances,
             measure: SearchMeasure::SquaredDistance,
         })
     }

@@ -112,14 +112,13 @@ impl Head for ClosedForm {
         let shift = self.shift.val().unsqueeze::<2>();
         let [n, _] = means.dims();
         let device = means.device();
-        let (others, offsets) = match self.distance {
-            ClosedDistance::Wasserstein => (deviations, shift.repeat_dim(0, n)),
-            ClosedDistance::Sampled => {
-                let total = deviations.square().sum_dim(1);
-                match role {
-                    Role::Found => (total.sqrt(), shift.repeat_dim(0, n)),
-                    Role::Asking => (Tensor::zeros([n, 1], &device), shift - total),
-                }
+        let total = deviations.clone().square().sum_dim(1);
+        let variances = total.clone().reshape([n]);
+        let (others, offsets) = match (self.distance, role) {
+            (ClosedDistance::Wasserstein, _) => (deviations, shift.repeat_dim(0, n)),
+            (ClosedDistance::Sampled, Role::Found) => (total.sqrt(), shift.repeat_dim(0, n)),
+            (ClosedDistance::Sampled, Role::Asking) => {
+                (Tensor::zeros([n, 1], &device), shift - total)
             }
         };
         Some(Points {
@@ -128,6 +127,7 @@ impl Head for ClosedForm {
                 Role::Found => Tensor::zeros([n], &device),
                 Role::Asking => offsets.reshape([n]),
             },
+            variances,
         })
     }
 

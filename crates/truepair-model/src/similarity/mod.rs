@@ -205,6 +205,8 @@ pub struct Points {
     pub places: Tensor<2>,
     /// `[n]`; zero for items that are looked for.
     pub offsets: Tensor<1>,
+    /// The total variance of each item in the units of the squared distance, `[n]`.
+    pub variances: Tensor<1>,
 }
 
 /// Which modality an item is of.

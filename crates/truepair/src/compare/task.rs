@@ -41,6 +41,8 @@ impl CellTask {
         let (Ok(known), Some(config)) = (known, &self.config) else {
             return Ok(());
         };
+        // Settings that came since, at their defaults, are no difference.
+        let known = toml::from_str::<Config>(&known).map_or(known, |config| config.to_toml());
         let wanted = config.to_toml();
         let mut lines = known.lines().zip(wanted.lines());
         let differing = lines.find(|(known, wanted)| known != wanted);

@@ -11,7 +11,7 @@ use truepair_model::similarity::Role;
 use truepair_train::GivenCaptions;
 
 use super::about::{Answers, Compared};
-use super::engine::{Engine, variance_of};
+use super::engine::Engine;
 use crate::embedder::SearchSides;
 use crate::progress::Bars;
 use crate::render;
@@ -230,7 +230,7 @@ impl Work<'_> {
                 scores
                     .iter_mut()
                     .for_each(|score| *score += asking.offsets[query]);
-                let variance = variance_of(asking.offsets[query]);
+                let variance = f64::from(asking.variances[query]);
                 known.push(KnownAnswers::new(&scores, &right).with_variance(variance));
             }
         }

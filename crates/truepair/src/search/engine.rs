@@ -61,24 +61,14 @@ struct Asked {
     vector: Vec<f32>,
     /// Added to every score.
     offset: f32,
+    /// Its total variance; 0 of a point.
+    variance: f64,
     /// What the run's similarity reads, where vectors are not enough.
     encoded: Option<EncodedItems>,
     /// Which model says what scores mean.
     direction: Option<Direction>,
     /// Whether it holds anything that its reader has learned.
     is_known: bool,
-}
-
-impl Asked {
-    /// Of a Gaussian the sum of its variances, by which all its scores are lower; 0 of a point.
-    fn variance(&self) -> f64 {
-        variance_of(self.offset)
-    }
-}
-
-/// The variance of a query whose scores all get `offset` added.
-pub(super) fn variance_of(offset: f32) -> f64 {
-    f64::from(-offset).max(0.0)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,6 +242,7 @@ impl Engine {
         Ok(Asked {
             vector: vectors.vectors.row(row).to_vec(),
             offset: vectors.offsets[row],
+            variance: vectors.variances[row].into(),
             encoded,
             direction: (of == Side::Images).then_some(Direction::TextToImage),
             is_known: self.embedder.knows(text),
@@ -270,6 +261,7 @@ impl Engine {
         Ok(Asked {
             vector: vectors.vectors.row(0).to_vec(),
             offset: vectors.offsets[0],
+            variance: vectors.variances[0].into(),
             encoded,
             direction: (of == Side::Captions).then_some(Direction::ImageToText),
             is_known: true,
@@ -292,6 +284,7 @@ impl Engine {
         Ok(Asked {
             vector: gallery.vector(row)?,
             offset: 0.0,
+            variance: 0.0,
             encoded: None,
             direction: None,
             is_known: true,
@@ -344,7 +337,7 @@ impl Engine {
         let judged = match (&model, hits.is_empty()) {
             (Some(model), false) => {
                 let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
-                Some(model.judge(&scores, asked.variance()))
+                Some(model.judge(&scores, asked.variance))
             }
             _ => None,
         };

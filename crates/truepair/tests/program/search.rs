@@ -500,11 +500,19 @@ fn an_audit_says_of_an_index_and_of_served_pairs_whether_they_match() {
 
 /// The scores that `search` and `score` give to the images that are nearest to a text.
 fn agree(at: &Path, run: &str) {
-    typed(
+    let made = typed(
         at,
         &format!("index data --run {run} --split test --out index-{run} --json"),
     )
     .json();
+    // What a question's variance tells is said where questions are Gaussians whose scores need nothing else.
+    let direction = &made["text_to_image"];
+    assert!(direction.is_object(), "{made}");
+    assert_eq!(
+        direction["variance_auc"].is_number(),
+        run == "pcme",
+        "{made}"
+    );
     let text = first_caption(at);
     let found = truepair(
         at,

@@ -235,6 +235,7 @@ fn of_unit_length(features: &Features) -> Result<SearchVectors> {
     vectors.normalize();
     Ok(SearchVectors {
         offsets: vec![0.0; vectors.len()],
+        variances: vec![0.0; vectors.len()],
         vectors,
         measure: SearchMeasure::InnerProduct,
     })

@@ -15,7 +15,7 @@ const N: usize = 30;
 const WIDTH: usize = 64;
 
 /// Commands that are not typed, and why; a test of the arguments parses them all.
-const NOT_TYPED: [(&str, &str); 22] = [
+const NOT_TYPED: [(&str, &str); 24] = [
     ("truepair demo", "has a test of its own"),
     (
         "truepair serve",
@@ -65,6 +65,8 @@ const NOT_TYPED: [(&str, &str); 22] = [
         "needs a run of SCAN, and has a test of its own",
     ),
     ("dataset_coco.json", "needs MS-COCO"),
+    ("runs/pcme_cub", "needs CUB Captions"),
+    ("instances_val2014.json", "needs MS-COCO"),
     ("://", "needs a server"),
     ("--from-run runs/gsc", "needs a run of more epochs"),
     ("truepair completions", "writes into the home folder"),

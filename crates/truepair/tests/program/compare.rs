@@ -445,10 +445,10 @@ fn a_row_that_cannot_train_stops_no_other() {
     rows(home.path());
     let text = fs::read_to_string(home.path().join("rows.toml")).unwrap();
     let bad = "[[row]]\nlabel = \"Wild\"\nconfigs = [\"wide.toml\"]\n\
-               [row.set]\noptimizer.rate = 1e30\n";
+               [row.set]\noptimizer = { kind = \"adam\", rate = 1e30 }\n";
     fs::write(home.path().join("rows.toml"), format!("{text}{bad}")).unwrap();
     let done = truepair(home.path(), BY_ROWS);
-    assert_eq!(done.code, Some(1), "{}", done.err);
+    assert_eq!(done.code, Some(2), "{}", done.err);
     let found: Value = serde_json::from_str(&done.out).unwrap();
     let rows = found["blocks"][0]["rows"].as_array().unwrap();
     let wild = rows.iter().find(|row| row["method"] == "Wild").unwrap();

@@ -112,6 +112,8 @@ fn commands() -> Vec<String> {
         "compare data --out grid --strategies plain --seeds 2 --noise caption:0.4 --published f30k \
          --set training.epochs=1 --json"
             .to_owned(),
+        "compare data --out grid-2 --strategies plain --seeds 1 --dry-run --json".to_owned(),
+        format!("labels compare wiki {small} --rows rows.toml --out labels-compare --json"),
         format!("labels train wiki {small} --noise symmetric:0.2 --out labels-train --json"),
         format!("labels audit wiki {small} --noise symmetric:0.2 --out labels-audit --json"),
         "audit data --extend audit --out audit-2 --json".to_owned(),
@@ -137,6 +139,9 @@ fn real_output_is_what_the_schemas_say() {
         "image\tcaption\nphoto-3\tphoto-3#0\n",
     )
     .unwrap();
+    fs::write(home.join("mrl.toml"), "[method]\nkind = \"mrl\"\n").unwrap();
+    let row = "title = \"t\"\nseeds = \"1\"\n[[row]]\nlabel = \"MRL\"\nconfigs = [\"mrl.toml\"]\n";
+    fs::write(home.join("rows.toml"), row).unwrap();
     let schemas = schemas(home);
     let mut seen = Vec::new();
     let commands = commands();
@@ -154,6 +159,7 @@ fn real_output_is_what_the_schemas_say() {
         "run/manifest.json",
         "seen.json",
         "grid/compare.json",
+        "labels-compare/compare.json",
         "labels-train/summary.json",
         "labels-audit/summary.json",
         "labels-audit/manifest.json",

@@ -100,6 +100,10 @@ impl<'a> Sides<'a> {
     /// `by_gram = 2 ∂/∂G`, which is symmetric: `∂/∂C = 2 ∂/∂G · C`.
     pub(crate) fn through_gram(&self, item: usize, by_gram: &[f32], out: &mut [f32]) {
         let (m, width) = (self.contexts.range(item).len(), self.width());
+        // An image without a region, of which every number is 0.
+        if m == 0 {
+            return;
+        }
         let by_gram = View::rows(&by_gram[..m * m], m);
         let rows = View::rows(self.contexts.items(item..item + 1), width);
         by_gram.times(rows).add(out, width);

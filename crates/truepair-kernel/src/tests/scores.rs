@@ -130,11 +130,20 @@ fn imram_equals_its_equation() {
             Input::normal(&format!("{name} bias"), &[D], 1.0),
         ]
     };
-    let inputs: Vec<Input> = (ragged().into_iter())
-        .chain(layer("output"))
-        .chain(layer("gate"))
-        .collect();
-    for (steps, normalize) in [(1, false), (2, true), (3, false)] {
+    let without = {
+        let [contexts, _, queries, mask] = ragged();
+        [contexts, Input::mask(&[3, 0], 3), queries, mask]
+    };
+    let cases = [
+        (ragged(), 1, false),
+        (ragged(), 2, true),
+        (ragged(), 3, false),
+        // The second item of contexts has none: an image all of whose regions are 0.
+        (without, 2, false),
+    ];
+    for (items, steps, normalize) in cases {
+        let layers = layer("output").into_iter().chain(layer("gate"));
+        let inputs: Vec<Input> = items.into_iter().chain(layers).collect();
         let settings = ImramSettings {
             attention: Attention {
                 norm: RawNorm::ClippedL2,
@@ -161,6 +170,9 @@ fn imram_equals_its_equation() {
                 next.iter().map(|x| x * scale).collect()
             };
             every_pair(x, [2, 3], |c, first| {
+                if c.is_empty() {
+                    return 0.0;
+                }
                 let (mut q, mut score) = (first.to_vec(), 0.0);
                 for _ in 0..steps {
                     let attended = contexts(c, &q, settings.attention);

@@ -464,7 +464,7 @@ impl LabelRow {
             runs: finished.len(),
             directions: directions.collect(),
             mean: (!tests.is_empty()).then(|| spread(&|test| test.mean)),
-            seconds: finished.iter().map(|run| run.seconds).sum::<f64>() / n,
+            seconds: finished.iter().fold(0.0, |sum, run| sum + run.seconds) / n,
             failed,
             published,
         }
@@ -489,7 +489,10 @@ impl LabelRow {
             self.runs.to_string(),
             self.mean.as_ref().map_or_else(absent, shown),
             directions.join(", "),
-            duration(self.seconds),
+            match self.runs {
+                0 => absent(),
+                _ => duration(self.seconds),
+            },
             (self.published.as_ref()).map_or_else(absent, PublishedRow::in_short),
         ]
     }

@@ -133,7 +133,7 @@ fn filled<T: DeserializeOwned>(table: &Table, sources: &[&ConfigFile]) -> Result
 }
 
 /// Puts `over` on top of `table`, section by section; a section of another kind replaces the whole.
-pub(crate) fn merge(table: &mut Table, over: Table) {
+fn merge(table: &mut Table, over: Table) {
     for (name, value) in over {
         match (table.get_mut(&name), value) {
             (Some(Value::Table(below)), Value::Table(above)) => {

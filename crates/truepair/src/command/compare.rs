@@ -1,20 +1,18 @@
 //! `truepair compare`: methods side by side on one data set, over noise, similarities and seeds.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use truepair_core::metric::{METRICS, Metric};
 use truepair_core::noise::NoiseSpec;
-use truepair_core::rng::Seed;
 use truepair_model::Accelerator;
 use truepair_model::similarity::SimilarityConfig;
 use truepair_read::dataset::ReadOptions;
 
 use crate::compare::{
-    self, CellTask, Grid, Method, MethodComparison, RUNS, Rows, Seeds, chosen, published_blocks,
-    table_names,
+    self, CellTask, Grid, Method, MethodComparison, RUNS, Rows, Seeds, asked_noises, chosen, claim,
+    published_blocks, table_names,
 };
 use crate::config::ConfigArgs;
 use crate::encoded::{Encoders, LoadedEncoders};
@@ -26,7 +24,7 @@ use crate::run_folder::RunJob;
 use crate::several::one_path;
 use crate::shell::word;
 use crate::training::{RunPlan, Splits};
-use crate::{accelerator, data, folder, remote};
+use crate::{accelerator, data, remote};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,8 +46,7 @@ Examples:
       A whole table, whose rows have configurations of their own: first what it would cost, then the
       table. A file of your own says which rows stand in it.";
 
-/// Seeds where none are asked for.
-const N_SEEDS: u64 = 3;
+const COMMAND: &str = "compare";
 
 /// Arguments of `truepair compare`.
 #[derive(Debug, Args)]
@@ -187,7 +184,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
         form.print(&plan, || plan.text())?;
         return Ok(Exit::Success);
     }
-    let _claim = claim(&args.out)?;
+    let _claim = claim(&args.out, COMMAND)?;
     render::note(&data::describe(&splits.train));
     let n_done = tasks.iter().filter(|task| task.is_finished()).count();
     render::note(&format!(
@@ -212,26 +209,9 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
 }
 
 fn grid(args: &CompareArgs, rows: Option<&Rows>) -> Result<Grid> {
-    let mut noises: Vec<NoiseSpec> = Vec::new();
-    let of_rows = rows.map_or(&[][..], |rows| &rows.noises);
-    let typed = if args.noise.is_empty() {
-        of_rows
-    } else {
-        &args.noise
-    };
-    for noise in typed {
-        if !noises.contains(noise) {
-            noises.push(noise.clone());
-        }
-    }
-    if noises.is_empty() {
-        noises.push(NoiseSpec::None);
-    }
-    let of_rows = rows.and_then(|rows| rows.seeds.as_ref());
-    let seeds = match args.seeds.as_ref().or(of_rows) {
-        Some(seeds) => seeds.0.clone(),
-        None => (0..N_SEEDS).map(Seed).collect(),
-    };
+    let file = rows.map(|rows| &rows.file);
+    let noises = asked_noises(&args.noise, file)?;
+    let seeds = Seeds::asked(args.seeds.as_ref(), file)?;
     let (similarities, methods) = match rows {
         Some(rows) => (Vec::new(), rows.methods.clone()),
         None => (similarities(args)?, strategies(args)?),
@@ -241,7 +221,7 @@ fn grid(args: &CompareArgs, rows: Option<&Rows>) -> Result<Grid> {
         similarities,
         methods,
         seeds,
-        published: rows.and_then(|rows| rows.file.published.clone()),
+        published: file.and_then(|file| file.published.clone()),
     };
     grid.check()?;
     Ok(grid)
@@ -338,33 +318,6 @@ fn tasks(
         tasks.push(task);
     }
     Ok(tasks)
-}
-
-/// Makes the output folder, or takes one that an earlier comparison made, and holds it against
-/// other calls until the file is dropped or the program ends.
-fn claim(out: &Path) -> Result<File> {
-    const LOCK: &str = ".lock";
-    let place = out.display();
-    if out.exists() {
-        let mut entries = std::fs::read_dir(out)
-            .with_context(|| format!("{place}: is not a folder (choose another --out)"))?;
-        if !out.join(LOCK).exists() && entries.next().is_some() {
-            bail!(
-                "{place}: is not empty and was not made by `truepair compare` (choose another --out)"
-            )
-        }
-    } else {
-        folder::create(out, "output folder")?;
-    }
-    let lock = File::create(out.join(LOCK)).with_context(|| format!("{place}: cannot write"))?;
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => bail!(
-            "{place}: another `truepair compare` is at work there (wait for it, or choose another \
-             --out)"
-        ),
-        // Where files cannot be locked, nobody else can be noticed.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
-    }
 }
 
 fn jobs(args: &CompareArgs) -> usize {

@@ -102,160 +102,68 @@ fn item(file: &RecipeFile) -> Item {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::path::Path;
 
-    use serde::Deserialize;
-    use toml::{Table, Value};
+    use toml::Value;
     use truepair_core::metric::METRICS;
     use truepair_core::noise::{LabelNoiseSpec, NoiseSpec};
     use truepair_train::Recipe;
     use truepair_train::labeled::LabelConfig;
 
     use super::*;
-    use crate::compare::{Seeds, table_names};
-    use crate::config::merge;
-    use crate::oracle::{Oracle, STRATEGY};
+    use crate::compare::{MethodKind, Rows, Seeds, asked_noises, beside, table_names};
+    use crate::config::ConfigArgs;
+    use crate::oracle::STRATEGY;
+    use crate::row_file::RowFile;
 
     /// Where the files lie whose rows are whole runs.
     const TABLES: &str = "tables/";
 
-    /// A table of a publication: what `configs/tables/` holds.
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Rows {
-        title: String,
-        layout: String,
-        noise: Vec<String>,
-        seeds: String,
-        #[serde(default)]
-        metrics: Vec<String>,
-        published: Option<String>,
-        row: Vec<RowEntry>,
+    /// The row files.
+    fn tables() -> Vec<RowFile> {
+        let names = files().into_iter().map(|file| file.name);
+        let tables = names.filter(|name| name.starts_with(TABLES));
+        tables
+            .map(|name| RowFile::read(Path::new(&name)).unwrap())
+            .collect()
     }
 
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct RowEntry {
-        label: String,
-        configs: Vec<String>,
-        over: Option<String>,
-        #[serde(default)]
-        set: Table,
-        oracle: Option<String>,
-        published: Option<Beside>,
+    /// Whether the rows are of items with class labels, not of pairs.
+    fn are_labels(file: &RowFile) -> bool {
+        let mut configs = file.rows.iter().flat_map(|row| &row.configs);
+        configs.all(|config| config.starts_with("../labels"))
     }
 
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Beside {
-        method: String,
-        source: String,
-    }
-
-    /// The files of rows by name.
-    fn tables() -> Vec<(String, Rows)> {
-        let rows = files()
-            .into_iter()
-            .filter(|file| file.name.starts_with(TABLES));
-        let read = |file: RecipeFile| {
-            let rows = toml::from_str(file.text);
-            let rows = rows.unwrap_or_else(|error| panic!("{}: {error}", file.name));
-            (file.name, rows)
-        };
-        rows.map(read).collect()
-    }
-
-    /// A file that a row names from its own folder.
-    fn named(path: &str) -> Table {
-        let name = path.strip_prefix("../").unwrap_or(path);
-        let file = FILES.get_file(name);
-        let text = file.and_then(|file| file.contents_utf8());
-        toml::from_str(text.unwrap_or_else(|| panic!("{path} is not there"))).unwrap()
-    }
-
-    impl Rows {
-        /// Whether the rows are of items with class labels, not of pairs.
-        fn are_labels(&self) -> bool {
-            let mut configs = self.row.iter().flat_map(|row| &row.configs);
-            configs.all(|config| config.starts_with("../labels/"))
-        }
-    }
-
-    /// The settings of a row's runs.
-    fn settings(row: &RowEntry) -> Vec<String> {
-        let merged = |config: &String| {
-            let mut table = named(config);
-            if let Some(over) = &row.over {
-                merge(&mut table, named(over));
-            }
-            merge(&mut table, row.set.clone());
-            toml::to_string(&table).unwrap()
-        };
-        row.configs.iter().map(merged).collect()
-    }
-
-    /// What the runs of a row are made of.
-    fn recipes(row: &RowEntry) -> Vec<Recipe> {
-        let recipe = |text: String| {
-            Recipe::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}", row.label))
-        };
-        settings(row).into_iter().map(recipe).collect()
+    fn of_pairs() -> Vec<Rows> {
+        let tables = tables().into_iter().filter(|file| !are_labels(file));
+        let read = |file: RowFile| Rows::read(Path::new(&file.name), &ConfigArgs::default());
+        tables.map(|file| read(file).unwrap()).collect()
     }
 
     #[test]
-    fn rows_of_labels_are_settings_of_their_own() {
-        let tables: Vec<_> = tables()
-            .into_iter()
-            .filter(|(_, rows)| rows.are_labels())
-            .collect();
-        assert!(!tables.is_empty());
-        for (name, rows) in tables {
-            for noise in &rows.noise {
-                assert!(noise.parse::<LabelNoiseSpec>().is_ok(), "{name}: {noise}");
-            }
-            for row in &rows.row {
-                for text in settings(row) {
-                    let config: LabelConfig = toml::from_str(&text).unwrap();
-                    config.check().unwrap();
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_row_of_every_table_is_a_recipe_of_its_own() {
-        let tables = tables();
+    fn every_row_of_every_table_trains_a_method_of_its_own() {
+        let tables = of_pairs();
         assert!(tables.len() >= 8);
-        for (name, rows) in &tables {
-            assert!(!rows.title.is_empty() && !rows.layout.is_empty(), "{name}");
-            if !rows.are_labels() {
-                for noise in &rows.noise {
-                    assert!(noise.parse::<NoiseSpec>().is_ok(), "{name}: {noise}");
-                }
+        for rows in &tables {
+            let (file, name) = (&rows.file, &rows.file.name);
+            assert!(!file.title.is_empty() && file.layout.is_some(), "{name}");
+            Seeds::asked(None, Some(file)).unwrap();
+            asked_noises::<NoiseSpec>(&[], Some(file)).unwrap();
+            for metric in &file.metrics {
+                let known = METRICS.iter().any(|known| known.name() == metric);
+                assert!(known, "{name}: {metric}");
             }
-            let seeds: Result<Seeds, _> = rows.seeds.parse();
-            assert!(seeds.is_ok(), "{name}: {}", rows.seeds);
-            for metric in &rows.metrics {
-                assert!(
-                    METRICS.iter().any(|known| known.name() == metric),
-                    "{metric}"
-                );
-            }
-            let mut labels = BTreeSet::new();
-            for row in &rows.row {
-                assert!(labels.insert(&row.label), "{name}: {} twice", row.label);
-                assert!(!row.configs.is_empty(), "{name}: {}", row.label);
-                if rows.are_labels() {
+            for method in &rows.methods {
+                let MethodKind::Settings(settings) = &method.kind else {
                     continue;
-                }
-                for recipe in recipes(row) {
-                    let strategy = recipe.strategy.map(|strategy| strategy.name());
-                    let strategy = strategy.unwrap_or_else(|| panic!("{name}: {}", row.label));
-                    if let Some(oracle) = &row.oracle {
-                        assert!(Oracle::by_name(oracle).is_some(), "{name}: {oracle}");
-                        assert_eq!(strategy, STRATEGY, "{name}: {}", row.label);
-                    }
-                }
+                };
+                let strategy = settings.recipe.strategy.as_ref();
+                let strategy = strategy.unwrap_or_else(|| panic!("{name}: {}", method.name));
+                assert!(
+                    method.oracle.is_none() || strategy.name() == STRATEGY,
+                    "{name}: {}",
+                    method.name
+                );
             }
         }
     }
@@ -272,48 +180,66 @@ mod tests {
                 table.iter().any(off)
             })
         }
-        for (name, rows) in tables() {
-            for row in rows.row.iter().filter(|_| !rows.are_labels()) {
-                for recipe in recipes(row) {
-                    let whole = Value::try_from(recipe).unwrap();
-                    assert!(!never(&whole), "{name}: {}", row.label);
+        let off = Recipe::from_toml("[strategy]\nkind = \"ncr\"\nnoisy_after = 1.0\n").unwrap();
+        assert!(never(&Value::try_from(off).unwrap()));
+        for rows in of_pairs() {
+            for method in &rows.methods {
+                if let MethodKind::Settings(settings) = &method.kind {
+                    let whole = Value::try_from(&settings.recipe).unwrap();
+                    assert!(!never(&whole), "{}: {}", rows.file.name, method.name);
                 }
             }
         }
     }
 
     #[test]
-    fn published_rows_beside_those_of_a_table_are_in_the_library_under_its_noise() {
-        let library: Table = toml::from_str(include_str!("../../published.toml")).unwrap();
-        let library = library["row"].as_array().unwrap();
-        for (name, rows) in tables() {
-            let rates: Vec<f64> = (rows.noise.iter())
-                .map(|noise| {
-                    let rate = noise.split_once(':').map(|(_, rate)| rate);
-                    rate.map_or(0.0, |rate| rate.parse().unwrap())
-                })
-                .collect();
-            let table = rows.published.as_deref();
-            assert!(table.is_none_or(|table| table_names().unwrap().contains(&table)));
-            for (row, beside) in rows
-                .row
-                .iter()
-                .filter_map(|row| Some((row, row.published.as_ref()?)))
-            {
-                let is_it = |entry: &&Value| {
-                    let text = |key: &str| entry.get(key).and_then(Value::as_str);
-                    let rate = entry.get("noise").and_then(Value::as_float);
-                    text("data") == table
-                        && text("method") == Some(&beside.method)
-                        && text("source") == Some(&beside.source)
-                        && rate.is_none_or(|rate| rates.contains(&rate))
-                };
-                let n = library.iter().filter(is_it).count();
-                // One for each rate, where the rows are asked for under several.
-                let wanted = if rows.are_labels() { rates.len() } else { 1 };
-                assert_eq!(n, wanted, "{name}: {}", row.label);
+    fn rows_of_labels_are_settings_of_their_own() {
+        let tables: Vec<RowFile> = tables().into_iter().filter(are_labels).collect();
+        assert!(!tables.is_empty());
+        for file in tables {
+            asked_noises::<LabelNoiseSpec>(&[], Some(&file)).unwrap();
+            for row in &file.rows {
+                let layers = file.layers(row, &row.configs[0]).unwrap();
+                let config: LabelConfig = ConfigArgs::default().load_layers(&layers).unwrap();
+                config.check().unwrap();
             }
         }
+    }
+
+    #[test]
+    fn published_rows_beside_those_of_a_table_are_in_the_library_under_its_noise() {
+        let mut n_beside = 0;
+        for file in tables() {
+            let Some(table) = &file.published else {
+                continue;
+            };
+            assert!(table_names().unwrap().contains(&table.as_str()), "{table}");
+            let noises: Vec<(&str, f64)> = match are_labels(&file) {
+                true => vec![
+                    ("label", 0.2),
+                    ("label", 0.4),
+                    ("label", 0.6),
+                    ("label", 0.8),
+                ],
+                false => {
+                    let noises: Vec<NoiseSpec> = asked_noises(&[], Some(&file)).unwrap();
+                    let known = noises.iter().map(|noise| match noise {
+                        NoiseSpec::Rate { rate, .. } => ("caption", *rate),
+                        _ => ("none", 0.0),
+                    });
+                    known.collect()
+                }
+            };
+            for row in &file.rows {
+                let Some(name) = &row.published else { continue };
+                for (protocol, rate) in &noises {
+                    let found = beside(table, (protocol, Some(*rate)), name).unwrap();
+                    assert!(found.is_some(), "{}: {} at {rate}", file.name, row.label);
+                    n_beside += 1;
+                }
+            }
+        }
+        assert!(n_beside > 30, "{n_beside}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Which runs a comparison consists of, and where each lies.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use truepair_core::noise::NoiseSpec;
 use truepair_core::rng::Seed;
 
 use super::method::{Method, MethodKind};
+use crate::row_file::RowFile;
 
 /// Every combination of what was asked for.
 #[derive(Debug, Default)]
@@ -147,9 +149,55 @@ fn folder_of(noise: &NoiseSpec) -> String {
     }
 }
 
+/// Seeds where none are asked for.
+const N_SEEDS: u64 = 3;
+
+/// The noises to plant, each once: those typed, or those of the row file, or none.
+///
+/// # Errors
+/// If a word of the file is no noise.
+pub(crate) fn asked_noises<T>(typed: &[T], file: Option<&RowFile>) -> Result<Vec<T>>
+where
+    T: FromStr + Default + Clone + PartialEq,
+    T::Err: Display,
+{
+    let of_file = match file {
+        Some(file) if typed.is_empty() => file.noises()?,
+        _ => Vec::new(),
+    };
+    let mut noises: Vec<T> = Vec::new();
+    for noise in typed.iter().chain(&of_file) {
+        if !noises.contains(noise) {
+            noises.push(noise.clone());
+        }
+    }
+    if noises.is_empty() {
+        noises.push(T::default());
+    }
+    Ok(noises)
+}
+
 /// Seeds as typed: how many, counted from 0, or a list.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seeds(pub(crate) Vec<Seed>);
+
+impl Seeds {
+    /// The seeds typed, or those of the row file, or the first [`N_SEEDS`].
+    ///
+    /// # Errors
+    /// If the file's are no seeds.
+    pub(crate) fn asked(typed: Option<&Self>, file: Option<&RowFile>) -> Result<Vec<Seed>> {
+        if let Some(typed) = typed {
+            return Ok(typed.0.clone());
+        }
+        let word = file.and_then(|file| Some((file, file.seeds.as_ref()?)));
+        let Some((file, word)) = word else {
+            return Ok((0..N_SEEDS).map(Seed).collect());
+        };
+        let seeds = word.parse::<Self>().map_err(|error| anyhow!(error));
+        Ok(seeds.with_context(|| format!("{}: seeds", file.name))?.0)
+    }
+}
 
 impl FromStr for Seeds {
     type Err = String;

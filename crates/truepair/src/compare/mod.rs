@@ -9,6 +9,7 @@
 //! image shuffling are never mixed, and rows from publications stand apart from measured ones.
 
 mod cell;
+mod claim;
 mod figure;
 mod figure_column;
 mod grid;
@@ -27,7 +28,10 @@ mod task;
 mod text;
 mod work;
 
-pub(crate) use grid::{Grid, Seeds};
+pub(crate) use claim::claim;
+pub(crate) use grid::{Grid, Seeds, asked_noises};
+#[cfg(test)]
+pub(crate) use method::MethodKind;
 pub(crate) use method::{Method, baselines, strategies};
 pub(crate) use names::chosen;
 pub(crate) use plan::{GridPlan, plan};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Relevant, Source, measure};
 use truepair_core::watch::Watch;
-use truepair_train::{Config, EpochRecord, StepProgress, TrainWatch, train};
+use truepair_train::{Config, EpochRecord, StepProgress, TrainWatch, Trained, train};
 
 use super::grid::Grid;
 use super::task::CellTask;
@@ -23,6 +23,8 @@ use crate::{audit, render, run_folder, session};
 const N_BATCHES: usize = 3;
 /// Images of the part of a split that is ranked.
 const N_RANKED: usize = 64;
+/// Images of the part of the dev split that chooses an epoch of the part: next to nothing.
+const N_CHOOSING: usize = 8;
 
 /// The JSON object of `truepair compare --dry-run`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -134,7 +136,7 @@ fn of_run(task: &CellTask, config: &Config, splits: &Splits) -> Result<f64> {
     let share = part.pairs.len() as f64 / n_pairs as f64;
     let config = shortened(config)?;
     let mut watch = Pace::default();
-    let dev = splits.dev.as_ref().map(|dev| first_images(dev, 8));
+    let dev = splits.dev.as_ref().map(|dev| first_images(dev, N_CHOOSING));
     let start = Instant::now();
     let trained = train(
         &part,
@@ -149,16 +151,22 @@ fn of_run(task: &CellTask, config: &Config, splits: &Splits) -> Result<f64> {
         _ => start.elapsed(),
     };
     let mut seconds = task.n_epochs() as f64 * epoch.as_secs_f64() / share;
-    let times = [(&splits.dev, task.n_epochs()), (&splits.test, 1)];
-    for (split, times) in times {
-        let Some(split) = split else { continue };
-        seconds += times as f64 * of_ranking(&trained, split)?;
+    let at_most = match config.training.dev_images {
+        0 => usize::MAX,
+        n => n,
+    };
+    if let Some(dev) = &splits.dev {
+        seconds += task.n_epochs() as f64 * of_ranking(&trained, dev, at_most)?;
+    }
+    if let Some(test) = &splits.test {
+        seconds += of_ranking(&trained, test, usize::MAX)?;
     }
     Ok(seconds)
 }
 
-/// The seconds of ranking a split: encoding grows with its items, scoring with its pairs of items.
-fn of_ranking(trained: &truepair_train::Trained, split: &Dataset) -> Result<f64> {
+/// The seconds of ranking at most that many images of a split with their captions: encoding grows with its items,
+/// scoring with its pairs of items.
+fn of_ranking(trained: &Trained, split: &Dataset, at_most: usize) -> Result<f64> {
     let part = first_images(split, N_RANKED);
     let items = |data: &Dataset| data.n_images() as f64 + data.n_captions() as f64;
     let tiles = |data: &Dataset| data.n_images() as f64 * data.n_captions() as f64;
@@ -178,7 +186,9 @@ fn of_ranking(trained: &truepair_train::Trained, split: &Dataset) -> Result<f64>
         &mut (),
     )?;
     let scoring = start.elapsed().as_secs_f64();
-    Ok(encoding * items(split) / items(&part) + scoring * tiles(split) / tiles(&part))
+    let share = (at_most as f64 / split.n_images() as f64).min(1.0);
+    let encoding = encoding * share * items(split) / items(&part);
+    Ok(encoding + scoring * share.powi(2) * tiles(split) / tiles(&part))
 }
 
 /// The same settings for two epochs without a warm-up, where the strategy can do without one.

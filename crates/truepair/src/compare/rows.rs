@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use truepair_core::noise::NoiseSpec;
+use anyhow::{Context, Result};
 use truepair_train::Recipe;
 use truepair_train::strategy::StrategyConfig;
 
-use super::grid::Seeds;
 use super::method::{COSINE, Method, MethodKind, Settings};
 use super::names::chosen;
 use crate::config::ConfigArgs;
@@ -18,8 +16,6 @@ use crate::row_file::{Row, RowFile, folder_of};
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) file: RowFile,
-    pub(crate) noises: Vec<NoiseSpec>,
-    pub(crate) seeds: Option<Seeds>,
     pub(crate) methods: Vec<Method>,
 }
 
@@ -35,14 +31,7 @@ impl Rows {
             let of_row = || format!("{}: row `{}`", file.name, row.label);
             methods.extend(methods_of(&file, row, shared).with_context(of_row)?);
         }
-        let seeds = file.seeds.as_ref().map(|seeds| seeds.parse::<Seeds>());
-        let seeds = seeds.transpose().map_err(|error| anyhow!(error));
-        Ok(Self {
-            noises: file.noises()?,
-            seeds: seeds.with_context(|| format!("{}: seeds", file.name))?,
-            methods,
-            file,
-        })
+        Ok(Self { file, methods })
     }
 }
 
@@ -103,6 +92,9 @@ fn similarity(recipe: &Recipe) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use truepair_core::noise::NoiseSpec;
+
+    use super::super::grid::{Seeds, asked_noises};
     use super::*;
 
     fn read(rows: &str) -> Result<Rows> {
@@ -160,7 +152,9 @@ mod tests {
         assert_eq!(ncr.strategy.as_ref().unwrap().name(), "ncr");
         assert_eq!(ncr.training.epochs, 7);
         assert_eq!(recipe(&file.methods[0]).training.epochs, 4);
-        assert_eq!(file.seeds.unwrap().0.len(), 2);
+        assert_eq!(Seeds::asked(None, Some(&file.file)).unwrap().len(), 2);
+        let noises: Vec<NoiseSpec> = asked_noises(&[], Some(&file.file)).unwrap();
+        assert_eq!(noises[0].to_string(), "caption:0.2");
     }
 
     #[test]

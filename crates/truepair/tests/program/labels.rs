@@ -407,3 +407,38 @@ fn a_table_of_methods_on_labels_goes_on_where_it_stopped() {
     assert_eq!(other.code, Some(2));
     assert!(other.err.contains("other settings"), "{}", other.err);
 }
+
+#[test]
+fn what_a_table_on_labels_cannot_do_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    fs::write(home.path().join("mrl.toml"), "[method]\nkind = \"mrl\"\n").unwrap();
+    let refused = |more: &str, out: &str, parts: &[&str]| {
+        let row = "[[row]]\nlabel = \"MRL\"\nconfigs = [\"mrl.toml\"]\n";
+        let text = match more.starts_with("metrics") {
+            true => format!("title = \"t\"\n{more}\n{row}"),
+            false => format!("title = \"t\"\n{row}{more}\n"),
+        };
+        fs::write(home.path().join("rows.toml"), text).unwrap();
+        let args = [
+            "labels",
+            "compare",
+            "data",
+            "--rows",
+            "rows.toml",
+            "--out",
+            out,
+        ];
+        super::refused(home.path(), &args, parts);
+    };
+    refused("oracle = \"clean-only\"", "out", &["row `MRL`", "oracle"]);
+    refused(
+        "peers = 2",
+        "out",
+        &["row `MRL`", "unknown field `strategy`"],
+    );
+    refused("metrics = [\"map@r\"]", "out", &["rows.toml", "metrics"]);
+    refused("noise = [\"caption:0.2\"]", "out", &["symmetric:RATE"]);
+    refused("", "data", &["was not made by `truepair labels compare`"]);
+    assert!(!home.path().join("out").exists());
+}

@@ -21,7 +21,7 @@ use truepair_train::run::file::CONFIG;
 
 use super::source::{LabelDataArgs, planted};
 use super::train::{COMMAND as TRAIN, LabelRun};
-use crate::compare::{PublishedRow, Seeds, Spread, beside};
+use crate::compare::{PublishedRow, RUNS, Seeds, Spread, asked_noises, beside, claim};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -33,12 +33,6 @@ use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
 use crate::{interrupt, remote};
 
 const COMMAND: &str = "labels compare";
-
-/// Seeds where neither the file nor the command names some.
-const N_SEEDS: u64 = 3;
-
-/// Folder of the runs inside the output folder.
-const RUNS: &str = "runs";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -152,8 +146,8 @@ struct Cell<'a> {
 pub(super) fn run(args: &LabelCompareArgs, form: Form) -> Result<Exit> {
     let file = RowFile::read(&args.rows)?;
     let configs = configs(&file, &args.set)?;
-    let noises = noises(args, &file)?;
-    let seeds = seeds(args, &file)?;
+    let noises = asked_noises(&args.noise, Some(&file))?;
+    let seeds = Seeds::asked(args.seeds.as_ref(), Some(&file))?;
     let mut bars = Bars::new();
     let (_, _, data) = args.data.open(&mut bars)?;
     if data.split("test").is_none() {
@@ -172,16 +166,18 @@ pub(super) fn run(args: &LabelCompareArgs, form: Form) -> Result<Exit> {
         seconds_to_go: None,
     };
     let mut failed = Vec::new();
+    let mut claimed = None;
     if args.dry_run {
         comparison.seconds_to_go = Some(seconds_to_go(&cells, &data)?);
     } else {
+        claimed = Some(claim(&args.out, COMMAND)?);
         failed = finish(&cells, &data, &mut bars)?;
     }
     comparison.blocks = (noises.iter())
         .map(|noise| LabelBlock::read(&file, noise, &cells, &failed))
         .collect::<Result<_>>()?;
     drop(bars);
-    if !args.dry_run {
+    if claimed.is_some() {
         run_folder::publish(&args.out, "compare.json", &comparison)?;
         durable::write(args.out.join("table.md"), comparison.markdown().as_bytes())?;
     }
@@ -199,7 +195,16 @@ fn configs(file: &RowFile, sets: &[String]) -> Result<Vec<LabelConfig>> {
         config: None,
         set: sets.to_vec(),
     };
+    if !file.metrics.is_empty() {
+        bail!(
+            "{}: asks for metrics, and runs on labels are measured by mAP alone (leave `metrics` out)",
+            file.name
+        )
+    }
     let of_row = |row: &Row| -> Result<LabelConfig> {
+        if row.oracle.is_some() {
+            bail!("names an oracle, and there is none for labels (leave `oracle` out)")
+        }
         let [config] = row.configs.as_slice() else {
             bail!("names several configurations, and runs on labels are not averaged (name one)")
         };
@@ -210,35 +215,6 @@ fn configs(file: &RowFile, sets: &[String]) -> Result<Vec<LabelConfig>> {
     let rows = file.rows.iter();
     rows.map(|row| of_row(row).with_context(|| format!("{}: row `{}`", file.name, row.label)))
         .collect()
-}
-
-fn noises(args: &LabelCompareArgs, file: &RowFile) -> Result<Vec<LabelNoiseSpec>> {
-    let of_file = file.noises()?;
-    let typed = if args.noise.is_empty() {
-        &of_file
-    } else {
-        &args.noise
-    };
-    let mut noises: Vec<LabelNoiseSpec> = Vec::new();
-    for noise in typed {
-        if !noises.contains(noise) {
-            noises.push(noise.clone());
-        }
-    }
-    if noises.is_empty() {
-        noises.push(LabelNoiseSpec::None);
-    }
-    Ok(noises)
-}
-
-fn seeds(args: &LabelCompareArgs, file: &RowFile) -> Result<Vec<Seed>> {
-    let of_file = file.seeds.as_ref().map(|seeds| seeds.parse::<Seeds>());
-    let of_file = of_file.transpose().map_err(|error| anyhow::anyhow!(error));
-    let of_file = of_file.with_context(|| format!("{}: seeds", file.name))?;
-    Ok(match args.seeds.as_ref().or(of_file.as_ref()) {
-        Some(seeds) => seeds.0.clone(),
-        None => (0..N_SEEDS).map(Seed).collect(),
-    })
 }
 
 /// Every run, one seed of everything before the next seed.

@@ -108,10 +108,11 @@ fn assert_same(one: &Dataset, other: &Dataset) {
     assert_eq!(one.account.lines(), other.account.lines());
 }
 
-/// The cleaned list of all pairs but the first reads back as these pairs.
+/// The cleaned list of all pairs but the last reads back as these pairs: how a list begins says what it is.
 fn clean(path: &Path, data: &Dataset, options: &ReadOptions) {
     let mut keep = vec![true; data.pairs.len()];
-    keep[0] = keep.len() == 1;
+    let last = keep.len() - 1;
+    keep[last] = last == 0;
     let out = scratch::output();
     let Ok(files) = write_kept(data, &keep, &out) else {
         return;
@@ -126,10 +127,14 @@ fn clean(path: &Path, data: &Dataset, options: &ReadOptions) {
         return;
     }
     // Fewer lines may no longer show by themselves what they are.
-    let named_format = ReadOptions {
+    let mut named_format = ReadOptions {
         format: Some(data.format.to_owned()),
         ..options.clone()
     };
+    // Where some records have a split, those without one are the split of no name; by themselves they are all there is.
+    if data.split.is_empty() && splits(&written, &named_format).is_ok_and(|left| left == ["all"]) {
+        named_format.split = "all".to_owned();
+    }
     let cleaned = open(&written, &named_format).expect("a cleaned list opens");
     check(&cleaned);
     let kept = data.with_pairs_kept(&keep);

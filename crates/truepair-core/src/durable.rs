@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::source_file;
 
 /// Replaces `path` with `bytes`; after an error, a crash or a full disk the old content is still there.
 ///
@@ -62,10 +63,7 @@ fn write_synced(
 /// Makes the rename itself survive a power failure. Some file systems cannot sync a folder; the
 /// file's content is safe already, so that is not an error.
 fn sync_folder(path: &Path) {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+    if let Ok(folder) = File::open(source_file::folder_of(path)) {
         let _ = folder.sync_all();
     }
 }

@@ -13,6 +13,7 @@ mod values;
 use std::path::Path;
 
 use self::dictionary::Item;
+pub(crate) use self::values::number_at;
 pub use self::values::{floats, ints, read_ints, texts};
 use crate::error::{Error, Place, Result};
 

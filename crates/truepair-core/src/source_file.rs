@@ -1,4 +1,5 @@
-//! The one place that opens files that a user, a data set or another program named.
+//! The one place that opens files that a user, a data set or another program named, and that says which of them may
+//! be replaced.
 //!
 //! Only regular files are opened: a pipe waits for a writer that may never come, a device may have no end. A file
 //! that is read whole has a limit that its reader chose, so that a wrong name cannot fill the memory. What is read
@@ -6,7 +7,14 @@
 
 use std::fs::{File, FileType};
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What is said of an input that is no file, and of an output.
+const NAME_A_FILE: &str = "name a file";
+const NAME_AN_OUTPUT: &str = "give the name of a file; `-` and /dev/stdout are not supported";
+
+/// Links that are followed one after the other; Linux follows as many.
+const LINKS: usize = 40;
 
 /// The largest file of settings that is read, and of results that this program printed, in bytes.
 pub const SETTINGS: u64 = 1 << 26;
@@ -30,11 +38,56 @@ pub const STATE: u64 = 1 << 38;
 /// If it cannot be opened, or is a folder, pipe, socket or device; nothing waits for a pipe's writer.
 pub fn open(path: &Path) -> io::Result<File> {
     // Opening a pipe blocks, and opening some devices does something, so the kind is asked for before.
-    check_regular(std::fs::metadata(path)?.file_type())?;
+    check_regular(std::fs::metadata(path)?.file_type(), NAME_A_FILE)?;
     let file = File::open(path)?;
     // Another file may have taken its place meanwhile.
-    check_regular(file.metadata()?.file_type())?;
+    check_regular(file.metadata()?.file_type(), NAME_A_FILE)?;
     Ok(file)
+}
+
+/// What a file that is renamed to `path` shall replace: `path`, or the file that its symbolic links lead to, whether
+/// that is there yet or not.
+///
+/// ```
+/// use truepair_core::source_file;
+///
+/// let error = source_file::replaceable("src".as_ref()).unwrap_err();
+/// assert!(error.to_string().starts_with("it is not a regular file but a folder"));
+/// ```
+///
+/// # Errors
+/// If something is there that is not a regular file, which a rename would take away, or it cannot be looked at.
+pub fn replaceable(path: &Path) -> io::Result<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(found) => check_regular(found.file_type(), NAME_AN_OUTPUT)?,
+        // Nothing is there yet, or a link to nothing.
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+        Err(cause) => return Err(cause),
+    }
+    let mut place = path.to_path_buf();
+    for _ in 0..LINKS {
+        match std::fs::read_link(&place) {
+            Ok(target) => place = folder_of(&place).join(target),
+            Err(_) => break,
+        }
+    }
+    Ok(place)
+}
+
+/// The folder that a file lies in. A bare name has the empty path as its parent, which cannot be listed.
+///
+/// ```
+/// use std::path::Path;
+/// use truepair_core::source_file::folder_of;
+///
+/// assert_eq!(folder_of("a/b.csv".as_ref()), Path::new("a"));
+/// assert_eq!(folder_of("b.csv".as_ref()), Path::new("."));
+/// ```
+pub fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Reads the whole of a regular file.
@@ -76,12 +129,12 @@ fn too_large(length: u64, limit: u64) -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, problem)
 }
 
-fn check_regular(kind: FileType) -> io::Result<()> {
+fn check_regular(kind: FileType, remedy: &str) -> io::Result<()> {
     if kind.is_file() {
         return Ok(());
     }
     let problem = format!(
-        "it is not a regular file but a {} (name a file)",
+        "it is not a regular file but a {} ({remedy})",
         name_of(kind)
     );
     Err(io::Error::new(ErrorKind::InvalidInput, problem))
@@ -151,5 +204,33 @@ mod tests {
             assert!(kind(&pipe).contains("but a pipe"));
             assert!(kind(&link).contains("but a pipe"));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_replaced_lies_behind_links_and_is_a_file() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "x").unwrap();
+        symlink("file", at("near")).unwrap();
+        symlink(at("near"), at("far")).unwrap();
+        symlink("later", at("dangling")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        for (path, place) in [
+            ("file", "file"),
+            ("near", "file"),
+            ("far", "file"),
+            ("none", "none"),
+            ("dangling", "later"),
+        ] {
+            assert_eq!(replaceable(&at(path)).unwrap(), at(place), "{path}");
+        }
+        assert!(replaceable(&at("loop")).is_err());
+        let error = replaceable("/dev/zero".as_ref()).unwrap_err().to_string();
+        assert!(
+            error.contains("but a device (give the name of a file"),
+            "{error}"
+        );
     }
 }

@@ -9,10 +9,7 @@ use truepair_core::{Error, Result, source_file};
 /// The folders in which an encoder's settings may lie, nearest first: its own and the one above,
 /// then those of the place that a link leads to. However `path` is written, they are the same.
 fn folders(path: &Path) -> Vec<PathBuf> {
-    let written = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let own = written.unwrap_or(Path::new(".")).canonicalize();
+    let own = source_file::folder_of(path).canonicalize();
     let real = path.canonicalize();
     let real = (real.as_deref().ok()).and_then(|real| real.parent().map(Path::to_path_buf));
     let mut folders: Vec<PathBuf> = Vec::new();

@@ -372,6 +372,20 @@ fn gif(bytes: &[u8]) -> Result<Decoded, Problem> {
 
 /// The fourth byte of a pixel is padding in most files, so it is not read as transparency.
 fn bmp(bytes: &[u8]) -> Result<Decoded, Problem> {
+    // What the library mistakes: it takes the height for the width of these, and rows slip.
+    let depth = match bytes.get(14) {
+        // The header of OS/2.
+        Some(12) => bytes.get(24..26),
+        _ => bytes.get(28..30),
+    };
+    match depth {
+        Some([1, 0]) => return Err(Problem::NotDecoded("BMP of two colors")),
+        Some([16, 0]) => return Err(Problem::NotDecoded("BMP of 16 bits a pixel")),
+        _ if bytes.get(30..34) == Some(&[2, 0, 0, 0]) => {
+            return Err(Problem::NotDecoded("BMP of runs of 4 bits"));
+        }
+        _ => {}
+    }
     // Its errors have no text of their own.
     let damaged_bmp = |error: BmpDecoderErrors| damaged(format!("{error:?}"));
     let mut decoder = BmpDecoder::new_with_options(ZCursor::new(bytes), any_size());
@@ -412,6 +426,11 @@ mod tests {
         assert!(kind(b"\0\0\0\x20ftypheic....").contains("HEIC"));
         assert!(kind(b"II*\0\x08\0\0\0").contains("TIFF"));
         assert!(kind(b"<?xml version='1.0'?>\n<svg/>").contains("SVG"));
+        for (depth, words) in [(1, "two colors"), (16, "16 bits a pixel")] {
+            let mut bytes = std::fs::read("fixtures/pictures/rgb.bmp").unwrap();
+            bytes[28] = depth;
+            assert!(kind(&bytes).contains(words), "{}", kind(&bytes));
+        }
         let mut bytes = std::fs::read("fixtures/pictures/rgb.png").unwrap();
         let (whole, remark) = decode_with_remark(&bytes).unwrap();
         assert_eq!(remark, None);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::Account;
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 /// Shards that a set may have.
 const MOST_SHARDS: u64 = 1 << 20;
@@ -109,10 +110,7 @@ pub(crate) fn set_of(file: &Path) -> Result<Option<Vec<PathBuf>>> {
     let Some(name) = ShardName::of(file).filter(ShardName::is_one_of_several) else {
         return Ok(None);
     };
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = source_file::folder_of(file);
     let failed = |source| Error::io(folder, "list", source);
     let mut beside = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {

@@ -192,6 +192,10 @@ fn sampled(mut reader: Box<dyn Read + Send>) -> std::io::Result<(Vec<u8>, Box<dy
     Ok((start, reader))
 }
 
+fn is_of_no_text(byte: &u8) -> bool {
+    byte.is_ascii_control() && !byte.is_ascii_whitespace()
+}
+
 /// What packed the file; other kinds of files are refused by name.
 fn packing_of(path: &Path, start: &[u8]) -> Result<Packing> {
     const OTHERS: &[(&[u8], &str, &str)] = &[
@@ -231,7 +235,11 @@ fn packing_of(path: &Path, start: &[u8]) -> Result<Packing> {
     }
     match OTHERS.iter().find(|(magic, ..)| start.starts_with(magic)) {
         // Letters alone may also begin a text.
-        Some((magic, ..)) if *magic == b"BZh" && !start.contains(&0) => Ok(Packing::Plain),
+        Some((magic, ..))
+            if magic.iter().all(u8::is_ascii_alphanumeric) && !start.iter().any(is_of_no_text) =>
+        {
+            Ok(Packing::Plain)
+        }
         Some((_, what, remedy)) => Err(Error::data(
             path,
             Place::Whole,
@@ -444,7 +452,9 @@ mod tests {
             assert_eq!(lines(&utf16(&text, u16::to_le_bytes)).unwrap(), [text]);
         }
         assert!(lines(b"").unwrap().is_empty());
-        assert_eq!(lines(b"BZh is a word\n").unwrap(), ["BZh is a word"]);
+        for text in ["BZh is a word", "PAR1 as well"] {
+            assert_eq!(lines(format!("{text}\n").as_bytes()).unwrap(), [text]);
+        }
     }
 
     #[test]

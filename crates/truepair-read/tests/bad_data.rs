@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use truepair_core::dataset::Dataset;
 use truepair_read::dataset::{OnEmpty, ReadOptions, inspect, open, open_embeddings, write_kept};
 
@@ -510,4 +514,49 @@ fn the_content_hash_follows_the_content() {
     assert_eq!(folder.open().unwrap().content_hash().unwrap(), hash);
     folder.write("train_caps.txt", b"a dog\na bat\n");
     assert_ne!(folder.open().unwrap().content_hash().unwrap(), hash);
+}
+
+#[test]
+fn of_unlike_features_per_record_the_first_of_an_image_is_used_and_said_so() {
+    let folder = Folder::new();
+    let list = folder.write(
+        "t.csv",
+        b"image,caption\na.jpg,one\na.jpg,two\nb.jpg,three\n",
+    );
+    folder.write("t.npy", &floats(&[3, 1], &[1.0, 1.0, 2.0]));
+    for (second, n_others) in [(1.0, 0), (5.0, 1)] {
+        folder.write("t.npy", &floats(&[3, 1], &[1.0, second, 2.0]));
+        let data = open(&list, &ReadOptions::default()).unwrap();
+        assert_eq!(data.images.gather(&[0, 1]).unwrap(), [1.0, 2.0]);
+        let said = data.account.lines().join("\n");
+        assert_eq!(
+            said.matches("which differs (a.jpg)").count(),
+            n_others,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_number_that_is_none_names_no_image() {
+    let folder = Folder::new();
+    let schema = "message m { required double image_id; required binary caption (STRING); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let ids = [1.0, f64::NAN, 2.0, f64::NAN];
+    let writer = column.typed::<DoubleType>();
+    writer.write_batch(&ids, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let captions = ["one", "two", "three", "four"].map(ByteArray::from);
+    let writer = column.typed::<ByteArrayType>();
+    writer.write_batch(&captions, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let list = folder.write("t.parquet", &file.into_inner().unwrap());
+    folder.write("t.npy", &floats(&[2, 1], &[1.0, 2.0]));
+    let parts = ["t.parquet: record 2: the record names no image"];
+    check(open(&list, &ReadOptions::default()), &parts);
 }

@@ -312,6 +312,23 @@ const JSON: &[Row] = &[
         )],
         Error("missing field `image_id`"),
     ),
+    row(
+        "c.json",
+        &[(
+            "c.json",
+            "{\"images\": [{\"id\": 5, \"file_name\": \"a.jpg\"}], \"annotations\": [\n\
+             {\"image_id\": 5.0, \"caption\": \"one\"}]}",
+        )],
+        Error("c.json:2: not the expected JSON: an id is 5.0, expected a whole number"),
+    ),
+    row(
+        "c.json",
+        &[(
+            "c.json",
+            r#"{"images": [{"id": 9223372036854775808, "file_name": "a.jpg"}], "annotations": []}"#,
+        )],
+        Error("an id is 9223372036854775808, expected a whole number"),
+    ),
 ];
 
 /// Captions of Flickr8k and Flickr30k.

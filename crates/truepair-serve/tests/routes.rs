@@ -409,6 +409,16 @@ fn bad_forms_are_told_what_is_wrong() {
             .send("POST", "/v1/search", &kind, form.as_bytes());
         assert_eq!((reply.status, reply.code().as_str()), (400, code), "{form}");
     }
+    for [name, first, second] in [["text", "dog", "cat"], ["image", "a", "b"]] {
+        let form = part(name, first) + &part(name, second) + "--x--\r\n";
+        let reply = house
+            .client()
+            .send("POST", "/v1/search", &kind, form.as_bytes());
+        let body = String::from_utf8_lossy(&reply.body);
+        assert_eq!((reply.status, reply.code().as_str()), (400, "bad_request"));
+        let told = format!("the part `{name}` stands there twice");
+        assert!(body.contains(&told), "{body}");
+    }
     let no_boundary = [("content-type", "multipart/form-data")];
     assert_eq!(
         house

@@ -74,9 +74,12 @@ fn on_signal() {
 /// Tells whoever waits for the safe point, and ends the program when it does not come: work that hangs, on a disk of a
 /// network for instance, looks at no flag.
 fn lose_patience() {
-    std::thread::sleep(TOLD_AFTER);
-    render::note("stopping at the next safe point; a second signal ends at once");
-    std::thread::sleep(ENDED_AFTER - TOLD_AFTER);
+    // Told from a thread of its own: where nobody reads what is told, telling takes for ever.
+    std::thread::spawn(|| {
+        std::thread::sleep(TOLD_AFTER);
+        render::note("stopping at the next safe point; a second signal ends at once");
+    });
+    std::thread::sleep(ENDED_AFTER);
     end();
 }
 

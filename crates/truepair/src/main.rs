@@ -31,6 +31,7 @@ mod metadata;
 mod occlusion;
 mod oracle;
 mod output;
+mod output_names;
 mod parquet_group;
 mod progress;
 mod read_args;

@@ -15,7 +15,7 @@ use truepair_core::rng::Seed;
 use truepair_core::scores::{MeanScorer, Scorer};
 use truepair_core::source_file;
 use truepair_core::watch::Watch;
-use truepair_read::dataset::{CaptionFeatures, ReadOptions};
+use truepair_read::dataset::{CaptionFeatures, ReadOptions, options_for_other_data};
 use truepair_train::Trained;
 
 use crate::accelerator;
@@ -98,8 +98,16 @@ pub(crate) fn data_of(
 ) -> Result<(PathBuf, ReadOptions, Encoders)> {
     if !run.join(PROVENANCE).exists() {
         let job = RunJob::load(run)?;
-        let data = given.map_or(job.data, Path::to_path_buf);
-        return Ok((data, job.read, job.encoders));
+        let full = |path: &Path| path.canonicalize().ok();
+        return Ok(match given {
+            Some(given) if full(given) != full(&job.data) => {
+                // What cannot be recognized yet, for instance by an address, says so when it is opened.
+                let read = options_for_other_data(given, &job.read).unwrap_or(job.read);
+                (given.to_path_buf(), read, job.encoders)
+            }
+            Some(given) => (given.to_path_buf(), job.read, job.encoders),
+            None => (job.data, job.read, job.encoders),
+        });
     }
     let Some(data) = given else {
         bail!(

@@ -2,7 +2,7 @@
 //!
 //! The content goes to a temporary file in the target's own folder, is flushed to the disk, and
 //! takes its name by a rename. Until [`StagedFile::publish`] the old file, if any, is untouched, and
-//! dropping a [`StagedFile`] removes the temporary file.
+//! dropping a [`StagedFile`] removes the temporary file. A pipe or a device is not replaced.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,20 +10,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
+use truepair_core::source_file::{folder_of, replaceable};
 
 /// A file that is written and flushed but does not have its name yet.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     temporary: NamedTempFile,
+    /// As it was named.
     path: PathBuf,
+    /// What is replaced: the file behind links.
+    place: PathBuf,
 }
 
 impl StagedFile {
-    /// Lets `fill` write the content that `path` shall have; its folder is made where it is missing.
+    /// Lets `fill` write the content that `path` shall have, or the file behind it where it is a link;
+    /// its folder is made where it is missing.
     ///
     /// # Errors
-    /// If the folder cannot be made or written, `fill` fails, or the disk is full. The message names
-    /// `path`; nothing is left in its folder.
+    /// If something is there that is no regular file, the folder cannot be made or written, `fill`
+    /// fails, or the disk is full. The message names `path`; nothing is left in its folder.
     pub(crate) fn write(
         path: &Path,
         fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>,
@@ -35,8 +40,9 @@ impl StagedFile {
         path: &Path,
         fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder_of(path))?;
-        let mut temporary = new_temporary_file(folder_of(path))?;
+        let place = replaceable(path)?;
+        std::fs::create_dir_all(folder_of(&place))?;
+        let mut temporary = new_temporary_file(folder_of(&place))?;
         let mut buffered = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
         fill(&mut buffered)?;
         buffered.flush()?;
@@ -45,31 +51,29 @@ impl StagedFile {
         Ok(Self {
             temporary,
             path: path.to_path_buf(),
+            place,
         })
     }
 
     /// Gives the file its name, replacing an older file of that name.
     ///
     /// # Errors
-    /// If the rename fails, for instance because a folder has that name.
+    /// If the rename fails, or something has that name meanwhile that is no regular file.
     pub(crate) fn publish(self) -> Result<PathBuf> {
-        let Self { temporary, path } = self;
+        let Self {
+            temporary,
+            path,
+            place,
+        } = self;
+        let unwritten = || format!("{}: cannot write", path.display());
+        replaceable(&place).with_context(unwritten)?;
         // The library's error owns the temporary file; only its cause travels on, so that the file
         // goes now and not when the error is dropped.
         temporary
-            .persist(&path)
+            .persist(&place)
             .map_err(|refused| refused.error)
-            .with_context(|| format!("{}: cannot write", path.display()))?;
+            .with_context(unwritten)?;
         Ok(path)
-    }
-}
-
-/// The folder that a file lies in. A bare file name has the empty path as its parent, which means
-/// the current folder.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 
@@ -132,10 +136,34 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("taken");
         std::fs::create_dir(&path).unwrap();
+        let error = StagedFile::write(&path, |_| panic!("nothing is written")).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(
+            message.contains("taken: cannot write") && message.contains("but a folder"),
+            "{message}"
+        );
+        std::fs::remove_dir(&path).unwrap();
         let staged = StagedFile::write(&path, |file| Ok(file.write_all(b"new")?)).unwrap();
+        std::fs::create_dir(&path).unwrap();
         let error = staged.publish().unwrap_err();
         assert!(format!("{error:#}").contains("taken"), "{error:#}");
         assert_eq!(names_in(dir.path()), ["taken"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_behind_a_link_is_replaced_and_the_link_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link.csv");
+        std::os::unix::fs::symlink("kept/real.csv", &link).unwrap();
+        for text in ["one", "two"] {
+            let staged = StagedFile::write(&link, |file| Ok(file.write_all(text.as_bytes())?));
+            assert_eq!(staged.unwrap().publish().unwrap(), link);
+            assert!(link.is_symlink());
+            let real = dir.path().join("kept/real.csv");
+            assert_eq!(std::fs::read_to_string(real).unwrap(), text);
+        }
+        assert_eq!(names_in(&dir.path().join("kept")), ["real.csv"]);
     }
 
     #[cfg(unix)]

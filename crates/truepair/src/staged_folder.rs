@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use truepair_core::source_file;
+use truepair_core::source_file::{self, folder_of};
 
 use crate::folder::{self, MadeFolder};
 use crate::folder_lock::{FolderLock, LOCK};
@@ -98,7 +98,7 @@ impl StagedFolder {
         let Some(name) = destination.file_name() else {
             bail!("{place}: is no name of a folder (choose another --out)")
         };
-        let parent = parent_of(destination);
+        let parent = folder_of(destination);
         let parents = folder::create(parent, "output folder").with_context(|| place.to_string())?;
         let hidden = |suffix: &str| {
             let mut hidden = std::ffi::OsString::from(".");
@@ -186,7 +186,7 @@ impl StagedFolder {
         if self.parents.is_none() {
             move_into_place(&self.destination.join(READY), &self.destination)
         } else {
-            sync_folder(parent_of(&self.destination))
+            sync_folder(folder_of(&self.destination))
         }
         .with_context(|| format!("{place}: cannot move the finished files into place"))?;
         Ok(files)
@@ -279,13 +279,6 @@ fn sync(folder: &Path) -> std::io::Result<()> {
         }
     }
     sync_folder(folder)
-}
-
-fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 fn sync_folder(folder: &Path) -> std::io::Result<()> {

@@ -311,5 +311,18 @@ fn text(method: &str, trained: &Trained, test: Option<&Report>, out: &Path) -> S
 }
 
 fn report(text: &str) -> String {
-    format!("# Run\n\n```text\n{text}```\n")
+    format!("# Run\n\n{}", render::fenced(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_data_stays_inside_the_fence_of_the_report() {
+        let text = report("run   out\ndata  a\n```\n<img src=x>\u{1b}[31m\n");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..3], ["# Run", "", "````text"]);
+        assert_eq!(lines[6..], ["<img src=x>\\u{1b}[31m", "````"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! From queries whose answers are known to what scores mean.
 
 use super::logistic::{FEATURES, Logistic};
-use super::{AnswerModel, DEPTH, KnownAnswers, MIN_QUERIES, features};
+use super::{AnswerModel, DEPTH, KnownAnswers, MIN_QUERIES, Scale, features};
 use crate::error::{Error, Result};
 
 /// Hits of a query that the probabilities are fitted to: those that people look at.
@@ -49,21 +49,25 @@ impl AnswerModel {
         };
         let step = (WARMEST / COOLEST).powf(1.0 / (TEMPERATURES - 1) as f64);
         let tried = (0..TEMPERATURES as i32).map(|k| {
-            let temperature = COOLEST * step.powi(k);
-            let rows = rows(queries, variance_unit, (DEPTH, unit, temperature));
+            let scale = Scale {
+                depth: DEPTH,
+                unit,
+                temperature: COOLEST * step.powi(k),
+            };
+            let rows = rows(queries, variance_unit, scale);
             let right = Logistic::fit(&rows);
-            (right.loss(&rows), temperature, right)
+            (right.loss(&rows), scale, right)
         });
         let best = tried.min_by(|a, b| a.0.total_cmp(&b.0));
-        let (_, temperature, right) = best.expect("there are temperatures");
+        let (_, scale, right) = best.expect("there are temperatures");
         let mut model = Self {
             n_queries: queries.len(),
-            depth: DEPTH,
-            unit,
+            depth: scale.depth,
+            unit: scale.unit,
             variance_unit,
-            temperature,
+            temperature: scale.temperature,
             right,
-            nothing: nothing(queries, variance_unit, (DEPTH, unit, temperature)),
+            nothing: nothing(queries, variance_unit, scale),
             best_right: Vec::new(),
             hopeless: Vec::new(),
         };
@@ -106,7 +110,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 fn rows(
     queries: &[KnownAnswers],
     variance_unit: f64,
-    scale: (usize, f64, f64),
+    scale: Scale,
 ) -> Vec<([f64; FEATURES], bool)> {
     let of_query = |query: &KnownAnswers| {
         let features = features(&query.scores, query.variance / variance_unit, scale);
@@ -117,7 +121,7 @@ fn rows(
 }
 
 /// What the first hit looks like when the right answers are gone, against when they are there.
-fn nothing(queries: &[KnownAnswers], variance_unit: f64, scale: (usize, f64, f64)) -> Logistic {
+fn nothing(queries: &[KnownAnswers], variance_unit: f64, scale: Scale) -> Logistic {
     let rows: Vec<([f64; FEATURES], bool)> = (queries.iter())
         .flat_map(|query| {
             let variance = query.variance / variance_unit;

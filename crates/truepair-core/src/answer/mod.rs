@@ -124,15 +124,29 @@ impl AnswerModel {
     /// `[z, s, v]` of every hit: its log softmax among the first hits, its score in units, and the query's variance.
     fn features(&self, scores: &[f32], variance: f64) -> Vec<[f64; FEATURES]> {
         let variance = variance / self.variance_unit;
-        features(scores, variance, (self.depth, self.unit, self.temperature))
+        let scale = Scale {
+            depth: self.depth,
+            unit: self.unit,
+            temperature: self.temperature,
+        };
+        features(scores, variance, scale)
     }
 }
 
-fn features(
-    scores: &[f32],
-    variance: f64,
-    (depth, unit, temperature): (usize, f64, f64),
-) -> Vec<[f64; FEATURES]> {
+/// How scores become features; the fields are those of [`AnswerModel`].
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    depth: usize,
+    unit: f64,
+    temperature: f64,
+}
+
+fn features(scores: &[f32], variance: f64, scale: Scale) -> Vec<[f64; FEATURES]> {
+    let Scale {
+        depth,
+        unit,
+        temperature,
+    } = scale;
     let scaled = |score: &f32| f64::from(*score) / unit;
     let top = scaled(&scores[0]);
     let among = scores.iter().take(depth);

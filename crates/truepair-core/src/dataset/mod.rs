@@ -13,7 +13,9 @@ mod row_order;
 use std::path::PathBuf;
 
 pub use account::{Account, AccountEntry, SourceEntry, UsedEntry};
-pub use features::{Augmentation, BrokenPicture, Bytes, Features, PictureReader, Scale};
+pub use features::{
+    Augmentation, BrokenPicture, Bytes, Features, PictureReader, Scale, check_single_precision,
+};
 pub use picture::{Picture, PictureColumn};
 pub use row_content::{RowContent, RowContents};
 pub(crate) use row_order::ImageRows;

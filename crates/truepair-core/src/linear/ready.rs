@@ -62,11 +62,11 @@ impl ReadyMatchers {
         self.judge.open()
     }
 
-    /// Judges one pair by its image and its caption `[1]`: the mean of the matchers' cosines, and what is said of it.
+    /// Judges one pair by its image and its caption `[1]`.
     ///
     /// # Errors
     /// If an item has another width than those of the audit, or cannot be read.
-    pub fn judge(&self, image: &Features, caption: &Features) -> Result<(f32, NewVerdict)> {
+    pub fn judge(&self, image: &Features, caption: &Features) -> Result<NewVerdict> {
         let new = [self.kept.vectors(0, image)?, self.kept.vectors(1, caption)?];
         let twins = [0, 1].map(|side| {
             let known = &self.kept.reference[side];
@@ -94,8 +94,7 @@ impl ReadyMatchers {
                 with: [image, caption],
             })
             .collect();
-        let verdict = self.judge.judge(&scores, [&twins[0], &twins[1]])?;
-        Ok((own.iter().sum::<f32>() / own.len() as f32, verdict))
+        self.judge.judge(&scores, [&twins[0], &twins[1]])
     }
 }
 

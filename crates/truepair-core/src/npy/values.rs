@@ -87,6 +87,16 @@ pub fn floats(path: &Path, header: &Header, bytes: &[u8]) -> Result<Vec<f64>> {
         .collect())
 }
 
+/// The number at a place in the file, counted in numbers.
+///
+/// # Panics
+/// If it holds texts, or has no such place.
+pub(crate) fn number_at(header: &Header, bytes: &[u8], place: usize) -> f64 {
+    let width = header.number.width();
+    let at = header.start + place * width;
+    float(header, &bytes[at..at + width])
+}
+
 /// The bytes of every number, row by row.
 fn cells<'a>(header: &Header, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let width = header.number.width();

@@ -175,6 +175,21 @@ impl MatcherConfig {
     }
 
     /// # Errors
+    /// If the joint space has another width on either side.
+    pub fn check_widths(&self) -> Result<()> {
+        let (image, caption) = (self.image.dim(), self.caption.dim());
+        if image == caption || self.is_closed_form() {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!(
+                "matcher.image.dim = {image} and matcher.caption.dim = {caption}: both are the width of one space"
+            ),
+            "give both the same width",
+        ))
+    }
+
+    /// # Errors
     /// If the similarity compares Gaussians and a backbone gives none.
     pub fn check_parts(&self) -> Result<()> {
         if self.similarity.compares() != Compares::Gaussians {

@@ -13,7 +13,7 @@ use super::cell::Cell;
 use super::leftovers::{Fate, account_for_folder, is_hidden};
 use super::matrices::{self, Matrices};
 use super::records;
-use super::{Format, ReadOptions, name_of, resolve_split};
+use super::{Choice, Format, ReadOptions, name_of, resolve_split};
 use crate::npy_features::open_npy;
 use crate::shards::{number_of, sets_among};
 
@@ -50,6 +50,10 @@ impl Format for ClipRetrieval {
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {
         resolve_split(path, options, &self.splits(path, options)?)?;
         read(path)?.into_dataset(self.name(), name_of(path), path, options)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::Pairs, Choice::CaptionFeatures]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
@@ -236,7 +240,7 @@ impl Metadata {
             for (column, cell) in wanted.iter().zip(cells) {
                 let text = match cell {
                     Cell::One(text) => text,
-                    Cell::Missing | Cell::Many(_) => String::new(),
+                    Cell::Missing | Cell::Many(_) | Cell::Gapped(_) => String::new(),
                 };
                 match *column {
                     "caption" => self.texts.push(text),

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use truepair_core::dataset::Dataset;
 use truepair_core::error::{Error, Place, Result};
@@ -17,7 +18,7 @@ use super::kept_pairs::KeptPairs;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
 use super::unread_keys::{AllUnread, UnreadKeys};
-use super::{Format, ReadOptions, resolve_split};
+use super::{Choice, Format, ReadOptions, resolve_split};
 
 /// One JSON file with `images[]` and `annotations[]`.
 pub(super) struct Coco;
@@ -51,11 +52,55 @@ struct Annotation {
 }
 
 /// A number, or a text in files that were not made by MS-COCO's tools.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum ImageId {
     Number(i64),
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for ImageId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(IdVisitor)
+    }
+}
+
+/// Reads an id, and says what else stands in its place.
+struct IdVisitor;
+
+impl Visitor<'_> for IdVisitor {
+    type Value = ImageId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id, a whole number or a text")
+    }
+
+    fn visit_i64<E: de::Error>(self, id: i64) -> Result<ImageId, E> {
+        Ok(ImageId::Number(id))
+    }
+
+    fn visit_u64<E: de::Error>(self, id: u64) -> Result<ImageId, E> {
+        i64::try_from(id)
+            .map(ImageId::Number)
+            .map_err(|_| no_id(id))
+    }
+
+    fn visit_f64<E: de::Error>(self, id: f64) -> Result<ImageId, E> {
+        Err(no_id(format_args!("{id:?}")))
+    }
+
+    fn visit_str<E: de::Error>(self, id: &str) -> Result<ImageId, E> {
+        Ok(ImageId::Text(id.to_owned()))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<ImageId, E> {
+        Err(no_id("null"))
+    }
+}
+
+fn no_id<E: de::Error>(found: impl fmt::Display) -> E {
+    E::custom(format_args!(
+        "an id is {found}, expected a whole number below 2^63 or a text"
+    ))
 }
 
 impl fmt::Display for ImageId {
@@ -142,6 +187,10 @@ impl Format for Coco {
     /// The same file with only the kept annotations.
     fn names_all_images(&self) -> bool {
         true
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::Features, Choice::CaptionFeatures]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

@@ -14,7 +14,7 @@ use super::captioned_pictures::{
 use super::kept_picture_files::stays_below;
 use super::leftovers::{Fate, account_for_folder};
 use super::write::{link_as, link_into, write_lines};
-use super::{Format, ReadOptions, resolve_split};
+use super::{Choice, Format, ReadOptions, resolve_split};
 use crate::lines::read_lines;
 use crate::text_file::read_whole;
 
@@ -71,8 +71,8 @@ impl Format for Cub {
         })
     }
 
-    fn has_class_folds(&self) -> bool {
-        true
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::ClassFold]
     }
 
     fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset> {

@@ -23,7 +23,7 @@ use super::sides::account_for_arrays;
 use super::table_columns::{ColumnChoice, Columns, open_source};
 use super::table_rows::{Tables, texts};
 use super::write::link_into;
-use super::{Format, ReadOptions, name_of, resolve_split, uid_list};
+use super::{Choice, Format, ReadOptions, name_of, resolve_split, uid_list};
 use crate::archive::Archive;
 
 /// The list of uids that count, where a folder has one.
@@ -102,6 +102,16 @@ impl Format for DataComp {
             dataset.files.push(kept);
         }
         Ok(dataset)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[
+            Choice::Embeddings,
+            Choice::ImageColumn,
+            Choice::CaptionColumns,
+            Choice::IdColumn,
+            Choice::CaptionFeatures,
+        ]
     }
 
     /// The list of kept uids beside links to the shards; pairs that are not those of the rows, as

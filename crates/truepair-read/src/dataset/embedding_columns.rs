@@ -17,7 +17,9 @@ use super::shards::{HOME_ROLE, Layout};
 use super::table::Table;
 use super::table_columns::{ColumnChoice, Columns, VECTOR_ROLE, open_source};
 use super::table_rows::Tables;
-use super::{CaptionFeatures, Format, Pictures, ReadOptions, kept_shards, name_of, resolve_split};
+use super::{
+    CaptionFeatures, Choice, Format, Pictures, ReadOptions, kept_shards, name_of, resolve_split,
+};
 
 /// Parts of names that say that a vector is of an image.
 const OF_IMAGES: &[&str] = &["image", "img", "picture", "photo", "vision", "visual"];
@@ -101,6 +103,17 @@ impl Format for EmbeddingColumns {
         dataset.name = name_of(path);
         layout.note_others(&mut dataset.account, |_| false);
         Ok(dataset)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[
+            Choice::Features,
+            Choice::Embeddings,
+            Choice::ImageColumn,
+            Choice::CaptionColumns,
+            Choice::IdColumn,
+            Choice::CaptionFeatures,
+        ]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

@@ -12,7 +12,7 @@ use super::records::unpacked;
 use super::sides::{CAPTION_NAMES, IMAGE_NAMES, Side, account_for_arrays, find_both};
 use super::table::Table;
 use super::within_archive::{Texts, Within};
-use super::{Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
+use super::{Choice, Format, ReadOptions, name_of, refuse_passing_over, resolve_split};
 use crate::archive::Archive;
 use crate::lines::refuse_duplicates;
 
@@ -70,6 +70,10 @@ impl Format for Embeddings {
             })?;
         }
         matrices.into_dataset(self.name(), name_of(path), path, options)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::Pairs, Choice::CaptionFeatures]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
@@ -331,6 +335,36 @@ mod tests {
         std::fs::write(folder.path().join("ids.txt"), "c\nd\n").unwrap();
         let error = open(&file, &ReadOptions::default()).unwrap_err();
         assert!(error.to_string().contains("ids.txt"), "{error}");
+    }
+
+    #[test]
+    fn ids_that_are_python_objects_are_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, descr, content) in [
+            ("images", "<f4", &[0; 8][..]),
+            ("captions", "<f4", &[0; 8]),
+            ("ids", "|O", b"\x80\x04pickled"),
+            ("others", "|O", b"\x80\x04pickled"),
+        ] {
+            let options = zip::write::SimpleFileOptions::default();
+            zip.start_file(format!("{name}.npy"), options).unwrap();
+            let shape: &[usize] = if descr == "|O" { &[2] } else { &[2, 1] };
+            let bytes = [&npy::header_bytes(descr, shape)[..], content].concat();
+            std::io::Write::write_all(&mut zip, &bytes).unwrap();
+        }
+        let content = zip.finish().unwrap().into_inner();
+        let file = folder.path().join("all.npz");
+        std::fs::write(&file, &content).unwrap();
+        let data = open(&file, &ReadOptions::default()).unwrap();
+        let said = data.account.lines().join("\n");
+        for part in [
+            "it holds pickled Python objects, which are never loaded",
+            "np.array(ids, dtype=str) (ids)",
+            "it is not needed, or not known by its name (others)",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::pictures::is_picture;
 use super::records::unpacked;
 use super::shard_names::one_name;
 use super::write::{link_into, write_lines};
-use super::{Format, ReadOptions, resolve_split};
+use super::{Choice, Format, ReadOptions, resolve_split};
 use crate::lines::{Line, lines, read_lines};
 use crate::text_file::{pack, packing_named_by};
 
@@ -117,6 +117,10 @@ impl Format for FlickrTokens {
         let mut dataset = listing.into_dataset(self.name(), &list, split, options)?;
         dataset.files.extend(lists.of_split(&dataset.split));
         Ok(dataset)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::Features, Choice::CaptionFeatures]
     }
 
     /// The same lines without the removed ones, with the list of the split.
@@ -217,7 +221,11 @@ fn list_of(path: &Path) -> Option<PathBuf> {
     }
 }
 
+/// As [`list_of`]; a file that is named is taken at its word, and a line of it that is none of a list is an error.
 fn required(path: &Path) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path.to_path_buf());
+    }
     list_of(path).ok_or_else(|| {
         let problem = "there is no list of lines `IMAGE.jpg#NUMBER`, tab, caption";
         Error::data(path, Place::Whole, problem, "name the file")
@@ -494,6 +502,18 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("is in split '"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_named_as_a_list_needs_no_ending_of_a_picture() {
+        let (_folder, path) = data();
+        std::fs::write(&path, "a#0\tone .\nb#0\ttwo .\nc#0\tthree .\n").unwrap();
+        assert!(open(&path, &ReadOptions::default()).is_err());
+        let named = ReadOptions {
+            format: Some("flickr_tokens".to_owned()),
+            ..ReadOptions::default()
+        };
+        assert_eq!(open(&path, &named).unwrap().image_ids, ["a", "b", "c"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::pictures::{PICTURE_ENDINGS, is_picture};
 use super::split_names::canonical;
 use super::table::Table;
 use super::write::link_as;
-use super::{Format, Pictures, ReadOptions, resolve_split};
+use super::{Choice, Format, Pictures, ReadOptions, resolve_split};
 
 /// Lists that hold the captions of a folder, as Hugging Face's image folders have them.
 const LISTS: [&str; 3] = ["metadata.jsonl", "metadata.csv", "metadata.parquet"];
@@ -89,6 +89,10 @@ impl Format for Folder {
         let split = resolve_split(path, options, &self.splits(path, options)?)?;
         let gathered = captioned(path, &split)?;
         captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
+    }
+
+    fn choices(&self, path: &Path) -> &'static [Choice] {
+        list_in(path).map_or(&[], |(format, list)| format.choices(&list))
     }
 
     /// The kept pictures with their texts, and the folders of the other splits.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Features};
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use super::ReadOptions;
 use super::leftovers::{entries, is_hidden};
@@ -143,10 +144,7 @@ pub(super) fn find_beside(listing: &Path) -> Result<Vec<PathBuf>> {
         .filter(|path| path.is_file())
         .map(|path| vec![path])
         .collect();
-    let folder = match listing.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = source_file::folder_of(listing);
     let mut beside = entries(folder)?;
     beside.retain(|file| {
         let is_npy = file.extension().is_some_and(|ending| ending == "npy");

@@ -20,7 +20,7 @@ use super::shards::{HOME_ROLE, Layout, look};
 use super::table_columns::{Columns, open_source};
 use super::table_rows::{Tables, splits_in};
 use super::webdataset::status::refuse_metadata;
-use super::{Format, Pictures, ReadOptions, kept_shards, name_of, resolve_split};
+use super::{Choice, Format, Pictures, ReadOptions, kept_shards, name_of, resolve_split};
 
 /// A folder of tables in shards.
 pub(super) struct HuggingFace;
@@ -78,6 +78,16 @@ impl Format for HuggingFace {
         let home = dataset.account.sources(HOME_ROLE).pop();
         let layout = home.and_then(|home| Layout::of(Path::new(home)).ok());
         layout.is_some_and(|layout| layout.splits.len() > 1)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[
+            Choice::Features,
+            Choice::ImageColumn,
+            Choice::CaptionColumns,
+            Choice::IdColumn,
+            Choice::CaptionFeatures,
+        ]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

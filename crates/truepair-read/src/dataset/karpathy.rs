@@ -15,7 +15,7 @@ use super::listing::Listing;
 use super::split_names::canonical;
 use super::unread_keys::{AllUnread, UnreadKeys};
 use super::write::link_into;
-use super::{Format, ReadOptions, resolve_split};
+use super::{Choice, Format, ReadOptions, resolve_split};
 
 /// Captions of an image that are used; papers keep the first five of the few images with more.
 const CAPTIONS_PER_IMAGE: usize = 5;
@@ -139,6 +139,10 @@ impl Format for Karpathy {
 
     fn keeps_other_splits(&self, _dataset: &Dataset) -> bool {
         true
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::Features, Choice::CaptionFeatures]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

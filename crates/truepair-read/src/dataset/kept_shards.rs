@@ -24,6 +24,7 @@ use super::records::{Kind, columns, unpacked};
 use super::selector::{Selector, Step};
 use super::shards::{HOME_ROLE, Layout};
 use super::table_columns::{Columns, VECTOR_ROLE};
+use super::table_rows::split_name;
 use super::two_columns::two_columns;
 use super::write::link_as;
 use crate::text_file::{pack, packing_named_by};
@@ -215,19 +216,29 @@ impl Walk<'_> {
         let n_images = usize::from(self.columns.image.is_some());
         let of_captions = n_images..n_images + self.columns.captions.len();
         let captions: Vec<Elements> = elements.drain(of_captions).collect();
+        if self.columns.split.is_some() {
+            // The same pair may stand in another split too.
+            let split = elements.remove(n_images).into_cell();
+            if split_name(split) != self.split {
+                return None;
+            }
+        }
         let id = self.id(record, elements)?;
         if !self.pairs.has_image(&id) {
             return None;
         }
-        let has_text = |found: &Elements| found.texts.iter().flatten().any(|text| is_text(text));
-        if !captions.iter().any(has_text) {
+        let has_caption = |(found, is_list): (&Elements, &bool)| {
+            let mut texts = found.texts.iter().flatten();
+            texts.any(|text| *is_list || is_text(text))
+        };
+        if !captions.iter().zip(lists).any(has_caption) {
             return self.pairs.take(&id, "").then(Vec::new);
         }
         let mut parts = Vec::new();
         let mut any = false;
         let places = self.columns.captions.iter().zip(lists);
         for ((place, is_list), found) in places.zip(captions) {
-            let flags = self.flags(&id, place, found);
+            let flags = self.flags(&id, (place, *is_list), found);
             any |= flags.any;
             if flags.stays.iter().all(|stays| *stays) {
                 continue;
@@ -243,13 +254,17 @@ impl Walk<'_> {
     }
 
     /// Which elements at `place` stay: captions that are kept, and what is no caption beside them.
-    fn flags(&mut self, id: &str, place: &Selector, found: Elements) -> Flags {
+    fn flags(&mut self, id: &str, (place, is_list): (&Selector, bool), found: Elements) -> Flags {
         let mut flags = Flags::default();
         let is_talk = matches!(place.steps.first(), Some(Step::Where { .. }));
         let mut before_is_question = false;
         for text in found.texts {
             let text = text.and_then(|text| place.plain(text));
-            let text = text.filter(|text| is_text(text));
+            let text = match text {
+                // A blank element of a list is an empty caption.
+                Some(text) if is_list && !is_text(&text) => Some(String::new()),
+                other => other.filter(|text| is_text(text)),
+            };
             let is_caption = text.is_some();
             let stays = text.is_none_or(|text| self.pairs.take(id, &text));
             flags.any |= is_caption && stays;

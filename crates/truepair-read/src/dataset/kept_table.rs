@@ -15,6 +15,7 @@ use super::naming::Naming;
 use super::records::Kind;
 use super::selector::{Pruning, Selector};
 use super::table_columns::{Columns, open_source};
+use super::table_rows::split_name;
 use crate::lines::lines;
 use crate::loose_json;
 
@@ -120,7 +121,8 @@ fn separated(
     let captions: Vec<(usize, &Selector)> = (columns.captions.iter())
         .filter_map(|place| Some((at(place)?, place)))
         .collect();
-    let [image, id] = [&columns.image, &columns.id].map(|place| place.as_ref().and_then(at));
+    let [image, id, split] =
+        [&columns.image, &columns.id, &columns.split].map(|place| place.as_ref().and_then(at));
     let mut kept = KeptTable {
         bytes: table.head.clone(),
         has_changed: false,
@@ -129,6 +131,11 @@ fn separated(
     table.for_each_raw(|record| {
         n += 1;
         let cell = |at: usize| Cell::One(record.texts[at].clone());
+        // The same pair may stand in another split too.
+        if split.is_some_and(|at| split_name(cell(at)) != records.split) {
+            kept.has_changed = true;
+            return Ok(());
+        }
         let name = records.id(
             records.first + n - 1,
             image.map_or(Cell::Missing, cell),
@@ -281,16 +288,17 @@ pub(super) fn object_fate(
         let value = object.get(&place.column).cloned().unwrap_or_default();
         place.cell(value).unwrap_or(Cell::Missing)
     };
+    // The same pair may stand in another split too.
+    if (columns.split.as_ref()).is_some_and(|place| split_name(cell(place)) != records.split) {
+        return ObjectFate::Gone;
+    }
     let image = columns.image.as_ref().map_or(Cell::Missing, cell);
     let id = records.id(record, image, columns.id.as_ref().map(cell));
     let Some(id) = id.filter(|id| pairs.has_image(id)) else {
         return ObjectFate::Gone;
     };
-    let texts = columns
-        .captions
-        .iter()
-        .flat_map(|place| cell(place).texts());
-    if texts.into_iter().all(|text| text.trim().is_empty()) {
+    let has_caption = |place: &Selector| !cell(place).captions().is_empty();
+    if !columns.captions.iter().any(has_caption) {
         return if pairs.take(&id, "") {
             ObjectFate::Whole
         } else {
@@ -353,6 +361,26 @@ mod tests {
         image: 1,
         caption: 0,
     };
+
+    #[test]
+    fn of_a_pair_in_two_splits_the_record_of_this_split_stays() {
+        let table = "image,caption,split\na,one,test\na,one,train\na,two,train\nb,three,train\n";
+        let (text, data) = cleaned("t.csv", table.as_bytes(), OWN);
+        assert_eq!(text, "image,caption,split\na,one,train\nb,three,train\n");
+        assert_eq!(data.captions.unwrap(), ["one", "three"]);
+        let [other, first, second, third] = [
+            ("a", "one", "test"),
+            ("a", "one", "train"),
+            ("a", "two", "train"),
+            ("b", "three", "train"),
+        ]
+        .map(|(image, caption, split)| {
+            format!("{{\"image\":\"{image}\",\"caption\":\"{caption}\",\"split\":\"{split}\"}}\n")
+        });
+        let lines = [other, first.clone(), second, third.clone()].concat();
+        let (text, _) = cleaned("t.jsonl", lines.as_bytes(), OWN);
+        assert_eq!(text, first + &third);
+    }
 
     #[test]
     fn other_columns_stay() {

@@ -51,11 +51,17 @@ pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || OF_SYSTEMS.contains(&name)
 }
 
-/// What lies in a folder, sorted.
+/// What lies in a folder, sorted. The folder of a file that is named without one has the empty path.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |source| Error::io(folder, "list", source);
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+    let here = Path::new(".");
+    let listed = if folder == Path::new("") {
+        here
+    } else {
+        folder
+    };
+    let failed = |source| Error::io(listed, "list", source);
+    let entries = std::fs::read_dir(listed).map_err(failed)?;
+    let paths = entries.map(|entry| Ok(folder.join(entry.map_err(failed)?.file_name())));
     let mut paths = paths.collect::<Result<Vec<PathBuf>>>()?;
     paths.sort();
     Ok(paths)

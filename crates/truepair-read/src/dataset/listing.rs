@@ -177,10 +177,33 @@ impl Listing {
     /// # Errors
     /// If two records name one image and have different vectors for it.
     fn refuse_two_vectors(&self, given: &GivenFeatures) -> Result<()> {
+        let others = self.other_vectors(given)?;
+        let Some(caption) = others.first() else {
+            return Ok(());
+        };
+        let image = &self.images[caption.image as usize];
+        Err(Error::data(
+            self.file_of(caption.record),
+            caption.place,
+            format!(
+                "image '{}' has another embedding than at record {} of all",
+                image.id,
+                image.record + 1
+            ),
+            "name a column of ids that differ with --id-column",
+        ))
+    }
+
+    /// A caption of every record whose vector is not that of the first record of its image.
+    fn other_vectors(&self, given: &GivenFeatures) -> Result<Vec<&ListedCaption>> {
+        let mut others: Vec<&ListedCaption> = Vec::new();
         let [mut first, mut second] = [0, 1].map(|_| vec![0.0; given.images.row_len()]);
         for caption in &self.captions {
             let image = &self.images[caption.image as usize];
-            if image.record == caption.record {
+            let is_told = others
+                .last()
+                .is_some_and(|last| last.record == caption.record);
+            if image.record == caption.record || is_told {
                 continue;
             }
             given.images.copy_row(image.record as usize, &mut first)?;
@@ -189,19 +212,10 @@ impl Listing {
                 .copy_row(caption.record as usize, &mut second)?;
             let is_same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
             if !first.iter().zip(&second).all(is_same) {
-                return Err(Error::data(
-                    self.file_of(caption.record),
-                    caption.place,
-                    format!(
-                        "image '{}' has another embedding than at record {} of all",
-                        image.id,
-                        image.record + 1
-                    ),
-                    "name a column of ids that differ with --id-column",
-                ));
+                others.push(caption);
             }
         }
-        Ok(())
+        Ok(others)
     }
 
     /// The file of a record.
@@ -317,6 +331,15 @@ impl Listing {
         } else if n_rows == n_split {
             Ok((0..n_split as u32).collect())
         } else if n_rows == self.n_records {
+            // What embeds an image once for every record rounds as it likes.
+            for caption in self.other_vectors(given)? {
+                let id = &self.images[caption.image as usize].id;
+                account.pass(
+                    "row of features",
+                    "its image's first row is used, which differs",
+                    id,
+                );
+            }
             Ok(in_split().map(|(_, image)| image.record).collect())
         } else {
             Err(Error::data(

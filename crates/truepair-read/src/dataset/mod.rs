@@ -9,6 +9,7 @@ mod base64_pictures;
 mod captioned_pictures;
 mod cell;
 mod chinese_clip;
+mod choice;
 mod clip_retrieval;
 mod coco;
 mod column_names;
@@ -92,11 +93,13 @@ use std::path::{Path, PathBuf};
 
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file;
 
 use self::kept_picture_files::{Gallery, link_pictures};
 use self::out_of_step::in_order;
 
 pub use alone::{CaptionsAlone, PicturesAlone, open_captions, open_pictures};
+pub use choice::{Choice, options_for_other_data};
 pub use embeddings::open_embeddings;
 pub use inspect::{
     CaptionFeaturesFound, CaptionsPerImage, Inspection, Labels, NonFinite, SplitInspection, inspect,
@@ -106,6 +109,7 @@ pub(crate) use links::settle;
 pub use links::{KeptFiles, KeptFolder, Unchanged};
 pub use matrices::read_pairs;
 pub use options::{CaptionFeatures, OnEmpty, Pictures, ReadOptions};
+pub use parquet_file::{FileWithEnd, contained};
 pub use picture_column::parquet_picture;
 pub use plain_table::PlainTable;
 pub use several::one_path_of;
@@ -179,9 +183,9 @@ pub trait Format: Sync {
     /// # Errors
     /// If a file cannot be written; none is left half written.
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>>;
-    /// Whether [`ReadOptions::class_fold`] means something to it.
-    fn has_class_folds(&self) -> bool {
-        false
+    /// The choices of [`ReadOptions`] that mean something to it where it lies at `path`.
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[]
     }
     /// Whether its cleaned lists still name images that lost all their captions.
     fn names_all_images(&self) -> bool {
@@ -294,7 +298,7 @@ pub fn write_kept_into(
         ));
     }
     std::fs::create_dir_all(out).map_err(|source| Error::io(out, "create", source))?;
-    let own = |file: &Path| file.parent().and_then(|folder| folder.canonicalize().ok());
+    let own = |file: &Path| source_file::folder_of(file).canonicalize().ok();
     let out_full = out
         .canonicalize()
         .map_err(|source| Error::io(out, "read", source))?;
@@ -415,23 +419,10 @@ pub fn is_recognized(path: impl AsRef<Path>) -> bool {
 /// The format of `path` and why it was chosen.
 ///
 /// # Errors
-/// If there is none, or a fold of classes is asked of one that knows no such.
+/// If there is none, or something is chosen that it does not have.
 fn recognize(path: &Path, options: &ReadOptions) -> Result<(&'static dyn Format, String)> {
     let found = recognize_any(path, options)?;
-    if options.class_fold.is_some() && !found.0.has_class_folds() {
-        let of_classes = FORMATS.iter().filter(|format| format.has_class_folds());
-        let names: Vec<&str> = of_classes.map(|format| format.name()).collect();
-        return Err(Error::argument(
-            format!(
-                "data of format `{}` has no folds of classes",
-                found.0.name()
-            ),
-            format!(
-                "leave the fold out; formats with such: {}",
-                names.join(", ")
-            ),
-        ));
-    }
+    choice::check(found.0, path, options)?;
     Ok(found)
 }
 
@@ -478,12 +469,17 @@ fn resolve_split(path: &Path, options: &ReadOptions, splits: &[String]) -> Resul
     if *asked == ReadOptions::default().split && splits == ["all"] {
         return Ok("all".into());
     }
+    let named = splits.iter().map(|split| match split.as_str() {
+        "" => "'' (of records that name none)",
+        name => name,
+    });
+    let named: Vec<&str> = named.collect();
     Err(Error::data(
         path,
         Place::Whole,
         format!(
             "there is no split '{asked}'; there are: {}",
-            splits.join(", ")
+            named.join(", ")
         ),
         "choose one of them",
     ))

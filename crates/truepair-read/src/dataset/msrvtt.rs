@@ -12,7 +12,7 @@ use super::kept_pairs::KeptPairs;
 use super::listed::{ListedCaption, ListedImage};
 use super::listing::Listing;
 use super::split_names::canonical;
-use super::{Format, ReadOptions, resolve_split};
+use super::{Choice, Format, ReadOptions, resolve_split};
 
 /// Keys that are read of a video and of a sentence.
 const OF_VIDEO: &[&str] = &["video_id", "split"];
@@ -90,6 +90,10 @@ impl Format for Msrvtt {
         }
         document.note_unread(&mut listing);
         listing.into_dataset(self.name(), path, split, options)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::Features, Choice::CaptionFeatures]
     }
 
     /// The same document without the removed sentences.

@@ -3,9 +3,12 @@
 //! A header is a structure of Thrift's compact protocol. The library skips fields that it does not know,
 //! and counts through a list of truth values, of which it reads none, as far as the list says: 2^31 steps
 //! for seven bytes. Each value of a list takes at least a byte, so a list longer than the rest of the file is
-//! damage, and is found here before the library begins.
+//! damage, and is found here before the library begins. It also makes room for a page as large as the header says
+//! before it unpacks anything; a page may not be larger than what its packed bytes could become.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Seek};
+
+use crate::inflate;
 
 /// Structures inside one another; pages have three.
 const DEEPEST: usize = 16;
@@ -28,42 +31,59 @@ const STRUCT: u8 = 12;
 /// Goes through the header that begins here.
 ///
 /// # Errors
-/// If a list or a map announces more values than `left` bytes hold. What is no header at all is left to the
-/// library, which refuses it.
+/// If a list or a map announces more values than `left` bytes hold, or a page of more bytes than they become. What
+/// is no header at all is left to the library, which refuses it.
 pub(super) fn check(file: impl Read + Seek, left: u64) -> Result<()> {
     let mut walk = Walk {
         file: BufReader::with_capacity(512, file),
         left,
+        sizes: [0; 2],
     };
     match walk.structure(0) {
-        Err(error) if error.kind() == ErrorKind::FileTooLarge => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => return Err(error),
+        _ => {}
     }
+    let [unpacked, packed] = walk.sizes;
+    if unpacked > inflate::most(packed.min(left)) {
+        let text = format!("a page of {packed} bytes announces that it unpacks to {unpacked}");
+        return Err(Error::new(ErrorKind::FileTooLarge, text));
+    }
+    Ok(())
 }
 
 struct Walk<F> {
     file: BufReader<F>,
     /// Bytes to the end of the file.
     left: u64,
+    /// Bytes of the page, unpacked and packed: the header's fields of these numbers.
+    sizes: [u64; 2],
 }
+
+/// The number of the first of [`Walk::sizes`] among the fields.
+const FIRST_SIZE: u64 = 2;
 
 impl<F: Read + Seek> Walk<F> {
     fn structure(&mut self, depth: usize) -> Result<()> {
         if depth > DEEPEST {
             return Err(ErrorKind::InvalidData.into());
         }
+        let mut field = 0u64;
         loop {
             let head = self.byte()?;
             let kind = head & 0x0f;
             if kind == STOP {
                 return Ok(());
             }
-            if head >> 4 == 0 {
-                self.number()?;
-            }
-            // The value of a truth is in its type.
-            if kind != TRUE && kind != FALSE {
-                self.value(kind, depth)?;
+            field = match u64::from(head >> 4) {
+                0 => signed(self.number()?),
+                step => field.saturating_add(step),
+            };
+            let size = (depth == 0).then(|| field.wrapping_sub(FIRST_SIZE) as usize);
+            match (kind, size) {
+                (I32, Some(at @ 0..2)) => self.sizes[at] = signed(self.number()?),
+                // The value of a truth is in its type.
+                (TRUE | FALSE, _) => {}
+                _ => self.value(kind, depth)?,
             }
         }
     }
@@ -146,6 +166,14 @@ impl<F: Read + Seek> Walk<F> {
     }
 }
 
+/// What a number of either sign says, which is written as zigzag; 0 where it is below that.
+fn signed(number: u64) -> u64 {
+    match number & 1 {
+        0 => number >> 1,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +201,28 @@ mod tests {
         // What is no header is the library's.
         walk(&[0x1f, 1, 2]).unwrap();
         walk(&[]).unwrap();
+    }
+
+    #[test]
+    fn a_page_unpacks_to_what_its_bytes_can_become() {
+        let header = |unpacked: u32, packed: u32| {
+            let mut bytes = vec![0x15, 0];
+            for size in [unpacked, packed] {
+                bytes.push(0x15);
+                let mut rest = u64::from(size) << 1;
+                while rest > 127 {
+                    bytes.push(rest as u8 | 0x80);
+                    rest >>= 7;
+                }
+                bytes.push(rest as u8);
+            }
+            [bytes, vec![STOP; 1000]].concat()
+        };
+        walk(&header(64 << 20, 20)).unwrap();
+        let error = walk(&header(1_396_538_040, 20)).unwrap_err().to_string();
+        assert!(error.contains("unpacks to 1396538040"), "{error}");
+        // Bytes behind the end of the file become nothing.
+        assert!(walk(&header(1_396_538_040, 1_000_000_000)).is_err());
     }
 
     #[test]

@@ -344,12 +344,19 @@ impl LeafReader {
             ColumnReader::BoolColumnReader(reader) => {
                 batch(reader, n, |value| Ok(value.to_string()))
             }
-            ColumnReader::FloatColumnReader(reader) => {
-                batch(reader, n, |value| Ok(format!("{value:?}")))
-            }
-            ColumnReader::DoubleColumnReader(reader) => {
-                batch(reader, n, |value| Ok(format!("{value:?}")))
-            }
+            // What pandas writes for nothing, in columns of numbers.
+            ColumnReader::FloatColumnReader(reader) => batch(reader, n, |value| {
+                Ok(match value.is_nan() {
+                    true => String::new(),
+                    false => format!("{value:?}"),
+                })
+            }),
+            ColumnReader::DoubleColumnReader(reader) => batch(reader, n, |value| {
+                Ok(match value.is_nan() {
+                    true => String::new(),
+                    false => format!("{value:?}"),
+                })
+            }),
             ColumnReader::Int96ColumnReader(_) => Err(ParquetError::General(format!(
                 "column '{}' holds {}, which are not texts",
                 name(),

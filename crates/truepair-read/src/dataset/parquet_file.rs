@@ -21,7 +21,7 @@ use crate::text_file::open_regular;
 /// An opened file, of which the footer has been read.
 pub(super) struct ParquetFile {
     path: PathBuf,
-    reader: SerializedFileReader<WithEnd>,
+    reader: SerializedFileReader<FileWithEnd>,
     /// Index of the first record of every row group, and at last the number of records.
     starts: Vec<u32>,
 }
@@ -33,14 +33,15 @@ impl ParquetFile {
     /// If it is no regular file, no parquet file or damaged, or has more than 2^32 records.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = open_regular(path)?;
-        let reader = contained(|| SerializedFileReader::new(WithEnd(file))).map_err(|cause| {
-            Error::data(
-                path,
-                Place::Whole,
-                format!("not a readable parquet file: {cause}"),
-                "it was cut short or is of another kind: copy or write it again",
-            )
-        })?;
+        let reader =
+            contained(|| SerializedFileReader::new(FileWithEnd(file))).map_err(|cause| {
+                Error::data(
+                    path,
+                    Place::Whole,
+                    format!("not a readable parquet file: {cause}"),
+                    "it was cut short or is of another kind: copy or write it again",
+                )
+            })?;
         let starts = starts(reader.metadata()).ok_or_else(|| {
             Error::data(
                 path,
@@ -133,15 +134,16 @@ impl ParquetFile {
 
 /// A file behind whose end there is nothing to read. The library skips what it does not know of a page's
 /// header without looking whether it is there: a list of 2^31 numbers took as many reads of no byte.
-struct WithEnd(File);
+#[derive(Debug)]
+pub struct FileWithEnd(pub File);
 
-impl Length for WithEnd {
+impl Length for FileWithEnd {
     fn len(&self) -> u64 {
         self.0.len()
     }
 }
 
-impl ChunkReader for WithEnd {
+impl ChunkReader for FileWithEnd {
     type T = UntilEnd;
 
     fn get_read(&self, start: u64) -> Result<UntilEnd, ParquetError> {
@@ -162,7 +164,8 @@ impl ChunkReader for WithEnd {
 }
 
 /// Reads to the end, and not once more.
-struct UntilEnd(BufReader<File>);
+#[derive(Debug)]
+pub struct UntilEnd(BufReader<File>);
 
 impl Read for UntilEnd {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
@@ -184,10 +187,11 @@ fn plain(cause: &ParquetError) -> String {
     }
 }
 
-/// Runs `work` of the library and makes an error of a panic.
-pub(super) fn contained<T>(
-    work: impl FnOnce() -> Result<T, ParquetError>,
-) -> Result<T, ParquetError> {
+/// Runs `work` of the parquet library and makes an error of a panic.
+///
+/// # Errors
+/// As `work`, and if it panics.
+pub fn contained<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let text = "the file is damaged in a way that its reader does not expect";
         Err(ParquetError::General(text.into()))

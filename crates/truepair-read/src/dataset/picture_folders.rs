@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use truepair_core::dataset::{Account, Picture};
 use truepair_core::error::{Error, Place, Result};
+use truepair_core::source_file::folder_of;
 
 use super::leftovers::is_hidden;
 use super::listed::ListedImage;
@@ -56,7 +57,7 @@ impl<'a> PictureFolders<'a> {
     pub(super) fn of(list: &Path, named: Option<&Path>, images: &'a [ListedImage]) -> Self {
         let mut folders = Self {
             list: list.to_path_buf(),
-            root: named.map_or_else(|| folder_of(list), Path::to_path_buf),
+            root: named.map_or_else(|| folder_of(list).to_path_buf(), Path::to_path_buf),
             others: Vec::new(),
             linked: Vec::new(),
             images,
@@ -329,13 +330,6 @@ pub(super) fn of_member(archive: Arc<Path>, member: &tar::Member) -> Picture {
         name: member.name.clone(),
         start: member.start,
         len: member.len,
-    }
-}
-
-fn folder_of(list: &Path) -> PathBuf {
-    match list.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
     }
 }
 

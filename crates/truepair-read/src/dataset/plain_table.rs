@@ -4,7 +4,6 @@ use std::path::Path;
 
 use truepair_core::error::{Error, Place, Result};
 
-use super::cell::Cell;
 use super::records;
 use super::table_kind::Kind;
 
@@ -58,18 +57,16 @@ impl PlainTable {
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut records = Vec::new();
         records::for_each(path, &names, |place, cells| {
-            let cells = cells
-                .into_iter()
-                .zip(&columns)
-                .map(|(cell, column)| match cell {
-                    Cell::Many(texts) if texts.len() > 1 => Err(Error::data(
+            let cells = cells.into_iter().zip(&columns).map(|(cell, column)| {
+                cell.only().map_err(|texts| {
+                    Error::data(
                         path,
                         place,
                         format!("column `{column}` holds a list of {} values", texts.len()),
                         "give one value a record",
-                    )),
-                    cell => Ok(cell.texts().pop()),
-                });
+                    )
+                })
+            });
             records.push(cells.collect::<Result<Vec<_>>>()?);
             Ok(())
         })?;

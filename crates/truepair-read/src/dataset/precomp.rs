@@ -13,7 +13,7 @@ use super::leftovers::{Fate, account_for_folder};
 use super::pictures::files_with_ids;
 use super::stored_images::{ids_of_rows, one_row_an_image};
 use super::write::{link_into, write_features, write_lines};
-use super::{CaptionFeatures, Format, ReadOptions, name_of, resolve_split};
+use super::{CaptionFeatures, Choice, Format, ReadOptions, name_of, resolve_split};
 use crate::lines::{read_lines, refuse_duplicates};
 use crate::npy_features::{open_npy, scale_beside};
 
@@ -102,6 +102,10 @@ impl Format for Precomp {
             split,
         }
         .caption_feature_names()
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::CaptionFeatures]
     }
 
     /// Captions with the ids of their images, which every image may have any number of; the

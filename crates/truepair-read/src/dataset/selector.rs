@@ -109,8 +109,9 @@ impl Selector {
         let mut found = Found::default();
         self.walk(&self.steps, value, &mut found)?;
         let cell = match found.is_list {
-            true => Cell::Many(found.texts),
-            false => found.texts.pop().map_or(Cell::Missing, Cell::One),
+            false => found.texts.pop().flatten().map_or(Cell::Missing, Cell::One),
+            true if found.texts.contains(&None) => Cell::Gapped(found.texts),
+            true => Cell::Many(found.texts.into_iter().flatten().collect()),
         };
         Ok(Counted {
             cell,
@@ -138,7 +139,12 @@ impl Selector {
 
     fn walk(&self, steps: &[Step], value: Value, found: &mut Found) -> Result<(), String> {
         match (steps, value) {
-            (_, Value::Null) => Ok(()),
+            (steps, Value::Null) => {
+                if found.is_list && !has_condition(steps) {
+                    found.texts.push(None);
+                }
+                Ok(())
+            }
             ([Step::Each, rest @ ..], Value::Array(items)) => {
                 found.is_list = true;
                 items
@@ -181,11 +187,11 @@ impl Selector {
                 if !self.steps.is_empty() {
                     found.n_marks += n_marks(&text);
                 }
-                found.texts.extend(self.plain(text));
+                found.texts.extend(self.plain(text).map(Some));
                 Ok(())
             }
             ([], other) => {
-                found.texts.push(other.to_string());
+                found.texts.push(Some(other.to_string()));
                 Ok(())
             }
             (_, other) => Err(format!("'{self}' leads into {other}, which has no parts")),
@@ -219,9 +225,22 @@ impl Selector {
                 let texts = texts.into_iter().filter_map(|text| self.plain(text));
                 (Cell::Many(texts.collect()), n)
             }
+            Cell::Gapped(texts) => {
+                let n = texts.iter().flatten().map(|text| n_marks(text)).sum();
+                let texts = texts.into_iter().filter_map(|text| match text {
+                    Some(text) => self.plain(text).map(Some),
+                    None => Some(None),
+                });
+                (Cell::Gapped(texts.collect()), n)
+            }
         };
         Counted { cell, n_marks }
     }
+}
+
+/// Whether a step asks what the objects of a list say; null is none of those that are meant.
+fn has_condition(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Where { .. }))
 }
 
 /// What stands at a place, and how many lines of nothing but [`MARK`]s were left out of it.
@@ -285,6 +304,8 @@ pub(super) struct Pruning<'a> {
     pub(super) has_changed: bool,
     /// Whether the texts stand inside a column's values, where lines may stand for the picture.
     is_inside: bool,
+    /// Whether a list was met on the way: an element without a text is an empty caption.
+    is_in_list: bool,
 }
 
 impl<'a> Pruning<'a> {
@@ -294,6 +315,7 @@ impl<'a> Pruning<'a> {
             stays,
             has_changed: false,
             is_inside: false,
+            is_in_list: false,
         }
     }
 }
@@ -315,11 +337,14 @@ impl Pruning<'_> {
     /// Whether `value` stays.
     fn walk(&mut self, steps: &[Step], value: &mut Value) -> bool {
         match (steps, value) {
+            (steps, Value::Null) => !self.is_in_list || has_condition(steps) || (self.stays)(""),
             ([Step::Where { key, value: wanted }, rest @ ..], Value::Array(items)) => {
+                self.is_in_list = true;
                 self.turns((key, wanted), rest, items);
                 true
             }
             ([Step::Each, rest @ ..] | rest, Value::Array(items)) => {
+                self.is_in_list = true;
                 let n = items.len();
                 items.retain_mut(|item| self.walk(rest, item));
                 self.has_changed |= items.len() < n;
@@ -330,7 +355,10 @@ impl Pruning<'_> {
                 Some(value) => self.walk(rest, value),
                 None => true,
             },
-            ([], Value::String(text)) if !text.trim().is_empty() => match self.is_inside {
+            ([], Value::String(text)) if text.trim().is_empty() => {
+                !self.is_in_list || (self.stays)("")
+            }
+            ([], Value::String(text)) => match self.is_inside {
                 true => without_marks(text.clone()).is_none_or(|plain| (self.stays)(&plain)),
                 false => (self.stays)(text),
             },
@@ -393,7 +421,8 @@ fn give_mark(rest: &[Step], item: &mut Value) {
 /// What stood at the place.
 #[derive(Default)]
 struct Found {
-    texts: Vec<String>,
+    /// `None` for a null in a list.
+    texts: Vec<Option<String>>,
     /// Whether a list was met on the way.
     is_list: bool,
     /// Lines that were left out of the texts.
@@ -538,6 +567,11 @@ mod tests {
         ] {
             assert_eq!(read(text, value).unwrap(), found, "{text}");
         }
+        let gaps = json!([{"raw": null}, null, {"n": 3}, {"raw": " "}, {"raw": "x"}]);
+        let columns = ["captions".to_owned()];
+        let place = Selector::parse("captions[].raw", &columns).unwrap();
+        let found = place.cell(gaps).unwrap().captions();
+        assert_eq!(found, ["", "", "", "x"]);
         let error = read("captions[].raw", json!(["x"])).unwrap_err();
         assert!(error.contains("leads into \"x\""), "{error}");
         let error = read("captions", captions).unwrap_err();

@@ -4,10 +4,12 @@
 //! only numbers are made of it; a report would carry the picture itself, with all that its file holds.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use truepair_core::dataset::{Dataset, Picture};
+use truepair_core::source_file;
 
 use super::picture_folders::folders_beside;
 use super::{Pictures, ReadOptions};
@@ -63,23 +65,21 @@ fn files_of_pictures(dataset: &Dataset) -> Vec<Option<PathBuf>> {
 /// beside it, and the one that was named.
 fn roots(dataset: &Dataset, path: &Path, options: &ReadOptions) -> Vec<PathBuf> {
     let own = match path.is_dir() {
-        true => Some(path),
-        false => path.parent(),
+        true => path,
+        false => source_file::folder_of(path),
     };
-    let of_files = dataset.files.iter().filter_map(|file| file.parent());
-    let own: BTreeSet<&Path> = own.into_iter().chain(of_files).collect();
+    let of_files = dataset
+        .files
+        .iter()
+        .map(|file| source_file::folder_of(file));
+    let own: BTreeSet<&Path> = iter::once(own).chain(of_files).collect();
     let beside = own.iter().flat_map(|folder| folders_beside(folder));
     let mut roots: Vec<PathBuf> = own.iter().map(|folder| folder.to_path_buf()).collect();
     roots.extend(beside);
     if let Pictures::In(folder) = &options.pictures {
         roots.push(folder.clone());
     }
-    let full = roots
-        .iter()
-        .filter_map(|folder| match folder.as_os_str().is_empty() {
-            true => Path::new(".").canonicalize().ok(),
-            false => folder.canonicalize().ok(),
-        });
+    let full = roots.iter().filter_map(|folder| folder.canonicalize().ok());
     full.collect()
 }
 
@@ -98,10 +98,7 @@ impl LastFolder {
         if file.is_symlink() {
             return lies_in(file.canonicalize());
         }
-        let folder = match file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = source_file::folder_of(file);
         if folder != self.folder {
             self.is_inside = lies_in(folder.canonicalize());
             self.folder = folder.to_path_buf();

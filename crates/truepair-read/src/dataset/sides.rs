@@ -8,7 +8,8 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::leftovers::{entries, is_hidden};
 use super::name_of;
-use crate::archive::Archive;
+use super::within_archive::ID_NAMES;
+use crate::archive::{Archive, problem_of};
 use crate::npy_features::{open_npy, scale_beside};
 use crate::shards::{ShardSet, set_of, sets_among};
 
@@ -298,7 +299,7 @@ impl Side {
 /// # Errors
 /// If one cannot be opened.
 pub(super) fn account_for_arrays(account: &mut Account, file: &Path, used: &[&str]) -> Result<()> {
-    let archive = Archive::open(file)?;
+    let mut archive = Archive::open(file)?;
     let scales: Vec<String> = used
         .iter()
         .filter_map(|name| archive.scale_name(name))
@@ -307,10 +308,24 @@ pub(super) fn account_for_arrays(account: &mut Account, file: &Path, used: &[&st
     let names = archive.names();
     account.used("array", names.iter().filter(|name| is_used(name)).count());
     for name in names.iter().filter(|name| !is_used(name)) {
-        account.pass("array", "it is not needed, or not known by its name", name);
+        account.pass("array", &why_unread(&mut archive, name), name);
     }
     for name in archive.other_members() {
         account.pass("member", "it is not an array by its name", name);
     }
     Ok(())
+}
+
+/// Why an array is not read. One that holds texts by its name may hold Python objects, as NumPy keeps the texts of a
+/// table of pandas.
+fn why_unread(archive: &mut Archive, name: &str) -> String {
+    let is_of_texts = ID_NAMES.contains(&name) || CAPTION_NAMES.contains(&name);
+    let problem = is_of_texts.then(|| archive.member(name).err()).flatten();
+    match problem {
+        Some(error) => format!(
+            "{}; save texts as such, np.array({name}, dtype=str)",
+            problem_of(&error)
+        ),
+        None => "it is not needed, or not known by its name".to_owned(),
+    }
 }

@@ -12,7 +12,7 @@ use super::records::{Kind, Source};
 use super::table_columns::Columns;
 use super::table_rows::{Tables, splits_in};
 use super::webdataset::status::refuse_metadata;
-use super::{Format, Pictures, ReadOptions, kept_shards, resolve_split};
+use super::{Choice, Format, Pictures, ReadOptions, kept_shards, resolve_split};
 
 /// One CSV, TSV, JSON or parquet file.
 pub(super) struct Table;
@@ -68,6 +68,16 @@ impl Format for Table {
         list.is_some_and(|list| Kind::of(list) == Some(Kind::JsonList))
     }
 
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[
+            Choice::Features,
+            Choice::ImageColumn,
+            Choice::CaptionColumns,
+            Choice::IdColumn,
+            Choice::CaptionFeatures,
+        ]
+    }
+
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {
         kept_shards::write(dataset, keep, out)
     }
@@ -107,7 +117,7 @@ fn splits(source: &Source, columns: &Columns) -> Result<Vec<String>> {
 mod tests {
     use truepair_core::dataset::Features;
 
-    use super::super::{open, write::write_features};
+    use super::super::{OnEmpty, open, write::write_features, write_kept};
     use super::*;
 
     fn data(folder: &Path, name: &str, content: &str, n_rows: u32) -> PathBuf {
@@ -137,6 +147,37 @@ mod tests {
             assert_eq!(data.captions.unwrap(), ["one", "two", "three"], "{name}");
             let images: Vec<u32> = data.pairs.iter().map(|pair| pair.image).collect();
             assert_eq!(images, [0, 0, 1], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_in_a_list_of_captions_is_an_empty_caption() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, captions) in [("null", "[\"one\", null]"), ("blank", "[\"one\", \" \"]")] {
+            let lines = format!(
+                "{{\"image\": \"a.jpg\", \"captions\": {captions}}}\n\
+                 {{\"image\": \"b.jpg\", \"captions\": [\"two\"]}}\n"
+            );
+            let path = data(folder.path(), &format!("{name}.jsonl"), &lines, 2);
+            let error = read(&path).unwrap_err().to_string();
+            let told = format!("{name}.jsonl:1: empty caption");
+            assert!(error.contains(&told), "{error}");
+            let with = |on_empty| {
+                let options = ReadOptions {
+                    on_empty,
+                    ..Default::default()
+                };
+                open(&path, &options).unwrap()
+            };
+            let kept = with(OnEmpty::Keep).captions.unwrap();
+            assert_eq!(kept, ["one", "", "two"], "{name}");
+            let dropped = with(OnEmpty::Drop);
+            let said = dropped.account.lines().join("\n");
+            assert!(said.contains("1 caption: it is empty"), "{said}");
+            // The cleaned list is without them, and opens.
+            let written = write_kept(&dropped, &[true, true], folder.path().join(name)).unwrap();
+            let again = read(&written[0]).unwrap().captions.unwrap();
+            assert_eq!(again, ["one", "two"], "{name}");
         }
     }
 

@@ -273,11 +273,9 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The captions of one record. Of several, those that are empty are absent, as tables have as many
-/// columns as the image with the most captions; a record without any has one empty caption.
+/// The captions of one record; one without any has one empty caption.
 pub(super) fn texts(cells: impl IntoIterator<Item = Cell>) -> Vec<String> {
-    let texts = cells.into_iter().flat_map(Cell::texts);
-    let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
+    let texts: Vec<String> = cells.into_iter().flat_map(Cell::captions).collect();
     if texts.is_empty() {
         vec![String::new()]
     } else {
@@ -305,9 +303,10 @@ fn number(origin: &Origin<'_>) -> String {
         .to_owned()
 }
 
-fn split_name(cell: Cell) -> String {
+/// The split that a record names; nothing where it names none.
+pub(super) fn split_name(cell: Cell) -> String {
     match cell {
         Cell::One(text) => canonical(text.trim()).to_owned(),
-        Cell::Missing | Cell::Many(_) => String::new(),
+        Cell::Missing | Cell::Many(_) | Cell::Gapped(_) => String::new(),
     }
 }

@@ -91,7 +91,7 @@ impl Rows {
 }
 
 /// Names of arrays of texts that name the images.
-const ID_NAMES: &[&str] = &["ids", "image_ids", "keys", "names", "filenames", "paths"];
+pub(super) const ID_NAMES: &[&str] = &["ids", "image_ids", "keys", "names", "filenames", "paths"];
 
 impl Within {
     /// What stands in `file` beside the matrices of `images` and `captions`.

@@ -87,9 +87,12 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
     };
     let bytes = read_whole(path, source_file::SETTINGS)?;
     let names: ClassNames = serde_json::from_slice(&bytes).map_err(|error| {
-        refuse(format!(
-            "no list of names and no object of numbers: {error}"
-        ))
+        let problem = "no list of names and no object of numbers";
+        // Of JSON of another form the cause would name nothing but types of this program.
+        match error.is_data() {
+            true => refuse(problem.to_owned()),
+            false => refuse(format!("{problem}: {error}")),
+        }
     })?;
     match names {
         ClassNames::InOrder(names) => Ok(names),

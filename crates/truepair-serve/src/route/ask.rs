@@ -234,18 +234,24 @@ pub(crate) async fn query_form(
     let mut form = form.map_err(|error| bad_form(error.body_text()))?;
     let mut body = QueryBody::default();
     let mut image = None;
+    let mut names: Vec<String> = Vec::new();
     while let Some(field) = form
         .next_field()
         .await
         .map_err(|error| bad_form(error.body_text()))?
     {
         let name = field.name().unwrap_or_default().to_owned();
+        // Either part may be meant, as with a key of JSON that stands twice.
+        if names.contains(&name) {
+            return Err(bad_form(format!("the part `{name}` stands there twice")));
+        }
         let value = field.bytes().await;
         let value = value.map_err(|error| bad_form(error.body_text()))?;
         match name.as_str() {
             "image" => image = Some(value),
             name => set(&mut body, name, &value)?,
         }
+        names.push(name);
     }
     Ok((form_query(body, image, settings)?, hold))
 }

@@ -137,6 +137,7 @@ impl Recipe {
             config.training.keep = Keep::Last;
         }
         config.check()?;
+        config.matcher.check_widths()?;
         Ok(config)
     }
 }
@@ -153,8 +154,19 @@ impl Config {
         check_sizes(self)?;
         self.training.check()?;
         let adam = self.optimizer.settings();
+        let (schedule, factor) = match &self.schedule {
+            Schedule::Constant {} => ("schedule", 1.0),
+            Schedule::Step(step) => ("schedule.factor", step.factor),
+            Schedule::Cosine(cosine) => ("schedule.floor", cosine.floor),
+        };
         check_ranges(&[
-            ("optimizer.rate", adam.rate, adam.rate > 0.0, "above 0"),
+            (schedule, factor, (0.0..=1.0).contains(&factor), "in [0, 1]"),
+            (
+                "optimizer.rate",
+                adam.rate,
+                adam.rate > 0.0 && adam.rate.is_finite(),
+                "above 0",
+            ),
             (
                 "optimizer.beta1",
                 adam.beta1,

@@ -34,7 +34,8 @@ use truepair_model::objective::{
 ///
 /// # Source
 /// SREM, AAAI 2024 (arXiv 2312.16478): energy-guided filtration, swapped gradient weighting,
-/// cross-modal biased complementary learning. Only the abstract was available, no text and no code.
+/// cross-modal biased complementary learning. Only the abstract and the beginning of the introduction could be read
+/// (the paper's HTML page was looked for on 2026-11-30), no equation and no code.
 /// # Deviations
 /// 1. The three parts and what they are for are the paper's; every equation above and every default
 ///    is a reconstruction. Published figures are not to be expected from it.

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use truepair_core::text::Vocabulary;
-use truepair_model::Accelerator;
 use truepair_model::backbone::Backbone;
 use truepair_model::encoding::Input;
 use truepair_model::layer::Mode;
@@ -16,7 +15,7 @@ use truepair_model::similarity::SimilarityConfig;
 use truepair_train::published::{Draft, model};
 use truepair_train::{Trained, load};
 
-use crate::support::{Golden, assert_close, vector};
+use crate::support::{Golden, accelerator, assert_close, plain_device, vector};
 
 /// Tensors of a checkpoint under the names that they have in the file.
 pub(crate) type File = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
@@ -66,7 +65,7 @@ pub(crate) fn converted(
     let converted = draft.convert(&words).unwrap();
     std::fs::create_dir(&run).unwrap();
     converted.write(&run).unwrap();
-    let trained = load(&run, Accelerator::Cpu).unwrap();
+    let trained = load(&run, accelerator()).unwrap();
     assert_eq!(trained.config, converted.config);
     let read = trained
         .texts
@@ -95,7 +94,7 @@ pub(crate) fn images(golden: &Golden, lengths: Option<&str>) -> Input {
     };
     let values = TensorData::new(golden.floats("in.images"), [n, regions, width]);
     Input::Features {
-        values: Tensor::from_data(values, &Device::flex()),
+        values: Tensor::from_data(values, &plain_device()),
         mask: lengths.map(|key| mask(&golden.integers(key), regions)),
     }
 }
@@ -106,7 +105,7 @@ pub(crate) fn captions(golden: &Golden) -> Input {
     };
     let ids = TensorData::new(golden.integers("in.captions"), [n, t]);
     Input::Tokens {
-        ids: Tensor::<2, Int>::from_data(ids, &Device::flex()),
+        ids: Tensor::<2, Int>::from_data(ids, &plain_device()),
         mask: mask(&golden.integers("in.lengths"), t),
     }
 }
@@ -117,7 +116,7 @@ fn mask(lengths: &[i64], m: usize) -> Tensor<2> {
         .flat_map(|&length| (0..m as i64).map(move |p| f32::from(p < length)))
         .collect();
     let data = TensorData::new(mask, [lengths.len(), m]);
-    Tensor::from_data(data, &Device::flex())
+    Tensor::from_data(data, &plain_device())
 }
 
 /// The rows of a file's embedding of words.

@@ -1,9 +1,12 @@
 //! Fixture files and comparisons.
 
+use std::sync::OnceLock;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use truepair_core::rng::Seed;
+use truepair_model::Accelerator;
 use truepair_model::backbone::{Backbone, BackboneConfig, InputShape};
 use truepair_model::kernel::Precision;
 use truepair_model::layer::Init;
@@ -93,8 +96,24 @@ impl Golden {
     }
 }
 
+/// Where the numbers are worked out: on the processor, or on what `TRUEPAIR_TEST_DEVICE` names (`gpu`, `gpu:1`), which
+/// `scripts/check_gpu.sh` sets.
+pub(crate) fn accelerator() -> Accelerator {
+    match std::env::var("TRUEPAIR_TEST_DEVICE") {
+        Ok(named) => named.parse().unwrap(),
+        Err(_) => Accelerator::Cpu,
+    }
+}
+
+pub(crate) fn plain_device() -> Device {
+    static CHOSEN: OnceLock<Device> = OnceLock::new();
+    CHOSEN
+        .get_or_init(|| accelerator().device().unwrap())
+        .clone()
+}
+
 pub(crate) fn device() -> Device {
-    Device::flex().autodiff()
+    plain_device().autodiff()
 }
 
 pub(crate) fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

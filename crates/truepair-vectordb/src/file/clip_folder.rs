@@ -202,7 +202,8 @@ impl VectorWriter for ClipFolder {
             let problem = "clip-retrieval compares by inner products, which Gaussians have not";
             return Err(self.wrong(problem, "write a parquet file, or use a vector database"));
         }
-        if self.path.exists() {
+        // A link to nothing is something, too.
+        if fs::symlink_metadata(&self.path).is_ok() {
             return Err(self.wrong("it is there already", "remove it or name another folder"));
         }
         self.open = Some(OpenFolder {

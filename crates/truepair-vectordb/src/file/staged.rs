@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use truepair_core::error::{Error, Result};
+use truepair_core::source_file;
 
 /// Something under construction.
 #[derive(Debug)]
@@ -35,6 +36,15 @@ impl Staged {
         Ok(staged)
     }
 
+    /// One of a file: where there is one already it is replaced, and where `target` is a link, the file behind it.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), and if something is there that is not a regular file.
+    pub(super) fn of_file(target: &Path) -> Result<Self> {
+        let place = source_file::replaceable(target);
+        Self::new(&place.map_err(|cause| Error::io(target, "write", cause))?)
+    }
+
     /// Where it is made.
     pub(super) fn partial(&self) -> &Path {
         &self.partial
@@ -43,17 +53,17 @@ impl Staged {
     /// Moves it to its place; its files are on the disk already.
     ///
     /// # Errors
-    /// If it cannot be moved.
+    /// If it cannot be moved, or is a file and something came to its place meanwhile that is none.
     pub(super) fn place(mut self) -> Result<()> {
-        fs::rename(&self.partial, &self.target)
+        let free = match self.partial.is_dir() {
+            true => Ok(()),
+            false => source_file::replaceable(&self.target).map(drop),
+        };
+        free.and_then(|()| fs::rename(&self.partial, &self.target))
             .map_err(|cause| Error::io(&self.target, "write", cause))?;
         self.is_placed = true;
-        let folder = self
-            .target
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
         // Some file systems cannot sync a folder; the content is safe already.
-        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+        if let Ok(folder) = File::open(source_file::folder_of(&self.target)) {
             let _ = folder.sync_all();
         }
         Ok(())
@@ -76,5 +86,34 @@ impl Drop for Staged {
             // The next attempt removes it.
             let _ = self.remove();
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_followed_and_what_is_no_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("real", at("link")).unwrap();
+        let staged = Staged::of_file(&at("link")).unwrap();
+        fs::write(staged.partial(), "new").unwrap();
+        staged.place().unwrap();
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read(at("real")).unwrap(), b"new");
+
+        let late = Staged::of_file(&at("late")).unwrap();
+        fs::write(late.partial(), "new").unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("late")).unwrap();
+        for refused in [late.place(), Staged::of_file(&at("late")).map(drop)] {
+            let error = refused.unwrap_err().to_string();
+            assert!(
+                error.contains("late: cannot write") && error.contains("but a socket"),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

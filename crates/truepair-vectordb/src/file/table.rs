@@ -97,7 +97,7 @@ impl VectorWriter for Table {
     }
 
     fn prepare(&mut self, layout: &Layout) -> Result<Prepared> {
-        let staged = Staged::new(&self.path)?;
+        let staged = Staged::of_file(&self.path)?;
         let columns = TableColumns {
             own: OWN,
             kinds: self.kinds.clone(),

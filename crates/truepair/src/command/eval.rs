@@ -26,6 +26,7 @@ use crate::evaluation::{
 };
 use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
+use crate::output_names::{check_not_data, check_targets};
 use crate::progress::Bars;
 use crate::remote;
 use crate::render::{self, Form};
@@ -96,8 +97,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "folds")]
     protocol: Option<Preset>,
 
-    /// Draws of the test images for the 95 % intervals; 0 for none.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    /// Draws of the test images for the 95 % intervals, at most 100000; 0 for none.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000))]
     resamples: u32,
 
     /// Seed of the draws.
@@ -226,6 +227,7 @@ fn measure_named(name: &str) -> Result<GaussianMeasure, String> {
 
 pub(crate) fn run(args: &EvalArgs, form: Form) -> Result<Exit> {
     let mut bars = Bars::new();
+    check_targets(&args.outputs(), &args.inputs())?;
     let args = &args.fetched(&mut bars)?;
     match &args.subject {
         SubjectArgs { runs, .. } if !runs.is_empty() => of_runs(runs, args, form, &mut bars),
@@ -279,6 +281,7 @@ impl OpenedRun {
             trained = trained.measured_by(distance)?;
         }
         let dataset = encoders.open(&data, &read.for_split(&args.split), bars)?;
+        check_not_data(&args.outputs(), &dataset.dataset)?;
         Ok(Self {
             noise: run_folder::training_noise(run)?,
             dataset: dataset.dataset,
@@ -374,6 +377,7 @@ fn of_foreign(foreign: &Foreign<'_>, args: &EvalArgs, form: Form, bars: &mut Bar
             };
             let (path, options) = remote::fetched(path, &options, bars)?;
             let dataset = dataset::open(path, &options)?;
+            check_not_data(&args.outputs(), &dataset)?;
             bars.tell(&dataset.account);
             Some(dataset)
         }
@@ -561,6 +565,35 @@ impl EvalArgs {
             *file = remote::local(file, bars)?;
         }
         Ok(args)
+    }
+
+    /// The files that were asked for.
+    fn outputs(&self) -> Vec<PathBuf> {
+        let page = self.occlusion.as_ref();
+        let numbers = page.map(|page| page.with_extension("json"));
+        // A page that is named so is refused where it is written.
+        let numbers = numbers.filter(|numbers| Some(numbers) != page);
+        let single = [&self.per_query, &self.page.page, &self.occlusion, &numbers];
+        let all = single.into_iter().flatten().chain(self.trec.files());
+        all.cloned().collect()
+    }
+
+    /// The files and run folders that are named to be read.
+    fn inputs(&self) -> Vec<PathBuf> {
+        let Self {
+            subject,
+            mut foreign,
+            mut judging,
+            ..
+        } = self.clone();
+        let mut all = subject.runs;
+        all.extend(subject.scores);
+        let several = subject.embeddings.into_iter().chain(subject.ranked);
+        all.extend(several.flatten());
+        all.extend(foreign.files_mut().map(|file| file.clone()));
+        all.extend(judging.files_mut().map(|file| file.clone()));
+        all.extend(self.compare_with.clone());
+        all
     }
 
     /// Every file that was asked for, written and not yet named.

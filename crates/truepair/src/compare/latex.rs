@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::MethodComparison;
 use super::text::{cells, columns, protocol, title};
+use crate::render::printable;
 
 /// All tables; needs `\usepackage{booktabs}`.
 pub(super) fn document(comparison: &MethodComparison) -> String {
@@ -57,8 +58,10 @@ fn table(
 
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in printable(text).chars() {
         match letter {
+            // A blank line would end the caption that it stands in.
+            '\n' => out.push(' '),
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
                 out.push('\\');
                 out.push(letter);
@@ -85,6 +88,10 @@ mod tests {
     fn what_latex_reads_as_markup_is_escaped() {
         assert_eq!(escape("a_b & 5 %\\"), "a\\_b \\& 5 \\%\\textbackslash{}");
         assert_eq!(escape("3.0 ± 0.1 – x"), "3.0 $\\pm$ 0.1 -- x");
+        assert_eq!(
+            escape("a\n\nb\u{1b}\u{202e}"),
+            "a  b\\textbackslash{}u\\{1b\\}\\textbackslash{}u\\{202e\\}"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::published::PublishedBlock;
 use super::table::{MethodComparison, MethodRow};
 use super::text::{READING, cells, columns, failures, heading, protocol, title};
 use crate::report::chart::Chart;
-use crate::report::{THEME, theme_policy};
+use crate::report::{THEME, filled, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),
@@ -71,5 +71,5 @@ pub(super) fn render(comparison: &MethodComparison) -> Result<String> {
         failures: failures.collect(),
         reading: &READING,
     };
-    page.render().context("the comparison's template")
+    filled(&page).context("the comparison's template")
 }

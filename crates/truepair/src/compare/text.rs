@@ -10,7 +10,7 @@ use super::figure_column::FigureColumn;
 use super::published::{PublishedBlock, PublishedRow, all_columns};
 use super::table::{MethodComparison, MethodRow, NoiseBlock, RowNumbers, Spread};
 use crate::progress::duration;
-use crate::render::{self, in_print, percent_text};
+use crate::render::{self, in_markdown, in_print, percent_text};
 
 /// Columns of the long table; the recalls are those of all networks at the kept epoch.
 pub(super) fn columns(comparison: &MethodComparison) -> Vec<String> {
@@ -159,12 +159,6 @@ pub(super) fn markdown(comparison: &MethodComparison) -> String {
         let _ = writeln!(out, "- {line}");
     }
     out
-}
-
-/// A text of one line, none of which Markdown takes for a table's line or for HTML.
-fn in_markdown(text: &str) -> String {
-    let line = text.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
-    line.replace('|', "\\|").replace('<', "\\<")
 }
 
 fn markdown_table(header: &[impl AsRef<str>], rows: impl Iterator<Item = Vec<String>>) -> String {

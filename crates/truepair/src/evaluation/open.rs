@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use truepair_core::dataset::{Dataset, Features};
+use truepair_core::dataset::{Dataset, Features, check_single_precision};
 use truepair_core::diagnosis::{self, Diagnosis, diagnose};
 use truepair_core::error::{Error, Place};
 use truepair_core::metric::Protocol;
@@ -146,6 +146,7 @@ impl ForeignArgs {
             Foreign::Scores(file) => {
                 let features = Features::open_npy(file)?;
                 refuse_three_axes(file, &features)?;
+                check_single_precision(file)?;
                 of_scores(Box::new(ScoreMatrix(features.to_matrix()?)))
             }
             Foreign::Embeddings(files) => {

@@ -16,7 +16,7 @@ use crate::progress::Bars;
 use crate::remote;
 use crate::render::standard_rows;
 use crate::report::picture::Pictures;
-use crate::report::{THEME, theme_policy};
+use crate::report::{THEME, filled, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),
@@ -162,7 +162,7 @@ pub(crate) fn render(args: &PageArgs, seen: &PageSubject<'_>, bars: &mut Bars) -
         }),
         sections,
     };
-    page.render().context("the page's template")
+    filled(&page).context("the page's template")
 }
 
 /// The rows to show: those asked for, or the hardest ones first. Equally hard ones are in the order

@@ -19,6 +19,7 @@ use parquet::schema::types::{Type, TypePtr};
 use truepair_core::metric::{Asked, METRICS, Measured, Metric, Protocol, QueryRow};
 use truepair_core::scores::Direction;
 use truepair_core::source_file;
+use truepair_read::dataset::{FileWithEnd, contained};
 
 use super::Subject;
 use crate::parquet_group::RowGroup;
@@ -143,7 +144,7 @@ pub(crate) fn read_parquet(path: &Path) -> Result<Measured> {
             "{place}: is not a table of queries (write one with `truepair eval ... --per-query`)"
         )
     };
-    let reader = SerializedFileReader::new(file).with_context(unlike)?;
+    let reader = contained(|| SerializedFileReader::new(FileWithEnd(file))).with_context(unlike)?;
     let metadata = reader.metadata().file_metadata();
     let known = metadata.key_value_metadata().map_or(&[][..], Vec::as_slice);
     let entry = |key: &str| {
@@ -165,8 +166,9 @@ pub(crate) fn read_parquet(path: &Path) -> Result<Measured> {
         rows: Vec::new(),
         n_excluded,
     });
-    for row in reader.get_row_iter(None)? {
-        let row = row.with_context(|| format!("{place}: is damaged (write it again)"))?;
+    let damaged = || format!("{place}: is damaged (write it again)");
+    let mut rows = contained(|| reader.get_row_iter(None)).with_context(damaged)?;
+    while let Some(row) = contained(|| rows.next().transpose()).with_context(damaged)? {
         let (direction, row) = query(&row, &metrics).with_context(unlike)?;
         asked[direction].rows.push(row);
     }

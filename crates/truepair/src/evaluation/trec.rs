@@ -37,6 +37,11 @@ pub(crate) struct TrecArgs {
 const DIRECTIONS: [Direction; 2] = [Direction::ImageToText, Direction::TextToImage];
 
 impl TrecArgs {
+    /// The files that were asked for.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.trec_run.iter().chain(&self.trec_qrels).flatten()
+    }
+
     /// Writes what was asked for; the files have no name yet.
     pub(crate) fn write(
         &self,

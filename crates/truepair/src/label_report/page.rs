@@ -11,7 +11,9 @@ use crate::report::chart::{Chart, LegendKey};
 use crate::report::number::{count, counted, percent_to};
 use crate::report::picture::Pictures;
 use crate::report::plot::{Axis, Plot};
-use crate::report::{Fact, Headline, NextStep, RateBar, SCRIPT, STYLE, bar_of, policy, sentence};
+use crate::report::{
+    Fact, Headline, NextStep, RateBar, SCRIPT, STYLE, bar_of, filled, policy, sentence,
+};
 
 /// Bytes that all pictures may take together, as text in the page.
 const PICTURE_BYTES: usize = 16 << 20;
@@ -84,7 +86,7 @@ pub(super) fn render(report: &LabelReport<'_>) -> Result<String> {
         notes: findings.notes.iter().map(|note| sentence(note)).collect(),
         protocol: &report.protocol,
     };
-    page.render().context("the template of the label report")
+    filled(&page).context("the template of the label report")
 }
 
 fn rate_bars(report: &LabelReport<'_>) -> Vec<RateBar> {

@@ -7,7 +7,7 @@ use truepair_core::metric::OcclusionCurve;
 use super::{Measurement, Occlusion};
 use crate::report::chart::Chart;
 use crate::report::plot::{Axis, Plot, trimmed};
-use crate::report::{THEME, theme_policy};
+use crate::report::{THEME, filled, theme_policy};
 
 const STYLE: &str = concat!(
     include_str!("../../templates/report.css"),
@@ -51,7 +51,7 @@ pub(super) fn render(occlusion: &Occlusion) -> Result<String> {
         figures,
         refused,
     };
-    page.render().context("the template of the occlusion page")
+    filled(&page).context("the template of the occlusion page")
 }
 
 fn figure(name: &str, erased: &str, curve: &OcclusionCurve, color: usize) -> Chart {

@@ -3,11 +3,14 @@
 
 mod evaluation;
 mod labels;
+mod markdown;
 mod printable;
 mod retrieval;
 
 pub(crate) use evaluation::{differences_text, evaluation_text, tie_gap_text};
 pub(crate) use labels::{class_map_text, label_epoch_text};
+pub(crate) use markdown::{fenced, in_markdown};
+pub(crate) use printable::printable;
 pub(crate) use retrieval::{
     RetrievalRecord, ShareUnit, comparison, direction_text, epoch_text, in_print, report_text,
     standard_rows,
@@ -19,7 +22,7 @@ use std::path::PathBuf;
 
 use truepair_core::audit::NoiseRate;
 
-use self::printable::{printable, printable_json};
+use self::printable::printable_json;
 use crate::cache;
 use crate::output::{self, Output};
 

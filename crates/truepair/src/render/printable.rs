@@ -1,4 +1,5 @@
-//! Texts of other people on a terminal: what would steer it is shown instead.
+//! Texts of other people on a terminal, and in files that people open: what would steer a terminal, or turn the text
+//! around it, is shown instead.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ fn steers(char: char) -> bool {
 }
 
 /// The text with what steers a terminal as escapes such as `\u{1b}`.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     shown(text, |out, char| write!(out, "{}", char.escape_unicode()))
 }
 

@@ -3,7 +3,7 @@
 //! The file holds everything it shows: styles, a little script, plots as inline SVG and pictures
 //! as data URIs. It never loads anything, and its content security policy says so to the browser.
 //! Captions and names are other people's text: they pass through the template's escaping and
-//! nowhere else, and no caption reaches a script.
+//! [`filled`], and no caption reaches a script.
 //!
 //! This module only renders [`Findings`]; it computes no statistics beyond counting and averaging
 //! verdicts.
@@ -24,10 +24,12 @@ pub(crate) use figure::{RateBar, bar_of};
 pub(crate) use headline::{Headline, sentence};
 pub(crate) use page::{SCRIPT, STYLE};
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
@@ -36,6 +38,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::diagnosis::Diagnosis;
 use truepair_core::noise::Manifest;
 
+use crate::render::printable;
 use crate::staged_file::StagedFile;
 use crate::verdict_table::VerdictRow;
 
@@ -55,6 +58,17 @@ pub(crate) fn policy(script: &str) -> String {
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; \
          base-uri 'none'; form-action 'none'"
     )
+}
+
+/// A page's HTML, in which texts of other people show the characters that would turn the direction of what stands
+/// around them, or that no page may hold.
+pub(crate) fn filled(page: &impl Template) -> askama::Result<String> {
+    let html = page.render()?;
+    let shown = match printable(&html) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(shown) => Some(shown),
+    };
+    Ok(shown.unwrap_or(html))
 }
 
 /// What the report says about the audit's circumstances and cannot know from its findings.

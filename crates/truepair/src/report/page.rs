@@ -13,7 +13,7 @@ use super::headline::{Headline, PairCounts, headline, sentence};
 use super::number::{count, counted, percent};
 use super::picture::Pictures;
 use super::summary::{JudgmentLine, SummaryTile, cuts, judgments, tiles};
-use super::{Fact, NextStep, ReportContext, policy};
+use super::{Fact, NextStep, ReportContext, filled, policy};
 use crate::remote;
 use crate::verdict_table::VerdictRow;
 
@@ -118,7 +118,7 @@ pub(super) fn render(content: &ReportContent<'_>) -> Result<String> {
         notes: findings.notes.iter().map(|note| plain(note)).collect(),
         protocol: protocol(content),
     };
-    page.render().context("the report's template")
+    filled(&page).context("the report's template")
 }
 
 fn galleries<'a>(

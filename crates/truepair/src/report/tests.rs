@@ -94,6 +94,19 @@ fn no_caption_becomes_markup() {
 }
 
 #[test]
+fn no_text_turns_what_stands_around_it() {
+    let (mut dataset, findings, keep) = specimen::audited();
+    dataset.name.push_str(" \u{1b}[31m\u{2066}");
+    let html = page(&(dataset, findings, keep));
+    let steers = |char: char| matches!(char, '\u{1b}' | '\r' | '\u{202e}' | '\u{2066}');
+    assert!(!html.contains(steers));
+    let title = html.split("<title>").nth(1).unwrap();
+    let title = title.split("</title>").next().unwrap();
+    assert!(title.contains("\\u{1b}[31m\\u{2066}"), "{title}");
+    assert!(html.contains("\\u{202e}reversed"));
+}
+
+#[test]
 fn every_attribute_value_is_closed_by_its_own_quote() {
     let html = page(&specimen::audited());
     let body = html

@@ -101,8 +101,7 @@ impl PairJudge {
         let Some(features) = self.caption(caption)? else {
             return Ok(None);
         };
-        let (_, verdict) = self.matchers.judge(image, &features)?;
-        Ok(Some(verdict))
+        Ok(Some(self.matchers.judge(image, &features)?))
     }
 
     fn caption(&self, AskedCaption { id, text }: AskedCaption<'_>) -> Result<Option<Features>> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::Dataset;
-use truepair_read::dataset::{self, ReadOptions};
+use truepair_read::dataset::{self, ReadOptions, options_for_other_data};
 
 use crate::encoded::{Encoders, LoadedEncoders};
 use crate::progress::Bars;
@@ -76,7 +76,8 @@ impl DataSource {
     /// If the current folder is not known.
     pub(crate) fn like(&self, data: &Path, typed: &ReadArgs) -> Result<Self> {
         let read = match typed.words().is_empty() {
-            true => self.read.clone(),
+            // What cannot be recognized yet, for instance by an address, says so when it is opened.
+            true => options_for_other_data(data, &self.read).unwrap_or_else(|_| self.read.clone()),
             false => typed.options(&self.read.split),
         };
         Ok(Self {

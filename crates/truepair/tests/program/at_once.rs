@@ -1,6 +1,7 @@
 //! Two programs at once, signals, and settings and names that attack: what an attack on revision 188a689 found.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -114,6 +115,45 @@ fn a_run_that_is_stopped_before_its_first_epoch_promises_nothing() {
     assert!(!at.join("run").exists(), "{:?}", listing(at));
 }
 
+#[test]
+fn work_that_hangs_is_ended_a_minute_after_the_signal() {
+    let home = home();
+    let at = home.path();
+    // Nobody reads what it tells of its epochs, and after some the pipe, nearly full from the beginning, takes no more.
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&[b'.'; 65_536 - 1_500]).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_truepair"))
+        .current_dir(at)
+        .args(words(
+            "train data --strategy plain --set training.epochs=1000000 --out run",
+        ))
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let checkpoint = at.join("run/checkpoint.bin");
+    let quiet = || {
+        fs::metadata(&checkpoint)
+            .ok()?
+            .modified()
+            .ok()?
+            .elapsed()
+            .ok()
+    };
+    let began = Instant::now();
+    while quiet().is_none_or(|quiet| quiet < Duration::from_secs(4)) {
+        assert!(began.elapsed() < Duration::from_secs(120), "it goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    signal(&child);
+    let asked = Instant::now();
+    let status = child.wait().unwrap();
+    let waited = asked.elapsed();
+    assert_eq!(status.code(), Some(130));
+    assert!((55..90).contains(&waited.as_secs()), "{waited:?}");
+    assert!(checkpoint.exists());
+}
+
 fn signal(child: &Child) {
     let done = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
@@ -135,6 +175,19 @@ fn settings_beyond_all_measure_are_refused_by_name() {
         (
             "train data --strategy plain --set training.epochs=2147483648",
             ["training.epochs", "at most"],
+        ),
+        (
+            "train data --strategy plain --set matcher.image.kind=mlp --set matcher.caption.kind=mlp \
+             --set matcher.image.dim=99",
+            ["matcher.image.dim = 99", "give both the same width"],
+        ),
+        (
+            "train data --strategy plain --set schedule.kind=step --set schedule.factor=-1",
+            ["schedule.factor", "in [0, 1]"],
+        ),
+        (
+            "train data --strategy plain --set optimizer.kind=adam --set optimizer.rate=inf",
+            ["optimizer.rate", "above 0"],
         ),
     ] {
         truepair(at, &words(&format!("{line} --out run"))).is_refused(&parts);

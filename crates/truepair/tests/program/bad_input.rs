@@ -31,6 +31,20 @@ fn what_these_tests_break_works_when_it_is_whole() {
 }
 
 #[test]
+fn a_list_is_read_alike_from_its_own_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let lines = "a.jpg#0\tone\na.jpg#1\ttwo\nb.jpg#0\tthree\n";
+    fs::write(home.path().join("results.token"), lines).unwrap();
+    files::rows(&home.path().join("results.npy"), &[0.5; 2 * DIM]);
+    let whole = home.path().join("results.token");
+    for list in ["results.token", "./results.token", whole.to_str().unwrap()] {
+        let seen = truepair(home.path(), &["inspect", list, "--json"]).json();
+        assert_eq!(seen["format"], "flickr_tokens", "{list}");
+        assert_eq!(seen["splits"][0]["captions"], 3, "{list}");
+    }
+}
+
+#[test]
 fn a_truncated_array() {
     let truncate = |data: &Path| {
         let bytes = fs::read(images(data)).unwrap();

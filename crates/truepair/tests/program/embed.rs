@@ -134,6 +134,24 @@ fn parts_of_a_stopped_job_are_used_and_lead_to_the_same_bytes() {
     assert!(!out.join(".truepair-embed").exists());
 }
 
+/// Row 23 of the attack: a failure in the middle used to leave a folder that nobody had heard of.
+#[test]
+fn an_encoder_that_fails_in_the_middle_says_what_is_kept() {
+    let home = home();
+    let tokenizer = home.path().join("tokenizer.json");
+    let text = fs::read_to_string(&tokenizer).unwrap();
+    let mut beyond: serde_json::Value = serde_json::from_str(&text).unwrap();
+    beyond["model"]["vocab"]["green"] = 100_000.into();
+    fs::write(&tokenizer, beyond.to_string()).unwrap();
+    for _ in 0..2 {
+        let failed = embed(home.path(), &TEXT);
+        let kept = "out: keeps what is embedded so far; the same command goes on with it";
+        failed.is_refused(&["tiny_text.onnx", kept]);
+        let parts = fs::read_dir(home.path().join("out/.truepair-embed/all")).unwrap();
+        assert!(parts.count() > 0);
+    }
+}
+
 #[test]
 fn without_a_text_encoder_captions_stay_texts() {
     let home = home();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -258,6 +259,17 @@ fn two_evaluations_are_compared_query_by_query() {
         ],
         &["folds: 2, not 1"],
     );
+    let table = fs::read(home.path().join("s.parquet")).unwrap();
+    for at in (4..table.len()).step_by(table.len() / 24) {
+        let mut damaged = table.clone();
+        damaged[at] ^= 0xff;
+        damaged[at - 1] = 0x99;
+        fs::write(home.path().join("damaged.parquet"), damaged).unwrap();
+        let line = ["--scores", "s.npy", "--compare-with", "damaged.parquet"];
+        let done = eval(home.path(), &line);
+        assert!(done.code == Some(0) || done.code == Some(2), "{}", done.err);
+        assert!(!done.err.contains("internal fault"), "{at}: {}", done.err);
+    }
     fs::write(home.path().join("no.parquet"), "PAR1").unwrap();
     refused(
         home.path(),
@@ -484,4 +496,95 @@ fn rankings_that_make_no_sense() {
         &["--scores", "s.npy", "--data", "data"],
         &["8 images and 16 captions", "3 and 15"],
     );
+}
+
+#[test]
+fn two_outputs_of_one_file_are_refused() {
+    let home = home();
+    for outputs in [
+        "--trec-run r r",
+        "--page x --per-query x",
+        "--page x --per-query ./x",
+        "--page x --trec-qrels new/../x y",
+    ] {
+        let args = [&["--scores", "s.npy"][..], &words(outputs)].concat();
+        refused(home.path(), &args, &["two outputs are this file"]);
+    }
+}
+
+#[test]
+fn outputs_replace_nothing_that_is_read() {
+    let home = home();
+    let at = home.path();
+    let keep = words("--scores s.npy --per-query kept.parquet");
+    assert_eq!(eval(at, &keep).code, Some(0));
+    files::integers(&at.join("classes.npy"), &[0, 1, 2, 0, 1, 2, 0, 1]);
+    files::precomp(&at.join("data"), "test", N_IMAGES);
+    fs::write(at.join("data/notes.md"), "mine").unwrap();
+    let reads = "is what this command reads";
+    for (line, part) in [
+        ("--page s.npy", reads),
+        ("--page data/../s.npy", reads),
+        ("--labels classes.npy --trec-qrels a classes.npy", reads),
+        (
+            "--compare-with kept.parquet --per-query kept.parquet",
+            reads,
+        ),
+        ("--data data --page data/test_caps.txt", reads),
+        ("--data data --page data/notes.md", "lies beside the data"),
+        ("--page -", "./-"),
+    ] {
+        let args = [&["--scores", "s.npy"][..], &words(line)].concat();
+        refused(at, &args, &[part]);
+    }
+    // What standard output is sent to would be cut off from its name.
+    let printed = fs::File::create(at.join("all.html")).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_truepair"))
+        .current_dir(at)
+        .args(words("eval --scores s.npy --page all.html"))
+        .stdout(printed)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(2));
+    let message = String::from_utf8(done.stderr).unwrap();
+    assert!(message.contains("all.html: is where"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn outputs_go_through_links_and_leave_pipes() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let home = home();
+    let at = home.path();
+    let outputs = [
+        ("table.parquet", "far/table.parquet"),
+        ("page.html", "far/page.html"),
+    ];
+    for (link, file) in outputs {
+        symlink(file, at.join(link)).unwrap();
+    }
+    let line = words("--scores s.npy --per-query table.parquet --page page.html");
+    // At first the links lead to nothing.
+    for _ in 0..2 {
+        let done = eval(at, &line);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        for (link, file) in outputs {
+            assert!(at.join(link).is_symlink(), "{link}");
+            assert!(fs::metadata(at.join(file)).unwrap().len() > 100, "{file}");
+        }
+    }
+    symlink("s.npy", at.join("scores.html")).unwrap();
+    let line = ["--scores", "s.npy", "--page", "scores.html"];
+    refused(at, &line, &["scores.html: is what this command reads"]);
+    let line = "--scores s.npy --page page.html --per-query far/page.html";
+    refused(at, &words(line), &["two outputs are this file"]);
+
+    let made = Command::new("mkfifo").arg(at.join("pipe")).status();
+    assert!(made.unwrap().success());
+    for outputs in ["--per-query pipe", "--page pipe", "--trec-run a pipe"] {
+        let args = [&["--scores", "s.npy"][..], &words(outputs)].concat();
+        refused(at, &args, &["pipe: cannot write", "but a pipe"]);
+    }
+    let pipe = fs::symlink_metadata(at.join("pipe")).unwrap();
+    assert!(pipe.file_type().is_fifo());
 }

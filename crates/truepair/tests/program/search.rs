@@ -622,3 +622,66 @@ fn what_an_index_does_not_look_at_is_refused_and_strange_words_find_nothing() {
         "{strange}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn named_outputs_go_through_links_and_take_nothing_away() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let home = home();
+    let at = home.path();
+    made(at);
+    let pairs = "image,caption\ntest-0.jpg,test-0.jpg#0\n";
+    fs::write(at.join("pairs.csv"), pairs).unwrap();
+    let score = "score --run run pairs.csv --data data --split test --json --out";
+    let score = |out: &str| format!("{score} {out}");
+
+    for name in ["pipe", "pipe.csv"] {
+        let made = Command::new("mkfifo").arg(at.join(name)).status();
+        assert!(made.unwrap().success());
+    }
+    for line in [
+        "search index dog --page pipe",
+        "index index --to parquet:pipe",
+        "eval run --per-query pipe",
+        score("pipe.csv").as_str(),
+    ] {
+        refused(at, &words(line), &["cannot write", "but a pipe"]);
+    }
+    for name in ["pipe", "pipe.csv"] {
+        let pipe = fs::symlink_metadata(at.join(name)).unwrap();
+        assert!(pipe.file_type().is_fifo(), "{name}");
+    }
+
+    for (line, part) in [
+        ("search index dog --page index/index.json", "belongs to"),
+        ("search index dog --page run/config.toml", "belongs to"),
+        ("index index --to parquet:index/index.json", "belongs to"),
+        ("eval run --per-query run/weights.safetensors", "belongs to"),
+        ("eval run --per-query run/job.json", "belongs to"),
+        ("eval run --page data/test_caps.txt", "is what"),
+        ("eval run --page data/train_ims.npy", "beside the data"),
+        (score("pairs.csv").as_str(), "is what"),
+    ] {
+        refused(at, &words(line), &[part, "this command reads"]);
+    }
+    assert_eq!(fs::read_to_string(at.join("pairs.csv")).unwrap(), pairs);
+
+    // What a user keeps in a run is replaced as anywhere else.
+    for _ in 0..2 {
+        typed(at, "eval run --per-query run/mine.parquet --json").json();
+    }
+    fs::create_dir(at.join("far")).unwrap();
+    for name in ["scored.csv", "images.parquet"] {
+        symlink(at.join("far").join(name), at.join(name)).unwrap();
+    }
+    // At first the links lead to nothing.
+    for _ in 0..2 {
+        typed(at, &score("scored.csv")).json();
+        typed(at, "index index --to parquet:images.parquet --json").json();
+        for name in ["scored.csv", "images.parquet"] {
+            assert!(at.join(name).is_symlink(), "{name}");
+            let far = fs::metadata(at.join("far").join(name)).unwrap();
+            assert!(far.is_file() && far.len() > 50, "{name}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod bytes;
 mod part;
 mod picture_rows;
 mod pictured;
+mod precision;
 mod scale;
 mod stored;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::watch::Watch;
 pub use augmentation::Augmentation;
 pub use bytes::Bytes;
 pub use picture_rows::{BrokenPicture, PictureReader};
+pub use precision::check_single_precision;
 pub use scale::Scale;
 
 /// Rows between two reports of progress.

@@ -360,7 +360,7 @@ fn for_each_judgment(
     records::for_each(path, &wanted, |place, cells| {
         let texts = cells.into_iter().map(|cell| match cell {
             Cell::One(text) => text.trim().to_owned(),
-            Cell::Missing | Cell::Many(_) => String::new(),
+            Cell::Missing | Cell::Many(_) | Cell::Gapped(_) => String::new(),
         });
         let texts: Vec<String> = texts.collect();
         let [query, item, score] = &texts[..] else {

@@ -129,11 +129,30 @@ impl Tape {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 // A packed file that was cut ends here, as one that is not packed does.
                 Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => break,
-                Err(cause) => return Err(Error::io(&self.path, "read", cause)),
+                Err(cause) => return Err(self.unreadable(cause)),
             }
         }
         self.at = self.at.saturating_add(filled as u64);
         Ok(filled)
+    }
+
+    /// Why a read failed: what the system refuses, or what is packed cannot be unpacked.
+    fn unreadable(&self, cause: io::Error) -> Error {
+        let is_of_system = cause.raw_os_error().is_some();
+        // What unpacks to too much says itself what to do.
+        let is_too_large = cause.kind() == io::ErrorKind::FileTooLarge;
+        if self.packing == Packing::Plain || is_of_system || is_too_large {
+            return Error::io(&self.path, "read", cause);
+        }
+        let packing = self.packing;
+        Error::data(
+            &self.path,
+            Place::Whole,
+            format!("the {packing} file cannot be read to its end: {cause}"),
+            format!(
+                "it was cut short, is damaged or is not {packing}: copy it again, or unpack it"
+            ),
+        )
     }
 
     /// Leaves out `n` bytes, and says how many there were.

@@ -32,7 +32,7 @@ use super::captioned_pictures::{self, Captioned, Gathered};
 use super::picture_folders::of_member;
 use super::tar::{Member, Packing};
 use super::write_options::{WriteForm, WriteOptions};
-use super::{Format, ReadOptions, resolve_split};
+use super::{Choice, Format, ReadOptions, resolve_split};
 
 /// One tar archive, or folders of them.
 pub(super) struct WebDataset;
@@ -94,6 +94,10 @@ impl Format for WebDataset {
         gathered.account.used("shard of other splits", others);
         join(found, &mut gathered);
         captioned_pictures::into_dataset(self.name(), path, split, gathered, options)
+    }
+
+    fn choices(&self, _path: &Path) -> &'static [Choice] {
+        &[Choice::ImageColumn, Choice::CaptionColumns]
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

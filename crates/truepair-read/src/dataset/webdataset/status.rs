@@ -131,7 +131,7 @@ fn of_table(table: &Path, keys: &HashSet<&str>, account: &mut Account) -> Result
     records::for_each(table, &["key", "status"], |_, cells| {
         let mut cells = cells.into_iter().map(|cell| match cell {
             Cell::One(text) => text,
-            Cell::Missing | Cell::Many(_) => String::new(),
+            Cell::Missing | Cell::Many(_) | Cell::Gapped(_) => String::new(),
         });
         let (key, status) = (
             cells.next().unwrap_or_default(),

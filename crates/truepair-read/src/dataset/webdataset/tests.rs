@@ -312,6 +312,22 @@ fn packed_archives_are_read_by_their_first_bytes() {
 }
 
 #[test]
+fn a_packed_archive_that_is_damaged_is_told_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("s.tar.gz");
+    let bytes = archive(&[("0.jpg", &[1; 3000]), ("0.txt", b"a")]);
+    let after_it: &[u8] = b"this is nothing that gzip wrote";
+    std::fs::write(&path, [&gzip(&bytes[..1024])[..], after_it].concat()).unwrap();
+    let error = read(&path).unwrap_err().to_string();
+    for part in [
+        "s.tar.gz: the gzip file cannot be read to its end",
+        "copy it again, or unpack it",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn a_packed_archive_that_was_cut_keeps_what_is_whole() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("s.tar.gz");

@@ -12,6 +12,7 @@ use truepair_core::dataset::Dataset;
 use truepair_core::digest::Digest;
 use truepair_core::rng::Seed;
 use truepair_index::{Index, Settings, Side, Writer};
+use truepair_vectordb::VECTOR_FILES;
 
 pub(crate) use args::IndexArgs;
 use result::GalleryRecall;
@@ -21,6 +22,7 @@ use crate::audit::StoredVerdicts;
 use crate::embedder::{Embedder, EmbedderSource};
 use crate::exit::Exit;
 use crate::metadata::Metadata;
+use crate::output_names::check_targets;
 use crate::progress::Bars;
 use crate::render::{self, Form};
 use crate::run_folder;
@@ -347,6 +349,12 @@ fn recalibrate(args: &IndexArgs, data: &Path) -> Result<IndexResult> {
 
 /// Sends the images elsewhere.
 fn send(folder: &Path, address: &str) -> Result<IndexResult> {
+    let is_file = |name: &str| VECTOR_FILES.iter().any(|row| row.name == name);
+    let file = address.split_once(':').filter(|(name, _)| is_file(name));
+    // A folder that is there already is refused by what writes.
+    let file = file.map(|(_, path)| PathBuf::from(path));
+    let file = file.filter(|path| !path.is_dir());
+    check_targets(file.as_slice(), &[folder.to_path_buf()])?;
     let index = Index::open(folder)?;
     if IndexAbout::of(&index)?.compared == Compared::Rescored {
         bail!(

@@ -26,7 +26,7 @@ use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::progress::{Bars, duration};
-use crate::render::{self, Form, percent};
+use crate::render::{self, Form, in_markdown, percent};
 use crate::row_file::{Row, RowFile, folder_of};
 use crate::run_folder;
 use crate::staged_folder::{Existing, SUMMARY, StagedFolder};
@@ -518,26 +518,26 @@ impl LabelComparison {
         let mut out = format!(
             "# {}, on {}\n\nMean average precision over the whole ranking on split test, in percent; mean ± \
              sample standard deviation over seeds {}.\n",
-            self.title,
-            self.data,
+            in_markdown(&self.title),
+            in_markdown(&self.data),
             seeds.join(", ")
         );
         for block in &self.blocks {
             let _ = write!(
                 out,
                 "\n## {}\n\n| {} |\n|{}\n",
-                block.noise,
+                in_markdown(&block.noise.to_string()),
                 COLUMNS.join(" | "),
                 "---|".repeat(COLUMNS.len())
             );
             for row in &block.rows {
-                let cells = row.cells().into_iter().map(|cell| cell.replace('|', "\\|"));
-                let cells: Vec<String> = cells.collect();
+                let cells: Vec<String> = row.cells().iter().map(|cell| in_markdown(cell)).collect();
                 let _ = writeln!(out, "| {} |", cells.join(" | "));
             }
         }
         for (label, reason) in self.failures() {
-            let _ = writeln!(out, "\n- failed: {label}: {reason}");
+            let failed = format!("{label}: {reason}");
+            let _ = writeln!(out, "\n- failed: {}", in_markdown(&failed));
         }
         out
     }

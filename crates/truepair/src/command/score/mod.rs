@@ -22,6 +22,7 @@ use crate::embedder::{Embedder, EmbedderSource};
 use crate::encoded::Encoders;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::output_names::{check_not_data, check_targets};
 use crate::progress::Bars;
 use crate::read_args::ReadArgs;
 use crate::render::{self, Form, percent_text};
@@ -108,6 +109,16 @@ impl ScoreArgs {
     fn split(&self) -> &str {
         self.split.as_deref().unwrap_or("test")
     }
+
+    fn outputs(&self) -> &[PathBuf] {
+        std::slice::from_ref(&self.out)
+    }
+
+    /// What is read besides the data.
+    fn inputs(&self) -> Vec<PathBuf> {
+        let named = [Some(&self.pairs), self.run.as_ref(), self.audit.as_ref()];
+        named.into_iter().flatten().cloned().collect()
+    }
 }
 
 /// Pairs with their scores and what is said of them.
@@ -122,6 +133,7 @@ struct Judged {
 
 pub(crate) fn run(args: &ScoreArgs, form: Form) -> Result<Exit> {
     let ending = Ending::of(&args.out)?;
+    check_targets(args.outputs(), &args.inputs())?;
     let asked = AskedPairs::read(&args.pairs)?;
     let mut bars = Bars::new();
     let judged = match &args.audit {
@@ -169,6 +181,7 @@ fn by_audit(args: &ScoreArgs, asked: &AskedPairs, audit: &Path, bars: &mut Bars)
         source = source.of_split(split);
     }
     let dataset = source.open(bars)?;
+    check_not_data(args.outputs(), &dataset)?;
     render::note(&data::describe(&dataset));
     let joined = asked.join(dataset, &|texts| kept.texts(texts))?;
     let later = kept.judge(&joined.dataset, joined.n_reference, bars)?;
@@ -191,6 +204,7 @@ fn by_matcher(args: &ScoreArgs, asked: &AskedPairs, bars: &mut Bars) -> Result<J
         (None, None) => bail!("name the data with --data"),
     };
     let dataset = data.of_split(args.split()).open(bars)?;
+    check_not_data(args.outputs(), &dataset)?;
     render::note(&data::describe(&dataset));
     let embedder = Embedder::open(&source)?;
     let joined = asked.join(dataset, &|texts| embedder.text_features(texts))?;

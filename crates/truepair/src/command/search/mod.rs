@@ -14,6 +14,7 @@ use truepair_index::{Side, Value};
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::output_names::check_targets;
 use crate::remote;
 use crate::render::{self, Form, percent_text};
 use crate::search::{Ask, Elsewhere, Engine, Found, Question, SearchAnswer, best_caption};
@@ -147,7 +148,12 @@ impl Output for SearchResult {
 }
 
 pub(crate) fn run(args: &SearchArgs, form: Form) -> Result<Exit> {
+    let page = args.page.as_slice();
+    let inputs = [Some(&args.index), args.image.as_ref()];
+    let inputs: Vec<PathBuf> = inputs.into_iter().flatten().cloned().collect();
+    check_targets(page, &inputs)?;
     let engine = Engine::open(&args.index)?.exhaustive(args.exact);
+    check_targets(page, engine.about.embedder.run.as_slice())?;
     let (ask, query) = ask(args)?;
     let of = of(args, &engine, &ask);
     let question = Question {

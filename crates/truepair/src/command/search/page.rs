@@ -9,7 +9,7 @@ use truepair_index::Side;
 use super::SearchResult;
 use crate::render::percent_text;
 use crate::report::picture::data_uri;
-use crate::report::{THEME, theme_policy};
+use crate::report::{THEME, filled, theme_policy};
 use crate::search::{Engine, PictureLocator, SearchAnswer};
 
 const STYLE: &str = concat!(
@@ -97,7 +97,7 @@ pub(super) fn render(
         notes: &result.notes,
         cards,
     };
-    page.render().context("cannot fill the page")
+    filled(&page).context("cannot fill the page")
 }
 
 fn picture(engine: &Engine, row: usize, bytes_left: &mut usize) -> Result<Option<String>> {

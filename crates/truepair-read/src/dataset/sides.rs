@@ -8,10 +8,12 @@ use truepair_core::error::{Error, Place, Result};
 
 use super::leftovers::{entries, is_hidden};
 use super::name_of;
-use super::within_archive::ID_NAMES;
 use crate::archive::{Archive, problem_of};
 use crate::npy_features::{open_npy, scale_beside};
 use crate::shards::{ShardSet, set_of, sets_among};
+
+/// Names of arrays of texts that name the images.
+pub(super) const ID_NAMES: &[&str] = &["ids", "image_ids", "keys", "names", "filenames", "paths"];
 
 /// Names under which image embeddings are looked for, best first.
 pub(super) const IMAGE_NAMES: &[&str] = &[

@@ -8,7 +8,7 @@ use truepair_core::pair::Pair;
 
 use super::kept_archive::PAIRS;
 use super::matrices;
-use super::sides::{CAPTION_NAMES, Side};
+use super::sides::{CAPTION_NAMES, ID_NAMES, Side};
 use crate::archive::Archive;
 use crate::lines::read_lines;
 
@@ -89,9 +89,6 @@ impl Rows {
         matrices::pairs_of_rows(&self.path, &self.values, &self.shape, of)
     }
 }
-
-/// Names of arrays of texts that name the images.
-pub(super) const ID_NAMES: &[&str] = &["ids", "image_ids", "keys", "names", "filenames", "paths"];
 
 impl Within {
     /// What stands in `file` beside the matrices of `images` and `captions`.

@@ -98,16 +98,12 @@ pub(crate) fn data_of(
 ) -> Result<(PathBuf, ReadOptions, Encoders)> {
     if !run.join(PROVENANCE).exists() {
         let job = RunJob::load(run)?;
-        let full = |path: &Path| path.canonicalize().ok();
-        return Ok(match given {
-            Some(given) if full(given) != full(&job.data) => {
-                // What cannot be recognized yet, for instance by an address, says so when it is opened.
-                let read = options_for_other_data(given, &job.read).unwrap_or(job.read);
-                (given.to_path_buf(), read, job.encoders)
-            }
-            Some(given) => (given.to_path_buf(), job.read, job.encoders),
-            None => (job.data, job.read, job.encoders),
-        });
+        let Some(given) = given else {
+            return Ok((job.data, job.read, job.encoders));
+        };
+        // What cannot be recognized yet, for instance by an address, says so when it is opened.
+        let read = options_for_other_data(given, &job.read).unwrap_or(job.read);
+        return Ok((given.to_path_buf(), read, job.encoders));
     }
     let Some(data) = given else {
         bail!(

@@ -6,6 +6,15 @@ use truepair_core::error::{Error, Result};
 
 use super::{CaptionFeatures, FORMATS, Format, ReadOptions};
 
+/// What is chosen of tables.
+pub(super) const OF_TABLES: &[Choice] = &[
+    Choice::Features,
+    Choice::ImageColumn,
+    Choice::CaptionColumns,
+    Choice::IdColumn,
+    Choice::CaptionFeatures,
+];
+
 /// A choice of [`ReadOptions`] that not every format knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
@@ -115,18 +124,12 @@ pub(super) fn check(format: &dyn Format, path: &Path, options: &ReadOptions) -> 
     ))
 }
 
-/// The options for other data than they were given for: without the files and the fold that belong to that data,
-/// and without what the format of `path` does not know.
+/// The options for other data than they were given for: without what the format of `path` does not know.
 ///
 /// # Errors
 /// If no format recognizes `path`, or it cannot be read.
 pub fn options_for_other_data(path: &Path, options: &ReadOptions) -> Result<ReadOptions> {
-    let mut options = ReadOptions {
-        features: None,
-        pairs: None,
-        class_fold: None,
-        ..options.clone()
-    };
+    let mut options = options.clone();
     let (format, _) = super::recognize_any(path, &options)?;
     let known = format.choices(path);
     let unknown = Choice::ALL.into_iter().filter(|one| !known.contains(one));
@@ -186,17 +189,17 @@ mod tests {
             "a.jpg#0\tone\nb.jpg#0\ttwo\n",
         )
         .unwrap();
-        let options = ReadOptions {
-            features: Some("of-the-table.npy".into()),
-            image_column: Some("url".into()),
+        let keyed = ReadOptions {
+            features: Some("of-both.npz".into()),
             split: "dev".into(),
             ..ReadOptions::default()
+        };
+        let options = ReadOptions {
+            image_column: Some("url".into()),
+            embeddings: Some("l14".into()),
+            ..keyed.clone()
         };
         let others = options_for_other_data(&folder.path().join("list.token"), &options).unwrap();
-        let expected = ReadOptions {
-            split: "dev".into(),
-            ..ReadOptions::default()
-        };
-        assert_eq!(others, expected);
+        assert_eq!(others, keyed);
     }
 }

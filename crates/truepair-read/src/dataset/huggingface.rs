@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::{Account, Dataset, Picture};
 use truepair_core::error::{Error, Place, Result};
 
+use super::choice::OF_TABLES;
 use super::given_features::find_beside;
 use super::leftovers::entries;
 use super::listing::Listing;
@@ -81,13 +82,7 @@ impl Format for HuggingFace {
     }
 
     fn choices(&self, _path: &Path) -> &'static [Choice] {
-        &[
-            Choice::Features,
-            Choice::ImageColumn,
-            Choice::CaptionColumns,
-            Choice::IdColumn,
-            Choice::CaptionFeatures,
-        ]
+        OF_TABLES
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

@@ -53,11 +53,9 @@ pub(crate) fn is_hidden(name: &str) -> bool {
 
 /// What lies in a folder, sorted. The folder of a file that is named without one has the empty path.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let here = Path::new(".");
-    let listed = if folder == Path::new("") {
-        here
-    } else {
-        folder
+    let listed = match folder == Path::new("") {
+        true => Path::new("."),
+        false => folder,
     };
     let failed = |source| Error::io(listed, "list", source);
     let entries = std::fs::read_dir(listed).map_err(failed)?;

@@ -318,11 +318,11 @@ pub(super) fn account_for_arrays(account: &mut Account, file: &Path, used: &[&st
     Ok(())
 }
 
-/// Why an array is not read. One that holds texts by its name may hold Python objects, as NumPy keeps the texts of a
-/// table of pandas.
+/// Why an array is not read. One that is called as ids are may hold Python objects, as NumPy keeps the texts of a table
+/// of pandas.
 fn why_unread(archive: &mut Archive, name: &str) -> String {
-    let is_of_texts = ID_NAMES.contains(&name) || CAPTION_NAMES.contains(&name);
-    let problem = is_of_texts.then(|| archive.member(name).err()).flatten();
+    let is_of_ids = ID_NAMES.contains(&name);
+    let problem = is_of_ids.then(|| archive.member(name).err()).flatten();
     match problem {
         Some(error) => format!(
             "{}; save texts as such, np.array({name}, dtype=str)",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use truepair_core::dataset::Dataset;
 use truepair_core::error::Result;
 
+use super::choice::OF_TABLES;
 use super::given_features::find_beside;
 use super::listing::Listing;
 use super::picture_place::open_with_pictures;
@@ -69,13 +70,7 @@ impl Format for Table {
     }
 
     fn choices(&self, _path: &Path) -> &'static [Choice] {
-        &[
-            Choice::Features,
-            Choice::ImageColumn,
-            Choice::CaptionColumns,
-            Choice::IdColumn,
-            Choice::CaptionFeatures,
-        ]
+        OF_TABLES
     }
 
     fn write_kept(&self, dataset: &Dataset, keep: &[bool], out: &Path) -> Result<Vec<PathBuf>> {

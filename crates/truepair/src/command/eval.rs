@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use truepair_core::dataset::Dataset;
 use truepair_core::diagnosis::{Diagnosis, twins};
 use truepair_core::metric::{
-    Figure, FigureDifference, Interval, Measured, Protocol, TrainingNoise, measure, tie_gap,
+    Figure, Interval, Measured, Protocol, TrainingNoise, measure, tie_gap,
 };
 use truepair_core::relevance::Ids;
 use truepair_core::rng::Seed;
@@ -19,10 +19,10 @@ use truepair_train::Trained;
 
 use crate::accelerator;
 use crate::encoded::{Encoders, LoadedEncoders};
-use crate::evaluation::outcome::{DifferenceRecord, Evaluation, Stored};
+use crate::evaluation::outcome::Evaluation;
 use crate::evaluation::{
-    Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject, TrecArgs,
-    read_parquet, render_page, write_parquet,
+    Earlier, Foreign, ForeignArgs, Judged, JudgingArgs, PageArgs, PageSubject, Ranker, Subject,
+    TrecArgs, render_page, write_parquet,
 };
 use crate::exit::Exit;
 use crate::occlusion::{self, Occlusion};
@@ -401,10 +401,11 @@ fn evaluate(
     subject.diagnoses.extend(copies(&subject, &judged, bars)?);
     let protocol = subject.protocol.clone();
     // Before anything is measured: an unlike protocol is known by now.
-    let earlier = Earlier::read(args, &protocol)?;
+    let earlier = Earlier::read(args.compare_with.as_deref(), args.compare_unlike, &protocol)?;
     let source = subject.source();
     let measured = measure(source, judged.relevant(), &subject.pairs, protocol, bars)?;
-    let compared = earlier.compare(&measured, args)?;
+    let n_resamples = args.resamples.max(1) as usize;
+    let compared = earlier.compare(&measured, n_resamples, Seed(args.seed))?;
     let tie_gap = args.tie_gap(&subject, &judged, bars)?;
     let known = match (&subject.doubts, &subject.ranker) {
         (Some(doubts), Ranker::Scores(scorer)) => {
@@ -454,102 +455,6 @@ fn copies(subject: &Subject<'_>, judged: &Judged, bars: &mut Bars) -> Result<Opt
     let found = twins(scorer.as_ref(), relevance, Seed(0))?;
     bars.stands_out(found.as_slice());
     Ok(found)
-}
-
-/// The result that `--compare-with` names.
-struct Earlier {
-    result: Option<EarlierResult>,
-    /// In what it was measured otherwise, as `name: this, not that`.
-    unlike: Vec<String>,
-}
-
-enum EarlierResult {
-    Figures(Stored),
-    Queries(Box<Measured>),
-}
-
-impl Earlier {
-    /// Reads it and holds its protocol against the one that is about to be measured under.
-    ///
-    /// # Errors
-    /// If it is not a result, or was measured otherwise and `--compare-unlike` does not allow that.
-    fn read(args: &EvalArgs, protocol: &Protocol) -> Result<Self> {
-        let Some(file) = &args.compare_with else {
-            return Ok(Self {
-                result: None,
-                unlike: Vec::new(),
-            });
-        };
-        let is_table = file.extension().is_some_and(|ending| ending == "parquet");
-        let (result, other) = if is_table {
-            let mut queries = read_parquet(file)?;
-            let other = std::mem::replace(&mut queries.protocol, protocol.clone());
-            (EarlierResult::Queries(Box::new(queries)), other)
-        } else {
-            let stored = Stored::read(file)?;
-            let other = stored.protocol.clone();
-            (EarlierResult::Figures(stored), other)
-        };
-        let unlike = protocol.differences(&other);
-        if !unlike.is_empty() && !args.compare_unlike {
-            bail!(
-                "{}: was not measured in the same way: {} (evaluate both alike, for instance one network \
-                 of a run with --ensemble 1; or add --compare-unlike, which compares all the same and \
-                 prints the difference)",
-                file.display(),
-                unlike.join("; ")
-            )
-        }
-        Ok(Self {
-            result: Some(result),
-            unlike,
-        })
-    }
-
-    fn compare(&self, measured: &Measured, args: &EvalArgs) -> Result<Compared> {
-        match &self.result {
-            None => Ok(Compared::Nothing),
-            Some(EarlierResult::Figures(stored)) => Ok(Compared::Figures(stored.compare(measured))),
-            Some(EarlierResult::Queries(other)) => {
-                let n_resamples = args.resamples.max(1) as usize;
-                let found = measured.differences(other, n_resamples, Seed(args.seed))?;
-                Ok(Compared::Queries(found))
-            }
-        }
-    }
-}
-
-/// What came of `--compare-with`.
-enum Compared {
-    Nothing,
-    /// Numbers side by side.
-    Figures(truepair_core::metric::Comparison),
-    /// Differences on the same queries.
-    Queries(Vec<FigureDifference>),
-}
-
-impl Compared {
-    fn records(&self) -> Option<Vec<DifferenceRecord>> {
-        match self {
-            Compared::Nothing => None,
-            Compared::Figures(comparison) => Some(
-                comparison
-                    .rows
-                    .iter()
-                    .map(DifferenceRecord::side_by_side)
-                    .collect(),
-            ),
-            Compared::Queries(rows) => Some(rows.iter().map(DifferenceRecord::paired).collect()),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Compared::Nothing => String::new(),
-            Compared::Figures(rows) => format!("\n{}", render::comparison(rows)),
-            Compared::Queries(rows) => format!("\n{}", render::differences_text(rows)),
-        }
-    }
 }
 
 impl EvalArgs {

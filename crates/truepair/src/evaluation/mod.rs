@@ -1,6 +1,7 @@
 //! What `truepair eval` does beyond the libraries' figures: foreign rankings, judgments from files,
 //! a table of every query, a page of the hardest ones, and files of TREC's tools.
 
+mod earlier;
 pub(crate) mod judging;
 mod open;
 pub(crate) mod outcome;
@@ -8,10 +9,11 @@ mod page;
 mod query_table;
 mod trec;
 
+pub(crate) use earlier::Earlier;
 pub(crate) use judging::{Judged, JudgingArgs};
 pub(crate) use open::{Foreign, ForeignArgs};
 pub(crate) use page::{PageArgs, PageSubject, render as render_page};
-pub(crate) use query_table::{read_parquet, write_parquet};
+pub(crate) use query_table::write_parquet;
 pub(crate) use trec::TrecArgs;
 
 use std::path::PathBuf;

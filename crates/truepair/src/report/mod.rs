@@ -24,7 +24,6 @@ pub(crate) use figure::{RateBar, bar_of};
 pub(crate) use headline::{Headline, sentence};
 pub(crate) use page::{SCRIPT, STYLE};
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
@@ -63,12 +62,7 @@ pub(crate) fn policy(script: &str) -> String {
 /// A page's HTML, in which texts of other people show the characters that would turn the direction of what stands
 /// around them, or that no page may hold.
 pub(crate) fn filled(page: &impl Template) -> askama::Result<String> {
-    let html = page.render()?;
-    let shown = match printable(&html) {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(shown) => Some(shown),
-    };
-    Ok(shown.unwrap_or(html))
+    Ok(printable(&page.render()?).into_owned())
 }
 
 /// What the report says about the audit's circumstances and cannot know from its findings.

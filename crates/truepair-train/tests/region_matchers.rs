@@ -12,12 +12,13 @@ use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::{Seed, below, normal};
 use truepair_core::watch::Watch;
+use truepair_model::Accelerator;
 use truepair_model::kernel::Precision;
 use truepair_model::layer::Mode;
 use truepair_model::matcher::{Matcher, Wanted};
 use truepair_model::parameters::{Parameters, export};
 use truepair_model::reader::{Reader, input_shapes};
-use truepair_train::{Config, Recipe, Trained, train};
+use truepair_train::{Config, Recipe, Session, Trained, train};
 
 use support::session;
 
@@ -287,4 +288,48 @@ fn words_without_a_vector_are_listed_in_the_run_folder() {
     let mut expected: Vec<String> = (1..KINDS).step_by(2).map(|n| format!("thing{n}")).collect();
     expected.sort_unstable();
     assert_eq!(words, expected);
+}
+
+/// Losses of the epochs of a run.
+fn losses(recipe: &Recipe, accelerator: Accelerator) -> Vec<f64> {
+    let data = pictures(192, 1);
+    let config = recipe.resolve(&data).unwrap();
+    let (stop, watch) = (AtomicBool::new(false), &mut ());
+    let mut session = Session {
+        accelerator,
+        ..session(None, &stop, watch)
+    };
+    let run = train(&data, None, &config, Seed(5), &mut session).unwrap();
+    run.history.iter().map(|epoch| epoch.losses[0]).collect()
+}
+
+/// On the device that `TRUEPAIR_TEST_DEVICE` names, as `scripts/check_gpu.sh` does: sums in another order, alike at first
+/// and drifting apart. Without one the run is repeated.
+#[test]
+fn a_run_on_another_device_has_the_losses_of_the_processor() {
+    let device = match std::env::var("TRUEPAIR_TEST_DEVICE") {
+        Ok(named) => named.parse().unwrap(),
+        Err(_) => Accelerator::Cpu,
+    };
+    let sgr = format!(
+        "{ENCODERS}[matcher.similarity]\nkind = \"sgr\"\nsim_dim = 8\nsteps = 2\ndropout = 0.0\n\
+         [strategy]\nkind = \"plain\"\nobjective = {{ kind = \"triplet\", margin = 0.2, negatives = \"mean\" }}\n"
+    );
+    let pcme = "[strategy]\nkind = \"pcme\"\n\
+        [matcher.image]\nkind = \"pcme\"\ndim = 16\nhidden = 0\ndropout = 0.0\ninput = \"raw\"\n\
+        [matcher.caption]\nkind = \"gru_pcme\"\nword_dim = 8\ndim = 16\ndropout = 0.0\n\
+        [matcher.similarity]\nkind = \"match_probability\"\n";
+    let rest = "[optimizer]\nkind = \"adam\"\nrate = 1e-3\n\
+        [training]\nepochs = 3\nbatch = 32\nkeep = \"last\"\n";
+    for (name, matcher) in [("sgr", sgr.as_str()), ("pcme", pcme)] {
+        let recipe = Recipe::from_toml(&format!("{matcher}{rest}")).unwrap();
+        let (expected, found) = (losses(&recipe, Accelerator::Cpu), losses(&recipe, device));
+        assert_eq!((expected.len(), found.len()), (3, 3), "{name}");
+        for ((a, b), allowed) in found.iter().zip(&expected).zip([1e-4, 1e-3, 1e-2]) {
+            assert!(
+                (a - b).abs() <= allowed * b.abs(),
+                "{name}: {found:?}, not {expected:?}"
+            );
+        }
+    }
 }

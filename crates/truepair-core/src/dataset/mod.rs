@@ -5,6 +5,7 @@
 //! needed, and pictures stay undecoded.
 
 mod account;
+mod apart;
 mod features;
 mod picture;
 mod row_content;
@@ -13,6 +14,7 @@ mod row_order;
 use std::path::PathBuf;
 
 pub use account::{Account, AccountEntry, SourceEntry, UsedEntry};
+pub use apart::Apart;
 pub use features::{
     Augmentation, BrokenPicture, Bytes, Features, PictureReader, Scale, check_single_precision,
 };

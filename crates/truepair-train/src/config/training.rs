@@ -1,10 +1,11 @@
 //! Settings of the training loop.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error as CoreError;
-use truepair_core::dataset::Augmentation;
+use truepair_core::dataset::{Augmentation, Dataset};
 use truepair_core::metric::{METRICS, Metric, RSum};
 
 use crate::error::Result;
@@ -67,6 +68,18 @@ pub enum Sampling {
     OnePerClass,
 }
 
+impl Sampling {
+    /// Steps of an epoch over that many pairs in batches of about `size`, which is the number of classes where they
+    /// decide.
+    pub(crate) fn steps(self, n_pairs: usize, size: usize) -> usize {
+        let size = size.max(1);
+        match self {
+            Self::Shuffled => ((n_pairs + size / 2) / size).max(1),
+            Self::OnePerClass => (n_pairs / size + 2).min(n_pairs).max(1),
+        }
+    }
+}
+
 /// How the losses of a batch's pairs become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -88,6 +101,18 @@ pub enum Keep {
 }
 
 impl TrainingConfig {
+    /// Steps of an epoch of one network that trains on all pairs of `data`.
+    pub fn steps(&self, data: &Dataset) -> usize {
+        let size = match (self.sampling, data.labels.as_deref()) {
+            (Sampling::OnePerClass, Some(labels)) => {
+                let classes = data.pairs.iter().map(|pair| labels[pair.image as usize]);
+                classes.collect::<BTreeSet<i64>>().len()
+            }
+            _ => self.batch,
+        };
+        self.sampling.steps(data.pairs.len(), size)
+    }
+
     /// # Errors
     /// If a setting is out of range.
     pub(super) fn check(&self) -> Result<()> {

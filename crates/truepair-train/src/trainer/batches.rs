@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use truepair_core::rng::{Seed, Stream, below, shuffle};
 
+use crate::config::Sampling;
+
 /// Endless batches of one group; every round comes from a stream of its own.
 #[derive(Debug)]
 pub(crate) enum Batches {
@@ -74,7 +76,7 @@ impl Shuffled {
     /// Batches in a round: a remainder smaller than half a batch joins the last full one, so that
     /// no pair is compared with next to nothing.
     fn per_round(&self) -> usize {
-        ((self.pairs.len() + self.size / 2) / self.size).max(1)
+        Sampling::Shuffled.steps(self.pairs.len(), self.size)
     }
 
     fn next_batch(&mut self) -> Vec<u32> {
@@ -151,8 +153,7 @@ impl ByClass {
     }
 
     fn per_round(&self) -> usize {
-        let n = self.anchors.len();
-        (n / self.classes.len().max(1) + 2).min(n).max(1)
+        Sampling::OnePerClass.steps(self.anchors.len(), self.classes.len())
     }
 
     fn next_batch(&mut self) -> Vec<u32> {

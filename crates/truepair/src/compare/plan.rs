@@ -1,17 +1,21 @@
 //! What a grid would cost: a few steps of every row on a part of the data, and what follows from them.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
+use truepair_core::audit::AuditOptions;
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Relevant, Source, measure};
 use truepair_core::watch::Watch;
+use truepair_train::config::{Keep, Sampling};
 use truepair_train::{Config, EpochRecord, StepProgress, TrainWatch, Trained, train};
 
 use super::grid::Grid;
 use super::task::CellTask;
+use super::work::{is_stop, on_threads, share_of_threads};
 use crate::config::changed;
 use crate::memory;
 use crate::output::Output;
@@ -35,7 +39,7 @@ pub(crate) struct GridPlan {
     runs: usize,
     /// Runs side by side.
     jobs: usize,
-    /// Seconds of all runs that are not finished, one after the other.
+    /// Seconds of all runs that are not finished, one after the other, each on its share of the threads.
     seconds: f64,
 }
 
@@ -53,7 +57,7 @@ pub(crate) struct RowPlan {
     epochs: usize,
     /// Steps of an epoch of one network.
     steps: usize,
-    /// Seconds of a run; `null` where the row could not be measured.
+    /// Seconds of a run on its share of the threads; `null` where the row could not be measured.
     seconds: Option<f64>,
     /// Peak memory while its steps were measured, the data as read included, in MiB.
     peak_mib: Option<u64>,
@@ -62,7 +66,7 @@ pub(crate) struct RowPlan {
     failure: Option<String>,
 }
 
-/// Measures every row that has runs to go.
+/// Measures every row that has runs to go, on the share of the threads that a run has beside the others.
 ///
 /// # Errors
 /// If the work was interrupted.
@@ -72,6 +76,8 @@ pub(crate) fn plan(
     splits: &Splits,
     jobs: usize,
 ) -> Result<GridPlan> {
+    let n_open = tasks.iter().filter(|task| !task.is_finished()).count();
+    let jobs = jobs.clamp(1, n_open.max(1));
     let mut rows = Vec::new();
     for row in grid.rows() {
         let of_row = |task: &&CellTask| {
@@ -81,7 +87,10 @@ pub(crate) fn plan(
         let open: Vec<&CellTask> = open.filter(|task| !task.is_finished()).collect();
         let Some(first) = open.first() else { continue };
         render::note(&format!("measuring {}", grid.methods[row.method].name));
-        rows.push(RowPlan::measure(first, open.len(), splits)?);
+        let measure = || RowPlan::measure(first, open.len(), splits);
+        let measured = on_threads(share_of_threads(jobs), measure)?;
+        render::note(&measured.line());
+        rows.push(measured);
     }
     let of_row = |row: &RowPlan| row.seconds.unwrap_or(0.0) * row.runs as f64;
     Ok(GridPlan {
@@ -109,10 +118,10 @@ impl RowPlan {
             return Ok(row);
         };
         row.epochs = task.n_epochs();
-        row.steps = splits.train.pairs.len().div_ceil(config.training.batch);
+        row.steps = config.training.steps(&splits.train);
         match of_run(task, config, splits) {
             Ok(seconds) => row.seconds = Some(seconds),
-            Err(error) if super::work::is_stop(&error) => return Err(error),
+            Err(error) if is_stop(&error) => return Err(error),
             Err(error) => {
                 row.seconds = None;
                 row.failure = Some(format!("{error:#}"));
@@ -123,7 +132,7 @@ impl RowPlan {
     }
 }
 
-/// The seconds of a whole run, from one main epoch on a part of the pairs.
+/// The seconds of a whole run, from a main epoch on a part of the pairs for each of its phases.
 fn of_run(task: &CellTask, config: &Config, splits: &Splits) -> Result<f64> {
     let job = &task.plan.job;
     let (noisy, manifest) = audit::plant(splits.train.clone(), &job.noise, job.seed)?;
@@ -131,76 +140,149 @@ fn of_run(task: &CellTask, config: &Config, splits: &Splits) -> Result<f64> {
         Some(oracle) => oracle.corrected(&splits.train, noisy, manifest.as_ref())?,
         None => noisy,
     };
-    let n_pairs = whole.pairs.len();
-    let part = first_pairs(&whole, N_BATCHES * config.training.batch);
-    let share = part.pairs.len() as f64 / n_pairs as f64;
-    let config = shortened(config)?;
-    let mut watch = Pace::default();
+    let part = part_of(&whole, config);
+    let times = config.training.steps(&whole) as f64 / config.training.steps(&part) as f64;
     let dev = splits.dev.as_ref().map(|dev| first_images(dev, N_CHOOSING));
-    let start = Instant::now();
-    let trained = train(
-        &part,
-        dev.as_ref(),
-        &config,
-        job.seed,
-        &mut session::training(&mut watch),
-    )?;
-    // The last epoch alone: what comes before the first is done once, and its steps are colder.
-    let epoch = match watch.ends.as_slice() {
-        [.., before, last] => last.duration_since(*before),
-        _ => start.elapsed(),
-    };
-    let mut seconds = task.n_epochs() as f64 * epoch.as_secs_f64() / share;
-    let at_most = match config.training.dev_images {
-        0 => usize::MAX,
-        n => n,
-    };
-    if let Some(dev) = &splits.dev {
-        seconds += task.n_epochs() as f64 * of_ranking(&trained, dev, at_most)?;
+    let n_epochs = task.n_epochs();
+    let mut seconds = 0.0;
+    let mut last = None;
+    for (epochs, settings) in phases(config, n_epochs) {
+        let mut watch = Pace::default();
+        let start = Instant::now();
+        let trained = train(
+            &part,
+            dev.as_ref(),
+            &shortened(&settings)?,
+            job.seed,
+            &mut session::training(&mut watch),
+        )?;
+        // The last epoch alone: what comes before the first is done once, and its steps are colder.
+        let epoch = match watch.ends.as_slice() {
+            [.., before, end] => end.duration_since(*before),
+            _ => start.elapsed(),
+        };
+        seconds += epochs as f64 * epoch.as_secs_f64() * times;
+        last = Some(trained);
     }
-    if let Some(test) = &splits.test {
-        seconds += of_ranking(&trained, test, usize::MAX)?;
-    }
-    Ok(seconds)
+    let Some(trained) = last else {
+        return Ok(seconds);
+    };
+    Ok(seconds + of_judging(&trained, config, splits, n_epochs)?)
 }
 
-/// The seconds of ranking at most that many images of a split with their captions: encoding grows with its items,
-/// scoring with its pairs of items.
-fn of_ranking(trained: &Trained, split: &Dataset, at_most: usize) -> Result<f64> {
-    let part = first_images(split, N_RANKED);
-    let items = |data: &Dataset| data.n_images() as f64 + data.n_captions() as f64;
-    let tiles = |data: &Dataset| data.n_images() as f64 * data.n_captions() as f64;
-    let start = Instant::now();
-    let sides = trained.encode(&part, &mut ())?;
-    let encoding = start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    let scorer = trained.scorer_of(&sides)?;
-    let relevance = run_folder::relevance(&part);
-    let protocol = run_folder::protocol(trained, &part, &relevance, None)?;
-    let relevant = Relevant::Lists(&relevance);
-    measure(
-        Source::Scores(scorer.as_ref()),
-        relevant,
-        &relevance,
-        protocol,
-        &mut (),
-    )?;
-    let scoring = start.elapsed().as_secs_f64();
-    let share = (at_most as f64 / split.n_images() as f64).min(1.0);
-    let encoding = encoding * share * items(split) / items(&part);
-    Ok(encoding + scoring * share.powi(2) * tiles(split) / tiles(&part))
+/// The seconds of what chooses the epoch, the dev split or training images that were held out, and of the test.
+fn of_judging(trained: &Trained, config: &Config, splits: &Splits, n_epochs: usize) -> Result<f64> {
+    let training = &config.training;
+    let pace = RankingPace::measure(trained, &splits.train)?;
+    let choosing = match (&splits.dev, training.keep) {
+        (Some(dev), _) => pace.of_split(dev, training.dev_images),
+        (None, Keep::Best) => pace.of_held_out(&splits.train, training.held_out),
+        (None, Keep::Last) => 0.0,
+    };
+    let test = splits
+        .test
+        .as_ref()
+        .map_or(0.0, |test| pace.of_split(test, 0));
+    Ok(n_epochs as f64 * choosing + test)
 }
 
-/// The same settings for two epochs without a warm-up, where the strategy can do without one.
+/// How fast a trained matcher judges.
+struct RankingPace {
+    /// Seconds an image or caption that is encoded.
+    item: f64,
+    /// Seconds an image with a caption that are scored and ranked.
+    pair: f64,
+}
+
+impl RankingPace {
+    /// On some images with their captions.
+    fn measure(trained: &Trained, data: &Dataset) -> Result<Self> {
+        let part = first_images(data, N_RANKED);
+        let start = Instant::now();
+        let sides = trained.encode(&part, &mut ())?;
+        let encoding = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let scorer = trained.scorer_of(&sides)?;
+        let relevance = run_folder::relevance(&part);
+        let protocol = run_folder::protocol(trained, &part, &relevance, None)?;
+        let relevant = Relevant::Lists(&relevance);
+        measure(
+            Source::Scores(scorer.as_ref()),
+            relevant,
+            &relevance,
+            protocol,
+            &mut (),
+        )?;
+        let scoring = start.elapsed().as_secs_f64();
+        let (images, captions) = (part.n_images() as f64, part.n_captions() as f64);
+        Ok(Self {
+            item: encoding / (images + captions),
+            pair: scoring / (images * captions),
+        })
+    }
+
+    /// The seconds of ranking the first images of a split, 0 for all, with their captions.
+    fn of_split(&self, split: &Dataset, at_most: usize) -> f64 {
+        let (images, captions) = (split.n_images() as f64, split.n_captions() as f64);
+        let share = match at_most {
+            0 => 1.0,
+            n => (n as f64 / images).min(1.0),
+        };
+        share * self.item * (images + captions) + share.powi(2) * self.pair * images * captions
+    }
+
+    /// The seconds of judging a share of the training pairs against a sample of the others, as an audit does.
+    fn of_held_out(&self, train: &Dataset, share: f64) -> f64 {
+        let (images, captions) = (train.n_images(), train.n_captions());
+        let null = AuditOptions::default().null_size;
+        let against = (images.min(null) + captions.min(null)) as f64;
+        let judged = share * train.pairs.len() as f64;
+        self.item * (images + captions) as f64 + self.pair * judged * against
+    }
+}
+
+/// So many of the pairs that an epoch has a few steps, each with as many pairs as in the whole.
+fn part_of(whole: &Dataset, config: &Config) -> Dataset {
+    let n = N_BATCHES * config.training.batch;
+    let mut seen = HashSet::new();
+    let keep: Vec<bool> = (whole.pairs.iter().enumerate())
+        .map(
+            |(at, pair)| match (config.training.sampling, &whole.labels) {
+                // Two steps more than there are pairs of a class.
+                (Sampling::OnePerClass, Some(labels)) => seen.insert(labels[pair.image as usize]),
+                _ => at < n,
+            },
+        )
+        .collect();
+    whole.with_pairs_kept(&keep)
+}
+
+/// The parts of a run between which groups of parameters are set free: how many epochs, and settings under which the
+/// same parameters move from the first epoch on.
+fn phases(config: &Config, n_epochs: usize) -> Vec<(usize, Config)> {
+    let mut starts: Vec<usize> = config.groups.iter().map(|group| group.frozen).collect();
+    starts.push(0);
+    starts.retain(|start| *start < n_epochs);
+    starts.sort_unstable();
+    starts.dedup();
+    let ends = starts.iter().skip(1).copied().chain([n_epochs]);
+    let phase = |(start, end): (&usize, usize)| {
+        let mut settings = config.clone();
+        for group in &mut settings.groups {
+            group.frozen = if group.frozen > *start { n_epochs } else { 0 };
+        }
+        (end - start, settings)
+    };
+    starts.iter().zip(ends).map(phase).collect()
+}
+
+/// The same settings for two epochs without a warm-up, where the strategy can do without one, that keep the last: of so
+/// few pairs none can be held out.
 fn shortened(config: &Config) -> Result<Config> {
-    let short = changed(config, &["training.epochs=2".to_owned()])?;
+    let short = ["training.epochs=2", "training.keep=last"].map(str::to_owned);
+    let short = changed(config, &short)?;
     let at_once = changed(&short, &["strategy.warm_up=0".to_owned()]);
     Ok(at_once.unwrap_or(short))
-}
-
-fn first_pairs(data: &Dataset, n: usize) -> Dataset {
-    let keep: Vec<bool> = (0..data.pairs.len()).map(|at| at < n).collect();
-    data.with_pairs_kept(&keep)
 }
 
 fn first_images(data: &Dataset, n: usize) -> Dataset {
@@ -230,33 +312,45 @@ impl GridPlan {
     pub(crate) fn text(&self) -> String {
         let header = ["row", "runs", "epochs", "steps an epoch", "a run", "memory"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
-        rows.extend(self.rows.iter().map(RowPlan::cells));
+        rows.extend(self.rows.iter().map(|row| row.cells().to_vec()));
         let mut out = render::table(&rows);
         for row in &self.rows {
             if let Some(failure) = &row.failure {
                 out += &format!("{}: cannot be measured: {failure}\n", row.method);
             }
         }
+        let of_all = duration(self.seconds);
+        let at_once = duration(self.seconds / self.jobs as f64);
+        let time = match self.jobs {
+            1 => format!("about {of_all} one after the other"),
+            n => format!("about {of_all} of runs, at best {at_once} with {n} side by side"),
+        };
         out += &format!(
-            "{} to go, about {} one after the other on this machine, at best {} with {} side by side.\n\
-             Measured on {N_BATCHES} batches of each row and extrapolated to all pairs; audits and mixtures \
-             of losses grow otherwise. Memory is the peak while measuring, with the data as read.\n",
+            "{} to go, {time} on this machine.\nMeasured on {N_BATCHES} batches of each row with the threads that a run \
+             has then, anew where parameters are set free, and extrapolated to all pairs; audits and mixtures of losses \
+             grow otherwise. Memory is the peak while measuring, with the data as read.\n",
             render::count(self.runs, "run"),
-            duration(self.seconds),
-            duration(self.seconds / self.jobs.max(1) as f64),
-            self.jobs,
         );
         out
     }
 }
 
 impl RowPlan {
-    fn cells(&self) -> Vec<String> {
+    /// What was found, for those who wait for the table.
+    fn line(&self) -> String {
+        let [name, .., time, memory] = self.cells();
+        match &self.failure {
+            Some(failure) => format!("{name}: cannot be measured: {failure}"),
+            None => format!("{name}: {time} a run, {memory}"),
+        }
+    }
+
+    fn cells(&self) -> [String; 6] {
         let memory = self
             .peak_mib
             .map_or("–".to_owned(), |mib| format!("{mib} MiB"));
         let time = self.seconds.map_or("–".to_owned(), duration);
-        vec![
+        [
             self.method.clone(),
             self.runs.to_string(),
             self.epochs.to_string(),
@@ -269,7 +363,44 @@ impl RowPlan {
 
 #[cfg(test)]
 mod tests {
+    use truepair_train::Recipe;
+
     use super::*;
+    use crate::report::specimen;
+
+    #[test]
+    fn every_phase_begins_where_parameters_are_set_free() {
+        let home = tempfile::tempdir().unwrap();
+        let data = specimen::with_pictures(home.path());
+        let of = |groups: &str, n_epochs: usize| {
+            let recipe = Recipe::from_toml(groups).unwrap();
+            let phases = phases(&recipe.resolve(&data).unwrap(), n_epochs);
+            let frozen = |settings: Config| settings.groups.iter().map(|g| g.frozen > 0).collect();
+            let told = phases
+                .into_iter()
+                .map(|(n, settings)| (n, frozen(settings)));
+            told.collect::<Vec<(usize, Vec<bool>)>>()
+        };
+        assert_eq!(of("", 60), [(60, vec![])]);
+        let group = |name: &str, frozen: usize| {
+            format!("[[groups]]\nparameters = \"{name}\"\nfrozen = {frozen}\n")
+        };
+        let both = [
+            group("image", 10),
+            group("image.out", 0),
+            group("caption", 20),
+        ]
+        .concat();
+        assert_eq!(
+            of(&both, 60),
+            [
+                (10, vec![true, false, true]),
+                (10, vec![false, false, true]),
+                (40, vec![false, false, false]),
+            ]
+        );
+        assert_eq!(of(&group("image", 60), 60), [(60, vec![true])]);
+    }
 
     #[test]
     fn times_add_up_over_runs() {
@@ -290,10 +421,8 @@ mod tests {
             seconds: 180.0,
         };
         let text = plan.text();
-        assert!(
-            text.contains("3 runs to go, about 3 min one after the other"),
-            "{text}"
-        );
+        let expected = "3 runs to go, about 3 min of runs, at best 90 s with 2 side by side";
+        assert!(text.contains(expected), "{text}");
         assert!(text.contains("m: cannot be measured: diverged"), "{text}");
     }
 }

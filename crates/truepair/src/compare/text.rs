@@ -58,7 +58,7 @@ fn shown(comparison: &MethodComparison) -> Vec<FigureColumn> {
 
 /// How to read the tables.
 pub(super) const READING: [&str; 5] = [
-    "Recalls in percent on the test split, weights of the epoch that was best on the dev split; \
+    "Recalls in percent on the test split, weights of the epoch that was kept (the best on the dev split or on held-out pairs, or the last, as set); \
      mean ± sample standard deviation over seeds.",
     "rSum and recalls average the scores of all networks of a method; one network alone and the \
      last epoch stand in columns of their own.",

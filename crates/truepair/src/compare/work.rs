@@ -66,16 +66,10 @@ fn finish_all(tasks: &[&CellTask], splits: &Splits, jobs: usize) -> Result<Vec<F
             }
         }
     };
-    let n_threads = (rayon::current_num_threads() / n_jobs).max(1);
+    let n_threads = share_of_threads(n_jobs);
     std::thread::scope(|scope| {
         for _ in 0..n_jobs {
-            scope.spawn(|| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
-                match pool.build() {
-                    Ok(pool) => pool.install(work),
-                    Err(_) => work(),
-                }
-            });
+            scope.spawn(|| on_threads(n_threads, work));
         }
     });
     status.clear();
@@ -87,6 +81,22 @@ fn finish_all(tasks: &[&CellTask], splits: &Splits, jobs: usize) -> Result<Vec<F
         )
     }
     Ok(failures.into_inner().expect("all workers ended well"))
+}
+
+/// Threads of one of that many jobs side by side.
+pub(super) fn share_of_threads(n_jobs: usize) -> usize {
+    (rayon::current_num_threads() / n_jobs).max(1)
+}
+
+/// The work on so many threads.
+pub(super) fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new()
+        .num_threads(n_threads)
+        .build()
+    {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
 }
 
 /// Runs a cell; returns its error unless it was only interrupted.

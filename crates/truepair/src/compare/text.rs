@@ -58,8 +58,8 @@ fn shown(comparison: &MethodComparison) -> Vec<FigureColumn> {
 
 /// How to read the tables.
 pub(super) const READING: [&str; 5] = [
-    "Recalls in percent on the test split, weights of the epoch that was kept (the best on the dev split or on held-out pairs, or the last, as set); \
-     mean ± sample standard deviation over seeds.",
+    "Recalls in percent on the test split, weights of the epoch that was kept (the best on the dev split or on \
+     held-out pairs, or the last, as set); mean ± sample standard deviation over seeds.",
     "rSum and recalls average the scores of all networks of a method; one network alone and the \
      last epoch stand in columns of their own.",
     "The difference to the best row is paired by seed and query; its interval is a bootstrap over \

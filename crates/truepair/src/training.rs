@@ -128,8 +128,8 @@ impl Splits {
     }
 }
 
-/// Warns of a dev split whose images are of another kind than those trained on: on RSICD's, whose classes do not occur
-/// in training, the chosen epoch of an attention matcher cost up to 24 points of rSum.
+/// Warns of a dev split whose images are of another kind than those trained on: where its classes do not occur in
+/// training, the epoch that it chose cost attention matchers up to 24 points of rSum (docs/results.md).
 fn tell_if_unlike(train: &Dataset, dev: &Dataset) -> Result<()> {
     /// Standard deviations of the training images, and times what chance makes of it.
     const FAR: (f64, f64) = (0.2, 2.0);

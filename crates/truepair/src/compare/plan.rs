@@ -403,6 +403,23 @@ mod tests {
     }
 
     #[test]
+    fn a_part_has_three_steps_of_whole_batches() {
+        let home = tempfile::tempdir().unwrap();
+        let mut data = specimen::with_pictures(home.path());
+        let n_classes = 5;
+        let labels = (0..data.n_images() as i64).map(|image| image % n_classes);
+        data.labels = Some(labels.collect());
+        let of = |training: &str| {
+            let recipe = Recipe::from_toml(&format!("[training]\n{training}\n")).unwrap();
+            let config = recipe.resolve(&data).unwrap();
+            let part = part_of(&data, &config);
+            (part.pairs.len(), config.training.steps(&part))
+        };
+        assert_eq!(of("batch = 4"), (12, 3));
+        assert_eq!(of("batch = 4\nsampling = \"one-per-class\""), (5, 3));
+    }
+
+    #[test]
     fn times_add_up_over_runs() {
         let row = |seconds: Option<f64>, runs: usize| RowPlan {
             method: "m".to_owned(),

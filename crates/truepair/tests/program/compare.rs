@@ -487,3 +487,27 @@ fn runs_of_unlike_noise_are_not_averaged() {
         &["a and b", "unlike noise"],
     );
 }
+
+#[test]
+fn a_dev_split_of_other_images_than_those_trained_on_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    let train = |out: &str| {
+        let typed = ["train", "data", "--matcher", "linear", "--out", out];
+        let done = truepair(home.path(), &typed);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        done.err
+    };
+    let alike = train("alike");
+    assert!(!alike.contains("unlike those of training"), "{alike}");
+    // Three standard deviations off in every number.
+    let (images, _) = files::embeddings(12);
+    let moved: Vec<f32> = images.iter().map(|x| x + 3.0).collect();
+    files::rows(&home.path().join("data/dev_ims.npy"), &moved);
+    let unlike = train("unlike");
+    assert!(
+        unlike.contains("warning: the images of split `dev` are unlike those of training")
+            && unlike.contains("training.keep=last"),
+        "{unlike}"
+    );
+}

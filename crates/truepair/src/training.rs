@@ -14,6 +14,7 @@ use truepair_core::noise::Manifest;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
 use truepair_read::dataset::{FORMATS, ReadOptions};
+use truepair_train::config::Keep;
 use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
 
@@ -113,18 +114,28 @@ impl Splits {
         let (dev, test) = (open(DEV_SPLITS)?, open(&["test"])?);
         let measured: Vec<&Dataset> = dev.iter().chain(&test).collect();
         shared::tell(&train, &measured, bars)?;
-        match &dev {
-            Some(dev) => tell_if_unlike(&train, dev)?,
-            None => {
-                render::note(
-                    "there is no dev split: the epoch is chosen on held-out training pairs",
-                );
-            }
-        }
         if test.is_none() {
             render::note("there is no test split: nothing is measured after training");
         }
         Ok(Self { train, dev, test })
+    }
+
+    /// Says on what the epoch is chosen, where a configuration wants one chosen, and whether the split is fit for it.
+    pub(crate) fn tell_what_chooses<'a>(
+        &self,
+        mut configs: impl Iterator<Item = &'a Config>,
+    ) -> Result<()> {
+        let chosen = configs.any(|config| matches!(config.training.keep, Keep::Best));
+        match &self.dev {
+            Some(dev) if chosen => tell_if_unlike(&self.train, dev)?,
+            None if chosen => {
+                render::note(
+                    "there is no dev split: the epoch is chosen on held-out training pairs",
+                );
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -176,6 +187,10 @@ impl<'a> Run<'a> {
             manifest,
             config,
         })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The oracle's or the strategy's name.

@@ -41,7 +41,8 @@ pub struct TrainingConfig {
     /// all of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub dev_images: usize,
-    /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1).
+    /// Share of the training images held out to choose the epoch when there is no dev split, (0, 1); at most 1,000
+    /// images, as many as publications choose theirs on.
     pub held_out: f64,
     /// Share of every training caption's words that are made unknown at random in each step, and as
     /// large a share removed, [0, 1).
@@ -100,7 +101,20 @@ pub enum Keep {
     Last,
 }
 
+/// Training images that are held out to choose the epoch, at most.
+const MOST_HELD_OUT: usize = 1_000;
+
 impl TrainingConfig {
+    /// Images and captions of training, each at most, that a held-out pair is ranked against to choose the epoch.
+    pub const HELD_OUT_AGAINST: usize = 1_000;
+
+    /// How many of `n_images` training images are held out to choose the epoch where there is no dev split.
+    #[must_use]
+    pub fn n_held_out(&self, n_images: usize) -> usize {
+        let share = (self.held_out * n_images as f64).ceil() as usize;
+        share.min(MOST_HELD_OUT)
+    }
+
     /// Steps of an epoch of one network that trains on all pairs of `data`.
     pub fn steps(&self, data: &Dataset) -> usize {
         let size = match (self.sampling, data.labels.as_deref()) {
@@ -238,5 +252,20 @@ impl Default for TrainingConfig {
             augmentation: None,
             word_vectors: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_held_out_and_of_many_images_a_thousand() {
+        let config = TrainingConfig {
+            held_out: 0.1,
+            ..TrainingConfig::default()
+        };
+        let held = [25, 1_200, 29_000].map(|n_images| config.n_held_out(n_images));
+        assert_eq!(held, [3, 120, 1_000]);
     }
 }

@@ -74,11 +74,7 @@ impl<'a> Selection<'a> {
         }
         match config.training.keep {
             Keep::Last => Ok(Self::Last),
-            Keep::Best => Ok(Self::HeldOut(HeldOut::new(
-                train,
-                config.training.held_out,
-                seed,
-            )?)),
+            Keep::Best => Ok(Self::HeldOut(HeldOut::new(train, &config.training, seed)?)),
         }
     }
 
@@ -180,6 +176,7 @@ impl<'a> HeldOut<'a> {
         let options = AuditOptions {
             n_repairings: 1,
             crowd: 0,
+            null_size: TrainingConfig::HELD_OUT_AGAINST,
             ..AuditOptions::default()
         };
         let statistics = judge_fold(&fold, &options, self.seed, watch)?;
@@ -193,10 +190,10 @@ impl<'a> HeldOut<'a> {
         })
     }
 
-    fn new(split: &'a Dataset, share: f64, seed: Seed) -> Result<Self> {
+    fn new(split: &'a Dataset, config: &TrainingConfig, seed: Seed) -> Result<Self> {
         let mut images: Vec<u32> = (0..split.n_images() as u32).collect();
         shuffle(&mut seed.stream("held-out", &[]), &mut images);
-        let n_held = (share * images.len() as f64).ceil() as usize;
+        let n_held = config.n_held_out(images.len());
         let mut held_image = vec![false; images.len()];
         images
             .iter()
@@ -221,9 +218,10 @@ impl<'a> HeldOut<'a> {
         if judged.len() < MIN_PAIRS {
             return Err(CoreError::argument(
                 format!(
-                    "there is no dev split to choose the epoch on, and the {} pairs that training.held_out = {share} \
+                    "there is no dev split to choose the epoch on, and the {} pairs that training.held_out = {} \
                      sets aside for it are too few, expected at least {MIN_PAIRS}",
-                    judged.len()
+                    judged.len(),
+                    config.held_out
                 ),
                 "add a dev split, raise training.held_out, or keep the last epoch with training.keep = \"last\"",
             )

@@ -11,8 +11,8 @@ use truepair_model::similarity::SimilarityConfig;
 use truepair_read::dataset::ReadOptions;
 
 use crate::compare::{
-    self, CellTask, Grid, Method, MethodComparison, RUNS, Rows, Seeds, asked_noises, chosen, claim,
-    published_blocks, table_names,
+    self, CellTask, Grid, Method, MethodComparison, Published, RUNS, Rows, Seeds, asked_noises,
+    chosen, claim, table_names,
 };
 use crate::config::ConfigArgs;
 use crate::encoded::{Encoders, LoadedEncoders};
@@ -154,7 +154,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
     let rows = (args.rows.as_deref()).map(|rows| Rows::read(rows, &args.config));
     let rows = rows.transpose()?;
     let mut grid = grid(args, rows.as_ref())?;
-    let published = published(args, &grid)?;
+    let tables = published_tables(args, &grid)?;
     let metrics = match &rows {
         Some(rows) if args.metrics.is_empty() => &rows.file.metrics,
         _ => &args.metrics,
@@ -177,8 +177,10 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
         let methods = std::mem::take(&mut grid.methods);
         grid.methods = compare::baselines(&splits.train)?;
         grid.methods.extend(methods);
+        grid.check()?;
     }
     let tasks = tasks(args, &grid, &data, &read, &splits)?;
+    splits.tell_what_chooses(tasks.iter().filter_map(|task| task.config.as_ref()))?;
     if args.dry_run {
         let plan = compare::plan(&grid, &tasks, &splits, jobs(args))?;
         form.print(&plan, || plan.text())?;
@@ -194,6 +196,7 @@ pub(crate) fn run(args: &CompareArgs, form: Form) -> Result<Exit> {
         tasks.len() - n_done,
         jobs(args)
     ));
+    let published = Published::under(&grid.noises, &splits.train, &tables)?;
     let failures = compare::finish(&tasks, &splits, jobs(args))?;
     let mut comparison =
         MethodComparison::read(&grid, &tasks, &failures, published, args.out.clone())?;
@@ -248,20 +251,12 @@ fn similarities(args: &CompareArgs) -> Result<Vec<&'static str>> {
     chosen("--similarity", &wanted, &similarities)
 }
 
-fn published(args: &CompareArgs, grid: &Grid) -> Result<Vec<compare::PublishedBlock>> {
-    let Some(table) = args.published.as_ref().or(grid.published.as_ref()) else {
-        return Ok(Vec::new());
-    };
-    let mut blocks = Vec::new();
-    for table in chosen("--published", std::slice::from_ref(table), &table_names()?)? {
-        blocks.extend(published_blocks(table, &grid.noises)?);
+/// The tables of published results that were asked for, or that the row file names.
+fn published_tables(args: &CompareArgs, grid: &Grid) -> Result<Vec<&'static str>> {
+    match args.published.as_ref().or(grid.published.as_ref()) {
+        Some(table) => chosen("--published", std::slice::from_ref(table), &table_names()?),
+        None => Ok(Vec::new()),
     }
-    if blocks.is_empty() {
-        render::note(&format!(
-            "--published {table}: nothing was published at these noise rates"
-        ));
-    }
-    Ok(blocks)
 }
 
 /// The metrics of pairs with these names.

@@ -125,6 +125,7 @@ pub(crate) fn run(args: &TrainArgs, form: Form) -> Result<Exit> {
         .then(|| training::seconds_of(&plan.out))
         .flatten();
     let run = Run::prepare(&plan, &splits)?;
+    splits.tell_what_chooses(std::iter::once(run.config()))?;
     let (trained, _lock) = run.train(&mut bars)?;
     let dev = run.measure(&trained, &splits.dev, &mut bars)?;
     let test = run.measure(&trained, &splits.test, &mut bars)?;

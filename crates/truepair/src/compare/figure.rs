@@ -22,15 +22,16 @@ pub(super) fn figures(comparison: &MethodComparison) -> Vec<Chart> {
     }
     for block in &comparison.blocks {
         for similarity in &similarities {
+            let names = names(comparison, similarity);
             figures.extend(by_epoch(
                 block,
-                similarity,
+                (similarity, &names),
                 ("precision", |belief| belief.precision),
                 "Of the pairs that a method calls mismatched, how many are; mean over seeds.",
             ));
             figures.extend(by_epoch(
                 block,
-                similarity,
+                (similarity, &names),
                 ("recall", |belief| Some(belief.recall)),
                 "Of the planted mismatches, how many a method calls so; mean over seeds.",
             ));
@@ -61,7 +62,19 @@ fn models(comparison: &MethodComparison) -> Vec<String> {
     names
 }
 
-/// One method's points, in the order of the table so that a method keeps its color.
+/// The rows of one similarity under any noise; the place of a row among them is its color in every figure.
+fn names(comparison: &MethodComparison, similarity: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for row in comparison.blocks.iter().flat_map(|block| &block.rows) {
+        let name = name(row);
+        if row.similarity == similarity && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// One method's points.
 struct Series {
     name: String,
     color: usize,
@@ -74,10 +87,11 @@ fn by_rate(comparison: &MethodComparison, model: &str, similarity: &str) -> Opti
         NoiseSpec::Rate { model: own, rate } if own == model => Some(*rate),
         _ => None,
     };
+    let names = names(comparison, similarity);
     let mut series: Vec<Series> = Vec::new();
     for block in &comparison.blocks {
         let Some(rate) = rate(block) else { continue };
-        for (color, row) in rows_of(block, similarity) {
+        for (color, row) in rows_of(block, similarity, &names) {
             let Some(numbers) = &row.numbers else {
                 continue;
             };
@@ -120,11 +134,11 @@ fn last_of(series: &[Series]) -> Option<f64> {
 
 fn by_epoch(
     block: &NoiseBlock,
-    similarity: &str,
+    (similarity, names): (&str, &[String]),
     (what, value): (&'static str, fn(&BeliefRecord) -> Option<f64>),
     reading: &str,
 ) -> Option<Chart> {
-    let series: Vec<Series> = rows_of(block, similarity)
+    let series: Vec<Series> = rows_of(block, similarity, names)
         .map(|(color, row)| Series {
             name: name(row),
             color,
@@ -263,12 +277,16 @@ fn histogram(block: &NoiseBlock, row: &MethodRow) -> Option<Chart> {
 fn rows_of<'a>(
     block: &'a NoiseBlock,
     similarity: &'a str,
+    names: &'a [String],
 ) -> impl Iterator<Item = (usize, &'a MethodRow)> + 'a {
     let rows = block
         .rows
         .iter()
         .filter(move |row| row.similarity == similarity);
-    rows.enumerate()
+    rows.filter_map(|row| {
+        let color = names.iter().position(|known| *known == name(row))?;
+        Some((color, row))
+    })
 }
 
 fn name(row: &MethodRow) -> String {

@@ -46,12 +46,23 @@ pub(crate) struct GridRow {
 
 impl Grid {
     /// # Errors
-    /// If two kinds of noise would share a folder.
+    /// If two kinds of noise, or two methods, would share a folder.
     pub(crate) fn check(&self) -> Result<()> {
         for (at, noise) in self.noises.iter().enumerate() {
             let same = |other: &&NoiseSpec| folder_of(other) == folder_of(noise);
             if let Some(other) = self.noises[..at].iter().find(same) {
                 bail!("--noise {noise}: its folder is that of {other} (rename one of the files)")
+            }
+        }
+        let rows = self.rows();
+        let place = |row: &GridRow| (row.similarity, &self.methods[row.method].folder);
+        for (at, row) in rows.iter().enumerate() {
+            if let Some(other) = rows[..at].iter().find(|other| place(other) == place(row)) {
+                let [one, other] = [row, other].map(|row| &self.methods[row.method].name);
+                bail!(
+                    "row `{one}`: its folder is that of `{other}` (give one another label, or, where the other is a \
+                     baseline, leave those out with --no-baselines)"
+                )
             }
         }
         Ok(())
@@ -307,6 +318,25 @@ mod tests {
         assert_eq!(own.iter().filter(|row| row.1 == "pcme").count(), 1);
         assert!(own.contains(&named("closed_form", "pcme")));
         assert_eq!(own.iter().filter(|row| row.1 == "linear").count(), 1);
+    }
+
+    #[test]
+    fn methods_of_one_folder_are_refused() {
+        let mut all = methods(&["plain"]);
+        all.push(baseline());
+        let mut grid = Grid {
+            noises: vec![NoiseSpec::None],
+            similarities: vec!["cosine"],
+            methods: all,
+            ..Grid::default()
+        };
+        grid.check().unwrap();
+        grid.methods[0].folder = "linear".to_owned();
+        let error = grid.check().unwrap_err().to_string();
+        assert!(
+            error.contains("`plain`") && error.contains("`linear`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -35,9 +35,7 @@ pub(crate) use method::MethodKind;
 pub(crate) use method::{Method, baselines, strategies};
 pub(crate) use names::chosen;
 pub(crate) use plan::{GridPlan, plan};
-pub(crate) use published::{
-    PublishedBlock, PublishedRow, beside, blocks as published_blocks, table_names,
-};
+pub(crate) use published::{Published, PublishedRow, beside, table_names};
 pub(crate) use record::CellRecord;
 pub(crate) use rows::Rows;
 pub(crate) use table::{MethodComparison, Spread};

@@ -6,11 +6,10 @@ use std::time::Instant;
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
-use truepair_core::audit::AuditOptions;
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{Relevant, Source, measure};
 use truepair_core::watch::Watch;
-use truepair_train::config::{Keep, Sampling};
+use truepair_train::config::{Keep, Sampling, TrainingConfig};
 use truepair_train::{Config, EpochRecord, StepProgress, TrainWatch, Trained, train};
 
 use super::grid::Grid;
@@ -176,7 +175,7 @@ fn of_judging(trained: &Trained, config: &Config, splits: &Splits, n_epochs: usi
     let pace = RankingPace::measure(trained, &splits.train)?;
     let choosing = match (&splits.dev, training.keep) {
         (Some(dev), _) => pace.of_split(dev, training.dev_images),
-        (None, Keep::Best) => pace.of_held_out(&splits.train, training.held_out),
+        (None, Keep::Best) => pace.of_held_out(&splits.train, training),
         (None, Keep::Last) => 0.0,
     };
     let test = splits
@@ -231,11 +230,12 @@ impl RankingPace {
         share * self.item * (images + captions) + share.powi(2) * self.pair * images * captions
     }
 
-    /// The seconds of judging a share of the training pairs against a sample of the others, as an audit does.
-    fn of_held_out(&self, train: &Dataset, share: f64) -> f64 {
+    /// The seconds of judging held-out training pairs against a sample of all, as an audit does.
+    fn of_held_out(&self, train: &Dataset, training: &TrainingConfig) -> f64 {
         let (images, captions) = (train.n_images(), train.n_captions());
-        let null = AuditOptions::default().null_size;
+        let null = TrainingConfig::HELD_OUT_AGAINST;
         let against = (images.min(null) + captions.min(null)) as f64;
+        let share = training.n_held_out(images) as f64 / images as f64;
         let judged = share * train.pairs.len() as f64;
         self.item * (images + captions) as f64 + self.pair * judged * against
     }

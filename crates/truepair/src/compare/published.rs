@@ -3,16 +3,18 @@
 //! They were measured on other features, networks and machines, so they stand in blocks of their
 //! own, named by the protocol under which they were taken, and nothing is compared with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use truepair_core::dataset::Dataset;
 use truepair_core::metric::{METRICS, Unit};
-use truepair_core::noise::NoiseSpec;
+use truepair_core::noise::{NoiseSpec, corrupt};
+use truepair_core::rng::Seed;
 
 use super::figure_column::FigureColumn;
-use crate::render::{fraction, percent};
+use crate::render::{self, fraction, percent};
 use crate::row_file::PublishedName;
 
 const LIBRARY: &str = include_str!("../../published.toml");
@@ -55,6 +57,14 @@ pub(crate) struct PublishedBlock {
     /// Share that the source names; `None` where the noise is real, or its share not stated.
     pub(crate) noise: Option<f64>,
     pub(crate) rows: Vec<PublishedRow>,
+}
+
+/// What was published under the noises of a grid.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Each noise as [`named_noise`] has it.
+    pub(super) noises: Vec<NoiseSpec>,
+    pub(super) blocks: Vec<PublishedBlock>,
 }
 
 /// One published result, shares as fractions.
@@ -201,9 +211,61 @@ pub(crate) fn beside(
         (entry.protocol == protocol
             || entry.protocol == "unstated"
             || (entry.protocol == "real" && protocol == "none"))
-            && (entry.noise.zip(rate)).is_none_or(|(one, other)| (one - other).abs() < 1e-9)
+            && entry
+                .noise
+                .is_none_or(|one| rate.is_some_and(|rate| (one - rate).abs() < 1e-9))
     });
     Ok(here.map(|entry| library.line(entry)))
+}
+
+impl Published {
+    /// What the library has under `noises`, planted in `train`: beside rows, and all rows of `tables`.
+    ///
+    /// # Errors
+    /// If a noise file cannot be read or does not fit the data.
+    pub(crate) fn under(noises: &[NoiseSpec], train: &Dataset, tables: &[&str]) -> Result<Self> {
+        let noises = noises.iter().map(|noise| named_noise(noise, train));
+        let noises = noises.collect::<Result<Vec<_>>>()?;
+        let of_tables = tables.iter().map(|table| blocks(table, &noises));
+        let blocks = of_tables.collect::<Result<Vec<_>>>()?.concat();
+        if blocks.is_empty() && !tables.is_empty() {
+            render::note(&format!(
+                "--published {}: nothing was published at these noise rates",
+                tables.join(",")
+            ));
+        }
+        Ok(Self { noises, blocks })
+    }
+}
+
+/// The noise that a published result would have to name to stand beside `noise`: of a file, whether it moves single
+/// captions or whole images, and the share that is mismatched since, which is taken for the nearest twentieth within
+/// a hundredth of it. How the file's noise was drawn cannot be told.
+///
+/// # Errors
+/// If a file cannot be read or does not fit the data.
+fn named_noise(noise: &NoiseSpec, train: &Dataset) -> Result<NoiseSpec> {
+    let NoiseSpec::File(_) = noise else {
+        return Ok(noise.clone());
+    };
+    let (noisy, manifest) = corrupt(train, noise, Seed(0))?;
+    if manifest.realized == 0.0 {
+        return Ok(NoiseSpec::None);
+    }
+    let mut now = HashMap::new();
+    let whole_images = train.n_captions() > train.n_images()
+        && (train.pairs.iter().zip(&noisy.pairs))
+            .all(|(given, moved)| *now.entry(given.image).or_insert(moved.image) == moved.image);
+    let share = manifest.realized;
+    let even = (share * 20.0).round() / 20.0;
+    Ok(NoiseSpec::Rate {
+        model: if whole_images { "image" } else { "caption" }.to_owned(),
+        rate: if (share - even).abs() <= 0.01 {
+            even
+        } else {
+            share
+        },
+    })
 }
 
 /// The protocol of a noise, as published rows name it.
@@ -211,7 +273,7 @@ pub(super) fn protocol_of(noise: &NoiseSpec) -> &str {
     match noise {
         NoiseSpec::None => "none",
         NoiseSpec::Rate { model, .. } => model,
-        NoiseSpec::File(_) => "real",
+        NoiseSpec::File(_) => "file",
     }
 }
 
@@ -227,9 +289,9 @@ pub(crate) fn table_names() -> Result<Vec<&'static str>> {
     Ok(library.tables.keys().filter_map(known).collect())
 }
 
-/// The published rows of a table at the rates of `noises`, each protocol apart, and those under
+/// The published rows of a table at the rates of `noises` as [`named_noise`] has them, each protocol apart, and those under
 /// real noise or noise of a share that the source does not state.
-pub(crate) fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<PublishedBlock>> {
+fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<PublishedBlock>> {
     let library = library()?;
     let rates: Vec<f64> = noises.iter().filter_map(rate_of).collect();
     let mut blocks: Vec<PublishedBlock> = Vec::new();
@@ -312,7 +374,10 @@ impl Library {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::report::specimen::with_pictures;
 
     #[test]
     fn recalls_add_up_to_the_printed_sum_unless_a_note_says_otherwise() {
@@ -427,6 +492,50 @@ mod tests {
         for method in ["NLNC", "HNSF", "CAR", "CAR+HNSF"] {
             of("report", method);
         }
+    }
+
+    /// A noise file of the image of every caption, 40 captions of 20 images.
+    fn noise_file(file: &Path, images: &[i64; 40]) -> NoiseSpec {
+        let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (40,), }";
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{header:<117}\n").bytes());
+        bytes.extend(images.iter().flat_map(|image| image.to_le_bytes()));
+        std::fs::write(file, bytes).unwrap();
+        NoiseSpec::File(file.to_owned())
+    }
+
+    #[test]
+    fn a_noise_file_stands_for_the_noise_that_it_plants() {
+        let home = tempfile::tempdir().unwrap();
+        let train = with_pictures(home.path());
+        let file = home.path().join("noise.npy");
+        let given: [i64; 40] = std::array::from_fn(|caption| caption as i64 / 2);
+        let named = |images: &[i64; 40]| named_noise(&noise_file(&file, images), &train).unwrap();
+        assert_eq!(named(&given), NoiseSpec::None);
+        // Both captions of four images move on, then one caption each of eight.
+        let whole = std::array::from_fn(|at| {
+            if at < 8 {
+                (given[at] + 1) % 4
+            } else {
+                given[at]
+            }
+        });
+        assert_eq!(named(&whole).to_string(), "image:0.2");
+        let single = std::array::from_fn(|at| match at < 16 && at % 2 == 0 {
+            true => (given[at] + 1) % 8,
+            false => given[at],
+        });
+        let single = named(&single);
+        assert_eq!(single.to_string(), "caption:0.2");
+        // So the rows of caption noise stand beside, and neither real noise nor that of another share.
+        let name = PublishedName {
+            method: "NCR".to_owned(),
+            source: Some("ncr".to_owned()),
+        };
+        let noise = (protocol_of(&single), rate_of(&single));
+        let row = beside("f30k", noise, &name).unwrap().unwrap();
+        assert_eq!(row.rsum, Some(4.967));
+        assert!(beside("f30k", ("file", None), &name).unwrap().is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::metric::{Protocol, QueryUnits, Report};
@@ -162,6 +162,12 @@ pub(crate) struct FinishedCell {
 /// Whether a run directory is that of a finished cell.
 pub(crate) fn is_finished(run: &Path) -> bool {
     run.join(RESULT).exists() && run.join(RECORD).exists()
+}
+
+/// Takes back that a cell is finished; what it measured is measured again.
+pub(super) fn forget(run: &Path) -> Result<()> {
+    let file = run.join(RECORD);
+    std::fs::remove_file(&file).with_context(|| format!("{}: cannot remove", file.display()))
 }
 
 impl FinishedCell {

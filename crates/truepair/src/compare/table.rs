@@ -14,7 +14,7 @@ use truepair_core::rng::Seed;
 use super::figure_column::FigureColumn;
 use super::grid::{Grid, GridCell};
 use super::method::Method;
-use super::published::{self, PublishedBlock, PublishedRow};
+use super::published::{self, Published, PublishedBlock, PublishedRow};
 use super::record::{CellRecord, FinishedCell};
 use super::split::{BeliefRecord, EpochSplit};
 use super::task::CellTask;
@@ -214,11 +214,11 @@ impl MethodComparison {
         grid: &Grid,
         tasks: &[CellTask],
         failures: &[FailedCell],
-        published: Vec<PublishedBlock>,
+        published: Published,
         out: PathBuf,
     ) -> Result<Self> {
-        let blocks = (grid.noises.iter())
-            .map(|noise| NoiseBlock::read(noise, grid, tasks, failures))
+        let blocks = (grid.noises.iter().zip(&published.noises))
+            .map(|noises| NoiseBlock::read(noises, grid, tasks, failures))
             .collect::<Result<Vec<_>>>()?;
         let protocols = blocks.iter().filter_map(|block| block.protocol.as_ref());
         let data = protocols.map(|protocol| format!("{}, split {}", protocol.data, protocol.split));
@@ -229,14 +229,14 @@ impl MethodComparison {
             seeds: grid.seeds.clone(),
             resamples: N_RESAMPLES,
             blocks,
-            published,
+            published: published.blocks,
             shown: Vec::new(),
             out,
         })
     }
 }
 
-/// The published result that a row file puts beside a method.
+/// The published result that a row file puts beside a method under a noise that is named as results name theirs.
 fn beside(grid: &Grid, noise: &NoiseSpec, method: &Method) -> Result<Option<PublishedRow>> {
     let (Some(table), Some(name)) = (&grid.published, &method.published) else {
         return Ok(None);
@@ -254,7 +254,7 @@ struct RowDraft {
 
 impl NoiseBlock {
     fn read(
-        noise: &NoiseSpec,
+        (noise, named): (&NoiseSpec, &NoiseSpec),
         grid: &Grid,
         tasks: &[CellTask],
         failures: &[FailedCell],
@@ -283,7 +283,7 @@ impl NoiseBlock {
                 failed: failed.cloned().collect(),
                 runs: Vec::new(),
                 numbers: numbers(&finished),
-                published: beside(grid, noise, method)?,
+                published: beside(grid, named, method)?,
             };
             drafts.push(RowDraft { row, finished });
         }

@@ -436,6 +436,15 @@ fn a_row_file_has_its_own_configurations_and_averages_several() {
     assert_eq!((rows.len(), rows[4]["method"].as_str()), (5, Some("More")));
     let again = results(&home.path().join("grid"));
     assert!(first.iter().all(|one| again.contains(one)));
+
+    // A mean is taken anew when one of its runs is: here it held another seed's figures.
+    let mean = |seed: &str| runs.join("both").join(seed).join("cell.json");
+    fs::copy(mean("seed_0"), mean("seed_1")).unwrap();
+    fs::remove_dir_all(run("both_wide")).unwrap();
+    let found = truepair(home.path(), BY_ROWS).json();
+    let seeds = found["blocks"][0]["rows"][2]["runs"].as_array().unwrap();
+    let of_seed = seeds.iter().find(|run| run["seed"] == 1).unwrap();
+    assert_eq!(averaged["rsum"], of_seed["ensemble"]["rsum"]);
 }
 
 #[test]
@@ -492,22 +501,30 @@ fn runs_of_unlike_noise_are_not_averaged() {
 fn a_dev_split_of_other_images_than_those_trained_on_is_told() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());
-    let train = |out: &str| {
-        let typed = ["train", "data", "--matcher", "linear", "--out", out];
+    let train = |out: &str, keep: &str| {
+        let small = ["matcher.image.kind=mlp", "matcher.image.dim=16"]
+            .into_iter()
+            .chain(["matcher.caption.kind=mlp", "matcher.caption.dim=16"])
+            .chain(["training.epochs=1", keep]);
+        let mut typed = vec!["train", "data", "--out", out];
+        typed.extend(small.flat_map(|setting| ["--set", setting]));
         let done = truepair(home.path(), &typed);
         assert_eq!(done.code, Some(0), "{}", done.err);
         done.err
     };
-    let alike = train("alike");
+    let alike = train("alike", "training.keep=best");
     assert!(!alike.contains("unlike those of training"), "{alike}");
     // Three standard deviations off in every number.
     let (images, _) = files::embeddings(12);
     let moved: Vec<f32> = images.iter().map(|x| x + 3.0).collect();
     files::rows(&home.path().join("data/dev_ims.npy"), &moved);
-    let unlike = train("unlike");
+    let unlike = train("unlike", "training.keep=best");
     assert!(
         unlike.contains("warning: the images of split `dev` are unlike those of training")
             && unlike.contains("training.keep=last"),
         "{unlike}"
     );
+    // Where nothing is chosen on it, the split harms nobody.
+    let last = train("last", "training.keep=last");
+    assert!(!last.contains("unlike those of training"), "{last}");
 }

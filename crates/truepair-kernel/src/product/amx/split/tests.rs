@@ -110,10 +110,11 @@ fn errors(left: &Rows, right: &Rows, products: &[f32]) -> Errors {
 fn check_errors(amx: Amx, left: &Rows, right: &Rows, what: &str) {
     let own = errors(left, right, &split(amx, left, right));
     let plain = errors(left, right, &plain(left, right));
-    // Below half a unit in the last place there is nothing to compare.
+    // Below half a unit in the last place there is nothing to compare. Six partial products are added where `f32` adds
+    // one, each with a rounding: at most six times the error, and typically the root of it, 2.45 times.
     let floor = f64::from(f32::EPSILON) / 2.0;
     assert!(
-        own.largest <= 4.0 * plain.largest.max(floor)
+        own.largest <= 6.0 * plain.largest.max(floor)
             && own.typical <= 2.5 * plain.typical.max(floor),
         "{what}, {} wide: {own:?}, f32 {plain:?}",
         left.width

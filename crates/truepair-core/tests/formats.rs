@@ -89,6 +89,8 @@ fn four_pairs() -> Dataset {
 fn manifests() {
     let old = Manifest::read(path("manifest-0.1.json")).unwrap();
     assert_eq!((old.realized, old.notes.len()), (0.5, 0));
+    let without_moves = Manifest::read(path("manifest-without-moves.json")).unwrap();
+    assert!(!without_moves.moves_whole_images);
 
     let spec = "image:0.5".parse().unwrap();
     let (_, manifest) = corrupt(&four_pairs(), &spec, Seed(3)).unwrap();
@@ -97,6 +99,7 @@ fn manifests() {
     manifest.write(&file).unwrap();
     assert_stored("manifest.json", &std::fs::read(file).unwrap());
     assert_eq!(Manifest::read(path("manifest.json")).unwrap(), manifest);
+    assert_eq!(without_moves, manifest);
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl CrossFitConfig {
         Ok(matcher)
     }
 
+    fn linear_learner<'a>(&self, dataset: &'a Dataset, seed: Seed) -> Result<LinearLearner<'a>> {
+        let learner = LinearLearner::new(dataset, &self.linear, &self.vectors, seed);
+        Ok(learner?)
+    }
+
     fn schedule(&self) -> CrossFit {
         CrossFit {
             folds: self.folds,
@@ -98,25 +103,12 @@ pub fn cross_fit(
     let matcher = config.matcher(dataset)?;
     let linear = match matcher {
         AuditMatcher::Network => None,
-        _ => Some(LinearLearner::new(
-            dataset,
-            &config.linear,
-            &config.vectors,
-            seed,
-        )?),
+        _ => Some(config.linear_learner(dataset, seed)?),
     };
     let surroundings = Surroundings::of(session);
     let network = match matcher {
         AuditMatcher::Linear => None,
-        _ => Some(NetworkLearner {
-            dataset,
-            config,
-            unread: match (&dataset.captions, &dataset.caption_features) {
-                (Some(captions), None) => unfamiliar_captions(captions, &dataset.pairs),
-                _ => Vec::new(),
-            },
-            session: surroundings,
-        }),
+        _ => Some(NetworkLearner::new(dataset, config, surroundings)),
     };
     let linear = linear
         .as_ref()
@@ -135,6 +127,45 @@ pub fn cross_fit(
         &config.audit,
         seed,
         &mut watch,
+    )
+}
+
+/// Shows the pairs of every fold to `visit` with the scores of a matcher that never saw them, trained as in an
+/// audit's first round; of two learners by the first. See [`audit::visit_held_out`].
+///
+/// # Errors
+/// As [`cross_fit`], and if `visit` fails.
+pub(crate) fn visit_held_out(
+    dataset: &Dataset,
+    config: &CrossFitConfig,
+    seed: Seed,
+    session: &mut Session<'_>,
+    visit: &mut dyn FnMut(&dyn Scorer, &[u32], &mut dyn Watch) -> Result<()>,
+) -> Result<()> {
+    let (linear, network);
+    let learner: &dyn Learner<Error> = match config.matcher(dataset)? {
+        AuditMatcher::Network => {
+            network = NetworkLearner::new(dataset, config, Surroundings::of(session));
+            &network
+        }
+        _ => {
+            linear = config.linear_learner(dataset, seed)?;
+            &linear
+        }
+    };
+    let (links, schedule) = (Links::of(dataset)?, config.schedule());
+    let mut watch = Stoppable {
+        watch: &mut *session.watch,
+        stop: session.stop,
+    };
+    audit::visit_held_out(
+        &dataset.pairs,
+        &links,
+        learner,
+        &schedule,
+        seed,
+        &mut watch,
+        visit,
     )
 }
 
@@ -183,6 +214,21 @@ struct NetworkLearner<'a> {
     /// Captions that hold no word of another image's, where texts are read.
     unread: Vec<bool>,
     session: Surroundings<'a>,
+}
+
+impl<'a> NetworkLearner<'a> {
+    fn new(dataset: &'a Dataset, config: &'a CrossFitConfig, session: Surroundings<'a>) -> Self {
+        let unread = match (&dataset.captions, &dataset.caption_features) {
+            (Some(captions), None) => unfamiliar_captions(captions, &dataset.pairs),
+            _ => Vec::new(),
+        };
+        Self {
+            dataset,
+            config,
+            unread,
+            session,
+        }
+    }
 }
 
 impl Learner<Error> for NetworkLearner<'_> {

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, set_ho
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::{Result, anyhow};
+
 use crate::failure::{EXIT_CODE, Failure};
 use crate::render::{self, Form};
 
@@ -34,6 +36,18 @@ pub(crate) fn contain(form: Form, run: impl FnOnce() -> ExitCode) -> ExitCode {
         let error = "internal fault of the program; standard error says where";
         Failure::of(error, &[], EXIT_CODE).print(form);
         ExitCode::from(EXIT_CODE)
+    })
+}
+
+/// Runs a part of the work so that a panic in it is an error, and ends nothing else.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let problem = (panic.downcast_ref::<&str>().copied())
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(anyhow!(
+            "a fault in the program: {} (the other runs go on; please report it)",
+            problem.unwrap_or("it gave up without a word")
+        ))
     })
 }
 
@@ -73,6 +87,14 @@ mod tests {
         // The hook is the process's: give it back to the other tests.
         drop(std::panic::take_hook());
         assert_eq!(faulty, format!("{:?}", ExitCode::from(2)));
+    }
+
+    #[test]
+    fn a_caught_fault_is_an_error_that_says_what_broke() {
+        let n_rows = std::hint::black_box(3);
+        let error = caught::<()>(|| panic!("expected 2 rows, got {n_rows}")).unwrap_err();
+        assert!(error.to_string().contains("expected 2 rows, got 3"));
+        assert_eq!(caught(|| Ok(n_rows)).unwrap(), 3);
     }
 
     #[test]

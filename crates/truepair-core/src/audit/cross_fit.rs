@@ -369,14 +369,14 @@ impl Judge<'_> {
 }
 
 /// A scorer of some items of the data that takes the data's own indices.
-struct Placed<'a> {
+pub(super) struct Placed<'a> {
     scorer: &'a dyn Scorer,
     images: Vec<u32>,
     captions: Vec<u32>,
 }
 
 impl<'a> Placed<'a> {
-    fn new(scorer: &'a dyn Scorer, images: &[u32], captions: &[u32]) -> Self {
+    pub(super) fn new(scorer: &'a dyn Scorer, images: &[u32], captions: &[u32]) -> Self {
         let places = |items: &[u32]| {
             let mut places = vec![u32::MAX; items.last().map_or(0, |last| *last as usize + 1)];
             for (&item, place) in items.iter().zip(0..) {

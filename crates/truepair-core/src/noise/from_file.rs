@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use super::manifest::moves_whole_images;
 use crate::dataset::Dataset;
 use crate::error::{Error, Place, Result};
 use crate::npy;
@@ -71,15 +72,6 @@ pub(super) fn images(dataset: &Dataset, path: &Path) -> Result<(Vec<u32>, Vec<St
         Vec::new()
     };
     Ok((images, notes))
-}
-
-/// Whether pairs that shared an image still share one although some have moved, as after an image-level
-/// shuffle.
-fn moves_whole_images(dataset: &Dataset, images: &[u32]) -> bool {
-    let mut now = vec![None; dataset.n_images()];
-    let pairs = || dataset.pairs.iter().zip(images);
-    pairs().any(|(pair, &image)| pair.image != image)
-        && pairs().all(|(pair, &image)| *now[pair.image as usize].get_or_insert(image) == image)
 }
 
 fn in_range(values: &[i64], n_images: usize, path: &Path) -> Result<Vec<u32>> {

@@ -50,6 +50,9 @@ pub struct Manifest {
     pub sha256: String,
     /// The noise file, when there was one.
     pub file: Option<String>,
+    /// Whether images have several captions and these moved together, as after an image-level shuffle.
+    #[serde(default)]
+    pub moves_whole_images: bool,
     /// Whether each pair is now mismatched, `[n_pairs]`.
     pub mismatched: Vec<bool>,
     /// What the reader should know, for instance how an ambiguous file was interpreted.
@@ -87,6 +90,7 @@ impl Manifest {
             seed: requested.map(|_| seed.0),
             sha256: hash(images),
             file,
+            moves_whole_images: moves_whole_images(dataset, images),
             mismatched,
             notes,
         }
@@ -107,6 +111,19 @@ impl Manifest {
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         stored::read(path.as_ref(), "not a noise manifest")
     }
+}
+
+/// Whether pairs that shared an image still share one although some of them have moved; where no image that moved
+/// has several pairs, this cannot be told from moved captions.
+pub(super) fn moves_whole_images(dataset: &Dataset, images: &[u32]) -> bool {
+    let mut n_pairs = vec![0; dataset.n_images()];
+    for pair in &dataset.pairs {
+        n_pairs[pair.image as usize] += 1;
+    }
+    let mut now = vec![None; dataset.n_images()];
+    let pairs = || dataset.pairs.iter().zip(images);
+    pairs().any(|(pair, &image)| pair.image != image && n_pairs[pair.image as usize] > 1)
+        && pairs().all(|(pair, &image)| *now[pair.image as usize].get_or_insert(image) == image)
 }
 
 fn hash(images: &[u32]) -> String {
@@ -132,6 +149,25 @@ mod tests {
         manifest.write(&path).unwrap();
         assert_eq!(Manifest::read(&path).unwrap(), manifest);
         assert_eq!((manifest.seed, manifest.requested), (Some(9), Some(0.5)));
+    }
+
+    #[test]
+    fn whole_images_move_where_their_captions_stay_together() {
+        let moves = |data: &Dataset, spec: &str| {
+            let spec = spec.parse().unwrap();
+            corrupt(data, &spec, Seed(9)).unwrap().1.moves_whole_images
+        };
+        let data = dataset(20, 2);
+        assert!(moves(&data, "image:0.5"));
+        assert!(!moves(&data, "caption:0.5") && !moves(&data, "image:0"));
+        assert!(!moves(&dataset(20, 1), "image:0.5"));
+        // Of three images two with a single pair changed places; the one with two pairs did not.
+        let mut uneven = dataset(3, 2);
+        uneven
+            .pairs
+            .retain(|pair| pair.image == 0 || pair.caption % 2 == 0);
+        assert!(!moves_whole_images(&uneven, &[0, 0, 2, 1]));
+        assert!(moves_whole_images(&uneven, &[1, 1, 0, 2]));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod dcl;
 mod decl;
 mod division_config;
 mod early_targets;
+mod expected_images;
 mod gradient_ratio;
 mod gsc;
 mod hib;
@@ -324,16 +325,44 @@ pub struct Search {
     pub pairs: Vec<u32>,
     /// Divides the scores in the softmax over images.
     pub temperature: f64,
+    /// Images that are wanted of each caption; 0 counts as 1.
+    pub n_best: usize,
+    /// Whether the captions that are given one image are searched as one, by the sum of their scores over the
+    /// root of their number.
+    pub together: bool,
+    /// The audit by whose settings matchers are trained anew on folds, so that every caption is searched for by one
+    /// that never saw its pair; `None` for the networks as they stand, before [`restarts`](Strategy::restarts).
+    pub held_out: Option<AuditRequest>,
 }
 
-/// The image that all peers together find best for a pair's caption.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Candidate {
+/// What a [`Search`] found; networks of several peers search together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidates {
+    /// Images that were compared: those of all training pairs.
+    pub n_images: usize,
+    /// One entry for each pair of the search, in any order.
+    pub of_pairs: Vec<PairCandidates>,
+}
+
+/// The images that a pair's caption was found to fit best.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairCandidates {
     /// Index of the pair.
     pub pair: u32,
-    /// The image, among all images of training pairs.
+    /// Its given image.
+    pub given_image: u32,
+    /// Share of its given image in the softmax over the images, [0, 1].
+    pub given: f32,
+    /// Best first; the given image may be one of them.
+    pub best: Vec<Candidate>,
+}
+
+/// An image that a caption may belong to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// The image.
     pub image: u32,
-    /// Its share of the softmax over those images, (0, 1].
+    /// Its share of the softmax over the images, (0, 1].
     pub share: f32,
 }
 
@@ -404,15 +433,14 @@ pub trait Strategy: std::fmt::Debug + Send {
         let _ = (findings, ledgers);
     }
 
-    /// Captions whose images are to be searched before this epoch, by the networks as they stand
-    /// (before [`restarts`](Self::restarts)).
-    fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger]) -> Option<Search> {
-        let _ = (epoch, ledgers);
+    /// Captions whose images are to be searched before this epoch, after an audit.
+    fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger], pairs: &[Pair]) -> Option<Search> {
+        let _ = (epoch, ledgers, pairs);
         None
     }
 
-    /// Takes what the search found, one candidate a pair.
-    fn take_candidates(&mut self, candidates: &[Candidate], ledgers: &mut [Ledger]) {
+    /// Takes what the search found.
+    fn take_candidates(&mut self, candidates: &Candidates, ledgers: &mut [Ledger]) {
         let _ = (candidates, ledgers);
     }
 

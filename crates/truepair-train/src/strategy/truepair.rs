@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
-use truepair_core::audit::Findings;
+use truepair_core::audit::{Findings, Outcome};
 use truepair_core::ledger::{ColumnSpec, Ledger, NO_ID};
 use truepair_core::pair::Pair;
 
+use super::expected_images::ExpectedImages;
 use super::{
-    AuditRequest, BatchView, Candidate, Epoch, Judgement, Plan, Planning, Search, Strategy, kept,
+    AuditRequest, BatchView, Candidates, Epoch, Judgement, Plan, Planning, Search, Strategy, kept,
 };
 use crate::error::Result;
 use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
@@ -28,13 +29,30 @@ use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 /// ```
 /// with `ℓ` a plain objective. A caption that belongs to another picture is thereby used where it
 /// belongs, which is how the method can surpass training on the truly matched pairs alone.
+/// Where whole images changed places, by how often all captions of an image are dropped, S is the sum of the
+/// scores of the n dropped captions of an image, divided by √n.
 ///
 /// `π` is fixed for the run: what a further audit could add is matchers trained on what the first
 /// one keeps, and the audit's own last round, `audit.refit`, is that.
 ///
 /// Costs the audit (see [`AuditRequest`]; its matchers are small heads whatever the similarity),
 /// the warm-up, and one pass of the dropped captions over all training images. An audit that finds
-/// nothing or refuses to judge leaves plain training on all pairs, with a note in the log.
+/// nothing or gives no verdict leaves plain training on all pairs, with a note in the log, but for one case:
+///
+/// Where it cannot be told whether pairs are mismatched, although the audit's matchers read all pairs alike
+/// and at most a tenth may be far off, near misses are what is open. Then the images of all captions are
+/// searched by matchers trained as the audit's are, each caption by one that never saw its pair. That costs
+/// `folds` more trainings and a pass of all captions over all training images, which grows with the square of
+/// the data. With `pⱼ` the softmax share of image j at `hedge_temperature`, `g` the given image, `n` images and
+/// `ρ` the likeliest share of captions whose image is another than theirs,
+///
+/// ```text
+/// q_g = (1 − ρ) p_g / Z,   qⱼ = ρ / (n − 1) · pⱼ / Z,   ρ = mean of 1 − q_g over the captions
+/// ```
+/// and all epochs train, without a restart, on each caption with those of its given and its three best
+/// images that have `q > rematch_above`, weighted by `q` under `weighting = "confidence"`. Possible
+/// mismatches are thereby hedged, not judged: `ρ` is no estimate of the noise rate, and `q` is not
+/// calibrated. `warm_up = 0` or `rematch_above = 1` leaves this out.
 ///
 /// # Source
 /// This project; figures and ablations in `docs/results.md`.
@@ -51,10 +69,12 @@ pub struct TruepairConfig {
     /// Given pairs are kept below this probability of being mismatched, (0, 1].
     pub keep_below: f64,
     /// Captions whose best image has more than this share of the softmax are rematched, [0, 1]; 1
-    /// for none.
+    /// for none. Where near misses cannot be told, every image of a caption counts above this `q`.
     pub rematch_above: f64,
     /// τ: divides the scores in that softmax over all training images.
     pub rematch_temperature: f64,
+    /// τ of the search by the audit's matchers, where near misses cannot be told.
+    pub hedge_temperature: f64,
     /// Whether doubtful pairs count less.
     pub weighting: Weighting,
     /// How the audit's matchers are trained and what it concludes from them.
@@ -67,7 +87,7 @@ pub struct TruepairConfig {
 pub enum Weighting {
     /// Every pair that is trained on counts 1.
     Equal,
-    /// Given pairs count by 1 − π, rematched ones by their softmax share.
+    /// Given pairs count by 1 − π, rematched ones by their softmax share; by `q` where near misses cannot be told.
     Confidence,
 }
 
@@ -80,18 +100,30 @@ impl Default for TruepairConfig {
             keep_below: 0.5,
             rematch_above: 0.2,
             rematch_temperature: 0.05,
+            hedge_temperature: 0.035,
             weighting: Weighting::Equal,
             audit: Box::default(),
         }
     }
 }
 
-/// The ledger's columns: the caption's best image in two parts, because a single precision number
-/// counts only to 2²⁴, and its share of the softmax, 0 where none was searched.
-/// The image that a dropped caption is given.
-const IMAGE: ColumnSpec = ColumnSpec::ids("image");
-/// How likely that image is, [0, 1].
-const SHARE: ColumnSpec = ColumnSpec::floats("share");
+/// Share of pairs that may be far off, at most, where near misses alone are what cannot be told.
+const MOST_FAR: f64 = 0.1;
+
+/// Images that a caption is given at most besides its own.
+const N_BEST: usize = 3;
+/// The images that a caption is given, the likeliest first.
+const IMAGES: [ColumnSpec; N_BEST] = [
+    ColumnSpec::ids("image"),
+    ColumnSpec::ids("image_2"),
+    ColumnSpec::ids("image_3"),
+];
+/// How likely each of them is, [0, 1].
+const SHARES: [ColumnSpec; N_BEST] = [
+    ColumnSpec::floats("share"),
+    ColumnSpec::floats("share_2"),
+    ColumnSpec::floats("share_3"),
+];
 
 #[derive(Debug)]
 struct Truepair {
@@ -100,12 +132,15 @@ struct Truepair {
     shares: Vec<f32>,
     /// What the reader of the log should know about the audit.
     remark: Option<String>,
+    /// Whether near misses are what the audit leaves open.
+    is_open: bool,
 }
 
 impl TruepairConfig {
     pub(super) fn build(&self, _n_main: usize) -> Result<Box<dyn Strategy>> {
         self.objective.check()?;
         positive("strategy.rematch_temperature", self.rematch_temperature)?;
+        positive("strategy.hedge_temperature", self.hedge_temperature)?;
         kept::check(self.keep_below)?;
         let rules = [
             (
@@ -131,6 +166,7 @@ impl TruepairConfig {
             config: self.clone(),
             shares: Vec::new(),
             remark: None,
+            is_open: false,
         }))
     }
 
@@ -147,8 +183,19 @@ impl TruepairConfig {
     }
 }
 
+/// Whether it cannot be told which pairs are mismatched, although the audit's matchers read all pairs alike and
+/// hardly any pair is far off. Where they read badly, their scores are no guide to a caption's image either.
+fn leaves_near_misses_open(findings: &Findings) -> bool {
+    let far = findings
+        .kinds
+        .map_or(findings.noise_rate, |kinds| kinds.far);
+    matches!(findings.outcome, Outcome::CannotBeTold { .. })
+        && !findings.reading.is_uneven
+        && far.high <= MOST_FAR
+}
+
 impl Truepair {
-    /// 1 − π of a given pair, the softmax share of a rematched one.
+    /// 1 − π of a given pair, the softmax share of a rematched one; `q` of both where near misses cannot be told.
     fn confidence(&self, pair: u32, ledger: &Ledger) -> f32 {
         match ledger.clean_posterior.get(pair as usize) {
             Some(clean) => *clean,
@@ -156,8 +203,36 @@ impl Truepair {
         }
     }
 
+    /// The given pairs to train on; where near misses cannot be told, those that the search leaves likely.
     fn kept(&self, ledger: &Ledger) -> (Vec<u32>, Option<String>) {
-        kept::kept(ledger, self.config.keep_below)
+        let keep_below = match self.is_open {
+            true => 1.0 - self.config.rematch_above,
+            false => self.config.keep_below,
+        };
+        kept::kept(ledger, keep_below)
+    }
+
+    /// Takes the images that captions are expected to belong to.
+    fn expect(&mut self, candidates: &Candidates, ledgers: &mut [Ledger]) {
+        let expected = ExpectedImages::fit(candidates);
+        for ledger in ledgers {
+            for found in &candidates.of_pairs {
+                let row = found.pair as usize;
+                let given = expected.given(found) as f32;
+                ledger.clean_posterior[row] = given;
+                ledger.soft_label[row] = given;
+                let others = (found.best.iter()).filter(|best| best.image != found.given_image);
+                for (at, &other) in others.take(N_BEST).enumerate() {
+                    ledger.ids_mut(IMAGES[at])[row] = other.image;
+                    ledger.floats_mut(SHARES[at])[row] = expected.other(found, other) as f32;
+                }
+            }
+        }
+        self.remark = Some(format!(
+            "near misses cannot be told from matched pairs; captions train with the images that they may \
+             belong to, as if {:.0} % belonged to another than theirs",
+            100.0 * expected.moved
+        ));
     }
 }
 
@@ -171,7 +246,11 @@ impl Strategy for Truepair {
     }
 
     fn columns(&self) -> &'static [ColumnSpec] {
-        &[IMAGE, SHARE]
+        const {
+            &[
+                IMAGES[0], SHARES[0], IMAGES[1], SHARES[1], IMAGES[2], SHARES[2],
+            ]
+        }
     }
 
     fn wants_audit(&self, epoch: Epoch) -> Option<AuditRequest> {
@@ -179,39 +258,56 @@ impl Strategy for Truepair {
     }
 
     fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
+        self.is_open = self.config.rematches() && leaves_near_misses_open(findings);
         self.remark = kept::believe(findings, ledgers);
     }
 
-    fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger]) -> Option<Search> {
+    fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger], pairs: &[Pair]) -> Option<Search> {
+        if self.is_open {
+            return (epoch.index == 0).then(|| Search {
+                pairs: (0..pairs.len() as u32).collect(),
+                temperature: self.config.hedge_temperature,
+                // One of them may be the given image.
+                n_best: N_BEST + 1,
+                together: false,
+                held_out: Some((*self.config.audit).clone()),
+            });
+        }
         if !self.config.rematches() || epoch.index != epoch.n_warm_up {
             return None;
         }
         let (kept, note) = self.kept(&ledgers[0]);
-        if note.is_some() || kept.len() == ledgers[0].len() {
+        if note.is_some() || kept.len() == pairs.len() {
             return None;
         }
-        let mut is_kept = vec![false; ledgers[0].len()];
-        kept.iter().for_each(|&pair| is_kept[pair as usize] = true);
+        let mut is_lost = vec![true; pairs.len()];
+        kept.iter().for_each(|&pair| is_lost[pair as usize] = false);
         Some(Search {
-            pairs: (0..is_kept.len() as u32)
-                .filter(|&pair| !is_kept[pair as usize])
+            pairs: (0..pairs.len() as u32)
+                .filter(|&pair| is_lost[pair as usize])
                 .collect(),
             temperature: self.config.rematch_temperature,
+            n_best: 1,
+            together: kept::are_lost_together(pairs, &is_lost),
+            held_out: None,
         })
     }
 
-    fn take_candidates(&mut self, candidates: &[Candidate], ledgers: &mut [Ledger]) {
+    fn take_candidates(&mut self, candidates: &Candidates, ledgers: &mut [Ledger]) {
+        if self.is_open {
+            return self.expect(candidates, ledgers);
+        }
         for ledger in ledgers {
-            for found in candidates {
+            for found in &candidates.of_pairs {
                 let row = found.pair as usize;
-                ledger.ids_mut(IMAGE)[row] = found.image;
-                ledger.floats_mut(SHARE)[row] = found.share;
+                ledger.ids_mut(IMAGES[0])[row] = found.best[0].image;
+                ledger.floats_mut(SHARES[0])[row] = found.best[0].share;
             }
         }
     }
 
     fn restarts(&self, epoch: Epoch) -> bool {
-        self.config.rematches() && epoch.index == epoch.n_warm_up
+        !self.is_open && self.config.rematches() && epoch.index == epoch.n_warm_up
     }
 
     fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
@@ -224,16 +320,18 @@ impl Strategy for Truepair {
         let (mut group, note) = self.kept(&ledgers[0]);
         let mut rematched = Vec::new();
         self.shares.clear();
-        if !epoch.is_warm_up() {
-            let (images, shares) = (ledgers[0].ids(IMAGE), ledgers[0].floats(SHARE));
-            for (row, pair) in pairs.iter().enumerate() {
-                if images[row] != NO_ID && f64::from(shares[row]) > self.config.rematch_above {
-                    group.push((pairs.len() + rematched.len()) as u32);
-                    rematched.push(Pair {
-                        image: images[row],
-                        ..*pair
-                    });
-                    self.shares.push(shares[row]);
+        if self.is_open || !epoch.is_warm_up() {
+            for (images, shares) in IMAGES.into_iter().zip(SHARES) {
+                let (images, shares) = (ledgers[0].ids(images), ledgers[0].floats(shares));
+                for (row, pair) in pairs.iter().enumerate() {
+                    if images[row] != NO_ID && f64::from(shares[row]) > self.config.rematch_above {
+                        group.push((pairs.len() + rematched.len()) as u32);
+                        rematched.push(Pair {
+                            image: images[row],
+                            ..*pair
+                        });
+                        self.shares.push(shares[row]);
+                    }
                 }
             }
         }
@@ -248,6 +346,14 @@ impl Strategy for Truepair {
             note: Some(remarks.into_iter().flatten().collect::<Vec<_>>().join("; ")),
             ..Plan::same(self.config.peers, vec![group])
         })
+    }
+
+    fn state(&self) -> Vec<f64> {
+        vec![f64::from(u8::from(self.is_open))]
+    }
+
+    fn restore(&mut self, state: &[f64]) {
+        self.is_open = state.first().is_some_and(|open| *open > 0.0);
     }
 
     fn takes_closed_form(&self) -> bool {
@@ -277,6 +383,11 @@ impl Strategy for Truepair {
 
 #[cfg(test)]
 mod tests {
+    use truepair_core::audit::{
+        Ambiguity, Competence, DuplicateCounts, Fit, Kinds, NoiseRate, Reading,
+    };
+
+    use super::super::{Candidate, PairCandidates};
     use super::*;
     use truepair_core::rng::Seed;
 
@@ -285,6 +396,7 @@ mod tests {
             config,
             shares: Vec::new(),
             remark: None,
+            is_open: false,
         }
     }
 
@@ -295,6 +407,63 @@ mod tests {
                 caption: at,
             })
             .collect()
+    }
+
+    fn ledger() -> Ledger {
+        Ledger::with_columns(6, truepair(TruepairConfig::default()).columns())
+    }
+
+    fn found(pair: u32, given: f32, best: &[(u32, f32)]) -> PairCandidates {
+        let best = best
+            .iter()
+            .map(|&(image, share)| Candidate { image, share });
+        PairCandidates {
+            pair,
+            given_image: pair,
+            given,
+            best: best.collect(),
+        }
+    }
+
+    fn candidates(of_pairs: Vec<PairCandidates>) -> Candidates {
+        Candidates {
+            n_images: 6,
+            of_pairs,
+        }
+    }
+
+    fn open_findings() -> Findings {
+        let open = |high| NoiseRate {
+            estimate: 0.0,
+            low: 0.0,
+            high,
+        };
+        Findings {
+            outcome: Outcome::CannotBeTold {
+                reason: "near misses look like matched pairs".to_owned(),
+                help: "look".to_owned(),
+            },
+            kinds: Some(Kinds {
+                far: open(0.03),
+                near: open(1.0),
+                is_told_apart: false,
+                is_found: false,
+            }),
+            noise_rate: open(1.0),
+            competence: Competence {
+                share_below_5_percent: 0.9,
+                chance: 0.06,
+            },
+            reading: Reading::default(),
+            verdicts: Vec::new(),
+            fit: Fit::default(),
+            duplicates: DuplicateCounts::default(),
+            illegible: 0,
+            ambiguity: Ambiguity::default(),
+            truth: None,
+            self_check: None,
+            notes: Vec::new(),
+        }
     }
 
     const MAIN: Epoch = Epoch {
@@ -316,17 +485,14 @@ mod tests {
     #[test]
     fn dropped_captions_are_searched_and_come_back_with_their_image() {
         let mut strategy = truepair(TruepairConfig::default());
-        let mut ledgers = vec![Ledger::with_columns(6, &[IMAGE, SHARE])];
+        let mut ledgers = vec![ledger()];
         ledgers[0].clean_posterior[2] = 0.1;
         ledgers[0].clean_posterior[4] = 0.4;
-        let search = strategy.wants_search(MAIN, &ledgers).unwrap();
+        let search = strategy.wants_search(MAIN, &ledgers, &pairs(6)).unwrap();
         assert_eq!(search.pairs, [2, 4]);
-        let found = [(2, 70_001, 0.9), (4, 3, 0.1)].map(|(pair, image, share)| Candidate {
-            pair,
-            image,
-            share,
-        });
-        strategy.take_candidates(&found, &mut ledgers);
+        let found = [(2, 70_001, 0.9), (4, 3, 0.1)]
+            .map(|(pair, image, share)| found(pair, 0.01, &[(image, share)]));
+        strategy.take_candidates(&candidates(found.into()), &mut ledgers);
         let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0], [0, 1, 3, 5, 6]);
         assert_eq!(
@@ -344,8 +510,8 @@ mod tests {
     #[test]
     fn without_a_mismatch_nothing_is_searched_and_every_pair_is_used() {
         let mut strategy = truepair(TruepairConfig::default());
-        let mut ledgers = vec![Ledger::with_columns(6, &[IMAGE, SHARE])];
-        assert_eq!(strategy.wants_search(MAIN, &ledgers), None);
+        let mut ledgers = vec![ledger()];
+        assert_eq!(strategy.wants_search(MAIN, &ledgers, &pairs(6)), None);
         let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         // Even when everything is held mismatched, something is trained on, and the log says so.
@@ -353,6 +519,68 @@ mod tests {
         let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         assert!(plan.note.unwrap().contains("all are used"));
+    }
+
+    #[test]
+    fn where_it_cannot_be_told_captions_train_with_the_images_they_may_belong_to() {
+        let mut strategy = truepair(TruepairConfig {
+            weighting: Weighting::Confidence,
+            ..TruepairConfig::default()
+        });
+        let mut ledgers = vec![ledger()];
+        strategy.take_audit(&open_findings(), &mut ledgers);
+        let first = Epoch { index: 0, ..MAIN };
+        let search = strategy.wants_search(first, &ledgers, &pairs(6)).unwrap();
+        assert_eq!((search.pairs.len(), search.n_best), (6, N_BEST + 1));
+        assert!(search.held_out.is_some());
+        assert!(strategy.wants_search(MAIN, &ledgers, &pairs(6)).is_none());
+        assert!(!strategy.restarts(MAIN));
+        // Caption 3 fits image 0 and no other, caption 4 images 1 and 2 alike and its own a little.
+        let mut of_pairs: Vec<PairCandidates> =
+            (0..6).map(|n| found(n, 0.95, &[(n, 0.95)])).collect();
+        of_pairs[3] = found(3, 0.001, &[(0, 0.99)]);
+        of_pairs[4] = found(4, 0.01, &[(1, 0.49), (2, 0.48), (4, 0.01), (0, 0.01)]);
+        strategy.take_candidates(&candidates(of_pairs), &mut ledgers);
+        let plan = planned(&mut strategy, first, &mut ledgers);
+        assert_eq!(plan.peers[0].groups[0], [0, 1, 2, 5, 6, 7, 8]);
+        let image = |image, caption| Pair { image, caption };
+        assert_eq!(plan.rematched, [image(0, 3), image(1, 4), image(2, 4)]);
+        assert_eq!(ledgers[0].ids(IMAGES[2])[4], 0);
+        assert!(plan.note.unwrap().contains("near misses cannot be told"));
+        let weights = strategy.weights(&[0, 6, 7, 8], &ledgers);
+        assert!(weights[0] > 0.99 && weights[1] > 0.9, "{weights:?}");
+        assert!(weights[2] > weights[3] && weights[3] > 0.3, "{weights:?}");
+        assert!(weights[2] < 0.6, "{weights:?}");
+        // What is open survives a stop.
+        let mut resumed = truepair(TruepairConfig::default());
+        resumed.restore(&strategy.state());
+        let plan = planned(&mut resumed, MAIN, &mut ledgers);
+        assert_eq!(plan.peers[0].groups[0], [0, 1, 2, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn where_the_matchers_read_badly_all_pairs_are_used_as_given() {
+        let is_open = |findings: &Findings, warm_up| {
+            let mut strategy = truepair(TruepairConfig {
+                warm_up,
+                ..TruepairConfig::default()
+            });
+            strategy.take_audit(findings, &mut [ledger()]);
+            strategy.is_open
+        };
+        let open = open_findings();
+        assert!(is_open(&open, 1) && !is_open(&open, 0));
+        let mut uneven = open.clone();
+        uneven.reading.is_uneven = true;
+        let mut far = open.clone();
+        far.kinds.as_mut().unwrap().far.high = 0.4;
+        let clean = Findings {
+            outcome: Outcome::NoEvidence,
+            ..open.clone()
+        };
+        for findings in [uneven, far, clean] {
+            assert!(!is_open(&findings, 1), "{findings:?}");
+        }
     }
 
     #[test]

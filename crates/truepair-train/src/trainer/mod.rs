@@ -6,6 +6,7 @@
 pub(crate) mod batches;
 mod mean;
 mod prepare;
+mod search;
 mod selection;
 mod step;
 mod teacher;
@@ -332,12 +333,12 @@ impl<'a> Trainer<'a> {
             n_warm_up: self.strategy.n_warm_up(),
             n_main: self.config.training.epochs,
         };
+        if let Some(audit) = self.strategy.wants_audit(epoch) {
+            self.audit(epoch, audit, session)?;
+        }
         self.search(epoch, session)?;
         if self.strategy.restarts(epoch) {
             self.restart(epoch)?;
-        }
-        if let Some(audit) = self.strategy.wants_audit(epoch) {
-            self.audit(epoch, audit, session)?;
         }
         self.survey(epoch, session)?;
         let mut plan = self.plan(epoch)?;

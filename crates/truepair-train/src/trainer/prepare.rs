@@ -1,12 +1,10 @@
-//! What happens before an epoch: searches, restarts, audits, surveys and the plan.
+//! What happens before an epoch: audits, restarts, surveys and the plan.
 
 use burn::module::Module;
 use truepair_core::audit::Links;
 use truepair_core::ledger::Ledger;
 use truepair_core::linear::{LinearMatcher, SideVectors};
 use truepair_core::pair::Pair;
-use truepair_core::scores::Scorer;
-use truepair_core::watch::Watch;
 
 use super::Trainer;
 use super::batches::Batches;
@@ -15,11 +13,8 @@ use super::teacher::Teacher;
 use crate::cross_fit::{CrossFitConfig, cross_fit};
 use crate::error::Result;
 use crate::run::Session;
-use crate::strategy::{AuditRequest, Candidate, Epoch, Plan, Planning, Search};
+use crate::strategy::{AuditRequest, Epoch, Plan, Planning};
 use truepair_model::backbone::BackboneConfig;
-use truepair_model::encode;
-use truepair_model::matcher::Matcher;
-use truepair_model::reader::Reader;
 
 impl Trainer<'_> {
     pub(super) fn plan(&mut self, epoch: Epoch) -> Result<Plan> {
@@ -33,24 +28,6 @@ impl Trainer<'_> {
         });
         self.return_ledgers(ledgers);
         plan
-    }
-
-    /// Searches the images of captions that the strategy has doubts about.
-    pub(super) fn search(&mut self, epoch: Epoch, session: &mut Session<'_>) -> Result<()> {
-        let mut ledgers = self.take_ledgers();
-        if let Some(search) = self.strategy.wants_search(epoch, &ledgers) {
-            let matchers: Vec<Matcher> = (self.peers.iter())
-                .map(|peer| peer.matcher.clone())
-                .collect();
-            let limits = &self.config.training;
-            let texts = self.texts.as_ref();
-            let reader = Reader::new(self.data, texts, limits.max_tokens, &self.plain_device)?;
-            let scorer = encode::scorer(&matchers, &reader, limits.tile_mib, &mut *session.watch)?;
-            let found = candidates(&*scorer, &self.data.pairs, &search, &mut *session.watch)?;
-            self.strategy.take_candidates(&found, &mut ledgers);
-        }
-        self.return_ledgers(ledgers);
-        Ok(())
     }
 
     pub(super) fn take_ledgers(&mut self) -> Vec<Ledger> {
@@ -163,49 +140,4 @@ impl Trainer<'_> {
         }
         Ok(())
     }
-}
-
-/// For every caption that is searched for, its best image among those of all pairs.
-fn candidates(
-    scorer: &dyn Scorer,
-    pairs: &[Pair],
-    search: &Search,
-    watch: &mut dyn Watch,
-) -> Result<Vec<Candidate>> {
-    const BLOCK: usize = 512;
-    let mut images: Vec<u32> = pairs.iter().map(|pair| pair.image).collect();
-    images.sort_unstable();
-    images.dedup();
-    let mut found = Vec::with_capacity(search.pairs.len());
-    for block in search.pairs.chunks(BLOCK) {
-        let captions: Vec<u32> = (block.iter())
-            .map(|&pair| pairs[pair as usize].caption)
-            .collect();
-        let mut scores = vec![0.0; images.len() * captions.len()];
-        scorer.tile(&images, &captions, &mut scores)?;
-        for (column, &pair) in block.iter().enumerate() {
-            let scores = || {
-                let column = scores[column..].iter().step_by(captions.len());
-                column.map(|score| f64::from(*score))
-            };
-            let first = (0, f64::NEG_INFINITY);
-            let (best, top) = (scores().enumerate()).fold(first, |best, (row, score)| {
-                if score > best.1 { (row, score) } else { best }
-            });
-            let total: f64 = scores()
-                .map(|score| ((score - top) / search.temperature).exp())
-                .sum();
-            found.push(Candidate {
-                pair,
-                image: images[best],
-                share: (1.0 / total) as f32,
-            });
-        }
-        watch.advance(
-            "search images",
-            found.len() as u64,
-            search.pairs.len() as u64,
-        );
-    }
-    Ok(found)
 }

@@ -111,7 +111,9 @@ mod tests {
     use truepair_train::labeled::LabelConfig;
 
     use super::*;
-    use crate::compare::{MethodKind, Rows, Seeds, asked_noises, beside, table_names};
+    use crate::compare::{
+        ComparableNoise, MethodKind, Rows, Seeds, asked_noises, beside, table_names,
+    };
     use crate::config::ConfigArgs;
     use crate::oracle::STRATEGY;
     use crate::row_file::RowFile;
@@ -233,7 +235,11 @@ mod tests {
             for row in &file.rows {
                 let Some(name) = &row.published else { continue };
                 for (protocol, rate) in &noises {
-                    let found = beside(table, (protocol, Some(*rate)), name).unwrap();
+                    let noise = ComparableNoise {
+                        protocol: (*protocol).to_owned(),
+                        rate: Some(*rate),
+                    };
+                    let found = beside(table, &noise, name).unwrap();
                     assert!(found.is_some(), "{}: {} at {rate}", file.name, row.label);
                     n_beside += 1;
                 }

@@ -10,6 +10,7 @@
 
 mod cell;
 mod claim;
+mod comparable_noise;
 mod figure;
 mod figure_column;
 mod grid;
@@ -29,6 +30,7 @@ mod text;
 mod work;
 
 pub(crate) use claim::claim;
+pub(crate) use comparable_noise::ComparableNoise;
 pub(crate) use grid::{Grid, Seeds, asked_noises};
 #[cfg(test)]
 pub(crate) use method::MethodKind;

@@ -3,16 +3,16 @@
 //! They were measured on other features, networks and machines, so they stand in blocks of their
 //! own, named by the protocol under which they were taken, and nothing is compared with them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use truepair_core::dataset::Dataset;
 use truepair_core::metric::{METRICS, Unit};
-use truepair_core::noise::{NoiseSpec, corrupt};
-use truepair_core::rng::Seed;
+use truepair_core::noise::NoiseSpec;
 
+use super::comparable_noise::ComparableNoise;
 use super::figure_column::FigureColumn;
 use crate::render::{self, fraction, percent};
 use crate::row_file::PublishedName;
@@ -62,8 +62,8 @@ pub(crate) struct PublishedBlock {
 /// What was published under the noises of a grid.
 #[derive(Debug)]
 pub(crate) struct Published {
-    /// Each noise as [`named_noise`] has it.
-    pub(super) noises: Vec<NoiseSpec>,
+    /// What each noise of the grid plants.
+    pub(super) noises: Vec<ComparableNoise>,
     pub(super) blocks: Vec<PublishedBlock>,
 }
 
@@ -183,13 +183,13 @@ fn column(name: &str) -> Option<FigureColumn> {
     all_columns().find(|column| column.name(" ") == name)
 }
 
-/// The published result that stands beside a row under noise of this protocol and rate, if that was published.
+/// The published result that stands beside a row under this noise, if that was published.
 ///
 /// # Errors
 /// If the table has no result of that name at any rate.
 pub(crate) fn beside(
     table: &str,
-    (protocol, rate): (&str, Option<f64>),
+    noise: &ComparableNoise,
     name: &PublishedName,
 ) -> Result<Option<PublishedRow>> {
     let library = library()?;
@@ -208,12 +208,10 @@ pub(crate) fn beside(
     }
     // One that states no rate stands beside every one, with its note; noise that came with the data is not planted.
     let here = entries.into_iter().find(|entry| {
-        (entry.protocol == protocol
+        (entry.protocol == noise.protocol
             || entry.protocol == "unstated"
-            || (entry.protocol == "real" && protocol == "none"))
-            && entry
-                .noise
-                .is_none_or(|one| rate.is_some_and(|rate| (one - rate).abs() < 1e-9))
+            || (entry.protocol == "real" && noise.protocol == "none"))
+            && entry.noise.is_none_or(|rate| noise.has_rate(rate))
     });
     Ok(here.map(|entry| library.line(entry)))
 }
@@ -224,7 +222,7 @@ impl Published {
     /// # Errors
     /// If a noise file cannot be read or does not fit the data.
     pub(crate) fn under(noises: &[NoiseSpec], train: &Dataset, tables: &[&str]) -> Result<Self> {
-        let noises = noises.iter().map(|noise| named_noise(noise, train));
+        let noises = noises.iter().map(|noise| ComparableNoise::of(noise, train));
         let noises = noises.collect::<Result<Vec<_>>>()?;
         let of_tables = tables.iter().map(|table| blocks(table, &noises));
         let blocks = of_tables.collect::<Result<Vec<_>>>()?.concat();
@@ -235,45 +233,6 @@ impl Published {
             ));
         }
         Ok(Self { noises, blocks })
-    }
-}
-
-/// The noise that a published result would have to name to stand beside `noise`: of a file, whether it moves single
-/// captions or whole images, and the share that is mismatched since, which is taken for the nearest twentieth within
-/// a hundredth of it. How the file's noise was drawn cannot be told.
-///
-/// # Errors
-/// If a file cannot be read or does not fit the data.
-fn named_noise(noise: &NoiseSpec, train: &Dataset) -> Result<NoiseSpec> {
-    let NoiseSpec::File(_) = noise else {
-        return Ok(noise.clone());
-    };
-    let (noisy, manifest) = corrupt(train, noise, Seed(0))?;
-    if manifest.realized == 0.0 {
-        return Ok(NoiseSpec::None);
-    }
-    let mut now = HashMap::new();
-    let whole_images = train.n_captions() > train.n_images()
-        && (train.pairs.iter().zip(&noisy.pairs))
-            .all(|(given, moved)| *now.entry(given.image).or_insert(moved.image) == moved.image);
-    let share = manifest.realized;
-    let even = (share * 20.0).round() / 20.0;
-    Ok(NoiseSpec::Rate {
-        model: if whole_images { "image" } else { "caption" }.to_owned(),
-        rate: if (share - even).abs() <= 0.01 {
-            even
-        } else {
-            share
-        },
-    })
-}
-
-/// The protocol of a noise, as published rows name it.
-pub(super) fn protocol_of(noise: &NoiseSpec) -> &str {
-    match noise {
-        NoiseSpec::None => "none",
-        NoiseSpec::Rate { model, .. } => model,
-        NoiseSpec::File(_) => "file",
     }
 }
 
@@ -289,16 +248,15 @@ pub(crate) fn table_names() -> Result<Vec<&'static str>> {
     Ok(library.tables.keys().filter_map(known).collect())
 }
 
-/// The published rows of a table at the rates of `noises` as [`named_noise`] has them, each protocol apart, and those under
-/// real noise or noise of a share that the source does not state.
-fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<PublishedBlock>> {
+/// The published rows of a table at the rates of `noises`, each protocol apart, and those under real noise or noise of a
+/// share that the source does not state.
+fn blocks(table: &str, noises: &[ComparableNoise]) -> Result<Vec<PublishedBlock>> {
     let library = library()?;
-    let rates: Vec<f64> = noises.iter().filter_map(rate_of).collect();
     let mut blocks: Vec<PublishedBlock> = Vec::new();
     for entry in library.row.iter().filter(|entry| entry.data == table) {
         let wanted = entry
             .noise
-            .is_none_or(|noise| rates.iter().any(|rate| (rate - noise).abs() < 1e-9));
+            .is_none_or(|rate| noises.iter().any(|noise| noise.has_rate(rate)));
         if !wanted {
             continue;
         }
@@ -323,14 +281,6 @@ fn blocks(table: &str, noises: &[NoiseSpec]) -> Result<Vec<PublishedBlock>> {
             .then(a.protocol.cmp(&b.protocol))
     });
     Ok(blocks)
-}
-
-pub(super) fn rate_of(noise: &NoiseSpec) -> Option<f64> {
-    match noise {
-        NoiseSpec::None => Some(0.0),
-        NoiseSpec::Rate { rate, .. } => Some(*rate),
-        NoiseSpec::File(_) => None,
-    }
 }
 
 /// A number under its name, in the unit that files have.
@@ -374,10 +324,7 @@ impl Library {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::report::specimen::with_pictures;
 
     #[test]
     fn recalls_add_up_to_the_printed_sum_unless_a_note_says_otherwise() {
@@ -494,53 +441,29 @@ mod tests {
         }
     }
 
-    /// A noise file of the image of every caption, 40 captions of 20 images.
-    fn noise_file(file: &Path, images: &[i64; 40]) -> NoiseSpec {
-        let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (40,), }";
-        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-        bytes.extend(format!("{header:<117}\n").bytes());
-        bytes.extend(images.iter().flat_map(|image| image.to_le_bytes()));
-        std::fs::write(file, bytes).unwrap();
-        NoiseSpec::File(file.to_owned())
+    fn planted(protocol: &str, rate: f64) -> ComparableNoise {
+        ComparableNoise {
+            protocol: protocol.to_owned(),
+            rate: Some(rate),
+        }
     }
 
     #[test]
-    fn a_noise_file_stands_for_the_noise_that_it_plants() {
-        let home = tempfile::tempdir().unwrap();
-        let train = with_pictures(home.path());
-        let file = home.path().join("noise.npy");
-        let given: [i64; 40] = std::array::from_fn(|caption| caption as i64 / 2);
-        let named = |images: &[i64; 40]| named_noise(&noise_file(&file, images), &train).unwrap();
-        assert_eq!(named(&given), NoiseSpec::None);
-        // Both captions of four images move on, then one caption each of eight.
-        let whole = std::array::from_fn(|at| {
-            if at < 8 {
-                (given[at] + 1) % 4
-            } else {
-                given[at]
-            }
-        });
-        assert_eq!(named(&whole).to_string(), "image:0.2");
-        let single = std::array::from_fn(|at| match at < 16 && at % 2 == 0 {
-            true => (given[at] + 1) % 8,
-            false => given[at],
-        });
-        let single = named(&single);
-        assert_eq!(single.to_string(), "caption:0.2");
-        // So the rows of caption noise stand beside, and neither real noise nor that of another share.
+    fn a_row_stands_beside_noise_of_its_protocol_and_share() {
         let name = PublishedName {
             method: "NCR".to_owned(),
             source: Some("ncr".to_owned()),
         };
-        let noise = (protocol_of(&single), rate_of(&single));
-        let row = beside("f30k", noise, &name).unwrap().unwrap();
-        assert_eq!(row.rsum, Some(4.967));
-        assert!(beside("f30k", ("file", None), &name).unwrap().is_none());
+        let row = beside("f30k", &planted("caption", 0.2), &name).unwrap();
+        assert_eq!(row.unwrap().rsum, Some(4.967));
+        for other in [planted("caption", 0.3), planted("label", 0.2)] {
+            assert!(beside("f30k", &other, &name).unwrap().is_none());
+        }
     }
 
     #[test]
     fn protocols_never_share_a_block() {
-        let noises = ["caption:0.2".parse().unwrap(), NoiseSpec::None];
+        let noises = [planted("caption", 0.2), planted("none", 0.0)];
         let blocks = blocks("f30k", &noises).unwrap();
         let kinds: Vec<(&str, Option<f64>)> = (blocks.iter())
             .map(|block| (block.protocol.as_str(), block.noise))
@@ -587,7 +510,7 @@ mod tests {
 
     #[test]
     fn figures_stand_in_columns_of_their_own_and_what_is_missing_is_a_dash() {
-        let cub = &blocks("cub", &[NoiseSpec::None]).unwrap()[0];
+        let cub = &blocks("cub", &[planted("none", 0.0)]).unwrap()[0];
         assert_eq!(
             cub.columns(),
             [
@@ -608,7 +531,7 @@ mod tests {
         assert_eq!(row.figure(&precision), Some(0.263));
 
         // Beside rows of six recalls, a row that has some of them leaves the others out.
-        let real = &blocks("cc152k", &[NoiseSpec::None]).unwrap()[0];
+        let real = &blocks("cc152k", &[planted("none", 0.0)]).unwrap()[0];
         let lines = real.lines();
         let srem = lines.iter().find(|line| line[0] == "SREM").unwrap();
         assert_eq!(srem[1..8], ["40.9", "–", "–", "41.5", "–", "–", "372.2"]);

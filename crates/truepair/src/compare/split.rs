@@ -249,6 +249,7 @@ mod tests {
             seed: None,
             sha256: String::new(),
             file: None,
+            moves_whole_images: false,
             mismatched: vec![true, false, true],
             notes: Vec::new(),
         };

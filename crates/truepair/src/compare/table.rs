@@ -11,6 +11,7 @@ use truepair_core::noise::NoiseSpec;
 use truepair_core::ranking::Ranks;
 use truepair_core::rng::Seed;
 
+use super::comparable_noise::ComparableNoise;
 use super::figure_column::FigureColumn;
 use super::grid::{Grid, GridCell};
 use super::method::Method;
@@ -236,12 +237,11 @@ impl MethodComparison {
     }
 }
 
-/// The published result that a row file puts beside a method under a noise that is named as results name theirs.
-fn beside(grid: &Grid, noise: &NoiseSpec, method: &Method) -> Result<Option<PublishedRow>> {
+/// The published result that a row file puts beside a method under a noise.
+fn beside(grid: &Grid, noise: &ComparableNoise, method: &Method) -> Result<Option<PublishedRow>> {
     let (Some(table), Some(name)) = (&grid.published, &method.published) else {
         return Ok(None);
     };
-    let noise = (published::protocol_of(noise), published::rate_of(noise));
     let found = published::beside(table, noise, name);
     found.with_context(|| format!("row `{}`", method.name))
 }
@@ -254,7 +254,7 @@ struct RowDraft {
 
 impl NoiseBlock {
     fn read(
-        (noise, named): (&NoiseSpec, &NoiseSpec),
+        (noise, planted): (&NoiseSpec, &ComparableNoise),
         grid: &Grid,
         tasks: &[CellTask],
         failures: &[FailedCell],
@@ -283,7 +283,7 @@ impl NoiseBlock {
                 failed: failed.cloned().collect(),
                 runs: Vec::new(),
                 numbers: numbers(&finished),
-                published: beside(grid, named, method)?,
+                published: beside(grid, planted, method)?,
             };
             drafts.push(RowDraft { row, finished });
         }

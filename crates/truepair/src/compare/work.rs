@@ -3,12 +3,11 @@
 //! Small matrix products gain little from a second thread, while two independent cells gain almost
 //! everything, so each cell runs on its share of the threads.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use truepair_train::Error as TrainError;
 
@@ -17,6 +16,7 @@ use super::record::{self, CellRecord, FAILURE};
 use super::status::{CellProgress, GridStatus};
 use super::table::FailedCell;
 use super::task::CellTask;
+use crate::fault;
 use crate::interrupt;
 use crate::progress::duration;
 use crate::render;
@@ -110,8 +110,8 @@ pub(super) fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + S
 fn run_one(task: &CellTask, splits: &Splits, status: &GridStatus, at: usize) -> Option<String> {
     let lane = status.lane(at);
     let run = || make_parent(&task.plan.out).and_then(|()| cell::run(task, splits, lane));
-    let done = guarded(run);
-    match done {
+    // A fault in one cell stops no other.
+    match fault::caught(run) {
         Ok(record) => {
             lane.ended(&summary(&record));
             None
@@ -124,18 +124,6 @@ fn run_one(task: &CellTask, splits: &Splits, status: &GridStatus, at: usize) -> 
             Some(error)
         }
     }
-}
-
-/// A fault in one cell stops no other.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = (panic.downcast_ref::<&str>().copied())
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Err(anyhow!(
-            "a fault in the program: {} (the other runs go on; please report it)",
-            said.unwrap_or("it gave up without a word")
-        ))
-    })
 }
 
 fn make_parent(run: &Path) -> Result<()> {
@@ -159,17 +147,4 @@ fn summary(record: &CellRecord) -> String {
         render::percent(record.ensemble.rsum()),
         duration(record.train_seconds)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_is_an_error_that_says_what_broke() {
-        let n_rows = std::hint::black_box(3);
-        let error = guarded::<()>(|| panic!("expected 2 rows, got {n_rows}")).unwrap_err();
-        assert!(error.to_string().contains("expected 2 rows, got 3"));
-        assert_eq!(guarded(|| Ok(n_rows)).unwrap(), 3);
-    }
 }

@@ -206,6 +206,7 @@ fn planted_pairs_are_marked_when_truth_is_known() {
         seed: Some(1),
         sha256: "ab".repeat(32),
         file: None,
+        moves_whole_images: false,
         mismatched: (0..40).map(|pair| pair < 12).collect(),
         notes: vec!["read as <image> level".to_owned()],
     };

@@ -448,6 +448,49 @@ fn a_row_file_has_its_own_configurations_and_averages_several() {
 }
 
 #[test]
+fn a_row_with_the_name_of_a_baseline_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    rows(home.path());
+    let file = home.path().join("rows.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"NCR\"", "\"linear\"")).unwrap();
+    let asked = ["compare", "data", "--rows", "rows.toml", "--out", "grid"];
+    super::refused(home.path(), &asked, &["row `linear`", "--no-baselines"]);
+}
+
+#[test]
+fn a_method_has_one_color_in_all_figures() {
+    let home = tempfile::tempdir().unwrap();
+    data(home.path());
+    rows(home.path());
+    let file = home.path().join("rows.toml");
+    // A row of the first noise alone, before one of both.
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace("[\"caption:0.2\"]", "[\"caption:0.2\", \"caption:0.4\"]");
+    let first = "[[row]]\nlabel = \"First\"\nconfigs = [\"narrow.toml\"]\nnoise = [\"caption:0.2\"]\n[[row]]";
+    fs::write(&file, text.replacen("[[row]]", first, 1)).unwrap();
+    truepair(home.path(), BY_ROWS).json();
+    let page = fs::read_to_string(home.path().join("grid/compare.html")).unwrap();
+    let keys = page.split("<i class=\"swatch s").skip(1).map(|key| {
+        let (color, rest) = key.split_once("\"></i>").unwrap();
+        (rest.split_once("</li>").unwrap().0, color)
+    });
+    let keys: Vec<(&str, &str)> = keys.collect();
+    let of = |method: &str| -> Vec<&str> {
+        let own = keys.iter().filter(|(name, _)| *name == method);
+        own.map(|(_, color)| *color).collect()
+    };
+    let ncr = of("NCR");
+    assert!(
+        ncr.len() > 2 && ncr.iter().all(|color| *color == ncr[0]),
+        "{keys:?}"
+    );
+    let first = of("First");
+    assert!(!first.is_empty() && !first.contains(&ncr[0]), "{keys:?}");
+}
+
+#[test]
 fn a_row_that_cannot_train_stops_no_other() {
     let home = tempfile::tempdir().unwrap();
     data(home.path());

@@ -21,7 +21,9 @@ use truepair_train::run::file::CONFIG;
 
 use super::source::{LabelDataArgs, planted};
 use super::train::{COMMAND as TRAIN, LabelRun};
-use crate::compare::{PublishedRow, RUNS, Seeds, Spread, asked_noises, beside, claim};
+use crate::compare::{
+    ComparableNoise, PublishedRow, RUNS, Seeds, Spread, asked_noises, beside, claim,
+};
 use crate::config::ConfigArgs;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -404,12 +406,16 @@ fn published(file: &RowFile, row: &Row, noise: &LabelNoiseSpec) -> Result<Option
     let (Some(table), Some(name)) = (&file.published, &row.published) else {
         return Ok(None);
     };
-    let noise = match noise {
+    let (protocol, rate) = match noise {
         LabelNoiseSpec::None => ("none", Some(0.0)),
         LabelNoiseSpec::Rate { rate, .. } => ("label", Some(*rate)),
         LabelNoiseSpec::File(_) => ("label", None),
     };
-    beside(table, noise, name).with_context(|| format!("row `{}`", row.label))
+    let planted = ComparableNoise {
+        protocol: protocol.to_owned(),
+        rate,
+    };
+    beside(table, &planted, name).with_context(|| format!("row `{}`", row.label))
 }
 
 impl LabelRow {

@@ -140,7 +140,7 @@ pub(crate) fn visit_held_out(
     config: &CrossFitConfig,
     seed: Seed,
     session: &mut Session<'_>,
-    visit: &mut dyn FnMut(&dyn Scorer, &[u32], &mut dyn Watch) -> Result<()>,
+    visit: &mut audit::VisitFold<'_, Error>,
 ) -> Result<()> {
     let (linear, network);
     let learner: &dyn Learner<Error> = match config.matcher(dataset)? {

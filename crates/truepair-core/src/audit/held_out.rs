@@ -10,6 +10,9 @@ use crate::rng::Seed;
 use crate::scores::Scorer;
 use crate::watch::Watch;
 
+/// Takes a fold's scorer and its pairs.
+pub type VisitFold<'a, E> = dyn FnMut(&dyn Scorer, &[u32], &mut dyn Watch) -> Result<(), E> + 'a;
+
 /// Shows every fold of a cut of `pairs` to `visit`: a scorer of the images of all pairs and of the fold's
 /// captions, which takes the data's own indices, and the fold's pairs in ascending order. The scorer is a
 /// matcher trained on the other folds, without a refit; pairs are cut as in [`cross_fit`](super::cross_fit), so it
@@ -24,7 +27,7 @@ pub fn visit_held_out<E: From<Error>>(
     schedule: &CrossFit,
     seed: Seed,
     watch: &mut dyn Watch,
-    visit: &mut dyn FnMut(&dyn Scorer, &[u32], &mut dyn Watch) -> Result<(), E>,
+    visit: &mut VisitFold<'_, E>,
 ) -> Result<(), E> {
     schedule.check()?;
     let fold_of_pair = assign_folds(pairs, links, schedule.folds, seed.child("cut", 0));

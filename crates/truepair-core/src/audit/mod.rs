@@ -73,7 +73,7 @@ pub use duplicates::{DuplicateCounts, count_duplicates, group_captions, group_im
 pub use findings::*;
 pub use fold::{Fold, FoldStatistics};
 pub(crate) use folds::assign_folds;
-pub use held_out::visit_held_out;
+pub use held_out::{VisitFold, visit_held_out};
 pub use injection::{Injection, inject};
 pub use injection_kind::InjectionKind;
 pub use judgment::{Ambiguity, Judgment, UncertaintyKind};

@@ -5,15 +5,23 @@ mod support;
 mod synthetic;
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use truepair_core::audit::{Links, Outcome, Truth};
 use truepair_core::dataset::Dataset;
+use truepair_core::ledger::Ledger;
 use truepair_core::metric::{Protocol, evaluate};
+use truepair_core::pair::Pair;
 use truepair_core::relevance::Relevance;
 use truepair_core::rng::Seed;
-use truepair_model::objective::{ObjectiveConfig, Triplet};
-use truepair_train::strategy::{PlainConfig, StrategyConfig};
-use truepair_train::{AuditMatcher, CrossFitConfig, Recipe, Session, cross_fit, train};
+use truepair_model::objective::{InfoNce, ObjectiveConfig, Triplet};
+use truepair_train::strategy::{
+    AuditRequest, BatchView, Candidates, Epoch, Judgement, PlainConfig, Search, Strategy,
+    StrategyConfig,
+};
+use truepair_train::{
+    AuditMatcher, CrossFitConfig, Recipe, Session, Splits, cross_fit, train, train_by,
+};
 
 use support::session;
 
@@ -152,6 +160,65 @@ fn the_audit_does_not_invent_mismatches() {
         let none = rate.estimate < 0.05 && rate.low < 0.01;
         assert!(none, "{}: {rate:?}", matcher.name());
     }
+}
+
+/// Has matchers that never saw a pair search the images of the first half of the captions.
+#[derive(Debug)]
+struct Seeker(Arc<Mutex<Option<Candidates>>>);
+
+impl Strategy for Seeker {
+    fn wants_search(&self, epoch: Epoch, _: &[Ledger], pairs: &[Pair]) -> Option<Search> {
+        (epoch.index == 0).then(|| Search {
+            pairs: (0..pairs.len() as u32 / 2).collect(),
+            temperature: 0.05,
+            n_best: 2,
+            together: false,
+            held_out: Some(AuditRequest::default()),
+        })
+    }
+
+    fn take_candidates(&mut self, candidates: &Candidates, _: &mut [Ledger]) {
+        *self.0.lock().unwrap() = Some(candidates.clone());
+    }
+
+    fn pair_loss(&mut self, _: Epoch, view: &mut BatchView<'_>) -> Judgement {
+        InfoNce::default().pair_loss(view.scores).into()
+    }
+}
+
+#[test]
+fn captions_find_their_images_by_matchers_that_never_saw_their_pair() {
+    // The first 160 pairs are mismatched.
+    let dataset = synthetic::pairs(PAIRS, MISMATCHED, 1);
+    let dev = synthetic::pairs(150, 0, 2);
+    let mut recipe = Recipe::default();
+    recipe.training.epochs = 1;
+    let config = recipe.resolve(&dataset).unwrap();
+    let found = Arc::new(Mutex::new(None));
+    let splits = Splits {
+        train: &dataset,
+        dev: Some(&dev),
+    };
+    let seeker = Box::new(Seeker(found.clone()));
+    run(|session| train_by(seeker, splits, &config, Seed(5), session));
+    let found = found.lock().unwrap().take().unwrap();
+    assert_eq!(found.n_images, PAIRS);
+    let mut searched: Vec<u32> = found.of_pairs.iter().map(|of| of.pair).collect();
+    searched.sort_unstable();
+    assert_eq!(searched, (0..PAIRS as u32 / 2).collect::<Vec<_>>());
+    let truth = mismatched(&dataset);
+    let mut n_recovered = 0;
+    for of in &found.of_pairs {
+        let pair = dataset.pairs[of.pair as usize];
+        assert_eq!((of.given_image, of.best.len()), (pair.image, 2));
+        let recovers = truth[of.pair as usize] && of.best[0].image == pair.caption;
+        n_recovered += usize::from(recovers);
+    }
+    let n_wrong = truth[..PAIRS / 2].iter().filter(|wrong| **wrong).count();
+    assert!(
+        n_wrong > 50 && 3 * n_recovered > n_wrong,
+        "{n_recovered} of {n_wrong} captions found their image"
+    );
 }
 
 /// Per pair, whether its image and caption do not belong together.

@@ -45,7 +45,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
         let problem = (panic.downcast_ref::<&str>().copied())
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Err(anyhow!(
-            "a fault in the program: {} (the other runs go on; please report it)",
+            "a fault in the program: {} (please report it)",
             problem.unwrap_or("it gave up without a word")
         ))
     })

@@ -83,6 +83,17 @@ impl<'a> Square<'a> {
     }
 }
 
+/// 1 where `same` holds of two of the batch's pairs, and of each with itself, `[b * b]`; `None` where it holds of
+/// no two.
+pub(super) fn shared(pairs: &[u32], same: impl Fn(u32, u32) -> bool) -> Option<Vec<f32>> {
+    let shared: Vec<f32> = (pairs.iter())
+        .flat_map(|&a| (pairs.iter()).map(move |&b| (a, b)))
+        .map(|(a, b)| f32::from(u8::from(a == b || same(a, b))))
+        .collect();
+    let n_shared = shared.iter().filter(|&&shared| shared == 1.0).count();
+    (n_shared > pairs.len()).then_some(shared)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use truepair_core::Error;
 use truepair_core::mixture::{self, GaussianConfig};
 use truepair_core::rng::{self, Stream};
 
+use super::batch::shared;
 use super::{BatchView, Epoch, Judgement, Plan, Planning, Strategy, Survey};
 use crate::error::Result;
 use truepair_model::objective::{PairLoss, Tal, per_entry, per_pair, positive};
@@ -115,12 +116,8 @@ impl Consensus {
     /// Pairs of the batch that share an image, `[b, b]`; `None` where every image is given once.
     fn positives(&self, pairs: &[u32], like: &Tensor<2>) -> Option<Tensor<2>> {
         let image = |pair: u32| self.images.get(pair as usize);
-        let same = |&a: &u32, &b: &u32| a == b || (image(a).is_some() && image(a) == image(b));
-        let matched: Vec<f32> = (pairs.iter())
-            .flat_map(|a| pairs.iter().map(move |b| f32::from(u8::from(same(a, b)))))
-            .collect();
-        let n_matched = matched.iter().filter(|&&matched| matched == 1.0).count();
-        (n_matched > pairs.len()).then(|| per_entry(&matched, like))
+        let matched = shared(pairs, |a, b| image(a).is_some() && image(a) == image(b));
+        matched.map(|matched| per_entry(&matched, like))
     }
 }
 

@@ -1,18 +1,20 @@
 //! This project's own method: ask matchers that never saw a pair whether it is one, train on what
 //! they hold matched, and give captions that lost their image the image they most likely came from.
 
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::Error;
 use truepair_core::audit::{Findings, Outcome};
 use truepair_core::ledger::{ColumnSpec, Ledger, NO_ID};
 use truepair_core::pair::Pair;
 
+use super::batch::shared;
 use super::expected_images::ExpectedImages;
 use super::{
     AuditRequest, BatchView, Candidates, Epoch, Judgement, Plan, Planning, Search, Strategy, kept,
 };
 use crate::error::Result;
-use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
+use truepair_model::objective::{ObjectiveConfig, PairLoss, per_entry, per_pair, positive};
 
 /// Settings of `truepair`.
 ///
@@ -27,8 +29,9 @@ use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 /// main       fresh networks train on K ∪ { (I_rₙ, Tₙ) : cₙ > rematch_above }
 /// loss       Lₙ = wₙ ℓₙ,  wₙ = 1, or 1 − πₙ for given and cₙ for rematched pairs
 /// ```
-/// with `ℓ` a plain objective. A caption that belongs to another picture is thereby used where it
-/// belongs, which is how the method can surpass training on the truly matched pairs alone.
+/// with `ℓ` a plain objective, under which pairs of the same image or the same caption are no negatives of one
+/// another. A caption that belongs to another picture is thereby used where it belongs, which is how the method
+/// can surpass training on the truly matched pairs alone.
 /// Where whole images changed places, by how often all captions of an image are dropped, S is the sum of the
 /// scores of the n dropped captions of an image, divided by √n.
 ///
@@ -37,7 +40,8 @@ use truepair_model::objective::{ObjectiveConfig, PairLoss, per_pair, positive};
 ///
 /// Costs the audit (see [`AuditRequest`]; its matchers are small heads whatever the similarity),
 /// the warm-up, and one pass of the dropped captions over all training images. An audit that finds
-/// nothing or gives no verdict leaves plain training on all pairs, with a note in the log, but for one case:
+/// nothing or gives no verdict leaves training on all pairs in all epochs without a restart, with a note in the log,
+/// but for one case:
 ///
 /// Where it cannot be told whether pairs are mismatched, although the audit's matchers read all pairs alike
 /// and at most a tenth may be far off, near misses are what is open. Then the images of all captions are
@@ -110,6 +114,9 @@ impl Default for TruepairConfig {
 /// Share of pairs that may be far off, at most, where near misses alone are what cannot be told.
 const MOST_FAR: f64 = 0.1;
 
+/// Below every score.
+const FAR: f64 = 1e4;
+
 /// Images that a caption is given at most besides its own.
 const N_BEST: usize = 3;
 /// The images that a caption is given, the likeliest first.
@@ -134,6 +141,10 @@ struct Truepair {
     remark: Option<String>,
     /// Whether near misses are what the audit leaves open.
     is_open: bool,
+    /// Whether the audit leaves pairs out.
+    drops: bool,
+    /// The given and the rematched pairs, known from the epoch's plan on.
+    pairs: Vec<Pair>,
 }
 
 impl TruepairConfig {
@@ -167,6 +178,8 @@ impl TruepairConfig {
             shares: Vec::new(),
             remark: None,
             is_open: false,
+            drops: false,
+            pairs: Vec::new(),
         }))
     }
 
@@ -210,6 +223,21 @@ impl Truepair {
             false => self.config.keep_below,
         };
         kept::kept(ledger, keep_below)
+    }
+
+    /// The batch's scores `[b, b]`, but far below all others where two pairs share an image or a caption.
+    fn among_negatives(&self, view: &BatchView<'_>) -> Tensor<2> {
+        let shared = shared(view.pairs, |a, b| {
+            let [a, b] = [a, b].map(|pair| self.pairs[pair as usize]);
+            a.image == b.image || a.caption == b.caption
+        });
+        match shared {
+            None => view.scores.clone(),
+            Some(mut shared) => {
+                (shared.iter_mut().step_by(view.pairs.len() + 1)).for_each(|own| *own = 0.0);
+                view.scores.clone() - per_entry(&shared, view.scores) * FAR
+            }
+        }
     }
 
     /// Takes the images that captions are expected to belong to.
@@ -260,6 +288,8 @@ impl Strategy for Truepair {
     fn take_audit(&mut self, findings: &Findings, ledgers: &mut [Ledger]) {
         self.is_open = self.config.rematches() && leaves_near_misses_open(findings);
         self.remark = kept::believe(findings, ledgers);
+        let (kept, note) = self.kept(&ledgers[0]);
+        self.drops = !self.is_open && note.is_none() && kept.len() < ledgers[0].len();
     }
 
     fn wants_search(&self, epoch: Epoch, ledgers: &[Ledger], pairs: &[Pair]) -> Option<Search> {
@@ -273,13 +303,10 @@ impl Strategy for Truepair {
                 held_out: Some((*self.config.audit).clone()),
             });
         }
-        if !self.config.rematches() || epoch.index != epoch.n_warm_up {
+        if !self.restarts(epoch) {
             return None;
         }
-        let (kept, note) = self.kept(&ledgers[0]);
-        if note.is_some() || kept.len() == pairs.len() {
-            return None;
-        }
+        let (kept, _) = self.kept(&ledgers[0]);
         let mut is_lost = vec![true; pairs.len()];
         kept.iter().for_each(|&pair| is_lost[pair as usize] = false);
         Some(Search {
@@ -307,7 +334,7 @@ impl Strategy for Truepair {
     }
 
     fn restarts(&self, epoch: Epoch) -> bool {
-        !self.is_open && self.config.rematches() && epoch.index == epoch.n_warm_up
+        self.drops && self.config.rematches() && epoch.index == epoch.n_warm_up
     }
 
     fn plan(&mut self, planning: Planning<'_>) -> Result<Plan> {
@@ -335,6 +362,7 @@ impl Strategy for Truepair {
                 }
             }
         }
+        self.pairs = [pairs, &rematched].concat();
         let counted = format!(
             "{} given and {} rematched pairs",
             group.len() - rematched.len(),
@@ -349,11 +377,15 @@ impl Strategy for Truepair {
     }
 
     fn state(&self) -> Vec<f64> {
-        vec![f64::from(u8::from(self.is_open))]
+        [self.is_open, self.drops]
+            .map(|is| f64::from(u8::from(is)))
+            .to_vec()
     }
 
     fn restore(&mut self, state: &[f64]) {
-        self.is_open = state.first().is_some_and(|open| *open > 0.0);
+        self.is_open = state.first().is_some_and(|is| *is > 0.0);
+        // A run begun before this was kept restarts.
+        self.drops = state.get(1).map_or(!self.is_open, |is| *is > 0.0);
     }
 
     fn takes_closed_form(&self) -> bool {
@@ -370,7 +402,7 @@ impl Strategy for Truepair {
 
     fn pair_loss(&mut self, _epoch: Epoch, view: &mut BatchView<'_>) -> Judgement {
         let config = &self.config;
-        let mut loss = config.objective.pair_loss(view.scores).0;
+        let mut loss = config.objective.pair_loss(&self.among_negatives(view)).0;
         if config.weighting == Weighting::Confidence {
             let weights: Vec<f32> = (view.pairs.iter())
                 .map(|&pair| self.confidence(pair, &view.ledgers[view.peer]))
@@ -384,12 +416,14 @@ impl Strategy for Truepair {
 #[cfg(test)]
 mod tests {
     use truepair_core::audit::{
-        Ambiguity, Competence, DuplicateCounts, Fit, Kinds, NoiseRate, Reading,
+        Ambiguity, Competence, DuplicateCounts, Fit, Judgment, Kinds, NoiseRate, Reading, Verdict,
     };
 
     use super::super::{Candidate, PairCandidates};
     use super::*;
     use truepair_core::rng::Seed;
+    use truepair_model::numbers::floats;
+    use truepair_model::objective::check::tracked;
 
     fn truepair(config: TruepairConfig) -> Truepair {
         Truepair {
@@ -397,6 +431,8 @@ mod tests {
             shares: Vec::new(),
             remark: None,
             is_open: false,
+            drops: false,
+            pairs: Vec::new(),
         }
     }
 
@@ -466,6 +502,32 @@ mod tests {
         }
     }
 
+    /// An audit that finds these pairs mismatched with these probabilities.
+    fn mismatched(pairs: &[(u32, f64)]) -> Findings {
+        let verdicts = (pairs.iter()).map(|&(pair, posterior)| Verdict {
+            pair,
+            image: pair,
+            caption: pair,
+            p_i2t: 0.5,
+            p_t2i: 0.5,
+            p: 0.5,
+            posterior,
+            near: 0.0,
+            rank_i2t: 3,
+            rank_t2i: 3,
+            better_caption: None,
+            better_image: None,
+            uncertainty: None,
+            judgment: Judgment::default(),
+            reason: String::new(),
+        });
+        Findings {
+            outcome: Outcome::MismatchedPairs,
+            verdicts: verdicts.collect(),
+            ..open_findings()
+        }
+    }
+
     const MAIN: Epoch = Epoch {
         index: 10,
         n_warm_up: 10,
@@ -486,8 +548,8 @@ mod tests {
     fn dropped_captions_are_searched_and_come_back_with_their_image() {
         let mut strategy = truepair(TruepairConfig::default());
         let mut ledgers = vec![ledger()];
-        ledgers[0].clean_posterior[2] = 0.1;
-        ledgers[0].clean_posterior[4] = 0.4;
+        strategy.take_audit(&mismatched(&[(2, 0.9), (4, 0.6)]), &mut ledgers);
+        assert!(strategy.restarts(MAIN));
         let search = strategy.wants_search(MAIN, &ledgers, &pairs(6)).unwrap();
         assert_eq!(search.pairs, [2, 4]);
         let found = [(2, 70_001, 0.9), (4, 3, 0.1)]
@@ -511,7 +573,10 @@ mod tests {
     fn without_a_mismatch_nothing_is_searched_and_every_pair_is_used() {
         let mut strategy = truepair(TruepairConfig::default());
         let mut ledgers = vec![ledger()];
+        strategy.take_audit(&mismatched(&[(2, 0.1), (4, 0.4)]), &mut ledgers);
         assert_eq!(strategy.wants_search(MAIN, &ledgers, &pairs(6)), None);
+        // What the networks have learned was learned from the same pairs.
+        assert!(!strategy.restarts(MAIN));
         let plan = planned(&mut strategy, MAIN, &mut ledgers);
         assert_eq!(plan.peers[0].groups[0].len(), 6);
         // Even when everything is held mismatched, something is trained on, and the log says so.
@@ -580,6 +645,46 @@ mod tests {
         };
         for findings in [uneven, far, clean] {
             assert!(!is_open(&findings, 1), "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_of_one_image_or_one_caption_are_no_negatives_of_one_another() {
+        let mut strategy = truepair(TruepairConfig::default());
+        let image = |image, caption| Pair { image, caption };
+        strategy.pairs = vec![image(0, 0), image(0, 1), image(1, 2), image(2, 2)];
+        let ledgers = vec![Ledger::new(4)];
+        let mut loss = |pairs: &[u32], scores: &[f32]| {
+            let scores = tracked(scores);
+            let mut view = BatchView {
+                peer: 0,
+                group: 0,
+                step: 0,
+                n_steps: 1,
+                pairs,
+                scores: &scores,
+                structure: None,
+                opinions: &[],
+                ledgers: &ledgers,
+                rng: &mut Seed(0).stream("test", &[]),
+            };
+            floats(strategy.pair_loss(MAIN, &mut view).loss.0)
+        };
+        let two = |a: f32, b: f32| [0.9, a, b, 0.8];
+        // How they score one another says nothing; alone in their batch there is nothing to tell them from.
+        for pairs in [[0, 1], [2, 3]] {
+            assert_eq!(loss(&pairs, &two(0.1, 0.2)), [0.0, 0.0]);
+            assert_eq!(loss(&pairs, &two(0.7, 0.95)), [0.0, 0.0]);
+        }
+        let (scores, softmax) = (two(0.1, 0.2), |own: f32, other: f32| {
+            -(1.0 / (1.0 + ((other - own) / 0.07).exp())).ln()
+        });
+        let expected = [
+            (softmax(0.9, 0.1) + softmax(0.9, 0.2)) / 2.0,
+            (softmax(0.8, 0.2) + softmax(0.8, 0.1)) / 2.0,
+        ];
+        for (found, expected) in loss(&[1, 2], &scores).iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
         }
     }
 

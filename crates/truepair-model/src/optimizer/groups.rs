@@ -1,5 +1,7 @@
 //! Parameters that move at another rate than the rest, or not at all for some epochs.
 
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use truepair_core::{Error, Result};
 
@@ -76,6 +78,29 @@ pub fn shares(groups: &[GroupConfig], names: &[String], epoch: usize) -> Result<
     Ok(shares)
 }
 
+/// The module, whose parameters of [share](shares) 0 take no gradient from now on and whose others do: what is computed
+/// of frozen parameters alone costs no backward pass, nor memory for one. Where all are frozen nothing changes, since a
+/// loss must have a gradient.
+pub fn freeze<M: Module>(module: M, shares: &[f64]) -> M {
+    if shares.iter().all(|share| *share == 0.0) {
+        return module;
+    }
+    module.map(&mut Freeze { shares, next: 0 })
+}
+
+struct Freeze<'a> {
+    shares: &'a [f64],
+    next: usize,
+}
+
+impl ModuleMapper for Freeze<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let share = self.shares[self.next];
+        self.next += 1;
+        param.set_require_grad(share > 0.0)
+    }
+}
+
 /// The first two parts of all names.
 fn beginnings(names: &[String]) -> Vec<String> {
     let mut parts: Vec<String> = (names.iter())
@@ -87,7 +112,13 @@ fn beginnings(names: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use truepair_core::rng::Seed;
+
     use super::*;
+    use crate::kernel::Precision;
+    use crate::layer::{Init, Linear};
+    use crate::numbers::floats;
 
     fn group(parameters: &str, rate: f64, frozen: usize) -> GroupConfig {
         GroupConfig {
@@ -113,6 +144,29 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("image.fc, caption.embed"), "{error}");
+    }
+
+    #[test]
+    fn frozen_parameters_take_no_gradient_and_change_none_of_the_others() {
+        let device = Device::flex().autodiff();
+        let stream = Seed(1).stream("init", &[]);
+        let mut init = Init::new(stream, device.clone(), Precision::F32);
+        let layers = [(); 2].map(|()| Linear::new(&mut init, 3, 3)).to_vec();
+        let gradients = |layers: &Vec<Linear>| {
+            let x = Tensor::<2>::from_data([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]], &device);
+            let y = layers[1].forward(layers[0].forward(x));
+            let mut found = y.square().sum().backward();
+            let of = |layer: &Linear, found: &mut _| layer.weight.val().grad_remove(found);
+            [0, 1].map(|at: usize| of(&layers[at], &mut found).map(floats))
+        };
+        let all = gradients(&layers);
+        assert!(all[0].is_some());
+        let frozen = freeze(layers, &[0.0, 0.0, 0.1, 1.0]);
+        assert_eq!(gradients(&frozen), [None, all[1].clone()]);
+        // Set free again, and where nothing would be left to move.
+        let free = freeze(frozen.clone(), &[1.0; 4]);
+        assert_eq!(gradients(&free), all);
+        assert_eq!(gradients(&freeze(free, &[0.0; 4])), all);
     }
 
     #[test]

@@ -419,7 +419,7 @@ impl<'a> Trainer<'a> {
             .factor(epoch.main_index() as f64 + share, epoch.n_main as f64)
     }
 
-    /// Sets the rate of every parameter as the config's groups say.
+    /// Sets the rate of every parameter as the config's groups say; those that are frozen take no gradient.
     fn set_shares(&mut self, epoch: Epoch) -> Result<()> {
         if self.config.groups.is_empty() {
             return Ok(());
@@ -427,6 +427,7 @@ impl<'a> Trainer<'a> {
         for peer in &mut self.peers {
             let names = parameters::names(&peer.matcher);
             let shares = groups::shares(&self.config.groups, &names, epoch.index)?;
+            peer.matcher = groups::freeze(peer.matcher.clone(), &shares);
             peer.optimizer.set_shares(shares);
         }
         Ok(())

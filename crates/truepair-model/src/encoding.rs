@@ -62,9 +62,11 @@ impl Gaussian {
         }
     }
 
-    /// The share of log σ that is at its limit, in [0, 1].
+    /// The share of log σ that is at its limit, in [0, 1]; 0 where even a draw at the limit stays within a length of
+    /// 1 of its mean, as where all deviations are held next to nothing.
     pub fn at_limit(&self) -> f64 {
-        if self.limit.is_infinite() {
+        let d = self.log_deviation.dims()[1] as f64;
+        if self.limit.is_infinite() || self.limit.exp() * d.sqrt() < 1.0 {
             return 0.0;
         }
         let clipped = self.log_deviation.clone().detach();
@@ -177,4 +179,25 @@ pub(crate) fn lengths(mask: &Tensor<2>) -> Vec<usize> {
             length
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn deviations_held_next_to_nothing_are_at_no_limit() {
+        let of = |limit: f64| {
+            let high = limit as f32;
+            let log = Tensor::from_data([[high, high - 1.0], [high, high]], &Device::flex());
+            let gaussian = Gaussian {
+                limit,
+                ..Gaussian::new(log)
+            };
+            gaussian.at_limit()
+        };
+        assert_eq!((of(2.0), of(-10.0)), (0.75, 0.0));
+    }
 }

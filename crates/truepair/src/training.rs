@@ -13,7 +13,7 @@ use truepair_core::metric::{Protocol, Report};
 use truepair_core::noise::Manifest;
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
-use truepair_read::dataset::{FORMATS, ReadOptions};
+use truepair_read::dataset::{self, FORMATS, ReadOptions};
 use truepair_train::config::Keep;
 use truepair_train::run::file::CHECKPOINT;
 use truepair_train::{Config, Recipe, Session, TrainWatch, Trained, train};
@@ -94,12 +94,13 @@ impl Splits {
         bars: &mut Bars,
     ) -> Result<Self> {
         let train = encoders.open(path, read, bars)?.dataset;
-        let names = match FORMATS.iter().find(|format| format.name() == train.format) {
-            Some(format) => {
+        let names = match FORMATS.iter().any(|format| format.name() == train.format) {
+            true => {
                 let (path, read) = remote::fetched(path, &encoders.reading(read)?, bars)?;
-                format.splits(&path, &read)?
+                // The folder of a list is another format than the list.
+                dataset::splits(&path, &read)?
             }
-            None => Vec::new(),
+            false => Vec::new(),
         };
         let mut open = |wanted: &[&str]| -> Result<Option<Dataset>> {
             let Some(split) = wanted

@@ -571,3 +571,27 @@ fn a_dev_split_of_other_images_than_those_trained_on_is_told() {
     let last = train("last", "training.keep=last");
     assert!(!last.contains("unlike those of training"), "{last}");
 }
+
+/// The folder of a list is read by the list's format, which alone does not know the folder.
+#[test]
+fn a_list_of_splits_in_the_folder_of_its_pictures_is_compared_on() {
+    let home = tempfile::tempdir().unwrap();
+    let pictures = files::colors(&home.path().join("photos"), 60);
+    let images = pictures.iter().enumerate().map(|(at, (name, caption))| {
+        let split = ["train", "train", "train", "val", "test"][at % 5];
+        serde_json::json!({
+            "filename": name, "split": split, "imgid": at, "sentids": [at],
+            "sentences": [{"raw": caption, "imgid": at, "sentid": at}],
+        })
+    });
+    let list = serde_json::json!({"images": images.collect::<Vec<_>>(), "dataset": "colors"});
+    fs::write(
+        home.path().join("photos/dataset_colors.json"),
+        list.to_string(),
+    )
+    .unwrap();
+    let asked = "compare photos --strategies plain --no-baselines --dry-run --pixels 12 --seeds 1 --json --out grid";
+    let plan = truepair(home.path(), &words(asked)).json();
+    assert_eq!(plan["runs"], 1);
+    assert!(plan["rows"][0]["seconds"].as_f64().unwrap() > 0.0, "{plan}");
+}

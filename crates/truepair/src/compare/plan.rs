@@ -284,20 +284,26 @@ impl RankingPace {
     }
 }
 
-/// So many of the pairs that an epoch has a few steps, each with as many pairs as in the whole.
+/// So many of the pairs that an epoch has a few steps, each with as many pairs as in the whole. They lie far apart, so
+/// that a batch has as many images as one of the whole and not those of a few neighbors.
 fn part_of(whole: &Dataset, config: &Config, n_batches: usize) -> Dataset {
-    let n = n_batches * config.training.batch;
+    let (n, of) = (n_batches * config.training.batch, whole.pairs.len());
     let mut seen = HashSet::new();
     let keep: Vec<bool> = (whole.pairs.iter().enumerate())
         .map(
             |(at, pair)| match (config.training.sampling, &whole.labels) {
                 // Two steps more than there are pairs of a class.
                 (Sampling::OnePerClass, Some(labels)) => seen.insert(labels[pair.image as usize]),
-                _ => at < n,
+                _ => is_among(n, of, at),
             },
         )
         .collect();
     whole.with_pairs_kept(&keep)
+}
+
+/// Whether `at` is one of `n` places that are spread evenly over the first `of` numbers.
+fn is_among(n: usize, of: usize, at: usize) -> bool {
+    n >= of || at * n / of != (at + 1) * n / of
 }
 
 /// The parts of a run between which groups of parameters are set free: how many epochs, and settings under which the
@@ -443,6 +449,19 @@ mod tests {
             ]
         );
         assert_eq!(of(&group("image", 60), 60), [(60, vec![true])]);
+    }
+
+    #[test]
+    fn a_part_is_spread_over_the_whole() {
+        let among = |n, of| {
+            (0..of)
+                .filter(|&at| is_among(n, of, at))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(among(3, 15), [4, 9, 14]);
+        assert_eq!(among(4, 6), [1, 2, 4, 5]);
+        assert_eq!(among(9, 4), [0, 1, 2, 3]);
+        assert_eq!(among(384, 145_000).len(), 384);
     }
 
     #[test]

@@ -62,11 +62,11 @@ impl Gaussian {
         }
     }
 
-    /// The share of log σ that is at its limit, in [0, 1]; 0 where even a draw at the limit stays within a length of
-    /// 1 of its mean, as where all deviations are held next to nothing.
+    /// The share of log σ that is at its limit, in [0, 1]; 0 where a draw at the limit is less than a hundredth of a
+    /// unit from its mean, since deviations are held next to nothing there.
     pub fn at_limit(&self) -> f64 {
         let d = self.log_deviation.dims()[1] as f64;
-        if self.limit.is_infinite() || self.limit.exp() * d.sqrt() < 1.0 {
+        if self.limit.is_infinite() || self.limit.exp() * d.sqrt() < 0.01 {
             return 0.0;
         }
         let clipped = self.log_deviation.clone().detach();

@@ -45,7 +45,7 @@
 //!
 //! | what | operations |
 //! |---|---|
-//! | layers | [`Linear`], [`Convolution`], [`BatchNorm`], [`Gelu`], [`Embedding`], [`Gru`] |
+//! | layers | [`Linear`], [`Convolution`], [`BatchNorm`], [`SlotNorm`], [`Gelu`], [`Embedding`], [`Gru`] |
 //! | rows of numbers | [`SoftmaxRows`], [`UnitRows`], [`UnitColumns`], [`LayerNormRows`] |
 //! | pooling | [`SortPool`], [`AdditiveAttention`], [`Relation`] |
 //! | scores of images against captions | [`InnerProducts`], [`Scan`], [`Imram`], [`MatchOdds`] |
@@ -94,7 +94,7 @@ pub mod vector;
 pub use adam::{AdamStep, sum_of_squares};
 pub use additive_attention::AdditiveAttention;
 pub use attention::{Attention, Block, RawNorm};
-pub use batch_norm::{BatchNorm, ColumnMoments};
+pub use batch_norm::{BatchNorm, ColumnMoments, Moments, SlotMoments, SlotNorm};
 pub use convolution::{Convolution, Window};
 pub use embedding::Embedding;
 pub use gelu::Gelu;

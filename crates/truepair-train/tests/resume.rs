@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use truepair_core::dataset::Dataset;
+use truepair_core::dataset::{Dataset, Features, NamedFeatures};
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
 use truepair_model::similarity::{SafConfig, SimilarityConfig};
@@ -65,6 +65,22 @@ fn of_words() -> Config {
         dev_images = 40
     "#;
     let data = worded(synthetic::pairs(200, 60, 1));
+    Recipe::from_toml(text).unwrap().resolve(&data).unwrap()
+}
+
+/// Sets the image encoder free in the epoch in which the run is stopped.
+fn thawed() -> Config {
+    let text = r#"
+        [strategy]
+        kind = "plain"
+        [[groups]]
+        parameters = "image"
+        frozen = 2
+        [training]
+        epochs = 4
+        batch = 32
+    "#;
+    let data = synthetic::pairs(200, 60, 1);
     Recipe::from_toml(text).unwrap().resolve(&data).unwrap()
 }
 
@@ -127,6 +143,7 @@ fn a_resumed_run_equals_an_unbroken_one_to_the_bit() {
     });
     configs.push(statistics);
     configs.push(of_words());
+    configs.push(thawed());
     for config in configs {
         let folder = tempfile::tempdir().unwrap();
         let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
@@ -141,6 +158,74 @@ fn a_resumed_run_equals_an_unbroken_one_to_the_bit() {
             let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
             assert!(read(&whole) == read(&broken), "{file} differs");
         }
+    }
+}
+
+/// Pairs in groups of look-alikes, half of which have their neighbor's image.
+fn neighbors(n: usize, seed: u64) -> Dataset {
+    const GROUP: usize = 30;
+    let mut data = synthetic::pairs(n, 0, seed);
+    for pair in &mut data.pairs[..n / 2] {
+        let (group, place) = (pair.image as usize / GROUP, pair.image as usize % GROUP);
+        pair.image = (group * GROUP + (place + 1) % GROUP) as u32;
+    }
+    let alike = |rows: &Features| {
+        let all: Vec<u32> = (0..n as u32).collect();
+        let (width, own) = (rows.dim(), rows.gather(&all).unwrap());
+        let value = |at: usize| {
+            let (row, column) = (at / width, at % width);
+            own[at] + own[row / GROUP * GROUP * width + column]
+        };
+        Features::from_rows((0..n * width).map(value).collect(), width)
+    };
+    let captions = data.caption_features.as_ref().map(|named| NamedFeatures {
+        name: named.name.clone(),
+        features: alike(&named.features),
+    });
+    Dataset {
+        images: alike(&data.images),
+        caption_features: captions,
+        ..data
+    }
+}
+
+#[test]
+fn a_run_that_hedges_resumes_to_the_bit() {
+    let text = r#"
+        [strategy]
+        kind = "truepair"
+        warm_up = 1
+        [training]
+        epochs = 3
+        batch = 32
+    "#;
+    let data = neighbors(300, 1);
+    let config = Recipe::from_toml(text).unwrap().resolve(&data).unwrap();
+    let run = |dir: &Path, resume: bool, at: Option<(usize, usize)>| {
+        let flag = AtomicBool::new(false);
+        let mut watch = StopAt { flag: &flag, at };
+        let mut session = Session {
+            resume,
+            ..session(Some(dir), &flag, &mut watch)
+        };
+        train(
+            &data,
+            Some(&neighbors(90, 2)),
+            &config,
+            Seed(3),
+            &mut session,
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    run(&whole, false, None).unwrap();
+    let log = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
+    assert!(log.contains("near misses cannot be told"), "{log}");
+    run(&broken, false, Some((2, 3))).unwrap_err();
+    run(&broken, true, None).unwrap();
+    for file in FILES {
+        let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
+        assert!(read(&whole) == read(&broken), "{file} differs");
     }
 }
 

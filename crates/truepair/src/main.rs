@@ -56,11 +56,12 @@ mod write_args;
 
 use std::process::ExitCode;
 
-// Training allocates and frees buffers of the same large sizes every batch; mimalloc keeps them.
+// Keeps what is freed for what is allocated next, as `memory::keep_freed` says.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(exit) => return exit,

@@ -4,7 +4,8 @@ use super::{Draws, Input, check, check_threads, run};
 use crate::product::Precision;
 use crate::{
     AdditiveAttention, BatchNorm, ColumnMoments, Convolution, Directions, Embedding, Gelu, Gru,
-    InnerProducts, Linear, Relation, SortPool, States, Window,
+    InnerProducts, Linear, Moments, Operation, Relation, SlotMoments, SlotNorm, SortPool, States,
+    Window,
 };
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -119,43 +120,120 @@ fn convolution_equals_its_equation() {
     }
 }
 
+/// Mean and biased variance of some numbers.
+fn moments(numbers: &[f64]) -> [f64; 2] {
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / n;
+    let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+    [mean, variance]
+}
+
+/// Runs the operation of moments and checks it; `channel` is the channel of a number by its place.
+fn check_moments(
+    operation: &impl Operation,
+    x: &Input,
+    channels: usize,
+    channel: impl Fn(usize) -> usize,
+) -> Vec<f32> {
+    let found = operation.output(&[x.array()]).values;
+    assert_eq!(found.len(), 2 * channels);
+    for k in 0..channels {
+        let places = (0..x.values.len()).filter(|&at| channel(at) == k);
+        let numbers: Vec<f64> = places.map(|at| f64::from(x.values[at])).collect();
+        let [mean, variance] = moments(&numbers);
+        assert!((f64::from(found[k]) - mean).abs() < 1e-6);
+        assert!((f64::from(found[channels + k]) - variance).abs() < 2e-6);
+    }
+    found
+}
+
+/// The weight, the bias and the moments beside `x`.
+fn norm_inputs(x: Input, found: Vec<f32>) -> Vec<Input> {
+    let channels = found.len() / 2;
+    vec![
+        x,
+        Input::normal("weight", &[channels], 1.0),
+        Input::normal("bias", &[channels], 1.0),
+        Input::of(&[2, channels], found).constant(),
+    ]
+}
+
+/// `x` normalized by its own moments.
+fn normed(x: &[Vec<f64>], channels: usize, channel: impl Fn(usize) -> usize) -> Vec<f64> {
+    let moments: Vec<[f64; 2]> = (0..channels)
+        .map(|k| {
+            let places = (0..x[0].len()).filter(|&at| channel(at) == k);
+            moments(&places.map(|at| x[0][at]).collect::<Vec<_>>())
+        })
+        .collect();
+    let entry = |(at, value): (usize, &f64)| {
+        let k = channel(at);
+        let [mean, variance] = moments[k];
+        x[1][k] * (value - mean) / (variance + f64::from(1e-5f32)).sqrt() + x[2][k]
+    };
+    x[0].iter().enumerate().map(entry).collect()
+}
+
 #[test]
 fn batch_norm_and_its_moments_equal_their_equations() {
     let (n, d) = (7, 3);
-    let moments = |x: &[f64], k: usize| {
-        let column = || x.iter().skip(k).step_by(d);
-        let mean = column().sum::<f64>() / n as f64;
-        let variance = column().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
-        [mean, variance]
-    };
     let rows = Input::normal("x", &[n, d], 1.0);
-    let found = run_moments(&rows);
-    check_moments(&found, |x| moments(x, 0), &rows, d);
-    let inputs = [
-        rows,
-        Input::normal("weight", &[d], 1.0),
-        Input::normal("bias", &[d], 1.0),
-        Input::of(&[2, d], found).constant(),
-    ];
-    check(&BatchNorm { epsilon: 1e-5 }, &inputs, |x| {
-        let entry = |(at, value): (usize, &f64)| {
-            let [mean, variance] = moments(&x[0], at % d);
-            x[1][at % d] * (value - mean) / (variance + f64::from(1e-5f32)).sqrt() + x[2][at % d]
-        };
-        x[0].iter().enumerate().map(entry).collect()
+    let found = check_moments(&ColumnMoments, &rows, d, |at| at % d);
+    let operation = BatchNorm { epsilon: 1e-5 };
+    check(&operation, &norm_inputs(rows, found), |x| {
+        normed(x, d, |at| at % d)
     });
 }
 
-fn run_moments(rows: &Input) -> Vec<f32> {
-    use crate::Operation;
-    ColumnMoments.output(&[rows.array()]).values
+#[test]
+fn slot_norm_and_its_moments_equal_their_equations() {
+    // The second kind of slot is longer than a block of the threads' work.
+    for (n, m, d) in [(3, 4, 5), (2, 2, 600)] {
+        let slot = |at: usize| at / d % m;
+        let x = || Input::normal("x", &[n, m, d], 1.0);
+        let found = check_moments(&SlotMoments, &x(), m, slot);
+        let mut operation = SlotNorm {
+            epsilon: 1e-5,
+            moments: Moments::OfBatch,
+            rectify: false,
+        };
+        let mut inputs = norm_inputs(x(), found);
+        check(&operation, &inputs, |x| normed(x, m, slot));
+        if d > 5 {
+            // Of so many results some are too near to 0 to have a slope.
+            continue;
+        }
+
+        operation.rectify = true;
+        let rectified = |x: &[Vec<f64>]| normed(x, m, slot).into_iter().map(|y| y.max(0.0));
+        check(&operation, &inputs, |x| rectified(x).collect());
+
+        inputs.push(Input::normal("kept", &[n, m, d], 1.0));
+        check(&operation, &inputs, |x| {
+            let sums = normed(x, m, slot).into_iter().zip(&x[4]);
+            sums.map(|(y, kept)| (y + kept).max(0.0)).collect()
+        });
+    }
 }
 
-fn check_moments(found: &[f32], first: impl Fn(&[f64]) -> [f64; 2], rows: &Input, d: usize) {
-    let rows: Vec<f64> = rows.values.iter().copied().map(f64::from).collect();
-    let [mean, variance] = first(&rows);
-    assert!((f64::from(found[0]) - mean).abs() < 1e-6);
-    assert!((f64::from(found[d]) - variance).abs() < 1e-6);
+#[test]
+fn given_moments_are_constants() {
+    let (n, m, d) = (3, 2, 5);
+    let operation = SlotNorm {
+        epsilon: 1e-5,
+        moments: Moments::Given,
+        rectify: true,
+    };
+    let x = Input::normal("x", &[n, m, d], 1.0);
+    let inputs = norm_inputs(x, vec![0.5, -0.5, 2.0, 0.25]);
+    check(&operation, &inputs, |x| {
+        let entry = |(at, value): (usize, &f64)| {
+            let slot = at / d % m;
+            let deviation = (x[3][m + slot] + f64::from(1e-5f32)).sqrt();
+            (x[1][slot] * (value - x[3][slot]) / deviation + x[2][slot]).max(0.0)
+        };
+        x[0].iter().enumerate().map(entry).collect()
+    });
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use serde::{Deserialize, Serialize};
@@ -224,16 +223,21 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
-        let mut y = self.bn1.forward_planes(self.conv1.forward(x.clone()), mode);
-        y = self.bn2.forward_planes(self.conv2.forward(relu(y)), mode);
-        if let (Some(conv), Some(norm)) = (&self.conv3, &self.bn3) {
-            y = norm.forward_planes(conv.forward(relu(y)), mode);
-        }
+        let y = self.conv1.forward(x.clone());
+        let y = self.bn1.rectified_planes(y, None, mode);
+        let y = self.conv2.forward(y);
+        let (y, norm) = match (&self.conv3, &self.bn3) {
+            (Some(conv), Some(norm)) => {
+                let y = self.bn2.rectified_planes(y, None, mode);
+                (conv.forward(y), norm)
+            }
+            _ => (y, &self.bn2),
+        };
         let kept = match &self.downsample {
             Some(Shortcut { conv, norm }) => norm.forward_planes(conv.forward(x), mode),
             None => x,
         };
-        relu(y + kept)
+        norm.rectified_planes(y, Some(kept), mode)
     }
 }
 
@@ -261,7 +265,8 @@ impl Resnet {
 
     /// The last planes, `[n, channels, h, w]`.
     fn planes(&self, pixels: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
-        let mut x = relu(self.bn1.forward_planes(self.conv1.forward(pixels), mode));
+        let mut x = self.conv1.forward(pixels);
+        x = self.bn1.rectified_planes(x, None, mode);
         if self.stem == Stem::Large {
             let pool = MaxPoolOptions::new([3, 3])
                 .with_stride([2, 2])

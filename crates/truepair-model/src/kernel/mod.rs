@@ -29,7 +29,7 @@ mod sort_pool;
 pub(crate) mod tests;
 
 pub(crate) use additive_attention::additive_attention;
-pub(crate) use batch_norm::{batch_norm, column_moments};
+pub(crate) use batch_norm::{batch_norm, column_moments, slot_moments, slot_norm};
 pub(crate) use convolution::convolution;
 pub(crate) use embedding::embedding;
 pub use gelu::gelu;
@@ -52,6 +52,7 @@ pub(crate) use scan::scan;
 pub(crate) use sort_pool::sort_pool;
 pub use truepair_kernel::product::Precision;
 pub(crate) use truepair_kernel::{
-    AdamStep, Attention, ImramSettings, Pool, ScanSettings, States, Window, sum_of_squares,
+    AdamStep, Attention, ImramSettings, Moments, Pool, ScanSettings, SlotNorm, States, Window,
+    sum_of_squares,
 };
 pub use truepair_kernel::{Distance, MatchForm, Pooling, RawNorm};

@@ -4,7 +4,7 @@ use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
 
 use super::{Init, Mode};
-use crate::kernel;
+use crate::kernel::{self, Moments, SlotNorm};
 
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
@@ -73,74 +73,115 @@ impl BatchNorm {
         mask: Option<&Tensor<2>>,
         mode: &Mode<'_>,
     ) -> Tensor<3> {
-        let m = x.dims()[1];
-        let slots = |values: Tensor<1>| values.narrow(0, 0, m).reshape([1, m, 1]);
-        let (mean, variance) = match mode {
-            Mode::Evaluate => (
-                slots(self.running_mean.value()),
-                slots(self.running_var.value()),
-            ),
-            Mode::Train(_) => self.slot_statistics(x.clone(), mask),
+        match (mode, mask) {
+            (Mode::Train(_), Some(mask)) => {
+                let m = x.dims()[1];
+                let (mean, variance) = self.masked_statistics(x.clone(), mask);
+                let slots = |values: Tensor<1>| values.narrow(0, 0, m).reshape([1, m, 1]);
+                let scale = slots(self.weight.val()) / (variance + EPSILON).sqrt();
+                (x - mean) * scale + slots(self.bias.val())
+            }
+            _ => self.slots(x, None, false, mode),
+        }
+    }
+
+    /// Every place of `[n, m, d]` normalized, `kept` added and negative sums made 0 if asked for.
+    fn slots(
+        &self,
+        x: Tensor<3>,
+        kept: Option<Tensor<3>>,
+        rectify: bool,
+        mode: &Mode<'_>,
+    ) -> Tensor<3> {
+        let [n, m, d] = x.dims();
+        let first = |values: Tensor<1>| values.narrow(0, 0, m);
+        let (moments, values) = match mode {
+            Mode::Evaluate => {
+                let row = |values: Tensor<1>| first(values).reshape([1, m]);
+                let rows = [&self.running_mean, &self.running_var].map(|state| row(state.value()));
+                (Moments::Given, Tensor::cat(rows.to_vec(), 0))
+            }
+            Mode::Train(_) => {
+                let values = kernel::slot_moments(x.clone());
+                let row = |row: usize| values.clone().narrow(0, row, 1).reshape([m]);
+                self.absorb(row(0), row(1), n * d);
+                (Moments::OfBatch, values)
+            }
         };
-        let scale = slots(self.weight.val()) / (variance + EPSILON).sqrt();
-        (x - mean) * scale + slots(self.bias.val())
+        let operation = SlotNorm {
+            epsilon: EPSILON as f32,
+            moments,
+            rectify,
+        };
+        let parameters = [first(self.weight.val()), first(self.bias.val())];
+        kernel::slot_norm(operation, x, parameters, values, kept)
     }
 
     /// Mean and biased variance `[1, m, 1]` of every slot, which the running values absorb.
-    fn slot_statistics(&self, x: Tensor<3>, mask: Option<&Tensor<2>>) -> (Tensor<3>, Tensor<3>) {
-        let ([n, m, d], device) = (x.dims(), x.device());
-        let mask = mask.map(|mask| mask.clone().reshape([n, m, 1]));
-        let counts = match &mask {
-            Some(mask) => mask.clone().sum_dim(0) * d as f64,
-            None => Tensor::full([1, m, 1], (n * d) as f64, &device),
-        };
+    fn masked_statistics(&self, x: Tensor<3>, mask: &Tensor<2>) -> (Tensor<3>, Tensor<3>) {
+        let [n, m, d] = x.dims();
+        let mask = mask.clone().reshape([n, m, 1]);
+        let counts = mask.clone().sum_dim(0) * d as f64;
         let mean_of = |values: Tensor<3>| {
-            let total = values.sum_dim(2);
-            let total = match &mask {
-                Some(mask) => total * mask.clone(),
-                None => total,
-            };
-            total.sum_dim(0) / counts.clone().clamp_min(1.0)
+            (values.sum_dim(2) * mask.clone()).sum_dim(0) / counts.clone().clamp_min(1.0)
         };
         let mean = mean_of(x.clone());
         let variance = mean_of((x - mean.clone()).square());
         let unbiased = variance.clone() * (counts.clone() / (counts.clone() - 1.0).clamp_min(1.0));
         let share = counts.clamp_max(1.0).reshape([m]) * MOMENTUM;
-        for (state, batch) in [
-            (&self.running_mean, mean.clone()),
-            (&self.running_var, unbiased),
-        ] {
-            let old = state.value();
-            let channels = old.dims()[0];
-            let moving = old.clone().narrow(0, 0, m);
-            let change = (batch.detach().reshape([m]) - moving.clone()) * share.clone();
-            let mut parts = vec![moving + change];
-            if channels > m {
-                parts.push(old.narrow(0, m, channels - m));
-            }
-            state.update(Tensor::cat(parts, 0));
-            state.value_sync();
-        }
+        self.move_running(mean.clone().reshape([m]), unbiased.reshape([m]), share);
         (mean, variance)
     }
 
     /// `[n, channels, h, w]`, statistics over all but the channels.
     pub fn forward_planes(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
+        self.planes(x, None, false, mode)
+    }
+
+    /// [`forward_planes`](Self::forward_planes), `kept` of the same shape added if there is any, and
+    /// negative values made 0.
+    pub fn rectified_planes(
+        &self,
+        x: Tensor<4>,
+        kept: Option<Tensor<4>>,
+        mode: &Mode<'_>,
+    ) -> Tensor<4> {
+        self.planes(x, kept, true, mode)
+    }
+
+    fn planes(
+        &self,
+        x: Tensor<4>,
+        kept: Option<Tensor<4>>,
+        rectify: bool,
+        mode: &Mode<'_>,
+    ) -> Tensor<4> {
         let [n, channels, h, w] = x.dims();
-        let planes = x.reshape([n, channels, h * w]);
-        let planes = self.forward_slots(planes, None, mode);
+        let slots = |planes: Tensor<4>| planes.reshape([n, channels, h * w]);
+        let planes = self.slots(slots(x), kept.map(slots), rectify, mode);
         planes.reshape([n, channels, h, w])
     }
 
-    /// Moves the running values towards a batch's mean and biased variance of `n` values a channel.
+    /// Moves the running values of the first channels towards a batch's mean and biased variance of
+    /// `n` values a channel.
     pub fn absorb(&self, mean: Tensor<1>, variance: Tensor<1>, n: usize) {
         let unbiased = n as f64 / (n.max(2) - 1) as f64;
-        for (state, batch) in [
-            (&self.running_mean, mean),
-            (&self.running_var, variance * unbiased),
-        ] {
-            let moved = state.value() * (1.0 - MOMENTUM) + batch.detach() * MOMENTUM;
-            state.update(moved);
+        let share = Tensor::full(mean.dims(), MOMENTUM, &mean.device());
+        self.move_running(mean, variance * unbiased, share);
+    }
+
+    /// Moves the running values of the first channels by a share of the way; all `[m]`.
+    fn move_running(&self, mean: Tensor<1>, unbiased: Tensor<1>, share: Tensor<1>) {
+        for (state, batch) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
+            let old = state.value();
+            let ([channels], [m]) = (old.dims(), batch.dims());
+            let moving = old.clone().narrow(0, 0, m);
+            let change = (batch.detach() - moving.clone()) * share.clone();
+            let mut parts = vec![moving + change];
+            if channels > m {
+                parts.push(old.narrow(0, m, channels - m));
+            }
+            state.update(Tensor::cat(parts, 0));
             state.value_sync();
         }
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 use truepair_core::dataset::Dataset;
-use truepair_core::metric::{Relevant, Source, measure};
+use truepair_core::metric::{Protocol, Relevant, Source, measure};
 use truepair_core::rng::Seed;
 use truepair_core::watch::Watch;
 use truepair_train::config::{Keep, Sampling, TrainingConfig};
@@ -243,10 +243,11 @@ impl RankingPace {
         let start = Instant::now();
         let sides = trained.encode(&part, &mut ())?;
         let encoding = start.elapsed().as_secs_f64();
+        let relevance = run_folder::relevance(&part);
+        // Without the hash of the data, which is computed once and takes longer than this part.
+        let protocol = Protocol::new(&*part.name, &*part.split, &relevance);
         let start = Instant::now();
         let scorer = trained.scorer_of(&sides)?;
-        let relevance = run_folder::relevance(&part);
-        let protocol = run_folder::protocol(trained, &part, &relevance, None)?;
         let relevant = Relevant::Lists(&relevance);
         measure(
             Source::Scores(scorer.as_ref()),

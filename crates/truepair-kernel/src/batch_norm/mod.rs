@@ -1,5 +1,9 @@
 //! Channels normalized to mean 0 and variance 1 by the moments of the batch itself.
 
+mod slots;
+
+pub use slots::{Moments, SlotMoments, SlotNorm};
+
 use rayon::prelude::*;
 
 use super::vector::{add, wide};

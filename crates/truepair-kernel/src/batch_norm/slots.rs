@@ -66,6 +66,7 @@ pub enum Moments {
     Given,
 }
 
+/// The place of what is kept among the inputs.
 const KEPT: usize = 4;
 
 impl SlotNorm {
